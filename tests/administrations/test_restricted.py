@@ -286,8 +286,8 @@ def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, A
 
 
 def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
-    """And what the page first showed too: else the next save would take
-    back what a colleague has done meanwhile."""
+    """And what the page first showed too: else the next save would take back what a colleague has done
+    meanwhile."""
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     assign(named, administration)
@@ -306,7 +306,7 @@ def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(division=other)
     page = browser.post(path, typed).content.decode()
-    assert "Name at least one person who Active" in page
+    assert "Choose at least one active user" in page
     assert {name: value for name, value in form_of(page).items() if name != "csrfmiddlewaretoken"} == {
         name: value for name, value in typed.items() if name != "csrfmiddlewaretoken"
     }

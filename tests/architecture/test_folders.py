@@ -1,5 +1,5 @@
-"""An app's folder stays small enough to be read at a glance: beyond its
-conventional files it has at most a dozen entries."""
+"""An app's folder stays small enough to be read at a glance: beyond its conventional files it has at most a
+dozen entries."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""Every advisory lock has a name and a sentence in
-`koppel.kit.database.locks`, and no two locks share a key."""
+"""Every advisory lock has a name and a sentence in `koppel.kit.database.locks`, and no two locks share a
+key."""
 
 import ast
 import inspect

@@ -1,7 +1,7 @@
 """SQL obeys the order of imports: a statement names tables and views of its own app and of lower apps.
 
-What a lower app does to rows of a higher one it does through a hook,
-or with SQL that the higher one passes in.
+What a lower app does to rows of a higher one it does through a hook, or with SQL that the higher one passes
+in.
 """
 
 import ast

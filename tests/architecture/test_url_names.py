@@ -1,8 +1,8 @@
-"""URL names obey the order of imports: an app names its own pages and
-those of lower apps, and writes no path by hand.
+"""URL names obey the order of imports: an app names its own pages and those of lower apps, and writes no path
+by hand.
 
-Where a page of a lower app links to one of a higher app, the higher app
-registers the URL with a hook of the lower one.
+Where a page of a lower app links to one of a higher app, the higher app registers the URL with a hook of the
+lower one.
 """
 
 import ast
@@ -78,8 +78,8 @@ def names_in_python(text: str) -> Iterator[tuple[int, str]]:
 
 
 def paths_in_python(text: str) -> Iterator[tuple[int, str]]:
-    """(line, path) of texts that are a page of ours, whole or behind a
-    variable; `/` only where it is redirected to."""
+    """(line, path) of texts that are a page of ours, whole or behind a variable; `/` only where it is
+    redirected to."""
     tree = ast.parse(text)
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):

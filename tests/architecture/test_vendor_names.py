@@ -1,5 +1,5 @@
-"""A vendor's name stays inside its connector, its sandbox and the demo's
-configuration; a planned one in the list of those."""
+"""A vendor's name stays inside its connector, its sandbox and the demo's configuration; a planned one in the
+list of those."""
 
 import re
 from collections.abc import Iterator, Sequence

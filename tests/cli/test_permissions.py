@@ -41,8 +41,8 @@ WORDS = {
     "url": "https://example.test/hook",
     "name": "9 lured",
 }
-"""What is typed for a value that a command needs. A number of nothing
-for the others: whoever may is told of that."""
+"""What is typed for a value that a command needs. A number of nothing for the others: whoever may is told of
+that."""
 NEVER_ENDS = {"sync watch"}
 
 

@@ -39,8 +39,8 @@ def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "lis
 
 
 def wait_until_described(firm: Connected) -> None:
-    """Wait until the worker has asked the vendor who the listed companies
-    are: it begins as soon as they are listed."""
+    """Wait until the worker has asked the vendor who the listed companies are: it begins as soon as they are
+    listed."""
     wait_until(lambda: all(one.described_at for one in companies(firm)))
 
 

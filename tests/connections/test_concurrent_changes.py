@@ -262,8 +262,8 @@ def test_a_running_sync_continues_with_the_new_account(anna: Connected, bert: Ac
 def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
     anna: Connected, bert: Actor, by: str
 ) -> None:
-    """Bert's consent is withdrawn before it is known what it reaches:
-    Anna's, on which all runs, is as good as ever."""
+    """Bert's consent is withdrawn before it is known what it reaches: Anna's, on which all runs, is as good
+    as ever."""
     import_first(anna, 1)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")

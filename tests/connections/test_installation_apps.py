@@ -39,7 +39,7 @@ def test_an_app_of_the_installation_serves_every_organisation_and_is_tested(
             assert [choice.app.pk for choice in apps_for(member, "visma_net")] == [added["id"]]
     assert typed(monkeypatch, "test", added["id"])["works"] is True
     (row,) = typed(monkeypatch, "list")
-    assert (row["consent_option"], row["connections"]) == (TARGET, 0)
+    assert (row["consent_mode"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
     typed(monkeypatch, "delete", added["id"])
     assert typed(monkeypatch, "list") == []

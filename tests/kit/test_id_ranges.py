@@ -1,5 +1,5 @@
-"""Ids of two installations are never equal: each sequence counts within the range
-of its installation, and cannot leave it."""
+"""Ids of two installations are never equal: each sequence counts within the range of its installation, and
+cannot leave it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +27,8 @@ IN_32_BITS = {
     "auth_permission_id_seq",
     "django_content_type_id_seq",
 }
-"""Of Django and allauth, whose migrations say so. No row of ours, and none
-that leaves the database, has such an id."""
+"""Of Django and allauth, whose migrations say so. No row of ours, and none that leaves the database, has such
+an id."""
 
 Connection = psycopg.Connection[tuple[int, ...]]
 

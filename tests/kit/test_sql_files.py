@@ -1,5 +1,5 @@
-"""SQL in files: each statement is found by its name, a file that is malformed
-is refused, and a wheel brings the files."""
+"""SQL in files: each statement is found by its name, a file that is malformed is refused, and a wheel brings
+the files."""
 
 import shutil
 import sys

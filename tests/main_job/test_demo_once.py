@@ -39,8 +39,8 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `koppel demo-once --json` printed although its worker was
-    killed again and again, and its web once."""
+    """What `koppel demo-once --json` printed although its worker was killed again and again, and its web
+    once."""
     home = tmp_path_factory.mktemp("home")
     words = (
         "demo-once",
@@ -88,8 +88,8 @@ def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int,
 
 @contextlib.contextmanager
 def entries_kept_back(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Every company's second page of entries, once for each worker that is to
-    die: whenever we look, it is in the middle."""
+    """Every company's second page of entries, once for each worker that is to die: whenever we look, it is in
+    the middle."""
     sandbox = None
     while process.poll() is None and sandbox is None:
         for _pid, words in programs_below(process.pid, b"koppel_sandbox"):

@@ -20,8 +20,8 @@ PAGE = """<form method="post"><p {row}</p><input name="number-7" value="92251844
 
 @contextmanager
 def _wizard(stale_answers: int) -> Iterator[tuple[str, list[str]]]:
-    """A wizard whose question changes `stale_answers` times before an
-    answer is taken; and what was answered."""
+    """A wizard whose question changes `stale_answers` times before an answer is taken; and what was
+    answered."""
     answers: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,8 +70,8 @@ def _wizard(stale_answers: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_question_that_changed_before_the_answer_is_read_and_answered_anew() -> None:
-    """A register answered between the question and the answer: the
-    page asks again, and nothing was stored."""
+    """A register answered between the question and the answer: the page asks again, and nothing was
+    stored."""
     with _wizard(stale_answers=2) as (url, answers):
         browser = Browser()
         page = identify(browser, browser.get(url), Console(quiet=True))

@@ -109,7 +109,7 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
     )
     send(anna)
     (mail,) = mailoutbox
-    assert mail.subject.startswith("Anna & Co heeft u nodig")
+    assert mail.subject.startswith("Anna & Co vraagt uw aandacht")
     assert "Reden van deze melding: u bent de verantwoordelijke." in mail.body
     html = mail.alternatives[0][0]  # type: ignore[attr-defined]
     assert "Anna &amp; Co" in html
@@ -344,8 +344,8 @@ def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
 def test_a_worker_that_was_taken_over_does_not_change_the_outcome(
     anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
 ) -> None:
-    """One worker slept before it could reach the server; the other took
-    over, and the server wanted no such mail."""
+    """One worker slept before it could reach the server; the other took over, and the server wanted no such
+    mail."""
     open_news_event(anna)
     original_connection = SmtpSession._open_connection
 

@@ -178,8 +178,8 @@ async def read(
 
 
 class VendorSession:
-    """The contract's session, straight to the played API; remembers
-    what was sent: (template of the path, names)."""
+    """The contract's session, straight to the played API; remembers what was sent: (template of the path,
+    names)."""
 
     consent_mode = "service"
 

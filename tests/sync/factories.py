@@ -61,8 +61,8 @@ class Synced:
             return str(self.administration.status)
 
     def versions(self) -> dict[str, set[tuple[str, str]]]:
-        """Where PostgreSQL keeps each row and which transaction wrote it: an
-        UPDATE, even to the same values, changes it."""
+        """Where PostgreSQL keeps each row and which transaction wrote it: an UPDATE, even to the same values,
+        changes it."""
         with organisation_scope(self.actor.organisation_id), connection.cursor() as cursor:
             versions_by_resource = {}
             for resource, model in MODELS_BY_RESOURCE.items():

@@ -72,8 +72,8 @@ def programs(count: int, granted: Sequence[GrantedAccess], **options: Any) -> It
 
 
 def kill_at(step: str, sandbox: Sandbox, granted: Sequence[GrantedAccess]) -> None:
-    """A process begins to renew these grants and is killed when all of them
-    have come to this step (`program.STEPS`)."""
+    """A process begins to renew these grants and is killed when all of them have come to this step
+    (`program.STEPS`)."""
     with programs(1, granted, stop_at=step) as (doomed,):
         if step == "called":
             sandbox.hold("/connect/token", times=len(granted))

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import psycopg
 import pytest
 
-from koppel.cli.ports import answers
+from koppel.cli.ports import responds
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import RemoteCompany, TimelineEvent
 from koppel.connections.sessions.runtime import Runtime
@@ -223,8 +223,8 @@ def _workers(superuser_url: str) -> int:
 
 
 def expired(connected: Connected) -> GrantedAccess:
-    """The connection's consent: its access token ended, the vendor keeps
-    no grace, and the next answer is held back."""
+    """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is
+    held back."""
     connected.sandbox.client(CLIENT, grace_seconds=0)
     with organisation_scope(connected.actor.organisation_id):
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()
@@ -300,7 +300,7 @@ def run_web(port: int) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
     process = subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: answers(port, "/healthz"))
+        wait_until(lambda: responds(port, "/healthz"))
         yield process
     finally:
         process.terminate()

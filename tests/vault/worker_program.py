@@ -17,8 +17,8 @@ from typing import Any
 import django
 
 STEPS = ("locked", "intended", "called", "answered", "stored")
-"""Lock held, nothing written; intent committed, nothing sent; answer under way;
-answer here, not stored; stored, not used."""
+"""Lock held, nothing written; intent committed, nothing sent; answer under way; answer here, not stored;
+stored, not used."""
 
 
 def say(**facts: Any) -> None:

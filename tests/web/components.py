@@ -36,8 +36,8 @@ def open_component(
 ) -> tuple[Page, list[str], list[str]]:
     """Return the page, what the browser complains about, and the bodies of what the page posts.
 
-    `answers`: by path, what a GET is answered with: JSON, or markup as text.
-    `has_clock`: time passes only as the test lets it."""
+    `answers`: by path, what a GET is answered with: JSON, or markup as text. `has_clock`: time passes only as
+    the test lets it."""
     context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **options)
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = context.new_page()

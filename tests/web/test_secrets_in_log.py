@@ -137,8 +137,8 @@ def test_a_link_that_no_longer_works_stands_in_no_line(
 def test_a_failed_log_line_is_not_printed_elsewhere(
     actor: MakeActor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full, or who read the log has gone: Python's own
-    report of that would show the line as it was."""
+    """The disk is full, or who read the log has gone: Python's own report of that would show the line as it
+    was."""
     path, token = live_links(actor("administrator", name="Anna"))["invitation"]
     closed = io.StringIO()
     with monkeypatch.context() as patch:

@@ -40,20 +40,20 @@ class Faults:
     waiting: list[Fault] = field(default_factory=list)
     latency_seconds: float = 0.0
     calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=CALLS_MAX))
-    held_answers: list[asyncio.Event] = field(default_factory=list)
+    held_responses: list[asyncio.Event] = field(default_factory=list)
 
     async def hold(self) -> None:
         """Wait until `clear`."""
         released = asyncio.Event()
-        self.held_answers.append(released)
+        self.held_responses.append(released)
         await released.wait()
 
     def clear(self) -> None:
         """Remove all faults; held responses are released."""
         self.waiting.clear()
-        for released in self.held_answers:
+        for released in self.held_responses:
             released.set()
-        self.held_answers.clear()
+        self.held_responses.clear()
 
     def forget_calls(self) -> None:
         """Clear the log of calls. Calls in progress are logged in the list of their start."""

@@ -42,8 +42,8 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Return Django's description of the database behind a `postgresql://`
-    URL. Options of the URL (sslmode …) are kept."""
+    """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
+    …) are kept."""
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
@@ -186,8 +186,8 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
 """In the database, so that throttling at sign-in counts over all web processes."""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at
-the end of `X-Forwarded-For` are believed."""
+"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are
+believed."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

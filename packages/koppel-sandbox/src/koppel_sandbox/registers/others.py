@@ -137,10 +137,10 @@ class Vies:
         entry = self.entries.by_vat(country, number)
         valid = number == "100" or (entry is not None and entry.closed_on is None)
         name = "---" if entry is None or country == "DE" or not valid else entry.name
-        answer = {
+        body = {
             "countryCode": country,
             "vatNumber": number,
             "requestDate": "2026-11-25T08:00:00.000Z",
             "valid": valid,
         }
-        return web.json_response(answer | {"requestIdentifier": "", "name": name, "address": "---"})
+        return web.json_response(body | {"requestIdentifier": "", "name": name, "address": "---"})

@@ -152,7 +152,7 @@ class AdminApi:
         return _json(
             {
                 "waiting": [asdict(fault) for fault in self.faults.waiting],
-                "held": len(self.faults.held_answers),
+                "held": len(self.faults.held_responses),
             }
         )
 

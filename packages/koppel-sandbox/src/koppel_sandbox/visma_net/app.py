@@ -78,11 +78,11 @@ class Gateway:
             return web.json_response({"message": "API calls quota exceeded."}, status=429, headers=headers)
         try:
             query = {key.lower(): value for key, value in request.query.items()}
-            answer = await self.erp.answer(company, path, query)
+            response = await self.erp.respond(company, path, query)
         except ValueError:
-            answer = message(400, "A parameter has a wrong format.")
-        answer.headers.update(headers)
-        return answer
+            response = message(400, "A parameter has a wrong format.")
+        response.headers.update(headers)
+        return response
 
     def _contexts(self, access: AccessToken) -> web.Response:
         """Return the deprecated list of companies: `[{id, name, type}]`."""

@@ -223,13 +223,13 @@ class Connect:
             if grant is None:
                 raise OAuthError("unsupported_grant_type")
             self.tokens.counts.calls[form["grant_type"]] += 1
-            answer = grant(_issuer(request), client, form)
+            response = grant(_issuer(request), client, form)
         except OAuthError as refusal:
             self.tokens.counts.refusals[refusal.code] += 1
             body = {"error": refusal.code, "error_description": refusal.description}
             return web.json_response(body, status=refusal.status, headers={"Cache-Control": "no-store"})
         await asyncio.sleep(client.token_seconds)
-        return web.json_response(answer, headers={"Cache-Control": "no-store"})
+        return web.json_response(response, headers={"Cache-Control": "no-store"})
 
     async def revoke(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
@@ -285,8 +285,8 @@ class Connect:
         user = pending.user.email if pending.user else ""
         return forms.consent(request_id, pending.client.name, user, pending.scope.split())
 
-    def _back(self, request: web.Request, pending: Authorisation, **answer: str) -> web.Response:
-        fields = {**answer, "state": pending.state}
+    def _back(self, request: web.Request, pending: Authorisation, **parameters: str) -> web.Response:
+        fields = {**parameters, "state": pending.state}
         if pending.client.names_issuer:
             fields["iss"] = _issuer(request)
         if pending.response_mode == "form_post":
@@ -335,12 +335,12 @@ class Connect:
         if not self.reached_by(grant.user):
             raise OAuthError("invalid_tenant", "The user has no API User role on any company.")
         scope = grant.scope if client.granted is None else " ".join(client.granted)
-        answer = self.tokens.issue(
+        response = self.tokens.issue(
             issuer, client, grant.user.subject, scope, now, grant.tenant_id, grant.family
         )
         if "openid" in grant.scope.split():
-            answer["id_token"] = self.tokens.id_token(issuer, client, grant.user, grant.nonce, now)
-        return answer
+            response["id_token"] = self.tokens.id_token(issuer, client, grant.user, grant.nonce, now)
+        return response
 
     def _by_refresh_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         return self.tokens.refresh(issuer, form.get("refresh_token", ""), client, self.clock.seconds())
@@ -354,11 +354,11 @@ class Connect:
         if not self._may_name(client, tenant):
             raise OAuthError("invalid_tenant", "The tenant is unknown or has not approved this application.")
         scope = form.get("scope", "") or "vismanet_erp_service_api:read"
-        answer = self.tokens.issue(
+        response = self.tokens.issue(
             issuer, client, "", scope, self.clock.seconds(), tenant, secrets.token_hex(12)
         )
-        answer.pop("refresh_token", None)
-        return answer
+        response.pop("refresh_token", None)
+        return response
 
     def _may_name(self, client: Client, tenant: str) -> bool:
         """Return whether the tenant approved the app, or is a customer tenant.

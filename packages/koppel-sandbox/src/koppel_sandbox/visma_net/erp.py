@@ -64,7 +64,7 @@ class Erp:
                     self._stored[company.id] = await asyncio.to_thread(encode_books, company)
         return self._stored[company.id]
 
-    async def answer(self, company: Company, path: str, query: Query) -> web.Response:
+    async def respond(self, company: Company, path: str, query: Query) -> web.Response:
         """Answer a call.
 
         `path` is in lower case, without the old gateway's prefix. `query` names are in lower case.
@@ -72,12 +72,14 @@ class Erp:
         if path == "/v1/organization" and not company.has_books:
             return _json(shapes.encode(shapes.organizations(company)))
         encoded = await self.encoded_books(company)
-        answer = self._books_answer(encoded, company, path, query)
+        response = self._books_response(encoded, company, path, query)
         if encoded.scheduled_changes:
             changes.run_due(encoded, path, shapes.moment(self._clock.now()))
-        return answer
+        return response
 
-    def _books_answer(self, encoded: EncodedBooks, company: Company, path: str, query: Query) -> web.Response:  # noqa: PLR0911
+    def _books_response(  # noqa: PLR0911 - one return per path
+        self, encoded: EncodedBooks, company: Company, path: str, query: Query
+    ) -> web.Response:
         if path == "/v2/journaltransaction":
             return _journal(encoded, query)
         if path == "/v2/generalledgerbalance":

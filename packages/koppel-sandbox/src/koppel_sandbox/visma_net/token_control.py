@@ -36,7 +36,7 @@ class TokenControl:
         grants = []
         for _number in range(int(payload.get("count", 1))):
             family = secrets.token_hex(12)
-            answer = self.connect.tokens.issue(
+            response = self.connect.tokens.issue(
                 issuer,
                 client,
                 user.subject,
@@ -45,7 +45,7 @@ class TokenControl:
                 payload.get("tenant_id"),
                 family,
             )
-            grants.append({**answer, "family": family, "subject": user.subject})
+            grants.append({**response, "family": family, "subject": user.subject})
         return web.json_response({"grants": grants})
 
     async def tokens(self, request: web.Request) -> web.Response:

@@ -119,7 +119,7 @@ class Tokens:
         token = self.sign(claims)
         self.access[token] = AccessToken(client.client_id, subject, scope, ends, family, tenant_id)
         self.texts.append(token)
-        answer: dict[str, Any] = {
+        response: dict[str, Any] = {
             "access_token": token,
             "expires_in": client.access_seconds,
             "token_type": "Bearer",
@@ -136,9 +136,9 @@ class Tokens:
                 "s": scope,
                 "t": tenant_id,
             }
-            answer["refresh_token"] = self._pack({**facts, "i": now})
-            self.texts.append(answer["refresh_token"])
-        return answer
+            response["refresh_token"] = self._pack({**facts, "i": now})
+            self.texts.append(response["refresh_token"])
+        return response
 
     def refresh(self, issuer: str, token: str, client: Client, now: float) -> dict[str, Any]:
         """Refresh a token.
@@ -159,8 +159,8 @@ class Tokens:
             family.refused_count += 1
             raise
         family.refreshes += 1
-        answer = self.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
-        return answer if client.rotating else {**answer, "refresh_token": token}
+        response = self.issue(issuer, client, facts["u"], facts["s"], now, facts["t"], facts["f"])
+        return response if client.rotating else {**response, "refresh_token": token}
 
     def _redeem(self, claims: dict[str, Any], family: TokenFamily, client: Client, now: float) -> None:
         if family.revoked or now > claims["i"] + client.refresh_days * 86_400:

@@ -2,8 +2,8 @@ from django.apps import AppConfig
 
 
 class AdministrationsConfig(AppConfig):
-    """Proves to connections what was imported, says what becomes of it without a
-    connection, and registers its bulk actions."""
+    """Proves to connections what was imported, says what becomes of it without a connection, and registers
+    its bulk actions."""
 
     name = "koppel.administrations"
     label = "administrations"

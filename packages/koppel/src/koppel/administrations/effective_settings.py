@@ -1,9 +1,8 @@
-"""Settings in force: the administration's own value, else its template's,
-else the organisation's, else Koppel's default.
+"""Settings in force: the administration's own value, else its template's, else the organisation's, else
+Koppel's default.
 
-What the organisation switched off cannot be switched on below it: a resource
-that it does not read, or syncing by schedule.
-"""
+A resource or the schedule that the organisation switched off cannot be switched on by a template or an
+administration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,13 +67,13 @@ class EffectiveSettings:
     sources: Mapping[str, Source]
     limited_keys: frozenset[str] = frozenset()
     audience_sources: Mapping[str, Source] = field(default_factory=dict)
-    """Of each event of `notify`, who says it: these are set one by one."""
+    """The level that sets the audience of each event of `notify`: events are set one by one."""
     silenced_events: frozenset[str] = frozenset()
     """Events of which the organisation notifies no member, whatever templates and administrations set."""
 
 
 COMPARED_KEYS = ("resources", "fiscal_years_back", "schedule", "full_comparison_weekday", "notify")
-"""What makes two administrations be treated differently."""
+"""The settings that make two administrations be treated differently."""
 
 
 def effective_settings(administration: Administration) -> EffectiveSettings:
@@ -86,8 +85,8 @@ def effective_settings(administration: Administration) -> EffectiveSettings:
 def resolve_settings(
     administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
-    """Resolve each setting, nearest first. What the organisation switched
-    off is off: resources, and syncing itself."""
+    """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing
+    itself."""
     resolved = {
         key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS
     }

@@ -26,8 +26,8 @@ class Status(models.TextChoices):
 
 
 class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The name and number that a person confirmed to be the same company, who (a
-    membership) and when. `at` '': not confirmed."""
+    """The name and number that a person confirmed to be the same company, who (a membership) and when. `at`
+    '': not confirmed."""
 
     name: str = ""
     number: str = ""
@@ -74,14 +74,14 @@ class Administration(TenantModel):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
     `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of
-    `sector_scheme` (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` is what a person
-    confirmed to be the same company although names or numbers differ: {name, number, by, at}, the register's
-    name and our number. `settings` holds only what differs here from template and organisation. `import_id`
-    is the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every
-    available resource. `sort_name` and `search_key` are made by the database: without case and accents.
+    `sector_scheme` (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` records that a person
+    confirmed the company although names or numbers differ: {name, number, by, at}, the register's name and
+    our number. `settings` holds only the values that differ from template and organisation. `import_id` is
+    the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every available
+    resource. `sort_name` and `search_key` are made by the database: without case and accents.
 
-    It is deactivated on `scheduled_deactivation_on`. `client_left_on`: the client left; everything is erased
-    on `erase_on`. `withdrawn_at`: gone for everybody, its data is being erased. `predecessor`: the same
+    `scheduled_deactivation_on`: deactivated on that day. `client_left_on`: the client left; everything is
+    erased on `erase_on`. `withdrawn_at`: no longer shown; its data is being erased. `predecessor`: the same
     client before it was renamed, merged or moved."""
 
     connection = models.ForeignKey(
@@ -245,7 +245,7 @@ class Favourite(TenantModel):
 class SavedView(TenantModel):
     """A person's named view of the list: filters, sorting and columns as the address bar's query string.
 
-    `is_default`: what the list shows when it is opened without asking for anything."""
+    `is_default`: the view of the list when its address has no query string."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -279,11 +279,11 @@ class BulkState(models.TextChoices):
 
 
 class BulkParameters(TypedDict, total=False):
-    """Parameters of a bulk action, as its action validated them. A key that is not there is left as it is; an
-    action of a higher app that needs another one adds it here.
+    """Parameters of a bulk action, as its action validated them. An absent key leaves the value unchanged; an
+    action of a higher app adds its own keys here.
 
-    `per_item`: the values are those of the items. `problems`: lines of a file
-    that could not be used (number, text, why)."""
+    `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number,
+    text, why)."""
 
     division: int | None
     template: int | None
@@ -300,7 +300,7 @@ class BulkParameters(TypedDict, total=False):
 
 class BulkValues(TypedDict, total=False):
     """The part of an administration's state that an action touches. `people` maps membership ids to whether
-    they are there by default, None for those who are not there."""
+    the assignment is automatic, None = not assigned."""
 
     columns: dict[str, str | int | bool | None]
     people: dict[str, bool | None]
@@ -308,12 +308,12 @@ class BulkValues(TypedDict, total=False):
 
 
 class BulkOperation(TenantModel):
-    """One action on many administrations: previewed as a draft,
-    started once, executed in chunks, perhaps undone.
+    """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps
+    undone.
 
-    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's
-    filter that the selection came from. `total` counts its items. `role`: what the person
-    may do at most, however long the job waits."""
+    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection
+    came from. `total` counts its items. `role`: what the person may do at most, however long the job
+    waits."""
 
     membership = models.ForeignKey(
         Membership,
@@ -354,10 +354,10 @@ class ItemState(models.TextChoices):
 
 
 class BulkItem(TenantModel):
-    """What a bulk operation means for one administration. `reason_code` says why nothing changes.
+    """One administration in a bulk operation.
 
-    `params` is what this one should get where it differs per administration (a CSV).
-    `before` and `after` are what was really replaced, for the undo. No name is kept:
+    `reason_code`: why nothing changes. `params`: values of this administration, where a CSV gives different
+    ones to each. `before` and `after` are the replaced and the new values, for the undo. No name is stored:
     erasing an administration must not miss one here."""
 
     operation = models.ForeignKey(

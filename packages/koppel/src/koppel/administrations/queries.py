@@ -56,8 +56,8 @@ class ImportState:
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """Estimate by the pace so far, and never less than the `longest`
-        run needs. None: over, or no telling yet."""
+        """Estimate by the pace so far, and never less than the `longest` run needs. None: over, or no telling
+        yet."""
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (now() - self.began_at).total_seconds()
@@ -78,8 +78,8 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 
 def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
-    """Return (id, name) pairs to filter by or assign; keys
-    `divisions`, `templates`, `people`, `connections`."""
+    """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`,
+    `connections`."""
     people = (
         Membership.objects.for_actor(actor)
         .filter(is_active=True)
@@ -132,8 +132,8 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
-    """Return the administration with this name, number or id. Raises
-    `Refused` when none or several have it."""
+    """Return the administration with this name, number or id. Raises `Refused` when none or several have
+    it."""
     candidates = Administration.objects.visible_to(actor).exclude(pk=other_than)
     if (key := id_of(reference)) is not None:
         exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))

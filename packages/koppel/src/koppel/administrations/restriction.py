@@ -1,8 +1,8 @@
-"""Restricted administrations: they exist for the people named on them
-and for no other member, whatever their role.
+"""Restricted administrations: they exist for the people named on them and for no other member, whatever their
+role.
 
-An Administrator sees that such administrations exist: how many, in which state,
-who is named. Neither name, number nor books.
+An Administrator sees that such administrations exist: how many, in which state, who is named. Neither name,
+number nor books.
 """
 
 from collections.abc import Collection, Sequence

@@ -39,7 +39,8 @@ class NewAdministration:
     """A remote company to import, identified and assigned. Identity has been checked
     (`company_registers.numbers.identity`).
 
-    `seen_name` and `seen_number`: what the person saw of it when choosing it; '' = as it is listed now."""
+    `seen_name` and `seen_number`: the name and number shown when the company was chosen; '' = as listed
+    now."""
 
     remote_company_id: int
     number: str = ""
@@ -59,10 +60,11 @@ class NewAdministration:
 def import_companies(
     actor: Actor, connection_id: int, import_id: int, companies: Sequence[NewAdministration]
 ) -> list[int]:
-    """Make administrations of remote companies, queued for their first
-    sync. One imported already is left as it is.
+    """Create administrations of remote companies, queued for their first sync. A company imported already is
+    left unchanged.
 
-    Returns the ids of the new ones. Assigns every Administrator, the importer, and whom the wizard named."""
+    Returns the ids of the new ones. Assigns every Administrator, the importer, and the members chosen in the
+    wizard."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {company.remote_company_id: company for company in companies}
     queryset = RemoteCompany.objects.for_actor(actor).filter(
@@ -109,7 +111,7 @@ def change_administration(actor: Actor, administration_id: int, data: Administra
 
 
 def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refused:
-    """Return why an administration cannot be changed so, and for a number what is wrong with it."""
+    """Return why these changes of an administration are refused, and for a number the error in it."""
     if reason_code.startswith("number_"):
         return Refused(str(check_number(data.number or "", country).message), field="number")
     return Refused(bulk.describe_reason(reason_code))
@@ -201,8 +203,8 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Confirm what was seen of the company, by who imports it:
-    another name or number is noticed from now on."""
+    """Confirm the name and number that were shown, in the name of the importer: a later change of either is
+    noticed."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed
@@ -255,8 +257,8 @@ def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdm
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
-    """Return what the wizard assigned beyond what every import gets: it
-    can be undone like bulk work in the list."""
+    """Return the assignments of the wizard beyond those of every import: they can be undone like bulk work in
+    the list."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
     after: dict[str, str | int | bool | None] = {
         name: value for name, value in columns.items() if value is not None

@@ -1,5 +1,5 @@
-"""Jobs of administrations. A job that is done again after its worker died
-finds its work in the tables, not in memory."""
+"""Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not
+in memory."""
 
 from collections.abc import Callable
 
@@ -45,8 +45,8 @@ def erase(organisation_id: int, administration_id: int) -> None:
 @app.periodic(cron="*/15 * * * *")
 @app.task(name="administrations.process_due_dates", pass_context=False)
 def process_due_dates(timestamp: int) -> None:
-    """Do what falls due: planned deactivations, erasure after the time of
-    keeping; and delete previews that were never started."""
+    """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews that
+    were never started."""
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.find_due_work()

@@ -31,11 +31,11 @@ AuditDetails = dict[str, Any]
 
 
 class AuditEntry(models.Model):
-    """One action. `action` is a stable word such as `administrations.assigned`;
-    `details` holds `before` and `after`, never a secret.
+    """One action. `action` is a stable word such as `administrations.assigned`; `details` holds `before` and
+    `after`, never a secret.
 
-    `actor_id` is the person, also for an action of one of their API tokens; the
-    token's name is then in `actor_name`."""
+    `actor_id` is the person, also for an action of one of their API tokens; the token's name is then in
+    `actor_name`."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()

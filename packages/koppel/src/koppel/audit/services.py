@@ -28,8 +28,8 @@ def record(
     subject: Subject | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one act, in the caller's transaction: an act that is
-    rolled back leaves no trace of having happened."""
+    """Append one act, in the caller's transaction: an act that is rolled back leaves no trace of having
+    happened."""
     AuditEntry.objects.create(
         organisation_id=organisation_id,
         actor_kind=actor.kind,

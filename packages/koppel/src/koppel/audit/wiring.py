@@ -1,5 +1,5 @@
-"""Closes the audit log: the application role appends to it and never
-rewrites it. Brings this app's own actions.
+"""Closes the audit log: the application role appends to it and never rewrites it. Brings this app's own
+actions.
 
 Imported once, by `AppConfig.ready`."""
 

@@ -76,8 +76,8 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 
 def require_reachable(url: str, name: str) -> None:
-    """Require that the database answers. Raises `CommandError` with
-    the server's reason, without the password."""
+    """Require that the database answers. Raises `CommandError` with the server's reason, without the
+    password."""
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:

@@ -1,5 +1,5 @@
-"""A whole Koppel on this machine: database, migrations, sandbox, web, workers.
-`up`, the demo and the browser tests use it."""
+"""A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser
+tests use it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from koppel.cli.environment import (
     stop_seconds,
     store_address,
 )
-from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, answers, require_free, wait_until
+from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
@@ -195,7 +195,7 @@ class Stack:
 
     def _wait_until_ready(self) -> None:
         if not wait_until(self._is_ready, READY_SECONDS):
-            silent = "web" if not answers(self.options.web_port, paths.HEALTH) else "sandbox"
+            silent = "web" if not responds(self.options.web_port, paths.HEALTH) else "sandbox"
             program = next(running for running in self.supervisor.programs if running.name == silent)
             raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
 
@@ -204,7 +204,7 @@ class Stack:
             if not program.runs:
                 raise CommandError(f"The {program.name} program did not start: {program.last_words()}")
         sandbox = self.options.sandbox_port
-        return answers(self.options.web_port, paths.HEALTH) and (sandbox is None or answers(sandbox, "/"))
+        return responds(self.options.web_port, paths.HEALTH) and (sandbox is None or responds(sandbox, "/"))
 
 
 _KOPPEL = [sys.executable, "-m", "koppel.cli"]

@@ -1,9 +1,8 @@
-"""What depends on a connection without this app knowing it: administrations, their runs, and the rules of
-company registers.
+"""Extension points for apps that depend on connections: administrations, runs, and rules of company
+registers.
 
-All are called in the caller's transaction and scope, and an exception of a listener undoes what was begun,
-unless said otherwise.
-"""
+All are called in the caller's transaction and scope, and an exception of a listener rolls that transaction
+back, unless stated otherwise."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from koppel.organisations.roles import Actor
 
 
 class RemovalPolicy(StrEnum):
-    """What becomes of the administrations of a connection that is removed. MOVE: those that another
-    connection reaches go on through it, the others wait. WAIT: until another connection reaches them.
+    """The fate of the administrations of a removed connection. MOVE: administrations that another connection
+    reaches continue through that one, the others wait. WAIT: until another connection reaches them.
     DEACTIVATE: kept as they are, without syncs."""
 
     MOVE = "move"
@@ -60,8 +59,8 @@ connection_reconnected = Hook[[Actor, int], object]()
 go on. When a listener fails, that is undone and the new consent stays."""
 
 connection_recovered = Hook[[int, int], object]()
-"""Called with organisation and connection when the vendor answers again: what waited for it goes on at
-once."""
+"""Called with organisation and connection when the vendor responds again: runs that waited for this continue
+at once."""
 
 stop_runs = Hook[[int, int, StopReason], object]()
 """Called with organisation and connection when that is paused or removed: its runs stop and keep what they
@@ -88,8 +87,8 @@ company. It comes before anything else is locked: who ends a run locks it first,
 that."""
 
 accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
-"""Called with an administration, a field (name, legal_name, number) and what the vendor says now, which a
-person accepted. '' when the administration has it, else a message why not."""
+"""Called with an administration, a field (name, legal_name, number) and the vendor's new value, which a
+person accepted. Returns '' if the administration has the value now, otherwise the reason why not."""
 
 comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
 """A registration number of a country in the form in which two can be compared. Touches no database."""
@@ -105,8 +104,8 @@ new_connection_url = SingleHook[[], str](lambda: "")
 """The page on which a person makes a connection."""
 
 import_url = SingleHook[[int | None], str](lambda _connection_id: "")
-"""Called with a connection's id: the page on which its companies are
-imported. None: of one that is chosen there."""
+"""Called with a connection's id: the page on which its companies are imported. None: of one that is chosen
+there."""
 
 administration_url = SingleHook[[int], str](lambda _administration_id: "")
 """Called with an administration's id: its page."""

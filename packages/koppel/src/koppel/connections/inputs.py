@@ -1,4 +1,4 @@
-"""What the use cases of connections take, from page, REST and command line."""
+"""The inputs of the use cases of connections, from page, REST and command line."""
 
 from pydantic import AwareDatetime, ConfigDict
 
@@ -9,10 +9,10 @@ from koppel.kit.web.schemas import Input
 
 
 class ChangeResolution(Input):
-    """`accept`: take the change over, or leave the administration as it is; for other_company: it is the same
-    company, or it is not. `viewed_at`: when you read the changes; changes after that time are
-    refused. `fingerprints`: those of the changes that you read; when what is there now has another
-    fingerprint, nothing is resolved. For other_company `viewed_at` must be given."""
+    """`accept`: apply the change, or leave the administration unchanged; for other_company: whether it is the
+    same company. `viewed_at`: when you read the changes; changes after that time are refused. `fingerprints`:
+    the fingerprints of the changes that you read; if a current change has another fingerprint, nothing is
+    resolved. For other_company `viewed_at` must be given."""
 
     administrations: list[int] = []
     code: str = ""
@@ -42,8 +42,8 @@ class ImportPolicyInput(Input):
 
 
 class AppRegistrationInput(Input):
-    """What a person enters. `client_secret` None keeps the one that is there; `refresh_token_days` as chosen
-    in the vendor's portal, None = unknown, and then no notice is sent before a consent ends."""
+    """The fields of an app registration. `client_secret` None keeps the stored one; `refresh_token_days` as
+    chosen in the vendor's portal, None = unknown, then no notice is sent before a consent ends."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 

@@ -14,13 +14,13 @@ from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):
-    """Client id and secret at the vendor, for one environment.
-    `organisation` NULL: belongs to the installation.
+    """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the
+    installation.
 
-    `base_urls` override the environment's base URLs (a sandbox on another port). `name`
-    is the firm's own word for it, '' where it has none. A removed one stays for the
-    history, without its secret. `refresh_token_days`: how long a refresh token lives,
-    where the app may choose and the vendor does not say."""
+    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own
+    word for it, '' where it has none. A removed one stays for the history, without its secret.
+    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not
+    say."""
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -60,8 +60,8 @@ class ImportPolicy(models.TextChoices):
 
 
 class Connection(TenantModel):
-    """An organisation's link to one accounting system, as signed in by
-    `account`. `reason` explains a state to a person.
+    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state
+    to a person.
 
     `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since
     then, `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the
@@ -114,18 +114,18 @@ class GrantReason(models.TextChoices):
 
 
 class Grant(TenantModel):
-    """One consent: one set of tokens. `subject` is the vendor's immutable id of who signed in.
+    """One consent: one set of tokens. `subject` is the vendor's immutable id of the user who signed in.
 
-    `generation` counts stored token answers. `refresh_started_at` is the committed intent of a refresh whose
-    answer is not stored yet; `refresh_error` says why it is not: '' while the call is under way, and after a
-    crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that no person has to
-    act on; no other is made before `retry_at`. `maintain_at` is when token maintenance should look at it,
-    NULL = never. `last_forced_refresh_at`: when an access token was last renewed because the vendor refused
-    it. `invalid_since` NULL = it gives tokens; `invalid_reason` is `code: message`.
+    `generation` counts stored token responses. `refresh_started_at` is the committed intent of a refresh
+    whose response is not stored yet; `refresh_error` says why not: '' while the call is under way, and after
+    a crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that no person has
+    to act on; no other is made before `retry_at`. `maintain_at` is when token maintenance should check this
+    grant, NULL = never. `last_forced_refresh_at`: when an access token was last renewed because the vendor
+    refused it. `invalid_since` NULL = the grant gives tokens; `invalid_reason` is `code: message`.
 
-    `account` is what a person recognises of `subject`. `is_pending_transfer`: given by a pending
-    owner, and used for nothing until it is known to reach the same companies. `transferred_by`:
-    the membership that signed in to take over."""
+    `account` is the readable name of `subject`. `is_pending_transfer`: given by a pending owner, and not used
+    until the grant is known to reach the same companies. `transferred_by`: the membership that signed in to
+    take over."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants"
@@ -171,19 +171,20 @@ class Grant(TenantModel):
 
 
 class RemoteCompany(TenantModel):
-    """What a grant can reach, as the vendor lists it; not yet ours.
-    Identity is filled in by a background job.
+    """A company that a grant reaches, as the vendor lists it; not necessarily imported. Identity is filled in
+    by a background job.
 
     `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes
     itself. `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at
-    `last_listed_at`. `branches` are organisations or branches within it: [code, name, number].
+    `last_listed_at`. `branches` are organisations or branches within the company: [code, name, number].
     `importable_by_others`: by members who do not own the connection. `failing_since`: since then no call
     about this company was answered, and Koppel tries again.
 
-    `confirmed_name` and `confirmed_number` are what a person last confirmed of an imported company, '' = not
-    known then. `claimed_at` is set while the vendor describes another company under this id: `claimed_name`
-    and `claimed_number` are what it says, nothing is read until a person decides, and `claim_rejected_at` is
-    when a person said it is another company."""
+    `confirmed_name` and `confirmed_number` are the name and number that a person last confirmed of an
+    imported company, '' = not known then. `claimed_at` is set while the vendor describes another company
+    under this id: `claimed_name` and `claimed_number` are the name and number of that company, nothing is
+    read until a person decides, and `claim_rejected_at` is when a person rejected that company as another
+    one."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies"
@@ -229,7 +230,7 @@ class RemoteCompany(TenantModel):
 
 
 class TimelineKind(models.TextChoices):
-    """What happened to a connection; the label is the message, filled with the event's context."""
+    """The kind of a timeline event; its label is the message, filled with the event's context."""
 
     CONNECTED = "connected", _("Connected as %(account)s")
     RECONNECTED = "reconnected", _("Signed in again as %(account)s")
@@ -267,9 +268,9 @@ class TimelineKind(models.TextChoices):
 
 
 class TimelineEvent(TenantModel):
-    """An event of a connection's timeline. What lasts has an end in `ended_at` (NULL
-    while it lasts); what repeats is folded into one event that happened `count` times.
-    `context` fills the message of its `kind`."""
+    """An event of a connection's timeline. An event with a duration has an end in `ended_at` (NULL until
+    then); repeated events are stored as one, with their number in `count`. `context` fills the message of its
+    `kind`."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events"
@@ -298,11 +299,11 @@ class ConsentPurpose(models.TextChoices):
 
 class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; `secrets` holds verifier and
-    nonce, and after them the token of a consent that was refused, until it is withdrawn at the vendor.
+    nonce, afterwards the token of a refused consent, until that is withdrawn at the vendor.
 
     Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they
     are used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed
-    `state` finds it consumed, and `granted_at` or `error` (`code: message`) tells how it ended.
+    `state` finds the attempt consumed, and `granted_at` or `error` (`code: message`) is its outcome.
     `browser_hash` '' = not bound to a browser. `return_to` is a path within Koppel. `connection` is set when
     the sign-in is for a connection that exists."""
 

@@ -1,5 +1,4 @@
-"""Issues: what a person must fix, with the button that fixes it.
+"""Issues: problems that a person must fix, each with the button that fixes it.
 
-Begin with `services`: an issue is raised once, refreshed while it lasts, and resolved by what raised it. The
-texts of each code come from the app that raises it (`issue_types`).
-"""
+Begin with `services`: an issue is raised once, refreshed while it lasts, and resolved by the code that raised
+it. The texts of each code come from the app that raises it (`issue_types`)."""

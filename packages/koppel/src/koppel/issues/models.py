@@ -6,12 +6,12 @@ from koppel.kit.tenancy.models import TenantModel
 
 
 class Issue(TenantModel):
-    """Something a person must fix. At most one open issue per code and
-    subject; raising it again updates `context`.
+    """Something a person must fix. At most one open issue per code and subject; raising it again updates
+    `context`.
 
-    `subject_kind` is `administration` or `connection`. `code` has its sentence and
-    button in `issues.issue_types`. `notified_at`: when the responsible person was
-    notified, or it was seen that this is not needed."""
+    `subject_kind` is `administration` or `connection`. `code` has its sentence and button in
+    `issues.issue_types`. `notified_at`: when the responsible person was notified, or it was seen that this is
+    not needed."""
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)

@@ -23,8 +23,8 @@ class KoppelError(Exception):
     - REST: `koppel.api.v1` answers `{"error": code, **details}` with `status`,
     - command line: `koppel.cli.main` prints the message and ends with exit code 2.
 
-    It is an outcome, not an alarm: it is never logged as an error. What a
-    request has written before is rolled back.
+    It is an outcome, not an alarm: it is never logged as an error. What a request has written before is
+    rolled back.
     """
 
     code: str = "refused"

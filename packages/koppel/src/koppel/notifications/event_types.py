@@ -48,11 +48,11 @@ class EventType:
     label is not listed. `localize(context)` returns further placeholders in the active language.
 
     `confirm_seconds`: members are notified only when the event is still open after this delay.
-    `superseded_by`: event types that include this one, when open under the same key.
-    `covers_issues`: codes of issues that need no notification of their own besides this event.
-    `is_momentary`: the event is closed as soon as members are notified, so the next one is new.
-    `is_private`: it concerns one person only, and is never sent to webhooks.
-    `by_administration`: the settings of the affected administrations choose further recipients."""
+    `superseded_by`: event types that include this one, when open under the same key. `covers_issues`: codes
+    of issues that need no notification of their own besides this event. `is_momentary`: the event is closed
+    as soon as members are notified, so the next one is new. `is_private`: it concerns one person only, and is
+    never sent to webhooks. `by_administration`: the settings of the affected administrations choose further
+    recipients."""
 
     code: EventCode
     message: StrOrPromise

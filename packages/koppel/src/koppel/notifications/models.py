@@ -36,19 +36,18 @@ class IssueReference(msgspec.Struct, frozen=True):
 
 
 EventContext = dict[str, MessageValue | IssueReference]
-"""What fills the placeholders of an event's message, by their names,
-and the first issue under the name issue."""
+"""Values of the placeholders of an event's message by name, and the first issue under the name issue."""
 EventFacts = Mapping[str, MessageValue | IssueReference]
 """The same, read-only."""
 
 
 class Event(TenantModel):
-    """Something that happened, which members are notified of once however often it is opened.
+    """An event.
 
-    `key` says which announcements are the same event. `administrations` maps the ids of those
-    it touches to what is said of each (`name`, `reason` …); `notified_administrations` are
-    the ids of those that members were notified of. `subject_kind` and `subject_id` are what
-    it is about: an administration, a connection."""
+    Members are notified once, however often it is opened. Announcements with the same `key` are the same
+    event. `administrations` maps the ids of the affected administrations to their facts (`name`, `reason` …);
+    `notified_administrations` are the ids of those in notifications sent. `subject_kind` and `subject_id`
+    identify the subject: an administration, a connection."""
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -103,11 +102,11 @@ class NotificationReason(models.TextChoices):
 
 
 class Notification(TenantModel):
-    """One notification of one member. `event_type` has its text in
-    `notifications.event_types`; `link` is a path within Koppel.
+    """One notification of one member. `event_type` has its text in `notifications.event_types`; `link` is a
+    path within Koppel.
 
-    `on_screen` False: by email alone. `recovered_at`: the event is closed. `round`: the event's first is of
-    all that it touched then, a later one of what it reached since."""
+    `on_screen` False: by email alone. `recovered_at`: the event is closed. `round`: the first is about all
+    administrations affected at that time, a later one about those added since."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notifications"
@@ -156,8 +155,8 @@ class DeliveryState(models.TextChoices):
 
 
 class EmailReason(models.TextChoices):
-    """Why an email was not sent, or may not have been, where Koppel itself
-    knows; else the mail server's words are stored."""
+    """Why an email was not sent, or may not have been, where Koppel itself knows; else the mail server's
+    words are stored."""
 
     RECOVERED = "recovered"
     UNSUBSCRIBED = "unsubscribed"
@@ -238,8 +237,8 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person receives email: at once or in one daily digest; and
-    the stand-in while the person is away."""
+    """How a person receives email: at once or in one daily digest; and the stand-in while the person is
+    away."""
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -281,12 +280,12 @@ class KnownDevice(TenantModel):
 
 
 class WebhookEndpoint(TenantModel):
-    """An address of the organisation that is called about events. `events` empty: of all of them. `divisions`
-    (ids) empty: of the whole organisation; else of what touches administrations of these, and of these alone.
+    """An address of the organisation that receives events. `events` empty: all events. `divisions` (ids)
+    empty: the whole organisation; otherwise only events about administrations of these divisions.
 
-    The `previous_secret` signs as well until `previous_until`, so that a receiver can change without missing
-    anything. `failing_since`: nothing was accepted since then. `paused_until`: it asked for no call before.
-    `disabled_reason`: why Koppel switched it off, a `WebhookReason`."""
+    `previous_secret` signs too until `previous_until`, so that a receiver can change secrets without losing a
+    message. `failing_since`: no message was accepted since then. `paused_until`: the receiver asked for no
+    call before then. `disabled_reason`: why Koppel switched it off, a `WebhookReason`."""
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)

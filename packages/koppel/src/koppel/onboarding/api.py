@@ -1,4 +1,4 @@
-"""The wizard over REST: the same steps as the pages, each answered with what follows from it."""
+"""The wizard over REST: the same steps as the pages. Each response states the next step."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -34,8 +34,8 @@ class FieldErrorOut(Schema):
 
 
 class StepResultOut(Schema):
-    """advance: on to `step`. errors: `errors` say what is wrong. external: a person goes on at `url`, in a
-    browser. abort: over, nothing imported. complete: `import_id` has begun."""
+    """advance: on to `step`. errors: see `errors`. external: a person continues at `url`, in a browser.
+    abort: ended, nothing imported. complete: `import_id` has begun."""
 
     result: Literal["advance", "errors", "external", "abort", "complete"]
     step: str | None = None
@@ -47,7 +47,7 @@ class StepResultOut(Schema):
     skipped: int | None = None
 
 
-class ConsentOptionOut(Schema):
+class ConsentModeOut(Schema):
     """A way to sign in. `by_company_id`: company ids are given in place of a sign-in."""
 
     app: int
@@ -65,7 +65,7 @@ class FlowOut(Schema):
     state: str
     import_id: int | None
     url: str
-    consent_options: list[ConsentOptionOut]
+    consent_modes: list[ConsentModeOut]
 
 
 class CompanyChoiceOut(Schema):
@@ -121,7 +121,7 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 @router.delete("/flows/{token}", response=StepResultOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
-    """Abandon the flow. What it has imported stays."""
+    """Abandon the flow. Administrations imported by it stay."""
     return _out(services.abort(_flow(request, token)))
 
 
@@ -135,8 +135,7 @@ def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInInput) ->
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
-    """List the companies that the sign-in reaches, with what is known
-    of each and whether it can be chosen."""
+    """List the companies that the sign-in reaches, their state, and whether each can be chosen."""
     choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
     return [
         CompanyChoiceOut(
@@ -169,8 +168,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
-    """List for each chosen company what is known of its number, what
-    is wrong with it, and what is still needed."""
+    """List the chosen companies with their number, the errors in it, and the missing fields."""
     answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
     return [
         IdentityOut(
@@ -243,8 +241,8 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
 
 
 def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
-    consent_options = [
-        ConsentOptionOut(
+    consent_modes = [
+        ConsentModeOut(
             app=option.app.pk,
             title=str(option.mode.title),
             environment=str(option.environment.title),
@@ -259,7 +257,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
         state=flow.state,
         import_id=flow.import_record_id,
         url=f"{settings.PUBLIC_URL}{reverse('onboarding:resume', args=[flow.token])}",
-        consent_options=consent_options,
+        consent_modes=consent_modes,
     )
 
 

@@ -1,5 +1,5 @@
-"""The wizard's state: a flow lives here, not in a browser, so that
-reload, two tabs and sign-out lose nothing."""
+"""The wizard's state: a flow lives here, not in a browser, so that reload, two tabs and sign-out lose
+nothing."""
 
 import uuid
 
@@ -63,8 +63,8 @@ class TypedIdentity(msgspec.Struct, frozen=True):
 
 
 class Confirmation(msgspec.Struct, frozen=True):
-    """The answer to “is this the same company?”: what it was about, the
-    answer, who gave it (a membership) and when."""
+    """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership)
+    and when."""
 
     listed_name: str
     register_name: str
@@ -84,8 +84,8 @@ class CompanyAssignment(msgspec.Struct, frozen=True):
 
 
 class Flow(TenantModel):
-    """One walk through the wizard by one person. `step` is the furthest
-    step reached; earlier ones may be revisited.
+    """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be
+    revisited.
 
     `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin`
     is `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that

@@ -1,5 +1,5 @@
-"""The wizard's steps, for pages and REST alike: each takes the answer to
-a step and returns an outcome (`results`)."""
+"""The wizard's steps, for pages and REST alike: each takes the answer to a step and returns an outcome
+(`results`)."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -32,7 +32,7 @@ from koppel.onboarding.steps import identify as identify_step
 from koppel.organisations.roles import Actor, Permission
 
 
-def consent_option(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
+def app_choice(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     """Return the app registration with this id if the flow may offer it."""
     return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
@@ -52,7 +52,7 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors
     """
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
-    option = consent_option(actor, flow, data.app)
+    option = app_choice(actor, flow, data.app)
     if option is None:
         return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
     if not option.mode.by_company_id:

@@ -1,7 +1,6 @@
-"""What the operator does from the shell before the first sign-in, or for a person who cannot sign in.
+"""Actions of the operator in the shell: before the first sign-in, or for a person who cannot sign in.
 
-The organisation's audit log records these actions under the account of the shell.
-"""
+The organisation's audit log records these actions under the account of the shell."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -63,7 +62,7 @@ class Summary:
 
 
 class LinkKind(StrEnum):
-    """What a person does on the page of a link: accept an invitation, or choose a new password."""
+    """The purpose of a link: to accept an invitation, or to choose a new password."""
 
     INVITATION = "invitation"
     PASSWORD = "password"  # noqa: S105 - the name of a kind
@@ -156,8 +155,8 @@ def add_administrator(
 
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
-    """Create a password-reset link; for a user without one, resend
-    the latest invitation. Raises `Refused`."""
+    """Create a password-reset link; for a user without one, resend the latest invitation. Raises
+    `Refused`."""
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []

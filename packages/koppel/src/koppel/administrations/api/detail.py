@@ -18,8 +18,8 @@ router = Router()
 
 
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company, `code`
-    its code there, `client_number` the firm's own.
+    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number`
+    the firm's own.
 
     `issues` counts the open ones. A personal number is masked."""
 

@@ -42,7 +42,7 @@ def set_predecessor(
 @router.post("/{int:administration_id}/withdraw", response={204: None})
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawalInput) -> Status[None]:
-    """Cancel an import that waits, or withdraw a wrong one: gone at
-    once, its data is erased. Cannot be undone."""
+    """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be
+    undone."""
     offboarding.withdraw(request.actor, administration_id, payload)
     return Status(204, None)

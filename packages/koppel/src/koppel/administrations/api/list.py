@@ -1,5 +1,5 @@
-"""The list of administrations over REST: filtered and sorted as on
-screen, saved views, and what is hidden."""
+"""The list of administrations over REST: filtered and sorted as on screen, saved views, and what is
+hidden."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -25,8 +25,8 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """As in the address bar of the list. Ids as digits, or `none`;
-    several of one kind widen, different kinds narrow.
+    """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds
+    narrow.
 
     `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing,
     incomplete, doubtful, duplicate. `lifecycle`: client_left, deactivation_scheduled. `sort`: a
@@ -51,8 +51,8 @@ class Filters(Schema):
     sort: str = "name"
 
     def to_query(self) -> ListQuery:
-        """Return the list's query. What was given empty stays there, to be
-        refused; a flag that is false asks nothing."""
+        """Return the list's query. What was given empty stays there, to be refused; a flag that is false asks
+        nothing."""
         query = QueryDict(mutable=True)
         for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
             if isinstance(value, list):

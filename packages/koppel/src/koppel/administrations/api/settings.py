@@ -15,8 +15,8 @@ router = Router()
 
 
 class SettingsOut(Schema):
-    """`effective_values` with the source of each (administration, template,
-    organisation, default); `values` are set here.
+    """`effective_values` with the source of each (administration, template, organisation, default); `values`
+    are set here.
 
     `limited_by_organisation` names those of which the organisation switched something off."""
 

@@ -20,8 +20,8 @@ router = Router()
 
 
 class FieldChangeOut(Schema):
-    """A field that an action changed, in words: names instead of ids. Its label
-    and values are in the language of the request."""
+    """A field that an action changed, in words: names instead of ids. Its label and values are in the
+    language of the request."""
 
     field: str
     before: str

@@ -35,8 +35,8 @@ def list_all(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the audit log, newest first, with what changed, in names;
-    with `--json` also the ids before and after."""
+    """List the audit log, newest first, with what changed, in names; with `--json` also the ids before and
+    after."""
     audit_filter = AuditFilter(
         search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
     )

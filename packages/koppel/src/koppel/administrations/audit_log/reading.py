@@ -23,7 +23,7 @@ REDACTED = "…"
 
 @dataclass(frozen=True)
 class Redactor:
-    """Removes what the reader may not see: administrations by id, and the texts that name them."""
+    """Redacts what the reader may not see: administrations by id, and texts that contain their names."""
 
     ids: frozenset[int]
     texts: frozenset[str]
@@ -73,10 +73,9 @@ def redactor_for(actor: Actor) -> Redactor:
 
 
 def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
-    """Find entries, newest first; show each through `redactor.redact`.
-    A search by name finds none that is redacted.
+    """Find entries, newest first; pass each through `redactor.redact` before showing it.
 
-    Raises `UnknownParameter` for an action that there is not, or a person who never worked here."""
+    A search by name finds no redacted entry. Raises `UnknownParameter` for an unknown action or person."""
     actor.require(Permission.MANAGE_ORGANISATION)
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
@@ -102,7 +101,7 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
 
 
 def anonymise_administration(organisation_id: int, administration_id: int) -> None:
-    """Blank what names this administration, by the owner's function; before
-    its row goes, as it reads the names there."""
+    """Blank the texts that name this administration by the function of their owner; called before its row is
+    deleted, because the names are read from it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

@@ -77,7 +77,7 @@ class AuditRenderer:
         return [change for change in changes if change.before != change.after]
 
     def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
-        """Return what else the entry holds."""
+        """Return the other details of the entry."""
         fields = {
             key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}
         }
@@ -104,8 +104,8 @@ class AuditRenderer:
         return str(LABELS.get(field) or field.replace("_", " "))
 
     def name(self, kind: Kind, key: int) -> str:
-        """Return the name of what has this id; what was erased is called
-        removed, what the reader may not see has no name."""
+        """Return the name of the object with this id. An erased object is called removed; one that the reader
+        may not see has no name."""
         if kind is Kind.ADMINISTRATION and key in self._hidden:
             return REDACTED
         return self._names(kind).get(key) or str(REMOVED[kind])
@@ -223,8 +223,8 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_moves(state: Any) -> Any:
-    """Leave the people out: before an action they are those who come on
-    or go off with it, as the state after says."""
+    """Leave the people out: before an action they are those whom the action adds or removes, as the new state
+    states."""
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}

@@ -1,5 +1,5 @@
-"""The bulk actions on favourites. They are the actor's own and nobody
-else's, so they leave no trace in the audit log."""
+"""The bulk actions on favourites. They are the actor's own and nobody else's, so they leave no trace in the
+audit log."""
 
 from collections.abc import Mapping, Sequence
 

@@ -64,8 +64,8 @@ class NameLookup:
 
 
 def describe_reason(reason_code: str) -> str:
-    """Return the sentence of a reason code: one of all actions, or
-    one of the `reasons` of a single action."""
+    """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single
+    action."""
     if not reason_code:
         return ""
     reason_enums: list[type[BulkReason]] = [

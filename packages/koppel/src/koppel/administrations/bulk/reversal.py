@@ -23,7 +23,7 @@ class RecordedChange:
 def plan_reversals(
     actor: Actor, administrations: Mapping[int, Administration], items: Iterable[BulkItem]
 ) -> dict[int, PlannedChange]:
-    """Plan what is taken back of each administration that the actor sees."""
+    """Plan the reversal of each administration that the actor may see."""
     changes = {
         item.administration_id: RecordedChange(item.before, item.after)
         for item in items
@@ -46,7 +46,7 @@ def plan_reversal(
     live_members: Collection[int],
     not_offered: Mapping[str, Collection[int]],
 ) -> PlannedChange:
-    """Plan what takes the change back; `changed_since` where that is less than all of it."""
+    """Plan the reversal of one change; `changed_since` if not all of it can be reversed."""
     columns = _columns_to_restore(administration, change, not_offered)
     people = _people_to_restore(current_people, change)
     if administration.restricted and not _may_restore_people(current_people, change, people, live_members):
@@ -62,8 +62,8 @@ def plan_reversal(
 def _columns_to_restore(
     administration: Administration, change: RecordedChange, not_offered: Mapping[str, Collection[int]]
 ) -> dict[str, Any]:
-    """Return the earlier values of columns that still hold what the operation
-    set, without what was archived meanwhile."""
+    """Return the earlier values of the columns that still have the value of the operation, except divisions
+    and templates archived since."""
     before, after = change.before.get("columns", {}), change.after.get("columns", {})
     current = snapshot.read(administration, after)
     return {
@@ -74,7 +74,8 @@ def _columns_to_restore(
 
 
 def _people_to_restore(current_people: People, change: RecordedChange) -> dict[str, bool | None]:
-    """Return the earlier assignments, by membership id, of those who are on it as the operation left them."""
+    """Return the earlier assignments, by membership id, of the members whose assignment is still as the
+    operation left it."""
     before, after = change.before.get("people", {}), change.after.get("people", {})
     return {member: before[member] for member in after if current_people.get(int(member)) == after[member]}
 
@@ -85,10 +86,8 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Return whether a restricted administration was restricted then too,
-    and at least one person who may sign in stays named on it.
-
-    When it was restricted since, whom it is for was decided anew."""
+    """Return whether a restricted administration was restricted before the operation too, and keeps at least
+    one assigned member who may sign in. If it was restricted since, its members were chosen anew."""
     moves = {int(member): automatic for member, automatic in people.items()}
     return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
         current_people, moves, live_members

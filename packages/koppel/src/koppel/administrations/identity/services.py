@@ -126,8 +126,8 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the audit log which of these a person confirmed to be the
-    same company, and by which name and number."""
+    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and
+    number."""
     administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         confirmed = administration.confirmed_identity
@@ -145,8 +145,8 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 
 def other_name(administration: Administration, number: str) -> str:
-    """Return the register's name of this number where it differs from ours;
-    '' when a person confirmed that it is the same."""
+    """Return the register's name of this number where it differs from ours; '' when a person confirmed that
+    it is the same."""
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -193,8 +193,8 @@ def is_confirmed(administration: Administration, finding: LookupResult | None) -
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """Update the issues on completeness, and on companies they no longer are,
-    after identities of many were set or set back.
+    """Update the issues on completeness, and on companies they no longer are, after identities of many were
+    set or set back.
 
     `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
     touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
@@ -313,8 +313,8 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """Return the columns that the answer fills in: the sector where
-    there is none, and the doubt about the number."""
+    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the
+    number."""
     columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}

@@ -33,8 +33,8 @@ class DueWork:
 
 
 def find_due_work() -> DueWork:
-    """Return what falls due today: deactivations that were planned,
-    and erasures. In the installation's scope."""
+    """Return what falls due today: deactivations that were planned, and erasures. In the installation's
+    scope."""
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
     over = Administration.objects.filter(

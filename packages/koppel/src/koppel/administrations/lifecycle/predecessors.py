@@ -46,8 +46,8 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
 
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
-    """List others with the same registration number, within what the
-    actor sees. A predecessor is no duplicate."""
+    """List others with the same registration number, within what the actor sees. A predecessor is no
+    duplicate."""
     if not administration.number:
         return []
     same = (

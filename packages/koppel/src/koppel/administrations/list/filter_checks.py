@@ -1,9 +1,8 @@
-"""Whether what a filter names exists for the person who asks: a
-division, template, connection, member or import.
+"""Check that the objects named in a filter exist and the actor may see them: division, template, connection,
+member or import.
 
-Nobody gets a list, a file or a bulk operation by a filter of which a part is
-unknown: left out, it would mean everything.
-"""
+A filter with an unknown part is refused for lists, files and bulk operations: without that part it would
+select everything."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -49,8 +48,8 @@ def require_known(actor: Actor, query: ListQuery) -> None:
 
 
 def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
-    """Return what the filter names and does not exist, is archived or
-    removed, or is out of the actor's sight."""
+    """Return the parts of the filter whose object does not exist, is archived or removed, or is hidden from
+    the actor."""
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
         ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
@@ -66,8 +65,8 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 
 def _is_issue(actor: Actor, code: str) -> bool:
-    """Return whether the code is one of an issue, also of one that an
-    earlier version or another connector raised."""
+    """Return whether the code is one of an issue, also of one that an earlier version or another connector
+    raised."""
     return code in issue_types or Issue.objects.for_actor(actor).filter(code=code).exists()
 
 

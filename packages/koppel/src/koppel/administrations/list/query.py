@@ -1,8 +1,7 @@
-"""What the address bar asks of the list: filters, search, sorting, columns, page. What it does not know is
-kept in `unknown`, and a search for administrations with it is refused (`filter_checks`).
+"""The query of the administration list: filters, search, sorting, columns, page. Unknown parts are kept in
+`unknown`, and a search with one is refused (`filter_checks`).
 
-One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
-"""
+One type for the page, the export, bulk work on "all that match", saved views, REST and the shell."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -142,14 +141,15 @@ class ListQuery:
         return urlencode(pairs)
 
     def with_columns(self, keys: Iterable[str]) -> "ListQuery":
-        """Return it with these columns, in this order; none: the default ones. Unknown keys are left out."""
+        """Return the query with these columns in this order; without columns the default ones. Unknown keys
+        are left out."""
         return replace(self, columns=_columns(keys))
 
     def sorted_by(self, sort: str) -> "ListQuery":
         return replace(self, sort=sort, page=1)
 
     def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
-        """Return it without one value of a filter, or without all of its values."""
+        """Return the query without one value of a filter, or without all of its values."""
         removed = {(key, chosen) for chosen in self.multi.get(key, ())} if value is None else {(key, value)}
         multi = {
             name: tuple(text for text in values if (name, text) not in removed)
@@ -164,7 +164,7 @@ class ListQuery:
 
 
 def read_query(request: HttpRequest) -> ListQuery:
-    """Return what the list's address asks for. Raises `UnknownParameter` for a filter that is too long."""
+    """Parse the query string of the list. Raises `UnknownParameter` for a filter that is too long."""
     return parse_query(request.GET)
 
 

@@ -12,8 +12,8 @@ SELECT connection_id, remote_company_id FROM administrations_administration WHER
 
 
 async def find_imported_company(connection: Connection, administration_id: int) -> ImportedCompany | None:
-    """Find the administration of a company. In the scope of one
-    organisation: row security hides those of others."""
+    """Find the administration of a company. In the scope of one organisation: row security hides those of
+    others."""
     cursor = await connection.execute(_IMPORTED, [administration_id])
     row = await cursor.fetchone()
     return ImportedCompany(*row) if row else None

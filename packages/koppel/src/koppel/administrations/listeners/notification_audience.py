@@ -1,5 +1,5 @@
-"""Recipients of an administration's events: its responsible person, and members
-with access, its division or a favourite."""
+"""Recipients of an administration's events: its responsible person, and members with access, its division or
+a favourite."""
 
 from collections.abc import Collection
 
@@ -56,8 +56,8 @@ def visible_administrations_of(
     administration_ids: Collection[int],
     membership_ids: Collection[int],
 ) -> dict[int, VisibleAdministrations]:
-    """Return what each of these people may see; a restricted
-    administration concerns only those named on it."""
+    """Return what each of these people may see; a restricted administration concerns only those named on
+    it."""
     touched = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
         touched = touched.filter(pk__in=administration_ids)
@@ -73,8 +73,8 @@ def visible_administrations_of(
 def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
-    """Return restricted ones on which this member is not named, each
-    with the first who is and may sign in."""
+    """Return restricted ones on which this member is not named, each with the first who is and may sign
+    in."""
     restricted = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=administration_ids, restricted=True
     )

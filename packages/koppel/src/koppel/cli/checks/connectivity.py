@@ -108,8 +108,8 @@ def _files(directory: str) -> Finding:
 def _unreachable_reason(url: str) -> str:
     """Return why Koppel cannot be reached at its own address; '' when it can."""
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}{paths.HEALTH}", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - http or https
-            return "" if HEALTHY in answer.read(64) else "another program answers"
+        with urllib.request.urlopen(f"{url.rstrip('/')}{paths.HEALTH}", timeout=ANSWER_SECONDS) as response:  # noqa: S310 - http or https
+            return "" if HEALTHY in response.read(64) else "another program answers"
     except urllib.error.HTTPError as error:
         return f"the answer is {error.code}"
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
-from koppel.cli.ports import answers
+from koppel.cli.ports import responds
 from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
@@ -249,7 +249,7 @@ def _build_warnings() -> Iterator[Finding]:
 def _web_port(port: int) -> Finding:
     if is_free(port):
         return Finding("port", True, f"Port {port} is free.")
-    if answers(port, paths.HEALTH):
+    if responds(port, paths.HEALTH):
         return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
     return Finding(
         "port", False, f"Port {port} is taken by another program; stop it, or choose another with --port."

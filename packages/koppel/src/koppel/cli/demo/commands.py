@@ -46,8 +46,8 @@ def demo(
     ] = None,
     quarantined: Quarantined = False,
 ) -> None:
-    """Start everything with a demo firm and a sandbox; print address and
-    sign-ins; Ctrl-C stops it, the data stays."""
+    """Start everything with a demo firm and a sandbox; print address and sign-ins; Ctrl-C stops it, the data
+    stays."""
     logging.configure()
     console, began = Console(), time.monotonic()
     stack = Stack(
@@ -84,8 +84,8 @@ def demo_once(
         float, typer.Option("--timeout", help="Give up after this many seconds.")
     ] = 900,
 ) -> None:
-    """Do the whole main job without a person, beside other instances. Exit
-    code 0 when every administration is active."""
+    """Do the whole main job without a person, beside other instances. Exit code 0 when every administration
+    is active."""
     logging.configure()
     home = Path(tempfile.mkdtemp(prefix="koppel-demo-once-"))
     web_port, sandbox_port = choose_free_port(), choose_free_port()

@@ -106,8 +106,8 @@ class Browser:
         """Send a request and return the page. Raises `OSError` when no complete answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
-            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                return _page(answer.geturl(), answer.status, answer.read().decode())
+            with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+                return _page(response.geturl(), response.status, response.read().decode())
         except HTTPError as error:
             return _page(
                 error.geturl() or request.full_url, error.code, error.read().decode(errors="replace")

@@ -1,5 +1,5 @@
-"""Norway's Enhetsregisteret: open, without a key. A deleted company answers
-200, a removed one 410 (docs/registers.md)."""
+"""Norway's Enhetsregisteret: open, without a key. A deleted company answers 200, a removed one 410
+(docs/registers.md)."""
 
 from datetime import date
 

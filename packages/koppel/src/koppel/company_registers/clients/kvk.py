@@ -1,8 +1,8 @@
-"""The Dutch register: Basisprofiel v1 by number; Zoeken v2 (free of
-charge) by RSIN or name, then the profile.
+"""The Dutch register: Basisprofiel v1 by number; Zoeken v2 (free of charge) by RSIN or name, then the
+profile.
 
-Shapes from the register's published API descriptions and answers
-recorded at its test service (docs/registers.md).
+Shapes from the register's published API descriptions and answers recorded at its test service
+(docs/registers.md).
 """
 
 import re

@@ -11,8 +11,8 @@ from koppel.kit.http.client import HttpClient
 
 
 class QueryKind(StrEnum):
-    """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to
-    it. NAME: a search, for want of a number."""
+    """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to it. NAME: a search, for want of
+    a number."""
 
     NUMBER = "number"
     RSIN = "rsin"
@@ -20,8 +20,8 @@ class QueryKind(StrEnum):
 
 
 class LookupOutcome(StrEnum):
-    """UNAVAILABLE says nothing about the company: it is asked again
-    later, and is never shown as "not found"."""
+    """UNAVAILABLE says nothing about the company: it is asked again later, and is never shown as "not
+    found"."""
 
     FOUND = "found"
     CLOSED = "closed"
@@ -32,8 +32,8 @@ class LookupOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class RegisterQuery:
-    """`value` is normalised (`koppel.company_registers.numbers`); for
-    NAME it is the accounting system's name."""
+    """`value` is normalised (`koppel.company_registers.numbers`); for NAME it is the accounting system's
+    name."""
 
     country: str
     kind: QueryKind
@@ -67,8 +67,8 @@ class RegisterResult:
 
 
 class RegisterUnavailable(Exception):
-    """The register did not answer the question, whatever the answer
-    would have been. `reason` is a stable word. `is_requested`: the register itself asked for the pause."""
+    """The register did not answer the question, whatever the answer would have been. `reason` is a stable
+    word. `is_requested`: the register itself asked for the pause."""
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0, *, is_requested: bool = False) -> None:
         super().__init__(reason)

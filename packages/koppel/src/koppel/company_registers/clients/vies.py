@@ -25,8 +25,8 @@ from koppel.kit.http.client import HttpClient
 NO_NAME = "---"
 REFUSED = "INVALID_INPUT"
 COUNTRIES = ("SE", "DK", "BE", "FR", "FI", "LV")
-"""Where the VAT number follows from the company's number. Finland is asked
-here when its own register is switched off."""
+"""Where the VAT number follows from the company's number. Finland is asked here when its own register is
+switched off."""
 
 
 class _Fault(msgspec.Struct):

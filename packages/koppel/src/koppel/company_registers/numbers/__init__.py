@@ -1,5 +1,5 @@
-"""Company numbers: normalised and checked, by country. A doubtful number
-may be kept; only an impossible one is refused.
+"""Company numbers: normalised and checked, by country. A doubtful number may be kept; only an impossible one
+is refused.
 
 What each country's number looks like is in `country_rules`. docs/registers.md says where the rules come from.
 """

@@ -20,8 +20,8 @@ PLACEHOLDERS = {
     "FI": {"12345671"},
     "BE": {"0123456749"},
 }
-"""Beyond one repeated digit: numbers that people type to get past a
-field, and that pass their country's check."""
+"""Beyond one repeated digit: numbers that people type to get past a field, and that pass their country's
+check."""
 
 
 def check_number(text: str, country: str) -> NumberCheck:
@@ -49,8 +49,8 @@ def _check_with_rules(compact_number: str, typed: str, country: str) -> NumberCh
 
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
-    """Return the check as refused: vendors put such a number into sample
-    books, and people type it to get past a field."""
+    """Return the check as refused: vendors put such a number into sample books, and people type it to get
+    past a field."""
     message = _("This is a made-up number. For a test company, choose the reason “test / demo”.")
     return replace(
         check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo"

@@ -21,8 +21,8 @@ SCHEMES = {
 
 
 class NumberStatus(StrEnum):
-    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning.
-    INVALID: cannot be this country's number."""
+    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this
+    country's number."""
 
     VALID = "valid"
     DOUBTFUL = "doubtful"
@@ -31,8 +31,8 @@ class NumberStatus(StrEnum):
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """`number` is normalised. `note` is a stable word and `message` what
-    to tell the person; both '' when all is well.
+    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all
+    is well.
 
     `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the
     reason that fits better than this number."""

@@ -238,8 +238,8 @@ def _by_header(row: Sequence[str]) -> dict[str, int]:
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Find columns without a header: that with most numbers holds the
-    numbers, the wordiest other one the names."""
+    """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the
+    names."""
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:

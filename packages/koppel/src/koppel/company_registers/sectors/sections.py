@@ -1,5 +1,5 @@
-"""Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored
-without its revision: from J on they moved."""
+"""Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored without its revision: from J on they
+moved."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -63,8 +63,8 @@ EXAMPLES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class SectorChoice:
-    """A section to choose. `matched_division` is the division that the typed
-    letters fit, '' when the section's own name did."""
+    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the
+    section's own name did."""
 
     letter: str
     label: str

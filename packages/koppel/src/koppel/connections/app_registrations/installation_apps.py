@@ -24,7 +24,7 @@ from koppel.kit.tenancy import installation_scope
 log = structlog.get_logger(__name__)
 
 
-def consent_options() -> list[str]:
+def consent_modes() -> list[str]:
     """Return system, environment and mode, parted by slashes, of every way to sign in that an app can be
     registered for."""
     return [
@@ -36,8 +36,8 @@ def consent_options() -> list[str]:
 
 
 def list_apps() -> list[AppRegistration]:
-    """Return the apps of the installation, with `connection_count` of
-    live connections in all organisations."""
+    """Return the apps of the installation, with `connection_count` of live connections in all
+    organisations."""
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 

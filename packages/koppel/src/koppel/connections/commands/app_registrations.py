@@ -16,12 +16,12 @@ from koppel.organisations.commands.acting import shell_account
 
 app = typer.Typer(no_args_is_help=True)
 AppIdArgument = Annotated[int, typer.Argument(help="Id; `koppel app-registrations list` has them.")]
-COLUMNS = ("id", "consent_option", "client_id", "name", "connections")
+COLUMNS = ("id", "consent_mode", "client_id", "name", "connections")
 
 
 @app.command("create")
 def create_app(
-    option: Annotated[
+    consent_mode: Annotated[
         str, typer.Argument(help="system/environment/way to sign in; a wrong value lists all.")
     ],
     client_id: Annotated[str, typer.Option(help="The client id that the vendor's portal shows.")],
@@ -31,13 +31,13 @@ def create_app(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create an app registration for all organisations. The secret is
-    prompted for, or read from standard input."""
-    if option not in installation_apps.consent_options():
+    """Create an app registration for all organisations. The secret is prompted for, or read from standard
+    input."""
+    if consent_mode not in installation_apps.consent_modes():
         raise CommandError(
-            f"There is no {option}; choose one of {', '.join(installation_apps.consent_options())}."
+            f"There is no {consent_mode}; choose one of {', '.join(installation_apps.consent_modes())}."
         )
-    connector, environment, mode = option.split("/")
+    connector, environment, mode = consent_mode.split("/")
     secret = _secret()
     values = AppRegistrationInput(
         connector=connector,
@@ -50,7 +50,7 @@ def create_app(
     )
     created = installation_apps.add_app(shell_account(), values)
     print_record(
-        {"id": created.pk, "consent_option": option, "redirect_address": redirect_uri()}, as_json=as_json
+        {"id": created.pk, "consent_mode": consent_mode, "redirect_address": redirect_uri()}, as_json=as_json
     )
 
 
@@ -60,7 +60,7 @@ def list_apps(as_json: AsJson = False) -> None:
     rows = [
         {
             "id": registration.pk,
-            "consent_option": (
+            "consent_mode": (
                 f"{registration.connector}/{registration.environment}/{registration.consent_mode}"
             ),
             "client_id": registration.client_id,

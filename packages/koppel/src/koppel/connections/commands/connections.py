@@ -223,10 +223,10 @@ def resolve_changes(
             )
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or use --all."))
-        answer = ChangeResolution(
+        data = ChangeResolution(
             administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
         )
-        count = resolution.resolve_changes(actor, connection, answer) if administration_ids else 0
+        count = resolution.resolve_changes(actor, connection, data) if administration_ids else 0
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 

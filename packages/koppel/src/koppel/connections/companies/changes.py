@@ -1,8 +1,7 @@
-"""Compare what the vendor says of a company with what is stored, at every listing and in every run.
+"""Compare the vendor's description of a company with the stored one, at every listing and in every run.
 
-The immutable id decides which company it is; sessions refuse another one. A changed name, code or number
-raises an issue and stops nothing, unless name and number are both another company's (`same_company`).
-"""
+The immutable id identifies the company; sessions refuse another company. A changed name, code or number
+raises an issue and stops nothing, unless both name and number changed (`same_company`)."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
@@ -47,9 +46,9 @@ REWRITE_AFTER = timedelta(hours=12)
 
 
 async def verify_company(session: ReadingSession, connector_key: str) -> None:
-    """Describe the company at the start of a run, with one cheap call, and raise issues for what changed.
+    """Describe the company at the start of a run, with one cheap call, and raise an issue per change.
 
-    Raises what `describe_company` raises, and `OtherCompany`: then the description is not stored."""
+    Raises the errors of `describe_company`, and `OtherCompany`: then the description is not stored."""
     organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
     try:
         with session.prefetching():
@@ -67,7 +66,7 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
 
 
 def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
-    """Return whether the same description was stored not long ago, so that there is nothing to write."""
+    """Return whether the same description was stored recently and need not be stored again."""
     is_recent = (
         identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
     )
@@ -100,10 +99,11 @@ def _description_fields(description: CompanyDescription) -> dict[str, Any]:
 def apply_description(
     organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
-    """Store a company's description, and raise issues for what changed about one that is imported.
+    """Store a company's description, and for an imported company raise an issue per change.
 
-    False when it is another company than the one that was confirmed: then the description is not stored, and
-    no books are read until a person decides. `interrupts`: a run of it that is under way is restarted."""
+    Returns False if it describes another company than the confirmed one: then the description is not stored,
+    and no books are read until a person decides. `interrupts`: restart a run of the company that is under
+    way."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -128,8 +128,8 @@ def apply_description(
 
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
-    """Store that the vendor refuses this company. `refusal` None: the call
-    failed, which says nothing about the company."""
+    """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about
+    the company."""
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -172,11 +172,11 @@ def reconcile_list(
     grants: Iterable[int],
     unsure: Collection[str] = (),
 ) -> None:
-    """Raise and resolve issues for companies that a new list renames,
-    misses or has again, before it is stored.
+    """Raise and resolve issues for companies that a new list renames, misses or has again, before it is
+    stored.
 
-    In the caller's transaction. `unsure`: external ids that may be
-    another company; their names are not compared."""
+    In the caller's transaction. `unsure`: external ids that may be another company; their names are not
+    compared."""
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
@@ -235,8 +235,8 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
-    """Raise an issue for a number that the accounting system no longer
-    states, which proves nothing; else resolve it."""
+    """Raise an issue for a number that the accounting system no longer states, which proves nothing; else
+    resolve it."""
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         if normalize_for_comparison(new):
@@ -250,8 +250,8 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
 def _raise_change(
     company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts
 ) -> None:
-    """Raise the issue of a change. An open issue keeps the first old value; when
-    the new value is that one, it is resolved."""
+    """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one,
+    it is resolved."""
     organisation_id, subject = company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id)
     existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject.kind, subject_id=administration_id).first()

@@ -1,11 +1,10 @@
-"""Whether a company is still the one that a person confirmed: one guard
-for listings, descriptions, sign-ins and runs.
+"""Check that a company is still the one that a person confirmed: one guard for listings, descriptions,
+sign-ins and runs.
 
-A name alone or a number alone may change, which raises an issue. When both are another company's, the
-description is not stored and no books are read until a person decides. The comparison is with what a person
-confirmed, at the import or when settling a change, not with what the accounting system said last: so renaming
-a company today and renumbering it tomorrow is noticed too.
-"""
+A name alone or a number alone may change, which raises an issue. If both change, the description is not
+stored and no books are read until a person decides. The comparison is with the identity that a person
+confirmed, at the import or when resolving a change, not with the accounting system's last one: so renaming a
+company today and renumbering it tomorrow is noticed too."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -50,15 +49,15 @@ class VendorIdentity:
 
 
 def normalize_for_comparison(text: str) -> str:
-    """Normalise a text for comparison: without case, spaces, punctuation
-    and differences in how accents are encoded."""
+    """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are
+    encoded."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
 
 
 def _distinguishes(letter: str) -> bool:
-    """Return whether a character counts: letters, digits, and marks
-    that are vowels in scripts such as Devanagari.
+    """Return whether a character counts: letters, digits, and marks that are vowels in scripts such as
+    Devanagari.
 
     Accents and variation selectors do not."""
     is_mark = unicodedata.category(letter)[0] == "M" and not (
@@ -84,8 +83,8 @@ def same_name(first: str, second: str) -> bool:
 
 
 def same_number(first: str, second: str, *countries: str) -> bool:
-    """Return whether two numbers are the same in one of the forms in
-    which they are written in these countries."""
+    """Return whether two numbers are the same in one of the forms in which they are written in these
+    countries."""
     forms = [
         {
             normalize_for_comparison(text),
@@ -100,10 +99,10 @@ def same_number(first: str, second: str, *countries: str) -> bool:
 def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
     """Return whether name and number are both different.
 
-    A confirmed name or number that the accounting system no longer states counts as
-    different, so that removing one and changing the other is noticed; a number alone that is
-    missing only raises an issue. A value that was never confirmed is no difference. Where the
-    accounting system states neither, a person decides."""
+    A confirmed name or number that the accounting system no longer states counts as different, so that
+    removing one and changing the other is noticed; a number alone that is missing only raises an issue. A
+    value that was never confirmed is no difference. Where the accounting system states neither, a person
+    decides."""
     numbers = [number for number in confirmed.numbers if normalize_for_comparison(number)]
     if not normalize_for_comparison(described.number):
         # Only a number that the accounting system stated can go
@@ -127,8 +126,8 @@ def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
 
 
 def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
-    """Block the administrations of a company that is another one now, or
-    release them when it is the confirmed one again.
+    """Block the administrations of a company that is another one now, or release them when it is the
+    confirmed one again.
 
     Returns whether it is another company; then the caller must not store the description. The caller has
     locked `company`. `interrupts`: restart a run that is under way (False when that run is the caller)."""
@@ -162,8 +161,8 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
 
 
 def forget_identity(company: RemoteCompany) -> None:
-    """Remove the confirmed identity, because the administration is erased: a new
-    import confirms another. The caller saves."""
+    """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
+    caller saves."""
     if company.claimed_at is not None:
         company.name, company.legal_name, company.number = company.claimed_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
@@ -172,8 +171,8 @@ def forget_identity(company: RemoteCompany) -> None:
 
 
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
-    """Copy the confirmed identity, and a claim that waits for a person,
-    from the same company of another connection.
+    """Copy the confirmed identity, and a claim that waits for a person, from the same company of another
+    connection.
 
     The caller saves, and runs the guard."""
     for name in (
@@ -220,8 +219,8 @@ def claim_context(company: RemoteCompany) -> MessageContext:
 
 
 def _claim(company: RemoteCompany, administration_ids: list[int], described: VendorIdentity) -> None:
-    """Store the claimed identity, and block the administrations. A
-    repeated claim keeps a person's decision."""
+    """Store the claimed identity, and block the administrations. A repeated claim keeps a person's
+    decision."""
     claim = VendorIdentity(described.name[:300], described.number[:100])
     is_new = (
         company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim
@@ -245,7 +244,8 @@ def _claim(company: RemoteCompany, administration_ids: list[int], described: Ven
 
 
 def _store_first_description(company: RemoteCompany, described: VendorIdentity) -> None:
-    """Confirm what the first description states, because the company was imported before it was described."""
+    """Confirm the identity in the first description, because the company was imported before it was
+    described."""
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]
     is_first = not company.legal_name

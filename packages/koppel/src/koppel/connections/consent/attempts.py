@@ -196,8 +196,8 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
 
 
 def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with
-    `consumed_at` None when it is ours to use."""
+    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is
+    ours to use."""
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:

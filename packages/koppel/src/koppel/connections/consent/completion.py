@@ -96,8 +96,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
-    """Require the same account, and the same company where one sign-in reaches
-    one. Raises `ConsentRefused` for another."""
+    """Require the same account, and the same company where one sign-in reaches one. Raises `ConsentRefused`
+    for another."""
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")

@@ -1,5 +1,5 @@
-"""Consent without a person: companies named by their id, each with a grant
-of its own that the app's credentials renew.
+"""Consent without a person: companies named by their id, each with a grant of its own that the app's
+credentials renew.
 
 The ids are stored at once; then a worker describes each company, and the list shows the outcome.
 """
@@ -60,8 +60,8 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
 
 
 def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
-    """Add companies to the app's connection, and enqueue a job that
-    describes them. In the caller's transaction.
+    """Add companies to the app's connection, and enqueue a job that describes them. In the caller's
+    transaction.
 
     Raises `NoSuchConnection` for an app of another kind."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -156,8 +156,8 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
 
 
 def _store_company(connection: Connection, company_id: str) -> None:
-    """Store a company with a grant whose token has expired, so that the
-    vault fetches the first one like every other."""
+    """Store a company with a grant whose token has expired, so that the vault fetches the first one like
+    every other."""
     over = timezone.now()
     grant = store_grant(
         connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)

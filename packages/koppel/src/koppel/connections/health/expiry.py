@@ -1,5 +1,5 @@
-"""Warn before something ends: consents about to expire, and
-connections on the account of a person who left."""
+"""Warn before something ends: consents about to expire, and connections on the account of a person who
+left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,8 +39,8 @@ class _ExpiringConsent:
 
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
-    """Return when the first consent of each connection ends; absent
-    where it is unknown. In the caller's scope."""
+    """Return when the first consent of each connection ends; absent where it is unknown. In the caller's
+    scope."""
     if not connection_ids:
         return {}
     with database.cursor() as cursor:

@@ -1,5 +1,5 @@
-"""The last thirty days of a connection as thirty bars: how much of
-each day it was not well, and in which way."""
+"""The last thirty days of a connection as thirty bars: how much of each day it was not well, and in which
+way."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRA
 
 @dataclass(frozen=True)
 class DayHealth:
-    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there
-    was a connection; `minutes` how long it lasted.
+    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there was a connection; `minutes` how long it
+    lasted.
 
     `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the
     drawing."""

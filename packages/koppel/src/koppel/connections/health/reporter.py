@@ -1,5 +1,5 @@
-"""Report the results of calls: answered, not answered, consent lost.
-Writes are throttled while all is well."""
+"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is
+well."""
 
 from time import monotonic
 

@@ -100,8 +100,8 @@ def record_success(organisation_id: int, connection_id: int) -> None:
 
 
 def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
-    """Mark the connection as needing a sign-in: one state, one issue and
-    one notification, however many calls failed."""
+    """Mark the connection as needing a sign-in: one state, one issue and one notification, however many calls
+    failed."""
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
@@ -158,8 +158,8 @@ def mark_signed_in(connection: Connection, account: str) -> None:
 
 
 def mark_resumed(connection: Connection) -> None:
-    """End a pause. A connection whose grants are lost needs a sign-in
-    again. In the caller's transaction and scope."""
+    """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and
+    scope."""
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
     else:

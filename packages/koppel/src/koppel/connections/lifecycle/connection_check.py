@@ -42,8 +42,8 @@ class ConnectionCheck:
 
 
 def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
-    """Check a connection for a person. Outside any transaction. The
-    outcome is in the connection's health already.
+    """Check a connection for a person. Outside any transaction. The outcome is in the connection's health
+    already.
 
     Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)

@@ -9,8 +9,8 @@ from koppel.organisations.roles import Actor
 
 
 def set_import_policy(actor: Actor, connection_id: int, chosen: ImportPolicyInput) -> int:
-    """Set which companies others than the owner may import through
-    this connection. Returns how many they may now.
+    """Set which companies others than the owner may import through this connection. Returns how many they may
+    now.
 
     Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
     connection, policy = lock_for_change(actor, connection_id), chosen.policy

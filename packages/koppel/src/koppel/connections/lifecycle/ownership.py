@@ -106,7 +106,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
-    """Return what stops when this person's account at the vendor is closed. Raises `NoSuchMember`."""
+    """Return the administrations that stop when this person's account at the vendor is closed. Raises
+    `NoSuchMember`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
@@ -115,8 +116,8 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
-    """Ask a member to take over all connections that run on a person's
-    account. Returns how many requests changed."""
+    """Ask a member to take over all connections that run on a person's account. Returns how many requests
+    changed."""
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
@@ -145,11 +146,11 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
 
 
 def complete_transfer(actor: Actor, connection_id: int) -> bool:
-    """Compare what the new account reaches with what is imported, and switch to it. Outside any transaction.
+    """Switch to the new account if it reaches the imported companies. Outside any transaction.
 
-    False: further companies still run on the old account (one sign-in for each). Raises
-    `ConsentRefused`, after giving the new consent back, when the account does not reach
-    what is imported; and the connector's errors."""
+    Returns False if further companies still run on the old account (one sign-in for each). Raises
+    `ConsentRefused`, after withdrawing the new consent, if the account does not reach an imported company;
+    and the connector's errors."""
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
         candidates = list(
@@ -209,8 +210,8 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
 def _move_or_give_back(
     actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]
 ) -> list[str]:
-    """Let the new grant serve its companies. When it does not reach what is
-    imported, revoke it and return the names."""
+    """Assign the companies to the new grant. If it does not reach all of them, revoke it and return the
+    names."""
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
         transfer.move_companies(grant, reached)

@@ -1,5 +1,5 @@
-"""Revoke tokens that nothing uses any more at the vendor, so that a
-copy of them is worthless; then erase them."""
+"""Revoke tokens that nothing uses any more at the vendor, so that a copy of them is worthless; then erase
+them."""
 
 from functools import partial
 
@@ -64,8 +64,8 @@ def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
 def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
-    Until then the token is stored encrypted in place of the attempt's
-    own secrets, which are no longer needed."""
+    Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer
+    needed."""
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=encrypt_column(attempt, "secrets", token))
     enqueue(
         "connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk

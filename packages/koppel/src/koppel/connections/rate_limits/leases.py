@@ -33,7 +33,7 @@ number must not block a company for ever."""
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """What a quota is for. `company` is the vendor's id; '' means the app registration as a whole."""
+    """The subject of a quota. `company` is the vendor's id; '' means the app registration as a whole."""
 
     app_id: int
     company: str
@@ -61,8 +61,7 @@ class Lease:
 
 
 class LeaseCache:
-    """The leases of one process. What leaves it as a report comes back
-    by `restore` when it could not be stored."""
+    """The leases of one process. A report that could not be stored is put back by `restore`."""
 
     def __init__(self) -> None:
         self._leases: dict[LeaseKey, Lease] = {}
@@ -105,7 +104,9 @@ class LeaseCache:
         usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))
 
     def record_failure(self, key: LeaseKey, now: float, *, cancelled_by_us: bool) -> None:
-        """Count a call that ended without an answer; `ours`: it counts as no error of the vendor."""
+        """Count a call that ended without a response.
+
+        `cancelled_by_us`: it counts as no error of the vendor."""
         usage = self._end_call(key, now).usage
         usage.unstated += 1
         usage.errors += not cancelled_by_us

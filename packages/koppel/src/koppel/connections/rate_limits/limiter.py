@@ -67,9 +67,10 @@ class RateLimiter:
     def record_response(
         self, quota: QuotaKey, organisation_id: int, response: Response, limits: Sequence[RateLimitStatus]
     ) -> float:
-        """Count a call that was answered, with whatever status; `limits` are what the answer states.
+        """Count a call that was answered, with whatever status; `limits` are the limits in the response.
 
-        Returns the seconds of the pause that it asks for; `report` then tells the other processes."""
+        Returns the seconds of the pause that the response asks for; `report` then tells the other
+        processes."""
         key, now = LeaseKey(quota, organisation_id), time.monotonic()
         self._leases.record_response(key, response.status, limits, now)
         pause = _pause_seconds(response)
@@ -78,13 +79,13 @@ class RateLimiter:
         return pause
 
     async def report(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Store at once what was counted: another process, or this one after a restart, must know it."""
+        """Store the counted calls at once: another process, or this one after a restart, needs them."""
         await self.reporter.report(LeaseKey(quota, organisation_id))
 
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without an answer; the vendor may have counted it.
 
-        `ours`: Koppel cancelled it, so it counts as no error of the vendor."""
+        `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor."""
         self._leases.record_failure(
             LeaseKey(quota, organisation_id), time.monotonic(), cancelled_by_us=cancelled_by_us
         )
@@ -117,8 +118,8 @@ class RateLimitedHttp:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request. Raises `RateLimited` when the quota does not allow it, and what `on_before_request`
-        raises."""
+        """Send a request. Raises `RateLimited` if the quota does not allow the call, and the errors of
+        `on_before_request`."""
         if before_request := on_before_request.get():
             before_request()
         await self._rate_limiter.acquire(*self._quota)

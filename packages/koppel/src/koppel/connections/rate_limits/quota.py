@@ -55,8 +55,8 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """What is stored of one quota. `source_states_limits`: an answer arrived, and since
-    then no window has ended and no worker died.
+    """The stored state of a quota. `source_states_limits`: a response arrived, and since then no window has
+    ended and no worker died.
 
     `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation,
     `used` how many calls each has made since a window began; both by organisation id."""
@@ -72,7 +72,7 @@ class QuotaState(msgspec.Struct):
 
 
 class RateLimitReading(msgspec.Struct):
-    """What an answer stated: `remaining` calls of `limit` until `ends_at`."""
+    """A limit stated in a response: `remaining` calls of `limit` until `ends_at`."""
 
     limit: int
     remaining: int
@@ -80,12 +80,12 @@ class RateLimitReading(msgspec.Struct):
 
 
 class UsageReport(msgspec.Struct):
-    """What a worker did since its last report. `calls` ended, `in_flight` have not.
-    `unstated` of those that ended had no answer, or one without a reading. `answered`: at
-    least one answer was no server error, or had a reading.
+    """A worker's usage since its last report. `calls` ended, `in_flight` have not. `unstated` of those that
+    ended had no response, or one without a reading. `answered`: at least one response was no server error, or
+    had a reading.
 
-    `errors`: calls that failed or were answered with a server error. `blocked_until`: the vendor refuses
-    calls until then. `done`: the rest of the lease is given back."""
+    `errors`: calls that failed or got a server error. `blocked_until`: the vendor refuses calls until then.
+    `done`: the rest of the lease is returned."""
 
     calls: int = 0
     in_flight: int = 0

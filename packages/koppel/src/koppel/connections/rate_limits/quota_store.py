@@ -1,5 +1,5 @@
-"""The quotas in PostgreSQL: reports and requests of a process are
-applied in one transaction, on locked rows."""
+"""The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked
+rows."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from koppel.kit.database.pool import Connection, Database
 from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
-"""With so many failed calls a minute through one app registration, over
-all companies, the vendor counts as down."""
+"""With so many failed calls a minute through one app registration, over all companies, the vendor counts as
+down."""
 
 SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)

@@ -1,5 +1,5 @@
-"""Exchanges the usage of one process for calls: when a caller has
-none left, and once a second for all leases.
+"""Exchanges the usage of one process for calls: when a caller has none left, and once a second for all
+leases.
 
 Exchanges follow each other, so that the database sees the usage of a lease in order.
 """

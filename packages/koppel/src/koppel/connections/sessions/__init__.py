@@ -1,9 +1,8 @@
-"""What a connector calls the vendor with.
+"""Sessions: the HTTP clients with which a connector calls the vendor.
 
-It guarantees the consent's scope: books are read of what was imported and of the company that it was imported
-as, by any interface or job; everything else of a consent can at most be listed and described. Begin with
-`vendor_sessions`; what the sessions of a process share is its `runtime`.
-"""
+They guarantee the consent's scope: books are read only of imported companies, as the company that was
+imported, in every interface and job; other companies of a consent can only be listed and described. Begin
+with `vendor_sessions`; `runtime` holds the state that the sessions of a process share."""
 
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime, as_worker, current_worker, run_sync

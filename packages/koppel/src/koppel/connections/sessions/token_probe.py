@@ -1,5 +1,5 @@
-"""The first call with a grant's token that was not used for a while
-probes whether the vendor still accepts it.
+"""The first call with a grant's token that was not used for a while probes whether the vendor still accepts
+it.
 
 When the consent was withdrawn meanwhile, fifty companies that are due at the same moment cost one refused
 call, not fifty. Within one process: each worker makes its own first call. No call is refused here, so this is
@@ -43,8 +43,8 @@ class TokenProbe:
 
 
 class Permit:
-    """A context manager that starts at once while the grant is
-    trusted, else when the probe under way is over."""
+    """A context manager that starts at once while the grant is trusted, else when the probe under way is
+    over."""
 
     def __init__(self, probe: TokenProbe, grant_id: int) -> None:
         self._probe, self._grant_id, self._lock = probe, grant_id, probe.lock(grant_id)

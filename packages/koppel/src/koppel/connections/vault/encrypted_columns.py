@@ -1,7 +1,7 @@
 """Every secret in the database, found by walking the models for encrypted fields. In installation scope.
 
-The secrets of two-step verification are not here:
-`organisations.access.mfa_secrets` stores those in allauth's rows.
+The secrets of two-step verification are not here: `organisations.access.mfa_secrets` stores those in
+allauth's rows.
 """
 
 from collections.abc import Iterator

@@ -154,14 +154,14 @@ class GrantLocks:
             "failures": [request.failures for request in requests.values()],
         }
         rows = await connection.execute(TRY_LOCKS_SQL, columns)
-        answered = False
+        is_resolved = False
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:
                 self._session_locks.add(grant_id)
-            answered |= self._resolve(
+            is_resolved |= self._resolve(
                 grant_id, requests[grant_id], is_stale=is_stale, is_acquired=is_acquired
             )
-        return answered
+        return is_resolved
 
     def _resolve(self, grant_id: int, request: _LockRequest, *, is_stale: bool, is_acquired: bool) -> bool:
         if request.outcome.done() or not (is_stale or is_acquired or request.once):

@@ -27,11 +27,11 @@ HEALTHY_FIELDS = {
 def store_grant(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Grant:
-    """Store a new consent, in place of the older one of the same person and
-    company. In the caller's transaction and scope.
+    """Store a new consent, in place of the older one of the same person and company. In the caller's
+    transaction and scope.
 
-    For modes `by_company_id` the tokens come from
-    `Connector.service_token`, and `subject` is the company's id too."""
+    For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's
+    id too."""
     grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
         connection=connection,
@@ -84,8 +84,8 @@ def superseded_refresh_token(
 
 
 def clear_app_failures(app: AppRegistration) -> int:
-    """Let the grants of a corrected registration be tried again at
-    once. Returns how many. In the caller's scope."""
+    """Let the grants of a corrected registration be tried again at once. Returns how many. In the caller's
+    scope."""
     refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
     return refused.update(retry_at=None, maintain_at=now())
 
@@ -93,11 +93,11 @@ def clear_app_failures(app: AppRegistration) -> int:
 def keep_alive_at(
     connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None
 ) -> datetime | None:
-    """Return when to refresh tokens so that an unused grant does not expire:
-    before half of the vendor's limit. None: no limit.
+    """Return when to refresh tokens so that an unused grant does not expire: before half of the vendor's
+    limit. None: no limit.
 
-    Spread over a tenth of the limit, so that consents that were given
-    together are not refreshed together for ever."""
+    Spread over a tenth of the limit, so that consents that were given together are not refreshed together for
+    ever."""
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)

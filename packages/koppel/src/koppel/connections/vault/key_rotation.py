@@ -50,8 +50,8 @@ class WrongKey(KoppelError):
 
 
 def require_matching_keys() -> None:
-    """Require that keys belong to their names. Raises `WrongKey` when one
-    decrypts none of the secrets under its name."""
+    """Require that keys belong to their names. Raises `WrongKey` when one decrypts none of the secrets under
+    its name."""
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
             raise WrongKey(

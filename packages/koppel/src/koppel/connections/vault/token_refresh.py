@@ -1,8 +1,8 @@
 """The vault: the one owner of every token. Nothing else refreshes one.
 
 Across processes it takes an advisory lock per grant (`grant_locks`), within a process one refresh task per
-grant. It commits the intent to refresh before the call, and the answer before its first use. After a crash in
-between, the next use finds the intent and tries the old refresh token once more: within the vendor's grace
+grant. It commits the intent to refresh before the call, and the response before its first use. After a crash
+in between, the next use finds the intent and tries the old refresh token once more: within the vendor's grace
 period that works, else the consent is lost, with that reason.
 
 The reasons, and what happens when the lock itself is lost: docs/decisions, "One owner for every token".
@@ -122,7 +122,8 @@ class Vault:
         return list(self._refreshes)
 
     async def close(self, seconds_max: float) -> None:
-        """Wait for the refreshes under way, because their answers exist nowhere else; then release the locks.
+        """Wait for the refreshes under way, because their responses exist nowhere else; then release the
+        locks.
 
         A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the
         grant tries the old refresh token once more."""
@@ -287,7 +288,7 @@ class Vault:
         except Exception as error:
             log.exception("token_response_invalid", grant=grant.id)
             broken = UnexpectedResponse(
-                "token_response", f"Koppel did not understand the answer ({type(error).__name__})."
+                "token_response", f"Koppel did not understand the response ({type(error).__name__})."
             )
             return await self._store_failure(grant, broken, refused)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
@@ -297,18 +298,18 @@ class Vault:
     async def _reporting_slowness(self, grant: GrantSnapshot) -> AsyncIterator[None]:
         """Mark the connection as degraded while the block waits so
         long that callers are left without a token."""
-        answered = asyncio.Event()
-        task = asyncio.create_task(self._report_if_slow(grant, answered))
+        responded = asyncio.Event()
+        task = asyncio.create_task(self._report_if_slow(grant, responded))
         try:
             yield
         finally:
-            answered.set()
+            responded.set()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _report_if_slow(self, grant: GrantSnapshot, answered: asyncio.Event) -> None:
+    async def _report_if_slow(self, grant: GrantSnapshot, responded: asyncio.Event) -> None:
         seconds = max(CALLER_SECONDS_MAX, (grant.expires_at - now()).total_seconds())
         try:
-            await asyncio.wait_for(answered.wait(), seconds)
+            await asyncio.wait_for(responded.wait(), seconds)
         except TimeoutError:
             log.warning("grant_renewal_slow", grant=grant.id)
             await run_in_thread(
@@ -326,16 +327,16 @@ class Vault:
     ) -> Secret:
         """Store the new tokens and return the access token.
 
-        Its lifetime counts from the request, because the answer may have been long under
-        way; the next maintenance from the answer."""
-        answered_at = now()
+        Its lifetime counts from the request, because the response may have been long under
+        way; the next maintenance from the response."""
+        received_at = now()
         tokens = replace(
-            tokens, issued_at=answered_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
+            tokens, issued_at=received_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
         )
-        maintain_at = keep_alive_at(grant.app.connector, answered_at, tokens.refresh_expires_at)
+        maintain_at = keep_alive_at(grant.app.connector, received_at, tokens.refresh_expires_at)
         if not (tokens.refresh_token or grant.encrypted_refresh_token):
             maintain_at = None
-        last_forced_refresh_at = answered_at if refused is not None else grant.last_forced_refresh_at
+        last_forced_refresh_at = received_at if refused is not None else grant.last_forced_refresh_at
         if not await _retry_on_outage(
             lambda: self._rows.store_tokens(grant, tokens, maintain_at, last_forced_refresh_at)
         ):
@@ -387,13 +388,13 @@ class Vault:
             await _retry_on_outage(lambda: self._pauses.add(grant.app.pk, pause))
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
         failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
-        is_unanswered = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (
+        has_no_response = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (
             NOT_CONNECTED,
             NO_KEY,
         )
         # What an earlier call may have done stays uncertain when a later one was certainly not heard.
         refresh_error = (grant.refresh_error or CRASH) if grant.started_at else None
-        if is_unanswered:
+        if has_no_response:
             refresh_error = error.code[:60]
         await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, refresh_error))
         log.warning(

@@ -99,7 +99,7 @@ def _show_apps(
     context = {
         "rows": rows,
         "redirect_uri": redirect_uri(),
-        "systems": [_consent_options(registration.descriptor) for registration in connectors().values()],
+        "systems": [_consent_modes(registration.descriptor) for registration in connectors().values()],
         "changed_id": changed_id or opened_id,
         "form": form if changed_id is None else AppRegistrationForm(),
         "nav_section": "connections",
@@ -112,7 +112,7 @@ def _stored_form(app: AppRegistration) -> AppRegistrationForm:
     return AppRegistrationForm(initial=stored)
 
 
-def _consent_options(
+def _consent_modes(
     descriptor: Descriptor,
 ) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
     """Return (title, [(environment, [(value, mode's title)])], [(mode,

@@ -41,8 +41,8 @@ def create_scope_function() -> RunSQL:
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
     """Force row level security on `table`: the scope's organisation, or all in the installation scope.
 
-    `shared_when_null` lets every organisation read rows that belong
-    to the installation (organisation NULL)."""
+    `shared_when_null` lets every organisation read rows that belong to the installation (organisation
+    NULL)."""
     own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
     visible_rows = f"{own_rows} OR {column} IS NULL" if shared_when_null else own_rows
     return RunSQL(

@@ -64,16 +64,16 @@ fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int |
 member may not see, each with a membership that may (None: there is none)."""
 
 audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_nothing)
-"""Called with organisation, event and administrations: the members whom the settings of each name, as far
-as they may see it."""
+"""Called with organisation, event and administrations. Returns the members named in the settings of each
+administration, as far as they may see it."""
 
 subjects = Registry[Callable[[int, int], SubjectDescription]]()
 """By subject kind: the function that describes a subject by organisation and id."""
 
 
 def subject_of(organisation_id: int, subject: Subject | None) -> SubjectDescription:
-    """Return what the event is about. For an unregistered kind it has no responsible member, and an
-    Administrator is notified."""
+    """Return the description of the event's subject. An unregistered kind has no responsible member; an
+    Administrator is notified instead."""
     describe = subjects.get(subject.kind) if subject else None
     if subject is None or subject.id is None or describe is None:
         return SubjectDescription()

@@ -12,7 +12,7 @@ SALT = "koppel.notifications.unsubscribe"
 
 
 class Unsubscription(NamedTuple):
-    """What a link unsubscribes from: emails to one member about one event type."""
+    """The subscription that a link ends: emails to one member about one event type."""
 
     organisation_id: int
     membership_id: int
@@ -24,7 +24,7 @@ def unsubscribe_token(membership: Membership, event_type: str) -> str:
 
 
 def read_unsubscribe_token(token: str) -> Unsubscription | None:
-    """Return what the token unsubscribes from; None when its signature is invalid."""
+    """Return the subscription of the token; None if its signature is invalid."""
     try:
         organisation_id, membership_id, event_type = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError, TypeError):

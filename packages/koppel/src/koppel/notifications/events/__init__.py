@@ -1,2 +1,2 @@
-"""Events: opened and closed by the app in which they happen
-(`services`), then dispatched once (`dispatch`)."""
+"""Events: opened and closed by the app in which they happen (`services`), then dispatched once
+(`dispatch`)."""

@@ -35,8 +35,8 @@ log = structlog.get_logger(__name__)
 
 
 def dispatch(organisation_id: int, event_id: int) -> int:
-    """Notify members of a pending event; 0 if it was closed or dispatched
-    meanwhile. In scope, in the caller's transaction."""
+    """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the
+    caller's transaction."""
     rows = Event.objects.in_organisation(organisation_id).select_for_update().filter(pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
@@ -89,8 +89,8 @@ def ongoing_events() -> "QuerySet[Event]":
 
 
 def dispatch_updates(organisation_id: int) -> int:
-    """Notify about administrations added to an open event, at most once a
-    day. Returns the number of people notified."""
+    """Notify about administrations added to an open event, at most once a day. Returns the number of people
+    notified."""
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 

@@ -8,8 +8,8 @@ from koppel.notifications.models import EmailDelivery, Event, Notification, Webh
 
 
 def erase_administration(organisation_id: int, administration_id: int) -> None:
-    """Delete the events that are about it alone, with their notifications and
-    emails; in others, remove its name and reason.
+    """Delete the events that are about it alone, with their notifications and emails; in others, remove its
+    name and reason.
 
     In the organisation's scope."""
     key = str(administration_id)

@@ -1,5 +1,5 @@
-"""Notify of new issues together: an import that finds forty is one
-notification; what was resolved meanwhile is left out.
+"""Notify of new issues together: an import that finds forty is one notification; what was resolved meanwhile
+is left out.
 
 Raising an issue costs a sync nothing here: what is new and still open is found afterwards.
 """

@@ -18,8 +18,7 @@ WebhookId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
 class WebhookOut(Schema):
-    """`failing_since`: nothing was accepted since then.
-    `disabled_reason`: why Koppel itself disabled it."""
+    """`failing_since`: nothing was accepted since then. `disabled_reason`: why Koppel itself disabled it."""
 
     id: int
     name: str

@@ -6,8 +6,8 @@ from koppel.organisations.roles import Actor
 
 
 def move_webhooks(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
-    """Move webhooks to the other division. Returns 0: they are no
-    administrations, which is what is counted."""
+    """Move webhooks to the other division. Returns 0: they are no administrations, which is what is
+    counted."""
     webhooks = WebhookEndpoint.objects.for_actor(actor).filter(divisions__contains=[from_id])
     for webhook in webhooks if group is GroupKind.DIVISION else ():
         webhook.divisions = sorted({into_id if key == from_id else key for key in webhook.divisions})

@@ -52,8 +52,8 @@ def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
 
 
 def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
-    """Return every company that the flow's connections list and the actor may
-    see; `is_imported` counts other connections too.
+    """Return every company that the flow's connections list and the actor may see; `is_imported` counts other
+    connections too.
 
     A company that two accounts reach is one choice: the one that can be reached. A company whose
     administration is restricted to others is left out, whichever account reaches it: a row without its name
@@ -121,8 +121,8 @@ def _offered_before(flow: Flow) -> set[int]:
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
-    """Return whether the actor gave a consent of this flow: that
-    person decides what others may import with it."""
+    """Return whether the actor gave a consent of this flow: that person decides what others may import with
+    it."""
     return actor.can(Permission.MANAGE_CONNECTIONS) and any(
         connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
     )
@@ -131,8 +131,8 @@ def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
 def set_companies_importable(
     actor: Actor, flow: Flow, company_ids: Iterable[int], *, importable: bool
 ) -> int:
-    """Let others import these companies through the actor's own connections, or hide
-    them from others. Returns the number changed."""
+    """Let others import these companies through the actor's own connections, or hide them from others.
+    Returns the number changed."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [
         connection.pk

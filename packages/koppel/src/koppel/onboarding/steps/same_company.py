@@ -1,7 +1,6 @@
-"""Is it the same company? Asked where the register's name is another one than the accounting system's, or
-where the number is not the one that the accounting system states.
+"""Ask whether a register's company is the same as the accounting system's if their names or numbers differ.
 
-A row is complete only once a person has answered; the answer holds for exactly what was shown."""
+A row is complete only once a person has answered; the answer applies only to the names and numbers shown."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -80,8 +79,8 @@ class Discrepancy:
 def find_discrepancy(
     company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[int, Confirmation]
 ) -> Discrepancy | None:
-    """Return how the number's register entry differs from the company;
-    None when it does not. `answers`: the flow's."""
+    """Return how the number's register entry differs from the company; None when it does not. `answers`: the
+    flow's."""
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
@@ -102,7 +101,7 @@ def find_discrepancy(
 
 
 def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
-    """Store the answer with who gave it, when, and about what. Returns the number stored."""
+    """Store the answer with its author, time, names and numbers. Returns the number stored."""
     at = timezone.now().isoformat()
     answers = {
         discrepancy.company.pk: Confirmation(
@@ -118,8 +117,8 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
 def confirmed_identity(
     discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]
 ) -> ConfirmedIdentity:
-    """Return the name and number that a person confirmed, for the
-    administration; empty where there was no question."""
+    """Return the name and number that a person confirmed, for the administration; empty where there was no
+    question."""
     if discrepancy is None or not discrepancy.answer:
         return ConfirmedIdentity()
     stored = answers[discrepancy.company.pk]
@@ -135,8 +134,8 @@ def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
-    """Return whether the number comes from the VAT number and is not
-    the one that the accounting system states."""
+    """Return whether the number comes from the VAT number and is not the one that the accounting system
+    states."""
     if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = suggest_number(company.country, company.number, company.vat_number)

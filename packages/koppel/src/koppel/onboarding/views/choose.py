@@ -33,7 +33,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)
-    option = _consent_option(request, flow)
+    option = _app_choice(request, flow)
     context = {
         "rows": visible,
         "countries": sorted({choice.company.country for choice in visible if choice.company.country}),
@@ -143,7 +143,7 @@ ACTIONS = {
 }
 
 
-def _consent_option(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
+def _app_choice(request: AuthenticatedRequest, flow: Flow) -> AppChoice | None:
     return next(
         (option for option in apps_for(request.actor, flow.connector) if option.app.pk == flow.app_id), None
     )

@@ -54,8 +54,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """Start an import through a connection that exists: the stored
-    consent fetches the list, without a sign-in."""
+    """Start an import through a connection that exists: the stored consent fetches the list, without a
+    sign-in."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
@@ -108,7 +108,8 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 @step_page(Step.SIGN_IN)
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Show what is needed and what Koppel may do; go on to the vendor's own page or to the ids (step 2)."""
+    """Show the requirements and the rights that Koppel will have; continue to the vendor's page or to the ids
+    (step 2)."""
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
@@ -129,7 +130,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
     """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
     data = form.input
     app_id, text = data.app, data.company_ids
-    if services.consent_option(request.actor, flow, app_id) is None:
+    if services.app_choice(request.actor, flow, app_id) is None:
         raise Http404
     outcome = services.sign_in(request.actor, flow, data)
     if isinstance(outcome, ExternalStep):
@@ -147,9 +148,8 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
 
 
 def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: str) -> None:
-    """Show a message of how many ids were read; what the vendor says
-    of each is in the table that follows."""
-    option = services.consent_option(request.actor, flow, app_id)
+    """Show the number of ids read; the table below shows the vendor's result for each."""
+    option = services.app_choice(request.actor, flow, app_id)
     if option is None:
         return
     read = parse_ids(option.mode, text)

@@ -107,8 +107,8 @@ def confirm_domain(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Let the sign-in page lead addresses of a domain to the organisation's
-    identity provider. Make sure that it is theirs."""
+    """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that
+    it is theirs."""
     confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 

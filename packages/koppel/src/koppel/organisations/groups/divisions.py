@@ -61,8 +61,8 @@ def get_summary(actor: Actor, division_id: int) -> DivisionSummary:
 
 
 def create_division(actor: Actor, division: DivisionInput) -> Division:
-    """Create a division, with its people when they are named. Raises
-    `Refused` when the name is taken or empty."""
+    """Create a division, with its people when they are named. Raises `Refused` when the name is taken or
+    empty."""
     return get_division(actor, _save(actor, None, division))
 
 

@@ -67,8 +67,8 @@ class GroupType(Generic[Group]):
         archived: bool | None,
         values: Mapping[str, Any],
     ) -> int:
-        """Create, change or archive a group; return its id. `archived`
-        None: it stays as it is. Raises `Refused`."""
+        """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises
+        `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:

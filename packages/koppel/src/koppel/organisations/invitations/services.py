@@ -68,8 +68,8 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
 
 
 def validate_invitation(actor: Actor, data: InvitationInput) -> str:
-    """Return the address as it will be stored. Raises `Refused` with
-    the reason when `invite` would refuse."""
+    """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would
+    refuse."""
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(
@@ -252,8 +252,8 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 
 def has_account(email: str) -> bool:
-    """Return whether a person with this address has an account, and so
-    signs in instead of choosing a password."""
+    """Return whether a person with this address has an account, and so signs in instead of choosing a
+    password."""
     return User.objects.filter(email__iexact=email).exists()
 
 

@@ -1,4 +1,5 @@
-"""What a person holds, shown before they leave and handed to a colleague in one action (`people.hooks`)."""
+"""Hand over the items that a departing member owns to a colleague in one action (`people.hooks`), with a
+preview."""
 
 from dataclasses import dataclass
 
@@ -27,8 +28,8 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 @dataclass(frozen=True)
 class Moving:
-    """Objects of one kind that would move: ids with their names,
-    without names that the actor may not read."""
+    """Objects of one kind that would move: ids with their names, without names that the actor may not
+    read."""
 
     key: str
     label: str
@@ -62,7 +63,7 @@ class Transfer:
 
 
 def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
-    """Return what this person holds, of every app, without empty kinds."""
+    """Return the items that this member owns in every app, without empty kinds."""
     items = (
         item
         for provider in ownership_providers.values()
@@ -72,9 +73,8 @@ def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
 
 
 def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
-    """Return what `hand_over` would do. Other changes of access wait for the end of the caller's transaction.
-    Raises `Refused`.
-    """
+    """Return the changes that `hand_over` would make. Other changes of access wait until the caller's
+    transaction ends. Raises `Refused`."""
     actor.require(Permission.MANAGE_PEOPLE)
     lock_access_changes(actor)
     departing_member, successor = _both_members(actor, membership_id, data.to)
@@ -103,11 +103,10 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
 def hand_over(
     actor: Actor, membership_id: int, data: HandOverInput, *, confirmed: Transfer | None = None
 ) -> dict[str, int]:
-    """Move everything that one member holds to another, optionally ending the first one's access. Return the
-    numbers by provider.
+    """Move all items that one member owns to another, optionally ending the first member's access.
 
-    Raises `Refused`, and then nothing has moved; also when it is not what was confirmed.
-    """
+    Returns the numbers by provider. Raises `Refused`, also if the items differ from those confirmed;
+    then nothing was moved."""
     actor.require(Permission.MANAGE_PEOPLE)
     departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:

@@ -1,4 +1,4 @@
-"""What a person holds in higher apps: shown before they leave, and handed to a colleague."""
+"""Items that a member owns in higher apps: listed before the member leaves, and handed to a colleague."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class OwnedItem:
-    """Something that a person holds. `consequence`: what happens when it is not handed over; '' = nothing
-    stops.
-    """
+    """An item that a member owns. `consequence`: the effect of not handing it over; '' = none."""
 
     label: str
     count: int
@@ -23,13 +21,13 @@ class OwnedItem:
 
 @dataclass(frozen=True)
 class OwnershipProvider:
-    """How an app lists and moves what a person holds.
+    """Lists and moves one kind of owned item.
 
-    All run in the caller's scope and transaction, which an exception rolls back. `list_owned(actor,
-    membership_id)` returns no more than the actor may know. `move(actor, from_membership_id,
+    All functions run in the caller's scope and transaction; an exception rolls the transaction back.
+    `list_owned(actor, membership_id)` returns only what the actor may see. `move(actor, from_membership_id,
     to_membership_id)` returns the number moved; access that ends in the same action has ended by then.
-    `moving(actor, from_membership_id, to_membership_id, deactivate)` returns what `move` would.
-    """
+    `moving(actor, from_membership_id, to_membership_id, deactivate)` returns id and name of the objects that
+    `move` would move."""
 
     label: str | Promise
     list_owned: Callable[[Actor, int], list[OwnedItem]]
@@ -38,4 +36,4 @@ class OwnershipProvider:
 
 
 ownership_providers = Registry[OwnershipProvider]()
-"""By what they move: connections, assignments, saved views."""
+"""Providers by their kind: connections, assignments, saved views."""

@@ -51,8 +51,8 @@ def manageable_member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Return whether the actor may give or take this role: only
-    Administrators make and change Administrators."""
+    """Return whether the actor may give or take this role: only Administrators make and change
+    Administrators."""
     return actor.can(Permission.MANAGE_PEOPLE) and (
         role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
     )
