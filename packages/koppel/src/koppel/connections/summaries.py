@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
-from koppel.connections.companies.company_names import CompanyNames, company_names, find_connections
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
+from koppel.connections.companies.reachable_names import CompanyNames, company_names, find_connections
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
