@@ -176,7 +176,7 @@ def test_the_dashboard_groups_issues_with_one_button_for_a_kind(actor: Any) -> N
             subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
             raise_issue(boss.organisation_id, "closed_period_changed", subject, facts)
     page = browser_of(boss).get("/").content.decode()
-    assert page.count('class="issue-group-title"') == 1
+    assert page.count('<li class="issue-group') == 1
     assert '<a class="button button-small" href="/issues/?kind=closed_period_changed">' in page
     assert page.count(f"/administrations/{firm.ids[0]}/sync/runs/7/") == 1, "among the closed periods"
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -77,7 +78,9 @@ def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
         ("since=0001-01-01&until=9999-12-31", {"Zuid", "Noord", "Oost"}),
     ):
         page = client.get(f"{PAGE}?{query}").content.decode()
-        assert {name for name in ("Zuid", "Noord", "Oost") if f"<td>{name}</td>" in page} == seen, query
+        assert {
+            name for name in ("Zuid", "Noord", "Oost") if re.search(rf"<td>\s*{name}\s*</td>", page)
+        } == seen, query
     for strange in (
         "since=rubbish",
         "person=x",
@@ -223,7 +226,7 @@ def test_changes_are_rendered_in_the_readers_language(boss: Actor) -> None:
     for expected in (
         "Bakkerij B.V.</span>",
         "Afdeling: Zuid",
-        "Mensen: Anna",
+        "Gebruikers: Anna",
         "Alleen lezen</span>",
         "<ins>ja</ins>",
         "26 feb 2027 21:54",

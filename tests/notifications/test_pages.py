@@ -40,18 +40,18 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
     open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
     open_test_event(anna, "test_worse", "two", context={"account": "s.jansen"})
     close_test_event(anna, "test_worse", "two")
-    assert 'class="count">2<' in page(browser)
+    assert 'class="count count-new">2<' in page(browser)
     assert "resolved" in page(browser)
     assert "First" not in page(browser, "/notifications/?event=test_worse")
     with organisation_scope(anna.organisation_id):
         first = Notification.objects.get(event_type=NEWS)
     browser.post("/notifications/read", {"id": first.pk, "query": "show=unread"})
     assert "First" not in page(browser, "/notifications/?show=unread")
-    assert 'class="count">1<' in page(browser)
+    assert 'class="count count-new">1<' in page(browser)
     browser.post("/notifications/read", {"unread": first.pk})
-    assert 'class="count">2<' in page(browser)
+    assert 'class="count count-new">2<' in page(browser)
     browser.post("/notifications/read")
-    assert 'class="count"' not in page(browser)
+    assert "count-new" not in page(browser)
 
 
 def test_a_notification_of_another_person_does_not_exist(anna: Actor, browser: Client, actor: Any) -> None:

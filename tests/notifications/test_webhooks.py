@@ -440,7 +440,7 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert send(anna) == 1
     renewed = browser.post(f"{address}secret").content.decode()
     assert renewed.split('id="secret-text" value="')[1].split('"')[0] not in ("", secret)
-    assert "is removed" in browser.post(f"{address}remove", follow=True).content.decode()
+    assert "removed." in browser.post(f"{address}remove", follow=True).content.decode()
     assert browser.get(address).status_code == 404
 
 

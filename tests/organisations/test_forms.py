@@ -228,7 +228,7 @@ def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor:
     ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
     path = f"/organisation/people/{ben.membership_id}/"
     for to, sentence in (
-        ("", "Choose a colleague"),
+        ("", "Choose an active colleague"),
         ("x", "is not one of the options"),
         ("99999", "not a member"),
     ):

@@ -135,9 +135,10 @@ def test_a_toast_stays_while_it_has_the_focus_and_its_undo_is_a_post(browser: Br
     toast = page.locator("[data-toast]")
     expect(toast).to_be_visible()
     look(page, "toast")
+    page.evaluate("document.body.className = 'framed'")
     box = toast.bounding_box()
     assert box is not None
-    assert (box["x"] < 40, box["y"] > 700) == (True, True)
+    assert (box["x"] < 300, box["y"] > 700) == (True, True), "beside the sidebar, at the bottom"
     page.get_by_role("button", name="Undo").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/undo")

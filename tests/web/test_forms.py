@@ -92,7 +92,7 @@ def test_a_refusal_stands_at_its_field_with_what_was_typed_and_nothing_is_stored
     text = page.content.decode()
     assert page.status_code == 200
     assert 'value=" zuid " required maxlength="120" autocomplete="off" aria-invalid="true"' in text
-    assert '<span class="field-error" id="name-error">▲ “zuid” already exists.</span>' in text
+    assert '<span class="field-error" id="name-error">“zuid” already exists.</span>' in text
     with organisation_scope(boss.organisation_id):
         assert Division.objects.count() == 1
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_too_large_is_an_error_at_its_field(actor: Any) -> None:
     browser = signed_in(actor("administrator"))
     upload = SimpleUploadedFile("people.csv", b"x" * (1024 * 1024 + 1))
     page = browser.post("/organisation/people/invite/many/", {"file": upload}, follow=True).content.decode()
-    assert '<span class="field-error" id="file-error">▲ This file is larger than 1 MB.' in page
+    assert '<span class="field-error" id="file-error">This file is larger than 1 MB.' in page
 
 
 def test_days_that_are_missing_are_asked_for_by_name(actor: Any) -> None:

@@ -1,5 +1,6 @@
 """What the command palette finds, by the words that people use for it, and for whom."""
 
+import re
 from typing import Any
 
 import pytest
@@ -36,9 +37,17 @@ def test_it_is_found_by_the_words_in_use(world: World, text: str, label: str) ->
 
 def test_the_open_administration_adds_its_pages_and_actions(world: World) -> None:
     assert "Trial balance" in results(world, "trial balance", administration=world.active.pk)
-    assert "Trial balance" not in results(world, "trial balance")
+    assert "/books/trial-balance" not in results(world, "trial balance")
 
 
 def test_a_role_finds_only_what_it_may_open(world: World) -> None:
     for text in ("new connection", "invite", "webhooks", "sync bakkerij"):
-        assert 'role="option"' not in results(world, text, role="reader"), text
+        addresses = re.findall(r'(?:href|data-post)="([^"]+)"', results(world, text, role="reader"))
+        assert [address for address in addresses if not address.startswith("/help/")] == [], text
+
+
+def test_help_is_found_by_titles_of_pages_and_sections(world: World) -> None:
+    found = results(world, "invite people", role="reader")
+    assert 'href="/help/people/#invite-people"' in found
+    assert "People and roles" in found, "a section says of which page"
+    assert 'href="/help/accessibility/"' in results(world, "accessibility", role="reader")

@@ -5,14 +5,16 @@ Made from the OpenAPI description alone, so that it cannot say anything else.
 Nothing is fetched from elsewhere to show it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from django.conf import settings
 
 from koppel.api.v1 import api
+from koppel.kit.web import paths
 
 METHODS = ("get", "post", "put", "patch", "delete")
 DEPTH_MAX = 3
@@ -54,12 +56,35 @@ class Operation:
     def anchor(self) -> str:
         return f"{self.method}-{self.path}".lower().translate(str.maketrans("/{}", "---"))
 
+    @property
+    def short_path(self) -> str:
+        """The path without what all of them begin with."""
+        return self.path.removeprefix(paths.API).partition("/")[2]
+
     def matches(self, search_text: str) -> bool:
         names = [field.name for field in (*self.parameters, *self.response_fields)]
         return (
             search_text.casefold()
             in " ".join((self.group, self.method, self.path, self.text, *names)).casefold()
         )
+
+
+@dataclass(frozen=True)
+class OperationGroup:
+    """Operations on one subject."""
+
+    title: str
+    operations: Sequence[Operation]
+
+    @property
+    def anchor(self) -> str:
+        return f"group-{self.title}".lower().replace(" ", "-")
+
+
+def group_operations(listed: Iterable[Operation]) -> list[OperationGroup]:
+    """Return the operations under their subjects. They come in the order of these."""
+    groups = groupby(listed, key=lambda operation: operation.group)
+    return [OperationGroup(title.replace("-", " ").capitalize(), list(members)) for title, members in groups]
 
 
 @cache

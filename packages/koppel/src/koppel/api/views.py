@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from koppel.api.reference import operations
+from koppel.api.reference import group_operations, operations
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest
@@ -20,6 +20,7 @@ def reference(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "account_place": "api",
         "operations": matches,
+        "groups": group_operations(matches),
         "words": search_text,
         "base": base,
         "requests_per_minute": settings.API_REQUESTS_PER_MINUTE,

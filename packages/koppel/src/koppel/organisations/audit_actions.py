@@ -8,6 +8,7 @@ from koppel.audit.audit_actions import AuditAction
 class OrganisationAction(AuditAction):
     """Actions on the organisation and its rules."""
 
+    BRANDING_CHANGED = "organisation.branding_changed", _("changed the logo or colour")
     CHANGED = "organisation.changed", _("changed the organisation")
     CREATED = "organisation.created", _("created the organisation")
     DOMAIN_CONFIRMED = "organisation.domain_confirmed", _("confirmed an e-mail domain")

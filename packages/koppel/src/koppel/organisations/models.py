@@ -69,7 +69,7 @@ class Organisation(models.Model):
 
     `settings` are the defaults below every template (see `administrations.effective_settings`).
     `email_domains` [] = any address is allowed. `operator_access_until`: operators of the installation may
-    read until then."""
+    read until then. `brand_colour` (`#0f766e`) '' = Koppel's."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -78,6 +78,7 @@ class Organisation(models.Model):
     email_domains = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
     operator_access_until = models.DateTimeField(null=True)
+    brand_colour = models.CharField(max_length=7, default="", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -89,6 +90,22 @@ class Organisation(models.Model):
     def accepts(self, email: str) -> bool:
         """Return whether people may have an address of this domain."""
         return not self.email_domains or domain_of(email) in map(normalised, self.email_domains)
+
+
+class Logo(TenantModel):
+    """The organisation's picture, beside its name on every page. `digest`: the first half of the SHA-256 of
+    `content`, which is part of its address."""
+
+    media_type = models.CharField(max_length=20)
+    content = models.BinaryField()
+    digest = models.CharField(max_length=32)
+
+    class Meta:
+        db_table = "organisations_logo"
+        constraints = [models.UniqueConstraint(fields=["organisation"], name="one_logo_per_organisation")]
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Membership(TenantModel):

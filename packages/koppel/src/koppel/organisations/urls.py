@@ -4,6 +4,7 @@ from django.urls import path
 
 from koppel.organisations.views import (
     account,
+    branding,
     divisions,
     invitations,
     organisation,
@@ -50,6 +51,10 @@ urlpatterns = [
     path("security/support", security.grant_support, name="support"),
     path("security/support/withdraw", security.withdraw_support, name="withdraw_support"),
     path("settings/", organisation.show_settings, name="settings"),
+    path("settings/branding", branding.change_branding, name="branding"),
+    path("settings/branding/remove-logo", branding.remove_logo, name="remove_logo"),
+    path("logo/<str:digest>", branding.show_logo, name="logo"),
+    path("colour/<str:colour>", branding.show_colour, name="colour"),
 ]
 account_urlpatterns = [
     path("sessions/", account.list_sessions, name="sessions"),

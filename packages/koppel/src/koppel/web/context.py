@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import unread_count
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
-from koppel.organisations.models import Organisation
+from koppel.organisations.organisation_settings.branding import branding_of
 from koppel.organisations.people.page_preferences import preferences_of, theme_of_browser
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
@@ -100,7 +101,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     preferences = SimpleLazyObject(lambda: _in_scope(actor, preferences_of))
     return {
         **context,
-        "organisation_name": SimpleLazyObject(lambda: _in_scope(actor, _name_of)),
+        **_branding_context(actor),
         "preferences": preferences,
         "theme": SimpleLazyObject(lambda: preferences.theme),
         "unread_notifications": SimpleLazyObject(lambda: _in_scope(actor, unread_count)),
@@ -112,6 +113,24 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         ],
         "may": {permission.value: actor.can(permission) for permission in Permission},
     }
+
+
+def _branding_context(actor: Actor) -> dict[str, Any]:
+    """Return name, logo and colour of the organisation: one query, and none where no page shows them."""
+    branding = cache(partial(_in_scope, actor, branding_of))
+    return {
+        "organisation_name": SimpleLazyObject(lambda: branding().name),
+        "organisation_logo_url": SimpleLazyObject(
+            lambda: _url_or_nothing("organisations:logo", branding().logo_digest)
+        ),
+        "organisation_colour_url": SimpleLazyObject(
+            lambda: _url_or_nothing("organisations:colour", branding().colour.removeprefix("#"))
+        ),
+    }
+
+
+def _url_or_nothing(url_name: str, part: str) -> str:
+    return reverse(url_name, args=[part]) if part else ""
 
 
 def _unfinished_imports(request: HttpRequest, actor: Actor) -> Sequence[Flow]:
@@ -126,7 +145,3 @@ def _in_scope(actor: Actor, read: Callable[[Actor], T]) -> T:
     """Return what a query finds; a page of refusal is rendered after the scope of its request has ended."""
     with organisation_scope(actor.organisation_id):
         return read(actor)
-
-
-def _name_of(actor: Actor) -> str:
-    return Organisation.objects.values_list("name", flat=True).get(pk=actor.organisation_id)

@@ -30,7 +30,7 @@ from koppel.web.issues import IssueKind, newest_of, open_kinds
 
 ROWS_SHOWN = 7
 CLOSED_SHOWN = 5
-HISTORY_DAYS = 30
+HISTORY_DAYS, HISTORY_DAYS_MIN = 30, 7
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Dashboard:
     closed_periods: Sequence[tuple[IssueView, str]]
     """Closed periods that changed, the newest first."""
     growth: Sequence[int]
-    """How many of the administrations there were on each of the last 30 days; [] without any change."""
+    """How many of the administrations there were on each of the last 30 days; [] if a line says nothing."""
 
     @property
     def fresh_percent(self) -> int:
@@ -142,8 +142,11 @@ def load_dashboard(actor: Actor) -> Dashboard:
 
 
 def _growth(created: Sequence[datetime]) -> list[int]:
-    """Return the number of administrations at the end of each of the last days; [] when it did not change."""
+    """Return the number of administrations at the end of each of the last days; [] without a week's history,
+    and when it did not change."""
     now = timezone.now()
+    if min(created, default=now) > now - timedelta(days=HISTORY_DAYS_MIN):
+        return []
     ends = [now - timedelta(days=days) for days in range(HISTORY_DAYS - 1, -1, -1)]
     counts = [sum(created_at <= end for created_at in created) for end in ends]
     return counts if len(set(counts)) > 1 else []

@@ -50,7 +50,14 @@ def show_styleguide(request: AuthenticatedRequest) -> HttpResponse:
     if not (settings.DEBUG or settings.STYLEGUIDE):
         raise Http404
     form = ExampleForm({"name": "Kantoor Noord", "address": ""})
-    context = {"form": form, "rows": ROWS, "series": SERIES, "icons": icon_names(), "nav_section": ""}
+    context = {
+        "form": form,
+        "rows": ROWS,
+        "series": SERIES,
+        "options": [("noord", "Noord"), ("zuid", "Zuid")],
+        "icons": icon_names(),
+        "nav_section": "",
+    }
     return render(request, "web/styleguide.html", context)
 
 

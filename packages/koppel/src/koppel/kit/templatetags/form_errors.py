@@ -25,7 +25,7 @@ def field_error(field: BoundField | None) -> SafeString | str:
     if not field or not field.errors:
         return ""
     message = " ".join(map(str, field.errors))
-    return format_html('<span class="field-error" id="{}-error">▲ {}</span>', field.html_name, message)
+    return format_html('<span class="field-error" id="{}-error">{}</span>', field.html_name, message)
 
 
 @register.simple_tag
@@ -38,4 +38,4 @@ def form_errors(form: Form | None) -> SafeString | str:
     if not messages:
         return ""
     items = format_html_join(" ", "{}", ((message,) for message in messages))
-    return format_html('<p class="banner banner-bad" role="alert">▲ {}</p>', items)
+    return format_html('<p class="banner banner-bad form-errors" role="alert">{}</p>', items)

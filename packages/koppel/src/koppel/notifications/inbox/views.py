@@ -5,6 +5,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 
 from koppel.kit.tenancy import organisation_scope
@@ -18,6 +19,14 @@ from koppel.notifications.inbox.forms import PreferencesForm, ReadForm
 from koppel.notifications.inbox.services import mark_read, mark_unread
 from koppel.notifications.models import PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
+
+SCOPE_HEADINGS = {
+    PreferenceScope.NONE: gettext_lazy("None"),
+    PreferenceScope.MINE: gettext_lazy("Owner"),
+    PreferenceScope.FAVOURITES: gettext_lazy("Favourites"),
+    PreferenceScope.DIVISIONS: gettext_lazy("Divisions"),
+    PreferenceScope.ALL: gettext_lazy("All"),
+}
 
 
 @query_parameters(show=one_of("unread"), event=lazy_choices(lambda: event_types), page=PAGE)
@@ -73,8 +82,10 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "form": form,
         "rows": form.typed_rows(rows) if form.is_bound else rows,
-        "screen_scopes": [(scope.value, scope.label) for scope in preferences.SCREEN_SCOPES],
-        "email_scopes": PreferenceScope.choices,
+        "screen_scopes": [
+            (scope.value, scope.label, SCOPE_HEADINGS[scope]) for scope in preferences.SCREEN_SCOPES
+        ],
+        "email_scopes": [(scope.value, scope.label, SCOPE_HEADINGS[scope]) for scope in PreferenceScope],
         "delivery_settings": form.typed_delivery_settings()
         if form.is_bound
         else preferences.delivery_settings_of(actor),

@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('email_domains', models.JSONField(default=list)),
                 ('audit_years', models.PositiveSmallIntegerField(default=7)),
                 ('operator_access_until', models.DateTimeField(null=True)),
+                ('brand_colour', models.CharField(blank=True, default='', max_length=7)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
@@ -254,6 +255,23 @@ class Migration(migrations.Migration):
                 'db_table': 'organisations_user_session',
             },
         ),
+        migrations.CreateModel(
+            name='Logo',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('media_type', models.CharField(max_length=20)),
+                ('content', models.BinaryField()),
+                ('digest', models.CharField(max_length=32)),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'organisations_logo',
+            },
+        ),
+        migrations.AddConstraint(
+            model_name='logo',
+            constraint=models.UniqueConstraint(fields=('organisation',), name='one_logo_per_organisation'),
+        ),
         migrations.AddConstraint(
             model_name='membership',
             constraint=models.UniqueConstraint(fields=('organisation', 'user'), name='one_membership_per_organisation'),
@@ -291,6 +309,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('organisation', 'name'), name='template_name_once'),
         ),
         tenant_table("organisations_organisation", column="id"),
+        tenant_table("organisations_logo"),
         tenant_table("organisations_membership"),
         tenant_parent("organisations_membership"),
         tenant_table("organisations_division"),

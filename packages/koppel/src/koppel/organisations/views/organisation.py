@@ -1,25 +1,18 @@
 """The page of the organisation's own settings."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from koppel.organisations.forms.branding import BrandingForm
 from koppel.organisations.forms.settings_values import OrganisationForm
-from koppel.organisations.hooks import audience_events
-from koppel.organisations.models import Organisation, SettingsMap
-from koppel.organisations.organisation_settings import change_organisation
+from koppel.organisations.models import Organisation
+from koppel.organisations.organisation_settings.branding import DEFAULT_COLOUR, branding_of
+from koppel.organisations.organisation_settings.services import change_organisation
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.organisations.settings_schema import (
-    AUDIENCE_LABELS,
-    RESOURCES,
-    SCHEDULE_NAMES,
-    WEEKDAYS,
-    notification_audiences,
-)
+from koppel.organisations.views.settings_fields import fields_context
 
 
 def show_settings(request: AuthenticatedRequest) -> HttpResponse:
@@ -32,28 +25,26 @@ def show_settings(request: AuthenticatedRequest) -> HttpResponse:
             change_organisation(request.actor, form.input)
             messages.success(request, _("Saved."))
             return HttpResponseRedirect(request.path)
+    return settings_page(request, form=form)
+
+
+def settings_page(
+    request: AuthenticatedRequest,
+    *,
+    form: OrganisationForm | None = None,
+    branding_form: BrandingForm | None = None,
+) -> HttpResponse:
+    """Return the page, with what was typed in the form that was refused."""
     organisation = Organisation.objects.get(pk=request.actor.organisation_id)
-    current = form.typed_settings if form.is_bound else organisation.settings
+    form = form or OrganisationForm()
+    branding = branding_of(request.actor)
+    if branding_form is None:
+        branding_form = BrandingForm(initial={"colour": branding.colour or DEFAULT_COLOUR})
     context = {
         "nav_section": "settings",
-        "form": form,
         "name": form["name"].value() if form.is_bound else organisation.name,
-        "current": current,
-        **_choices(form, current),
+        "branding": branding,
+        "branding_form": branding_form,
+        **fields_context(form, form.typed_settings if form.is_bound else organisation.settings, {}),
     }
     return render(request, "organisations/settings.html", context)
-
-
-def _choices(form: OrganisationForm, current: SettingsMap) -> dict[str, Any]:
-    """Return what a form of settings offers."""
-    audiences = notification_audiences(current)
-    return {
-        "all_resources": RESOURCES,
-        "schedules": list(SCHEDULE_NAMES.items()),
-        "weekdays": list(enumerate(WEEKDAYS)),
-        "audiences": list(AUDIENCE_LABELS.items()),
-        "notify": [
-            (key, label, audiences.get(key, ""), "", form[f"notify-{key}"])
-            for key, label in audience_events().items()
-        ],
-    }

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -52,7 +52,7 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
         "total": page.paginator.count,
         "page": page.number,
         "pages": page.paginator.num_pages,
-        "query": _query_without_page(request.parameters),
+        **_pager_urls(request.parameters, page),
         "invitations": _invitations(request.actor),
         "roles": Role.choices,
         "divisions": people_list.divisions_of(request.actor),
@@ -183,8 +183,13 @@ def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
     return invitations.pair_with_links(actor, open_invitations)
 
 
-def _query_without_page(parameters: Mapping[str, Any]) -> str:
-    return urlencode({name: value for name, value in parameters.items() if value and name != "page"})
+def _pager_urls(parameters: Mapping[str, Any], page: Page[Membership]) -> dict[str, str]:
+    """Return the URLs of the pages before and after this one; '' where there is none."""
+    filters = {name: value for name, value in parameters.items() if value and name != "page"}
+    return {
+        "previous_url": "?" + urlencode(filters | {"page": page.number - 1}) if page.has_previous() else "",
+        "next_url": "?" + urlencode(filters | {"page": page.number + 1}) if page.has_next() else "",
+    }
 
 
 def _redirect_to(membership: Membership) -> HttpResponseRedirect:

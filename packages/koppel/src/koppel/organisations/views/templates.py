@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.forms import BoundField
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,22 +17,12 @@ from koppel.organisations.forms.settings_values import TemplateForm
 from koppel.organisations.groups import settings_templates
 from koppel.organisations.groups.hooks import SettingsImpact
 from koppel.organisations.groups.named_group import summary_of
-from koppel.organisations.hooks import audience_events
 from koppel.organisations.models import SettingsMap, Template
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.settings_schema import (
-    AUDIENCE_DEFAULT,
-    AUDIENCE_LABELS,
-    DEFAULTS,
-    RESOURCES,
-    SCHEDULE_NAMES,
-    SETTING_LABELS,
-    WEEKDAYS,
-    notification_audiences,
-    resource_label,
-)
+from koppel.organisations.settings_schema import SETTING_LABELS
 from koppel.organisations.views import confirmations
+from koppel.organisations.views.settings_fields import describe_settings, describe_value, fields_context
 
 NAV_SECTION = "templates"
 
@@ -91,35 +80,6 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
     return _redirect_to(into)
 
 
-def describe_settings(settings: SettingsMap) -> list[tuple[str, str]]:
-    """Return (setting, value) of what a template sets."""
-    values: Mapping[str, object] = settings
-    return [
-        (str(label), describe_value(key, values[key]))
-        for key, label in SETTING_LABELS.items()
-        if key in values
-    ]
-
-
-def describe_value(key: str, value: Any) -> str:
-    """Return the value of a setting as text."""
-    if key == "resources":
-        if set(value) >= set(RESOURCES):
-            return _("everything")
-        return ", ".join(resource_label(key) for key in RESOURCES if key in value) or _("none")
-    if key == "schedule":
-        return str(SCHEDULE_NAMES.get(value, value))
-    if key == "full_comparison_weekday":
-        return str(WEEKDAYS[value])
-    if key == "notify":
-        audiences = [
-            f"{audience_events().get(event, event)}: {AUDIENCE_LABELS.get(audience, audience)}"
-            for event, audience in value.items()
-        ]
-        return "; ".join(audiences) or str(AUDIENCE_LABELS[AUDIENCE_DEFAULT])
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _change(request: AuthenticatedRequest, template: Template, form: TemplateForm) -> HttpResponse:
     """Store what was confirmed, or has no effect; else show the same form
     with what it would do and a second button."""
@@ -166,55 +126,7 @@ def _editor(
 
 
 def _form_context(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
-    return {"form": form, "current": current, **_choices(actor, form, current)}
-
-
-def _choices(actor: Actor, form: TemplateForm, current: SettingsMap) -> dict[str, Any]:
-    """Return what the form offers, and what holds where it sets nothing."""
-    inherited = settings_templates.inherited_settings(actor)
-    return {
-        "all_resources": RESOURCES,
-        "schedules": list(SCHEDULE_NAMES.items()),
-        "weekdays": list(enumerate(WEEKDAYS)),
-        "beneath": {key: _inherited_value(key, inherited) for key in SETTING_LABELS},
-        "cap": set(RESOURCES) - set(inherited.get("resources", RESOURCES)),
-        "schedule_is_off": inherited.get("schedule") == "off",
-        "audiences": list(AUDIENCE_LABELS.items()),
-        "notify": _notify_rows(form, current, inherited),
-    }
-
-
-def _notify_rows(
-    form: TemplateForm, current: SettingsMap, inherited: SettingsMap
-) -> list[tuple[str, str, str, str, BoundField]]:
-    """Return of each event: the event, its name, what the template says,
-    what holds where it says nothing, its field."""
-    template_audiences, inherited_audiences = (
-        notification_audiences(current),
-        notification_audiences(inherited),
-    )
-    return [
-        (
-            key,
-            str(label),
-            template_audiences.get(key, ""),
-            _inherited_audience(inherited_audiences.get(key)),
-            form[f"notify-{key}"],
-        )
-        for key, label in audience_events().items()
-    ]
-
-
-def _inherited_audience(audience: str | None) -> str:
-    source = _("from the organisation") if audience else _("Koppel default")
-    return f"{AUDIENCE_LABELS[audience or AUDIENCE_DEFAULT]} ({source})"
-
-
-def _inherited_value(key: str, inherited: Mapping[str, Any]) -> str:
-    """Return the value that applies where a template does not set this, and its origin."""
-    value = describe_value(key, inherited.get(key, DEFAULTS[key]))
-    source = _("from the organisation") if key in inherited else _("Koppel default")
-    return f"{value} ({source})"
+    return fields_context(form, current, settings_templates.inherited_settings(actor))
 
 
 def _redirect_to(template_id: int) -> HttpResponseRedirect:

@@ -23,6 +23,18 @@ document.addEventListener("click", (event) => {
   event.target.closest("[data-close]")?.parentElement.remove();
 });
 
+// A button beside a password shows it while it is pressed in.
+enhance("[data-reveal]", (button) => {
+  const field = document.getElementById(button.dataset.reveal);
+  button.hidden = false;
+  const show = (isShown) => {
+    field.type = isShown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(isShown));
+  };
+  button.addEventListener("click", () => show(field.type === "password"));
+  field.form.addEventListener("submit", () => show(false)); // or the browser keeps it as a text to offer again
+});
+
 async function copy(button) {
   const source = document.querySelector(button.dataset.copy);
   await navigator.clipboard.writeText(source.value ?? source.textContent);
