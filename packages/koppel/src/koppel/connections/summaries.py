@@ -74,8 +74,10 @@ def find_summaries(actor: Actor, cards: Sequence[ConnectionSummary], text: str) 
     needle = normalize_search(text.strip())
     if not needle:
         return list(cards)
-    found = find_connections(actor, [card.connection for card in cards], needle)
-    return [card for card in cards if card.connection.pk in found or needle in normalize_search(card.text)]
+    matching_ids = find_connections(actor, [card.connection for card in cards], needle)
+    return [
+        card for card in cards if card.connection.pk in matching_ids or needle in normalize_search(card.text)
+    ]
 
 
 def group_summaries(cards: Iterable[ConnectionSummary], by: Grouping) -> list[list[ConnectionSummary]]:
