@@ -179,7 +179,7 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
     file.write_bytes("sep=,\r\ncode,client number\r\nV00001,Één\r\nV00002,K2\r\n".encode("cp1252"))
     assert run(boss, "import-csv", str(file))["changed"] == 2
     file.write_text('code;client number\n"V00001;K1\n')
-    assert "Line 2 cannot be read as a table." in run(boss, "import-csv", str(file), code=1)
+    assert "Line 2 could not be read as a table row." in run(boss, "import-csv", str(file), code=1)
     file.write_text("code;client number\nV00001;K1\nV99999;K2\n")
     assert "line 3" in run(boss, "import-csv", str(file), code=1)
     out = tmp_path / "list.csv"

@@ -36,7 +36,7 @@ def test_a_division_is_created_filled_renamed_and_grants_access(actor: Any) -> N
     browser.post(page, {"name": "Zuidwest", "has_people": "1"})
     assert names(user, "") == []
     again = browser.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
-    assert "exists already" in again.content.decode()
+    assert "already exists" in again.content.decode()
     assert browser_of(user).post(page, {"name": "x"}).status_code == 403
 
 

@@ -306,7 +306,7 @@ def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None
     with organisation_scope(boss.organisation_id):
         Administration.objects.update(division=other)
     page = browser.post(path, typed).content.decode()
-    assert "Name at least one person who Active" in page
+    assert "Choose at least one active user" in page
     assert {name: value for name, value in form_of(page).items() if name != "csrfmiddlewaretoken"} == {
         name: value for name, value in typed.items() if name != "csrfmiddlewaretoken"
     }

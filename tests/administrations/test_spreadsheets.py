@@ -85,7 +85,7 @@ def test_what_is_changed_in_an_exported_list_is_all_that_changes(firm: Firm) -> 
     exported = b"".join(browser.get("/administrations/export.csv").streaming_content).decode("utf-8-sig")
     lines = exported.splitlines()
     index = next(number for number, line in enumerate(lines) if PRINTER in line)
-    lines[index] = lines[index].reindex("Oost", "West")
+    lines[index] = lines[index].replace("Oost", "West")
     response = upload(browser, "\r\n".join(lines).encode())
     assert planned(firm, response) == [firm.ids[0]]
     page = browser.get(response.headers["Location"]).content.decode()

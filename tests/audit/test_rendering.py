@@ -167,7 +167,7 @@ RECORDED: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     (
         "notifications.delivery_settings_changed",
         {"digest": True, "stand_in": "ID", "away_until": None},
-        ("Stand-in Lars Leider",),
+        ("Substitute Lars Leider",),
     ),
     ("webhook.created", {"after": {"divisions": ["ID"], "name": "Hook"}}, ("Divisions – → Zuid",)),
 ]
@@ -207,7 +207,7 @@ def test_recorded_actions_are_rendered_with_names(firm: CollidingFirm) -> None:
         "Merged into Zuid People Lars Leider",
         "Merged into Maandelijks",
         "Predecessor – → Jansma B.V.",
-        "Stand-in Lars Leider",
+        "Substitute Lars Leider",
     ):
         assert expected in read, read
 

@@ -187,7 +187,7 @@ def test_two_who_stand_in_for_each_other_and_are_away_leave_it_to_an_administrat
 
 
 def test_muted_mail_still_notifies_on_screen(firm: Firm) -> None:
-    set_preferences(firm.ben, NEWS, mail="none")
+    set_preferences(firm.ben, NEWS, email="none")
     open_test_event(firm.ben, administrations=administration_payload(1))
     assert (screen_messages(firm.ben), mails(firm.ben)) == (["News of Company 1"], [])
 
@@ -229,7 +229,7 @@ def test_favourites_and_divisions_filter_notifications(firm: Firm) -> None:
         administration.pk: {"name": administration.name, "reason": "x"}
         for administration in (favourite, shared, other)
     }
-    set_preferences(firm.cleo, TROUBLE, screen="favourites", mail="divisions")
+    set_preferences(firm.cleo, TROUBLE, screen="favourites", email="divisions")
     open_test_event(firm.ben, TROUBLE, administrations=everything)
     pass_quarter_hour(firm.ben)
     assert screen_messages(firm.cleo) == ["Trouble at 2: Favourite, Shared"]
@@ -246,7 +246,7 @@ def test_a_restricted_administration_is_not_named_to_others(firm: Firm) -> None:
         administration_of(firm.ben, "Other"),
     )
     assign(firm.cleo, hidden)
-    set_preferences(firm.anna, NEWS, screen="all", mail="all")
+    set_preferences(firm.anna, NEWS, screen="all", email="all")
     both = {one.pk: {"name": one.name} for one in (hidden, other)}
     open_test_event(firm.ben, key="both", administrations=both)
     open_test_event(firm.ben, key="alone", administrations={hidden.pk: {"name": hidden.name}})
@@ -348,7 +348,7 @@ def test_settings_of_an_administration_choose_the_recipients(firm: Firm, actor: 
             Assignment.objects.create(
                 **tenant_keys, administration=administration, membership_id=eva.membership_id, automatic=True
             )
-    set_preferences(daan, "sync_failing", mail="none")
+    set_preferences(daan, "sync_failing", email="none")
     names = {
         administration.pk: {"name": administration.name, "reason": "no answer"}
         for administration in (quiet, small, wide)

@@ -109,7 +109,7 @@ def test_a_mail_speaks_the_receivers_language(anna: Actor, mailoutbox: list[Emai
     )
     send(anna)
     (mail,) = mailoutbox
-    assert mail.subject.startswith("Anna & Co heeft u nodig")
+    assert mail.subject.startswith("Anna & Co vraagt uw aandacht")
     assert "Reden van deze melding: u bent de verantwoordelijke." in mail.body
     html = mail.alternatives[0][0]  # type: ignore[attr-defined]
     assert "Anna &amp; Co" in html

@@ -1,6 +1,7 @@
 """The confirmation “Is this the same company?” when accounting system and register differ."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,12 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
+from koppel.onboarding.steps.identify import IdentityAnswer
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import Sandbox, register_app
@@ -33,6 +35,28 @@ def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
         RemoteCompany.objects.update(country="NO", number="", vat_number="", legal_name="")
     choose(newcomer_at_identify, *ids)
     return newcomer_at_identify
+
+
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [
+        (["Nordlys Solberg AS", "Nordlys Bygg AS"], "1"),
+        (["NORDLYS SOLBERG"], "1"),
+        (["Nordlys Solberg AS", "Nordlys Solberg"], ""),
+        (["Nordlys Bygg AS"], ""),
+        ([], ""),
+    ],
+)
+def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
+    names: list[str], number: str
+) -> None:
+    candidates = tuple(Candidate(str(at), name) for at, name in enumerate(names, 1))
+    found = LookupResult(RegisterQuery("NO", QueryKind.NAME, "nordlys solberg"), candidates=candidates)
+    company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
+    answer = IdentityAnswer(company, "", "", "", False, None, {}, found)
+    assert answer.equal_suggestion == number
+    assert replace(answer, number="922518440").equal_suggestion == ""
+    assert replace(answer, reason="test_demo").equal_suggestion == ""
 
 
 def rows(anna: Newcomer) -> list[int]:

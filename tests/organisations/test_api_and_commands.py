@@ -77,7 +77,7 @@ def test_divisions_are_made_filled_renamed_merged_and_archived(boss: Actor, acto
         assert Division.objects.get(pk=division["id"]).archived_at is not None
         assert DivisionMember.objects.get().division_id == other
         assert AuditEntry.objects.filter(action="division.merged", interface="cli").exists()
-    with pytest.raises(KoppelError, match="exists already"):
+    with pytest.raises(KoppelError, match="already exists"):
         run(boss, divisions.app, "create", "het noorden")
 
 
