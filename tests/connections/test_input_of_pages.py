@@ -155,9 +155,7 @@ def test_an_app_registration_keeps_what_was_typed_and_says_what_is_wrong_at_its_
     error = text.partition(f'id="{field}-error">')[2].partition("</span>")[0]
     assert (page.status_code, sentence in error) == (422, True)
     kept = {
-        name: value
-        for name, value in NEW_APP.items()
-        if name not in (field, "client_secret", "consent_mode")
+        name: value for name, value in NEW_APP.items() if name not in (field, "client_secret", "consent_mode")
     }
     assert [value for value in kept.values() if f'value="{value}"' not in text] == []
     assert CLIENT_SECRET not in text
