@@ -180,12 +180,12 @@ def test_a_provider_cannot_accept_invitations_of_others(eve: Actor, ada: Actor, 
         membership = Membership.objects.get(user=user)
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
     reset = f"/organisation/people/{membership.pk}/second-step"
-    assert "is removed" in signed_in(ada).post(reset, follow=True).content.decode()
+    assert "verification removed" in signed_in(ada).post(reset, follow=True).content.decode()
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
     with organisation_scope(eve.organisation_id):
         at_eve = Membership.objects.get(user=user)
     reset = f"/organisation/people/{at_eve.pk}/second-step"
-    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+    assert "also works for another organisation" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
 def test_joining_another_organisation_does_not_weaken_the_account(eve: Actor, ada: Actor, idp: Idp) -> None:
@@ -205,7 +205,7 @@ def test_joining_another_organisation_does_not_weaken_the_account(eve: Actor, ad
     with organisation_scope(eve.organisation_id):
         at_eve = Membership.objects.get(user=user)
     reset = f"/organisation/people/{at_eve.pk}/second-step"
-    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+    assert "also works for another organisation" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
 def test_access_that_home_gives_back_is_still_protected_from_others(
@@ -225,7 +225,7 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
     with organisation_scope(eve.organisation_id):
         at_eve = Membership.objects.get(user_id=noor.user_id)
     reset = f"/organisation/people/{at_eve.pk}/second-step"
-    assert "works elsewhere" in signed_in(eve).post(reset, follow=True).content.decode()
+    assert "also works for another organisation" in signed_in(eve).post(reset, follow=True).content.decode()
 
 
 def test_restored_access_does_not_change_the_current_organisation(eve: Actor, ada: Actor) -> None:
