@@ -89,7 +89,7 @@ def test_a_closed_company_is_an_issue_until_somebody_has_seen_it(
     registers.control("registers", {"country": "NL", "number": KVK, "closed_on": "2026-05-01"})
     check(anna, bakery)
     assert issues(anna, bakery) == {
-        "company_closed": "According to the register, Koekjes Groep B.V. was closed on 2026-05-01."
+        "company_closed": "According to the register, Koekjes Groep B.V. was closed on 1 May 2026."
     }
     check(anna, bakery)
     assert len(issues(anna, bakery)) == 1
@@ -114,7 +114,7 @@ def test_a_company_that_is_renamed_in_the_register_is_an_issue_and_keeps_its_nam
     registers.control("registers", {"country": "NL", "number": KVK, "name": "Biscuit International B.V."})
     administration = check(anna, bakery)
     assert issues(anna, administration) == {
-        "legal_name_changed": "In the register, KOEKJES is now called GROEP BV Biscuit International B.V.."
+        "legal_name_changed": "In the register, KOEKJES GROEP BV is now called Biscuit International B.V."
     }
     assert administration.name == "Bakkerij De Haan"
 

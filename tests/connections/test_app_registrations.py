@@ -138,7 +138,7 @@ def test_the_retired_way_is_offered_in_the_sandbox_alone_and_says_so(actor: Any,
     page = page_text(browser(actor("administrator"), sandbox).get(PAGE))
     assert 'value="visma_net/sandbox/company_list"' in page
     assert 'value="visma_net/production/company_list"' not in page
-    assert "Visma retired it for new apps in 2025" in page
+    assert "Visma retired this in 2025" in page
 
 
 def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(

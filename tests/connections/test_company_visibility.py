@@ -66,7 +66,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
     root = f"/connections/{anna.connection.pk}/"
     for person, sees in ((anna.actor, True), (piet, False)):
         page = browser_of(person).post(f"{root}probe", follow=True).content.decode()
-        assert "It works" in page
+        assert "The connection works" in page
         assert (f"{name} answered" in page) is sees
         answer = browser_of(person).post(f"/api/v1{root}probe".rstrip("/")).json()
         assert (answer["company"] == name) is sees

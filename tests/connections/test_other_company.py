@@ -509,7 +509,7 @@ def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
     form = {"code": "other_company", "accept": "1", "administration": [first.pk]}
     said = browser.post(f"{page}change", form | {"viewed_at": viewed_at}, follow=True).content.decode()
-    assert "Please check again." in said
+    assert "This page is out of date" in said
     assert set(issues(anna, first)) == {"other_company"}
     browser.post(f"{page}change", form | {"viewed_at": timezone.now().isoformat()})
     assert issues(anna, first) == {}
@@ -521,7 +521,8 @@ def test_after_a_withdrawal_the_other_company_can_be_imported(connected: MakeCon
     rotate(anna, first, second)
     assert sync(anna, first) == STOPPED
     with organisation_scope(anna.actor.organisation_id):
-        withdraw(anna.actor, first.pk)
+        name = Administration.objects.get(pk=first.pk).name
+        withdraw(anna.actor, first.pk, WithdrawalInput(name=name))
         while erase_batch(anna.actor.organisation_id, first.pk):
             pass
     (again,) = import_first(anna)

@@ -107,7 +107,7 @@ def test_a_new_name_or_a_new_number_is_reported_and_stops_nothing(firm: Connecte
     firm.sandbox.control(f"companies/{company(firm, 1)}", {"number": "69599084"})
     sync(firm)
     assert statuses(firm) == ["active", "active"]
-    assert both(firm, "is called Nieuwe Naam B.V. at the accounting system now", "Nieuwe Naam B.V.")
+    assert both(firm, "was renamed to Nieuwe Naam B.V. in the accounting system", "Nieuwe Naam B.V.")
     numbered = administrations(firm)[1].pk
     assert "another number at the accounting system: 69599084" in sentences(firm, "en", key=numbered)
     assert "69599084" in sentences(firm, "nl", key=numbered)

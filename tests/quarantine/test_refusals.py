@@ -110,7 +110,7 @@ def test_single_sign_on_and_password_reset_explain_the_quarantine(quarantined: W
     ("path", "body"),
     [
         ("/administrations/{administration}/sync", {}),
-        ("/connections/{connection}/probe", {}),
+        ("/connections/{connection}/test", {}),
         ("/connections/{connection}/reconnect", {}),
         ("/onboarding/flows", {"system": "visma_net"}),
         ("/onboarding/flows", {"connection": "{connection}"}),

@@ -275,7 +275,7 @@ def test_a_stopping_web_process_waits_for_the_response(connected: MakeConnected,
     firm = connected()
     granted, secret = expired(firm), rest_token(firm)
     with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
-        request = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/probe", b"")
+        request = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/test", b"")
         wait_until(firm.sandbox.holds)
         web.send_signal(signal.SIGTERM)
         time.sleep(WEB_STOP_SECONDS + 2)  # longer than it goes on with requests

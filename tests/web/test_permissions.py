@@ -36,7 +36,8 @@ HOW = (
 
 
 @pytest.fixture
-def world(actor: Any) -> World:
+def world(actor: Any, settings: Any) -> World:
+    settings.STYLEGUIDE = True  # else it is not there
     return build_world(actor)
 
 

@@ -15,13 +15,13 @@ from koppel.web.build.built import STATIC_SOURCE
 SERIES = [12, 14, 13, 16, 15, 18, 22, 21, 24, 23, 27, 30]
 ROWS = [
     {
-        "name": "Bakkerij De Haan B.V.",
+        "name": "Drukkerij Voorbeeld B.V.",
         "status": "Active",
         "kind": "ok",
         "owner": "Ada Beheer",
         "balance": "88,781.11",
     },
-    {"name": "Fjordheim AS", "status": "Configuring", "kind": "busy", "owner": "Lars Leider", "balance": "–"},
+    {"name": "Eksempel AS", "status": "Configuring", "kind": "busy", "owner": "Lars Leider", "balance": "–"},
     {
         "name": "Van Dam Holding",
         "status": "Failed",
@@ -49,12 +49,12 @@ class ExampleForm(Form[Input]):
 def show_styleguide(request: AuthenticatedRequest) -> HttpResponse:
     if not (settings.DEBUG or settings.STYLEGUIDE):
         raise Http404
-    form = ExampleForm({"name": "Kantoor Noord", "address": ""})
+    form = ExampleForm({"name": "Voorbeeldkantoor", "address": ""})
     context = {
         "form": form,
         "rows": ROWS,
         "series": SERIES,
-        "options": [("noord", "Noord"), ("zuid", "Zuid")],
+        "options": [("leiden", "Leiden"), ("delft", "Delft")],
         "icons": icon_names(),
         "nav_section": "",
     }
