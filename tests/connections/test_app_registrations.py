@@ -16,7 +16,7 @@ from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox,
 
 PAGE = "/connections/apps/"
 NEW = {
-    "consent_option": "visma_net/sandbox/service",
+    "consent_mode": "visma_net/sandbox/service",
     "client_id": CLIENTS["service"],
     "client_secret": CLIENT_SECRET,
     "name": "Service app",
@@ -60,7 +60,7 @@ def test_testing_an_app_calls_the_vendor(actor: Any, sandbox: Sandbox, mode: str
     register_app(sandbox, "company_list")
     anna = actor("administrator")
     client = browser(anna, sandbox)
-    client.post(PAGE, {**NEW, "consent_option": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
+    client.post(PAGE, {**NEW, "consent_mode": f"visma_net/sandbox/{mode}", "client_id": CLIENTS[mode]})
     page = client.post(f"{PAGE}{own_app(anna).pk}/test", follow=True)
     assert "The app registration works." in page_text(page)
     assert sandbox.calls("/connect/token")
@@ -125,7 +125,7 @@ def test_missing_and_duplicate_values_are_errors_at_their_field(actor: Any, sand
     anna = actor("administrator")
     client = browser(anna, sandbox)
     page = client.post(
-        PAGE, {**NEW, "client_secret": "", "consent_option": "visma_net/production/company_list"}
+        PAGE, {**NEW, "client_secret": "", "consent_mode": "visma_net/production/company_list"}
     )
     assert page.status_code == 422
     assert "is not available in this environment" in page_text(page)

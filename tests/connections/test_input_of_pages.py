@@ -121,7 +121,7 @@ def test_an_invalid_new_owner_is_an_error_at_the_field(anna: Connected, actor: A
 
 
 NEW_APP = {
-    "consent_option": "visma_net/sandbox/service",
+    "consent_mode": "visma_net/sandbox/service",
     "client_id": CLIENTS["service"],
     "client_secret": CLIENT_SECRET,
     "name": "Service app",
@@ -133,8 +133,8 @@ DAYS = "Enter a number of days from 1 to 3650, or leave it empty."
 @pytest.mark.parametrize(
     ("field", "typed", "sentence"),
     [
-        ("consent_option", "visma_net", "Choose an accounting system."),
-        ("consent_option", "visma_net/moon/service", "Choose an environment."),
+        ("consent_mode", "visma_net", "Choose an accounting system."),
+        ("consent_mode", "visma_net/moon/service", "Choose an environment."),
         ("name", "x" * 121, "at most 120 characters"),
         ("client_id", "", "Enter the client id"),
         ("client_id", "a\0b", "Null characters are not allowed."),
@@ -155,9 +155,7 @@ def test_an_app_registration_keeps_what_was_typed_and_says_what_is_wrong_at_its_
     error = text.partition(f'id="{field}-error">')[2].partition("</span>")[0]
     assert (page.status_code, sentence in error) == (422, True)
     kept = {
-        name: value
-        for name, value in NEW_APP.items()
-        if name not in (field, "client_secret", "consent_option")
+        name: value for name, value in NEW_APP.items() if name not in (field, "client_secret", "consent_mode")
     }
     assert [value for value in kept.values() if f'value="{value}"' not in text] == []
     assert CLIENT_SECRET not in text

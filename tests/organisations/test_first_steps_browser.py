@@ -73,7 +73,7 @@ def accept(page: Page, link: str) -> None:
 
 def register(page: Page) -> None:
     """First with a mistyped secret, which the test names."""
-    page.select_option("#consent-option", "visma_net/sandbox/company_list")
+    page.select_option("#consent-mode", "visma_net/sandbox/company_list")
     page.fill("#client-id-new", CLIENTS["company_list"])
     page.fill("#client-secret-new", "mistyped")
     page.click("section[aria-labelledby=new] button.button-primary")

@@ -292,7 +292,7 @@ def _fill_notifications(connection: Connection) -> None:
         ORGANISATIONS,
         id="n",
         organisation_id="n",
-        is_active="true",
+        is_enabled="true",
     )
     rows(
         connection,

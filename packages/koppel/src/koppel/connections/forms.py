@@ -27,7 +27,7 @@ from koppel.kit.web.forms import ChoiceField, Form, IdField, IdsField, MomentFie
 from koppel.kit.web.schemas import Input
 
 ANSWER_CHARACTERS_MAX = 4000
-CONSENT_OPTION_PARTS = ("connector", "environment", "consent_mode")
+CONSENT_MODE_PARTS = ("connector", "environment", "consent_mode")
 
 
 class TextsField(forms.Field):
@@ -130,12 +130,12 @@ class RemovalForm(Form[RemovalInput]):
 
 
 class AppRegistrationForm(Form[AppRegistrationInput]):
-    """A new app registration, or all that can be changed about one; then it has no `consent_option`.
+    """A new app registration, or all that can be changed about one; then it has no `consent_mode`.
 
     The use case says what is missing, for a new one and for a change."""
 
     input_type = AppRegistrationInput
-    consent_option = TextField()
+    consent_mode = TextField()
     name = TextField(max_length=120)
     client_id = TextField(max_length=CLIENT_ID_CHARACTERS_MAX)
     client_secret = SecretField(max_length=1000)
@@ -150,14 +150,14 @@ class AppRegistrationForm(Form[AppRegistrationInput]):
 
     def input_values(self) -> Mapping[str, Any]:
         values = dict(self.values)
-        parts = values.pop("consent_option").split("/")
-        is_whole = len(parts) == len(CONSENT_OPTION_PARTS)
-        return values | dict(zip(CONSENT_OPTION_PARTS, parts if is_whole else ("", "", ""), strict=True))
+        parts = values.pop("consent_mode").split("/")
+        is_complete = len(parts) == len(CONSENT_MODE_PARTS)
+        return values | dict(zip(CONSENT_MODE_PARTS, parts if is_complete else ("", "", ""), strict=True))
 
     def show_refusal(self, error: KoppelError) -> None:
         problems = error.problems if isinstance(error, RegistrationRefused) else {error.field: error.message}
         for field, message in problems.items():
-            self.show_error(message, "consent_option" if field in CONSENT_OPTION_PARTS else field)
+            self.show_error(message, "consent_mode" if field in CONSENT_MODE_PARTS else field)
 
 
 class CallbackForm(Form[Input]):

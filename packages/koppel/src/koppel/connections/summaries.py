@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
-from koppel.connections.companies.company_names import CompanyNames, company_names, find_connections
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
+from koppel.connections.companies.reachable_names import CompanyNames, company_names, find_connections
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
@@ -74,8 +74,10 @@ def find_summaries(actor: Actor, cards: Sequence[ConnectionSummary], text: str) 
     needle = normalize_search(text.strip())
     if not needle:
         return list(cards)
-    found = find_connections(actor, [card.connection for card in cards], needle)
-    return [card for card in cards if card.connection.pk in found or needle in normalize_search(card.text)]
+    matching_ids = find_connections(actor, [card.connection for card in cards], needle)
+    return [
+        card for card in cards if card.connection.pk in matching_ids or needle in normalize_search(card.text)
+    ]
 
 
 def group_summaries(cards: Iterable[ConnectionSummary], by: Grouping) -> list[list[ConnectionSummary]]:

@@ -165,8 +165,10 @@ def set_favourite(request: AuthenticatedRequest, administration_id: int) -> Http
 
 
 def _issues(administration: Administration) -> Sequence[IssueView]:
-    found = open_issues(administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk])
-    return found.get(administration.pk, [])
+    issues_by_id = open_issues(
+        administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
+    )
+    return issues_by_id.get(administration.pk, [])
 
 
 def page_context(request: AuthenticatedRequest, administration: Administration, tab: str) -> dict[str, Any]:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest
 
+from koppel.kit.web.parameters import query_without
+
 
 def page_links(request: HttpRequest, number: int, pages: int) -> Mapping[str, str]:
-    """Return the addresses of the `first`, `previous`, `next` and `last` page; '' for none. They keep what
-    else is asked of the list."""
+    """Return the addresses of the `first`, `previous`, `next` and `last` page; '' for none.
+
+    They keep the other parameters of the list."""
 
     def link(page: int) -> str:
-        query = request.GET.copy()
-        query["page"] = str(page)
-        return f"?{query.urlencode()}"
+        return f"?{query_without(request, 'page')}page={page}"
 
     return {
         "first": link(1) if number > 2 else "",

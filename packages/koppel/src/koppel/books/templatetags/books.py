@@ -35,7 +35,7 @@ def amount(value: Decimal | None) -> str:
 
 
 @register.filter
-def exact(value: Decimal) -> str:
+def plain_amount(value: Decimal) -> str:
     """Format an amount for scripts: plain digits with a point."""
     return f"{value:f}"
 

@@ -1,7 +1,7 @@
-"""Use cases of a sign-in at the vendor: begin it, keep the vendor's answer, exchange its code once.
+"""Use cases of a sign-in at the vendor: begin it, keep the vendor's response, exchange its code once.
 
 An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
-to, and to the vendor's answer by `state` and `nonce`."""
+to, and to the vendor's response by `state` and `nonce`."""
 
 import hashlib
 import secrets
@@ -103,7 +103,7 @@ def begin_consent(
 
 
 def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
-    """Store the vendor's answer under its `state`. Returns the attempt's id; None for an unknown state.
+    """Store the vendor's response under its `state`. Returns the attempt's id; None for an unknown state.
 
     A second answer to the same state changes nothing."""
     with installation_scope("consent callback"):

@@ -86,7 +86,7 @@ class LeaseCache:
         self, key: LeaseKey, status: int, limits: Sequence[RateLimitStatus], now: float
     ) -> None:
         """Count a call that was answered, with whatever status, and
-        keep what the answer states about the limits."""
+        keep what the response states about the limits."""
         usage = self._end_call(key, now).usage
         for limit in limits:
             reading = RateLimitReading(

@@ -1,8 +1,8 @@
 """Call quotas and error limits, shared by all workers on all machines through PostgreSQL.
 
 `RateLimiter` is one process's side: it leases calls in batches, and uses the database only for the next batch
-and, once a second, to report for all companies at once. A caller waits at most for the answer of a call under
-way: a company without calls raises `RateLimited`, and its run goes back to the queue."""
+and, once a second, to report for all companies at once. A caller waits at most for the response of a call
+under way: a company without calls raises `RateLimited`, and its run goes back to the queue."""
 
 import asyncio
 import os
@@ -83,7 +83,7 @@ class RateLimiter:
         await self.reporter.report(LeaseKey(quota, organisation_id))
 
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, cancelled_by_us: bool) -> None:
-        """Count a call that ended without an answer; the vendor may have counted it.
+        """Count a call that ended without a response; the vendor may have counted it.
 
         `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor."""
         self._leases.record_failure(
@@ -97,7 +97,7 @@ class RateLimiter:
 
 class RateLimitedHttp:
     """`OriginRestrictedHttp` for one company: each call is taken from
-    its quota, and each answer updates it."""
+    its quota, and each response updates it."""
 
     def __init__(
         self,

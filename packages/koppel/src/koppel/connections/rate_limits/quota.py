@@ -3,10 +3,10 @@ registration: pure arithmetic on a `QuotaState`.
 
 Every worker reads and writes the same state, one after the other
 (`koppel.connections.rate_limits.limiter`). A vendor counts calls in fixed windows (an hour, per company and
-client), and each answer states how many are left and when the window ends. From these readings calls are
+client), and each response states how many are left and when the window ends. From these readings calls are
 leased to workers in batches. No call may ever be made over the quota; so
 
-- when nothing is known, or a window is over, one call is leased, and its answer
+- when nothing is known, or a window is over, one call is leased, and its response
   gives the first reading. A vendor with several
   windows states the one with the fewest calls left: at least as many are
   left in the others, so they need not be known;

@@ -68,7 +68,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
 def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
 
-    Runs in a thread of its own, which outlives the request while a refresh is under way: the answer of a
+    Runs in a thread of its own, which outlives the request while a refresh is under way: the response of a
     token endpoint exists nowhere else, and may take longer than a person waits for a page."""
     refuse_in_transaction()
     calls = _Calls(work)

@@ -107,7 +107,7 @@ class AuthorizedSession:
     async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> Response:
-        """Send the call and return the answer, whatever its status. Reports to the connection's health."""
+        """Send the call and return the response, whatever its status. Reports to the connection's health."""
         try:
             response = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
@@ -201,8 +201,8 @@ class ReadingSession(AuthorizedSession):
 
     @contextlib.contextmanager
     def prefetching(self) -> Iterator[None]:
-        """Record the vendor's answers to the calls in this block; the first repetition of each call gets the
-        recorded answer.
+        """Record the vendor's responses to the calls in this block; the first repetition of each call gets
+        the recorded response.
 
         Describing a company and reading its details are often the same call, and a company has few calls."""
         self._recording = {}
@@ -227,7 +227,7 @@ class ReadingSession(AuthorizedSession):
 
 
 def is_server_error(response: Response) -> bool:
-    """Return whether the answer is a server error, or an HTML page where data should be."""
+    """Return whether the response is a server error, or an HTML page where data should be."""
     is_page = response.headers.get("content-type", "").startswith("text/html")
     return response.status >= 500 or (response.status == 200 and is_page)
 

@@ -64,8 +64,8 @@ def event_time(event: TimelineEvent) -> str:
 
 
 @register.filter
-def in_words(message: str) -> str:
-    """Return a sentence of a connector in the reader's language where it is known."""
+def translated(message: str) -> str:
+    """Return a connector's message in the reader's language, unchanged without a translation."""
     return translate(message) if message else ""
 
 

@@ -1,7 +1,7 @@
 """The vault: the one owner of every token.
 
 It guarantees that no grant is refreshed twice at a time, in any process; that a new token is stored before it
-is used; and that after a crash, a pause or a lost answer a grant works, or says why a person must sign in
+is used; and that after a crash, a pause or a lost response a grant works, or says why a person must sign in
 again. Secrets are encrypted with a named key and bound to their row. Begin with `token_refresh`."""
 
 from koppel.connections.vault.encryption import (

@@ -153,8 +153,8 @@ class GrantStore:
         maintain_at: datetime | None,
         last_forced_refresh_at: datetime | None,
     ) -> bool:
-        """Commit the vendor's answer. False when the grant has changed meanwhile: by a new consent or another
-        process."""
+        """Commit the vendor's response. False when the grant has changed meanwhile: by a new consent or
+        another process."""
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = {
             "access_token": encrypt_token(tokens.access_token, *identity, "access_token"),

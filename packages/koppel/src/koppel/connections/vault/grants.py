@@ -41,7 +41,7 @@ def store_grant(
     )
     identity = (organisation_id, grant.pk)
     maintain_at = keep_alive_at(connection.connector, tokens.issued_at, tokens.refresh_expires_at)
-    # The generation rises, so that an answer to a refresh of the older consent is not stored over this one.
+    # The generation rises, so that a response to a refresh of the older consent is not stored over this one.
     Grant.objects.in_organisation(organisation_id).filter(pk=grant.pk).update(
         access_token=encrypt_token(tokens.access_token, *identity, "access_token"),
         refresh_token=encrypt_token(tokens.refresh_token, *identity, "refresh_token")

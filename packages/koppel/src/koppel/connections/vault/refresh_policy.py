@@ -12,10 +12,10 @@ from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
 
 CALL_SECONDS_MAX = 900
-"""How long a refresh waits for the token endpoint's answer. The vendor may have used up the refresh token
+"""How long a refresh waits for the token endpoint's response. The vendor may have used up the refresh token
 long before it answers, so that a second try meanwhile costs the consent."""
 INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
-"""One call and storing its answer. The process of an older intent no longer exists."""
+"""One call and storing its response. The process of an older intent no longer exists."""
 CALLER_SECONDS_MAX = 30
 """How long a caller waits for a refresh, in this or another process; the refresh itself goes on."""
 RENEWAL_SLOW = "renewal_slow"

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
-from koppel.connections.companies.company_names import CompanyNames, company_names
+from koppel.connections.companies.reachable_names import CompanyNames, company_names
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm

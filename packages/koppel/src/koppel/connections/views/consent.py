@@ -1,5 +1,5 @@
 """The way back from a sign-in at the vendor: `receive_callback` stores the
-vendor's answer, `complete_consent` uses it."""
+vendor's response, `complete_consent` uses it."""
 
 from urllib.parse import urlencode
 
@@ -32,10 +32,10 @@ log = structlog.get_logger(__name__)
 @public
 @require_http_methods(["GET", "POST"])
 def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
-    """Store the vendor's answer, by query or form_post, by its
+    """Store the vendor's response, by query or form_post, by its
     `state`, and go on to a page that has our cookies.
 
-    Nothing of the answer is shown, logged or used here."""
+    Nothing of the response is shown, logged or used here."""
     inbound = CallbackForm(request.POST if request.method == "POST" else request.GET).inbound
     if not inbound:
         return render(request, "connections/unknown_answer.html", status=400)

@@ -30,8 +30,8 @@ def list_connections(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     search, grouping = request.parameters["q"] or "", request.parameters["group"] or ""
     cards = summaries.list_summaries(request.actor)
-    found = summaries.find_summaries(request.actor, cards, search)
-    groups = summaries.group_summaries(found, Grouping(grouping)) if grouping else [found]
+    selected = summaries.find_summaries(request.actor, cards, search)
+    groups = summaries.group_summaries(selected, Grouping(grouping)) if grouping else [selected]
     page = Paginator([card for group in groups for card in group], PAGE_ROWS).get_page(
         request.parameters["page"]
     )

@@ -1,4 +1,4 @@
-"""The pause that an answer asks for by `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date.
+"""The pause that a response asks for by `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date.
 
 Vendors, token endpoints, registers and receivers of webhooks are all read here, so that one rule holds.
 """
@@ -29,7 +29,7 @@ def requested_pause(headers: Mapping[str, str]) -> RequestedPause | None:
     """Return the pause that the headers (names in lower case) ask for.
 
     None when they ask for none: no such header, one that cannot be read, a negative number, zero, or a date
-    that is past. A date counts from the answer's own `Date`, for the clocks may differ."""
+    that is past. A date counts from the response's own `Date`, for the clocks may differ."""
     text = headers.get("retry-after", "").strip()
     seconds = float(text) if _SECONDS.fullmatch(text) else _seconds_until(text, headers.get("date", ""))
     if seconds <= 0:

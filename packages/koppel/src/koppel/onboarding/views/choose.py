@@ -45,7 +45,7 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "chosen": choose_step.preselected_ids(
             flow, choices, collects_many=option is not None and option.mode.collects_many
         ),
-        "consent_option": option,
+        "app_choice": option,
         "accounts": len({choice.account for choice in choices}) > 1,
         "can_set_import_policy": choose_step.can_set_import_policy(request.actor, flow),
     }

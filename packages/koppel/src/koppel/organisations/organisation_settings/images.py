@@ -1,7 +1,7 @@
 """Uploaded pictures: PNG, JPEG or WebP, recognised by their bytes and never by name or declared type.
 
 A picture is read part by part and written again with only what draws it: comments, positions of cameras,
-animations and whatever stands behind the picture are left out (decision 33).
+animations and whatever stands behind the picture are left out (decision 34).
 """
 
 import struct

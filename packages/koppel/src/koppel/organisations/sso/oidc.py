@@ -31,7 +31,7 @@ CLOCK_SKEW_SECONDS = 60
 ATTEMPT_SECONDS = 30 * 60
 SUBJECT_CHARACTERS_MAX = 255
 DOCUMENT_BYTES_MAX = 512 * 1024
-"""For each answer of a provider. Published metadata and key sets have a few kilobytes."""
+"""For each response of a provider. Published metadata and key sets have a few kilobytes."""
 INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
@@ -43,7 +43,7 @@ class _HeaderRegistry(JWSRegistry):
 
 
 class ProviderRefused(Exception):
-    """The identity provider, or its answer, cannot be trusted. `code` is the key of a message."""
+    """The identity provider, or its response, cannot be trusted. `code` is the key of a message."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code} {detail}".strip())
@@ -67,14 +67,14 @@ class Endpoints:
     token: str
     keys: str
     names_itself: bool
-    """The provider says that each of its answers carries `iss` (RFC 9207)."""
+    """The provider says that each of its responses carries `iss` (RFC 9207)."""
 
 
 @dataclass(frozen=True)
 class LoginAttempt:
     """The state of a sign-in, kept in the session.
 
-    It is bound to the provider and its issuer at that time: an answer of another one is refused.
+    It is bound to the provider and its issuer at that time: a response of another one is refused.
     """
 
     provider_id: int
@@ -176,7 +176,8 @@ async def exchange_code(
 def refuse_other_issuer(endpoints: Endpoints, response: AuthorizationResponse) -> None:
     """Refuse a mix-up of two providers (RFC 9207).
 
-    Raises `ProviderRefused` for an answer that names another issuer, or none where the provider announces it.
+    Raises `ProviderRefused` for a response that names another issuer, or none where the provider announces
+    it.
     """
     if response.issuer is None and endpoints.names_itself:
         raise ProviderRefused("issuer_missing")

@@ -2,7 +2,7 @@
 
 The provider vouches for people of its organisation and for nothing else: its session acts in that
 organisation only, and cannot change the person's credentials (password, second step). Each provider has its
-own redirect address, so that one provider's answer is never accepted for another. `sso.links` decides which
+own redirect address, so that one provider's response is never accepted for another. `sso.links` decides which
 account signs in.
 """
 
@@ -71,7 +71,7 @@ REFUSAL_AUDIT_INTERVAL = timedelta(minutes=10)
 
 
 class AuthorizationRefused(Refused):
-    """A refused answer of an identity provider. `code` is a key of `MESSAGES`."""
+    """A refused response of an identity provider. `code` is a key of `MESSAGES`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(MESSAGES[code]())
@@ -83,7 +83,7 @@ def message_of(refusal: ProviderRefused) -> str:
 
 
 def redirect_uri(provider: IdentityProvider) -> str:
-    """Return the address to register at the provider. It accepts no other provider's answers."""
+    """Return the address to register at the provider. It accepts no other provider's responses."""
     return settings.PUBLIC_URL + reverse("sign_in_callback", args=[provider.pk])
 
 
@@ -232,12 +232,12 @@ def identity_of(
 
 
 def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
-    """Call the provider, with a limit on the size of each answer."""
+    """Call the provider, with a limit on the size of each response."""
     return http_client.run(work, body_bytes_max=oidc.DOCUMENT_BYTES_MAX)
 
 
 def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:
-    """Audit a refused answer in the organisations whose identity providers it concerns: once in ten minutes
+    """Audit a refused response in the organisations whose identity providers it concerns: once in ten minutes
     for each, because an attacker can send any number.
     """
     with installation_scope("sign-in refused"):

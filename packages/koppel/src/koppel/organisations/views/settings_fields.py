@@ -93,10 +93,14 @@ def describe_value(key: str, value: Any) -> str:
 def _audience_rows(
     form: SettingsForm[Any], current: SettingsMap, inherited: SettingsMap
 ) -> list[AudienceRow]:
-    own, beneath = notification_audiences(current), notification_audiences(inherited)
+    current_audiences, beneath = notification_audiences(current), notification_audiences(inherited)
     return [
         AudienceRow(
-            event, label, own.get(event, ""), _inherited_audience(beneath.get(event)), form[f"notify-{event}"]
+            event,
+            label,
+            current_audiences.get(event, ""),
+            _inherited_audience(beneath.get(event)),
+            form[f"notify-{event}"],
         )
         for event, label in audience_events().items()
     ]

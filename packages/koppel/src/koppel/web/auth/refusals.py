@@ -1,5 +1,5 @@
-"""The answer to a refused request: the one place for all pages, and for refusals of REST before an operation
-begins.
+"""The response to a refused request: the one place for all pages, and for refusals of REST before an
+operation begins.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def refusal_response(
     view: Callable[..., Any],
     values: Mapping[str, Any],
 ) -> HttpResponseBase:
-    """Return the answer to a refused request, after its transaction was rolled back.
+    """Return the response to a refused request, after its transaction was rolled back.
 
     A refused form or button leads back to its page, which shows the message; a page that
     cannot be shown says why. A view that belongs to no organisation (`organisation_id` is

@@ -44,8 +44,8 @@ def company_names(actor: Actor, connections: Iterable[Connection]) -> Mapping[in
 def find_connections(actor: Actor, connections: Iterable[Connection], text: str) -> set[int]:
     """Return the ids of the connections that reach a company with this text in its name."""
     folded = _visible_companies(actor, connections).annotate(folded=Folded("name", "legal_name"))
-    found = folded.filter(folded__contains=normalize_search(text))
-    return set(found.values_list("connection_id", flat=True))
+    matches = folded.filter(folded__contains=normalize_search(text))
+    return set(matches.values_list("connection_id", flat=True))
 
 
 def _visible_companies(actor: Actor, connections: Iterable[Connection]) -> "QuerySet[RemoteCompany]":
