@@ -51,9 +51,9 @@ def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     names: list[str], number: str
 ) -> None:
     candidates = tuple(Candidate(str(at), name) for at, name in enumerate(names, 1))
-    found = LookupResult(RegisterQuery("NO", QueryKind.NAME, "nordlys solberg"), candidates=candidates)
+    lookup = LookupResult(RegisterQuery("NO", QueryKind.NAME, "nordlys solberg"), candidates=candidates)
     company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
-    answer = IdentityAnswer(company, "", "", "", False, None, {}, found)
+    answer = IdentityAnswer(company, "", "", "", False, None, {}, lookup)
     assert answer.equal_suggestion == number
     assert replace(answer, number="922518440").equal_suggestion == ""
     assert replace(answer, reason="test_demo").equal_suggestion == ""
