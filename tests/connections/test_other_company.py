@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from typer.testing import CliRunner
 
+from koppel.administrations.inputs import WithdrawalInput
 from koppel.administrations.lifecycle.erasure import erase_batch
 from koppel.administrations.lifecycle.offboarding import withdraw
 from koppel.administrations.models import Administration

@@ -40,7 +40,7 @@ WORDS = {
         "fill": "Invullen",
         "apply": "Toepassen op",
         "finish": "Import afronden",
-        "complete": "De import is",
+        "complete": "Import voltooid",
         "only": "alleen regels die actie vragen",
     },
 }
@@ -370,7 +370,7 @@ def test_rows_are_found_by_their_values_and_not_by_their_options(browser: Browse
         ("17.052.456", 1, "1 of 2"),
         ("NL17052456", 1, "1 of 2"),
         ("smederij", 1, "1 of 2"),
-        ("demo", 0, "No results."),
+        ("demo", 0, "Nothing matches."),
         ("", 2, ""),
     ):
         page.fill("#search", words)

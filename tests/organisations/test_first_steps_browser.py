@@ -76,14 +76,15 @@ def register(page: Page) -> None:
     page.select_option("#consent-mode", "visma_net/sandbox/company_list")
     page.fill("#client-id-new", CLIENTS["company_list"])
     page.fill("#client-secret-new", "mistyped")
-    page.click("section[aria-labelledby=new] button.button-primary")
+    page.click("section#new button.button-primary")
     page.click("form[action$='/test'] button")
     expect(page.locator(".banner-bad")).to_be_visible()
-    page.click("section[id^=app-] summary:has-text('Change')")
-    page.fill(".edit-form input[name=client_secret]", CLIENT_SECRET)
-    page.click(".edit-form button.button-primary")
+    page.click("tr[id^=app-] button[popovertarget]")
+    page.click("a.menu-item:has-text('Change')")
+    page.fill("section#change input[name=client_secret]", CLIENT_SECRET)
+    page.click("section#change button.button-primary")
     page.click("form[action$='/test'] button")
-    expect(page.locator(".banner-ok >> text=It works")).to_be_visible()
+    expect(page.locator(".banner-ok >> text=The app registration works")).to_be_visible()
 
 
 def connect(page: Page) -> None:

@@ -9,10 +9,13 @@ from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import WIDTHS, address, browser, look, opened, sign_in
 from tests.web.factories import World
-from tests.web.test_browser import A_WHILE, world
+from tests.web.test_browser import world
 
 __all__ = ["address", "browser", "world"]
 pytestmark = pytest.mark.browser
+
+A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
+"""So long that the page has done whatever it does with a response."""
 
 
 def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
