@@ -184,7 +184,7 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
     assert "line 3" in run(boss, "import-csv", str(file), code=1)
     out = tmp_path / "list.csv"
     assert run(boss, "export", "--filter", "q=k2&columns=name.client", "--out", str(out))["bytes"] > 0
-    assert out.read_text("utf-8-sig").splitlines()[1].endswith(";K2")
+    assert out.read_text("utf-8-sig").splitlines()[1].endswith(",K2")
     with organisation_scope(boss.organisation_id):
         assert BulkOperation.objects.exclude(state="done").count() == 0
 

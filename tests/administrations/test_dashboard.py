@@ -67,7 +67,7 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
         assert len(linked) >= 8
         for address, figure in linked:
             listing = browser.get(address).content.decode()
-            counted = re.search(r'<h1>Administrations <span class="hint">([\d,]+)</span>', listing)
+            counted = re.search(r'id="list-total">([\d,]+)</span>', listing)
             assert counted, address
             assert int(counted[1].replace(",", "")) == figure, f"{address} for {person.role}"
     page = browser_of(boss).get("/").content.decode()

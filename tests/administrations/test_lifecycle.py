@@ -159,7 +159,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     browser = browser_of(boss)
     form = {"client_left_on": today.isoformat(), "erase_on": today.isoformat()}
     assert (
-        "in the future"
+        "Choose a future date"
         in browser.post(f"/administrations/{administration.pk}/offboard", form, follow=True).content.decode()
     )
     form["erase_on"] = (today + timedelta(days=2557)).isoformat()

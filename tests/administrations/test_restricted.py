@@ -280,7 +280,7 @@ def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, A
         "division": division.pk,
     }
     answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
-    assert "Nothing was changed." in answer.content.decode()
+    assert "No changes were made." in answer.content.decode()
     with organisation_scope(boss.organisation_id):
         assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
 

@@ -197,7 +197,7 @@ def test_without_a_grace_period_the_reason_is_the_answer_that_broke_off(
     granted.change(retry_at=now())
     lost = error_of(granted)
     assert lost.code == "answer_lost"
-    assert "did not answer" in granted.row().connection.reason
+    assert "did not respond" in granted.row().connection.reason
 
 
 def test_a_consent_withdrawn_while_the_endpoint_could_not_be_reached_is_called_withdrawn(
