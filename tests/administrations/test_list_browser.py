@@ -38,15 +38,15 @@ def test_the_list_narrows_while_one_types_and_bulk_work_is_on_what_is_shown(
 ) -> None:
     complaints = listen(page)
     with organisation_scope(firm.boss.organisation_id):
-        wanted = Administration.objects.exclude(number="").order_by("pk")[0]
+        administration = Administration.objects.exclude(number="").order_by("pk")[0]
     page.goto(f"{address}/administrations/")
-    page.locator("[data-filters] input[name=q]").press_sequentially(wanted.number)
+    page.locator("[data-filters] input[name=q]").press_sequentially(administration.number)
     expect(page.locator("#rows-body tr")).to_have_count(1)
     expect(page.locator("#list-total")).to_have_text("1")
     expect(page.locator("[data-filters] input[name=q]")).to_be_focused()
-    assert f"q={wanted.number}" in page.url
-    assert page.get_attribute("#list input[name=query]", "value") == f"q={wanted.number}"
-    assert f"q={wanted.number}" in str(page.get_attribute("#list-menu-items a", "href"))
+    assert f"q={administration.number}" in page.url
+    assert page.get_attribute("#list input[name=query]", "value") == f"q={administration.number}"
+    assert f"q={administration.number}" in str(page.get_attribute("#list-menu-items a", "href"))
     page.fill("[data-filters] input[name=q]", "")
     expect(page.locator("#list-total")).to_have_text(str(COUNT))
     assert complaints == []

@@ -75,10 +75,13 @@ def test_a_malformed_file_is_refused_by_name(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("distribution", ["koppel", "koppel-sandbox"])
 def test_a_wheel_brings_the_files(distribution: str, tmp_path: Path) -> None:
-    shutil.copy(PACKAGES / distribution / "pyproject.toml", tmp_path)
+    (tmp_path / "docs").mkdir()  # Koppel's wheel brings the documentation
+    tree = tmp_path / "packages" / distribution
+    tree.mkdir(parents=True)
+    shutil.copy(PACKAGES / distribution / "pyproject.toml", tree)
     module = distribution.replace("-", "_")
-    folder = tmp_path / "src" / module / "shops" / "sql"
+    folder = tree / "src" / module / "shops" / "sql"
     folder.mkdir(parents=True)
     (folder / "shops.sql").write_text(FILE)
-    packaged = [file.distribution_path for file in WheelBuilder(str(tmp_path)).recurse_included_files()]
+    packaged = [file.distribution_path for file in WheelBuilder(str(tree)).recurse_included_files()]
     assert packaged == [f"{module}/shops/sql/shops.sql"]

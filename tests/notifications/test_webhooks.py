@@ -114,7 +114,7 @@ def test_a_webhook_receives_begin_and_end_of_an_event(
     assert send(anna) == 1
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "opened", "closed")
-    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: closed"}
+    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: afgesloten"}
     assert (began["link"], began["subject"]) == (
         "http://localhost:8400/issues/",
         {"kind": "connection", "id": 1},

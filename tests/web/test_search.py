@@ -47,7 +47,7 @@ def test_a_role_finds_only_what_it_may_open(world: World) -> None:
 
 
 def test_help_is_found_by_titles_of_pages_and_sections(world: World) -> None:
-    found = results(world, "invite people", role="reader")
-    assert 'href="/help/people/#invite-people"' in found
-    assert "People and roles" in found, "a section says of which page"
+    html = results(world, "invite people", role="reader")
+    assert 'href="/help/people/#invite-people"' in html
+    assert "People and roles" in html, "a section says of which page"
     assert 'href="/help/accessibility/"' in results(world, "accessibility", role="reader")
