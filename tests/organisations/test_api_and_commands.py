@@ -101,9 +101,9 @@ def test_a_template_says_what_it_would_change_before_it_does(boss: Actor) -> Non
         }
     for words, why in (
         (("--notify", "sync_failing"), "event=audience"),
-        (("--notify", "nothing=nobody"), "cannot be stored"),
+        (("--notify", "nothing=nobody"), "cannot be saved"),
         (("--unset", "colour"), "not a setting"),
-        (("--schedule", "hourly"), "cannot be stored"),
+        (("--schedule", "hourly"), "cannot be saved"),
     ):
         with pytest.raises(KoppelError, match=why):
             run(boss, templates.app, "update", template["id"], *words)
@@ -236,7 +236,7 @@ def test_a_name_is_refused_rather_than_cut(boss: Actor) -> None:
     for app in (divisions.app, templates.app):
         with pytest.raises(InputError) as refused:
             run(boss, app, "create", "n" * 121)
-        assert "name: Write at most 120 characters" in refusal_text(refused.value)
+        assert "name: Enter at most 120 characters" in refusal_text(refused.value)
 
 
 def test_an_invitation_names_what_it_cannot_take(boss: Actor) -> None:
@@ -252,10 +252,10 @@ def test_an_invitation_names_what_it_cannot_take(boss: Actor) -> None:
         assert answer["detail"][0]["loc"][-1] in too_long
     with pytest.raises(InputError) as refused:
         run(boss, people.app, "invite", email, "--name", "n" * 201)
-    assert "name: Write at most 200 characters" in refusal_text(refused.value)
+    assert "name: Enter at most 200 characters" in refusal_text(refused.value)
     with organisation_scope(boss.organisation_id):
         (line,) = csv_import.invite_all(boss, f"{email};{'n' * 201}\n")
-        assert (line.invited, "name: Write at most 200" in line.problem) == (False, True)
+        assert (line.invited, "name: Enter at most 200" in line.problem) == (False, True)
         assert not Invitation.objects.exists()
 
 
