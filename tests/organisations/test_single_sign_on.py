@@ -338,7 +338,7 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor
     page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
     address = f"/sign-in/{provider_id(boss)}/callback"
     assert address in page
-    assert "not set" in page
+    assert "Incomplete" in page
     assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
     assert (
         "Complete the identity provider settings first"
