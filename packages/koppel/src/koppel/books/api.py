@@ -14,7 +14,7 @@ from koppel.books.read import changefeed, queries
 from koppel.books.reports.period_selection import require_period, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
-from koppel.kit.database.text import clean_text
+from koppel.kit.database.text import compose
 from koppel.organisations.requests import AuthenticatedRequest
 
 router = Router()
@@ -116,7 +116,7 @@ def list_rows(
     administration = open_books(request.actor, administration_id)
     if resource not in queries.COLUMNS:
         raise UnknownResource
-    listing = queries.list_rows(administration.pk, resource, search=clean_text(q), page=page)
+    listing = queries.list_rows(administration.pk, resource, search=compose(q).strip(), page=page)
     columns = ("external_id", *queries.COLUMNS[resource])
     items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in listing.rows]
     return Rows(total=listing.total, page=listing.page, pages=listing.pages, items=items)

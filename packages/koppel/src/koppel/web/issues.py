@@ -21,7 +21,7 @@ from django.utils.functional import Promise
 from koppel.administrations.list.queryset import worked_on_by
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import SubjectKind
-from koppel.issues.issue_types import get_issue_type
+from koppel.issues.issue_types import get_issue_type, issue_types
 from koppel.issues.models import Issue
 from koppel.issues.queries import IssueView, view_of
 from koppel.kit.database.text_search import search_condition
@@ -50,6 +50,11 @@ class IssueKind:
     title: str | Promise
     count: int
     stops_sync: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether an app still declares the code: only then can the list be filtered by it."""
+        return self.code in issue_types
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from koppel.administrations.audit_log.reading import list_entries, redactor_for
 from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter
-from koppel.kit.database.text import clean_text
+from koppel.kit.database.text import compose
 from koppel.kit.web.parameters import ID_MAX
 from koppel.kit.web.schemas import Day
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -65,7 +65,7 @@ class ActivityIn(Schema):
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
     """List a page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)
-    search_text, action = (clean_text(text) for text in (query.q, query.action))
+    search_text, action = (compose(text).strip() for text in (query.q, query.action))
     audit_filter = AuditFilter(search_text, query.person, action, query.interface, query.since, query.until)
     entries = list_entries(request.actor, audit_filter, redactor)
     if query.before is not None:
