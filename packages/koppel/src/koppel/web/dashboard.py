@@ -179,7 +179,8 @@ def _groups(actor: Actor) -> list[IssueGroup]:
     for kind in open_kinds(actor)[:ROWS_SHOWN]:
         issue, name = newest_of(actor, kind.code, 1)[0]
         is_single = kind.count == 1 and issue.link
-        url = issue.link if is_single else f"{reverse('issues:list')}?{urlencode({'kind': kind.code})}"
+        query = f"?{urlencode({'kind': kind.code})}" if kind.is_known else ""
+        url = issue.link if is_single else f"{reverse('issues:list')}{query}"
         button = issue.button if is_single else gettext("Review")
         groups.append(IssueGroup(kind, (issue, name), url, button))
     return groups
