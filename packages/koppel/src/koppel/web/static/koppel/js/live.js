@@ -13,11 +13,10 @@ if (window.Idiomorph) {
 }
 
 const isPoll = (event) => event.detail.requestConfig?.elt.getAttribute("hx-trigger")?.startsWith("every");
-const isMorphed = (event) => event.detail.requestConfig?.elt.getAttribute("hx-swap")?.startsWith("morph");
 
-// A part that is replaced, not morphed, waits while it is pressed: the release would do nothing.
+// A part waits while something is pressed: the release would do nothing on an element that was moved or replaced.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (isPoll(event) && !isMorphed(event) && document.documentElement.matches(":active")) event.detail.shouldSwap = false;
+  if (isPoll(event) && document.documentElement.matches(":active")) event.detail.shouldSwap = false;
 });
 
 // A page that follows something says when no answer comes, until the next answer.
