@@ -80,7 +80,7 @@ def register(page: Page) -> None:
     page.click("form[action$='/test'] button")
     expect(page.locator(".banner-bad")).to_be_visible()
     page.click("tr[id^=app-] button[popovertarget]")
-    page.click("a.menu-item:has-text('Change')")
+    page.click("tr[id^=app-] a.menu-item:has-text('Change')")
     page.fill("section#change input[name=client_secret]", CLIENT_SECRET)
     page.click("section#change button.button-primary")
     page.click("form[action$='/test'] button")
