@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from rich.console import Console
 
 from koppel.cli.demo.http_browser import Browser
-from koppel.cli.demo.smoke_run import identify
+from koppel.cli.demo.smoke_run import identify, identify_and_finish
 
 ROW = 'data-discrepancy><input type="checkbox" name="discrepancy" value="7">'
 QUESTION = """<section class="narrow-card"><ul><li>Nordlys AS: other number</li></ul><ul><li>Kept.</li></ul>
@@ -16,21 +16,22 @@ QUESTION = """<section class="narrow-card"><ul><li>Nordlys AS: other number</li>
 <input type="hidden" name="confirmed" value="{digest}"></form></section>"""
 PAGE = """<form method="post"><p {row}</p><input name="number-7" value="922518440">
 <button name="action" value="same"></button><button name="action" value="next"></button></form>"""
+ASSIGN = """<form method="post"><select name="division"><option value="3">Noord</option></select>
+<button name="action" value="apply"></button><button name="action" value="finish"></button></form>"""
 
 
 @contextmanager
-def _wizard(stale_answers: int) -> Iterator[tuple[str, list[str]]]:
-    """A wizard whose question changes `stale_answers` times before an answer is taken; and what was
-    answered."""
+def _wizard(stale_answers: int, late_questions: int = 0) -> Iterator[tuple[str, list[str]]]:
+    """A wizard whose question changes `stale_answers` times before an answer is taken, and whose Finish leads
+    back to Identify `late_questions` times; and what was answered."""
     answers: list[str] = []
+    returns: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             is_asked = len(answers) <= stale_answers
-            self._send(
-                200,
-                PAGE.format(row=ROW if is_asked else ">") if self.path == "/identify" else "<p>Assign</p>",
-            )
+            identify_page = PAGE.format(row=ROW if is_asked else ">")
+            self._send(200, identify_page if self.path == "/identify" else ASSIGN)
 
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -40,6 +41,9 @@ def _wizard(stale_answers: int) -> Iterator[tuple[str, list[str]]]:
                     self._redirect("/identify")
                 else:
                     self._send(409, QUESTION.format(digest=f"d{len(answers)}"))
+            elif "action=finish" in sent:
+                returns.append("/identify" if len(returns) < late_questions else "/administrations?import=9")
+                self._redirect(returns[-1])
             elif "action=same" in sent:
                 self._send(200, QUESTION.format(digest="d0"))
             else:
@@ -77,3 +81,10 @@ def test_a_question_that_changed_before_the_answer_is_read_and_answered_anew() -
         page = identify(browser, browser.get(url), Console(quiet=True))
         assert page.url.endswith("/assign")
         assert answers == ["d0", "d1", "d2"]
+
+
+def test_a_question_that_came_before_finishing_is_answered_too() -> None:
+    """A register answered after the step Identify was left: Finish leads back to it."""
+    with _wizard(stale_answers=0, late_questions=2) as (url, _answers):
+        browser = Browser()
+        assert identify_and_finish(browser, browser.get(url), Console(quiet=True)) == 9

@@ -97,15 +97,28 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     console.print(f"{len(companies)} administrations found")
     _print_left_out(_left_out(browser, smoke_run), console)
     page = browser.submit(page, form, {"company": companies})
-    page = identify(browser, page, console)
+    return identify_and_finish(browser, page, console)
+
+
+def identify_and_finish(browser: Browser, page: Page, console: Console) -> int:
+    """Identify, assign and finish. Return the import's id.
+
+    Finishing leads back to Identify when a register answered meanwhile and a name differs.
+    """
+    for _look in range(IDENTIFY_LOOKS_MAX):
+        page = _assign_and_finish(browser, identify(browser, page, console))
+        if match := re.search(r"[?&]import=(\d+)", page.url):
+            return int(match[1])
+        if not _is_identify(page):
+            break
+    raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
+
+
+def _assign_and_finish(browser: Browser, page: Page) -> Page:
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
     page = browser.submit(page, form, {"division": division}, button="action", value="apply")
-    page = browser.submit(page, page.form("division"), {}, button="action", value="finish")
-    match = re.search(r"[?&]import=(\d+)", page.url)
-    if match is None:
-        raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
-    return int(match[1])
+    return browser.submit(page, page.form("division"), {}, button="action", value="finish")
 
 
 def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
@@ -143,9 +156,13 @@ def identify(browser: Browser, page: Page, console: Console) -> Page:
     """
     for _look in range(IDENTIFY_LOOKS_MAX):
         page = _complete(browser, _say_same(browser, page, console))
-        if not page.url.split("?")[0].endswith("/identify"):
+        if not _is_identify(page):
             return page
     raise UnexpectedPage(f"{page.url} still needs attention.")
+
+
+def _is_identify(page: Page) -> bool:
+    return page.url.split("?")[0].endswith("/identify")
 
 
 def _say_same(browser: Browser, page: Page, console: Console) -> Page:
