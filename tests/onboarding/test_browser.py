@@ -295,7 +295,7 @@ def allow(page: Page, company: str, *, answer: str = "allow") -> None:
 
 
 EMPTY = (
-    "all => all.forEach(one => { one.value = ''; one.dispatchEvent(new Event('change', { bubbles: "
+    "all => all.forEach(field => { field.value = ''; field.dispatchEvent(new Event('change', { bubbles: "
     "true })); })"
 )
 

@@ -29,7 +29,7 @@ function readTable(table) {
     names,
     labels: rows.map((row) => row.cells[0].dataset.label ?? row.cells[0].textContent.trim()),
     values: names.map((_name, index) => rows.map((row) => value(row, index + 1))),
-    shown: names.map((_name, index) => rows.map((row) => row.cells[index + 1].textContent.trim())),
+    texts: names.map((_name, index) => rows.map((row) => row.cells[index + 1].textContent.trim())),
   };
 }
 
@@ -64,7 +64,7 @@ function options(data, width, color) {
         stroke: color(`--chart-${index + 1}`, `--series-${index + 1}`),
         paths: columnPaths(index, data.names.length),
         points: { show: false },
-        value: (_chart, _raw, _series, at) => (at === null ? "–" : data.shown[index][at]),
+        value: (_chart, _raw, _series, at) => (at === null ? "–" : data.texts[index][at]),
       })),
     ],
   };
@@ -101,9 +101,9 @@ enhance("figure[data-chart]", async (figure) => {
 
 const SVG = "http://www.w3.org/2000/svg";
 function svg(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const shape = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
+  return shape;
 }
 
 enhance("[data-sparkline]", (holder) => {

@@ -3,11 +3,11 @@
 const setups = [];
 
 export function enhance(selector, setUp) {
-  const known = new WeakSet();
+  const enhanced = new WeakSet();
   const run = () => {
     for (const element of document.querySelectorAll(selector)) {
-      if (known.has(element)) continue;
-      known.add(element);
+      if (enhanced.has(element)) continue;
+      enhanced.add(element);
       setUp(element);
     }
   };
@@ -23,13 +23,13 @@ export const language = document.documentElement.lang;
 
 // An element with attributes and children; texts are never read as markup.
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
 const texts = JSON.parse(document.getElementById("script-texts")?.textContent ?? "{}");

@@ -28,9 +28,9 @@ export async function openPeek(row, { focus = false } = {}) {
   remember(openKey);
   panel.hidden = false;
   panel.setAttribute("aria-busy", "true");
-  const asked = openKey;
+  const requestedKey = openKey;
   const answer = await fetch(row.dataset.peek, { headers: { "HX-Request": "true" } }).catch(() => null);
-  if (asked !== openKey) return;
+  if (requestedKey !== openKey) return;
   if (!answer?.ok || answer.redirected) { location.assign(row.dataset.open); return; }
   body.innerHTML = await answer.text();
   panel.removeAttribute("aria-busy");

@@ -45,9 +45,9 @@ function filterRows(input) {
 
 function showRowCount(counter, isFiltered) {
   const rows = [...document.querySelectorAll(`${counter.dataset.shownRows} tbody tr`)];
-  const shown = rows.filter((row) => !row.hidden).length;
-  const [some, all] = [shown, rows.length].map((count) => count.toLocaleString(language));
-  counter.textContent = !isFiltered ? "" : shown ? `${some} ${counter.dataset.of} ${all}` : counter.dataset.none;
+  const visibleCount = rows.filter((row) => !row.hidden).length;
+  const [some, all] = [visibleCount, rows.length].map((count) => count.toLocaleString(language));
+  counter.textContent = !isFiltered ? "" : visibleCount ? `${some} ${counter.dataset.of} ${all}` : counter.dataset.none;
 }
 
 every("[data-filter-rows]", (input) => input.value && filterRows(input));
