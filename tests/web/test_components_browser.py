@@ -124,8 +124,8 @@ def test_a_dialog_closes_by_its_button_and_returns_the_focus(browser: Browser) -
     assert complaints == []
 
 
-TOASTS = """<input type="hidden" name="csrfmiddlewaretoken" value="t"><div data-toasts class="toasts" role="region"
-aria-label="Messages" aria-live="polite"><div class="toast" data-toast><span></span><span>Assigned to 28.</span>
+TOASTS = """<input type="hidden" name="csrfmiddlewaretoken" value="t"><div data-toasts class="toasts"
+role="status"><div class="toast" data-toast><span></span><span>Assigned to 28.</span>
 <form method="post" action="/undo"><button>Undo</button></form>
 <button type="button" data-toast-close hidden aria-label="Close">×</button></div></div>"""
 
