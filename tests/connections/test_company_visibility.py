@@ -68,7 +68,7 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         page = browser_of(person).post(f"{root}probe", follow=True).content.decode()
         assert "The connection works" in page
         assert (f"{name} answered" in page) is sees
-        answer = browser_of(person).post(f"/api/v1{root}probe".rstrip("/")).json()
+        answer = browser_of(person).post(f"/api/v1{root}test").json()
         assert (answer["company"] == name) is sees
     mark_unreachable(organisation_id, secret.remote_company_id, NotConsented("no_role", "No role."))
     with organisation_scope(organisation_id):

@@ -109,7 +109,7 @@ def test_a_new_name_or_a_new_number_is_reported_and_stops_nothing(firm: Connecte
     assert statuses(firm) == ["active", "active"]
     assert both(firm, "was renamed to Nieuwe Naam B.V. in the accounting system", "Nieuwe Naam B.V.")
     numbered = administrations(firm)[1].pk
-    assert "another number at the accounting system: 69599084" in sentences(firm, "en", key=numbered)
+    assert "has a new number in the accounting system: 69599084" in sentences(firm, "en", key=numbered)
     assert "69599084" in sentences(firm, "nl", key=numbered)
 
 

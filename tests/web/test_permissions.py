@@ -135,7 +135,7 @@ def test_objects_of_another_organisation_do_not_exist(
             stranger, route, form if route.method != "GET" else probe.taken_by(route, form)
         )
         if ours.search(answer.text_read):
-            leaked.append(f"{route.method} {route.path}")
+            leaked.append(f"{route.method} {route.path}: {ours.search(answer.text_read)}")
     assert leaked == []
     after = dict(fingerprints(database_addresses, world.boss.organisation_id))
     assert {table for table in before | after if before.get(table) != after.get(table)} == set()
