@@ -1,0 +1,57 @@
+"""In a made-up language, every text of a page is from the catalogues."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils.translation import override, trans_real
+
+from koppel.web.templatetags.frame import script_texts
+from tests.web.factories import World, build_world
+from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
+from tests.web.pseudo_locale import pseudo, untranslated, write_catalogue
+
+
+@pytest.fixture
+def pseudo_locale(tmp_path: Path, settings: Any) -> Iterator[None]:
+    """Dutch is the made-up language."""
+    write_catalogue(tmp_path)
+    settings.LOCALE_PATHS = [tmp_path, *settings.LOCALE_PATHS]
+    trans_real._translations = {}
+    yield
+    trans_real._translations = {}
+
+
+def test_texts_grow_and_keep_their_placeholders() -> None:
+    assert pseudo("Import %(count)d administrations") == "[Împöört %(count)d àdmîînîîštrààtîîöönš]"
+    assert len(pseudo("Save")) == 6
+    assert untranslated('<p>[Šàvé <b>this</b>] but</p> <i title="Stop"></i>') == ["but", "Stop"]
+
+
+@pytest.mark.usefixtures("pseudo_locale")
+def test_every_text_of_a_page_is_translated(actor: Any, settings: Any) -> None:
+    world = build_world(actor)
+    add_books(world)
+    client = world.client("administrator", "nl")
+    stranger = Client()
+    stranger.cookies["koppel_language"] = "nl"
+    found: dict[str, set[str]] = {}
+    for reader, addresses in (
+        (stranger, PUBLIC),
+        (client, {**pages(world), **pages_of_work_in_progress(world)}),
+    ):
+        for name, path in addresses.items():
+            for line in untranslated(reader.get(path, follow=True).content.decode()):
+                found.setdefault(line, set()).add(name)
+    print(*(f"{line!r}: {sorted(names)[:4]}" for line, names in found.items()), sep="\n")
+    assert found == {}
+
+
+@pytest.mark.usefixtures("pseudo_locale")
+def test_texts_of_scripts_are_translated(db: None) -> None:
+    with override("nl"):
+        texts = re.findall(r': "([^"]*)"', script_texts())
+    assert texts and [text for text in texts if not text.startswith("[")] == []
