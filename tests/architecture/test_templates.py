@@ -1,8 +1,9 @@
-"""Templates are readable."""
+"""Templates, stylesheets and scripts of pages are readable."""
 
-from tests.fixtures.environment import PACKAGES
+from tests.fixtures.environment import KOPPEL, PACKAGES
 
 COLUMNS_MAX = 140
+LINES_MAX = 300
 
 
 def test_lines_of_templates_are_short() -> None:
@@ -15,3 +16,12 @@ def test_lines_of_templates_are_short() -> None:
         if len(line) > COLUMNS_MAX
     ]
     assert long == []
+
+
+def test_scripts_and_stylesheets_are_short() -> None:
+    folder = KOPPEL / "web" / "static" / "koppel"
+    files = [*folder.rglob("*.js"), *folder.rglob("*.css")]
+    assert len(files) > 40
+    assert {
+        path.name: count for path in files if (count := len(path.read_text().splitlines())) > LINES_MAX
+    } == {}

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, Page
 
 WIDTHS = (1440, 1366, 1280, 820, 390)
+ZOOMED_WIDTH = 720
+"""What is left of 1440 pixels at 200 % zoom."""
 WEIGHT_MAX = 150_000
 """Bytes of a page with all that it loads, compressed, without fonts."""
 FONTS_MAX = 120_000
@@ -33,8 +35,9 @@ CUT_TEXT = """() => {
   const isOwnText = (node) => node.nodeType === 3 && node.textContent.trim();
   const findings = [];
   for (const element of document.querySelectorAll("body *")) {
-    if (element.closest("svg, .visually-hidden, .ts-hidden-accessible, [hidden], option, textarea, pre, select")) continue;
+    if (element.closest("svg, .visually-hidden, .ts-hidden-accessible, select, textarea, pre")) continue;
     if (![...element.childNodes].some(isOwnText) || !element.checkVisibility()) continue;
+    if (element.closest("thead")?.offsetHeight === 1) continue;
     const style = getComputedStyle(element);
     if (style.display === "inline" || element.clientWidth <= 1) continue;
     const isIntended = style.textOverflow === "ellipsis" || ["auto", "scroll"].includes(style.overflowX);
@@ -84,7 +87,8 @@ TOO_WIDE = """() => {
   if (root.scrollWidth <= root.clientWidth) return [];
   const isOut = (element) => element.getBoundingClientRect().right > root.clientWidth + 1;
   const farthest = [...document.querySelectorAll("main *")].filter(isOut).slice(0, 3);
-  const names = farthest.map((element) => `${element.tagName.toLowerCase()}.${[...element.classList].join(".")}`);
+  const nameOf = (element) => `${element.tagName.toLowerCase()}.${[...element.classList].join(".")}`;
+  const names = farthest.map(nameOf);
   return [`is ${root.scrollWidth - root.clientWidth} pixels too wide: ${names.join(", ")}`];
 }"""
 

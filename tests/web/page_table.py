@@ -65,6 +65,7 @@ NOT_PAGES = {
     "/organisation/security/provider": "leads to the page of security",
     "/organisation/security/support": "leads to the page of security",
     "/organisation/settings/branding": "leads to the settings",
+    "/organisation/webhooks/{webhook_id}/log": "a part of a page",
     "/registers/sectors": "data",
     "/search/": "a part of a page",
     "/sign-in/{provider_id}/": "leads to the identity provider",
@@ -121,7 +122,6 @@ def pages(world: World) -> dict[str, str]:
         "settings": "/organisation/settings/",
         "webhooks": "/organisation/webhooks/",
         "webhook": f"/organisation/webhooks/{world.webhook_id}/",
-        "webhook-log": f"/organisation/webhooks/{world.webhook_id}/log",
         "tokens": "/account/tokens/",
         "api": "/account/api/",
         "organisations": "/account/organisations/",
@@ -136,14 +136,29 @@ def pages(world: World) -> dict[str, str]:
         "help": "/help/",
         "help-page": "/help/getting-started/",
         "styleguide": "/styleguide/",
-        "connections": "/connections/",
-        "connection": f"/connections/{world.active.connection_id}/",
-        "connection-remove": f"/connections/{world.active.connection_id}/remove/",
-        "connections-reconnect-all": "/connections/reconnect/",
-        "connections-offboarding": f"/connections/offboarding/{world.boss.membership_id}/",
         "apps": "/connections/apps/",
         "wizard-system": "/connections/new/",
         "not-found": NOWHERE,
+    }
+
+
+def all_pages(world: World) -> dict[str, str]:
+    return {
+        **PUBLIC,
+        **pages(world),
+        **pages_of_connections(world),
+        **pages_of_work_in_progress(world),
+    }
+
+
+def pages_of_connections(world: World) -> dict[str, str]:
+    path = f"/connections/{world.active.connection_id}/"
+    return {
+        "connections": "/connections/",
+        "connection": path,
+        "connection-remove": f"{path}remove/",
+        "connections-reconnect-all": "/connections/reconnect/",
+        "connections-offboarding": f"/connections/offboarding/{world.configuring.connection.owner_id}/",
     }
 
 

@@ -87,7 +87,8 @@ def _entries() -> Iterator[polib.POEntry]:
         yield from polib.pofile(str(po))
     for package in OTHERS:
         spec = find_spec(package)
-        assert spec and spec.origin
+        assert spec
+        assert spec.origin
         for mo in sorted(Path(spec.origin).parent.glob("**/locale/nl/LC_MESSAGES/django.mo")):
             yield from (entry for entry in polib.mofile(str(mo)) if not _is_format(entry.msgid))
 

@@ -6,14 +6,14 @@ import pytest
 
 from koppel.web.permission_matrix import routes
 from tests.web.factories import build_world
-from tests.web.page_table import NOT_PAGES, PUBLIC, pages, pages_of_work_in_progress, unlisted
+from tests.web.page_table import NOT_PAGES, all_pages, unlisted
 
 
 @pytest.mark.slow
 def test_every_page_is_in_the_table_of_pages(actor: Any) -> None:
     world = build_world(actor)
     shown = {route.path for route in routes() if route.method == "GET" and not route.path.startswith("/api/")}
-    addresses = {**PUBLIC, **pages(world), **pages_of_work_in_progress(world)}
+    addresses = all_pages(world)
     assert unlisted(shown, addresses.values()) == set(), "Add it to tests/web/page_table.py."
     assert NOT_PAGES.keys() - shown == set()
     client = world.client("administrator")

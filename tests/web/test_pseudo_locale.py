@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils.translation import override, trans_real
 
 from koppel.web.templatetags.frame import script_texts
-from tests.web.factories import World, build_world
-from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
+from tests.web.factories import build_world
+from tests.web.page_table import PUBLIC, add_books, all_pages
 from tests.web.pseudo_locale import pseudo, untranslated, write_catalogue
 
 
@@ -39,19 +39,16 @@ def test_every_text_of_a_page_is_translated(actor: Any, settings: Any) -> None:
     stranger = Client()
     stranger.cookies["koppel_language"] = "nl"
     found: dict[str, set[str]] = {}
-    for reader, addresses in (
-        (stranger, PUBLIC),
-        (client, {**pages(world), **pages_of_work_in_progress(world)}),
-    ):
-        for name, path in addresses.items():
-            for line in untranslated(reader.get(path, follow=True).content.decode()):
-                found.setdefault(line, set()).add(name)
-    print(*(f"{line!r}: {sorted(names)[:4]}" for line, names in found.items()), sep="\n")
-    assert found == {}
+    for name, path in all_pages(world).items():
+        reader = stranger if name in PUBLIC else client
+        for line in untranslated(reader.get(path, follow=True).content.decode()):
+            found.setdefault(line, set()).add(name)
+    assert found == {}, "\n".join(f"{line!r}: {sorted(names)[:4]}" for line, names in found.items())
 
 
 @pytest.mark.usefixtures("pseudo_locale")
 def test_texts_of_scripts_are_translated(db: None) -> None:
     with override("nl"):
         texts = re.findall(r': "([^"]*)"', script_texts())
-    assert texts and [text for text in texts if not text.startswith("[")] == []
+    assert texts
+    assert [text for text in texts if not text.startswith("[")] == []

@@ -3,6 +3,7 @@ wrong with them. `make screenshots` runs it; the pictures are in `test-output/pa
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +15,10 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Template
 from tests.administrations.factories import firm_of
 from tests.fixtures.environment import REPOSITORY
-from tests.web.browsing import HEIGHT, NOWHERE, SETTLED, address, browser, listen, opened, sign_in
+from tests.web.browsing import HEIGHT, address, browser, listen, opened, settle, sign_in
 from tests.web.factories import IMPORT, World, build_world
-from tests.web.measures import WIDTHS, Scales, cut_text, layout_shifts, observe, opened_parts, overflow
-from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
+from tests.web.measures import WIDTHS, Scales, cut_text, layout_shifts, opened_parts, overflow
+from tests.web.page_table import PUBLIC, add_books, all_pages
 from tests.web.test_connections_browser import trouble
 
 __all__ = ["address", "browser"]
@@ -44,12 +45,15 @@ def test_pictures_of_all_pages(
     for name, path in chosen(PUBLIC):
         camera.visit(name, path)
     sign_in(camera.page, address, world.boss)
-    for name, path in chosen(all_pages(world)):
+    for name, path in chosen(busy_pages(world)):
         camera.visit(name, path)
     camera.page.context.close()
     with capsys.disabled():
-        print(f"\n{camera.count} pictures in {FOLDER}; heaviest page: {camera.scales.heaviest}, "
-              f"fonts: {camera.scales.fonts_max} bytes")  # fmt: skip
+        heaviest, name = camera.scales.heaviest
+        sys.stdout.write(
+            f"\n{camera.count} pictures in {FOLDER}; the heaviest page, {name}, has {heaviest} bytes"
+        )
+        sys.stdout.write(f" and {camera.scales.fonts_max} of fonts\n")
     assert camera.findings + camera.complaints == [], "\n".join(camera.findings + camera.complaints)
 
 
@@ -62,9 +66,11 @@ def is_chosen(variable: str, name: str) -> bool:
     return not names or name in names.split(",")
 
 
-def all_pages(world: World) -> dict[str, str]:
-    """The pages as they are on a bad day of a firm with many clients."""
-    addresses = {**pages(world), **trouble(world), **pages_of_work_in_progress(world)}
+def busy_pages(world: World) -> dict[str, str]:
+    """The pages of a member, as they are on a bad day of a firm with many clients."""
+    addresses = {**all_pages(world), **trouble(world)}
+    for name in PUBLIC:
+        del addresses[name]
     with organisation_scope(world.boss.organisation_id):
         Division.objects.update(name="Klanten van vestiging Zuidoost-Brabant")
         Template.objects.update(name="Elke nacht")
@@ -78,7 +84,6 @@ class Camera:
     """Loads a page once for the widths of desks and once for those of phones, and takes its pictures."""
 
     def __init__(self, page: Page, address: str, language: str) -> None:
-        observe(page.context)
         self.page, self.address, self.language = page, address, language
         self.complaints = listen(page)
         self.findings: list[str] = []
@@ -89,11 +94,10 @@ class Camera:
         for widths in (WIDTHS[:-1], WIDTHS[-1:]):
             self.page.set_viewport_size({"width": widths[0], "height": HEIGHT})
             response = self.page.goto(self.address + path)
-            self.page.wait_for_load_state("load")
-            self.page.wait_for_function(SETTLED)
+            settle(self.page)
             self._note(name, widths[0], layout_shifts(self.page))
-            if response and path != NOWHERE:
-                self._note(name, widths[0], self.scales.weigh(self.page, response.body(), name))
+            assert response
+            self._note(name, widths[0], self.scales.weigh(self.page, response.body(), name))
             for width in widths:
                 self.page.set_viewport_size({"width": width, "height": HEIGHT})
                 self._measure(name, width)
@@ -103,7 +107,7 @@ class Camera:
             folder = FOLDER / f"{width}-{self.language}-{scheme}"
             if not is_chosen("PICTURES", folder.name):
                 continue
-            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            self.page.emulate_media(color_scheme=scheme)
             folder.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=folder / f"{name}.png", full_page=True)
             self.count += 1
