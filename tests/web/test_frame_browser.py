@@ -18,7 +18,8 @@ MOVING = """() => {
     return Math.max(...seconds) > 0.01;
   };
   const parts = ["", "::before", "::after"];
-  const moving = [...document.querySelectorAll("*")].filter((element) => parts.some((part) => isMoving(element, part)));
+  const elements = [...document.querySelectorAll("*")];
+  const moving = elements.filter((element) => parts.some((part) => isMoving(element, part)));
   return moving.map((element) => `${element.tagName}.${element.className}`);
 }"""
 
