@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.audit_actions import AppRegistrationAction
@@ -125,7 +125,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         "mode": app.consent_mode,
         "secret_changed": bool(values.client_secret),
     }
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         action,
@@ -146,7 +146,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     subject = Subject(SubjectKind.APP, app.pk, app.client_id)
-    record(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
+    add_audit_entry(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:

@@ -14,7 +14,7 @@ import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
@@ -212,7 +212,7 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
         SubjectKind.CONNECTION, connection.pk if connection else 0, connection.account if connection else ""
     )
     details = {"account": account, "reason": code}
-    record(
+    add_audit_entry(
         actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details
     )
 
