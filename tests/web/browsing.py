@@ -193,12 +193,12 @@ def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], langua
         response = page.goto(address + path)
         settle(page)
         assert response
-        found = layout_shifts(page) + scales.weigh(page, response.body(), name)
+        page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
         for width in (*WIDTHS, ZOOMED_WIDTH):
             page.set_viewport_size({"width": width, "height": HEIGHT})
-            found += [f"at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
+            page_findings += [f"at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
             if width in ACCESSIBILITY_WIDTHS:
-                found += opened_parts(page)
+                page_findings += opened_parts(page)
                 check_accessibility(page, f"{name} at {width} ({language})")
-        findings += [f"{name} ({language}): {finding}" for finding in found]
+        findings += [f"{name} ({language}): {finding}" for finding in page_findings]
     assert findings == [], "\n".join(findings)
