@@ -1,4 +1,4 @@
-"""In a made-up language, every text of a page is from the catalogues."""
+"""In a made-up language with longer words, every text of a page is from the catalogues and has room."""
 
 import re
 from collections.abc import Iterator
@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils.translation import override, trans_real
+from playwright.sync_api import Browser
 
 from koppel.web.templatetags.frame import script_texts
+from tests.web.browsing import HEIGHT, address, browser, opened, settle, sign_in
 from tests.web.factories import build_world
+from tests.web.measures import cut_text, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages
 from tests.web.pseudo_locale import pseudo, untranslated, write_catalogue
+
+__all__ = ["address", "browser"]
 
 
 @pytest.fixture
@@ -52,3 +57,24 @@ def test_texts_of_scripts_are_translated() -> None:
         texts = re.findall(r': "([^"]*)"', script_texts())
     assert texts
     assert [text for text in texts if not text.startswith("[")] == []
+
+
+@pytest.mark.browser
+@pytest.mark.drill
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("pseudo_locale")
+def test_longer_texts_have_room(browser: Browser, actor: Any, address: str, settings: Any) -> None:
+    settings.STYLEGUIDE = True
+    world = build_world(actor)
+    add_books(world)
+    page = opened(browser, locale="nl")
+    sign_in(page, address, world.boss)
+    findings = []
+    for name, path in all_pages(world).items():
+        page.goto(address + path)
+        settle(page)
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": HEIGHT})
+            findings += [f"{name} at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
+    page.context.close()
+    assert findings == [], "\n".join(findings)
