@@ -23,7 +23,8 @@ IN_ENGLISH = {"api", "help", "help-page", "styleguide"}
 DATA = re.compile(
     r"[\w.-]+@[\w.-]+|https?://\S+"
     r"|Anna de Vries|Piet Jansen|Kees Bos|Kantoor Noord"
-    r"|Bakkerij (?:De Haan B\.V\.|Vos)|Fjordheim AS|Garage Öberg B\.V\.|Stichting Zorg in de Wijk|Holding Smit"
+    r"|Bakkerij (?:De Haan B\.V\.|Vos)|Fjordheim AS|Garage Öberg B\.V\."
+    r"|Stichting Zorg in de Wijk|Holding Smit"
     r"|Zuid|Standard|Tickets|Bank|Omzet|Kas en bank|made_up_by_a_test"
     r"|Visma\.net|Exact Online|Twinfield|AFAS|Fortnox|Tripletex|Chrome|Linux"
     r"|\b(?:Koppel|EN|NL|EUR|GL|CSV|ZIP|Parquet|AV|PJ|KB|KN|BB|FA)\b"
