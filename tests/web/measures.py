@@ -37,9 +37,9 @@ CUT_TEXT = """() => {
   for (const element of document.querySelectorAll("body *")) {
     if (element.closest("svg, .visually-hidden, .ts-hidden-accessible, select, textarea, pre")) continue;
     if (![...element.childNodes].some(isOwnText) || !element.checkVisibility()) continue;
-    if (element.closest("thead")?.offsetHeight === 1) continue;
     const style = getComputedStyle(element);
-    if (style.display === "inline" || element.clientWidth <= 1) continue;
+    if (style.display === "inline" || element.clientWidth <= 1 || style.clipPath !== "none") continue;
+    if (element.closest("thead")?.offsetHeight === 1) continue;
     const isIntended = style.textOverflow === "ellipsis" || ["auto", "scroll"].includes(style.overflowX);
     const wider = element.scrollWidth - element.clientWidth;
     const higher = style.overflowY === "hidden" && style.webkitLineClamp === "none"
