@@ -50,6 +50,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     with organisation_scope(world.boss.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
     page.wait_for_selector("text=Import complete: 2 administrations are active.")
+    expect(page.locator("#administrations > tbody > tr")).to_have_count(2)
     assert page.is_checked(f"#tick-{world.active.pk}")
     assert page.inner_text(".bulkbar strong[data-count-of]") == "1"
     assert page.get_attribute("#rows-poll", "hx-get") is None
