@@ -9,6 +9,8 @@ ARGS ?=
 ID ?=
 # Types take a minute on one core: style, imports and what is built need the other one meanwhile.
 MAKEFLAGS += --jobs=2
+# Images of Python often set it. Every program would then compile all that it imports at every start, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # One more than the cores of a small machine: a test that waits for a process or a browser leaves its core to another.
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
