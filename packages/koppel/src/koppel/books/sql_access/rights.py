@@ -97,11 +97,15 @@ def _excess_rights(
         ),
     )
     more = (
-        (functions, f"call {functions} functions that lock, write or send (pg_advisory_lock, lo_create …)"),
+        (functions, f"call {functions} functions of advisory locks, large objects and notifications"),
         (runs_code, "run programs in PL/pgSQL"),
     )
     return [
-        *(ExcessRight(f"{who_says} may {deed}", remedy) for holds, deed, remedy in rights if holds),
+        *(
+            ExcessRight(f"{who_says} may {deed}", "" if role == PUBLIC else remedy)
+            for holds, deed, remedy in rights
+            if holds
+        ),
         *(ExcessRight(f"{who_says} may {deed}", "") for holds, deed in more if holds),
     ]
 
