@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def test_sessions_of_readers_end_when_they_last_too_long_or_hold_up_others(
         wait_until(lambda: bool(found.extend(ended(*limits)) or found))
         return found[0][1]
 
-    with psycopg.connect(reader) as reading, ThreadPoolExecutor(2) as threads:
+    with closing(psycopg.connect(reader)) as reading, ThreadPoolExecutor(2) as threads:
         reading.execute("SET statement_timeout = 0")
         reading.execute("SET idle_in_transaction_session_timeout = 0")
         reading.execute("SELECT count(*) FROM books.entries")
@@ -193,10 +193,10 @@ def test_sessions_of_readers_end_when_they_last_too_long_or_hold_up_others(
         migration = threads.submit(_lock_entries, database_addresses.owner_url)
         assert wait_for(3600, 3600, 0) == "lock"
         migration.result(timeout=60)
-    with psycopg.connect(reader) as reading:
+    with closing(psycopg.connect(reader)) as reading:
         reading.execute("SELECT 1")
         assert wait_for(3600, 0, 3600) == "transaction"
-    with psycopg.connect(reader) as reading, ThreadPoolExecutor(1) as threads:
+    with closing(psycopg.connect(reader)) as reading, ThreadPoolExecutor(1) as threads:
         running = threads.submit(reading.execute, "SELECT pg_sleep(60)")
         assert wait_for(0, 3600, 3600) == "statement"
         with pytest.raises(psycopg.OperationalError):

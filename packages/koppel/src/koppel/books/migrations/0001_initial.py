@@ -20,7 +20,8 @@ DECLARE organisation bigint;
 BEGIN
   -- A role may ask about itself alone; a superuser may take any.
   SELECT reader.organisation_id INTO organisation FROM koppel_readers.reader
-   WHERE reader.role = asking AND pg_has_role(session_user, asking, 'MEMBER');
+   WHERE reader.role = asking AND (asking = session_user OR EXISTS (
+     SELECT FROM pg_roles WHERE pg_roles.rolname = session_user AND pg_roles.rolsuper));
   IF organisation IS NULL THEN
     RAISE EXCEPTION '% may read no organisation', asking USING ERRCODE = 'insufficient_privilege';
   END IF;
