@@ -47,6 +47,7 @@ class Attack:
     reader_url: str
     webhook_id: int
     administration_id: int
+    organisation_id: int
 
 
 def run() -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ def run() -> list[dict[str, Any]]:
             for deed in deeds.values():
                 deed()
             quiet = _measure(deeds)
-            with _attacking(_attack_of(app, attacker, port)):
+            with _attacking(app, _attack_of(app, attacker, port)):
                 attacked = _measure(deeds)
     return [figure for name in deeds for figure in _figures(name, quiet[name], attacked[name])]
 
@@ -177,7 +178,6 @@ def _attacker(app: BenchApp, receiver_url: str) -> Any:
         webhook, _secret = create_webhook(boss, WebhookInput(name="Silent", url=receiver_url))
     with psycopg.connect(app.addresses.superuser_url) as superuser:
         superuser.execute(_LINES, [LINES_OF_EXPORT, firm.ids[0]])
-        superuser.execute(_RUNS, [organisation.pk])
         superuser.execute("ANALYZE")
     return firm, webhook
 
@@ -198,15 +198,18 @@ def _attack_of(app: BenchApp, attacker: Any, port: int) -> Attack:
         reader.url.reveal(),
         webhook.pk,
         firm.ids[0],
+        firm.boss.organisation_id,
     )
 
 
 @contextlib.contextmanager
-def _attacking(attack: Attack) -> Iterator[None]:
+def _attacking(app: BenchApp, attack: Attack) -> Iterator[None]:
     process = multiprocessing.get_context("spawn").Process(
         target=attack_for_ever, args=(attack,), daemon=True
     )
     process.start()
+    with psycopg.connect(app.addresses.superuser_url) as superuser:
+        superuser.execute(_RUNS, [attack.organisation_id])
     time.sleep(WARM_UP_SECONDS)
     try:
         yield

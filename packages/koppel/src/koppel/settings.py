@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -275,13 +275,26 @@ EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
-_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
-WEBHOOK_NETWORKS = tuple(
-    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
-    for text in _webhook_networks
+
+def _webhook_network(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
+    """Return a network and the id of the organisation behind its @; None without one."""
+    network, at, organisation_id = text.partition("@")
+    return ip_network(network, strict=False), int(organisation_id) if at else None
+
+
+_webhook_networks = [
+    _read(_webhook_network, "KOPPEL_WEBHOOK_NETWORKS", text)
+    for text in os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
     if text
-)
-"""Networks of one's own in which webhooks may stand, besides public addresses."""
+]
+WEBHOOK_NETWORKS = tuple(network for network, organisation_id in _webhook_networks if organisation_id is None)
+"""Networks of one's own in which webhooks of every organisation may stand, besides public addresses."""
+ORGANISATION_WEBHOOK_NETWORKS = {
+    key: tuple(network for network, organisation_id in _webhook_networks if organisation_id == key)
+    for _network, key in _webhook_networks
+    if key is not None
+}
+"""Likewise for one organisation, by its id."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
