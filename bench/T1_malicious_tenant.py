@@ -300,5 +300,5 @@ _RUNS = """
 INSERT INTO sync_run (organisation_id, administration_id, trigger, "full", state, attempt, failures, worker,
   requested_by, created_at, reason_code, reason)
 SELECT organisation_id, id, 'manual', false, 'queued', 0, 0, '', '', now(), '', ''
-  FROM administrations_administration WHERE organisation_id = %s
+  FROM administrations_administration WHERE organisation_id = %s ON CONFLICT DO NOTHING
 """
