@@ -35,7 +35,9 @@ def record_linked(actor: Actor, *names: str) -> None:
 def finding_codes(*documents: HeadDocument) -> set[str]:
     """What a verification of all chains finds."""
     return {
-        finding.code.value for result in verify_chains(signing_keys(), documents) for finding in result.findings
+        finding.code.value
+        for result in verify_chains(signing_keys(), documents)
+        for finding in result.findings
     }
 
 

@@ -44,20 +44,27 @@ def test_a_log_that_was_only_written_verifies(boss: Actor, actor: Any) -> None:
     link_pending()
     assert sign_heads(signing_keys()) == 2
     results = verify_chains(signing_keys(), [])
-    assert [(result.length, result.entries, result.findings) for result in results] == [(4, 4, []), (1, 1, [])]
+    assert [(result.length, result.entries, result.findings) for result in results] == [
+        (4, 4, []),
+        (1, 1, []),
+    ]
     with installation_scope("test"):
         assert len({bytes(salt) for salt in AuditEntry.objects.values_list("salt", flat=True) if salt}) == 5
         assert not PendingLink.objects.exists()
 
 
 ATTACKS = {
-    "a text changed": ("UPDATE audit_entry SET subject_name = 'other' WHERE subject_name = 'Zuid'", {"changed"}),
+    "a text changed": (
+        "UPDATE audit_entry SET subject_name = 'other' WHERE subject_name = 'Zuid'",
+        {"changed"},
+    ),
     "a detail changed": (
-        "UPDATE audit_entry SET details = jsonb_set(details, '{before,name}', '\"x\"') WHERE subject_name = 'Zuid'",
+        """UPDATE audit_entry SET details = jsonb_set(details, '{before,name}', '"x"')
+            WHERE subject_name = 'Zuid'""",
         {"changed"},
     ),
     "a detail added": (
-        "UPDATE audit_entry SET details = details || '{\"more\": 1}' WHERE subject_name = 'Zuid'",
+        """UPDATE audit_entry SET details = details || '{"more": 1}' WHERE subject_name = 'Zuid'""",
         {"changed"},
     ),
     "another actor": ("UPDATE audit_entry SET actor_id = 1 WHERE subject_name = 'Zuid'", {"changed"}),
@@ -72,35 +79,38 @@ ATTACKS = {
         {"erased_without_record"},
     ),
     "a field that is never erased": (
-        "SELECT audit_erase_values(e, ARRAY['actor_id']) FROM audit_entry e WHERE subject_name = 'Zuid';"
-        " UPDATE audit_entry SET actor_id = 1 WHERE salt IS NULL",
+        """SELECT audit_erase_values(e, ARRAY['actor_id']) FROM audit_entry e WHERE subject_name = 'Zuid';
+           UPDATE audit_entry SET actor_id = 1 WHERE salt IS NULL""",
         {"changed", "erased_without_record"},
     ),
     "text put back where it was erased": (
-        "SELECT audit_erase_values(e, ARRAY['subject_name']) FROM audit_entry e WHERE subject_name = 'Zuid';"
-        " UPDATE audit_entry SET subject_name = 'Other' WHERE salt IS NULL",
+        """SELECT audit_erase_values(e, ARRAY['subject_name']) FROM audit_entry e WHERE subject_name = 'Zuid';
+           UPDATE audit_entry SET subject_name = 'Other' WHERE salt IS NULL""",
         {"changed", "erased_without_record"},
     ),
     "an entry deleted": ("DELETE FROM audit_entry WHERE subject_name = 'Zuid'", {"deleted"}),
     "an entry deleted with its link": (
-        "WITH gone AS (DELETE FROM audit_entry WHERE subject_name = 'Zuid' RETURNING id)"
-        " DELETE FROM audit_link USING gone WHERE entry_id = gone.id",
+        """WITH gone AS (DELETE FROM audit_entry WHERE subject_name = 'Zuid' RETURNING id)
+           DELETE FROM audit_link USING gone WHERE entry_id = gone.id""",
         {"deleted"},
     ),
     "the first deleted, and the rest moved up": (
-        "DELETE FROM audit_entry WHERE subject_name = 'Noord'; DELETE FROM audit_link WHERE position = 1;"
-        " UPDATE audit_link SET position = position - 1; UPDATE audit_chain SET length = length - 1",
+        """DELETE FROM audit_entry WHERE subject_name = 'Noord';
+           DELETE FROM audit_link WHERE position = 1;
+           UPDATE audit_link SET position = position - 1; UPDATE audit_chain SET length = length - 1""",
         {"reordered", "truncated"},
     ),
     "an entry inserted": (
-        "INSERT INTO audit_entry (id, organisation_id, at, actor_kind, actor_name, ip_address, interface, action,"
-        " subject_kind, subject_name, details) SELECT 7, organisation_id, now(), 'person', 'Eve', '', 'web', 'x', '',"
-        " '', '{}' FROM audit_chain",
+        """INSERT INTO audit_entry (id, organisation_id, at, actor_kind, actor_name, ip_address, interface,
+                                    action, subject_kind, subject_name, details)
+           SELECT 7, organisation_id, now(), 'person', 'Eve', '', 'web', 'x', '', '', '{}' FROM audit_chain""",
         {"inserted"},
     ),
     "two entries swapped": (
-        "UPDATE audit_link SET position = -position; UPDATE audit_link SET position = 1 WHERE position = -2;"
-        " UPDATE audit_link SET position = 2 WHERE position = -1; UPDATE audit_link SET position = 3 WHERE position = -3",
+        """UPDATE audit_link SET position = -position;
+           UPDATE audit_link SET position = 1 WHERE position = -2;
+           UPDATE audit_link SET position = 2 WHERE position = -1;
+           UPDATE audit_link SET position = 3 WHERE position = -3""",
         {"reordered"},
     ),
     "the end cut off": (
@@ -108,15 +118,19 @@ ATTACKS = {
         {"truncated"},
     ),
     "the end cut off, and the head with it": (
-        "DELETE FROM audit_link WHERE position = 3; DELETE FROM audit_entry WHERE subject_name = 'West';"
-        " UPDATE audit_chain c SET length = 2, head = (SELECT link FROM audit_link WHERE position = 2)",
+        """DELETE FROM audit_link WHERE position = 3;
+           DELETE FROM audit_entry WHERE subject_name = 'West';
+           UPDATE audit_chain SET length = 2, head = (SELECT link FROM audit_link WHERE position = 2)""",
         {"truncated"},
     ),
     "everything deleted but the signed heads": (
         "DELETE FROM audit_link; DELETE FROM audit_entry; DELETE FROM audit_chain",
         {"truncated"},
     ),
-    "a signature of another key": ("UPDATE audit_signed_head SET signature = signature || 'x'", {"signature_invalid"}),
+    "a signature of another key": (
+        "UPDATE audit_signed_head SET signature = signature || 'x'",
+        {"signature_invalid"},
+    ),
 }
 REWRITE = """
 UPDATE audit_entry SET actor_name = 'Somebody else' WHERE subject_name = 'Zuid';
@@ -135,7 +149,7 @@ def test_every_change_of_a_linked_log_is_found(boss: Actor, superuser: Superuser
             scope = set_scope_sql(boss.organisation_id)
             with superuser.transaction():
                 superuser.execute(*scope)
-                for statement in statements.split("; "):
+                for statement in statements.split(";"):
                     superuser.execute(statement.encode())
             found[name] = finding_codes()
     assert found == {name: codes for name, (_statements, codes) in ATTACKS.items()}
@@ -165,9 +179,12 @@ def test_a_chain_made_anew_is_betrayed_by_heads_that_were_signed(boss: Actor, su
 def test_no_entry_is_linked_before_an_older_transaction_has_ended(
     boss: Actor, database_addresses: Addresses
 ) -> None:
-    """One that wrote earlier, and one that began earlier and writes later: none is skipped, and none overtaken."""
+    """One that wrote earlier, and one that began earlier and writes later: none is skipped or overtaken."""
     organisation_id, who = boss.organisation_id, json.dumps({"kind": "job"})
-    with psycopg.connect(database_addresses.app_url) as older, psycopg.connect(database_addresses.app_url) as oldest:
+    with (
+        psycopg.connect(database_addresses.app_url) as older,
+        psycopg.connect(database_addresses.app_url) as oldest,
+    ):
         oldest.execute(b"SELECT pg_current_xact_id()")
         older.execute(*set_scope_sql(organisation_id))
         older.execute(APPEND, [organisation_id, who, "second"])
@@ -198,8 +215,12 @@ def test_the_database_sets_the_time_and_takes_the_actor_from_the_scope(boss: Act
     colleague = actor("administrator", name="Bram")
     with actor_scope(boss.audit):
         with organisation_scope(boss.organisation_id), django_connection.cursor() as cursor:
-            cursor.execute(APPEND, [boss.organisation_id, json.dumps({"kind": "person", "id": 7, "name": "Eve"}), "x"])
-            cursor.execute(APPEND, [boss.organisation_id, json.dumps({"kind": "job", "id": 7, "name": "Eve"}), "y"])
+            cursor.execute(
+                APPEND, [boss.organisation_id, json.dumps({"kind": "person", "id": 7, "name": "Eve"}), "x"]
+            )
+            cursor.execute(
+                APPEND, [boss.organisation_id, json.dumps({"kind": "job", "id": 7, "name": "Eve"}), "y"]
+            )
             cursor.execute("SELECT now()")
             transaction_began = cursor.fetchone()[0]
         with organisation_scope(boss.organisation_id):
