@@ -8,7 +8,7 @@ import psycopg
 
 from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.signing import HeadDocument, signing_keys
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
@@ -23,7 +23,9 @@ def record_division(actor: Actor, name: str, **details: Any) -> None:
     """An act, committed."""
     with organisation_scope(actor.organisation_id):
         subject = Subject(SubjectKind.DIVISION, 1, name)
-        record(actor.organisation_id, actor.audit, DivisionAction.CHANGED, subject=subject, details=details)
+        add_audit_entry(
+            actor.organisation_id, actor.audit, DivisionAction.CHANGED, subject=subject, details=details
+        )
 
 
 def record_linked(actor: Actor, *names: str) -> None:

@@ -103,7 +103,7 @@ ATTACKS = {
     "an entry inserted": (
         """INSERT INTO audit_entry (id, organisation_id, at, actor_kind, actor_name, ip_address, interface,
                                     action, subject_kind, subject_name, details)
-           SELECT 7, organisation_id, now(), 'person', 'Eve', '', 'web', 'x', '', '', '{}' FROM audit_chain""",
+           SELECT 7, organisation_id, now(), 'person', 'E', '', 'web', 'x', '', '', '{}' FROM audit_chain""",
         {"inserted"},
     ),
     "two entries swapped": (

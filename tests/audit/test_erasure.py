@@ -10,7 +10,7 @@ from koppel.administrations.lifecycle.erasure import erase_batch
 from koppel.administrations.models import Administration
 from koppel.audit.chain import link_pending
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.tenancy import organisation_scope
@@ -26,9 +26,11 @@ def test_the_name_of_an_erased_company_hides_nothing_else(actor: Any) -> None:
     with organisation_scope(boss.organisation_id):
         for administration in (erased, sibling):
             subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-            record(boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject)
+            add_audit_entry(
+                boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject
+            )
         names = {str(each.remote_company_id): each.name for each in (erased, sibling)}
-        record(
+        add_audit_entry(
             boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": names}
         )
     link_pending()

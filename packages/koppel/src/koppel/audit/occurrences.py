@@ -14,7 +14,7 @@ from koppel.audit.audit_actions import AuditAction
 from koppel.audit.chain import chain_scope
 from koppel.audit.hooks import audit_actions
 from koppel.audit.models import ActorKind, Occurrence
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope
 
@@ -48,7 +48,7 @@ def record_repeatable(
     """
     with chain_scope(organisation_id):
         if _count(organisation_id, actor, action, subject) == 1:
-            record(
+            add_audit_entry(
                 organisation_id, actor, action, subject=subject, details={"reason": reason} if reason else {}
             )
 
@@ -102,7 +102,7 @@ def _record_repetitions(window: Occurrence) -> None:
         "until": window.last_at.isoformat(),
         "addresses": window.addresses,
     }
-    record(
+    add_audit_entry(
         window.organisation_id,
         AuditActor(ActorKind.JOB, None, "Koppel"),
         action,

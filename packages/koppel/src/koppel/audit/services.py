@@ -36,7 +36,7 @@ def actor_scope(actor: AuditActor) -> Iterator[None]:
         yield
 
 
-def record(
+def add_audit_entry(
     organisation_id: int,
     actor: AuditActor,
     action: AuditAction,
@@ -44,8 +44,7 @@ def record(
     subject: Subject | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one act, in the caller's transaction: an act that is rolled back leaves no trace of having
-    happened.
+    """Add an entry to the audit log, in the caller's transaction; if that is rolled back, so is the entry.
 
     The database sets the time, and takes the actor from the scope where one is set (`actor_scope`)."""
     with connection.cursor() as cursor:

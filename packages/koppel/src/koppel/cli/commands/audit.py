@@ -12,7 +12,7 @@ import typer
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.signed_heads import all_signed_heads, sign_heads
 from koppel.audit.signing import PUBLIC_PREFIX, HeadDocument, SigningKeys, public_part, signing_keys
 from koppel.audit.verification import ChainResult
@@ -115,7 +115,9 @@ def rotate_key(as_json: AsJson = False) -> None:
     new = SigningKeys.parse(new_text)
     details = {"former": keys.current_id, "key": new.current_id, "public_key": _public_of(new)}
     with installation_scope("audit key changed"):
-        record(INSTALLATION, current_shell_operator().audit, AuditLogAction.KEY_ROTATED, details=details)
+        add_audit_entry(
+            INSTALLATION, current_shell_operator().audit, AuditLogAction.KEY_ROTATED, details=details
+        )
     link_pending()
     if keys.current is not None:
         sign_heads(keys)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
@@ -90,7 +90,7 @@ def create_token(
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = Subject(SubjectKind.TOKEN, token.pk, name)
-    record(
+    add_audit_entry(
         actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details}
     )
     return token, Secret(text)
@@ -114,7 +114,7 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         TokenAction.REVOKED,
