@@ -24,7 +24,7 @@ ACCOUNTS_NAMED = 40
 _SQL = load_statements("koppel.sync")
 
 
-def is_due(claimed: ClaimedRun) -> bool:
+def is_due(run: ClaimedRun) -> bool:
     """Return whether the checks must run: something changed since the last check, or an issue is still open.
 
     Changes count from the last successful run, including those of cancelled runs and of attempts whose worker
@@ -33,12 +33,12 @@ def is_due(claimed: ClaimedRun) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
-            {"administration": claimed.administration_id, "run": claimed.id, "succeeded": RunState.SUCCEEDED},
+            {"administration": run.administration_id, "run": run.id, "succeeded": RunState.SUCCEEDED},
         )
         has_news = bool(cursor.fetchone()[0])
     return has_news or has_open_issues(
-        claimed.organisation_id,
-        Subject(SubjectKind.ADMINISTRATION, claimed.administration_id),
+        run.organisation_id,
+        Subject(SubjectKind.ADMINISTRATION, run.administration_id),
         tuple(_CHECKS),
     )
 

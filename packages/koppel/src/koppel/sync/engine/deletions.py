@@ -23,7 +23,7 @@ class PageDeletions:
 
     connection: Connection
     context: WriteContext
-    claimed: ClaimedRun
+    run: ClaimedRun
     levels: Sequence[str]
     deleted: int = 0
     has_deleted: bool = False
@@ -70,7 +70,7 @@ class PageDeletions:
         for level, records, _parents in batches:
             keys = [record.external_id for record in records]
             new.seen_count += (
-                await snapshot_keys.add_keys(self.connection, self.claimed, level, checkpoint.read_id, keys)
+                await snapshot_keys.add_keys(self.connection, self.run, level, checkpoint.read_id, keys)
                 if keys
                 else 0
             )
@@ -80,14 +80,14 @@ class PageDeletions:
 
     async def _compare(self, new: CheckpointState, snapshot: Snapshot) -> CheckpointState:
         """Compare the books with a partition read over several pages, at its last page."""
-        recorded = await snapshot_keys.count(self.connection, self.claimed, self.levels, new.read_id)
+        recorded = await snapshot_keys.count(self.connection, self.run, self.levels, new.read_id)
         is_incomplete = new.seen_count != recorded
         missing = {level: await self._missing_in_read(level, new.read_id, snapshot) for level in self.levels}
         if snapshot.restart_cursor is not None and (
             is_incomplete or (any(missing.values()) and not new.is_verifying_deletes)
         ):
             if is_incomplete:
-                await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+                await snapshot_keys.delete(self.connection, self.run, self.levels)
             return replace(
                 new,
                 resume_cursor=snapshot.restart_cursor,
@@ -97,7 +97,7 @@ class PageDeletions:
         if snapshot.is_consistent:
             for level, keys in missing.items():
                 await self._mark_deleted(level, keys)
-        await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+        await snapshot_keys.delete(self.connection, self.run, self.levels)
         return replace(
             new,
             is_verifying_deletes=False,
@@ -134,7 +134,7 @@ class PageDeletions:
     async def _mark_deleted(self, level: str, keys: Sequence[str]) -> None:
         if not keys:
             return
-        await log.log_deleted(self.connection, self.claimed, level, keys)
+        await log.log_deleted(self.connection, self.run, level, keys)
         await mark_deleted.mark_deleted(self.connection, self.context, level, keys)
         self.has_deleted = True
         if level == self.levels[0]:

@@ -94,8 +94,8 @@ class PageCommitter:
     `touched` holds the resources that changed in the books.
     """
 
-    def __init__(self, database: Database, claimed: ClaimedRun) -> None:
-        self._database, self._claimed = database, claimed
+    def __init__(self, database: Database, run: ClaimedRun) -> None:
+        self._database, self._run = database, run
         self._pending: list[PendingPage] = []
         self._failures_reset = False
         self.touched: set[str] = set()
@@ -133,14 +133,14 @@ class PageCommitter:
 
     async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
         updates, touched = [], set()
-        async with claims.fenced_transaction(self._database, self._claimed) as connection:
+        async with claims.fenced_transaction(self._database, self._run) as connection:
             for pending in self._pending:
                 applied = await pending.apply(connection, compares=compares)
                 updates.append((pending.resource, applied.checkpoint, applied.delta))
                 touched |= {pending.resource} if applied.touched else set()
-            await checkpoints.save_checkpoints(connection, self._claimed, updates)
-            if self._claimed.failures and not self._failures_reset:
-                await claims.reset_failures(connection, self._claimed)
+            await checkpoints.save_checkpoints(connection, self._run, updates)
+            if self._run.failures and not self._failures_reset:
+                await claims.reset_failures(connection, self._run)
         self._failures_reset = True
         self._pending.clear()
         self.touched |= touched

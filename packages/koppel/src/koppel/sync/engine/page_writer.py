@@ -52,8 +52,8 @@ class PageWriter:
     `UniqueViolation`, and the caller writes the page again with `compares`, which looks each record up first.
     """
 
-    def __init__(self, claimed: ClaimedRun, connector: Connector, resource: str) -> None:
-        self._claimed, self._connector, self._resource = claimed, connector, resource
+    def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
+        self._run, self._connector, self._resource = run, connector, resource
         self._last_digest: dict[str, bytes | None] = {}
         self._levels: tuple[str, ...] = (
             (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
@@ -66,17 +66,17 @@ class PageWriter:
         context = self._write_context()
         batches = self._batches_by_level(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
-        await rejected_records.store(connection, self._claimed, self._resource, page.rejected)
+        await rejected_records.store(connection, self._run, self._resource, page.rejected)
         for level, written in (
             await self._write(connection, context, batches, checkpoint, compares=compares)
         ).items():
-            await rejected_records.store(connection, self._claimed, level, written.rejected)
+            await rejected_records.store(connection, self._run, level, written.rejected)
             counts.rejected += len(written.rejected)
             counts.touched |= written.has_changes
             if level == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
         counts.lines = sum(len(record.children) for record in page.records)
-        deletions = PageDeletions(connection, context, self._claimed, self._levels)
+        deletions = PageDeletions(connection, context, self._run, self._levels)
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -87,13 +87,13 @@ class PageWriter:
         new = advance_checkpoint(await deletions.apply_snapshot(checkpoint, page, batches), page)
         counts.deleted, counts.touched = deletions.deleted, counts.touched or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
-            await rejected_records.delete_older(connection, self._claimed, self._levels, new.read_started_at)
+            await rejected_records.delete_older(connection, self._run, self._levels, new.read_started_at)
         return PageResult(new, self._count(new, page, counts), counts.touched)
 
     def _write_context(self) -> writer.WriteContext:
-        claimed = self._claimed
+        run = self._run
         return writer.WriteContext(
-            claimed.organisation_id, claimed.administration_id, now(), self._connector.normalise
+            run.organisation_id, run.administration_id, now(), self._connector.normalise
         )
 
     def _batches_by_level(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
@@ -124,7 +124,7 @@ class PageWriter:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline
-                    else (_change_log_ctes(level), log.cte_params(self._claimed, level))
+                    else (_change_log_ctes(level), log.cte_params(self._run, level))
                 )
                 await writer.merge(connection, context, level, change_log_ctes=ctes, values=values)
         return written_by_level

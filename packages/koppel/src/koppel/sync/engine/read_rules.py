@@ -31,11 +31,11 @@ class ReadRules:
     """The time zone of the installation."""
 
     @classmethod
-    def of_run(cls, claimed: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
+    def of_run(cls, run: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
         resources = frozenset(plan.resources)
-        if claimed.resources is not None:
-            resources &= frozenset(claimed.resources)
-        requested_at = claimed.created_at if claimed.full else None
+        if run.resources is not None:
+            resources &= frozenset(run.resources)
+        requested_at = run.created_at if run.full else None
         return cls(resources, plan.fiscal_years_back, plan.full_comparison_weekday, requested_at, zone)
 
     def choose(self, specs: Sequence[ResourceSpec]) -> list[ResourceSpec]:

@@ -53,7 +53,7 @@ async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedR
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []
     row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
-    runs.sort(key=lambda claimed: ids.index(claimed.id))
+    runs.sort(key=lambda run: ids.index(run.id))
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
