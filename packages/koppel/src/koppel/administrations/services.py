@@ -25,7 +25,7 @@ from koppel.administrations.scope import administration_for, audited_not_found, 
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number
-from koppel.connections.companies.same_company import confirm_identity, same_name
+from koppel.connections.companies.same_company import CONFLICT_FIELDS, confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
@@ -210,19 +210,12 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm_identity(remote, name, number or new.number)
-    fields = [
-        "confirmed_name",
-        "confirmed_number",
-        "claimed_name",
-        "claimed_number",
-        "claimed_at",
-        "claim_rejected_at",
-    ]
+    fields = ["confirmed_name", "confirmed_number", *CONFLICT_FIELDS]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
-    """Return remote company id to administration id, of this import only: conflicting rows were skipped."""
+    """Return remote company id to administration id, of this import only: existing rows were skipped."""
     queryset = Administration.objects.for_actor(actor).filter(
         import_id=import_id, remote_company_id__in=remote_ids
     )

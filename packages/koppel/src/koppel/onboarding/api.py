@@ -232,7 +232,7 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
     step that lies ahead or a flow that is over."""
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:
-        flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))
+        flows.collect_completed_sign_ins(request.actor, flow, flows.return_path(flow))
     elif step is not Step.SIGN_IN:
         raise StepNotReached
     if not flows.has_reached(flow, step):

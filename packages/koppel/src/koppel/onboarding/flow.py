@@ -87,16 +87,16 @@ def is_import(flow: Flow) -> bool:
     return flow.origin == FROM_CONNECTION
 
 
-def return_to(flow: Flow) -> str:
+def return_path(flow: Flow) -> str:
     """Return the path to which the vendor's sign-ins of this flow lead: the list of companies."""
     return reverse("onboarding:choose", args=[flow.token])
 
 
-def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
+def collect_completed_sign_ins(actor: Actor, flow: Flow, return_path: str) -> None:
     """Add the connections of the completed sign-ins of this flow."""
     attempts = (
         ConsentAttempt.objects.for_actor(actor)
-        .filter(membership_id=actor.membership_id, return_to=return_to)
+        .filter(membership_id=actor.membership_id, return_path=return_path)
         .exclude(granted_at=None)
     )
     for attempt in attempts.order_by("granted_at"):

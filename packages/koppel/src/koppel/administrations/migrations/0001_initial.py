@@ -16,7 +16,7 @@ DECLARE
 BEGIN
   PERFORM set_config('koppel.organisation', organisation::text, true);
   SELECT array_remove(array[a.name, a.number, r.name, r.legal_name, r.number, r.vat_number, r.confirmed_name,
-                            r.confirmed_number, r.claimed_name, r.claimed_number], NULL) INTO known
+                            r.confirmed_number, r.conflicting_name, r.conflicting_number], NULL) INTO known
     FROM public.administrations_administration a LEFT JOIN public.connections_remote_company r
       ON r.organisation_id = a.organisation_id AND r.id = a.remote_company_id
    WHERE a.organisation_id = organisation AND a.id = administration
@@ -41,9 +41,10 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION public.audit_forget(bigint, bigint) FROM PUBLIC;
 """
-"""The application may not change the trail. This function of the owner blanks name and values in the entries of one
-administration, and its names, numbers and code wherever else they stand, and only of one that was withdrawn or whose day of
-erasing has come: who did what, when and from where stays."""
+"""The application may not change the trail. This function of the owner blanks name and values in the entries
+of one administration, and its names, numbers and code wherever else they stand, and only of one that was
+withdrawn or whose day of erasing has come: who did what, when and from where stays.
+"""
 
 
 class Migration(migrations.Migration):

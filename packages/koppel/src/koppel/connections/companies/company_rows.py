@@ -107,10 +107,10 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChang
     """Return the administrations whose id now has another company at the accounting system, undecided ones
     first.
     """
-    claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
-    columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
-    rows = claimed_companies.order_by(Folded("name"), "pk").values_list(
-        "administrations__pk", "administrations__name", "claim_rejected_at", *columns
+    companies = resolution.imported_companies(actor, connection.pk).exclude(conflict_detected_at=None)
+    columns = ("confirmed_name", "conflicting_name", "confirmed_number", "conflicting_number")
+    rows = companies.order_by(Folded("name"), "pk").values_list(
+        "administrations__pk", "administrations__name", "conflict_rejected_at", *columns
     )
     changes = [
         OpenChange(
@@ -152,7 +152,7 @@ def _needs_attention() -> Any:
         code__in=QUESTIONS,
         resolved_at=None,
     )
-    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
+    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(conflict_detected_at__isnull=False)
     return ExpressionWrapper(needs_attention | Exists(changed), output_field=BooleanField())
 
 
@@ -166,8 +166,8 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
             _("This sign-in no longer reaches the administration. Synced books remain available."),
             None,
         )
-    if company.claimed_at:
-        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
+    if company.conflict_detected_at:
+        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.conflict_detected_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:

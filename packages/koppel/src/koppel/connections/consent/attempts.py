@@ -47,11 +47,11 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 
 @dataclass(frozen=True)
 class ConsentOutcome:
-    """A successful sign-in. The person continues at `return_to`."""
+    """A successful sign-in. The person continues at `return_path`."""
 
     connection_id: int
     purpose: str
-    return_to: str
+    return_path: str
     account: str
 
 
@@ -59,7 +59,7 @@ def begin_consent(
     actor: Actor,
     app_id: int,
     purpose: ConsentPurpose,
-    return_to: str,
+    return_path: str,
     *,
     connection_id: int | None = None,
     language: str = "en",
@@ -68,7 +68,7 @@ def begin_consent(
 ) -> str:
     """Store an attempt and return the vendor's address to send the browser to.
 
-    `return_to` is a path within Koppel. `browser` is the value of the browser's cookie
+    `return_path` is a path within Koppel. `browser` is the value of the browser's cookie
     (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
     `ConsentRefused` and `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -85,7 +85,7 @@ def begin_consent(
         purpose=purpose,
         state_hash=_hash(state),
         browser_hash=_hash(browser) if browser else "",
-        return_to=return_to,
+        return_path=return_path,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
     attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
@@ -123,15 +123,16 @@ def return_path(actor: Actor, attempt_id: int) -> str:
         attempt = ConsentAttempt.objects.for_actor(actor).filter(
             pk=attempt_id, membership_id=actor.membership_id
         )
-        return attempt.values_list("return_to", flat=True).first() or ""
+        return attempt.values_list("return_path", flat=True).first() or ""
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same
-    outcome, also one that comes meanwhile: it waits for it.
+    """Exchange the code once and store the grant, outside any transaction.
 
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect;
-    `Quarantined` before the code is used."""
+    A repeated or concurrent call waits for the first and returns its outcome. Raises `ConsentRefused` with a
+    sentence: denied, expired, another person's, another account at reconnect; `Quarantined` before the code
+    is used.
+    """
     quarantine.refuse()
     ids, timeout_seconds = (actor.organisation_id, attempt_id), DUPLICATE_REQUEST_WAIT_SECONDS
     try:
@@ -143,7 +144,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
 
 def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     with organisation_scope(actor.organisation_id):
-        attempt = _claim(actor, attempt_id, browser)
+        attempt = _mark_used(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
         return _outcome(attempt)
     try:
@@ -162,7 +163,7 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
             revoke_unused_consent(attempt, consent.tokens)
             _audit(actor, attempt, consent.account, refusal.code)
         raise
-    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
+    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_path, consent.account)
 
 
 def _refusal_of(error: Exception) -> ConsentRefused:
@@ -195,9 +196,11 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
     )
 
 
-def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is
-    ours to use."""
+def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
+    """Mark the attempt as used, so that its code is sent once.
+
+    `consumed_at` of the result is None if this call marked it. Raises `ConsentRefused`.
+    """
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
@@ -242,7 +245,7 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
     if attempt.granted_at is None or attempt.connection is None:
         raise _already_used()
     return ConsentOutcome(
-        attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account
+        attempt.connection.pk, attempt.purpose, attempt.return_path, attempt.connection.account
     )
 
 

@@ -233,14 +233,14 @@ def _share(state: QuotaState, organisation: int, left: int) -> int:
     leased: dict[str, int] = {}
     for lease in state.leases.values():
         leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
-    claimants = {own_key, *leased, *state.waiting_organisations}
+    sharing_organisations = {own_key, *leased, *state.waiting_organisations}
     calls = min(left, SLICE_MAX)
-    if len(claimants) > 1:
-        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in claimants)
-        fair_calls = math.ceil(total / len(claimants)) - leased.get(own_key, 0) - state.used.get(own_key, 0)
+    if len(sharing_organisations) > 1:
+        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in sharing_organisations)
+        fair_total = math.ceil(total / len(sharing_organisations))
+        fair_calls = fair_total - leased.get(own_key, 0) - state.used.get(own_key, 0)
         calls = min(calls, fair_calls)
-    other_leases = sum(1 for lease in state.leases.values() if str(lease.organisation) == own_key)
-    return min(calls, math.ceil(left / 2)) if other_leases else calls
+    return min(calls, math.ceil(left / 2)) if own_key in leased else calls
 
 
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:

@@ -254,7 +254,7 @@ DESCRIBED = (
     "described_at",
     "confirmed_name",
     "confirmed_number",
-    "claimed_at",
+    "conflict_detected_at",
 )
 READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
