@@ -49,6 +49,21 @@ def vague_names(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, name
 
 
+def class_names(source: str) -> list[str]:
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+SHARED_NAMES = {
+    "CostCode": "a vendor's JSON, and the books' table",
+    "RejectedRecord": "of a connector, and its row",
+}
+"""Classes that two modules name alike, with the reason."""
+
+
 def vague_keys(source: str) -> Iterator[tuple[int, str]]:
     """Line and key of each string key, of a dict or stored by subscript, that is a vague word."""
     for node in ast.walk(ast.parse(source)):
@@ -105,6 +120,15 @@ def test_nothing_is_called_by_a_vague_word() -> None:
         if f"{file.relative_to(ROOT)}: {name}" not in ALLOWED
     ]
     assert vague == [], "\n".join(vague)
+
+
+def test_each_class_name_has_one_meaning() -> None:
+    modules: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "packages/koppel/src").rglob("*.py")):
+        if not {"migrations", "management"} & set(file.parts):
+            for name in class_names(file.read_text(encoding="utf-8")):
+                modules.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    assert {name: files for name, files in modules.items() if len(files) > 1}.keys() == SHARED_NAMES.keys()
 
 
 def test_a_vague_key_and_a_vague_template_variable_are_found() -> None:

@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.company_registers import lookups
 from koppel.company_registers.clients import rate_limit, register_for
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery, RegisterQuota
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
@@ -300,7 +300,9 @@ def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor)
 
             async def acquire_once() -> float:
                 async with runtime.database.installation_transaction() as connection:
-                    return await rate_limit.acquire(connection, "made-up", RateLimit(calls=5, seconds=3600))
+                    return await rate_limit.acquire(
+                        connection, "made-up", RegisterQuota(calls=5, seconds=3600)
+                    )
 
             return list(await asyncio.gather(*(acquire_once() for _ in range(12))))
 

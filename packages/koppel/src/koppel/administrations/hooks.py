@@ -16,7 +16,7 @@ from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
-class Progress:
+class SyncProgress:
     """A sync under way. `done` and `expected` count rows of `resource`; None = the source did not say."""
 
     percent: int | None
@@ -73,7 +73,7 @@ tabs = Registry[Tab]()
 cards = Registry[Card]()
 """Of an administration's overview."""
 
-progress_of = SingleHook[[int, Sequence[int]], Mapping[int, Progress]](lambda *_: {})
+progress_of = SingleHook[[int, Sequence[int]], Mapping[int, SyncProgress]](lambda *_: {})
 """Called with organisation and administrations: what is under way, by administration; those at rest are
 absent."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, RegisterQuery
+from koppel.company_registers.clients.protocol import CompanyCandidate, LookupOutcome, RegisterQuery
 from koppel.company_registers.company_names import core_of
 from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 
@@ -22,7 +22,7 @@ class LookupResult:
     legal_name: str = ""
     closed_on: date | None = None
     activity: Activity | None = None
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[CompanyCandidate, ...] = ()
     answered_at: datetime | None = None
     reason: str = ""
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from koppel.connections.models import RemoteCompany
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.hooks import Hook, SingleHook
 from koppel.organisations.roles import Actor
 
@@ -42,11 +42,13 @@ class ImportedCompany:
     remote_company_id: int
 
 
-async def _not_imported(_connection: Connection, _administration_id: int) -> None:
+async def _not_imported(_connection: DatabaseConnection, _administration_id: int) -> None:
     return None
 
 
-find_imported_company = SingleHook[[Connection, int], Awaitable[ImportedCompany | None]](_not_imported)
+find_imported_company = SingleHook[[DatabaseConnection, int], Awaitable[ImportedCompany | None]](
+    _not_imported
+)
 """Called with an open database connection and an administration's id before a session may read its books.
 None, also without a listener: nothing of that id was imported here, and nothing is read."""
 

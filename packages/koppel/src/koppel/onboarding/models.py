@@ -62,7 +62,7 @@ class TypedIdentity(msgspec.Struct, frozen=True):
     sector: str = ""
 
 
-class Confirmation(msgspec.Struct, frozen=True):
+class SameCompanyAnswer(msgspec.Struct, frozen=True):
     """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership)
     and when."""
 
@@ -112,7 +112,7 @@ class Flow(TenantModel):
     offered_company_ids = TypedJSONField(list[int], default=list)
     displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
-    confirmations = TypedJSONField(dict[int, Confirmation], default=dict)
+    confirmations = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     import_record = models.ForeignKey(
         Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"

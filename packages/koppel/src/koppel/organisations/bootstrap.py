@@ -47,7 +47,7 @@ class InstallationState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Summary:
+class OrganisationSummary:
     """An organisation as `koppel organisations list` shows it.
 
     `people` and `administrators` may sign in now; `invited` may become Administrators.
@@ -177,7 +177,7 @@ def invitation_link(invitation: Invitation) -> RecoveryLink:
     )
 
 
-def summaries() -> list[Summary]:
+def summaries() -> list[OrganisationSummary]:
     """Return all organisations, by name."""
     with installation_scope("organisations listed"):
         people_counts = dict(
@@ -191,7 +191,7 @@ def summaries() -> list[Summary]:
         )
         invited = _emails_by_organisation(open_invitations, "email")
         return [
-            Summary(
+            OrganisationSummary(
                 id=organisation.pk,
                 name=organisation.name,
                 people=people_counts.get(organisation.pk, 0),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
-from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
+from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
@@ -67,7 +67,7 @@ class ActiveSyncs:
     syncs: int
     waiting: int
     seconds_left: int | None
-    rows: Sequence[tuple[Administration, Progress | None]]
+    rows: Sequence[tuple[Administration, SyncProgress | None]]
 
     @property
     def total(self) -> int:

@@ -58,7 +58,7 @@ class IssueKind:
 
 
 @dataclass(frozen=True)
-class Page:
+class IssuePage:
     """A page of issues; those of one kind, or of one client, follow each other. `kinds` are those of all
     pages, whatever kind is chosen."""
 
@@ -75,7 +75,7 @@ class Page:
         return [(issue, name, kinds[issue.code]) for issue, name in self.items]
 
 
-def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> Page:
+def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> IssuePage:
     """Return a page of the issues that the filter lets through."""
     issues = _open(actor, filters.search_text, filters.person)
     kinds = kinds_of(issues)
@@ -83,7 +83,7 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
         issues = issues.filter(code=filters.kind)
     page = Paginator(_ordered(issues, kinds, by_client=by_client), PAGE_SIZE).get_page(number)
     named = _with_subject_names(page)
-    return Page(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
+    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
 
 
 def open_count(actor: Actor) -> int:

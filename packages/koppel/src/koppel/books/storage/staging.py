@@ -16,7 +16,7 @@ from psycopg.abc import Buffer
 from koppel.books.fields import row_columns
 from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.connector.rows import ROWS
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
@@ -63,12 +63,12 @@ def table(resource: str) -> Table:
     )
 
 
-_staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+_staged: WeakKeyDictionary[DatabaseConnection, set[str]] = WeakKeyDictionary()
 """The temporary tables that a connection surely has: a later transaction than their creator's found them."""
 
 
 async def copy_rows(
-    connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
+    connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
 ) -> None:
     """Stage the rows of one half of a page in its own temporary table, once per transaction.
 

@@ -17,7 +17,7 @@ import msgspec
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
@@ -57,7 +57,7 @@ class WriteResult:
 
 
 async def insert_new(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     levels: Sequence[RecordBatch],
     existing: Mapping[str, bytes | None],
@@ -102,7 +102,7 @@ def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], M
 
 
 async def stage(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     records: Sequence[Record],
@@ -126,7 +126,7 @@ async def stage(
 
 
 async def merge(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     *,
@@ -202,7 +202,7 @@ def _make_storable(
 
 
 async def _existing_hashes(
-    connection: Connection, context: WriteContext, target: Table, keys: list[str]
+    connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
     """Return content hashes by id.
 
@@ -217,7 +217,7 @@ async def _existing_hashes(
 
 
 async def _insert(
-    connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]
+    connection: DatabaseConnection, context: WriteContext, statement: str, values: Mapping[str, object]
 ) -> None:
     params = {
         "organisation": context.organisation_id,

@@ -31,7 +31,7 @@ CONFLICT_FIELDS = ("conflicting_name", "conflicting_number", "conflict_detected_
 
 
 @dataclass(frozen=True)
-class ConfirmedIdentity:
+class ReferenceIdentity:
     """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or
     confirmed, first the one that the accounting system stated."""
 
@@ -97,7 +97,7 @@ def same_number(first: str, second: str, *countries: str) -> bool:
     return bool((forms[0] & forms[1]) - {""})
 
 
-def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
+def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) -> bool:
     """Return whether name and number are both different.
 
     A confirmed name or number that the accounting system no longer states counts as different, so that
@@ -120,7 +120,7 @@ def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) ->
 
 def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
     """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
-    confirmed = ConfirmedIdentity(
+    confirmed = ReferenceIdentity(
         columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
     )
     return columns["conflict_detected_at"] is not None or is_other_company(confirmed, described)
@@ -136,7 +136,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:
         return False
-    confirmed = ConfirmedIdentity(
+    confirmed = ReferenceIdentity(
         company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
     )
     is_other = is_other_company(confirmed, described)

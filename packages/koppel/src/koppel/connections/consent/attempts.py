@@ -27,7 +27,7 @@ from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, run_sync
 from koppel.connections.vault import KEY_MISSING, credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
-from koppel.connector.contract import Consent, ConsentRequest, Form
+from koppel.connector.contract import Consent, ConsentRequest, CredentialForm
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -95,7 +95,7 @@ def begin_consent(
         step = connector(app.connector).begin_consent(credentials(app), request)
     except DecryptionError:
         raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
-    if isinstance(step, Form):
+    if isinstance(step, CredentialForm):
         raise ConsentRefused(
             "form_unsupported", _("This system uses a connection form that Koppel does not support yet.")
         )

@@ -47,7 +47,7 @@ class LeaseKey(NamedTuple):
 
 
 @dataclass
-class Lease:
+class LocalLease:
     """`left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is what was not
     reported yet."""
 
@@ -64,10 +64,10 @@ class LeaseCache:
     """The leases of one process. A report that could not be stored is put back by `restore`."""
 
     def __init__(self) -> None:
-        self._leases: dict[LeaseKey, Lease] = {}
+        self._leases: dict[LeaseKey, LocalLease] = {}
 
-    def __getitem__(self, key: LeaseKey) -> Lease:
-        return self._leases.setdefault(key, Lease())
+    def __getitem__(self, key: LeaseKey) -> LocalLease:
+        return self._leases.setdefault(key, LocalLease())
 
     def keys(self) -> list[LeaseKey]:
         return list(self._leases)
@@ -155,7 +155,7 @@ class LeaseCache:
         if not lease.in_flight and not lease.usage.calls:
             del self._leases[key]
 
-    def _end_call(self, key: LeaseKey, now: float) -> Lease:
+    def _end_call(self, key: LeaseKey, now: float) -> LocalLease:
         lease = self[key]
         lease.in_flight = max(0, lease.in_flight - 1)
         lease.usage.calls += 1

@@ -16,7 +16,7 @@ from koppel.connections.rate_limits.quota import (
     RateLimitReading,
     UsageReport,
 )
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
@@ -78,7 +78,7 @@ def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     return {key.quota for key in reports} | failing_apps
 
 
-async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStates:
+async def _lock(connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _LockedStates:
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
     columns = _key_columns(requested)
@@ -93,7 +93,7 @@ async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStat
     return _LockedStates(states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now)
 
 
-async def _write(connection: Connection, states: Mapping[QuotaKey, QuotaState]) -> None:
+async def _write(connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
     await connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})

@@ -22,7 +22,7 @@ from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
@@ -321,7 +321,7 @@ class _StoredCompany:
     prefetched: Mapping[str, Any]
 
 
-async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
+async def _load_company(connection: DatabaseConnection, remote_company_id: int) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
     cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
@@ -333,7 +333,7 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
 
 
 async def _session_target(
-    connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    connection: DatabaseConnection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, SessionTarget]:
     cursor = await connection.execute(
         SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}

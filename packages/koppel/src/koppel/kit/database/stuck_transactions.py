@@ -8,7 +8,7 @@ is frozen.
 
 import structlog
 
-from koppel.kit.database.pool import WORKER_APPLICATION_NAME, Connection
+from koppel.kit.database.pool import WORKER_APPLICATION_NAME, DatabaseConnection
 
 STUCK_AFTER_SECONDS = 15
 
@@ -33,7 +33,7 @@ SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
 log = structlog.get_logger(__name__)
 
 
-async def terminate_stuck_sessions(connection: Connection) -> int:
+async def terminate_stuck_sessions(connection: DatabaseConnection) -> int:
     """End this role's sessions in this database that were silent for 15 s in a transaction.
 
     Returns their number.

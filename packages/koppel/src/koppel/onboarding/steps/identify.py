@@ -22,7 +22,7 @@ from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step, save_values
-from koppel.onboarding.models import Confirmation, Flow, Step, TypedIdentity
+from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
 
@@ -215,7 +215,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
     order of the table. Raises `TableError` for a list that cannot be read or is too long."""
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
-        list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
+        list_import.TableRow(company.pk, company.name, (company.code, company.external_id))
         for company in companies.values()
     ]
     matched_lines = list_import.match_lines(list_import.read_lines(text), candidates)
@@ -297,7 +297,7 @@ def _answer(
     is_guessed: bool,
     number_check: NumberCheck | None,
     finding: LookupResult | None,
-    confirmed: Mapping[int, Confirmation],
+    confirmed: Mapping[int, SameCompanyAnswer],
 ) -> IdentityAnswer:
     check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {problem.field: problem for problem in check.problems}

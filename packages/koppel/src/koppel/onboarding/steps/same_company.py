@@ -15,7 +15,7 @@ from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.identity import suggest_number
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import save_values
-from koppel.onboarding.models import Confirmation, Flow
+from koppel.onboarding.models import Flow, SameCompanyAnswer
 from koppel.organisations.roles import Actor
 
 
@@ -42,7 +42,7 @@ class Discrepancy:
             "stated_number": stated,
         }
 
-    def is_subject_of(self, confirmation: Confirmation) -> bool:
+    def is_subject_of(self, confirmation: SameCompanyAnswer) -> bool:
         """Return whether the answer was about exactly this."""
         return all(getattr(confirmation, key) == value for key, value in self.subject.items())
 
@@ -77,7 +77,10 @@ class Discrepancy:
 
 
 def find_discrepancy(
-    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[int, Confirmation]
+    company: RemoteCompany,
+    number: str,
+    finding: LookupResult | None,
+    answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
     """Return how the number's register entry differs from the company; None when it does not. `answers`: the
     flow's."""
@@ -104,7 +107,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
     """Store the answer with its author, time, names and numbers. Returns the number stored."""
     at = timezone.now().isoformat()
     answers = {
-        discrepancy.company.pk: Confirmation(
+        discrepancy.company.pk: SameCompanyAnswer(
             **discrepancy.subject, is_same=same, by=actor.membership_id, at=at
         )
         for discrepancy in discrepancies
@@ -115,7 +118,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
 
 
 def confirmed_identity(
-    discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]
+    discrepancy: Discrepancy | None, answers: Mapping[int, SameCompanyAnswer]
 ) -> ConfirmedIdentity:
     """Return the name and number that a person confirmed, for the administration; empty where there was no
     question."""

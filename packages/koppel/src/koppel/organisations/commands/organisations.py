@@ -4,13 +4,12 @@ installation.
 
 import dataclasses
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from django.conf import settings
 
-from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
@@ -21,12 +20,6 @@ from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
 
 app = typer.Typer(no_args_is_help=True)
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    DUTCH = "nl"
-
 
 Email = Annotated[str, typer.Option(help="Address of the Administrator, used to sign in.")]
 PersonName = Annotated[

@@ -22,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission
 Group = TypeVar("Group", Division, Template)
 
 
-class Summary(Protocol):
+class GroupSummary(Protocol):
     """The fields of every group in a list."""
 
     @property
@@ -35,7 +35,7 @@ class Summary(Protocol):
     def is_archived(self) -> bool: ...
 
 
-SummaryType = TypeVar("SummaryType", bound=Summary)
+SummaryType = TypeVar("SummaryType", bound=GroupSummary)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import refusal_text
 from koppel.kit.tabular import reader
-from koppel.kit.tabular.reader import Limits, Row
+from koppel.kit.tabular.reader import FileRow, ReadLimits
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -22,7 +22,7 @@ from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
-LIMITS = Limits(size=1024 * 1024)
+LIMITS = ReadLimits(size=1024 * 1024)
 FIELDS = ("email", "name", "role", "divisions", "until")
 HEADINGS = {
     "e mail": "email",
@@ -131,7 +131,7 @@ def _headings(cells: Sequence[str]) -> list[str]:
     return fields
 
 
-def _fields_by_content(rows: Sequence[Row]) -> list[str]:
+def _fields_by_content(rows: Sequence[FileRow]) -> list[str]:
     with_address = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
     position = with_address.most_common(1)[0][0] if with_address else 0
     others = list(FIELDS[1:])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from koppel.books.storage import staging
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import ChangeKind
 from koppel.sync.runs.claims import ClaimedRun
@@ -37,7 +37,9 @@ def insert_cte(resource: str) -> str:
     return f"logged AS ({statement})"
 
 
-async def log_deleted(connection: Connection, run: ClaimedRun, resource: str, keys: Sequence[str]) -> None:
+async def log_deleted(
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, keys: Sequence[str]
+) -> None:
     """Log records as deleted. Call this before the rows are marked."""
     await connection.execute(_log_deleted_sql(resource), {**cte_params(run, resource), "keys": list(keys)})
 

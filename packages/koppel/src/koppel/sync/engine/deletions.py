@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from koppel.books.storage import mark_deleted
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import Page, ReadMode, Record, Snapshot
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
 from koppel.sync.runs import snapshot_keys
 from koppel.sync.runs.checkpoints import CheckpointState
@@ -21,7 +21,7 @@ class PageDeletions:
     `has_deleted` also covers lines.
     """
 
-    connection: Connection
+    connection: DatabaseConnection
     context: WriteContext
     run: ClaimedRun
     levels: Sequence[str]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from psycopg.errors import UniqueViolation
 
 from koppel.connector.contract import Page, ReadMode
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.sync.engine.page_writer import PageResult, PageWriter, advance_checkpoint
 from koppel.sync.models import ResourceState
 from koppel.sync.runs import checkpoints, claims
@@ -71,7 +71,7 @@ class PendingPage:
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
 
-    async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
+    async def apply(self, connection: DatabaseConnection, *, compares: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()

@@ -11,7 +11,7 @@ from functools import cache
 from koppel.books.storage import staging, writer
 from koppel.connector.contract import Connector, Page, ReadMode, Record
 from koppel.kit.clock import now
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
 from koppel.sync.engine.deletions import PageDeletions
 from koppel.sync.engine.read_rules import CHILDREN
@@ -60,7 +60,12 @@ class PageWriter:
         )
 
     async def apply(
-        self, connection: Connection, checkpoint: CheckpointState, page: Page, *, compares: bool = False
+        self,
+        connection: DatabaseConnection,
+        checkpoint: CheckpointState,
+        page: Page,
+        *,
+        compares: bool = False,
     ) -> PageResult:
         """Write the page, in the transaction that also locks the run and stores the checkpoint."""
         context = self._write_context()
@@ -108,7 +113,7 @@ class PageWriter:
 
     async def _write(
         self,
-        connection: Connection,
+        connection: DatabaseConnection,
         context: writer.WriteContext,
         levels: Sequence[writer.RecordBatch],
         checkpoint: CheckpointState,
@@ -130,7 +135,10 @@ class PageWriter:
         return written_by_level
 
     async def _insert(
-        self, connection: Connection, context: writer.WriteContext, levels: Sequence[writer.RecordBatch]
+        self,
+        connection: DatabaseConnection,
+        context: writer.WriteContext,
+        levels: Sequence[writer.RecordBatch],
     ) -> dict[str, writer.WriteResult]:
         """Insert the records of a first read.
 

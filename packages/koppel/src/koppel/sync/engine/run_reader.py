@@ -20,7 +20,7 @@ from koppel.connector.contract import Connector, HistoryWindow, ReadMode, Resour
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_commit import PageCommitter, PendingPage
 from koppel.sync.engine.page_writer import PageWriter
@@ -199,5 +199,5 @@ class RunReader:
             if not checkpoint.resume_cursor:
                 return checkpoint
 
-    def _transaction(self) -> AbstractAsyncContextManager[Connection]:
+    def _transaction(self) -> AbstractAsyncContextManager[DatabaseConnection]:
         return claims.fenced_transaction(self._runtime.database, self._run)

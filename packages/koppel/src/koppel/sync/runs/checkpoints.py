@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from koppel.connector.contract import ReadMode
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import ResourceState
 from koppel.sync.runs.claims import ClaimedRun
@@ -81,7 +81,7 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 
 
 async def plan_resources(
-    connection: Connection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
+    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
     """Store the resources of the run (resource, reason or '') once.
 
@@ -111,7 +111,7 @@ CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
 async def save_checkpoints(
-    connection: Connection, run: ClaimedRun, updates: Sequence[CheckpointUpdate]
+    connection: DatabaseConnection, run: ClaimedRun, updates: Sequence[CheckpointUpdate]
 ) -> None:
     """Save the checkpoints and counts of the pages of one transaction, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
@@ -133,7 +133,7 @@ async def save_checkpoints(
 
 
 async def finish_resource(
-    connection: Connection, run: ClaimedRun, resource: str, state: str, reason: str
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, state: str, reason: str
 ) -> None:
     """Record that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
@@ -142,7 +142,7 @@ async def finish_resource(
     )
 
 
-async def reset_cursor(connection: Connection, run: ClaimedRun, resource: str) -> None:
+async def reset_cursor(connection: DatabaseConnection, run: ClaimedRun, resource: str) -> None:
     """Make a refused read start again next time, in the same mode.
 
     Its cursor may be invalid at the source and would be refused every time.
@@ -153,7 +153,9 @@ async def reset_cursor(connection: Connection, run: ClaimedRun, resource: str) -
     )
 
 
-async def mark_unavailable(connection: Connection, run: ClaimedRun, resource: str, reason: str) -> None:
+async def mark_unavailable(
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, reason: str
+) -> None:
     await connection.execute(
         _SQL["mark_resource_unavailable"],
         {

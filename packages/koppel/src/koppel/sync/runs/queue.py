@@ -10,7 +10,7 @@ wait.
 from dataclasses import dataclass
 
 from koppel.connections.models import ConnectionState
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import RunState, Trigger
 from koppel.sync.runs import claims
@@ -44,7 +44,7 @@ class ClaimedRuns:
     next_in_seconds: float | None
 
 
-async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
+async def claim_next(connection: DatabaseConnection, worker: str, room: int) -> ClaimedRuns:
     """Claim at most `room` runs.
 
     Runs in a transaction of the installation's scope: all organisations share one queue.
@@ -57,13 +57,13 @@ async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedR
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
-async def has_waiting(connection: Connection) -> bool:
+async def has_waiting(connection: DatabaseConnection) -> bool:
     """Return whether a run could start now if there were room."""
     row = await (await connection.execute(_HAS_WAITING_RUN)).fetchone()
     return bool(row and row[0])
 
 
-async def release_claims(connection: Connection, worker: str) -> int:
+async def release_claims(connection: DatabaseConnection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its tasks must have ended."""
     cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

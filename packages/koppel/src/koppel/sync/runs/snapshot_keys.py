@@ -5,7 +5,7 @@ Rows without a key at the end of the read are deleted at the source.
 
 from collections.abc import Sequence
 
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
 
@@ -15,7 +15,7 @@ READ_KEYS_SQL = _SQL["list_snapshot_keys"]
 
 
 async def add_keys(
-    connection: Connection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
     """Store the keys of a page of a complete read. Returns how many were new."""
     cursor = await connection.execute(
@@ -31,7 +31,9 @@ async def add_keys(
     return cursor.rowcount
 
 
-async def count(connection: Connection, run: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
+async def count(
+    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], read_id: int
+) -> int:
     """Return the number of stored keys.
 
     Fewer than were stored means that the database crashed in between: the table is unlogged.
@@ -44,7 +46,7 @@ async def count(connection: Connection, run: ClaimedRun, resources: Sequence[str
     return int(row[0]) if row else 0
 
 
-async def delete(connection: Connection, run: ClaimedRun, resources: Sequence[str]) -> None:
+async def delete(connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str]) -> None:
     await connection.execute(
         _SQL["delete_snapshot_keys"],
         {"administration": run.administration_id, "resources": list(resources)},
