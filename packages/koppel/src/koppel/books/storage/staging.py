@@ -30,14 +30,14 @@ _SQL = load_statements("koppel.books")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the books; `staging_table` names its temporary tables."""
+    """A table of the books; `staging_table` names the temporary table of one half of a page."""
 
     name: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
 
-    def staging_table(self, partition: int = 0) -> str:
-        return f"incoming_{self.name}_{partition}"
+    def staging_table(self, half: int = 0) -> str:
+        return f"incoming_{self.name}_{half}"
 
     @property
     def numeric_columns(self) -> tuple[int, ...]:
@@ -68,13 +68,13 @@ _staged: WeakKeyDictionary[DatabaseConnection, set[str]] = WeakKeyDictionary()
 
 
 async def copy_rows(
-    connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
+    connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], half: int
 ) -> None:
     """Stage the rows of one half of a page in its own temporary table, once per transaction.
 
     A temporary table is emptied by each commit; looking it up is cheaper than creating it again.
     """
-    columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
+    columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(half)
     staged = _staged.setdefault(connection, set())
     if any(map(_is_long, rows)):
         staged.discard(incoming)
