@@ -95,7 +95,7 @@ class IdentityOut(Schema):
     number: str
     reason: str
     sector: str
-    is_guessed: bool
+    is_suggested: bool
     is_complete: bool
     tone: str
     message: str
@@ -178,7 +178,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
             number=answer.number,
             reason=answer.reason,
             sector=answer.sector,
-            is_guessed=answer.is_guessed,
+            is_suggested=answer.is_suggested,
             is_complete=answer.is_complete,
             tone=answer.badge[0],
             message=answer.badge[1],

@@ -32,7 +32,7 @@ def start_flow(actor: Actor, connector: str) -> Flow:
     return _create(actor, connector=connector, step=Step.SIGN_IN)
 
 
-def start_import(actor: Actor, connection_id: int) -> Flow:
+def start_from_connection(actor: Actor, connection_id: int) -> Flow:
     """Start a flow through an existing connection. Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
@@ -82,8 +82,8 @@ def has_reached(flow: Flow, step: Step) -> bool:
     return STEPS.index(step) <= STEPS.index(flow.step)
 
 
-def is_import(flow: Flow) -> bool:
-    """Return whether the flow was started from an existing connection."""
+def starts_from_connection(flow: Flow) -> bool:
+    """Return whether the flow was started from an existing connection; then it offers only new companies."""
     return flow.origin == FROM_CONNECTION
 
 

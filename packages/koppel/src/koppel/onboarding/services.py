@@ -14,7 +14,7 @@ from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
 from koppel.onboarding.errors import UnknownSystem
-from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_import
+from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_from_connection
 from koppel.onboarding.inputs import (
     AssignInput,
     ChooseInput,
@@ -40,7 +40,7 @@ def app_choice(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
 def start(actor: Actor, data: FlowInput) -> Flow:
     """Start a flow for a new connection, or for one that exists. Raises `UnknownSystem`."""
     if data.connection is not None:
-        return start_import(actor, data.connection)
+        return start_from_connection(actor, data.connection)
     if data.system not in connectors():
         raise UnknownSystem
     return start_flow(actor, data.system)
@@ -75,7 +75,7 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors
 def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | ShowErrors:
     """Take step ③: store which companies to import."""
     if choose_step.choose(actor, flow, data.companies):
-        identify_step.ask_registers(flow)
+        identify_step.enqueue_lookups(flow)
         return Advance(Step.IDENTIFY)
     return ShowErrors(
         Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),)
@@ -94,7 +94,7 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
     identify_step.save_answers(flow, typed)
     for same in (True, False):
         answered = [key for key, identity in identities.items() if identity.same_company is same]
-        identify_step.confirm(actor, flow, answered, same=same)
+        identify_step.answer_same_company(actor, flow, answered, same=same)
     identity_answers = identify_step.complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
@@ -108,7 +108,7 @@ def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentit
     """Return the values of a company after this input. A reason means that there is no number, and replaces a
     suggested one.
     """
-    number = "" if existing.is_guessed and data.reason else existing.number
+    number = "" if existing.is_suggested and data.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     return values | {name: text for name in values if (text := getattr(data, name)) is not None}
 

@@ -160,20 +160,20 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
     }
-    findings = cached_results(
+    lookups = cached_results(
         organisation_id, [question for _one, _number, question in register_queries.values() if question]
     )
     names: dict[int, str] = {}
     for key, (administration, number, question) in register_queries.items():
-        finding = findings.get(question) if question else None
+        lookup = lookups.get(question) if question else None
         if (
-            finding
-            and finding.query.kind is QueryKind.NUMBER
-            and finding.has_different_name(administration.name)
+            lookup
+            and lookup.query.kind is QueryKind.NUMBER
+            and lookup.has_different_name(administration.name)
         ):
             confirmed = administration.confirmed_identity
-            is_confirmed_name = confirmed.number == number and not finding.has_different_name(confirmed.name)
-            names |= {} if is_confirmed_name else {key: finding.legal_name}
+            is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
+            names |= {} if is_confirmed_name else {key: lookup.legal_name}
     return names
 
 
@@ -185,11 +185,11 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
     record_confirmed(actor, [administration.pk])
 
 
-def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
+def is_confirmed(administration: Administration, lookup: LookupResult | None) -> bool:
     """Return whether a person has confirmed exactly this name and number to be the same company."""
     confirmed = administration.confirmed_identity
     is_same_number = confirmed.number == administration.number
-    return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
+    return bool(confirmed and lookup and is_same_number and not lookup.has_different_name(confirmed.name))
 
 
 def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:

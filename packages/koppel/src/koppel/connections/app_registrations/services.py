@@ -19,7 +19,7 @@ from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking
 from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
@@ -164,7 +164,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
         await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     try:
-        run_sync(call_vendor)
+        call_vendor_blocking(call_vendor)
     except ConnectorError as error:
         return AppCheck(False, error.code, _(str(error)))
     except DecryptionError:

@@ -12,7 +12,7 @@ from koppel.connections.companies.descriptions import describe_all
 from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -88,7 +88,7 @@ def _list_companies(
             external_id for key, external_id in companies_to_verify.items() if key not in described
         }
 
-    return run_sync(listing) if grants else ({}, set())
+    return call_vendor_blocking(listing) if grants else ({}, set())
 
 
 def _companies_to_verify(

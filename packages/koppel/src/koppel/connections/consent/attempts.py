@@ -24,7 +24,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking
 from koppel.connections.vault import KEY_MISSING, credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, CredentialForm
@@ -233,7 +233,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
         return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
-    return run_sync(exchange)
+    return call_vendor_blocking(exchange)
 
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:

@@ -28,7 +28,7 @@ from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_
 from koppel.connections.lifecycle.transfer_state import TransferState
 from koppel.connections.models import Connection, ConsentAttempt, Grant
 from koppel.connections.queries import connections_of
-from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
@@ -204,7 +204,7 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
             for company in await connector(grant.connection.connector).list_companies(session)
         }
 
-    return run_sync(listing)
+    return call_vendor_blocking(listing)
 
 
 def _move_or_give_back(

@@ -21,7 +21,7 @@ from koppel.connector.contract import RateLimitStatus
 from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX
 
 IDLE_SECONDS = 2.0
-"""A lease that was not used for so long is given back."""
+"""How long a lease may be unused before it is given back."""
 RENEW_SECONDS = 5.0
 USABLE_SECONDS = LEASE_SECONDS - 5
 """Stop using a lease well before its end: a report may be late, a clock uneven."""
@@ -98,7 +98,7 @@ class LeaseCache:
         usage.answered |= status < SERVER_ERROR or bool(limits)
 
     def block(self, key: LeaseKey, seconds: float, now: float) -> None:
-        """Begin no calls for so long: the vendor asked for it."""
+        """Begin no calls for `seconds`, as the vendor asked."""
         usage = self[key].usage
         self[key].left = 0
         usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))

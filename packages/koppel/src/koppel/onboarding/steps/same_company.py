@@ -79,7 +79,7 @@ class Discrepancy:
 def find_discrepancy(
     company: RemoteCompany,
     number: str,
-    finding: LookupResult | None,
+    lookup: LookupResult | None,
     answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
     """Return how the number's register entry differs from the company; None when it does not. `answers`: the
@@ -88,7 +88,7 @@ def find_discrepancy(
     if checked is None:
         return None
     discrepancy = Discrepancy(
-        company, checked.number, _other_name(company, finding), _is_derived(company, checked.number)
+        company, checked.number, _other_name(company, lookup), _is_derived(company, checked.number)
     )
     if not discrepancy.register_name and not discrepancy.is_derived:
         return None
@@ -128,12 +128,12 @@ def confirmed_identity(
     return ConfirmedIdentity(discrepancy.register_name, discrepancy.number, stored.by, stored.at)
 
 
-def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
+def _other_name(company: RemoteCompany, lookup: LookupResult | None) -> str:
     """Return the register's name where it is neither the listed nor the legal one; '' otherwise."""
-    if finding is None or finding.query.kind is not QueryKind.NUMBER:
+    if lookup is None or lookup.query.kind is not QueryKind.NUMBER:
         return ""
     names = [name for name in (company.name, company.legal_name) if name]
-    return finding.legal_name if all(finding.has_different_name(name) for name in names) else ""
+    return lookup.legal_name if all(lookup.has_different_name(name) for name in names) else ""
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:

@@ -66,7 +66,7 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
     try:
         with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_import(request.actor, connection_id)
+            flow = flows.start_from_connection(request.actor, connection_id)
         sync_company_list(request.actor, connection_id)
     except ConnectorError as error:
         text = _("The list could not be refreshed; this is the previous one: %s")
