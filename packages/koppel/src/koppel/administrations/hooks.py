@@ -59,7 +59,7 @@ class ChangeCounts:
 
 @dataclass(frozen=True)
 class ActiveSync:
-    """A sync that runs or waits. `seconds_left` None: no telling yet."""
+    """A sync that runs or waits. `seconds_left` None: not known yet."""
 
     administration_id: int
     is_import: bool
@@ -74,8 +74,9 @@ cards = Registry[Card]()
 """Of an administration's overview."""
 
 progress_of = SingleHook[[int, Sequence[int]], Mapping[int, SyncProgress]](lambda *_: {})
-"""Called with organisation and administrations: what is under way, by administration; those at rest are
-absent."""
+"""Called with organisation and administrations: progress by administration; administrations without a sync
+are absent.
+"""
 
 changes_since = SingleHook[[int, datetime], Iterable[ChangeCounts]](lambda *_: ())
 """Called with an organisation and a time: what changed since in whose books, of all its administrations, the

@@ -56,8 +56,9 @@ class ImportState:
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """Estimate by the pace so far, and never less than the `longest` run needs. None: over, or no telling
-        yet."""
+        """Estimate by the pace so far, and never less than the `longest` run needs. None: done, or not known
+        yet.
+        """
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (now() - self.began_at).total_seconds()

@@ -33,8 +33,7 @@ from koppel.kit.tenancy import organisation_scope
 
 CONCURRENCY = 8
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
-"""A job waits so long for its turn at a register; longer, and the look-up
-waits in the table instead of in a worker."""
+"""How long a job waits for its turn at a register; after that the lookup waits in its table."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
 """Errors of one look-up that say nothing about the register itself."""

@@ -1,7 +1,7 @@
 """The bulk action that assigns and sets: division, template, people on and
 off, number or reason, sector, client number."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,9 +11,9 @@ from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.errors import NoSuchChoice
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
+from koppel.administrations.scope import require_assignable
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
@@ -21,7 +21,6 @@ from koppel.kit.database.json_fields import to_shape
 from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission
 
 ASSIGN_KEYS = frozenset({"division", "template", "add", "remove"})
@@ -30,10 +29,14 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchAdministration`
-    too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NoSuchChoice` for what the organisation does not have."""
     values = validate_values(actor, params)
-    _require_same_organisation(actor, values)
+    require_assignable(
+        actor,
+        [division] if (division := values.get("division")) is not None else (),
+        [template] if (template := values.get("template")) is not None else (),
+        [*values.get("add", ()), *values.get("remove", ())],
+    )
     return values
 
 
@@ -191,28 +194,6 @@ def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | 
         member: False for member in values.get("add", ()) if people.get(member) is not False
     }
     return moves | {member: None for member in values.get("remove", ()) if member in people}
-
-
-def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
-    division, template = values.get("division"), values.get("template")
-    if (
-        division is not None
-        and not Division.objects.for_actor(actor).filter(pk=division, archived_at=None).exists()
-    ):
-        raise NoSuchChoice(unknown_value("division", str(division)).message)
-    if (
-        template is not None
-        and not Template.objects.for_actor(actor).filter(pk=template, archived_at=None).exists()
-    ):
-        raise NoSuchChoice(unknown_value("template", str(template)).message)
-    _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
-
-
-def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
-    members = set(members)
-    existing = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
-    if unknown := sorted(members - set(existing)):
-        raise NoSuchChoice(" ".join(unknown_value("member", str(member)).message for member in unknown))
 
 
 ACTIONS = (

@@ -80,7 +80,9 @@ def _excess_rights(
             f"GRANT CREATE ON SCHEMA public TO {_name(owner)}; REVOKE CREATE ON SCHEMA public FROM {who};",
         ),
     )
-    return [ExcessRight(f"{who_says} may {deed}", remedy) for holds, deed, remedy in rights if holds]
+    return [
+        ExcessRight(f"{who_says} may {privilege}", remedy) for holds, privilege, remedy in rights if holds
+    ]
 
 
 def revoke_sql(rights: list[ExcessRight]) -> str:

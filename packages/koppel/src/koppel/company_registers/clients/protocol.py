@@ -79,7 +79,7 @@ class RegisterUnavailable(Exception):
 
 @dataclass(frozen=True)
 class RegisterQuota:
-    """At most so many calls in so many seconds, from all workers together."""
+    """The most calls in a number of seconds, from all workers together."""
 
     calls: int
     seconds: float

@@ -134,7 +134,7 @@ def _owner_left_issues() -> "QuerySet[Issue]":
 
 
 def _silent_connections() -> "QuerySet[Connection]":
-    """Return connections that have been degraded so long that a person should look, although Koppel keeps
+    """Return connections that have been degraded for `SILENCE`: a person should look, while Koppel keeps
     trying.
     """
     return Connection.objects.filter(

@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor, Permission
 
 SQL = load_statements("koppel.connections")
 IDLE = timedelta(hours=6)
-"""An active connection that nothing called for so long is checked, as often."""
+"""How long an active connection may go without a call before it is checked, and checked again."""
 
 
 @dataclass(frozen=True)

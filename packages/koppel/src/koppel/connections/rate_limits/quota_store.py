@@ -20,8 +20,9 @@ from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
-"""With so many failed calls a minute through one app registration, over all companies, the vendor counts as
-down."""
+"""The failed calls in a minute through one app registration, over all companies, from which the vendor counts
+as down.
+"""
 
 SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)

@@ -12,7 +12,7 @@ from time import monotonic
 from types import TracebackType
 
 TRUSTED_SECONDS = 30.0
-"""So long after the vendor accepted a token, calls with it run in parallel."""
+"""How long after the vendor accepted a token calls with it run in parallel."""
 PATIENCE_SECONDS = 5.0
 """How long the other calls wait for the probe: it may be slow, or about a company that does not answer."""
 

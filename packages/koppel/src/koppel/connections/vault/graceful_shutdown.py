@@ -26,15 +26,17 @@ def end_with_last_call() -> None:
     Without it the server would wait for slow requests as long as for tokens."""
     if threading.current_thread() is not threading.main_thread():
         return  # not a server's process: signals are not ours
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_after_signal, args=(ours, theirs), name="koppel stop", daemon=True).start()
+    read_socket, write_socket = socket.socketpair()
+    write_socket.setblocking(False)
+    signal.set_wakeup_fd(write_socket.fileno(), warn_on_full_buffer=False)
+    threading.Thread(
+        target=_end_after_signal, args=(read_socket, write_socket), name="koppel stop", daemon=True
+    ).start()
 
 
-def _end_after_signal(ours: socket.socket, _theirs: socket.socket) -> None:
-    """Keep the second socket open: the interpreter writes the numbers of signals to it."""
-    while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+def _end_after_signal(read_socket: socket.socket, _write_socket: socket.socket) -> None:
+    """End the process after a signal, whose number the interpreter writes to `_write_socket`."""
+    while read_socket.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
         pass
     began = time.monotonic()
     while time.monotonic() - began < settings.TOKEN_STOP_SECONDS:

@@ -24,7 +24,7 @@ SLOW_PAUSE_SECONDS = 15.0
 """How long to wait before asking again for a token whose refresh is slow."""
 REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
-"""So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
+"""How long after a refresh that a refusal caused another refusal causes none: the token is not the reason."""
 TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
 REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 

@@ -21,7 +21,7 @@ GROUPINGS = (
 )
 PAGE_ROWS = 100
 TOOLS_FROM = 6
-"""From so many connections on, the list offers to search and to group."""
+"""The number of connections from which the list offers search and grouping."""
 
 
 @query_parameters(q=TEXT, group=one_of(*Grouping), page=PAGE)

@@ -30,8 +30,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 TURN_SECONDS = 20.0
 """After this time a job ends and defers another one behind the jobs that wait."""
 BATCHES_MAX = 2
-"""So many batches of a lane are under way at once: a receiver that is
-slow, or a worker that died, holds up no more."""
+"""The most simultaneous batches of a lane: a slow receiver, or a worker that died, holds up no more."""
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
@@ -59,7 +58,7 @@ class Outbox:
     lease: timedelta
     """Longer than an attempt at a whole batch takes."""
     retry_seconds: Callable[[int], float]
-    """The pause after so many attempts."""
+    """The pause after this number of attempts."""
     attempts_max: int
     select: Callable[["QuerySet[Any]"], list[Any]]
     """Chooses the next batch from the rows of a lane that are due, the oldest first."""

@@ -205,10 +205,10 @@ def _rows_context(
     """Return the rows: by filter, and in pages when there are many. After an
     attempt to go on: those that need a person."""
     incomplete = [answer for answer in answers if not answer.is_complete]
-    unasked = (
+    default_filter = (
         "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
     )
-    only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
+    only, search_text = request.parameters["show"] or default_filter, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
         rows = [answer for answer in rows if is_found(search_text, f"{answer.company.name} {answer.number}")]

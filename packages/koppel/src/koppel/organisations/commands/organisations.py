@@ -89,7 +89,7 @@ def add_administrator(
 def list_domains(as_json: AsJson = False) -> None:
     """List the e-mail domains of organisations, whether each is confirmed, and whether sign-in uses it."""
     columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
-    print_rows(domains.summaries(), columns, as_json=as_json)
+    print_rows(domains.list_domain_summaries(), columns, as_json=as_json)
 
 
 @app.command("confirm-domain")

@@ -75,12 +75,16 @@ async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
 async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError) -> None:
     async with runtime.database.tenant_transaction(run.organisation_id) as connection:
         failures = await claims.failures(connection, run)
-        down = await outage_seconds(connection, run.connection_id) if isinstance(error, Unreachable) else None
-    policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
+        outage_wait = None
+        if isinstance(error, Unreachable):
+            outage_wait = await outage_seconds(connection, run.connection_id)
+    if outage_wait is None:
+        policy, code, seconds = policy_for(error, failures), error.code, wait_seconds(error, failures)
+    else:
+        policy, code = ErrorPolicy(Action.WAIT), RunReason.OUTAGE
+        seconds = max(outage_wait, error.requested_pause_seconds)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        seconds = wait_seconds(error, failures) if down is None else max(down, error.requested_pause_seconds)
-        code = error.code if down is None else RunReason.OUTAGE
         async with runtime.database.tenant_transaction(run.organisation_id) as connection:
             await claims.requeue(
                 connection, run, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
@@ -113,9 +117,9 @@ async def _record_crash(runtime: Runtime, run: ClaimedRun, error: Exception) -> 
 
     Committed pages do not reset the count.
     """
-    again = run.crashes + 1 < CRASHES_MAX
+    may_retry = run.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
-    if again:
+    if may_retry:
         async with runtime.database.tenant_transaction(run.organisation_id) as connection:
             await claims.requeue_after_crash(connection, run, CRASH_PAUSE_SECONDS, message)
     else:

@@ -34,18 +34,18 @@ def start_run(run: ClaimedRun) -> SyncPlan:
         pk=run.administration_id
     )
     with organisation_scope(run.organisation_id):
-        activated_at, here, template, organisation = administrations.values_list(
+        activated_at, own_settings, template, organisation = administrations.values_list(
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:
-            if not _is_ours(run):
+            if not _holds_run(run):
                 raise RunTakenOver
             set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
-        settings = resolve_settings(here, template or {}, organisation)
+        settings = resolve_settings(own_settings, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def _is_ours(run: ClaimedRun) -> bool:
+def _holds_run(run: ClaimedRun) -> bool:
     """Return whether this worker holds the run; it is locked until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
