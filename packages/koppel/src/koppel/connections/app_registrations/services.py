@@ -20,7 +20,15 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, call_vendor_blocking
-from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
+from koppel.connections.vault import (
+    KEY_MISSING,
+    TokenPauses,
+    clear_app_failures,
+    credentials,
+    encrypt_client_secret,
+    pause_sentence,
+    token_pause_seconds,
+)
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
@@ -161,8 +169,11 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
 
     async def call_vendor(current: Runtime) -> None:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
-        await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
+        async with TokenPauses(current.database).storing(app.pk):
+            await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
+    if seconds := token_pause_seconds(app.pk):
+        return AppCheck(False, "token_pause", pause_sentence(seconds))
     try:
         call_vendor_blocking(call_vendor)
     except ConnectorError as error:

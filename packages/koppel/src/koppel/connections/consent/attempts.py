@@ -25,7 +25,13 @@ from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking
-from koppel.connections.vault import KEY_MISSING, credentials
+from koppel.connections.vault import (
+    KEY_MISSING,
+    TokenPauses,
+    credentials,
+    pause_sentence,
+    token_pause_seconds,
+)
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, CredentialForm
 from koppel.connector.errors import ConnectorError
@@ -41,6 +47,8 @@ from koppel.organisations.roles import Actor, Permission
 log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
+SIGN_IN_SECONDS = 60
+"""How long a person takes to sign in at the vendor: a shorter pause of the token endpoint is over by then."""
 DUPLICATE_REQUEST_WAIT_SECONDS = 15
 """How long a second request for the same sign-in waits for the outcome of the first (a doubled click)."""
 
@@ -74,6 +82,8 @@ def begin_consent(
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
+    if (seconds := token_pause_seconds(app.pk)) > SIGN_IN_SECONDS:
+        raise ConsentRefused("token_pause", pause_sentence(seconds))
     if connection_id is not None:
         get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
@@ -143,6 +153,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
 
 
 def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
+    _require_no_pause(actor, attempt_id)
     with organisation_scope(actor.organisation_id):
         attempt = _mark_used(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
@@ -166,8 +177,19 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     return ConsentOutcome(connection_id, attempt.purpose, attempt.return_path, consent.account)
 
 
+def _require_no_pause(actor: Actor, attempt_id: int) -> None:
+    """Raise `ConsentRefused` while the token endpoint must not be called; the sign-in stays unused."""
+    with organisation_scope(actor.organisation_id):
+        unused = ConsentAttempt.objects.for_actor(actor).filter(pk=attempt_id, consumed_at=None)
+        app_id = unused.values_list("app_id", flat=True).first()
+    if app_id is not None and (seconds := token_pause_seconds(app_id)):
+        raise ConsentRefused("token_pause", pause_sentence(seconds))
+
+
 def _refusal_of(error: Exception) -> ConsentRefused:
     """Return an error as a refusal with a sentence, also for an unexpected one."""
+    if isinstance(error, ConnectorError) and error.requested_pause_seconds:
+        return ConsentRefused(error.code, pause_sentence(error.requested_pause_seconds))
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, DecryptionError):
@@ -231,7 +253,8 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
 
     async def exchange(current: Runtime) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
-        return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
+        async with TokenPauses(current.database).storing(app.pk):
+            return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
     return call_vendor_blocking(exchange)
 
