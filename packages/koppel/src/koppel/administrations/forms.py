@@ -88,7 +88,7 @@ class AdministrationForm(Form[AdministrationInput]):
             "client_number": administration.client_number,
             "division": _id_text(administration.division_id),
             "template": _id_text(administration.template_id),
-            "people": [_id_text(key) for key in assigned_ids],
+            "people": [_id_text(membership_id) for membership_id in assigned_ids],
             "access": access,
         }
         stored |= {f"was_{name}": value for name, value in stored.items()}

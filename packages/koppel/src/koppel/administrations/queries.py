@@ -136,8 +136,10 @@ def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """Return the administration with this name, number or id. Raises `Refused` when none or several have
     it."""
     candidates = Administration.objects.visible_to(actor).exclude(pk=other_than)
-    if (key := id_of(reference)) is not None:
-        exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
+    if (administration_id := id_of(reference)) is not None:
+        exact = candidates.filter(
+            Q(pk=administration_id) | Q(number=reference) | Q(client_number__iexact=reference)
+        )
     else:
         exact = candidates.filter(
             Q(sort_name=normalize_search(reference))

@@ -77,7 +77,7 @@ def import_companies(
     )
     ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
     _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
-    _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
+    _assign_initially(actor, import_id, {ids[company_id]: new_by_company[company_id] for company_id in ids})
     add_audit_entry(
         actor.organisation_id,
         actor.audit,

@@ -224,7 +224,7 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
 def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:
     """Raise `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
     if unknown := sorted(set(company_ids) - set(offered)):
-        raise UnknownParameter([unknown_value("companies", str(key)) for key in unknown])
+        raise UnknownParameter([unknown_value("companies", str(company_id)) for company_id in unknown])
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:

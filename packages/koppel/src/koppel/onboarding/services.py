@@ -91,7 +91,9 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
     }
     identify_step.save_answers(flow, typed)
     for same in (True, False):
-        answered = [key for key, identity in identities.items() if identity.same_company is same]
+        answered = [
+            company_id for company_id, identity in identities.items() if identity.same_company is same
+        ]
         identify_step.answer_same_company(actor, flow, answered, same=same)
     identity_answers = identify_step.complete(flow)
     errors = tuple(

@@ -87,7 +87,11 @@ def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> No
 
 
 def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]:
-    return [key for key, values in changes.items() if values["columns"].get("status") == status]
+    return [
+        administration_id
+        for administration_id, values in changes.items()
+        if values["columns"].get("status") == status
+    ]
 
 
 def _plan_stop(administration: Administration, params: BulkParameters) -> PlannedChange:

@@ -114,15 +114,18 @@ def plan(
     conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
     changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
-        key: PlannedChange(CommonReason.ARCHIVED) if _uses_archived(change.after, archived) else change
-        for key, change in changes.items()
+        administration_id: PlannedChange(CommonReason.ARCHIVED)
+        if _uses_archived(change.after, archived)
+        else change
+        for administration_id, change in changes.items()
     }
 
 
 def execute(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     snapshot.write(actor.organisation_id, changes)
     identity.handle_bulk_change(
-        actor.organisation_id, {key: values.get("columns", {}) for key, values in changes.items()}
+        actor.organisation_id,
+        {administration_id: values.get("columns", {}) for administration_id, values in changes.items()},
     )
 
 

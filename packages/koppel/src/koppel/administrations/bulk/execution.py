@@ -98,8 +98,8 @@ def _execute_chunk(
         else _plan(actor, action, operation, administrations, items)
     )
     changed = {
-        key: verdict.after
-        for key, verdict in changes.items()
+        administration_id: verdict.after
+        for administration_id, verdict in changes.items()
         if not verdict.reason_code or (undoes and verdict.after)
     }
     action.execute(actor, changed)
@@ -112,7 +112,11 @@ def _execute_chunk(
             actor.audit,
             BulkAuditAction.UNDONE if undoes else audit_action,
             subject=Subject(SubjectKind.BULK_OPERATION, operation.pk),
-            details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
+            details=_audit_details(
+                operation,
+                administrations,
+                {administration_id: changes[administration_id] for administration_id in changed},
+            ),
         )
 
 

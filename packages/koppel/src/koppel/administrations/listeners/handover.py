@@ -97,7 +97,13 @@ def _preview_assignments(
         .order_by("sort_name")
         .values_list("pk", "name")
     )
-    return [*names.items(), *((key, _("a restricted administration")) for key in sorted(ids - names.keys()))]
+    return [
+        *names.items(),
+        *(
+            (administration_id, _("a restricted administration"))
+            for administration_id in sorted(ids - names.keys())
+        ),
+    ]
 
 
 def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:

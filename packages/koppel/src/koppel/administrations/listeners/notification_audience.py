@@ -113,7 +113,9 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(automatic=False)
     members: dict[int, set[int]] = {administration.pk: set() for administration in administrations}
     matches = manual_assignments.filter(
-        administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")]
+        administration__in=[
+            administration_id for administration_id, to in audiences.items() if to in ("assigned", "division")
+        ]
     )
     for administration_id, member in matches.values_list("administration_id", "membership_id"):
         members[administration_id].add(member)
@@ -128,9 +130,12 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     )
     for division, member in people.values_list("division_id", "membership_id"):
         of_division.setdefault(division, set()).add(member)
-    for key, division_id in by_division.items():
-        members[key] |= of_division.get(division_id or 0, set())
-    return {key: Audience(audiences[key] == NOBODY, frozenset(those)) for key, those in members.items()}
+    for administration_id, division_id in by_division.items():
+        members[administration_id] |= of_division.get(division_id or 0, set())
+    return {
+        administration_id: Audience(audiences[administration_id] == NOBODY, frozenset(those))
+        for administration_id, those in members.items()
+    }
 
 
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:

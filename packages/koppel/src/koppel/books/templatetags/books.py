@@ -70,11 +70,6 @@ def system(administration: Administration) -> str:
 
 
 @register.filter
-def is_amount(value: Any) -> bool:
-    return isinstance(value, Decimal)
-
-
-@register.filter
 def cell(value: Any) -> str:
     """Format any value of a table's column."""
     if value is None:

@@ -187,8 +187,8 @@ def reconcile_list(
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
         subjects = [
-            Subject(SubjectKind.ADMINISTRATION, key)
-            for key in existing.administrations.values_list("pk", flat=True)
+            Subject(SubjectKind.ADMINISTRATION, administration_id)
+            for administration_id in existing.administrations.values_list("pk", flat=True)
         ]
         context: MessageContext = {
             "name": existing.name,

@@ -46,7 +46,9 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
     errors = [result for result in results.values() if isinstance(result, ConnectorError)]
     if errors and len(errors) == len(results):
         raise errors[0]
-    by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
+    by_grant = {
+        grant_id: result for grant_id, result in results.items() if not isinstance(result, ConnectorError)
+    }
     with organisation_scope(actor.organisation_id):
         count = _upsert_companies(actor.organisation_id, connection, by_grant, unverified_ids)
         if attach_waiting(actor, connection.pk):
@@ -76,16 +78,22 @@ def _list_companies(
                     return error
 
         results = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
-        by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
+        by_grant = {
+            grant_id: result for grant_id, result in results.items() if not isinstance(result, ConnectorError)
+        }
         # Before the list is stored: an imported company with a new name may be another company.
         companies_to_verify = await run_in_thread(
             lambda: _companies_to_verify(organisation_id, connection.pk, by_grant)
         )
         described = await describe_all(
-            open_runtime, organisation_id, [(key, connection.connector) for key in companies_to_verify]
+            open_runtime,
+            organisation_id,
+            [(company_id, connection.connector) for company_id in companies_to_verify],
         )
         return results, {
-            external_id for key, external_id in companies_to_verify.items() if key not in described
+            external_id
+            for company_id, external_id in companies_to_verify.items()
+            if company_id not in described
         }
 
     return call_vendor_blocking(listing) if grants else ({}, set())

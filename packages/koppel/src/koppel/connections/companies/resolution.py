@@ -47,7 +47,11 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
     if resolution.accept is None:
         raise Refused(_("Set `accept` to true or false."), field="accept")
     code, accept, requested_ids = resolution.code, resolution.accept, set(resolution.administrations)
-    if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
+    if (
+        code not in CODES
+        or not requested_ids
+        or not all(0 < administration_id <= ID_MAX for administration_id in requested_ids)
+    ):
         raise NoSuchConnection
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
@@ -55,12 +59,17 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
     _require_current(actor, companies, code, resolution.fingerprints, resolution.viewed_at)
     if code != ConnectionIssue.OTHER_COMPANY:
         return sum(
-            _resolve_change(actor, company, key, ConnectionIssue(code), accept=accept)
-            for key, company in companies.items()
+            _resolve_change(actor, company, administration_id, ConnectionIssue(code), accept=accept)
+            for administration_id, company in companies.items()
         )
-    conflicting_ids = [key for key, company in companies.items() if company.conflict_detected_at]
+    conflicting_ids = [
+        administration_id for administration_id, company in companies.items() if company.conflict_detected_at
+    ]
     restart_runs(actor.organisation_id, conflicting_ids)
-    return sum(_resolve_other_company(actor, company, key, same=accept) for key, company in companies.items())
+    return sum(
+        _resolve_other_company(actor, company, administration_id, same=accept)
+        for administration_id, company in companies.items()
+    )
 
 
 def fingerprint_of(
@@ -80,9 +89,18 @@ def _require_current(
 ) -> None:
     """Require the changes that the person saw. The caller has locked
     the companies. Raises `Refused` for others."""
-    conflicting = {key: company for key, company in companies.items() if company.conflict_detected_at}
-    present = {key: _conflict_fingerprint(key, company) for key, company in conflicting.items()}
-    changed_at = {key: company.conflict_detected_at for key, company in conflicting.items()}
+    conflicting = {
+        administration_id: company
+        for administration_id, company in companies.items()
+        if company.conflict_detected_at
+    }
+    present = {
+        administration_id: _conflict_fingerprint(administration_id, company)
+        for administration_id, company in conflicting.items()
+    }
+    changed_at = {
+        administration_id: company.conflict_detected_at for administration_id, company in conflicting.items()
+    }
     if code != ConnectionIssue.OTHER_COMPANY:
         issues = Issue.objects.for_actor(actor).filter(
             code=code,
@@ -92,20 +110,24 @@ def _require_current(
         )
         context = {issue.subject_id: issue.context for issue in issues}
         present = {
-            key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()
+            administration_id: fingerprint_of(administration_id, str(fact["old"]), str(fact["new"]))
+            for administration_id, fact in context.items()
         }
         changed_at = {
-            key: _changed_at(companies[key], code, str(fact["new"])) for key, fact in context.items()
+            administration_id: _changed_at(companies[administration_id], code, str(fact["new"]))
+            for administration_id, fact in context.items()
         }
     is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
-    is_later = viewed_at is not None and any((changed_at[key] or viewed_at) > viewed_at for key in present)
+    is_later = viewed_at is not None and any(
+        (changed_at[administration_id] or viewed_at) > viewed_at for administration_id in present
+    )
     if is_other or is_later:
         raise Refused(_("The accounting system has changed since. Please check again."))
 
 
-def _conflict_fingerprint(key: int, company: RemoteCompany) -> str:
+def _conflict_fingerprint(administration_id: int, company: RemoteCompany) -> str:
     names = company.confirmed_name, company.conflicting_name
-    return fingerprint_of(key, *names, company.confirmed_number, company.conflicting_number)
+    return fingerprint_of(administration_id, *names, company.confirmed_number, company.conflicting_number)
 
 
 def _changed_at(company: RemoteCompany, code: str, new: str) -> datetime | None:

@@ -63,7 +63,9 @@ def notify_expiring_and_review_owners() -> int:
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
         silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(
-            _owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned])
+            _owner_left_issues().exclude(
+                subject_id__in=[connection_id for _organisation_id, connection_id in orphaned]
+            )
         )
     for consent in expiring_consents:
         _notify(consent)

@@ -19,9 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.tenancy import INSTALLATION
 
+# The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
 adapters.register_dumper(bytes, BytesBinaryDumper)
-"""The last dumper registered serves COPY. psycopg's default for bytes is in Python, at the cost of a call for
-each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60

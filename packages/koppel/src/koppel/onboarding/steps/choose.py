@@ -86,7 +86,9 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
-    flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
+    flow.chosen_company_ids = [
+        company_id for company_id in flow.offered_company_ids if company_id in selected
+    ]
     flow.displayed_identities = {
         company.pk: DisplayedIdentity(company.legal_name or company.name, company.number)
         for company in offered
@@ -117,7 +119,9 @@ def _offered_before(flow: Flow) -> set[int]:
     finished = Flow.objects.in_organisation(flow.organisation_id).filter(
         state=FlowState.FINISHED, connector=flow.connector
     )
-    return {key for ids in finished.values_list("offered_company_ids", flat=True) for key in ids}
+    return {
+        company_id for ids in finished.values_list("offered_company_ids", flat=True) for company_id in ids
+    }
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

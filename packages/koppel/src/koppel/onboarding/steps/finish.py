@@ -50,7 +50,9 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     ):
         return None
     lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
-    identities_by_company = {key: identity for key, identity in identities.items() if identity is not None}
+    identities_by_company = {
+        company_id: identity for company_id, identity in identities.items() if identity is not None
+    }
     import_record = Import.objects.create(
         organisation_id=actor.organisation_id,
         connection=flow.connection,
@@ -76,10 +78,10 @@ def _import(
     """Import each company through the connection that reaches it. Returns the ids of the administrations."""
     by_connection: dict[int, list[NewAdministration]] = {}
     for row in list_company_choices(actor, flow):
-        key = row.company.pk
-        if row.can_be_chosen and key in identities_by_company:
+        company_id = row.company.pk
+        if row.can_be_chosen and company_id in identities_by_company:
             by_connection.setdefault(row.company.connection_id, []).append(
-                _new(flow, key, identities_by_company[key], confirmed[key])
+                _new(flow, company_id, identities_by_company[company_id], confirmed[company_id])
             )
     return [
         administration_id

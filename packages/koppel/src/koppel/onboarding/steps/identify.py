@@ -137,13 +137,15 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
         for company in companies
     }
     query_by_company = {
-        key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
-        for key, parts in parts_by_company.items()
+        company_id: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
+        for company_id, parts in parts_by_company.items()
     }
     lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
-        _answer(*parts_by_company[key], lookups.get(question) if question else None, flow.confirmations)
-        for key, question in query_by_company.items()
+        _answer(
+            *parts_by_company[company_id], lookups.get(question) if question else None, flow.confirmations
+        )
+        for company_id, question in query_by_company.items()
     ]
 
 
@@ -163,7 +165,7 @@ def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) 
     flow_company_ids = [
         company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company
     ]
-    typed = {key: _typed_identity(typed_by_company[key]) for key in flow_company_ids}
+    typed = {company_id: _typed_identity(typed_by_company[company_id]) for company_id in flow_company_ids}
     if typed:
         save_values(flow, "typed_identities", typed)
     return flow_company_ids

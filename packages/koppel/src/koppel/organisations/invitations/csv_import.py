@@ -188,7 +188,7 @@ def _role(word: str) -> Role:
 def _divisions(actor: Actor, text: str) -> list[int]:
     names = [name.strip() for name in text.replace("|", "/").split("/") if name.strip()]
     divisions = Division.objects.for_actor(actor).filter(archived_at=None)
-    ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
+    ids_by_name = {name.lower(): division_id for division_id, name in divisions.values_list("pk", "name")}
     for name in names:
         if name.lower() not in ids_by_name:
             raise Refused(_("Division “%s” not found.") % name)

@@ -147,8 +147,10 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
     members.exclude(division_id__in=division_set).delete()
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=membership.organisation_id, membership=membership, division_id=key)
-            for key in division_set
+            DivisionMember(
+                organisation_id=membership.organisation_id, membership=membership, division_id=division_id
+            )
+            for division_id in division_set
         ],
         ignore_conflicts=True,
     )
