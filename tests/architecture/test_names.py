@@ -14,6 +14,7 @@ FOLDERS = ("packages", "tests", "bench")
 ALLOWED: dict[str, str] = {
     "packages/koppel/src/koppel/company_registers/clients/protocol.py: "
     "FOUND": "stored outcome, beside NOT_FOUND",
+    "packages/koppel/src/koppel/notifications/models.py: CLAIMED": "state of a row of an outbox",
 }
 """`file: name` with the reason why no better name exists."""
 

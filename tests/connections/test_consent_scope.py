@@ -112,10 +112,10 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
 def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:
     """Nor one that never was: a worker claims a run within the scope of one organisation."""
     bert = connected()
-    theirs = import_first(bert, 1, sync=False)[0]
+    foreign = import_first(bert, 1, sync=False)[0]
     with organisation_scope(bert.actor.organisation_id):
         run = Run.objects.create(
-            organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person"
+            organisation_id=bert.actor.organisation_id, administration=foreign, trigger="person"
         )
     for run_id in (run.pk, 987_654):
         asyncio.run(perform(anna.actor.organisation_id, run_id))

@@ -66,7 +66,7 @@ def pause_forever_at(step: str) -> None:
     from koppel.connections.vault import token_refresh
     from koppel.connections.vault.grant_store import GrantStore
 
-    async def here(grant_id: int) -> None:
+    async def pause_forever(grant_id: int) -> None:
         say(grant=grant_id, at=step)
         await asyncio.Event().wait()
 
@@ -78,22 +78,22 @@ def pause_forever_at(step: str) -> None:
 
     async def intending(self: Any, held: Any, *values: Any) -> bool:
         if step == "locked":
-            await here(held.id)
+            await pause_forever(held.id)
         return await intend(self, held, *values)
 
     async def asking(http: Any, held: Any) -> Any:
         if step == "intended":
-            await here(held.id)
+            await pause_forever(held.id)
         if step == "called":
             say(grant=held.id, at=step)
         return await ask(http, held)
 
     async def keeping(self: Any, held: Any, *values: Any) -> bool:
         if step == "answered":
-            await here(held.id)
+            await pause_forever(held.id)
         kept = await keep(self, held, *values)
         if step == "stored":
-            await here(held.id)
+            await pause_forever(held.id)
         return kept
 
     GrantStore.mark_refresh_started, GrantStore.store_tokens = intending, keeping  # type: ignore[method-assign]

@@ -98,9 +98,9 @@ def _execute_chunk(
         else _plan(actor, action, operation, administrations, items)
     )
     changed = {
-        administration_id: verdict.after
-        for administration_id, verdict in changes.items()
-        if not verdict.reason_code or (undoes and verdict.after)
+        administration_id: change.after
+        for administration_id, change in changes.items()
+        if not change.reason_code or (undoes and change.after)
     }
     action.execute(actor, changed)
     _store(

@@ -197,13 +197,13 @@ def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[st
     set or set back.
 
     `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
-    touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
+    changed_ids = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=changed_ids)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
     resolve_issues_bulk(
         organisation_id, SubjectKind.ADMINISTRATION, complete, [AdministrationIssue.IDENTITY_INCOMPLETE]
     )
-    renumbered = [key for key in touched if "number" in columns[key]]
+    renumbered = [key for key in changed_ids if "number" in columns[key]]
     resolve_issues_bulk(
         organisation_id,
         SubjectKind.ADMINISTRATION,

@@ -53,17 +53,17 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     form = AssignForm.of(request)
     values, data = form.values_or_refusal(), form.input_or_refusal()
     action = values["action"]
-    here = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
+    page_url = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
     if action == "apply":
         _apply(request, flow, data, announce=True)
-        return HttpResponseRedirect(here)
+        return HttpResponseRedirect(page_url)
     if action == "clear":
         count = assign_step.clear(flow, data.companies)
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         messages.success(request, text % {"count": count})
-        return HttpResponseRedirect(here)
+        return HttpResponseRedirect(page_url)
     if action == "finish":
         _apply(request, flow, data, announce=False)
     return _finish(request, flow)

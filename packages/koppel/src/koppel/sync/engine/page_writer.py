@@ -33,7 +33,7 @@ class _PageCounts:
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
-    touched: bool = False
+    has_changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PageResult:
 
     checkpoint: CheckpointState
     delta: ResourceDelta
-    touched: bool
+    has_changes: bool
 
 
 class PageWriter:
@@ -77,7 +77,7 @@ class PageWriter:
         ).items():
             await rejected_records.store(connection, self._run, resource, written.rejected)
             counts.rejected += len(written.rejected)
-            counts.touched |= written.has_changes
+            counts.has_changes |= written.has_changes
             if resource == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
         counts.lines = sum(len(record.children) for record in page.records)
@@ -90,10 +90,10 @@ class PageWriter:
             await deletions.delete_missing_lines(page.records)
         await deletions.apply_tombstones(page.tombstones)
         new = advance_checkpoint(await deletions.apply_snapshot(checkpoint, page, batches), page)
-        counts.deleted, counts.touched = deletions.deleted, counts.touched or deletions.has_deleted
+        counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
             await rejected_records.delete_older(connection, self._run, self._resources, new.read_started_at)
-        return PageResult(new, self._count(new, page, counts), counts.touched)
+        return PageResult(new, self._count(new, page, counts), counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
         run = self._run

@@ -69,7 +69,7 @@ async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
         return
     if not await run_in_thread(lambda: run_completion.succeed(run, plan)):
         raise RunTakenOver
-    log.info("run_succeeded", administration=run.administration_id, touched=sorted(result.touched))
+    log.info("run_succeeded", administration=run.administration_id, changed=sorted(result.changed_resources))
 
 
 async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError) -> None:

@@ -46,7 +46,7 @@ class RunResult:
     """
 
     broken: dict[str, str] = field(default_factory=dict)
-    touched: set[str] = field(default_factory=set)
+    changed_resources: set[str] = field(default_factory=set)
 
 
 async def read_run(runtime: Runtime, run: ClaimedRun, plan: SyncPlan) -> RunResult:
@@ -139,7 +139,7 @@ class RunReader:
             await self._committer.flush()
             raise
         await self._committer.flush()
-        self._result.touched |= self._committer.touched
+        self._result.changed_resources |= self._committer.changed_resources
         return self._result
 
     async def _read_or_record_failure(

@@ -53,7 +53,7 @@ def suggestions(
 ) -> list[ResultGroup]:
     """Return what to offer before anything is typed: results chosen before, actions, pages."""
     administration = get_visible(actor, administration_id)
-    here = (
+    page_results = (
         [
             commands.result_of(command, ACTION_KIND, administration)
             for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS)
@@ -67,7 +67,7 @@ def suggestions(
     pages = [commands.result_of(command, PAGE_KIND) for command in commands.offered(actor, commands.PAGES)]
     groups = [
         ResultGroup(_("Recent"), tuple(_recent(actor, recent_keys[:RECENT_MAX]))),
-        ResultGroup(_("Actions"), (*here, *actions)),
+        ResultGroup(_("Actions"), (*page_results, *actions)),
         ResultGroup(_("Pages"), tuple(pages)),
     ]
     return [group for group in groups if group.results]
@@ -82,13 +82,20 @@ def _scored(
 
 
 def _actions(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
-    here = commands.ADMINISTRATION_ACTIONS if administration else ()
-    return _scored(commands.offered(actor, (*here, *commands.ACTIONS)), words, ACTION_KIND, administration)
+    administration_actions = commands.ADMINISTRATION_ACTIONS if administration else ()
+    return _scored(
+        commands.offered(actor, (*administration_actions, *commands.ACTIONS)),
+        words,
+        ACTION_KIND,
+        administration,
+    )
 
 
 def _pages(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
-    here = commands.ADMINISTRATION_PAGES if administration else ()
-    return _scored(commands.offered(actor, (*here, *commands.PAGES)), words, PAGE_KIND, administration)
+    administration_pages = commands.ADMINISTRATION_PAGES if administration else ()
+    return _scored(
+        commands.offered(actor, (*administration_pages, *commands.PAGES)), words, PAGE_KIND, administration
+    )
 
 
 def _actions_by_name(actor: Actor, words: list[str]) -> list[SearchResult]:
