@@ -99,7 +99,7 @@ def _cut(environment: BenchmarkEnvironment, first: Host, pid: int, log: Path) ->
 
 def _difference(environment: BenchmarkEnvironment) -> int:
     source_lines = sum(
-        one["entry_lines"] for one in environment.sandbox.control("companies?counts=1")["companies"]
+        company["entry_lines"] for company in environment.sandbox.control("companies?counts=1")["companies"]
     )
     return abs(source_lines - int(environment.value("SELECT count(*) FROM books_entry_line")))
 

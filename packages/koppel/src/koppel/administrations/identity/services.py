@@ -192,18 +192,23 @@ def is_confirmed(administration: Administration, lookup: LookupResult | None) ->
     return bool(confirmed and lookup and is_same_number and not lookup.has_different_name(confirmed.name))
 
 
-def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """Update the issues on completeness, and on companies they no longer are, after identities of many were
-    set or set back.
+def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collection[str]]) -> None:
+    """Update the issues about identities after a bulk operation changed them.
 
-    `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
-    changed_ids = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
+    `columns_by_id`: the changed columns by administration. Register lookups follow within the hour, as after
+    an import.
+    """
+    changed_ids = [
+        administration_id for administration_id, columns in columns_by_id.items() if {*COLUMNS} & {*columns}
+    ]
     administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=changed_ids)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
     resolve_issues_bulk(
         organisation_id, SubjectKind.ADMINISTRATION, complete, [AdministrationIssue.IDENTITY_INCOMPLETE]
     )
-    renumbered = [key for key in changed_ids if "number" in columns[key]]
+    renumbered = [
+        administration_id for administration_id in changed_ids if "number" in columns_by_id[administration_id]
+    ]
     resolve_issues_bulk(
         organisation_id,
         SubjectKind.ADMINISTRATION,
