@@ -52,7 +52,9 @@ class ImportState:
         return self.total - self.open
 
     def percent(self, read: Iterable[int]) -> int:
-        """Return how far all of it is. `read` are the percents of those being read now."""
+        """Return the percentage of the import that is done. `read` holds the percentages of the
+        administrations being read.
+        """
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
@@ -66,7 +68,7 @@ class ImportState:
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
-    """Read the state of an import with one query. None when the actor sees nothing of it."""
+    """Read the state of an import with one query. None when the actor may see nothing of it."""
     queryset = (
         Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     )

@@ -91,10 +91,11 @@ def import_companies(
 
 
 def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> list[str]:
-    """Assign and set as a bulk operation on one administration, which is audited and can be undone.
+    """Assign and set, as a bulk operation on one administration, which is audited and can be undone.
 
-    Returns the names of the fields that changed; none when all were already set. Raises
-    `NoSuchAdministration`, and `Refused` for a value that is wrong: then nothing changes."""
+    Returns the names of the changed fields. Raises `NoSuchAdministration`, and `Refused` for a wrong value:
+    then nothing changes.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
     params = data.dict(exclude_unset=True)
@@ -118,8 +119,9 @@ def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refus
 
 
 def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> list[str]:
-    """Store own values; None gives a setting back to template or organisation. Returns the keys that changed.
-    Raises `Refused`."""
+    """Store own values; with None a setting follows the template or organisation again. Returns the changed
+    keys. Raises `Refused`.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     values = data.values
     validate_settings({key: value for key, value in values.items() if value is not None})

@@ -53,12 +53,18 @@ find_imported_company = SingleHook[[DatabaseConnection, int], Awaitable[Imported
 None, also without a listener: nothing of that id was imported here, and nothing is read."""
 
 restricted_company_ids = SingleHook[[Actor], Any]()
-"""The remote companies, as ids or a query of them, whose administration does not exist for the actor. Only
-reads. No default: without a listener nothing may be shown."""
+"""Called with an actor: the remote companies, as ids or a query of them, whose administration the actor may
+not see.
+
+Only reads. No default: without a listener nothing may be shown.
+"""
 
 connection_reconnected = Hook[[Actor, int], object]()
 """Called with the connection's id after a person signed in again and its companies were listed: waiting syncs
-go on. When a listener fails, that is undone and the new consent stays."""
+continue.
+
+If a listener fails, all listeners are undone and the new consent stays.
+"""
 
 connection_recovered = Hook[[int, int], object]()
 """Called with organisation and connection when the vendor responds again: runs that waited for this continue

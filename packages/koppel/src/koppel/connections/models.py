@@ -103,8 +103,10 @@ class Connection(TenantModel):
 
 
 class GrantReason(models.TextChoices):
-    """Why a grant gives no tokens, where Koppel itself knows; else the code is the connector's. SUPERSEDED:
-    it was given back, because its companies have another one, or are no longer read."""
+    """Why a grant gives no tokens, as Koppel knows it; other codes come from the connector.
+
+    SUPERSEDED: revoked, because another grant reaches its companies or they are no longer read.
+    """
 
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"

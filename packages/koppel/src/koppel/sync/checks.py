@@ -25,10 +25,10 @@ _SQL = load_statements("koppel.sync")
 
 
 def is_due(run: ClaimedRun) -> bool:
-    """Return whether the checks must run: something changed since the last check, or an issue is still open.
+    """Return whether the checks must run: something changed since the last check, or an issue is open.
 
-    Changes count from the last successful run, including those of cancelled runs and of attempts whose worker
-    died.
+    Counts changes since the last successful run, including changes of cancelled runs and of attempts whose
+    worker died.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,7 +1,7 @@
-"""An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
+"""An audit entry for people: labelled fields, names instead of ids, formatted dates.
 
-`detail_fields` declares which kind of object each id refers to; nothing is guessed from a number. The details
-keep the ids, for programs."""
+`detail_fields` declares the kind of object of each id. The stored details keep the ids, for programs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -75,10 +75,11 @@ def plan_activate(
 
 
 def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    """Activate or deactivate them, or restore what they were before.
+    """Activate or deactivate administrations, or restore their former status.
 
-    Runs of those that stop end at their last page; one that was never completely read is queued again for its
-    first sync."""
+    Runs of deactivated ones end after their current page. An administration that was never completely read is
+    queued for its first sync.
+    """
     snapshot.write(actor.organisation_id, changes)
     if stopped := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, stopped)

@@ -43,7 +43,8 @@ def validate_item(actor: Actor, params: Values) -> BulkParameters:
 def validate_values(actor: Actor, params: Values) -> BulkParameters:
     """Return the given values of `ASSIGN_KEYS` and `SET_KEYS`; None removes a division or a template.
 
-    Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
+    Makes no queries, because a file has thousands of lines. Raises `Refused`.
+    """
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
     values = {key: value for key, value in values.items() if value not in ([], ())}
     if ASSIGN_KEYS & values.keys():
@@ -182,8 +183,10 @@ def _plan_one(
 
 
 def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
-    """Return whether the change would leave neither a number nor a reason with a sector, where there was one
-    before or a reason is now given."""
+    """Return whether the change would leave neither a number nor a reason with a sector.
+
+    That is allowed only where the identity was incomplete before and no reason is given.
+    """
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )

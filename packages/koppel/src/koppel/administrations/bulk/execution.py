@@ -190,8 +190,9 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Return the person who started the operation, with the lesser of their role then and now; None if no
-    longer a member."""
+    """Return the actor who started the operation, with the lower of the roles then and now; None if no longer
+    a member.
+    """
     member = Membership.objects.in_organisation(operation.organisation_id).filter(
         pk=operation.membership_id or 0
     )

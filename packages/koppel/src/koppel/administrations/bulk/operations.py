@@ -69,11 +69,11 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 def preview(
     actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
-    """Create a draft with the change of each administration, or the reason why there is none.
+    """Create a draft with the change of each administration, or the reason why it has none.
 
-    Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
-
-    `query` is the list's query string from which the selection was made; it is stored for display."""
+    `query` is the list's query string of the selection, stored for display. Raises `Refused`,
+    `NoSuchAdministration` and `UnknownParameter`.
+    """
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))

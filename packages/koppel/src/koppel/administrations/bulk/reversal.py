@@ -92,8 +92,11 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Return whether a restricted administration was restricted before the operation too, and keeps at least
-    one assigned member who may sign in. If it was restricted since, its members were chosen anew."""
+    """Return whether a restricted administration was restricted before the operation too, and keeps an
+    assigned member who may sign in.
+
+    If it was restricted since, its members were chosen deliberately.
+    """
     moves = {int(member): automatic for member, automatic in people.items()}
     return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
         current_people, moves, live_members

@@ -1,8 +1,8 @@
 """The identity of an administration after its import: changed by a person, and looked up in the register at
 once and every year.
 
-The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
-an issue when the company was closed or renamed. It never changes a number or a name.
+The register's answer fills in a missing sector, clears the note about a doubtful number, and raises an issue
+when the company was closed or renamed. It never changes a number or a name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -318,8 +318,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the
-    number."""
+    """Return the columns that the answer changes: a missing sector, and the note about the number."""
     columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}

@@ -49,7 +49,7 @@ def text_column(
     has_nulls: bool = False,
     is_default: bool = False,
 ) -> ListColumn:
-    """Make a column whose cell on the page is its value."""
+    """Make a column whose cell shows its value as text."""
     return ListColumn(
         key,
         label,

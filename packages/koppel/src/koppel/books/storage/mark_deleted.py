@@ -27,9 +27,9 @@ async def missing_keys(
 ) -> list[str]:
     """Return the ids in the books that a complete read did not meet.
 
-    `read_keys_sql` selects the ids that were read; it may use the parameters `administration` and `resource`,
-    and those in `values`. `partitions` restricts the comparison to rows of these; None compares the whole
-    resource. A line is in the partition of its entry.
+    `read_keys_sql` selects the ids that were read; its parameters are `administration`, `resource` and
+    `values`. `partitions` restricts the comparison to their rows; None compares the whole resource. A line is
+    in the partition of its entry.
     """
     parameters = {
         "administration": context.administration_id,

@@ -99,11 +99,11 @@ def _description_fields(description: CompanyDescription) -> dict[str, Any]:
 def apply_description(
     organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
-    """Store a company's description, and for an imported company raise an issue per change.
+    """Store a company's description, and raise an issue per change of an imported company.
 
-    Returns False if it describes another company than the confirmed one: then the description is not stored,
-    and no books are read until a person decides. `interrupts`: restart a run of the company that is under
-    way."""
+    Returns False if the vendor describes another company than the confirmed one: then the description is not
+    stored, and no books are read until a person decides. `interrupts`: restart the company's open run.
+    """
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:

@@ -104,9 +104,7 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyHealt
 
 
 def list_other_companies(actor: Actor, connection: Connection) -> list[PendingDecision]:
-    """Return the administrations whose id now has another company at the accounting system, undecided ones
-    first.
-    """
+    """Return the administrations whose company is in conflict, undecided ones first."""
     companies = resolution.imported_companies(actor, connection.pk).exclude(conflict_detected_at=None)
     columns = ("confirmed_name", "conflicting_name", "confirmed_number", "conflicting_number")
     rows = companies.order_by(Folded("name"), "pk").values_list(
@@ -144,7 +142,7 @@ def imported_through(connections: Sequence[Connection]) -> "QuerySet[RemoteCompa
 
 
 def _needs_attention() -> Any:
-    """Return whether a row is one of those that come first."""
+    """Return the condition by which a row comes first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,

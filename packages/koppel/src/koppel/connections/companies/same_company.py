@@ -1,10 +1,11 @@
 """Check that a company is still the one that a person confirmed: one guard for listings, descriptions,
 sign-ins and runs.
 
-A name alone or a number alone may change, which raises an issue. If both change, the description is not
-stored and no books are read until a person decides. The comparison is with the identity that a person
-confirmed, at the import or when resolving a change, not with the accounting system's last one: so renaming a
-company today and renumbering it tomorrow is noticed too."""
+If only the name or only the number changes, an issue is raised. If both change, the description is not stored
+and no books are read until a person decides. The comparison is with the identity that a person confirmed, at
+the import or for a later change, and not with the vendor's last one: so a new name today and a new number
+tomorrow are noticed too.
+"""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -74,7 +75,8 @@ def _is_selector(letter: str) -> bool:
 def same_name(first: str, second: str) -> bool:
     """Return whether two names are the same.
 
-    A legal form that only one of them has is no difference; two different ones are."""
+    A legal form that only one of them has makes no difference; two different legal forms do.
+    """
     if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
     first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
@@ -127,11 +129,11 @@ def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
 
 
 def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
-    """Block the administrations of a company that is another one now, or release them when it is the
-    confirmed one again.
+    """Block the administrations of a company in conflict, or release them when the conflict is over.
 
-    Returns whether it is another company; then the caller must not store the description. The caller has
-    locked `company`. `interrupts`: restart a run that is under way (False when that run is the caller)."""
+    Returns whether there is a conflict; then the caller must not store the description. The caller has locked
+    `company`. `interrupts`: restart an open run (False when that run is the caller).
+    """
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:

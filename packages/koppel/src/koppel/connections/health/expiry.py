@@ -24,10 +24,11 @@ from koppel.notifications.events.services import open_event
 SQL = load_statements("koppel.connections")
 AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once for all that end within a day: many are given one
-after the other."""
+"""How long before a consent ends its owner is notified; one notification covers all consents that end within
+a day.
+"""
 SILENCE = timedelta(days=1)
-"""After this long without an answer of the vendor there is an issue; until then there is no notice."""
+"""How long the vendor may be silent before an issue is raised."""
 USABLE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 

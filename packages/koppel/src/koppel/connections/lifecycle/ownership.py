@@ -1,8 +1,9 @@
-"""The owner of a connection, whose account it runs on, and its transfer to another person.
+"""The owner of a connection, on whose account it runs, and the transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a
-transfer begins with a request and ends when the new owner has signed in with an account that reaches the same
-companies. Until then the connection runs on the old account, and its page says so."""
+Koppel can change the owner; only a sign-in at the vendor can change the account. So a transfer begins with a
+request, and ends when the new owner has signed in with an account that reaches the same companies. Until then
+the connection runs on the old account, and its page says so.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -48,8 +48,10 @@ class LeaseKey(NamedTuple):
 
 @dataclass
 class LocalLease:
-    """`left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is what was not
-    reported yet."""
+    """The calls that this process may make.
+
+    `left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is not reported yet.
+    """
 
     left: int = 0
     usable_until: float = 0.0
@@ -73,7 +75,7 @@ class LeaseCache:
         return list(self._leases)
 
     def take_call(self, key: LeaseKey, now: float) -> bool:
-        """Begin one of the leased calls. False when none is left, or the lease is too old."""
+        """Begin a leased call. Returns False when none is left, or the lease has expired."""
         lease = self[key]
         lease.used_at = now
         if lease.left <= 0 or now >= lease.usable_until:
@@ -112,7 +114,7 @@ class LeaseCache:
         usage.errors += not cancelled_by_us
 
     def due_reports(self, now: float) -> tuple[list[LeaseKey], list[LeaseKey]]:
-        """Return the idle leases, to be given back, and those in use that must be reported or renewed."""
+        """Return the idle leases, to be returned, and the used leases that must be reported or renewed."""
         idle, active = [], []
         for key, lease in self._leases.items():
             if now - lease.used_at > IDLE_SECONDS and not lease.in_flight:
@@ -150,7 +152,7 @@ class LeaseCache:
         self[key].used_at = now  # its caller uses it in a moment
 
     def drop_unused(self, key: LeaseKey) -> None:
-        """Forget a lease that was given back, unless calls were made meanwhile."""
+        """Remove a returned lease, unless calls were made in the meantime."""
         lease = self[key]
         if not lease.in_flight and not lease.usage.calls:
             del self._leases[key]

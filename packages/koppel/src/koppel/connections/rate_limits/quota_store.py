@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(QuotaState)
 
 
 class QuotaStore:
-    """`process_name` tells the leases of this process from those of others."""
+    """The stored quotas. `process_name` identifies the leases of this process."""
 
     def __init__(self, database: Database, process_name: str) -> None:
         self._database, self._process_name = database, process_name
@@ -37,8 +37,9 @@ class QuotaStore:
     async def settle(
         self, reports: Mapping[LeaseKey, UsageReport], requested: Collection[LeaseKey], reported_at: float
     ) -> dict[LeaseKey, Allocation]:
-        """Apply the reports, then allocate calls to those who ask. `reported_at`: now, by the clock of the
-        reports."""
+        """Apply the reports, then allocate calls to the waiting leases. `reported_at`: now, by the clock of
+        the reports.
+        """
         async with self._database.installation_transaction() as connection:
             states = await _lock(connection, _quota_keys(reports))
             for key, report in reports.items():

@@ -1,9 +1,8 @@
-"""The first call with a grant's token that was not used for a while probes whether the vendor still accepts
-it.
+"""The first call with a token that was unused for a while probes whether the vendor still accepts it.
 
-When the consent was withdrawn meanwhile, fifty companies that are due at the same moment cost one refused
-call, not fifty. Within one process: each worker makes its own first call. No call is refused here, so this is
-no circuit breaker: the other calls wait for the probe, and are then made.
+If the consent was withdrawn, fifty companies that are due at the same moment cost one refused call instead of
+fifty. Each worker makes its own first call. This is no circuit breaker: the other calls wait for the probe
+and are then made.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
-"""Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
+"""Sessions: how a connector calls the vendor. A session enforces the scope of its consent.
 
-A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads
-books; it is made from an administration that was imported, and refuses to name another company. A token that
-turns out to be another company's is not used. Nothing else in Koppel carries a token."""
+A `DiscoverySession` lists and describes companies, and refuses every other address. A `ReadingSession` reads
+books: it is made from an imported administration, and refuses another company's id and another company's
+token. Nothing else in Koppel carries a token.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence

@@ -138,8 +138,11 @@ class GrantLocks:
             self._session_locks -= done
 
     async def _reacquire(self, connection: DatabaseConnection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing:
-        then the row's generation keeps this process from storing anything."""
+        """Take the locks of a lost connection again.
+
+        A lock that another process has taken stays missing: then the row's generation keeps this process from
+        storing anything.
+        """
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 

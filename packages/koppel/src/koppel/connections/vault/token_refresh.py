@@ -125,7 +125,8 @@ class Vault:
         locks.
 
         A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the
-        grant tries the old refresh token once more."""
+        grant tries the old refresh token again.
+        """
         self._closing = True
         self._locks.stop_waiting()
         if tasks := [refresh.task for refresh in self._refreshes.values()]:
@@ -139,12 +140,13 @@ class Vault:
     async def get_access_token(
         self, organisation_id: int, grant_id: int, refused: Secret | None = None
     ) -> Secret:
-        """Return an access token; `refused` is the token that the vendor rejected.
+        """Return an access token. `refused` is the token that the vendor rejected.
 
-        Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the
+        Returns `refused` itself if it was refreshed for a refusal a moment ago: then the token is not the
         reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
-        `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins; then
-        neither the vendor nor the row has changed."""
+        `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins, with
+        vendor and row unchanged.
+        """
         cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
             self._token_cache.pop((organisation_id, grant_id), None)

@@ -67,7 +67,8 @@ def fail(
 ) -> None:
     """Close a run that needs attention, and notify, in one transaction.
 
-    A worker that dies here leaves both to its successor; one that lost the run notifies no one.
+    If the worker dies here, the next attempt does both. A worker that lost the run changes and notifies
+    nothing.
     """
     subject = Subject(SubjectKind.ADMINISTRATION, run.administration_id)
     with organisation_scope(run.organisation_id):

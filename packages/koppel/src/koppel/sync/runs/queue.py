@@ -1,10 +1,9 @@
-"""The queue of runs, which is the table `sync_run`. A worker claims as many runs as it has room for.
+"""The queue of runs: the table `sync_run`. A worker claims as many runs as it has room for.
 
-Order: runs of dead workers and runs that a person requested come first. Then organisations take turns,
-weighted by what is running for them, so that a large import does not delay a small organisation. Within an
-organisation imports precede scheduled runs, and runs without a turn precede those that had one: small
-companies of an import finish early although their size is not known beforehand. Runs of a paused connection
-wait.
+Runs of dead workers and runs that a person requested come first. Then organisations take turns, weighted by
+their running runs, so that a large import does not delay a small organisation. Within an organisation imports
+precede scheduled runs, and runs without a turn precede the others: small companies of an import finish early
+although their size is unknown beforehand. Runs of a paused connection wait.
 """
 
 from dataclasses import dataclass

@@ -135,7 +135,7 @@ def request_runs_after_confirmation(
 ) -> int:
     """Queue runs for companies whose identity was confirmed. Returns the number of runs.
 
-    A first import continues; the others get a full read, because anything may have changed meanwhile.
+    A first import continues; other administrations are read completely, because anything may have changed.
     """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)

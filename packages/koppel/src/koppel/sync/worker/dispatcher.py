@@ -1,7 +1,7 @@
 """Claims runs while there is room, executes them concurrently, and requeues them on shutdown.
 
-`LISTEN` wakes the dispatcher when runs are added; runs with a start time are claimed when it comes. A long
-run yields after a page when others wait, and continues later from its checkpoint.
+`LISTEN` wakes the dispatcher when runs are added; a run with a start time is claimed at that time. A long run
+yields after a page when other runs wait, and continues later from its checkpoint.
 """
 
 import asyncio
@@ -138,7 +138,7 @@ class Dispatcher:
         return check_preemption
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none.
+        """Wake up when runs are added, and become the leader when there is no leader.
 
         One session serves both and is renewed when it breaks.
         """
