@@ -33,8 +33,7 @@ class LookupResult:
 
     @property
     def sector(self) -> Section | None:
-        """The sector by activity code and its revision; None when the register gave none that can be
-        mapped."""
+        """The sector of the activity code; None when the register states no code, or one without a sector."""
         return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
 
     def has_different_name(self, name: str) -> bool:

@@ -134,10 +134,11 @@ class MatchedLine:
 
 
 def read_lines(text: str) -> list[PastedLine]:
-    """Read the lines of a list. Blank ones are kept as empty in a list of one column, so that the order
-    holds.
+    """Read the lines of a list. Raises `TableError` for more than `LINES_MAX` lines, and for an unreadable
+    table.
 
-    Raises `TableError` for more than `LINES_MAX` lines, and for what cannot be read as a table."""
+    In a list of one column blank lines are kept, because the order counts.
+    """
     text = text.strip("\0\r\n")
     if not text.strip():
         return []

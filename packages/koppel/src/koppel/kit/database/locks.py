@@ -112,7 +112,7 @@ def _unlock_session(key: int) -> None:
 
 
 async def keep_session_lock(connection: DatabaseConnection, name: LockName, *ids: int, is_held: bool) -> bool:
-    """Take the lock for the session unless it has it already (`is_held`) or another session does.
+    """Take the lock for the session, unless this session (`is_held`) or another one has it.
 
     Session locks are re-entrant, hence `is_held`. The server is queried in either case, so a broken session
     raises.

@@ -1,9 +1,9 @@
 """Ends database sessions whose process is suspended within a transaction: frozen or swapped out.
 
 PostgreSQL itself ends a session that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but not
-one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions are allowed
-minutes, for large exports, unless they block others. Without this, locks would be held as long as the process
-is frozen.
+one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions may take minutes,
+for large exports, unless they block others. Without this, a frozen process would hold its locks for as long
+as it is frozen.
 """
 
 import structlog

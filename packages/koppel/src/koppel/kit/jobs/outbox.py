@@ -1,11 +1,10 @@
-"""The outbox: rows that workers deliver outside, such as emails,
-messages to webhooks and look-ups at registers.
+"""The outbox: rows that workers deliver outside Koppel, such as emails, webhook messages and register
+lookups.
 
-A row is created in the transaction of what it is about, together with a job: what is rolled back is
-never delivered, and what is committed is not forgotten. The rows of one receiver form a lane, which
-jobs work off in turns: `claim` leases the next rows to a worker, which attempts them outside any
-transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A row whose
-worker died is due again at the end of its lease.
+A row is created in the transaction of its cause, together with a job: a rolled back row is never delivered,
+and a committed one is never forgotten. The rows of one receiver form a lane, which jobs process in turns:
+`claim` leases the next rows to a worker, which attempts them outside any transaction and stores the outcome,
+unless its lease has passed to another worker. A row whose worker died is due again at the end of its lease.
 """
 
 import time
@@ -77,7 +76,9 @@ class Outbox:
         enqueue(self.task_name, **lane)
 
     def claim(self, lane: Lane) -> "Claim | None":
-        """Lease the lane's next batch. Returns None when none is due, or enough are under way."""
+        """Lease the lane's next batch. Returns None when no row is due, or `BATCHES_MAX` batches are under
+        way.
+        """
         now = timezone.now()
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane)
@@ -216,7 +217,9 @@ class Claim:
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
     def retry_broken(self, error: Exception) -> None:
-        """Retry rows whose delivery failed in our own code, except those that must not be delivered twice."""
+        """Retry rows whose delivery failed because of a bug in Koppel, except those that must not be
+        delivered twice.
+        """
         with organisation_scope(self.organisation_id):
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)

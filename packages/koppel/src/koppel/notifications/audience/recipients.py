@@ -28,7 +28,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Role
 
 STAND_IN_HOPS_MAX = 3
-"""A stand-in may be away too, and have a stand-in."""
+"""The most stand-ins to follow: a stand-in may be away too, and have a stand-in."""
 
 
 @dataclass

@@ -50,8 +50,9 @@ def list_notifications(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("notifications:list")
 def mark_notifications(request: AuthenticatedRequest) -> HttpResponse:
-    """Mark one notification as read or unread, or all that the page could show
-    as read: nobody has read what came since."""
+    """Mark one notification as read or unread, or all that the page could show as read. Newer ones stay
+    unread.
+    """
     values = ReadForm.of(request).values_or_refusal()
     if values["unread"]:
         mark_unread(request.actor, values["unread"])

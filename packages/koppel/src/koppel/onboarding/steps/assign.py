@@ -33,7 +33,7 @@ class AssignmentRow:
 
 
 Tally = list[tuple[str, int]]
-"""Names with the number of administrations, the most first; '' for those that have none."""
+"""Names with the number of administrations, most first; the name '' counts administrations without one."""
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,10 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     """Return every company that the flow's connections list and the actor may see; `is_imported` counts other
     connections too.
 
-    A company that two accounts reach is one choice: the one that can be reached. A company whose
-    administration is restricted to others is left out, whichever account reaches it: a row without its name
-    would still reveal that it exists, and to the person who gave the consent which one it is."""
+    A company that two accounts reach is one choice: the reachable one. A company whose administration is
+    restricted to others is left out for every account: even a row without a name would reveal that it exists,
+    and to the person who gave the consent which company it is.
+    """
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
@@ -105,9 +106,12 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """Return the ids that the list shows as ticked: at first those that no earlier import offered, so all at
-    the first import and none that were left out before; later those that were chosen. With `collects_many`,
-    where a person adds one company after the other, new ones too."""
+    """Return the ids that the list shows as ticked.
+
+    At first those that no earlier import offered: all at the first import, and none that were left out
+    before. Later the chosen ones; with `collects_many`, where a person adds one company after the other, new
+    ones as well.
+    """
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return fresh - _offered_before(flow)

@@ -29,9 +29,10 @@ class FinishedImport:
 def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
     """Import the chosen companies and queue their first syncs. Called again, it returns the same import.
 
-    Returns None when a company lacks its identity; with `complete_later` only when a given
-    identity is wrong, as companies without one get an issue. Raises `NoSuchChoice` for a
-    division, template or member that no longer exists."""
+    Returns None when a company lacks its identity; with `complete_later` only when a given identity is wrong,
+    because companies without one get an issue. Raises `NoSuchChoice` for a division, template or member that
+    no longer exists.
+    """
     flow = get_flow(actor, token, lock=True)
     if flow.state == FlowState.FINISHED and flow.import_record is not None:
         return FinishedImport(flow.import_record)

@@ -109,8 +109,11 @@ class IdentityAnswer:
 
     @property
     def equal_suggestion(self) -> str:
-        """Return the number of the only company in the register that has the same name, beyond capitals, dots
-        and the legal form; '' for none and for several, and where a number or a reason is given."""
+        """Return the number of the only company in the register with an equal name, ignoring capitals, dots
+        and the legal form.
+
+        '' for none or several, and where a number or a reason is given.
+        """
         result = self.lookup
         if self.number or self.reason or result is None:
             return ""
@@ -160,8 +163,7 @@ def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
-    """Store what was typed for these companies, valid or not. Returns
-    the ids of those that belong to the flow."""
+    """Store the input for these companies, valid or not. Returns the ids of those in the flow."""
     flow_company_ids = [
         company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company
     ]
@@ -245,11 +247,11 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
-    """Return the identity to import; None while something is missing, or
-    it is not confirmed to be the same company.
+    """Return the identity to import; None while it is incomplete, or not confirmed to be the same company.
 
-    With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a
-    number the sector is the register's, where it gave one."""
+    With `complete_later` an incomplete identity is returned too, without an invalid suggestion. With a
+    number, the sector is the register's if it states one.
+    """
     if answer.discrepancy and not answer.discrepancy.answer:
         return None
     sector = answer.sector

@@ -21,9 +21,11 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """`register_name` '' where the names agree; `is_derived` where the number comes from the VAT number.
+    """A difference between the typed identity and the register or the accounting system.
 
-    `answer` None: not answered yet."""
+    `register_name` '': the names agree. `is_derived`: the number comes from the VAT number. `answer` None:
+    not answered yet.
+    """
 
     company: RemoteCompany
     number: str
@@ -137,8 +139,9 @@ def _other_name(company: RemoteCompany, lookup: LookupResult | None) -> str:
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
-    """Return whether the number comes from the VAT number and is not the one that the accounting system
-    states."""
+    """Return whether the number comes from the VAT number and differs from the one that the accounting system
+    states.
+    """
     if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = suggest_number(company.country, company.number, company.vat_number)

@@ -27,7 +27,7 @@ from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 
 PAGE_ROWS = 250
-"""More rows than these are shown in pages; those that need a person come first."""
+"""The rows of a page; more rows are shown in pages, incomplete ones first."""
 
 
 @query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
@@ -202,8 +202,7 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
 def _rows_context(
     request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool
 ) -> dict[str, Any]:
-    """Return the rows: by filter, and in pages when there are many. After an
-    attempt to go on: those that need a person."""
+    """Return the rows, filtered and in pages. After a failed attempt to continue: the incomplete ones."""
     incomplete = [answer for answer in answers if not answer.is_complete]
     default_filter = (
         "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""

@@ -100,8 +100,9 @@ def confirm_domain(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that
-    it is theirs."""
+    """Send people with addresses of a domain to the organisation's identity provider. Verify first that the
+    domain is theirs.
+    """
     confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 

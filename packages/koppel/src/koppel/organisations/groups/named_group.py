@@ -132,7 +132,7 @@ class GroupType(Generic[Group]):
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Order by those in use, then archived ones, by name."""
+    """Order summaries by name, archived ones last."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))
 
 

@@ -98,10 +98,11 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line in the order of `FIELDS`; a first line without an address has headings.
+    """Yield the cells of each line in the order of `FIELDS`.
 
-    Without headings the address may stand in any column, and the others follow in their order. Raises
-    `Refused` for a heading that is unknown."""
+    A first line without an address holds headings. Without headings the address may be in any column, and the
+    other columns follow in their order. Raises `Refused` for an unknown heading.
+    """
     # No address has a delimiter in it, and a line may end after the
     # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]

@@ -51,8 +51,9 @@ def manageable_member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Return whether the actor may give or take this role: only Administrators make and change
-    Administrators."""
+    """Return whether the actor may assign or remove this role: only Administrators appoint and change
+    Administrators.
+    """
     return actor.can(Permission.MANAGE_PEOPLE) and (
         role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
     )
@@ -167,7 +168,7 @@ def revoke_access(membership: Membership) -> None:
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
-    """Require that the actor may give and take these roles. Raises `Refused`."""
+    """Require that the actor may assign and remove these roles. Raises `Refused`."""
     if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can appoint or change Administrators."), field="role")
 

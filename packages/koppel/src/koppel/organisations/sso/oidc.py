@@ -242,10 +242,11 @@ def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
 
 
 def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
-    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one fits.
+    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one
+    matches.
 
-    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key
-    that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
+    A header without `kid` is accepted if there is one key (OpenID Connect Core 1.0, 10.1). Only the matching
+    key is parsed, so unknown or broken keys, or thousands of them, do no harm.
     """
     kid = token.headers().get("kid")
     candidates = [
