@@ -34,8 +34,11 @@ Named = tuple[IssueView, str]
 
 @dataclass(frozen=True)
 class IssueFilter:
-    """`search_text` limits issues to administrations with this name or number, `person` to those that
-    they work on ("me", "none" or a membership's id), `kind` to one issue code."""
+    """The filter of the page.
+
+    `search_text` limits issues to administrations with this name or number, `person` to administrations of
+    this member ("me", "none" or a membership's id), `kind` to one issue code.
+    """
 
     search_text: str = ""
     kind: str = ""
@@ -59,8 +62,9 @@ class IssueKind:
 
 @dataclass(frozen=True)
 class IssuePage:
-    """A page of issues; those of one kind, or of one client, follow each other. `kinds` are those of all
-    pages, whatever kind is chosen."""
+    """A page of issues, grouped by kind or by client. `kinds` are the kinds on all pages, whatever kind is
+    chosen.
+    """
 
     items: list[Named]
     total: int
@@ -101,7 +105,7 @@ def newest_of(actor: Actor, kind: str, count: int) -> list[Named]:
 
 
 def kinds_of(issues: "QuerySet[Issue]") -> list[IssueKind]:
-    """Count issues by kind: those that stop syncs first, then the most frequent ones."""
+    """Count issues by kind: kinds that stop syncs first, then the most frequent ones."""
     counts = issues.values_list("code").annotate(count=Count("pk")).order_by()
     types = [(get_issue_type(code), code, count) for code, count in counts]
     kinds = [IssueKind(code, kind.title or code, count, kind.stops_sync) for kind, code, count in types]

@@ -26,8 +26,10 @@ _STATIC = {
 
 
 def search(actor: Actor, text: str, administration_id: int | None = None) -> list[ResultGroup]:
-    """Return what matches the text, by kind. `administration_id`: the open one, whose actions, pages and
-    accounts are found too. Nothing for less than two letters."""
+    """Return the matches of a text, by kind; none for less than two letters.
+
+    `administration_id`: the open administration, whose actions, pages and accounts are searched too.
+    """
     query = clean_text(text)
     words = normalize_search(query).replace("-", " ").split()
     if len(query) < LETTERS_MIN or not words:
@@ -119,7 +121,7 @@ def _help(text: str) -> tuple[SearchResult, ...]:
 
 
 def _ranked(groups: list[ResultGroup], text: str) -> list[ResultGroup]:
-    """Put kinds first whose best result is called exactly so or begins with the text; else keep the order."""
+    """Order kinds: first those whose best result equals the text or begins with it, then as they were."""
     return sorted(groups, key=lambda group: _distance(group.results[0], text))
 
 
