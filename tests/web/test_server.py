@@ -168,7 +168,7 @@ def test_a_busy_client_leaves_threads_to_others() -> None:
         release = asyncio.Event()
 
         async def work(client: RequestClient) -> None:
-            async with threads.place(client):
+            async with threads.reserve(client):
                 order.append(client.key)
                 await release.wait()
 
@@ -199,7 +199,7 @@ def test_strangers_get_half_of_the_threads() -> None:
 
         async def work(number: int) -> None:
             nonlocal began
-            async with threads.place(RequestClient(f"192.0.2.{number}", is_known=False)):
+            async with threads.reserve(RequestClient(f"192.0.2.{number}", is_known=False)):
                 began += 1
                 await asyncio.sleep(0.05)
 
@@ -209,7 +209,7 @@ def test_strangers_get_half_of_the_threads() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with threads.place(RequestClient("192.0.2.1", is_known=False)):
+        async with threads.reserve(RequestClient("192.0.2.1", is_known=False)):
             pass
         return first
 

@@ -116,7 +116,7 @@ class Application:
         size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
-            async with self._threads.place(client):
+            async with self._threads.reserve(client):
                 response = await self._call(scope, headers, body)
         self._clients.learn(credential, response.organisation_id)
         return response
