@@ -239,7 +239,8 @@ def test_a_request_during_the_return_of_an_idle_slice_gets_another(
             runs = [asyncio.create_task(limiter.acquire(one, 1)) for one in (key, other)]
             await asyncio.sleep(0)
             held.release()
-            await asyncio.gather(*runs)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(*runs)
         await limiter.close()
 
     in_workers(story, 1)
