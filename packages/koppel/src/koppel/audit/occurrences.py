@@ -63,7 +63,7 @@ def close_windows() -> int:
         )
     for key, organisation_id in over:
         with chain_scope(organisation_id):
-            window = Occurrence.objects.select_for_update().filter(pk=key).first()
+            window = Occurrence.objects.select_for_update().filter(pk=window_id).first()
             if window is not None:
                 _record_repetitions(window)
                 window.delete()

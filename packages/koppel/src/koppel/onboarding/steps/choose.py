@@ -155,7 +155,7 @@ def set_companies_importable(
         connection_id__in=connection_ids, pk__in=list(company_ids)
     )
     companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
-    names = {str(key): name for key, name in companies_to_change.values_list("pk", "name")}
+    names = {str(company_id): name for company_id, name in companies_to_change.values_list("pk", "name")}
     companies_to_change.update(importable_by_others=importable)
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
