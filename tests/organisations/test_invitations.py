@@ -135,7 +135,8 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
 
 def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who sent it, unless another one sends it
-    again."""
+    again.
+    """
     boss = actor()
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()

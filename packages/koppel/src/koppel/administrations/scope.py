@@ -38,7 +38,8 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
     """Return the administration with its row locked, in the caller's transaction. Raises
-    `NoSuchAdministration` as `administration_for` does."""
+    `NoSuchAdministration` as `administration_for` does.
+    """
     queryset = Administration.objects.visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
     if administration is None:

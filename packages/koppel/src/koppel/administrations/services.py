@@ -39,8 +39,8 @@ class NewAdministration:
     """A remote company to import, identified and assigned. Identity has been checked
     (`company_registers.numbers.identity`).
 
-    `seen_name` and `seen_number`: the name and number shown when the company was chosen; '' = as listed
-    now."""
+    `seen_name` and `seen_number`: the name and number shown when the company was chosen; '' = as listed now.
+    """
 
     remote_company_id: int
     number: str = ""
@@ -64,7 +64,8 @@ def import_companies(
     left unchanged.
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and the members chosen in the
-    wizard. Raises `NoSuchChoice`."""
+    wizard. Raises `NoSuchChoice`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {company.remote_company_id: company for company in companies}
     queryset = RemoteCompany.objects.for_actor(actor).filter(
@@ -206,7 +207,8 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
     """Confirm the name and number that were shown, in the name of the importer: a later change of either is
-    noticed."""
+    noticed.
+    """
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed

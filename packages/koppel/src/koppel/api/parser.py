@@ -18,7 +18,8 @@ class DuplicateKeyError(ValueError):
 class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         """Parse the body as a JSON object. Raises `DuplicateKeyError`, and `ValueError` for what is no
-        JSON."""
+        JSON.
+        """
         fields: dict[str, Any] = json.loads(request.body, object_pairs_hook=_object)
         return fields
 

@@ -78,7 +78,8 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 def require_reachable(url: str, name: str) -> None:
     """Require that the database answers. Raises `CommandError` with the server's reason, without the
-    password."""
+    password.
+    """
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -164,7 +165,8 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory.
 
-    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed."""
+    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed.
+    """
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}

@@ -1,5 +1,6 @@
-"""The page of one connection: health, administrations, what others
-may import, its owner, and what happened."""
+"""The page of one connection: health, administrations, what others may import, its owner, and what
+happened.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

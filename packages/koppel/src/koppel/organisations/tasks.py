@@ -77,7 +77,8 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
 @app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
 def expire_audit(timestamp: int) -> None:
     """Delete audit entries past the organisation's retention, every night, through the SQL function
-    `audit_expire`."""
+    `audit_expire`.
+    """
     with installation_scope("audit retention"):
         ids = [INSTALLATION, *Organisation.objects.values_list("pk", flat=True)]
     for organisation_id in ids:

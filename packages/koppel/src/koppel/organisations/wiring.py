@@ -1,6 +1,7 @@
 """The audit actions that organisations bring.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from koppel.audit.hooks import audit_actions
 from koppel.organisations.audit_actions import AUDIT_ACTIONS

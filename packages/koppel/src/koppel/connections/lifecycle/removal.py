@@ -27,7 +27,8 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 @dataclass(frozen=True)
 class Removal:
     """What removing a connection would do. `reached_elsewhere` counts administrations that another live
-    connection of the firm lists too; `fingerprint` changes when any of this does."""
+    connection of the firm lists too; `fingerprint` changes when any of this does.
+    """
 
     connection_id: int
     account: str

@@ -14,5 +14,6 @@ def compose(text: str) -> str:
 
 def clean_text(text: str, length_max: int | None = None) -> str:
     """Return the text composed, without NUL, which PostgreSQL cannot store, without space around it, and cut
-    to `length_max`."""
+    to `length_max`.
+    """
     return compose(text).replace("\0", "").strip()[:length_max]

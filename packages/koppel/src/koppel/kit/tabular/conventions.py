@@ -46,7 +46,8 @@ class Conventions:
 DUTCH = Conventions(";", ",", "{0.day:02}-{0.month:02}-{0.year:04}", "dd-mm-yyyy")
 ENGLISH = Conventions(",", ".", "{0.year:04}-{0.month:02}-{0.day:02}", "yyyy-mm-dd")
 """British and American spreadsheets order day and month differently; both understand a date that begins with
-its year."""
+its year.
+"""
 _BY_LANGUAGE = {"nl": DUTCH}
 
 

@@ -110,7 +110,8 @@ def _decode(content: bytes) -> str:
 
 def _utf16_without_mark(content: bytes) -> str:
     """Return the encoding where nearly all NULs are the upper halves of characters; else ''. Other text has
-    none."""
+    none.
+    """
     even, odd = content[::2].count(0), content[1::2].count(0)
     if len(content) % 2 or max(even, odd) * 10 < len(content) or min(even, odd) * 20 > max(even, odd):
         return ""
