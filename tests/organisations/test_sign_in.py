@@ -7,6 +7,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -101,6 +102,34 @@ def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: 
     set_up_app(member)
     assert Client().get("/api/v1/me", **program).status_code == 200
     assert member.get("/").status_code == 200
+
+
+def test_a_code_is_accepted_once_also_the_one_that_set_the_app_up(actor: Any) -> None:
+    user = actor("user")
+    secret = set_up_app(with_password(user))
+    _before, now, after = yield_hotp_counters_from_time()
+    used, next_code = (format_hotp_value(hotp_value(secret, step)) for step in (now, after))
+    path = "/accounts/2fa/authenticate/"
+    assert with_password(user).post(path, {"code": used}).status_code == 200
+    assert with_password(user).post(path, {"code": next_code}).headers["Location"] == "/"
+    cache.clear()  # what allauth itself remembers of codes is forgotten before the code has lapsed
+    assert with_password(user).post(path, {"code": next_code}).status_code == 200
+    assert with_password(user).post(path, {"code": used}).status_code == 200, "Nor an older one."
+
+
+def test_secrets_of_another_account_open_nothing(actor: Any) -> None:
+    boss, thief = actor("administrator"), actor("user")
+    set_up_app(with_password(boss))
+    secret = set_up_app(with_password(thief))
+    stolen = {row.type: row.data for row in Authenticator.objects.filter(user_id=thief.user_id)}
+    codes = Authenticator.objects.get(user_id=thief.user_id, type="recovery_codes").wrap().get_unused_codes()
+    for kind, data in stolen.items():
+        Authenticator.objects.filter(user_id=boss.user_id, type=kind).update(data=data)
+    after = list(yield_hotp_counters_from_time())[-1]
+    for code in (format_hotp_value(hotp_value(secret, after)), codes[0]):
+        client = with_password(boss)
+        assert client.post("/accounts/2fa/authenticate/", {"code": code}).status_code == 200
+        assert client.get("/").status_code == 302
 
 
 def test_passkeys_are_offered_and_their_pages_answer(actor: Any) -> None:
@@ -307,6 +336,22 @@ def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> N
     with organisation_scope(boss.organisation_id):
         Organisation.objects.update(operator_access_until=timezone.now() - timedelta(seconds=1))
     assert client.get("/organisation/people/").status_code == 403
+
+
+def test_an_operator_needs_the_second_step_that_the_organisation_requires(
+    actor: Any, operator: Actor
+) -> None:
+    boss = actor("administrator")
+    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    before = look_in(operator, boss)
+    with organisation_scope(boss.organisation_id):
+        Organisation.objects.update(requires_mfa=True)
+    assert before.get("/organisation/people/").status_code == 403, "Required while they look in."
+    client = signed_in(operator)
+    refused = client.post("/operator/enter", {"organisation": boss.organisation_id})
+    assert (refused.status_code, "two-step verification" in refused.content.decode()) == (403, True)
+    set_up_app(with_password(operator))
+    assert look_in(operator, boss).get("/organisation/people/").status_code == 200
 
 
 def test_the_operator_pages_do_not_exist_for_others(actor: Any) -> None:

@@ -67,9 +67,9 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
             "by": by,
             "link": link,
         }
-        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context).strip()
+        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context)
         body = render_to_string("organisations/mail/invitation.txt", template_context)
-    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+    return EmailMessage(" ".join(subject.split()), body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
 
 
 @app.periodic(cron="17 3 * * *")

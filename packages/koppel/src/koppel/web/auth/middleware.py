@@ -79,6 +79,21 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
+class NoStoreMiddleware:
+    """Keeps what Koppel shows out of the caches of browsers and proxies, unless a view says otherwise. Static
+    files are answered before."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        directives = response.headers.get("Cache-Control", "").replace(" ", "").split(",")
+        if "no-store" not in directives and "private" not in directives:
+            response.headers["Cache-Control"] = "no-store, private"
+        return response
+
+
 class ActorMiddleware:
     """Closed by default: a view is for signed-in members unless it is `public`.
 
