@@ -30,6 +30,8 @@ def test_nothing_that_koppel_shows_is_kept_by_a_cache(world: World) -> None:
     )
     for path in paths:
         answer = client.get(path)
+        b"".join(answer)
+        answer.close()
         directives = answer.headers.get("Cache-Control", "")
         assert "no-store" in directives.replace(" ", "").split(","), (path, directives)
     for path in (

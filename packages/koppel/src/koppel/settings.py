@@ -6,7 +6,6 @@
 
 import os
 from collections.abc import Callable
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.http.egress import network_rules
 from koppel.kit.http.unfinished_calls import token_stop_seconds
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -170,6 +170,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
+    "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
@@ -265,13 +269,13 @@ EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
-_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
-WEBHOOK_NETWORKS = tuple(
-    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
-    for text in _webhook_networks
-    if text
+_webhook_networks = _read(
+    network_rules, "KOPPEL_WEBHOOK_NETWORKS", os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "")
 )
-"""Networks of one's own in which webhooks may stand, besides public addresses."""
+WEBHOOK_NETWORKS = _webhook_networks.pop(None, ())
+"""Networks of one's own in which webhooks of every organisation may stand, besides public addresses."""
+WEBHOOK_NETWORKS_BY_ORGANISATION = _webhook_networks
+"""Those in which the webhooks of one organisation may stand as well, by its id."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""

@@ -14,6 +14,7 @@ from rich.console import Console
 from koppel.cli import first_steps
 from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
+    OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
     export_environment,
@@ -24,6 +25,7 @@ from koppel.cli.environment import (
     load_module,
     set_up_django,
     stop_seconds,
+    without_secrets,
 )
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
@@ -83,6 +85,7 @@ def web(
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
+    os.environ.pop(OWNER_VARIABLE, None)
     if quarantined:
         logging.configure()
         set_up_django()
@@ -100,7 +103,11 @@ def web(
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
     """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
     logging.configure()
+    if os.environ.pop(OWNER_VARIABLE, None):
+        # Begin anew without it: what a process was started with stays readable in /proc.
+        _become_program("koppel.cli", *sys.argv[1:])
     with load_installation(data_directory(data_dir), start_database=False):
+        os.environ.pop(OWNER_VARIABLE, None)
         if quarantined:
             begin_quarantine()
         if not settings.SENDS_MAIL:
@@ -111,6 +118,8 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
+    for name in set(os.environ) - set(without_secrets(os.environ)):
+        del os.environ[name]
     _become_program(SANDBOX_MODULE, *context.args)
 
 

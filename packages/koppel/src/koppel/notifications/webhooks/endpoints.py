@@ -15,6 +15,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
+from koppel.kit.http.egress import Network
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
@@ -150,17 +151,23 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_clean_url(data.url),
+        url=_clean_url(actor.organisation_id, data.url),
         events=_validate_events(data.events),
         divisions=_validate_divisions(actor, data.divisions),
     )
 
 
-def _clean_url(text: str) -> str:
+def own_networks(organisation_id: int) -> tuple[Network, ...]:
+    """Return the networks that are not public and in which webhooks of an organisation may stand. Only the
+    operator of the installation names them."""
+    return (*settings.WEBHOOK_NETWORKS, *settings.WEBHOOK_NETWORKS_BY_ORGANISATION.get(organisation_id, ()))
+
+
+def _clean_url(organisation_id: int, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
     address behind a name may change. Raises `Refused`."""
     url = clean_text(text)
-    schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
+    schemes = ["https", "http"] if own_networks(organisation_id) else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
         parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None
