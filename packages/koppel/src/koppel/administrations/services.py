@@ -22,7 +22,7 @@ from koppel.administrations.models import (
     Status,
 )
 from koppel.administrations.scope import administration_for, audited_not_found, get_locked
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number
 from koppel.connections.companies.same_company import confirm_identity, same_name
@@ -78,7 +78,7 @@ def import_companies(
     ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
     _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
     _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         BulkAuditAction.IMPORTED,
@@ -134,7 +134,7 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
     if not changed:
         return []
     administration.save(update_fields=["settings"])
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         AdministrationAction.SETTINGS_CHANGED,

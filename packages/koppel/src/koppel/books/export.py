@@ -11,7 +11,7 @@ from django.db import connection, models
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
@@ -175,4 +175,6 @@ def record_export(
     """Audit an export."""
     details = {"resources": resources, "format": str(file_format)}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)
+    add_audit_entry(
+        actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details
+    )

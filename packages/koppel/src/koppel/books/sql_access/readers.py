@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connections
 from psycopg import sql
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
@@ -75,7 +75,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         )
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.CREATED,
@@ -98,7 +98,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.REMOVED,

@@ -10,7 +10,7 @@ from django.core.validators import URLValidator
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
@@ -128,7 +128,7 @@ def record_action(
     audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object
 ) -> None:
     """Write an action on the webhook to the audit log."""
-    record(
+    add_audit_entry(
         webhook.organisation_id,
         audit_actor,
         action,

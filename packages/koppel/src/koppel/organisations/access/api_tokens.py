@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
@@ -92,7 +92,7 @@ def create_token(
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = Subject(SubjectKind.TOKEN, token.pk, name)
-    record(
+    add_audit_entry(
         actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details}
     )
     return token, Secret(text)
@@ -152,7 +152,7 @@ def _revoke(token: ApiToken, by: AuditActor) -> None:
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
     subject = Subject(SubjectKind.TOKEN, token.pk, token.name)
-    record(token.organisation_id, by, TokenAction.REVOKED, subject=subject)
+    add_audit_entry(token.organisation_id, by, TokenAction.REVOKED, subject=subject)
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:
