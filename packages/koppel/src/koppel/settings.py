@@ -171,6 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_FORMS = {
+    "reset_password": "koppel.web.auth.password_forms.ResetPasswordForm",
     "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
     "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
 }
