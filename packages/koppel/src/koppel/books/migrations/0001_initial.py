@@ -18,7 +18,8 @@ CREATE FUNCTION public.koppel_reader_organisation(asking name) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER {PINNED} AS $$
 DECLARE organisation bigint;
 BEGIN
-  SELECT reader.organisation_id INTO organisation FROM koppel_readers.reader WHERE reader.role = asking;
+  SELECT reader.organisation_id INTO organisation FROM koppel_readers.reader
+   WHERE reader.role = asking AND asking = session_user; -- a reader learns nothing about others
   IF organisation IS NULL THEN
     RAISE EXCEPTION '% may read no organisation', asking USING ERRCODE = 'insufficient_privilege';
   END IF;
