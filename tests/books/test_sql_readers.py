@@ -121,15 +121,6 @@ def test_a_reader_may_only_read_views(reader: str, statement: str) -> None:
             connection.execute(statement.encode())
 
 
-def test_nobody_asks_for_the_organisation_of_another_reader(
-    anna: Actor, reader: str, database_addresses: Addresses
-) -> None:
-    question = "SELECT public.koppel_reader_organisation('koppel_reader_bi')"
-    assert ask(reader, question) == [(anna.organisation_id,)]
-    with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        ask(database_addresses.superuser_url, question)
-
-
 def test_a_reader_cannot_run_functions_of_the_owner(reader: str) -> None:
     question = (
         "SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"

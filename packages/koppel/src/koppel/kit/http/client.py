@@ -20,6 +20,7 @@ from yarl import URL
 from koppel.kit import quarantine
 from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
+from koppel.kit.http.outbound_budget import CallKind, call_place
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -233,9 +234,10 @@ def origin_of(url: str) -> str:
 
 
 def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Run async code from a web request or a command.
+    """Run calls to an identity provider from a web request or a command.
 
-    Raises `RuntimeError` inside a database transaction.
+    Raises `CallsBusy` when too many requests of this process wait for providers, and `RuntimeError` inside a
+    database transaction.
     """
     refuse_in_transaction()
     quarantine.refuse()
@@ -244,7 +246,8 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
         async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
-    return asyncio.run(with_client())
+    with call_place(CallKind.IDENTITY_PROVIDER):
+        return asyncio.run(with_client())
 
 
 def refuse_in_transaction() -> None:

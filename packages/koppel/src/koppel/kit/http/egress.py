@@ -9,7 +9,7 @@ import socket
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
@@ -85,17 +85,6 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
-
-
-def network_rules(text: str) -> dict[int | None, tuple[Network, ...]]:
-    """Parse `NETWORK` (for every organisation) and `ID=NETWORK` (for one), separated by commas; return the
-    networks by id, None for every one. Raises `ValueError`."""
-    rules: dict[int | None, tuple[Network, ...]] = {}
-    for word in filter(None, text.replace(" ", "").split(",")):
-        organisation, mark, network = word.rpartition("=")
-        key = int(organisation) if mark else None
-        rules[key] = (*rules.get(key, ()), ip_network(network, strict=False))
-    return rules
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -24,7 +24,8 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
-from koppel.notifications.webhooks.endpoints import own_networks, secrets_in_use
+from koppel.notifications.webhooks.endpoints import secrets_in_use
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import signed_headers
 
@@ -100,8 +101,9 @@ def _undecryptable(batch: Batch) -> list[DeliveryResult]:
 async def _call(batch: Batch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
-    networks = own_networks(webhook.organisation_id)
-    egress_policy = EgressPolicy(networks, public=webhook.url.startswith("https:"))
+    egress_policy = EgressPolicy(
+        webhook_networks(webhook.organisation_id), public=webhook.url.startswith("https:")
+    )
     async with HttpClient(
         timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.utils import timezone
@@ -15,12 +14,12 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.http.egress import Network
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import WebhookEndpoint
 from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
@@ -151,23 +150,17 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_clean_url(actor.organisation_id, data.url),
+        url=_clean_url(actor, data.url),
         events=_validate_events(data.events),
         divisions=_validate_divisions(actor, data.divisions),
     )
 
 
-def own_networks(organisation_id: int) -> tuple[Network, ...]:
-    """Return the networks that are not public and in which webhooks of an organisation may stand. Only the
-    operator of the installation names them."""
-    return (*settings.WEBHOOK_NETWORKS, *settings.WEBHOOK_NETWORKS_BY_ORGANISATION.get(organisation_id, ()))
-
-
-def _clean_url(organisation_id: int, text: str) -> str:
+def _clean_url(actor: Actor, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
     address behind a name may change. Raises `Refused`."""
     url = clean_text(text)
-    schemes = ["https", "http"] if own_networks(organisation_id) else ["https"]
+    schemes = ["https", "http"] if webhook_networks(actor.organisation_id) else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
         parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None

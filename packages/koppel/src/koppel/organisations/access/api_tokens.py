@@ -23,6 +23,7 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.token_buckets import TooManyRequests
 from koppel.organisations.access import networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
@@ -43,21 +44,6 @@ class UnknownToken(KoppelError):
     code = "token_invalid"
     status = HTTPStatus.UNAUTHORIZED
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class TooManyRequests(KoppelError):
-    """The token has used its requests of this minute."""
-
-    code = "too_many_requests"
-    status = HTTPStatus.TOO_MANY_REQUESTS
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": str(self.retry_after_seconds)}
 
 
 def list_tokens(actor: Actor) -> list[ApiToken]:

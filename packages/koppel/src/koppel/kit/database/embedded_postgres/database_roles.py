@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from koppel.kit.database.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, ServerCredentials
+from koppel.kit.database.superuser_script import superuser_script
 
 
 def create_database_and_roles(credentials: ServerCredentials) -> None:
@@ -32,6 +33,8 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
                     database=sql.Identifier(DATABASE), application=sql.Identifier(APPLICATION)
                 )
             )
+    with psycopg.connect(credentials.addresses.superuser_url, autocommit=True) as connection:
+        connection.execute(superuser_script(DATABASE, OWNER, APPLICATION).encode())
 
 
 def scram_verifier(connection: psycopg.Connection[Any], role: str, password: str) -> str:
