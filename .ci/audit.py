@@ -53,26 +53,28 @@ def main(words: list[str]) -> int:
 def locked_packages(lock: Path, vendored: Path) -> list[str]:
     """Return `pypi/name==version` of everything locked, and `npm/…` of what pages bring along."""
     packages = tomllib.loads(lock.read_text())["package"]
-    pinned = {f"pypi/{one['name']}=={one['version']}" for one in packages if "registry" in one["source"]}
+    pinned = {
+        f"pypi/{entry['name']}=={entry['version']}" for entry in packages if "registry" in entry["source"]
+    }
     manifest = json.loads(vendored.read_text())["packages"]
-    return sorted(pinned | {f"npm/{one['name']}=={one['version']}" for one in manifest})
+    return sorted(pinned | {f"npm/{entry['name']}=={entry['version']}" for entry in manifest})
 
 
 def ask(packages: list[str], get: Fetch, now: datetime) -> dict[str, Any] | None:
     """Return the report; None when no package was answered."""
     answers: dict[str, list[dict[str, Any]] | None] = _ask_npm(
-        [one for one in packages if one.startswith("npm/")], get
+        [entry for entry in packages if entry.startswith("npm/")], get
     )
     for package in packages:
         if package.startswith("pypi/"):
             answers[package] = _ask_pypi(package, get)
-    answered = {package: found for package, found in answers.items() if found is not None}
+    answered = {package: flaws for package, flaws in answers.items() if flaws is not None}
     if not answered:
         return None
     return {
         "asked_at": now.isoformat(timespec="seconds"),
         "answered": sorted(answered),
-        "listed": {package: found for package, found in sorted(answered.items()) if found},
+        "listed": {package: flaws for package, flaws in sorted(answered.items()) if flaws},
         "not_asked": sorted(set(packages) - set(answered)),
     }
 
@@ -82,10 +84,10 @@ def compare(report: dict[str, Any] | None, locked: list[str], now: datetime) -> 
     if report is None:
         return [], ["Dependencies: never audited; `make audit` asks the registries."]
     failures = [
-        f"{package} has {one['id']}{_fix(one)}; see .ci/audit.json."
-        for package, found in report["listed"].items()
-        for one in found
-        if package in locked and one["id"] not in accepted
+        f"{package} has {entry['id']}{_fix(entry)}; see .ci/audit.json."
+        for package, flaws in report["listed"].items()
+        for entry in flaws
+        if package in locked and entry["id"] not in accepted
     ]
     warnings = []
     if (age := (now - datetime.fromisoformat(report["asked_at"])).days) > OLD_DAYS:
@@ -111,7 +113,7 @@ def fetch(address: str, body: bytes | None) -> Any:
 
 
 def _ask_pypi(package: str, get: Fetch) -> list[dict[str, Any]] | None:
-    """Return the vulnerabilities of one package. Some mirrors answer for the newest version only."""
+    """Return the vulnerabilities of entry package. Some mirrors answer for the newest version only."""
     name, version = package.removeprefix("pypi/").split("==")
     answer = get(f"{PYPI}/pypi/{name}/{version}/json", None) or get(f"{PYPI}/pypi/{name}/json", None)
     if not isinstance(answer, dict) or "vulnerabilities" not in answer:
@@ -119,10 +121,10 @@ def _ask_pypi(package: str, get: Fetch) -> list[dict[str, Any]] | None:
     if answer.get("info", {}).get("version") != version:
         return None
     return [
-        {"id": one["id"], "summary": (one.get("summary") or one.get("details") or "")[:200],
-         "fixed_in": one.get("fixed_in") or []}
-        for one in answer["vulnerabilities"]
-        if not one.get("withdrawn")
+        {"id": entry["id"], "summary": (entry.get("summary") or entry.get("details") or "")[:200],
+         "fixed_in": entry.get("fixed_in") or []}
+        for entry in answer["vulnerabilities"]
+        if not entry.get("withdrawn")
     ]  # fmt: skip
 
 
@@ -134,8 +136,8 @@ def _ask_npm(packages: list[str], get: Fetch) -> dict[str, list[dict[str, Any]] 
         return dict.fromkeys(packages)
     return {
         package: [
-            {"id": str(one["url"]).rpartition("/")[2], "summary": one["title"], "fixed_in": []}
-            for one in answer.get(name, [])
+            {"id": str(entry["url"]).rpartition("/")[2], "summary": entry["title"], "fixed_in": []}
+            for entry in answer.get(name, [])
         ]
         for package, (name, _version) in zip(packages, pairs, strict=True)
     }

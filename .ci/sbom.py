@@ -49,8 +49,10 @@ def complete(bill: dict[str, Any], vendored: list[dict[str, Any]]) -> dict[str, 
 def _with_first_files(bill: dict[str, Any]) -> dict[str, Any]:
     """Return the bill with one file of each package: comparing thousands, all alike, takes minutes."""
     components = [
-        {**one, "externalReferences": one["externalReferences"][:1]} if "externalReferences" in one else one
-        for one in bill["components"]
+        {**component, "externalReferences": component["externalReferences"][:1]}
+        if "externalReferences" in component
+        else component
+        for component in bill["components"]
     ]
     return {**bill, "components": components}
 

@@ -121,8 +121,8 @@ def test_no_count_and_no_link_betrays_it(people: dict[str, Actor]) -> None:
         if role in ("administrator", "user"):
             for path in (f"/api/v1/administrations/{other.pk}", "/api/v1/administrations"):
                 body = client.get(path).json()
-                shown = [one for one in body.get("items", [body]) if one["id"] == other.pk]
-                assert [one["predecessor"] for one in shown] == [hidden.pk if sees else None], role
+                rows = [one for one in body.get("items", [body]) if one["id"] == other.pk]
+                assert [one["predecessor"] for one in rows] == [hidden.pk if sees else None], role
 
 
 def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str, Actor]) -> None:

@@ -25,15 +25,15 @@ def secrets_of(pid: int) -> set[str]:
 
 def children_of(pid: int) -> dict[int, str]:
     """Process ids and command lines of everything that a process started."""
-    found: dict[int, str] = {}
+    processes: dict[int, str] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             if parent == pid:
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                processes[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except (OSError, ValueError):
             continue
-    return found
+    return processes
 
 
 @pytest.fixture
@@ -78,10 +78,15 @@ def programs(pid: int) -> dict[str, int]:
 def test_every_program_has_only_its_own_secrets_and_writes_private_files(
     running: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
-    found = programs(running.pid)
-    own = {APP, "KOPPEL_VAULT_KEYS", "KOPPEL_SECRET_KEY", "KOPPEL_KVK_API_KEY"}
-    for name, expected in {"web": own, "worker": own, "sandbox": set(), "database": set()}.items():
-        for pid in (found[name], *children_of(found[name])):
+    processes = programs(running.pid)
+    of_koppel = {APP, "KOPPEL_VAULT_KEYS", "KOPPEL_SECRET_KEY", "KOPPEL_KVK_API_KEY"}
+    for name, expected in {
+        "web": of_koppel,
+        "worker": of_koppel,
+        "sandbox": set(),
+        "database": set(),
+    }.items():
+        for pid in (processes[name], *children_of(processes[name])):
             assert secrets_of(pid) == expected, (name, pid)
     for path in (tmp_path / "data").rglob("*"):
         if path.is_symlink() or not path.exists():

@@ -93,5 +93,5 @@ def test_who_may_not_manage_connections_does_not_learn_which_exist(
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     client = signed_in(actor(role, organisation=firm))
     for number in (anna.connection.pk, anna.connection.pk + 1000):
-        for act in ("reconnect", "accept-transfer", "pause", "resume", "probe"):
-            assert client.post(f"/connections/{number}/{act}").status_code == 403, (number, act)
+        for action in ("reconnect", "accept-transfer", "pause", "resume", "probe"):
+            assert client.post(f"/connections/{number}/{action}").status_code == 403, (number, action)

@@ -7,7 +7,7 @@ from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access import api_tokens, networks, security_policy
+from koppel.organisations.access import allowed_networks, api_tokens, security_policy
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership, Organisation, User
@@ -69,13 +69,13 @@ def test_a_member_elsewhere_may_work_for_another_organisation(actor: Any) -> Non
 
 
 def test_addresses_are_compared_in_every_form() -> None:
-    assert networks.parse("192.0.2.7; 2001:db8::/32,192.0.2.7") == ("192.0.2.7/32", "2001:db8::/32")
+    assert allowed_networks.parse("192.0.2.7; 2001:db8::/32,192.0.2.7") == ("192.0.2.7/32", "2001:db8::/32")
     for address in ("192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "2001:db8::1%eth0"):
-        assert networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
+        assert allowed_networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
     for address in ("192.0.2.8", "2001:db9::1", "", "unknown"):
-        assert not networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
+        assert not allowed_networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
     with pytest.raises(Refused):
-        networks.parse(" ".join(["192.0.2.1"] * (networks.NETWORKS_MAX + 1)))
+        allowed_networks.parse(" ".join(["192.0.2.1"] * (allowed_networks.NETWORKS_MAX + 1)))
 
 
 def test_a_new_password_revokes_tokens_when_chosen(actor: Any) -> None:

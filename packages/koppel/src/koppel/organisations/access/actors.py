@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from koppel.audit.models import Interface
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.access import networks
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
@@ -57,7 +57,9 @@ def resolve_actor(
         ) or _default_membership(memberships, interface)
         if current is None:
             return None
-        is_outside = interface is not Interface.CLI and not networks.allows(current.organisation, ip_address)
+        is_outside = interface is not Interface.CLI and not allowed_networks.allows(
+            current.organisation, ip_address
+        )
         requires_mfa = current.organisation.requires_mfa and sso_organisation_id is None
         must_enrol = requires_mfa and not has_mfa(current.user_id)
     actor = _actor(current, ip_address, interface, must_enrol_mfa=must_enrol, may_switch=len(memberships) > 1)

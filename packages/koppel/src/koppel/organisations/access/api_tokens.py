@@ -24,7 +24,7 @@ from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.token_buckets import TooManyRequests
-from koppel.organisations.access import networks
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
 from koppel.organisations.audit_actions import TokenAction
@@ -163,7 +163,7 @@ def resolve_token_actor(text: str, ip_address: str) -> Actor:
         must_enrol = membership is not None and must_enrol_mfa(membership)
     if membership is None:
         raise UnknownToken
-    is_outside = not networks.allows(membership.organisation, ip_address)
+    is_outside = not allowed_networks.allows(membership.organisation, ip_address)
     actor = _actor(token, membership, ip_address)
     return replace(actor, must_enrol_mfa=must_enrol, is_outside_networks=is_outside)
 

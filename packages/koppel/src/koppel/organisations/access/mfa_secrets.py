@@ -2,7 +2,7 @@
 account.
 
 allauth stores them as text within its JSON, and uses `encrypt_text` and `decrypt_text`, which do not know the
-account. So a text is bound to it when its row is saved (`bind_to_account`: `account.base64`), and a code of a
+account. So a text is bound to it when its row is saved (`bind_to_account`), and a code of a
 row with a text of another account is refused (`has_own_secrets`).
 """
 

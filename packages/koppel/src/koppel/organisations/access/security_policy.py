@@ -10,7 +10,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access import domains, mfa, networks
+from koppel.organisations.access import allowed_networks, domains, mfa
 from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
@@ -47,7 +47,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
             _("Set up two-step verification for yourself first, or you lose access."),
             field="requires_mfa",
         )
-    if policy.networks and not networks.contains(policy.networks, actor.ip_address):
+    if policy.networks and not allowed_networks.contains(policy.networks, actor.ip_address):
         raise Refused(
             _("You are at %s, which is not in these networks: you would lose access. Add it first.")
             % (actor.ip_address or "–"),

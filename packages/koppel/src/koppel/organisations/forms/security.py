@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import FlagField, Form, TextField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.access import networks
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.security_policy import (
     AUDIT_YEARS,
     OPERATOR_ACCESS_HOURS,
@@ -46,7 +46,7 @@ class SecurityPolicyForm(Form[Input]):
     def policy(self) -> SecurityPolicy:
         """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain or network."""
         domains = parse_domains(self.values["email_domains"])
-        addresses = networks.parse(self.values["networks"])
+        addresses = allowed_networks.parse(self.values["networks"])
         return SecurityPolicy(self.values["requires_mfa"], domains, addresses, self.values["audit_years"])
 
 

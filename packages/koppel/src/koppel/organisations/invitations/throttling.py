@@ -25,8 +25,8 @@ def require_may_send(organisation_id: int, email: str) -> None:
     if sent.filter(at__gt=timezone.now() - timedelta(hours=1)).count() >= HOURLY_MAX:
         raise Refused(_("Your organisation has sent many invitations. Try again in an hour."))
     day = timezone.now() - timedelta(days=1)
-    own = sent.filter(at__gt=day, subject_name__iexact=email).count()
-    if own >= DAILY_MAX or _sent_elsewhere(organisation_id, email, since=day) + own >= DAILY_MAX:
+    from_here = sent.filter(at__gt=day, subject_name__iexact=email).count()
+    if from_here >= DAILY_MAX or _sent_elsewhere(organisation_id, email, since=day) + from_here >= DAILY_MAX:
         raise Refused(
             _("%s has received several invitations today. Try again tomorrow.") % email, field="email"
         )

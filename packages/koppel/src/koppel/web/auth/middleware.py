@@ -287,8 +287,8 @@ def _held_back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return JsonResponse({"error": code}, status=403)
     if not actor.is_outside_networks:
         return HttpResponseRedirect(reverse("account:second_step_needed"))
-    own = list_organisations(actor.user_id, only=request.session.get("sso_organisation_id"))
-    others = [choice for choice in own if choice.organisation_id != actor.organisation_id]
+    choices = list_organisations(actor.user_id, only=request.session.get("sso_organisation_id"))
+    others = [choice for choice in choices if choice.organisation_id != actor.organisation_id]
     context = {"address": actor.ip_address, "others": others}
     return render(request, "web/network_not_allowed.html", context, status=403)
 
