@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.environment import make_private, without_owner, without_secrets
+from koppel.cli.environment import environment_of_web, environment_of_worker, make_private, without_secrets
 from koppel.kit.database.embedded_postgres import choose_free_port
 from tests.fixtures.stack import end_process, wait_until
 
-OWNER, APP = "KOPPEL_OWNER_DATABASE_URL", "DATABASE_URL"
-SECRETS = {OWNER, APP, "KOPPEL_VAULT_KEYS", "KOPPEL_SECRET_KEY", "KOPPEL_SMTP_URL", "KOPPEL_KVK_API_KEY"}
+OWNER, APP, AUDIT = "KOPPEL_OWNER_DATABASE_URL", "DATABASE_URL", "KOPPEL_AUDIT_KEYS"
+SECRETS = {
+    OWNER,
+    APP,
+    AUDIT,
+    "KOPPEL_VAULT_KEYS",
+    "KOPPEL_SECRET_KEY",
+    "KOPPEL_SMTP_URL",
+    "KOPPEL_KVK_API_KEY",
+}
 
 
 def secrets_of(pid: int) -> set[str]:
@@ -82,7 +90,7 @@ def test_every_program_has_only_its_own_secrets_and_writes_private_files(
     of_koppel = {APP, "KOPPEL_VAULT_KEYS", "KOPPEL_SECRET_KEY", "KOPPEL_KVK_API_KEY"}
     for name, expected in {
         "web": of_koppel,
-        "worker": of_koppel,
+        "worker": of_koppel | {AUDIT},
         "sandbox": set(),
         "database": set(),
     }.items():
@@ -112,7 +120,8 @@ def test_an_environment_is_reduced_to_what_a_program_needs() -> None:
         "DJANGO_SETTINGS_MODULE": "s",
     }
     assert without_secrets(everything) == {"PATH": "/bin"}
-    assert set(everything) - set(without_owner(everything)) == {OWNER}
+    assert set(everything) - set(environment_of_worker(everything)) == {OWNER}
+    assert set(everything) - set(environment_of_web(everything)) == {OWNER, AUDIT}
 
 
 def test_a_folder_of_an_older_version_is_closed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,6 +18,7 @@ from koppel.cli.environment import (
     OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
+    environment_of_web,
     export_environment,
     external_database,
     has_external_database,
@@ -93,7 +95,7 @@ def web(
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
-    os.environ.pop(OWNER_VARIABLE, None)
+    _keep_only(environment_of_web(os.environ))
     if quarantined:
         logging.configure()
         set_up_django()
@@ -131,9 +133,14 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
-    for name in set(os.environ) - set(without_secrets(os.environ)):
-        del os.environ[name]
+    _keep_only(without_secrets(os.environ))
     _become_program(SANDBOX_MODULE, *context.args)
+
+
+def _keep_only(environment: Mapping[str, str]) -> None:
+    """Remove from this process's environment what is not in the given one."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
 
 
 def enter_environment_only(home: Path) -> None:

@@ -14,13 +14,14 @@ from typing import Self
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database,
+    environment_of_web,
+    environment_of_worker,
     external_database,
     has_external_database,
     installation,
     make_private,
     stop_seconds,
     store_address,
-    without_owner,
     without_secrets,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
@@ -101,8 +102,8 @@ class Stack:
             if self.options.sandbox_port is not None:
                 self._keep_running("sandbox", self._sandbox_command(), without_secrets(self.environment))
             self.facts = self._prepare()
-            environment = without_owner(self.environment)
-            self._keep_running("web", self._web_command(), environment)
+            self._keep_running("web", self._web_command(), environment_of_web(self.environment))
+            environment = environment_of_worker(self.environment)
             for number in range(1, self.options.workers + 1):
                 self._keep_running(f"worker-{number}", self._worker_command(), environment)
             self._wait_until_ready()
