@@ -224,8 +224,8 @@ CACHES = {
 """In the database, so that throttling at sign-in counts over all web processes. Django's own limit is 300
 entries: whoever filled them would reset every count."""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are
-believed."""
+"""How many of our proxies stand before the web process: this number of addresses at the end of
+`X-Forwarded-For` is trusted."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

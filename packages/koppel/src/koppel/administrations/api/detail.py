@@ -19,10 +19,11 @@ router = Router()
 
 
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number`
-    the firm's own.
+    """An administration.
 
-    `issues` counts the open ones. A personal number is masked."""
+    `source_id` is the accounting system's id of the company, `code` its code there, `client_number` the
+    organisation's own. `issues` is the number of open issues. A personal number is masked.
+    """
 
     id: int
     name: str

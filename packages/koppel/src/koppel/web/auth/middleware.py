@@ -217,11 +217,12 @@ def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
 
 
 def _frame_actor(request: HttpRequest) -> Actor | None:
-    """Return the member whose navigation surrounds allauth's pages about one's own account.
+    """Return the member whose navigation allauth's pages about one's own account show.
 
-    These views act on the account and not in an organisation: `request.actor` stays None and they have no
-    scope. None without a member, before a required second step, for an operator inside an organisation,
-    and when the session's organisation is no longer the person's."""
+    These pages act on the account and not in an organisation: `request.actor` stays None and they have no
+    scope. Returns None without a member, before a required second factor, for an operator inside an
+    organisation, and when the person is no longer a member of the session's organisation.
+    """
     session = request.session
     if not request.user.is_authenticated or session.get("operator_in"):
         return None
@@ -240,7 +241,9 @@ def _frame_actor(request: HttpRequest) -> Actor | None:
 
 
 def _operator_access_ended(request: HttpRequest) -> bool:
-    """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
+    """Return whether the request may come from a page of an organisation that no longer grants this operator
+    access.
+
     It must not act in the operator's own organisation.
     """
     del request.session["operator_in"]
