@@ -154,7 +154,7 @@ def _debian() -> Binaries:
     installed = Path("/usr/lib/postgresql")
     if not (folder := installed / "15" / "bin").is_dir():
         skip_without("PostgreSQL 15" if installed.is_dir() else DEBIAN_POSTGRESQL)
-    return Binaries(folder, 15)
+    return Binaries(folder, (15, 0))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, ConfigDict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class ChangeResolution(Input):
@@ -56,5 +56,5 @@ class AppRegistrationInput(Input):
     consent_mode: str
     client_id: str
     client_secret: Secret | None
-    name: str = ""
+    name: Name = ""
     refresh_token_days: int | None = None

@@ -67,8 +67,9 @@ class Organisation(models.Model):
     """The accounting firm: the tenant.
 
     `settings` are the defaults below every template (see `administrations.effective_settings`).
-    `email_domains` [] = any address is allowed. `operator_access_until`: operators of the installation may
-    read until then. `brand_colour` (`#0f766e`) '' = Koppel's.
+    `email_domains` [] = any address is allowed. `networks` [] = members sign in from anywhere.
+    `operator_access_until`: operators of the installation may read until then. `brand_colour` (`#0f766e`) ''
+    = Koppel's.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -76,6 +77,7 @@ class Organisation(models.Model):
     settings = TypedJSONField(SettingsMap, default=dict)
     requires_mfa = models.BooleanField(default=False)
     email_domains = TypedJSONField(list[str], default=list)
+    networks = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
     operator_access_until = models.DateTimeField(null=True)
     brand_colour = models.CharField(max_length=7, default="", blank=True)

@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from koppel.administrations import restriction
-from koppel.administrations.api.detail import AdministrationOut, administration_out
+from koppel.administrations.api.detail import AdministrationOut, administration_out, visible_ids
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
@@ -85,11 +85,13 @@ def list_administrations(
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
+    predecessors = visible_ids(request.actor, [administration.predecessor_id for administration in page])
     total = apply_filters(request.actor, query).count()
     return AdministrationList(
         total=total,
         items=[
-            administration_out(administration, issues.get(administration.pk, 0)) for administration in page
+            administration_out(administration, issues.get(administration.pk, 0), predecessors)
+            for administration in page
         ],
     )
 

@@ -28,7 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
-from koppel.kit.database.text import compose
+from koppel.kit.database.text import compose, has_control_characters
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
@@ -158,7 +158,11 @@ class Refusals:
 
 
 class TextField(forms.CharField):
-    """A text of one line, stripped; '' when nothing is typed. A NUL is an error."""
+    """A text of one line, stripped; '' when nothing is typed. A control character is an error."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "control_characters": _("Write it in one line, without control characters.")
+    }
 
     def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
         super().__init__(max_length=max_length, required=required, **options)
@@ -166,7 +170,11 @@ class TextField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the text composed (NFC)."""
         text = super().to_python(value)
-        return compose(text) if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        if has_control_characters(text):
+            raise ValidationError(self.error_messages["control_characters"], code="control_characters")
+        return compose(text)
 
 
 class IdField(forms.CharField):

@@ -24,6 +24,7 @@ from joserfc.jwk import GuestProtocol, Key, import_key
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
+from koppel.kit.database.text import clean_text, has_lone_surrogate
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
 
@@ -219,18 +220,20 @@ def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, no
         _claims_registry(issuer, client_id).validate(claims)
     except (JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
-    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()):
         raise ProviderRefused("other_nonce")
     has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
     subject = claims["sub"]
-    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject:
+    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject or has_lone_surrogate(subject):
         # A subject that is shortened, or changed in another way, could be another person's.
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
-    return TokenIdentity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+    return TokenIdentity(
+        subject, clean_text(email), " ".join(clean_text(str(claims.get("name", ""))).split())
+    )
 
 
 def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
