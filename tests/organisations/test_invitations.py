@@ -342,7 +342,7 @@ def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch:
     monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
     with organisation_scope(boss.organisation_id):
         invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
-        for _again in range(throttling.DAILY_MAX - 1):
+        for _number in range(throttling.DAILY_MAX - 1):
             invitations.resend(boss, invitation.pk)
         with pytest.raises(Refused, match="Try again tomorrow"):
             invitations.resend(boss, invitation.pk)

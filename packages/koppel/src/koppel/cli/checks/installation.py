@@ -86,7 +86,7 @@ def _embedded_age(today: date | None = None) -> Iterator[CheckFinding]:
     else:
         text = (
             f"PostgreSQL {name} is {days} days old, and fixes come every quarter: upgrade Koppel, "
-            "or use a server of your own (DATABASE_URL; docs/operations.md, Database)."
+            "or use a server of your own (DATABASE_URL; docs/operations.md, Roles)."
         )
         yield advice("embedded database", text)
 
