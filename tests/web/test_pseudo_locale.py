@@ -48,6 +48,7 @@ def test_texts_grow_and_keep_their_placeholders() -> None:
     assert untranslated('<p>[Šàvé <b>this</b>] but</p> <i title="Stop"></i>') == ["but", "Stop"]
 
 
+@pytest.mark.drill
 @pytest.mark.usefixtures("pseudo_locale")
 def test_every_text_of_a_page_is_translated(actor: Any, settings: Any) -> None:
     world = build_world(actor)

@@ -1,5 +1,6 @@
-"""The page of one connection: health, administrations, what others
-may import, its owner, and what happened."""
+"""The page of one connection: health, administrations, what others may import, its owner, and what
+happened.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,8 @@ from koppel.audit.subjects import SubjectKind
 from koppel.connections import queries
 from koppel.connections.app_registrations.services import environment_of
 from koppel.connections.companies.company_rows import (
-    CompanyRow,
-    OpenChange,
+    CompanyHealthRow,
+    PendingDecision,
     list_company_rows,
     list_other_companies,
 )
@@ -39,8 +40,8 @@ class ConnectionPage:
     environment: str
     """Its name, or its key where no connector knows it."""
     events: list[TimelineEvent]
-    rows: list[CompanyRow]
-    other_companies: list[OpenChange]
+    rows: list[CompanyHealthRow]
+    other_companies: list[PendingDecision]
     companies: int
     """How many the actor may see."""
     listed: list[RemoteCompany]
