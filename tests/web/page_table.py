@@ -179,7 +179,8 @@ def pages_of_work_in_progress(world: World) -> dict[str, str]:
 
 def _flow(world: World) -> Flow:
     """A flow of the administrator that got as far as the last step, with companies of which some have no
-    number yet."""
+    number yet.
+    """
     now = timezone.now()
     tenant = {"organisation_id": world.boss.organisation_id}
     with organisation_scope(world.boss.organisation_id):

@@ -1,5 +1,6 @@
 """A made-up language: every text is bracketed, accented and longer, so that what is not translated shows, and
-so does what has no room."""
+so does what has no room.
+"""
 
 import re
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """The pages in a real browser: no findings of axe-core, no violations of the security policy, nothing that
-moves, sticks out or is cut off, no page too heavy."""
+moves, sticks out or is cut off, no page too heavy.
+"""
 
 from typing import Any
 

@@ -39,7 +39,8 @@ def test_pictures_of_all_pages(
     browser: Browser, world: World, address: str, language: str, settings: Any, capsys: Any
 ) -> None:
     """In the environment, `PAGES=overview,sync` visits these only, and `PICTURES=1440-en-light,390-en-dark`
-    keeps these pictures only; what is wrong is found at every width all the same."""
+    keeps these pictures only; what is wrong is found at every width all the same.
+    """
     settings.STYLEGUIDE = True
     camera = Camera(opened(browser, WIDTHS[0], locale=language), address, language)
     for name, path in chosen(PUBLIC):
