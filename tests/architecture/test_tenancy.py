@@ -17,12 +17,14 @@ from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
 from koppel.kit.tenancy.models import TenantModel
+from koppel.kit.tenancy.privileges import read_only_models
 from tests.fixtures.environment import KOPPEL
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OURS, THEIRS = 1, 2
 
 WITHOUT_ORGANISATION = {
+    "audit_head_delivery": "which signed heads the SIEM has, of all organisations; installation scope only",
     "kit_installation": "the number of the installation, which its ids begin with",
     "kit_quarantine": "whether anything may leave the installation; "
     "every process asks before it knows for whom it acts",
@@ -87,8 +89,11 @@ def application(clean_database: None, database_addresses: Addresses) -> Iterator
 
 @pytest.fixture
 def tenant_tables(application: Connection) -> list[str]:
+    """Those that the application writes itself."""
     tables = [
-        name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant
+        name
+        for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall()
+        if is_tenant and name not in read_only_models
     ]
     assert len(tables) > 30
     return tables
@@ -186,16 +191,25 @@ def test_rows_belong_to_an_administration_of_their_organisation_and_go_with_it(
     assert count(application, table) == 0
 
 
-def test_the_audit_log_is_append_only(application: Connection) -> None:
+def test_the_audit_log_is_written_by_its_functions_alone(application: Connection) -> None:
+    assert {"audit_entry", "audit_link", "audit_chain", "audit_pending_link"} == set(read_only_models)
     scope(application, OURS)
-    insert(application, "audit_entry", organisation_id=OURS)
-    for statement in (
-        b"UPDATE audit_entry SET organisation_id = 1",
-        b"DELETE FROM audit_entry",
-        b"TRUNCATE audit_entry",
-    ):
-        with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
-            application.execute(statement)
+    application.execute("SELECT audit_append(%s, '{\"kind\": \"job\"}', 'x', '', NULL, '', '{}')", [OURS])
+    insert(application, "audit_signed_head", organisation_id=OURS)
+    changes = ("UPDATE {} SET organisation_id = 1", "DELETE FROM {}", "TRUNCATE {}")
+    for table in [*read_only_models, "audit_signed_head"]:
+        inserts = ("INSERT INTO {} DEFAULT VALUES",) if table in read_only_models else ()
+        for statement in (*changes, *inserts):
+            with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
+                application.execute(sql.SQL(statement).format(sql.Identifier(table)))
+    application.execute(
+        b"SELECT audit_erase_values(e, '{subject_name}') FROM audit_entry e WHERE organisation_id = 2"
+    )
+    with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
+        application.execute(b"SELECT audit_erase_values(e, '{subject_name}') FROM audit_entry e")
+    assert count(application, "audit_entry") == 1
+    scope(application, THEIRS)
+    assert [count(application, table) for table in read_only_models] == [0, 0, 0, 0]
 
 
 @pytest.mark.usefixtures("clean_database")

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.http.unfinished_calls import token_stop_seconds
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -100,6 +101,11 @@ if not SECRET_KEY:
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
 """`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
+
+AUDIT_KEYS = os.environ.get("KOPPEL_AUDIT_KEYS", "")
+"""Sign the heads of the audit log, newest first; see `koppel.audit.signing`."""
+AUDIT_SIEM_URL = _read(parse_siem_url, "KOPPEL_AUDIT_SIEM_URL", os.environ.get("KOPPEL_AUDIT_SIEM_URL", ""))
+"""Where signed heads go besides the log; '' = nowhere."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""

@@ -155,6 +155,8 @@ class AuditRenderer:
         """Return the fields that differ; `people` are assignments by id. Empty values are left out."""
         if field == "people":
             return self._moves(value)
+        if field == "companies":  # by id, so that one of them can be erased
+            return ", ".join(self.value(action, field, name) for name in value.values())
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 

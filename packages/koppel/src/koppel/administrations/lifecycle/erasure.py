@@ -83,7 +83,10 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
         return True
     anonymise_administration(organisation_id, administration.pk)
     _erase_row(administration)
-    details = {"reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough"}
+    details = {
+        "reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough",
+        "company": administration.remote_company_id,
+    }
     add_audit_entry(
         organisation_id,
         SYSTEM_ACTOR,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids
@@ -16,6 +17,9 @@ from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step
 from koppel.onboarding.models import DisplayedIdentity, Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
+
+NAMES_MAX = 100
+"""So many names of companies stand in one entry of the audit log."""
 
 
 class ChoiceState(StrEnum):
@@ -143,13 +147,17 @@ def set_companies_importable(
         connection_id__in=connection_ids, pk__in=list(company_ids)
     )
     companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
-    names = list(companies_to_change.values_list("name", flat=True))
+    names = {str(key): name for key, name in companies_to_change.values_list("pk", "name")}
     companies_to_change.update(importable_by_others=importable)
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
         subject = Subject(SubjectKind.CONNECTION, flow.connection_id)
         add_audit_entry(
-            actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]}
+            actor.organisation_id,
+            actor.audit,
+            action,
+            subject=subject,
+            details={"companies": dict(islice(names.items(), NAMES_MAX))},
         )
     return len(names)
 
