@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from koppel import settings as settings_module
 from koppel.connections.sessions.runtime import run_sync
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.http import outbound_budget
@@ -42,7 +43,7 @@ def test_a_session_with_too_many_requests_is_told_when_to_go_on(
     world: World, browser: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SESSION_REQUESTS_PER_MINUTE = 6
-    monkeypatch.setattr(middleware, "_requests", middleware._SessionRequests())
+    monkeypatch.setattr(middleware, "_requests", middleware._SessionRequests(lambda: 0.0))
     assert [browser.get(LIST).status_code for _number in range(3)] == [HTTPStatus.OK] * 3
     assert "Try again in 10 seconds" in refused(browser.get(LIST), HTTPStatus.TOO_MANY_REQUESTS)
     assert '"too_many_requests"' in refused(browser.get(LIST_API), HTTPStatus.TOO_MANY_REQUESTS)
@@ -90,7 +91,7 @@ def test_statements_have_time_outs_and_migrations_none(
     monkeypatch: pytest.MonkeyPatch, process: str, statement: str, lock: str
 ) -> None:
     monkeypatch.setenv("KOPPEL_PROCESS", process)
-    databases = runpy.run_module("koppel.settings")["DATABASES"]
+    databases = runpy.run_path(settings_module.__file__)["DATABASES"]
     options = databases["default"]["OPTIONS"]["options"]
     assert f"lock_timeout={lock}" in options
     assert (f"statement_timeout={statement}" in options) == bool(statement)
