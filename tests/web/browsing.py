@@ -55,7 +55,8 @@ class _Quiet(WSGIRequestHandler):
 
 class _Pages(WSGIHandler):
     """Lends the thread of a request a database connection that an earlier one has given back, as threads of
-    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them."""
+    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,8 +108,9 @@ def address(clean_database: None) -> Iterator[str]:
 
 
 def listen(page: Page) -> list[str]:
-    """What the browser complains about: scripts that fail, what the policy
-    stops, addresses that answer with an error."""
+    """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with
+    an error.
+    """
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
     page.on(
@@ -143,7 +145,8 @@ def sign_in(page: Page, address: str, person: Actor) -> None:
 
 def click_twice(page: Page, selector: str) -> None:
     """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a
-    machine that pauses in between presses whatever lies there on the next page."""
+    machine that pauses in between presses whatever lies there on the next page.
+    """
     page.locator(selector).first.evaluate("button => { button.click(); setTimeout(() => button.click()); }")
 
 
@@ -167,7 +170,8 @@ def look(page: Page, name: str) -> None:
 AXE_OPTIONS = {"preload": False, "resultTypes": ["violations"]}
 """Preloading makes axe write the page's styles into a document of its own; the browser reports each as an
 inline style that the Content-Security-Policy stops. Only rules about sounds and locked screens need it. To
-describe all that passed takes as long as to check it."""
+describe all that passed takes as long as to check it.
+"""
 
 
 def _load_axe(page: Page) -> None:
