@@ -35,6 +35,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     f"{PATH}/settings": [
         {"values": {"schedule": "nihgt"}},
         {"values": {"shcedule": "night"}},
+        {"values": {"shcedule": None}},
         {"values": {"history_years": "many"}},
         {"values": []},
         {"values": {"night_begins": "25:00"}},
