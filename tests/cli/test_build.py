@@ -1,5 +1,6 @@
 """Where texts and static files were not built, or a source has changed since, pages work and no browser keeps
-an old script. test_wheels.py has what was built."""
+an old script. test_wheels.py has what was built.
+"""
 
 import re
 import subprocess

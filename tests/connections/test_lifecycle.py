@@ -79,7 +79,8 @@ def runs(firm: Connected) -> list[Run]:
 
 def page(firm: Connected, path: str = "", *, by: Actor | None = None, **form: str) -> Any:
     """A page of the connection as a person's browser gets it; with `form`, or a path without a slash at its
-    end, sent."""
+    end, sent.
+    """
     browser = Client()
     browser.force_login(User.objects.get(pk=(by or firm.actor).user_id))
     address = f"/connections/{firm.connection.pk}/{path}"
@@ -133,10 +134,10 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     page(anna, "resume")
     wait_until(lambda: statuses(anna) == {"active"})
     assert {remote.state for remote in runs(anna)} == {"succeeded"}
-    again = [
+    second_calls = [
         remote for remote in pages_read(anna) if remote in read and not remote[0].endswith(AT_EVERY_START)
     ]
-    lists = [(path, company) for path, _query, company in again]
+    lists = [(path, company) for path, _query, company in second_calls]
     assert len(lists) == len(set(lists)), "of no list more than the page in flight is read twice"
 
 
@@ -221,7 +222,8 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     anna: Connected, connected: MakeConnected
 ) -> None:
     """Books, settings and checkpoints stay; the next sign-in that reaches the companies takes them up by
-    itself."""
+    itself.
+    """
     import_first(anna, 2, sync=True)
     wait_until(lambda: statuses(anna) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
@@ -244,11 +246,11 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     with organisation_scope(anna.actor.organisation_id):
         (grant,) = Grant.objects.all()
         assert (bytes(grant.access_token), grant.refresh_token) == (b"", None)
-    again = connected(actor=anna.actor)
-    assert again.connection.pk != anna.connection.pk
-    wait_until(lambda: statuses(again) == {"active"})
+    second = connected(actor=anna.actor)
+    assert second.connection.pk != anna.connection.pk
+    wait_until(lambda: statuses(second) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
-        assert set(Administration.objects.values_list("connection_id", flat=True)) == {again.connection.pk}
+        assert set(Administration.objects.values_list("connection_id", flat=True)) == {second.connection.pk}
         assert set(marks) <= set(Checkpoint.objects.values_list("pk", flat=True))
 
 
@@ -419,7 +421,8 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
     connected: MakeConnected, actor: Any
 ) -> None:
     """Bert signs in for the first company and then the second; later Carl takes over from him, whose tokens
-    are newer."""
+    are newer.
+    """
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
     sign_in(anna, "add_company", tenant=tenants[1], anew=True)

@@ -69,7 +69,8 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: Em
 @pytest.mark.kill
 def test_a_recovering_server_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash it says for minutes that it is starting up; stopped and started anew, it would begin all
-    over again."""
+    over again.
+    """
     connect, seconds = psycopg.connect, [0, 50, 100, 150]
 
     def busy(*args: object, **kwargs: object) -> object:
@@ -141,11 +142,11 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
     with EmbeddedPostgres(tmp_path / "postgres") as server:
         store_word(server)
     version = tmp_path / "postgres" / "cluster" / "PG_VERSION"
-    ours = version.read_text()
+    own_version = version.read_text()
     version.write_text("13\n")
     with pytest.raises(OtherMajorVersion, match=r"written by PostgreSQL 13 .* nothing was changed"):
         EmbeddedPostgres(tmp_path / "postgres").start()
-    version.write_text(ours)
+    version.write_text(own_version)
     with EmbeddedPostgres(tmp_path / "postgres") as server:
         assert stored_words(server) == [("ledger",)]
 

@@ -178,23 +178,23 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     payload = {"name": "South", "url": program.url, "divisions": [south.pk]}
     created = browser.post(API, payload, content_type="application/json").json()
     assert created["divisions"] == [south.pk]
-    here, there = (
+    first_id, second_id = (
         administration_of(anna, "Here", division=south),
         administration_of(anna, "There", division=north),
     )
-    both = {one.pk: {"name": one.name} for one in (here, there)}
+    both = {one.pk: {"name": one.name} for one in (first_id, second_id)}
     open_test_event(anna, NEWS, "both", administrations=both)
-    open_test_event(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
+    open_test_event(anna, NEWS, "there", administrations={second_id.pk: {"name": "There"}})
     open_test_event(anna, NEWS, "nowhere", context={"name": "the firm"})
     assert send(anna) == 1
     close_test_event(anna, NEWS, "both")
     assert send(anna) == 1
     assert b"There" not in program.got[0]["body"] + program.got[1]["body"]
     assert [one["state"] for one in program.messages()] == ["opened", "closed"]
-    open_test_event(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
+    open_test_event(anna, NEWS, "moves", administrations={first_id.pk: {"name": "Here"}})
     assert send(anna) == 1
     with organisation_scope(anna.organisation_id):
-        Administration.objects.filter(pk=here.pk).update(division=north)
+        Administration.objects.filter(pk=first_id.pk).update(division=north)
     close_test_event(anna, NEWS, "moves")
     assert send(anna) == 1
     assert program.messages()[-1]["state"] == "closed", "Who was told that it began is told that it is over."
@@ -280,10 +280,10 @@ def test_a_webhook_failing_for_days_is_disabled_and_its_creator_notified(
         == 409
     )
     browser.post(f"{API}/{created['id']}/enable")
-    again = browser.post(
+    second_response = browser.post(
         f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
     ).json()
-    assert (again, send(anna)) == ({"count": 1}, 1)
+    assert (second_response, send(anna)) == ({"count": 1}, 1)
     with organisation_scope(anna.organisation_id):
         acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("action", "actor_kind"))
     assert acts == {
@@ -358,6 +358,19 @@ def test_an_address_without_encryption_is_for_named_networks_alone(browser: Clie
         assert answer.status_code == 409, url
     settings.WEBHOOK_NETWORKS = (ip_network("10.0.0.0/8"),)
     assert create_webhook(browser, "http://10.0.0.9/hook")["enabled"]
+
+
+def test_a_network_may_be_of_one_organisation(
+    anna: Actor, program: Receiver, browser: Client, settings: Any
+) -> None:
+    created = create_webhook(browser, program.url)
+    settings.WEBHOOK_NETWORKS = ()
+    for organisation_id, reaches in ((anna.organisation_id + 1, False), (anna.organisation_id, True)):
+        settings.ORGANISATION_WEBHOOK_NETWORKS = {organisation_id: (ip_network("127.0.0.0/8"),)}
+        browser.post(f"{API}/{created['id']}/test")
+        make_due(anna)
+        send(anna)
+        assert bool(program.got) == reaches
 
 
 def test_the_secret_is_shown_once_sealed_renewed_and_rotated(

@@ -18,7 +18,7 @@ from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.invitations import csv_import
+from koppel.organisations.invitations import csv_import, throttling
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
@@ -136,7 +136,8 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
 
 def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who sent it, unless another one sends it
-    again."""
+    again.
+    """
     boss = actor()
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
@@ -210,8 +211,8 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     assert "no longer allowed" in page
     (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
-    again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
-    assert "kantoor.nl" in again.content.decode()
+    resent = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
+    assert "kantoor.nl" in resent.content.decode()
     signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 
@@ -358,3 +359,23 @@ def test_a_last_day_is_read_as_spreadsheets_write_it(written: str) -> None:
 def test_what_is_no_day_is_refused_by_name(written: str) -> None:
     with pytest.raises(Refused, match=f"“{written}” is not a date"):
         csv_import.parse_end_of_day(written)
+
+
+def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    boss, rival = actor("administrator"), actor("administrator")
+    monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
+    with organisation_scope(boss.organisation_id):
+        invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
+        for _number in range(throttling.DAILY_MAX - 1):
+            invitations.resend(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.resend(boss, invitation.pk)
+        invitations.revoke(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.invite(boss, InvitationInput(email="Doel@example.test"))
+        for number in range(3):
+            invitations.invite(boss, InvitationInput(email=f"nieuw{number}@example.test"))
+        with pytest.raises(Refused, match="Try again in an hour"):
+            invitations.invite(boss, InvitationInput(email="nog@example.test"))
+    with organisation_scope(rival.organisation_id), pytest.raises(Refused, match="Try again tomorrow"):
+        invitations.invite(rival, InvitationInput(email="doel@example.test"))

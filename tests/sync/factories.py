@@ -62,7 +62,8 @@ class Synced:
 
     def versions(self) -> dict[str, set[tuple[str, str]]]:
         """Where PostgreSQL keeps each row and which transaction wrote it: an UPDATE, even to the same values,
-        changes it."""
+        changes it.
+        """
         with organisation_scope(self.actor.organisation_id), connection.cursor() as cursor:
             versions_by_resource = {}
             for resource, model in MODELS_BY_RESOURCE.items():
@@ -156,8 +157,8 @@ async def claim_and_execute(runtime: Runtime, organisation_id: int, run_id: int)
     """Nothing when another worker has the run, or it is over."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         runs = await claim_runs(connection, [run_id], "test")
-    for claimed in runs:
-        await execute_run(runtime, claimed)
+    for run in runs:
+        await execute_run(runtime, run)
 
 
 async def perform(organisation_id: int, run_id: int) -> None:

@@ -55,7 +55,8 @@ class _Quiet(WSGIRequestHandler):
 
 class _Pages(WSGIHandler):
     """Lends the thread of a request a database connection that an earlier one has given back, as threads of
-    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them."""
+    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,8 +108,9 @@ def address(clean_database: None) -> Iterator[str]:
 
 
 def listen(page: Page) -> list[str]:
-    """What the browser complains about: scripts that fail, what the policy
-    stops, addresses that answer with an error."""
+    """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with
+    an error.
+    """
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
     page.on(
@@ -143,7 +145,8 @@ def sign_in(page: Page, address: str, person: Actor) -> None:
 
 def click_twice(page: Page, selector: str) -> None:
     """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a
-    machine that pauses in between presses whatever lies there on the next page."""
+    machine that pauses in between presses whatever lies there on the next page.
+    """
     page.locator(selector).first.evaluate("button => { button.click(); setTimeout(() => button.click()); }")
 
 
@@ -156,14 +159,26 @@ def look(page: Page, name: str) -> None:
     page.wait_for_load_state("load")
     page.wait_for_function(SETTLED)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=90, full_page=True)
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wider <= 0, f"{name} is {wider} pixels too wide"
-    has_axe = page.evaluate("'axe' in window")  # half a megabyte that is sent and parsed once for each page
-    # Preloading makes axe write the page's styles into a document of its own; the browser reports each as an
-    # inline style that the Content-Security-Policy stops. Only rules about sounds and locked screens need it.
-    report = Axe("" if has_axe else AXE_SCRIPT).run(page, options={"preload": False})
+    _load_axe(page)
+    report = Axe("").run(page, options=AXE_OPTIONS)
     assert report.violations_count == 0, f"{name}: {report.generate_report()}"
+
+
+AXE_OPTIONS = {"preload": False, "resultTypes": ["violations"]}
+"""Preloading makes axe write the page's styles into a document of its own; the browser reports each as an
+inline style that the Content-Security-Policy stops. Only rules about sounds and locked screens need it. To
+describe all that passed takes as long as to check it.
+"""
+
+
+def _load_axe(page: Page) -> None:
+    """Half a megabyte: sent once, and run by the browser in each page that follows."""
+    if not page.evaluate("'axe' in window"):
+        page.context.add_init_script(AXE_SCRIPT)
+        page.evaluate(AXE_SCRIPT)
 
 
 def look_at_widths(page: Page, name: str, language: str) -> None:

@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.http.unfinished_calls import token_stop_seconds
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -26,7 +27,8 @@ ROOT = Path(__file__).resolve().parent
 def _read(reader: Callable[[str], T], name: str, text: str) -> T:
     """Read a variable.
 
-    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password."""
+    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password.
+    """
     try:
         return reader(text)
     except (ValueError, KeyError):
@@ -41,9 +43,25 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
     return parts, parts.port
 
 
-def _database(url: str) -> dict[str, Any]:
+def _time_outs() -> str:
+    """Return PostgreSQL's options that bound statements and waits for locks, by the kind of process.
+
+    A page is over within seconds, and a job within minutes. Commands of an operator may take as long as they
+    need.
+    """
+    match os.environ.get("KOPPEL_PROCESS", ""):
+        case "web":
+            return "-c statement_timeout=60s -c lock_timeout=10s"
+        case "worker":
+            return "-c statement_timeout=15min -c lock_timeout=60s"
+        case _:
+            return "-c lock_timeout=5min"
+
+
+def _database(url: str, time_outs: str = "") -> dict[str, Any]:
     """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
-    …) are kept."""
+    …) are kept.
+    """
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
@@ -61,14 +79,15 @@ def _database(url: str) -> dict[str, Any]:
             "tcp_user_timeout": 15000,
             # A process that stopped in a transaction must not hold its locks for
             # ever; closing a large Excel file takes time.
-            "options": "-c idle_in_transaction_session_timeout=2min",
+            "options": f"-c idle_in_transaction_session_timeout=2min {time_outs}",
             **{key: value for key, value in parts.items() if key not in standard_keys},
         },
     }
 
 
 DATABASES = {
-    "default": _database(os.environ.get("DATABASE_URL", "")),
+    "default": _database(os.environ.get("DATABASE_URL", ""), _time_outs()),
+    # Migrations wait for running transactions, and rewrite tables of any size.
     "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
 }
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
@@ -85,6 +104,11 @@ if not SECRET_KEY:
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
 """`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
+
+AUDIT_KEYS = os.environ.get("KOPPEL_AUDIT_KEYS", "")
+"""Sign the heads of the audit log, newest first; see `koppel.audit.signing`."""
+AUDIT_SIEM_URL = _read(parse_siem_url, "KOPPEL_AUDIT_SIEM_URL", os.environ.get("KOPPEL_AUDIT_SIEM_URL", ""))
+"""Where signed heads go besides the log; '' = nowhere."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
@@ -135,6 +159,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "koppel.web.auth.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.auth.middleware.NoStoreMiddleware",
     "koppel.web.auth.login_throttling.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -169,6 +194,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    "reset_password": "koppel.web.auth.password_forms.ResetPasswordForm",
+    "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
+    "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
@@ -176,6 +206,10 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_ADAPTER = "koppel.web.auth.allauth_adapters.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "koppel.web.auth.second_step.AuthenticateForm",
+    "reauthenticate": "koppel.web.auth.second_step.ReauthenticateForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
@@ -183,11 +217,20 @@ MFA_TOTP_ISSUER = "Koppel"
 MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 """Passkeys need https; over http browsers allow them on localhost alone."""
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
-"""In the database, so that throttling at sign-in counts over all web processes."""
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+"""In the database, so that throttling at sign-in counts over all web processes. Django's own limit is 300
+entries: whoever filled them would reset every count.
+"""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are
-believed."""
+"""How many of our proxies stand before the web process: this number of addresses at the end of
+`X-Forwarded-For` is trusted.
+"""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -198,6 +241,13 @@ API_REQUESTS_PER_MINUTE = _read(
     int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
 )
 """Per API token, over all web processes."""
+SESSION_REQUESTS_PER_MINUTE = _read(
+    int, "KOPPEL_SESSION_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_SESSION_REQUESTS_PER_MINUTE", "600")
+)
+"""Per browser session and web process; an organisation has five times as many for all of its sessions."""
+
+WEB_THREADS = _read(int, "KOPPEL_WEB_THREADS", os.environ.get("KOPPEL_WEB_THREADS", "8"))
+"""How many requests one web process works on at a time; `koppel web --threads` sets it."""
 
 TOKEN_STOP_SECONDS = _read(
     lambda text: token_stop_seconds({"KOPPEL_TOKEN_STOP_SECONDS": text}),
@@ -253,13 +303,26 @@ EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
-_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
-WEBHOOK_NETWORKS = tuple(
-    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
-    for text in _webhook_networks
+
+def _webhook_network(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
+    """Return a network and the id of the organisation behind its @; None without one."""
+    network, at, organisation_id = text.partition("@")
+    return ip_network(network, strict=False), int(organisation_id) if at else None
+
+
+_webhook_networks = [
+    _read(_webhook_network, "KOPPEL_WEBHOOK_NETWORKS", text)
+    for text in os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
     if text
-)
-"""Networks of one's own in which webhooks may stand, besides public addresses."""
+]
+WEBHOOK_NETWORKS = tuple(network for network, organisation_id in _webhook_networks if organisation_id is None)
+"""Networks of one's own in which webhooks of every organisation may stand, besides public addresses."""
+ORGANISATION_WEBHOOK_NETWORKS = {
+    key: tuple(network for network, organisation_id in _webhook_networks if organisation_id == key)
+    for _network, key in _webhook_networks
+    if key is not None
+}
+"""Likewise for one organisation, by its id."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
@@ -280,6 +343,7 @@ if _twin:  # a program that plays them all, such as the sandbox
     REGISTER_URLS = {name: f"{_twin}/{name}" for name in REGISTER_URLS}
 KVK_API_KEY = os.environ.get("KOPPEL_KVK_API_KEY", "sandbox" if _twin else "")
 
+# The web server refuses larger bodies before Django reads them: `koppel.web.server.limits`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

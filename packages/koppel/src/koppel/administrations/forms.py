@@ -39,18 +39,22 @@ AUDIENCE_PREFIX = "notify-"
 
 
 class QueryField(forms.CharField):
-    """The query of a list, read by `parse_query_string`, which also refuses one that is too long. Never
-    stripped: a blank one narrows nothing down, and is not the empty one that means all."""
+    """The query string of a list, read by `parse_query_string`, which also refuses a long one.
+
+    It is never stripped: a blank query is not the empty query, which means all.
+    """
 
     def __init__(self) -> None:
         super().__init__(required=False, strip=False)
 
 
 class AdministrationForm(Form[AdministrationInput]):
-    """The fields of one administration. `was_…` is what the page showed: a change is what differs from it,
-    because a colleague may have changed other fields meanwhile.
+    """The fields of one administration.
 
-    `changes` and the view make two inputs of it: an `AdministrationInput` and a `RestrictionInput`."""
+    `was_…` is what the page showed: only a difference from it is a change, because a colleague may have
+    changed other fields in the meantime. The view makes two inputs of it: an `AdministrationInput`
+    (`changes`) and a `RestrictionInput`.
+    """
 
     input_type = AdministrationInput
 
@@ -67,8 +71,9 @@ class AdministrationForm(Form[AdministrationInput]):
     was_access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
 
     def changes(self, administration: Administration, *, may_assign: bool) -> dict[str, Any]:
-        """Return what differs from the page: client number, and division and template
-        for those who may assign. Raises `Invalid`."""
+        """Return what differs from the page: client number, and division and template for those who may
+        assign. Raises `Invalid`.
+        """
         values = self.values
         kept = {
             "client_number": administration.client_number,
@@ -80,15 +85,16 @@ class AdministrationForm(Form[AdministrationInput]):
         return {name: values[name] for name in names if values[name] != before[name]}
 
     def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent when that was refused, else what is
-        stored. Access that a colleague changed meanwhile is shown as it is now, with its people:
-        saving again must not take that back unseen."""
+        """Return what the page shows in each field: what was sent when that was refused, else what is stored.
+        Access that a colleague changed meanwhile is shown as it is now, with its people: saving again must
+        not take that back unseen.
+        """
         access = "restricted" if administration.restricted else "open"
         stored: dict[str, Any] = {
             "client_number": administration.client_number,
             "division": _id_text(administration.division_id),
             "template": _id_text(administration.template_id),
-            "people": [_id_text(key) for key in assigned_ids],
+            "people": [_id_text(membership_id) for membership_id in assigned_ids],
             "access": access,
         }
         stored |= {f"was_{name}": value for name, value in stored.items()}
@@ -113,15 +119,17 @@ def _id_text(row_id: int | None) -> str:
 
 
 class SettingsPageForm(SettingsForm[SettingsInput]):
-    """Settings of one administration; `reset` names one that is given back to template or organisation."""
+    """The settings of one administration; `reset` names the setting that follows the template or organisation
+    again.
+    """
 
     input_type = SettingsInput
 
     reset = TextField(max_length=80)
 
     def changes(self, administration: Administration, in_force: EffectiveSettings) -> SettingsInput:
-        """Return what to store: values that are not in force yet, and None for one given back. Raises
-        `Invalid`.
+        """Return the settings to store: values that differ from those in force, and None for a reset one.
+        Raises `Invalid`.
         """
         return SettingsInput(values=self._changed_values(administration, in_force))
 
@@ -140,8 +148,9 @@ class SettingsPageForm(SettingsForm[SettingsInput]):
         )
 
     def shown_values(self, in_force: EffectiveSettings) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent
-        when that was refused, else what is in force."""
+        """Return what the page shows in each field: what was sent when that was refused, else what is in
+        force.
+        """
         if self.is_bound:
             return {name: self[name].value() for name in self.fields}
         return {
@@ -189,8 +198,8 @@ class IdentityForm(Form[IdentityInput]):
 
 
 class RegisterCheckForm(Form[Input]):
-    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page offers
-    it.
+    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page
+    offers it.
     """
 
     action = ChoiceField(choices=[("again", "again"), ("seen", "seen")])
@@ -220,7 +229,8 @@ class WithdrawalForm(Form[WithdrawalInput]):
 class PredecessorForm(Form[Input]):
     """The predecessor by name, number or id; '' removes the link.
 
-    No input type: a person types a name, from which `resolve_reference` finds the id of the input."""
+    No input type: a person types a name, from which `resolve_reference` finds the id of the input.
+    """
 
     predecessor = TextField()
 
@@ -234,7 +244,8 @@ class ReassignForm(Form[Input]):
 class SavedViewForm(Form[Input]):
     """A view of the list: to save, to open the list with, or to remove. `query` is what the list shows.
 
-    No input type: views exist on the list's page alone."""
+    No input type: views exist on the list's page alone.
+    """
 
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()
@@ -244,10 +255,11 @@ class SavedViewForm(Form[Input]):
 
 
 class BulkForm(Form[BulkInput]):
-    """The bar below the list: an action with its values, on the ticked rows or on all that match `query`.
+    """The bar below the list: an action with its values, on the ticked rows or on all rows of `query`.
 
     An empty field changes nothing; `none` removes a division, a template or a sector. `start`: a dialog has
-    said already what will happen, so that there is no preview."""
+    shown the consequences, so there is no preview.
+    """
 
     input_type = BulkInput
 

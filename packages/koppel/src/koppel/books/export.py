@@ -20,7 +20,8 @@ from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
+from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000
@@ -73,11 +74,12 @@ def export_resource(
 ) -> Exported:
     """Export the rows of one resource that match the search.
 
-    Raises `UnknownResource` and `TooManyRows`.
+    Raises `UnknownResource`, `TooManyRows` and `TooManyRequests`.
     """
     actor.require(Permission.VIEW)
     rows = _rows(administration.pk, resource, search)
-    content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
+    with export_place(actor.organisation_id):
+        content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
     record_export(actor, administration, [resource], file_format)
     return Exported(f"{file_stem(administration)}-{resource}.{file_format.extension}", content)
 
@@ -85,11 +87,16 @@ def export_resource(
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
     """Export every resource in a ZIP, with a manifest.
 
-    `manifest.json` lists the files and the time that each is complete as of.
+    `manifest.json` lists the files and the time that each is complete as of. Raises `TooManyRows` and
+    `TooManyRequests`.
     """
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
-    with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        export_place(actor.organisation_id),
+        temporary_file() as target,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for resource in EXPORTED:
             rows = _count_rows(_rows(administration.pk, resource, ""), counts, resource)
             with (
@@ -107,7 +114,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
     return Exported(f"{file_stem(administration)}-books.zip", target)
 
 
-def columns_of(resource: str) -> list[Column]:
+def columns_of(resource: str) -> list[FileColumn]:
     """Return the columns of a resource. Raises `UnknownResource`."""
     if resource == "entry_lines":
         return [_column(model, name) for model, name in LINES]
@@ -143,13 +150,13 @@ def _count_rows(
         yield row
 
 
-def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> Column:
+def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> FileColumn:
     """Return a column of the books with the accountant's words for its title and its values."""
     display = format_period if name == "period" else labels.value_label if name in labels.CODED else None
-    return Column(name, str(labels.COLUMNS.get(name, name)), column_type, display)
+    return FileColumn(name, str(labels.COLUMNS.get(name, name)), column_type, display)
 
 
-def _column(model: type[models.Model], name: str) -> Column:
+def _column(model: type[models.Model], name: str) -> FileColumn:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
     return labelled_column(
         name, next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)

@@ -32,6 +32,8 @@ DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
 DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
 ADDRESS_FILE = "public-url"
+OWNER_VARIABLE = "KOPPEL_OWNER_DATABASE_URL"
+AUDIT_KEYS = "KOPPEL_AUDIT_KEYS"
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
     "set it to that role's address"
@@ -64,20 +66,57 @@ def has_external_database() -> bool:
 def external_database() -> dict[str, str]:
     """Return `DATABASE_URL` and the owner's address, after connecting to each. Raises `CommandError`."""
     urls = {}
-    for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
+    for name in ("DATABASE_URL", OWNER_VARIABLE):
         if url := os.environ.get(name):
             require_reachable(url, name)
             urls[name] = url
     return urls
 
 
+def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the owner's address: whoever reads it must not be able to switch row
+    level security off.
+    """
+    return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
+
+
+def environment_of_web(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return that of a worker without the keys that sign the audit log, which only jobs use."""
+    return {name: value for name, value in environment_of_worker(environment).items() if name != AUDIT_KEYS}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program that is not Koppel's own, such as the sandbox: nothing of the
+    installation.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("KOPPEL_", "DATABASE_URL", "DJANGO_", "PG"))
+    }
+
+
+def make_private(home: Path) -> None:
+    """Take from other accounts what they could read of a data directory that an older version made."""
+    cluster = home / "postgres" / "cluster"
+    is_passage = cluster.exists() and cluster.stat().st_uid != os.geteuid()
+    for folder in (home, home / "postgres", home / "logs", home / "mail"):
+        if not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+            continue
+        folder.chmod(folder.stat().st_mode & (0o711 if is_passage else 0o700))
+        for file in folder.iterdir():
+            if file.is_file() and not file.is_symlink() and file.stat().st_uid == os.geteuid():
+                file.chmod(file.stat().st_mode & 0o600)
+
+
 def embedded_database(addresses: Addresses) -> dict[str, str]:
-    return {"DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url}
+    return {"DATABASE_URL": addresses.app_url, OWNER_VARIABLE: addresses.owner_url}
 
 
 def require_reachable(url: str, name: str) -> None:
     """Require that the database answers. Raises `CommandError` with the server's reason, without the
-    password."""
+    password.
+    """
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -161,13 +200,19 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 
 
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
-    """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
+    """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory.
+
+    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed.
+    """
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}
     file = home / "secrets.json"
     try:
-        return {name: json.loads(file.read_text())[name] for name in names}
+        stored = json.loads(file.read_text())
+        kept = {name: stored[name] for name in names}
+        audit_keys = stored.get(AUDIT_KEYS)
+        return kept | ({AUDIT_KEYS: audit_keys} if audit_keys else {})
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError):
@@ -180,7 +225,10 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
             f" {home}; set both to the values that the other machines of this installation use."
         )
     home.mkdir(parents=True, exist_ok=True)
-    generated = dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True))
+    generated = {
+        **dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True)),
+        AUDIT_KEYS: new_signing_key(),
+    }
     write_private(file, json.dumps(generated, indent=1))
     return generated
 
@@ -190,6 +238,11 @@ def new_vault_key() -> str:
     are never confused.
     """
     return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def new_signing_key() -> str:
+    """Return an Ed25519 key as `KOPPEL_AUDIT_KEYS` needs it: base64 of 32 random bytes."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _without_password(text: str, url: str) -> str:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from koppel.cli import first_steps
 from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
+    OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
+    environment_of_web,
     export_environment,
     external_database,
     has_external_database,
@@ -24,6 +27,7 @@ from koppel.cli.environment import (
     load_module,
     set_up_django,
     stop_seconds,
+    without_secrets,
 )
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
@@ -31,6 +35,11 @@ from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
+WEB_THREADS = "KOPPEL_WEB_THREADS"
+CONNECTIONS_MAX = 4096
+"""Of one web process, slow ones included."""
+HEADER_SECONDS = 10
+"""So long a client may take to send its headers."""
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, help="Administrations that one worker syncs at a time.")
@@ -77,30 +86,43 @@ def web(
     host: Host = LOOPBACK,
     port: Port = WEB_PORT,
     workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Requests that one process answers at a time.")] = 8,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, envvar=WEB_THREADS, help="Requests that one process works on at a time."),
+    ] = 8,
     quarantined: Quarantined = False,
 ) -> None:
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
+    _keep_only(environment_of_web(os.environ))
     if quarantined:
         logging.configure()
         set_up_django()
         begin_quarantine()
     # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
+    os.environ[WEB_THREADS] = str(threads)
+    os.environ["KOPPEL_PROCESS"] = "web"
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
         "granian",
-        *("--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers)),
-        *("--blocking-threads", str(threads), "--no-ws", "--http", "auto", "--respawn-failed-workers"),
-        *("--workers-kill-timeout", patience, "--log-level", "error", "koppel.web.wsgi:application"),
+        *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(workers)),
+        *("--loop", "asyncio", "--backpressure", str(CONNECTIONS_MAX), "--backlog", str(CONNECTIONS_MAX)),
+        *("--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "--no-ws", "--http", "auto"),
+        *("--respawn-failed-workers", "--workers-kill-timeout", patience, "--log-level", "error"),
+        "koppel.web.asgi:application",
     )
 
 
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
     """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
     logging.configure()
+    os.environ["KOPPEL_PROCESS"] = "worker"
+    if os.environ.pop(OWNER_VARIABLE, None):
+        # Begin anew without it: what a process was started with stays readable in /proc.
+        _become_program("koppel.cli", *sys.argv[1:])
     with load_installation(data_directory(data_dir), start_database=False):
+        os.environ.pop(OWNER_VARIABLE, None)
         if quarantined:
             begin_quarantine()
         if not settings.SENDS_MAIL:
@@ -111,7 +133,14 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
+    _keep_only(without_secrets(os.environ))
     _become_program(SANDBOX_MODULE, *context.args)
+
+
+def _keep_only(environment: Mapping[str, str]) -> None:
+    """Remove from this process's environment what is not in the given one."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
 
 
 def enter_environment_only(home: Path) -> None:

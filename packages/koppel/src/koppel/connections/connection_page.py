@@ -1,5 +1,6 @@
-"""The page of one connection: health, administrations, what others
-may import, its owner, and what happened."""
+"""The page of one connection: health, administrations, what others may import, its owner, and what
+happened.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +10,8 @@ from django.utils import timezone
 from koppel.audit.subjects import SubjectKind
 from koppel.connections import queries
 from koppel.connections.companies.company_rows import (
-    CompanyRow,
-    OpenChange,
+    CompanyHealthRow,
+    PendingDecision,
     list_company_rows,
     list_other_companies,
 )
@@ -36,8 +37,8 @@ class ConnectionPage:
     setup_requirements: str
     """What the accounting system must be set to; '' for one that is not installed any more."""
     events: list[TimelineEvent]
-    rows: list[CompanyRow]
-    other_companies: list[OpenChange]
+    rows: list[CompanyHealthRow]
+    other_companies: list[PendingDecision]
     companies: int
     """How many the actor may see."""
     listed: list[RemoteCompany]

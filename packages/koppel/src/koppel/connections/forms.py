@@ -53,7 +53,8 @@ class SecretField(TextField):
 class ReconnectForm(Form[Input]):
     """`since`: when a round of signing in again began, to which this sign-in leads back.
 
-    No input type: REST and commands print the address of one sign-in, without a round."""
+    No input type: REST and commands print the address of one sign-in, without a round.
+    """
 
     since = MomentField()
 
@@ -99,7 +100,7 @@ class ChangeForm(Form[ChangeResolution]):
     viewed_at = MomentField(error_messages={"invalid": _("This page is out of date. Please reload it.")})
 
     def clean(self) -> dict[str, Any]:
-        """Require for other companies the time at which the page was opened: later claims are refused."""
+        """Require for other companies the time at which the page was opened: later conflicts are refused."""
         values = super().clean() or {}
         if values.get("code") == ConnectionIssue.OTHER_COMPANY and not values.get("viewed_at", True):
             field = self.fields["viewed_at"]
@@ -132,7 +133,8 @@ class RemovalForm(Form[RemovalInput]):
 class AppRegistrationForm(Form[AppRegistrationInput]):
     """A new app registration, or all that can be changed about one; then it has no `consent_mode`.
 
-    The use case says what is missing, for a new one and for a change."""
+    The use case says what is missing, for a new one and for a change.
+    """
 
     input_type = AppRegistrationInput
     consent_mode = TextField()

@@ -5,14 +5,15 @@ from pydantic import AwareDatetime, ConfigDict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class ChangeResolution(Input):
     """`accept`: apply the change, or leave the administration unchanged; for other_company: whether it is the
     same company. `viewed_at`: when you read the changes; changes after that time are refused. `fingerprints`:
     the fingerprints of the changes that you read; if a current change has another fingerprint, nothing is
-    resolved. For other_company `viewed_at` must be given."""
+    resolved. For other_company `viewed_at` must be given.
+    """
 
     administrations: list[int] = []
     code: str = ""
@@ -42,8 +43,11 @@ class ImportPolicyInput(Input):
 
 
 class AppRegistrationInput(Input):
-    """The fields of an app registration. `client_secret` None keeps the stored one; `refresh_token_days` as
-    chosen in the vendor's portal, None = unknown, then no notice is sent before a consent ends."""
+    """The fields of an app registration.
+
+    `client_secret` None keeps the stored one. `refresh_token_days` is what was chosen in the vendor's portal;
+    None = unknown, so that no notification is sent before a consent ends.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -52,5 +56,5 @@ class AppRegistrationInput(Input):
     consent_mode: str
     client_id: str
     client_secret: Secret | None
-    name: str = ""
+    name: Name = ""
     refresh_token_days: int | None = None

@@ -20,7 +20,7 @@ from koppel.company_registers.numbers.number_labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.reader import Row, heading_keys, read_rows, unescape_formula, unwrap_number
+from koppel.kit.tabular.reader import FileRow, heading_keys, read_rows, unescape_formula, unwrap_number
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -98,7 +98,8 @@ CLEAR = "-"
 @dataclass
 class CsvChanges:
     """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
-    left out). `unread`: headings of an exported list's columns that no file changes."""
+    left out). `unread`: headings of an exported list's columns that no file changes.
+    """
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
@@ -112,7 +113,8 @@ class _Problem(Exception):
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
     """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: read the first column alone."""
+    `names_only`: read the first column alone.
+    """
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))
@@ -133,9 +135,9 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
     return changes
 
 
-def _rows(text: str) -> list[Row]:
+def _rows(text: str) -> list[FileRow]:
     rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
-    return [Row(row.number, tuple(_cell(cell) for cell in row.cells)) for row in rows]
+    return [FileRow(row.number, tuple(_cell(cell) for cell in row.cells)) for row in rows]
 
 
 def _cell(text: str) -> str:

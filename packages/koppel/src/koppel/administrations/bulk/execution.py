@@ -2,7 +2,8 @@
 
 Each chunk is one transaction: it locks its items, plans them again on current data, applies the changes and
 stores a result per item. If a worker dies, its chunk rolls back; two workers take different chunks, so no
-item is processed twice."""
+item is processed twice.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +41,8 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
     """Process one chunk in its own transaction, in the organisation's scope. Returns whether more may
-    remain."""
+    remain.
+    """
     operation = BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False
@@ -63,7 +65,8 @@ def process_chunk(organisation_id: int, operation_id: int) -> bool:
 
 def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: bool) -> None:
     """Close the operation when no item is pending. Items that another worker holds are still pending: that
-    worker closes it."""
+    worker closes it.
+    """
     if pending.exists():
         return
     queryset = BulkOperation.objects.in_organisation(operation.organisation_id).filter(pk=operation.pk)
@@ -98,9 +101,9 @@ def _execute_chunk(
         else _plan(actor, action, operation, administrations, items)
     )
     changed = {
-        key: verdict.after
-        for key, verdict in changes.items()
-        if not verdict.reason_code or (undoes and verdict.after)
+        administration_id: change.after
+        for administration_id, change in changes.items()
+        if not change.reason_code or (undoes and change.after)
     }
     action.execute(actor, changed)
     _store(
@@ -112,7 +115,11 @@ def _execute_chunk(
             actor.audit,
             BulkAuditAction.UNDONE if undoes else audit_action,
             subject=Subject(SubjectKind.BULK_OPERATION, operation.pk),
-            details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
+            details=_audit_details(
+                operation,
+                administrations,
+                {administration_id: changes[administration_id] for administration_id in changed},
+            ),
         )
 
 
@@ -122,7 +129,8 @@ def _audit_details(
     changed: Mapping[int, PlannedChange],
 ) -> dict[str, object]:
     """Return ids and parameters; for a small operation also before and after, which the items of a large one
-    hold."""
+    hold.
+    """
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:
@@ -186,8 +194,9 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Return the person who started the operation, with the lesser of their role then and now; None if no
-    longer a member."""
+    """Return the actor who started the operation, with the lower of the roles then and now; None if no longer
+    a member.
+    """
     member = Membership.objects.in_organisation(operation.organisation_id).filter(
         pk=operation.membership_id or 0
     )

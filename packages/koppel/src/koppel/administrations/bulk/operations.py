@@ -1,6 +1,7 @@
 """Use cases of bulk work: preview an operation as a draft, start it once, undo it, discard a draft.
 
-`execution` executes a started operation: a small one at once, a large one by a job."""
+`execution` executes a started operation: a small one at once, a large one by a job.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,9 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 
 INLINE_ITEMS_MAX = 100
-"""An operation of at most this many items is executed before the response; a larger one by a job."""
+"""The most items of an operation that is executed before the response; a larger one is executed by a job."""
+UNFINISHED_MAX = 3
+"""The most simultaneous operations of one organisation."""
 OF_FILES = frozenset({"per_item", "problems"})
 """Keys of an operation from a CSV beside the parameters of its action."""
 DRAFT_HOURS = 24
@@ -60,7 +63,8 @@ class Selection:
 def get_allowed_action(actor: Actor, key: str) -> BulkAction:
     """Return the action if the actor may do it. Raises `Refused`.
 
-    Call this before the selection is read, so that a person without permission learns nothing of it."""
+    Call this before the selection is read, so that a person without permission learns nothing of it.
+    """
     action = get_action(key)
     actor.require(action.permission)
     return action
@@ -69,11 +73,11 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 def preview(
     actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
-    """Create a draft with the change of each administration, or the reason why there is none.
+    """Create a draft with the change of each administration, or the reason why it has none.
 
-    Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
-
-    `query` is the list's query string from which the selection was made; it is stored for display."""
+    `query` is the list's query string of the selection, stored for display. Raises `Refused`,
+    `NoSuchAdministration` and `UnknownParameter`.
+    """
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))
@@ -82,7 +86,7 @@ def preview(
         {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)},
     )
     validated = action.validate(actor, params)
-    if any(not 0 < key <= ID_MAX for key in selection.ids):
+    if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
         raise NoSuchAdministration
     administrations = list(_selected_administrations(actor, selection))
     if not administrations and not selection.ids:
@@ -102,11 +106,20 @@ def preview(
     changes = action.plan(
         actor,
         administrations,
-        {key: merged_parameters(validated, selection.values_by_id.get(key, {})) for key in selected_ids},
+        {
+            administration_id: merged_parameters(validated, selection.values_by_id.get(administration_id, {}))
+            for administration_id in selected_ids
+        },
     )
-    missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
-    items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
-    items += [_item(operation, key, PlannedChange(CommonReason.NOT_FOUND), {}) for key in missing]
+    items = [
+        _item(
+            operation,
+            administration_id,
+            changes.get(administration_id, PlannedChange(CommonReason.NOT_FOUND)),
+            selection.values_by_id.get(administration_id, {}) if administration_id in changes else {},
+        )
+        for administration_id in dict.fromkeys([*selected_ids, *selection.ids])
+    ]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])
@@ -115,11 +128,13 @@ def preview(
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
     """Start a previewed operation. Returns False if it was started already: by a double click, a second tab
-    or a stale page."""
+    or a stale page. Raises `Refused` when others of the organisation are still running.
+    """
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NoSuchAdministration
+    _require_place(actor)
     if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
         return False
     _run_or_enqueue(operation, ItemState.WAITING)
@@ -130,7 +145,8 @@ def record_completed(
     actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
     """Record a change that another use case made in this transaction as a completed operation, with a result
-    per administration, so that it can be undone."""
+    per administration, so that it can be undone.
+    """
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id,
@@ -147,7 +163,7 @@ def record_completed(
         started_at=now,
         finished_at=now,
     )
-    items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
+    items = [_item(operation, administration_id, change, {}) for administration_id, change in changes.items()]
     for item in items:
         item.state = ItemState.CHANGED
     BulkItem.objects.bulk_create(items, batch_size=2000)
@@ -156,13 +172,15 @@ def record_completed(
 
 def undo(actor: Actor, operation_id: int) -> bool:
     """Undo what was changed, except values changed since. Returns False if the undo already began. Raises
-    `Refused`."""
+    `Refused`.
+    """
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):
         return False
     if not can_undo(operation):
         raise Refused(_("This can no longer be undone."))
+    _require_place(actor)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DONE)
     updated_count = queryset.update(
         state=BulkState.UNDOING,
@@ -176,6 +194,13 @@ def undo(actor: Actor, operation_id: int) -> bool:
     if updated_count:
         _run_or_enqueue(operation, ItemState.CHANGED)
     return bool(updated_count)
+
+
+def _require_place(actor: Actor) -> None:
+    """Keep an organisation from filling all places of the workers. Raises `Refused`."""
+    unfinished = [BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING]
+    if BulkOperation.objects.for_actor(actor).filter(state__in=unfinished).count() >= UNFINISHED_MAX:
+        raise Refused(_("Other bulk work is still running. Start this when it is done."))
 
 
 def discard(actor: Actor, operation_id: int) -> None:
@@ -206,11 +231,13 @@ def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[A
     return Administration.objects.visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
 
 
-def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Values) -> BulkItem:
+def _item(
+    operation: BulkOperation, administration_id: int, change: PlannedChange, values: Values
+) -> BulkItem:
     return BulkItem(
         organisation_id=operation.organisation_id,
         operation=operation,
-        administration_id=key,
+        administration_id=administration_id,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
         reason_code=change.reason_code or "",
         params=to_shape(values, BulkParameters),

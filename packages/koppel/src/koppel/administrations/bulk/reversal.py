@@ -31,11 +31,17 @@ def plan_reversals(
     }
     people_by_id = snapshot.people_on(actor.organisation_id, changes)
     not_offered = snapshot.archived_ids(actor.organisation_id, [change.before for change in changes.values()])
-    is_any_restricted = any(administrations[key].restricted for key in changes)
+    is_any_restricted = any(administrations[administration_id].restricted for administration_id in changes)
     live_members = snapshot.live_members(actor.organisation_id) if is_any_restricted else frozenset()
     return {
-        key: plan_reversal(administrations[key], people_by_id.get(key, {}), change, live_members, not_offered)
-        for key, change in changes.items()
+        administration_id: plan_reversal(
+            administrations[administration_id],
+            people_by_id.get(administration_id, {}),
+            change,
+            live_members,
+            not_offered,
+        )
+        for administration_id, change in changes.items()
     }
 
 
@@ -63,7 +69,8 @@ def _columns_to_restore(
     administration: Administration, change: RecordedChange, not_offered: Mapping[str, Collection[int]]
 ) -> dict[str, Any]:
     """Return the earlier values of the columns that still have the value of the operation, except divisions
-    and templates archived since."""
+    and templates archived since.
+    """
     before, after = change.before.get("columns", {}), change.after.get("columns", {})
     current = snapshot.read(administration, after)
     return {
@@ -75,7 +82,8 @@ def _columns_to_restore(
 
 def _people_to_restore(current_people: People, change: RecordedChange) -> dict[str, bool | None]:
     """Return the earlier assignments, by membership id, of the members whose assignment is still as the
-    operation left it."""
+    operation left it.
+    """
     before, after = change.before.get("people", {}), change.after.get("people", {})
     return {member: before[member] for member in after if current_people.get(int(member)) == after[member]}
 
@@ -86,8 +94,11 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Return whether a restricted administration was restricted before the operation too, and keeps at least
-    one assigned member who may sign in. If it was restricted since, its members were chosen anew."""
+    """Return whether a restricted administration was restricted before the operation too, and keeps an
+    assigned member who may sign in.
+
+    If it was restricted since, its members were chosen deliberately.
+    """
     moves = {int(member): automatic for member, automatic in people.items()}
     return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
         current_people, moves, live_members

@@ -1,8 +1,8 @@
 """The identity of an administration after its import: changed by a person, and looked up in the register at
 once and every year.
 
-The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
-an issue when the company was closed or renamed. It never changes a number or a name.
+The register's answer fills in a missing sector, clears the note about a doubtful number, and raises an issue
+when the company was closed or renamed. It never changes a number or a name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -42,8 +42,8 @@ DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
     """Store the identity and enqueue its look-up. Returns the problems, and then stores nothing.
 
-    A new number that the register knows by another name needs `same_company`. Raises
-    `NoSuchAdministration`."""
+    A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     check = check_identity(
@@ -103,7 +103,8 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
     """Enqueue look-ups of these administrations in the registers; cached results are applied now.
 
-    Returns the number of look-ups. Raises `Quarantined`."""
+    Returns the number of look-ups. Raises `Quarantined`.
+    """
     quarantine.refuse()
     administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
@@ -111,7 +112,8 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
     """Raise issues for incomplete identities, and enqueue look-ups of the others, in the import's
-    transaction."""
+    transaction.
+    """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -127,7 +129,8 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     """Keep in the audit log which of these a person confirmed to be the same company, and by which name and
-    number."""
+    number.
+    """
     administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         confirmed = administration.confirmed_identity
@@ -146,7 +149,8 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 def other_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours; '' when a person confirmed that
-    it is the same."""
+    it is the same.
+    """
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number
@@ -160,20 +164,20 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
     }
-    findings = cached_results(
+    lookups = cached_results(
         organisation_id, [question for _one, _number, question in register_queries.values() if question]
     )
     names: dict[int, str] = {}
     for key, (administration, number, question) in register_queries.items():
-        finding = findings.get(question) if question else None
+        lookup = lookups.get(question) if question else None
         if (
-            finding
-            and finding.query.kind is QueryKind.NUMBER
-            and finding.has_different_name(administration.name)
+            lookup
+            and lookup.query.kind is QueryKind.NUMBER
+            and lookup.has_different_name(administration.name)
         ):
             confirmed = administration.confirmed_identity
-            is_confirmed_name = confirmed.number == number and not finding.has_different_name(confirmed.name)
-            names |= {} if is_confirmed_name else {key: finding.legal_name}
+            is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
+            names |= {} if is_confirmed_name else {key: lookup.legal_name}
     return names
 
 
@@ -185,25 +189,30 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
     record_confirmed(actor, [administration.pk])
 
 
-def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
+def is_confirmed(administration: Administration, lookup: LookupResult | None) -> bool:
     """Return whether a person has confirmed exactly this name and number to be the same company."""
     confirmed = administration.confirmed_identity
     is_same_number = confirmed.number == administration.number
-    return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
+    return bool(confirmed and lookup and is_same_number and not lookup.has_different_name(confirmed.name))
 
 
-def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """Update the issues on completeness, and on companies they no longer are, after identities of many were
-    set or set back.
+def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collection[str]]) -> None:
+    """Update the issues about identities after a bulk operation changed them.
 
-    `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
-    touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
+    `columns_by_id`: the changed columns by administration. Register lookups follow within the hour, as after
+    an import.
+    """
+    changed_ids = [
+        administration_id for administration_id, columns in columns_by_id.items() if {*COLUMNS} & {*columns}
+    ]
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=changed_ids)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
     resolve_issues_bulk(
         organisation_id, SubjectKind.ADMINISTRATION, complete, [AdministrationIssue.IDENTITY_INCOMPLETE]
     )
-    renumbered = [key for key in touched if "number" in columns[key]]
+    renumbered = [
+        administration_id for administration_id in changed_ids if "number" in columns_by_id[administration_id]
+    ]
     resolve_issues_bulk(
         organisation_id,
         SubjectKind.ADMINISTRATION,
@@ -313,8 +322,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the
-    number."""
+    """Return the columns that the answer changes: a missing sector, and the note about the number."""
     columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}

@@ -6,13 +6,14 @@ from typing import IO
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import BulkAuditAction
-from koppel.administrations.list.columns import COLUMNS, Column
+from koppel.administrations.list.columns import COLUMNS, ListColumn
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import search
 from koppel.administrations.list.row_context import load_row_context
 from koppel.audit.services import add_audit_entry
 from koppel.kit.tabular import writers
+from koppel.kit.tabular.export_places import export_place
 from koppel.kit.tabular.writers import Cell, Format, write_table
 from koppel.organisations.roles import Actor
 
@@ -21,14 +22,16 @@ CHUNK_ROWS = 2000
 
 def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes]:
     """Write the list to a temporary file, and its filter and number of rows to the audit log. Raises
-    `UnknownParameter`."""
+    `UnknownParameter`.
+    """
     require_known(actor, query)
     columns = [COLUMNS[key] for key in query.columns]
     counted = _Counted(_rows(actor, query, columns))
     file_columns = [
-        writers.Column(column.key, str(column.label), column.type, column.display) for column in columns
+        writers.FileColumn(column.key, str(column.label), column.type, column.display) for column in columns
     ]
-    written = write_table(file_format, file_columns, counted, title=_("Administrations"))
+    with export_place(actor.organisation_id):
+        written = write_table(file_format, file_columns, counted, title=_("Administrations"))
     add_audit_entry(
         actor.organisation_id,
         actor.audit,
@@ -48,7 +51,7 @@ class _Counted:
             yield row
 
 
-def _rows(actor: Actor, query: ListQuery, columns: Sequence[Column]) -> Iterator[list[Cell]]:
+def _rows(actor: Actor, query: ListQuery, columns: Sequence[ListColumn]) -> Iterator[list[Cell]]:
     administrations = list(search(actor, query))
     for start in range(0, len(administrations), CHUNK_ROWS):
         chunk = administrations[start : start + CHUNK_ROWS]

@@ -1,7 +1,8 @@
 """The query of the administration list: filters, search, sorting, columns, page. Unknown parts are kept in
 `unknown`, and a search with one is refused (`filter_checks`).
 
-One type for the page, the export, bulk work on "all that match", saved views, REST and the shell."""
+One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -102,8 +103,9 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "done": Parameter(parse=id_of, may_be_blank=False),
     "peek": Parameter(parse=id_of, may_be_blank=False),
 }
-"""`all`: the whole list, where a default view would show otherwise.
-`done`: bulk work that the page offers to undo. `peek`: the administration whose panel is open."""
+"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to
+undo. `peek`: the administration whose panel is open.
+"""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class ListQuery:
 
     def with_columns(self, keys: Iterable[str]) -> "ListQuery":
         """Return the query with these columns in this order; without columns the default ones. Unknown keys
-        are left out."""
+        are left out.
+        """
         return replace(self, columns=_columns(keys))
 
     def sorted_by(self, sort: str) -> "ListQuery":
@@ -174,8 +177,9 @@ def chooses_columns(request: HttpRequest) -> bool:
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Parse the address bar; what is unknown is kept in `unknown`. Raises
-    `UnknownParameter` for a filter that is too long."""
+    """Parse the address bar; unknown parameters are kept in `unknown`. Raises `UnknownParameter` for a long
+    filter.
+    """
     require_bounded(params, name="filter")
     query = _strip_values(params)
     validators = {name: parameter.accepts for name, parameter in _PARAMETERS.items()}
@@ -200,7 +204,7 @@ def parse_query_string(query: str) -> ListQuery:
 
 
 def query_of_text(text: str) -> QueryDict:
-    """Parse a query string. Raises `UnknownParameter` for a text that is too long, before it is read."""
+    """Parse a query string. Raises `UnknownParameter` for a text that is too long, without reading it."""
     require_short(text, QUERY_CHARACTERS_MAX, "filter")
     return QueryDict(text)
 
@@ -213,6 +217,6 @@ def _strip_values(params: QueryDict) -> QueryDict:
 
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns in the order given; the name is always there, and first."""
+    """Return the columns in the given order; the name is always the first."""
     selected = [key for key in keys if key in COLUMNS]
     return tuple(dict.fromkeys(("name", *selected))) if selected else DEFAULT_COLUMNS

@@ -1,5 +1,6 @@
 """Administrations as the firm's divisions and templates see them: counted, moved, and asked what other
-settings would do."""
+settings would do.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,8 +16,7 @@ from koppel.organisations.roles import Actor
 
 
 def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
-    """Count them, never a restricted one: to those who are not named on it no number may tell that it
-    exists."""
+    """Count the administrations without restricted ones, whose existence a number must not reveal."""
     column = f"{group.value}_id"
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         withdrawn_at=None, restricted=False
@@ -36,7 +36,8 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
     """Compute what other settings of a template would do. Administrations with the same own settings share an
-    answer."""
+    answer.
+    """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         template_id=template_id, withdrawn_at=None, restricted=False
     )

@@ -105,8 +105,9 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
 
 
 def edit_settings(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show each setting with where it comes from; store it here, or
-    give it back to template or organisation."""
+    """Show each setting with its origin; store it for the administration, or let it follow template or
+    organisation.
+    """
     administration = get_administration_or_404(request.actor, administration_id)
     form = SettingsPageForm.of(request)
     if request.method == "POST":
@@ -187,7 +188,8 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
     """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
-    it or nothing. Raises `Invalid` and `Refused`."""
+    it or nothing. Raises `Invalid` and `Refused`.
+    """
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)
     member_ids: set[int] | None = None
@@ -205,7 +207,7 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
-    """Return the members who were ticked and those who were unticked; none for a page without these boxes."""
+    """Return the ticked and the unticked members; none for a page without these boxes."""
     ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])
@@ -218,7 +220,8 @@ def _requested_member_ids(
     administration: Administration, form: AdministrationForm, added: set[int], removed: set[int]
 ) -> set[int] | None:
     """Return the ids of the members to name, or None if access does not change. Raises `Refused` if the
-    access changed after the page was shown."""
+    access changed after the page was shown.
+    """
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
         raise Refused(

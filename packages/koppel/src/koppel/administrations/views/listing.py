@@ -41,7 +41,8 @@ LIST_NAME = "administrations"
 @dataclass(frozen=True)
 class ColumnHeading:
     """A column's head: a link that sorts by it, the other way when it is sorted by it already. `width` in
-    pixels, None when the person has not resized it."""
+    pixels, None when the person has not resized it.
+    """
 
     key: str
     label: str | Promise
@@ -54,7 +55,8 @@ class ColumnHeading:
 def show_list(request: AuthenticatedRequest) -> HttpResponse:
     """Show the list; it asks for its rows again every two seconds while something is being read in.
 
-    Opened without asking for anything it shows the person's default view, if there is one."""
+    Opened without asking for anything it shows the person's default view, if there is one.
+    """
     views = saved_views.list_views(request.actor)
     default = next((view for view in views if view.is_default and view.query), None)
     if default and not _query_of(request):
@@ -95,8 +97,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 def _refusal_response(
     request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None
 ) -> HttpResponse:
-    """Show no rows, nothing to tick and nothing to export: a filter
-    that is left out would show everything."""
+    """Show no rows, nothing to tick and nothing to export: a filter that is left out would show
+    everything.
+    """
     parts = first_parts(unknown)
     context = {
         "nav_section": NAV_SECTION,
@@ -131,7 +134,7 @@ def export_administrations(request: AuthenticatedRequest, file_format: str) -> H
 
 @action_of("administrations:list")
 def update_view(request: AuthenticatedRequest) -> HttpResponse:
-    """Save, make default or remove a view, then show the list as it was."""
+    """Save a view, make it the default or remove it; then show the list as before."""
     actor, values = request.actor, SavedViewForm.of(request).values_or_refusal()
     view_id = values["id"] or 0
     if values["action"] == "remove":
@@ -191,7 +194,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
 
 
 def _column_choices(visible_keys: Sequence[str]) -> Sequence[tuple[str, str | Promise, bool]]:
-    """Return (key, label, is shown) of every column: those shown in their order, then the others."""
+    """Return (key, label, is shown) of every column: shown columns in their order, then the others."""
     keys = dict.fromkeys((*visible_keys, *COLUMNS))
     return [(key, COLUMNS[key].label, key in visible_keys) for key in keys]
 

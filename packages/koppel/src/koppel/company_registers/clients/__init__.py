@@ -11,7 +11,8 @@ from koppel.company_registers.clients.vies import Vies
 
 def registers() -> list[Register]:
     """Return the registers that the settings switch on, national ones first: the first that can answer is
-    queried."""
+    queried.
+    """
     urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
     clients: list[Register] = []
     if "kvk" in enabled and settings.KVK_API_KEY:
@@ -26,5 +27,5 @@ def registers() -> list[Register]:
 
 
 def register_for(query: RegisterQuery) -> Register | None:
-    """Return the register that answers this; None when there is none, or it is switched off."""
+    """Return the register for this query; None when there is none, or it is switched off."""
     return next((register for register in registers() if register.supports(query)), None)

@@ -1,16 +1,17 @@
 """Norway's Enhetsregisteret: open, without a key. A deleted company answers 200, a removed one 410
-(docs/registers.md)."""
+(docs/registers.md).
+"""
 
 from datetime import date
 
 import msgspec
 
 from koppel.company_registers.clients.protocol import (
-    Candidate,
+    CompanyCandidate,
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -46,7 +47,7 @@ class _Page(msgspec.Struct):
 
 class Brreg:
     name = "brreg"
-    rate_limit = RateLimit(calls=10, seconds=1)
+    rate_limit = RegisterQuota(calls=10, seconds=1)
     """No limit is published; this is a considerate one."""
 
     def __init__(self, url: str) -> None:
@@ -75,7 +76,7 @@ class Brreg:
         units = decode(response, _Page).embedded.enheter
         cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            Candidate(unit.organisasjonsnummer, unit.navn, city)
+            CompanyCandidate(unit.organisasjonsnummer, unit.navn, city)
             for unit, city in zip(units, cities, strict=True)
         ]
         return RegisterResult(

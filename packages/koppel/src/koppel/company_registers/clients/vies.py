@@ -13,8 +13,8 @@ import msgspec
 from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -26,7 +26,8 @@ NO_NAME = "---"
 REFUSED = "INVALID_INPUT"
 COUNTRIES = ("SE", "DK", "BE", "FR", "FI", "LV")
 """Where the VAT number follows from the company's number. Finland is asked here when its own register is
-switched off."""
+switched off.
+"""
 
 
 class _Fault(msgspec.Struct):
@@ -41,7 +42,7 @@ class _Check(msgspec.Struct):
 
 class Vies:
     name = "vies"
-    rate_limit = RateLimit(calls=5, seconds=1)
+    rate_limit = RegisterQuota(calls=5, seconds=1)
     """Member states limit how many ask at once; the numbers are not published."""
 
     def __init__(self, url: str) -> None:
@@ -73,7 +74,8 @@ class Vies:
 
 def vat_of(country: str, number: str) -> str:
     """Return the VAT number that follows from a company's number, without the country's letters; '' where
-    none follows."""
+    none follows.
+    """
     digits = re.sub(r"\D", "", number)
     if country not in COUNTRIES or not digits:
         return ""

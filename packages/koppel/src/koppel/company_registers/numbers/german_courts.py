@@ -1,7 +1,7 @@
 """German register numbers: a court, a register and a number, in any order and spelling.
 
-A number counts only with its court, so that a court is kept as it was typed where python-stdnum does not
-know it.
+A number counts only with its court, so that a court is kept as it was typed where python-stdnum does not know
+it.
 """
 
 import re
@@ -71,7 +71,7 @@ def _register_number(match: re.Match[str]) -> str:
 
 
 def _court(text: str) -> str:
-    """Return the court in what stands before or behind the number; '' when there is none."""
+    """Return the court in the text before or after the number; '' when there is none."""
     court = " ".join(_WORDS.sub(" ", text).split()).strip(" ,;:-–/")
     letters = [letter for letter in court if letter.isalpha()]
     if len(letters) < 2:

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from koppel.kit.database.text import compose
 from koppel.kit.tabular.reader import (
-    Limits,
-    Row,
+    FileRow,
+    ReadLimits,
     TableError,
     TableProblem,
     heading_keys,
@@ -21,7 +21,7 @@ from koppel.kit.tabular.reader import (
 )
 
 LINES_MAX = 5000
-LIMITS = Limits(rows=2 * LINES_MAX)
+LIMITS = ReadLimits(rows=2 * LINES_MAX)
 TITLE_LINES_MAX = 5
 VALUES = ("number", "reason", "sector")
 """What a list fills in. Its other fields say whose line it is."""
@@ -102,7 +102,8 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 @dataclass(frozen=True)
 class PastedLine:
     """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
-    belongs to the row of the table at its place. `has_conflict`: two columns of one meaning differ."""
+    belongs to the row of the table at its place. `has_conflict`: two columns of one meaning differ.
+    """
 
     index: int
     name: str
@@ -129,7 +130,7 @@ class MatchStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TableRow:
     """A row of the table that a line may belong to."""
 
     id: int
@@ -147,10 +148,11 @@ class MatchedLine:
 
 
 def read_lines(text: str) -> list[PastedLine]:
-    """Read the lines of a list. Blank ones are kept as empty in a list of one column, so that the order
-    holds.
+    """Read the lines of a list. Raises `TableError` for more than `LINES_MAX` lines, and for an unreadable
+    table.
 
-    Raises `TableError` for more than `LINES_MAX` lines, and for what cannot be read as a table."""
+    In a list of one column blank lines are kept, because the order counts.
+    """
     text = text.strip("\0\r\n")
     if not text.strip():
         return []
@@ -166,7 +168,7 @@ def read_lines(text: str) -> list[PastedLine]:
     return [_line(index, row, columns) for index, row in enumerate(rows)]
 
 
-def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
+def match_lines(lines: Sequence[PastedLine], candidates: Sequence[TableRow]) -> list[MatchedLine]:
     """Match lines to rows: by code, by name (without regard to case, dots and spaces), else by position.
 
     Of two lines for one row the first counts. A name that two rows share matches neither.
@@ -179,7 +181,7 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) ->
 
 def _match_line(
     line: PastedLine,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[TableRow],
     by_code: Mapping[str, list[int]],
     by_name: Mapping[str, list[int]],
     matched_ids: set[int],
@@ -204,7 +206,7 @@ def _match_line(
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 
 
-def _index(candidates: Sequence[Candidate], keys: Callable[[Candidate], list[str]]) -> dict[str, list[int]]:
+def _index(candidates: Sequence[TableRow], keys: Callable[[TableRow], list[str]]) -> dict[str, list[int]]:
     ids_by_key: dict[str, list[int]] = {}
     for candidate in candidates:
         for key in keys(candidate):
@@ -220,7 +222,8 @@ def _normalize(text: str) -> str:
 
 def _normalize_code(text: str) -> str:
     """Normalise a code: `B-7` and `b7` are one. Signs between digits alone are part of it: `1-2` is not `12`,
-    but `1 000` and `1.000` are 1000."""
+    but `1 000` and `1.000` are 1000.
+    """
     code = re.sub(r"[\s'’]", "", compose(text).casefold())
     if re.search(r"[^\W\d_]", code):
         return _normalize(code)
@@ -234,7 +237,7 @@ def _rows(text: str) -> list[list[str]]:
     return [[unwrap_number(cell) for cell in row.cells or ("",)] for row in rows]
 
 
-def _table(text: str) -> list[Row]:
+def _table(text: str) -> list[FileRow]:
     """Read a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
     try:
         return list(read_rows(text, LIMITS))
@@ -272,7 +275,8 @@ def _require_values(headings: Sequence[str], columns: Mapping[str, object]) -> N
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
     """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the
-    names."""
+    names.
+    """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:

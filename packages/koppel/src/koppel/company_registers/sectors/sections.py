@@ -1,5 +1,6 @@
 """Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored without its revision: from J on they
-moved."""
+moved.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -64,7 +65,8 @@ EXAMPLES: dict[str, str | Promise] = {
 @dataclass(frozen=True)
 class SectorChoice:
     """A section to choose. `matched_division` is the division that the typed letters fit, '' when the
-    section's own name did."""
+    section's own name did.
+    """
 
     letter: str
     label: str
@@ -87,10 +89,11 @@ def divisions() -> tuple[tuple[str, str, str, str], ...]:
 
 
 def search(text: str, language: str) -> list[SectorChoice]:
-    """Return what a few typed letters may mean: sections by name and example first, then through divisions,
-    in both languages.
+    """Return the sections that match typed letters: by name and example first, then through divisions, in
+    both languages.
 
-    Divisions are shown in the person's language. Nothing typed gives all 22."""
+    Divisions are shown in the person's language. Without text, all 22 sections.
+    """
     normalized = text.strip().casefold()
     if not normalized:
         return [_choice(letter) for letter in SECTIONS]
@@ -113,7 +116,8 @@ def search(text: str, language: str) -> list[SectorChoice]:
 
 def resolve_sector(text: str) -> str:
     """Return the letter for a letter, `K – Telecom and IT`, or a section's or division's name or number in
-    either language. '' when it means none or more than one section."""
+    either language. '' when it means none or more than one section.
+    """
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():

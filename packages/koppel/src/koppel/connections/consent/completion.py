@@ -35,7 +35,8 @@ from koppel.organisations.roles import Actor
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """Store a consent and return the connection's id. In the caller's transaction.
 
-    Raises `ConsentRefused` when another account or company signed in."""
+    Raises `ConsentRefused` when another account or company signed in.
+    """
     if attempt.purpose == ConsentPurpose.TRANSFER:
         return store_pending_grant(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
@@ -66,9 +67,11 @@ def _audit_action(attempt: ConsentAttempt, before: str) -> ConnectionAction:
 
 
 def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
-    """Return the connection that is signed in again, the one that this account has already, or a new one.
+    """Return the connection of this sign-in: the one that is reconnected, the account's existing one, or a
+    new one.
 
-    Locked until the end of the transaction, so that pausing or removing it at the same moment waits."""
+    It is locked until the end of the transaction, so that a simultaneous pause or removal waits.
+    """
     connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     if attempt.connection_id is not None:
         connection = lock_connection(actor.organisation_id, attempt.connection_id)
@@ -97,7 +100,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
     """Require the same account, and the same company where one sign-in reaches one. Raises `ConsentRefused`
-    for another."""
+    for another.
+    """
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")

@@ -1,5 +1,6 @@
 """Warn before something ends: consents about to expire, and connections on the account of a person who
-left."""
+left.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,10 +25,11 @@ from koppel.notifications.events.services import open_event
 SQL = load_statements("koppel.connections")
 AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once for all that end within a day: many are given one
-after the other."""
+"""How long before a consent ends its owner is notified; one notification covers all consents that end within
+a day.
+"""
 SILENCE = timedelta(days=1)
-"""After this long without an answer of the vendor there is an issue; until then there is no notice."""
+"""How long the vendor may be silent before an issue is raised."""
 USABLE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 
@@ -40,7 +42,8 @@ class _ExpiringConsent:
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """Return when the first consent of each connection ends; absent where it is unknown. In the caller's
-    scope."""
+    scope.
+    """
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
@@ -57,13 +60,16 @@ def expires_soon(connection_id: int) -> bool:
 
 def notify_expiring_and_review_owners() -> int:
     """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left`
-    where the owner is back. Returns the number of expiring consents examined."""
+    where the owner is back. Returns the number of expiring consents examined.
+    """
     with installation_scope("consents about to end"):
         expiring_consents = _list_expiring()
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
         silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(
-            _owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned])
+            _owner_left_issues().exclude(
+                subject_id__in=[connection_id for _organisation_id, connection_id in orphaned]
+            )
         )
     for consent in expiring_consents:
         _notify(consent)
@@ -134,7 +140,7 @@ def _owner_left_issues() -> "QuerySet[Issue]":
 
 
 def _silent_connections() -> "QuerySet[Connection]":
-    """Return connections that have been degraded so long that a person should look, although Koppel keeps
+    """Return connections that have been degraded for `SILENCE`: a person should look, while Koppel keeps
     trying.
     """
     return Connection.objects.filter(

@@ -1,5 +1,6 @@
 """Test whether a connection works, with one cheap call: on request, and automatically when nothing called it
-for long."""
+for long.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +13,7 @@ from koppel.connections.companies.changes import apply_description, mark_unreach
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, describing_session, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -24,13 +25,14 @@ from koppel.organisations.roles import Actor, Permission
 
 SQL = load_statements("koppel.connections")
 IDLE = timedelta(hours=6)
-"""An active connection that nothing called for so long is checked, as often."""
+"""How long an active connection may go without a call before it is checked, and checked again."""
 
 
 @dataclass(frozen=True)
 class ConnectionCheck:
     """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a
-    person. `company` is '' when companies were listed, or when the actor may not read the name."""
+    person. `company` is '' when companies were listed, or when the actor may not read the name.
+    """
 
     connection: int
     answered: bool
@@ -45,7 +47,8 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     """Check a connection for a person. Outside any transaction. The outcome is in the connection's health
     already.
 
-    Raises `NoSuchConnection` and `Quarantined`."""
+    Raises `NoSuchConnection` and `Quarantined`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
@@ -56,7 +59,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = run_sync(call)
+    company_id, milliseconds, error = call_vendor_blocking(call)
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.for_actor(actor).filter(
             connection_id=connection_id, pk=company_id or 0
@@ -93,7 +96,8 @@ async def check_once(
 ) -> tuple[int | None, int, ConnectorError | None]:
     """Describe a listed company, one that failed latest or answered latest; without one, list the companies.
 
-    Returns the company's id, milliseconds, and the error."""
+    Returns the company's id, milliseconds, and the error.
+    """
     async with current.database.tenant_transaction(organisation_id) as database:
         rows = await database.execute(SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()

@@ -1,8 +1,9 @@
-"""The owner of a connection, whose account it runs on, and its transfer to another person.
+"""The owner of a connection, on whose account it runs, and the transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a
-transfer begins with a request and ends when the new owner has signed in with an account that reaches the same
-companies. Until then the connection runs on the old account, and its page says so."""
+Koppel can change the owner; only a sign-in at the vendor can change the account. So a transfer begins with a
+request, and ends when the new owner has signed in with an account that reaches the same companies. Until then
+the connection runs on the old account, and its page says so.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_
 from koppel.connections.lifecycle.transfer_state import TransferState
 from koppel.connections.models import Connection, ConsentAttempt, Grant
 from koppel.connections.queries import connections_of
-from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
@@ -68,7 +69,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     """Ask a member to take a connection over; the owner's own id withdraws the request. False when nothing
     changes.
 
-    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
+    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
@@ -107,7 +109,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
     """Return the administrations that stop when this person's account at the vendor is closed. Raises
-    `NoSuchMember`."""
+    `NoSuchMember`.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
@@ -117,7 +120,8 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
     """Ask a member to take over all connections that run on a person's account. Returns how many requests
-    changed."""
+    changed.
+    """
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
@@ -125,7 +129,8 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """Store the new owner's consent as pending and return the connection's id. In the caller's transaction.
 
-    Raises `ConsentRefused` without a requested transfer to this member."""
+    Raises `ConsentRefused` without a requested transfer to this member.
+    """
     connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
@@ -150,7 +155,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
     Returns False if further companies still run on the old account (one sign-in for each). Raises
     `ConsentRefused`, after withdrawing the new consent, if the account does not reach an imported company;
-    and the connector's errors."""
+    and the connector's errors.
+    """
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
         candidates = list(
@@ -182,7 +188,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     """Return the names of imported companies that the next owner has yet to sign in for; '' before the first
-    sign-in, and when all are done."""
+    sign-in, and when all are done.
+    """
     if connection.pending_owner_id is None:
         return ""
     transfer = TransferState(connection, connection.pending_owner_id)
@@ -204,14 +211,15 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
             for company in await connector(grant.connection.connector).list_companies(session)
         }
 
-    return run_sync(listing)
+    return call_vendor_blocking(listing)
 
 
 def _move_or_give_back(
     actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]
 ) -> list[str]:
     """Assign the companies to the new grant. If it does not reach all of them, revoke it and return the
-    names."""
+    names.
+    """
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
         transfer.move_companies(grant, reached)

@@ -1,10 +1,10 @@
-"""How many calls may still be made for one company through one app
-registration: pure arithmetic on a `QuotaState`.
+"""How many calls may still be made for one company through one app registration: pure arithmetic on a
+`QuotaState`.
 
-Every worker reads and writes the same state, one after the other
-(`koppel.connections.rate_limits.limiter`). A vendor counts calls in fixed windows (an hour, per company and
-client), and each response states how many are left and when the window ends. From these readings calls are
-leased to workers in batches. No call may ever be made over the quota; so
+Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`).
+A vendor counts calls in fixed windows (an hour, per company and client), and each response states how many
+are left and when the window ends. From these readings calls are leased to workers in batches. No call may
+ever be made over the quota; so
 
 - when nothing is known, or a window is over, one call is leased, and its response
   gives the first reading. A vendor with several
@@ -23,7 +23,7 @@ from enum import StrEnum
 import msgspec
 
 LEASE_SECONDS = 15.0
-"""A worker that does not report for so long is dead: its lease ends."""
+"""How long a worker's lease lasts after its last report; then it counts as dead."""
 SLICE_MAX = 50
 UNMETERED_SLICE = 500
 ERRORS_MAX = 10
@@ -31,14 +31,15 @@ ERRORS_SECONDS = 60.0
 BUSY_SECONDS = 0.5
 """How long to wait when other workers hold the calls that are left, until they report."""
 MEMORY_SECONDS = 5.0
-"""So long after its waiting time a share is kept for an organisation that got no calls."""
+"""How long a share is kept for an organisation that got no calls, after its waiting time."""
 SAME_WINDOW_SECONDS = 1.5
 """Two readings of one window may differ by a second of rounding and the network's time."""
 
 
 class Window(msgspec.Struct):
-    """One of the vendor's windows, as read from answers since it began.
-    `seconds` is the longest time to its end."""
+    """One of the vendor's windows, as read from answers since it began. `seconds` is the longest time to its
+    end.
+    """
 
     limit: int
     remaining: int
@@ -55,13 +56,16 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """The stored state of a quota. `source_states_limits`: a response arrived, and since then no window has
-    ended and no worker died.
+    """The stored state of a quota.
 
     `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation,
-    `used` how many calls each has made since a window began; both by organisation id."""
+    `used` how many calls each has made since a window began; both by organisation id.
+    """
 
-    source_states_limits: bool = False
+    is_calibrated: bool = False
+    """A response has arrived, and since then no window has ended and no worker has died: the windows can be
+    trusted.
+    """
     windows: dict[str, Window] = {}
     leases: dict[str, Lease] = {}
     waiting_organisations: dict[str, float] = {}
@@ -85,7 +89,8 @@ class UsageReport(msgspec.Struct):
     had a reading.
 
     `errors`: calls that failed or got a server error. `blocked_until`: the vendor refuses calls until then.
-    `done`: the rest of the lease is returned."""
+    `done`: the rest of the lease is returned.
+    """
 
     calls: int = 0
     in_flight: int = 0
@@ -98,8 +103,9 @@ class UsageReport(msgspec.Struct):
 
 
 class AllocationReason(StrEnum):
-    """Why no call may be made. BUSY: other workers hold the calls
-    that are left. ERRORS: too many calls failed. REQUESTED: the vendor asked for a pause."""
+    """Why no call may be made. BUSY: other workers hold the calls that are left. ERRORS: too many calls
+    failed. REQUESTED: the vendor asked for a pause.
+    """
 
     BUSY = "busy"
     ERRORS = "errors"
@@ -130,7 +136,7 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
     for policy, reading in usage.readings.items():
         if reading.ends_at > now:
             _apply_reading(now, state, policy, reading)
-    state.source_states_limits = state.source_states_limits or usage.answered
+    state.is_calibrated = state.is_calibrated or usage.answered
     state.blocked_until = max(state.blocked_until, usage.blocked_until)
     if usage.errors:
         _count_errors(now, state, usage.errors)
@@ -139,13 +145,14 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
 def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
     """Lease a batch of calls to a worker, or say how long to wait.
 
-    The holder's earlier lease must have been reported as done."""
+    The holder's earlier lease must have been reported as done.
+    """
     _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
     obstacle = _blocked_for(now, state, leased)
     if obstacle is not None:
         return _refuse(now, state, organisation, *obstacle)
-    if not state.source_states_limits:
+    if not state.is_calibrated:
         calls = 1
     elif not state.windows:
         calls = UNMETERED_SLICE
@@ -168,7 +175,7 @@ def _blocked_for(now: float, state: QuotaState, leased: int) -> tuple[float, All
     if empty:
         return max(empty), AllocationReason.QUOTA
     if leased and (
-        not state.source_states_limits or any(window.remaining <= leased for window in state.windows.values())
+        not state.is_calibrated or any(window.remaining <= leased for window in state.windows.values())
     ):
         return BUSY_SECONDS, AllocationReason.BUSY
     return None
@@ -180,8 +187,9 @@ def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float
 
 
 def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
-    """Combine two readings of one policy: of two windows the later one, of one
-    window the fewer calls and the earlier end."""
+    """Combine two readings of one policy: of two windows the later one, of one window the fewer calls and the
+    earlier end.
+    """
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
     return RateLimitReading(
@@ -206,12 +214,12 @@ def _remove_expired(now: float, state: QuotaState) -> None:
     """Remove expired leases, windows that are over, and shares that no organisation came back for."""
     for holder, lease in list(state.leases.items()):
         if lease.until <= now:
-            state.source_states_limits = state.source_states_limits and lease.calls == 0
+            state.is_calibrated = state.is_calibrated and lease.calls == 0
             del state.leases[holder]
     for policy, window in list(state.windows.items()):
         if window.ends_at <= now:
             del state.windows[policy]
-            state.source_states_limits = False
+            state.is_calibrated = False
             state.used.clear()
     state.waiting_organisations = {
         key: until for key, until in state.waiting_organisations.items() if until > now
@@ -227,20 +235,21 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
-    """Return how many of the calls `left` an organisation gets: at most a
-    batch, less when others share the window."""
+    """Return how many of the calls `left` an organisation gets: at most a batch, less when others share the
+    window.
+    """
     own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():
         leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
-    claimants = {own_key, *leased, *state.waiting_organisations}
+    sharing_organisations = {own_key, *leased, *state.waiting_organisations}
     calls = min(left, SLICE_MAX)
-    if len(claimants) > 1:
-        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in claimants)
-        fair_calls = math.ceil(total / len(claimants)) - leased.get(own_key, 0) - state.used.get(own_key, 0)
+    if len(sharing_organisations) > 1:
+        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in sharing_organisations)
+        fair_total = math.ceil(total / len(sharing_organisations))
+        fair_calls = fair_total - leased.get(own_key, 0) - state.used.get(own_key, 0)
         calls = min(calls, fair_calls)
-    other_leases = sum(1 for lease in state.leases.values() if str(lease.organisation) == own_key)
-    return min(calls, math.ceil(left / 2)) if other_leases else calls
+    return min(calls, math.ceil(left / 2)) if own_key in leased else calls
 
 
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:

@@ -1,5 +1,6 @@
 """The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked
-rows."""
+rows.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +17,20 @@ from koppel.connections.rate_limits.quota import (
     RateLimitReading,
     UsageReport,
 )
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
-"""With so many failed calls a minute through one app registration, over all companies, the vendor counts as
-down."""
+"""The failed calls in a minute through one app registration, over all companies, from which the vendor counts
+as down.
+"""
 
 SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)
 
 
 class QuotaStore:
-    """`process_name` tells the leases of this process from those of others."""
+    """The stored quotas. `process_name` identifies the leases of this process."""
 
     def __init__(self, database: Database, process_name: str) -> None:
         self._database, self._process_name = database, process_name
@@ -36,8 +38,9 @@ class QuotaStore:
     async def settle(
         self, reports: Mapping[LeaseKey, UsageReport], requested: Collection[LeaseKey], reported_at: float
     ) -> dict[LeaseKey, Allocation]:
-        """Apply the reports, then allocate calls to those who ask. `reported_at`: now, by the clock of the
-        reports."""
+        """Apply the reports, then allocate calls to the waiting leases. `reported_at`: now, by the clock of
+        the reports.
+        """
         async with self._database.installation_transaction() as connection:
             states = await _lock(connection, _quota_keys(reports))
             for key, report in reports.items():
@@ -65,7 +68,8 @@ class QuotaStore:
 @dataclass(frozen=True)
 class _LockedStates:
     """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations
-    with too many failed calls alone; the others are not in it."""
+    with too many failed calls alone; the others are not in it.
+    """
 
     by_quota: Mapping[QuotaKey, QuotaState]
     app_waits: Mapping[int, float]
@@ -78,7 +82,7 @@ def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     return {key.quota for key in reports} | failing_apps
 
 
-async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStates:
+async def _lock(connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _LockedStates:
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
     columns = _key_columns(requested)
@@ -93,7 +97,7 @@ async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStat
     return _LockedStates(states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now)
 
 
-async def _write(connection: Connection, states: Mapping[QuotaKey, QuotaState]) -> None:
+async def _write(connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
     await connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})

@@ -20,12 +20,14 @@ from koppel.connections.sessions.token_probe import TokenProbe
 from koppel.connections.vault import CALL_SECONDS_MAX, Vault
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
+from koppel.kit.http.outbound_budget import CallKind, call_place
 
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
-"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards
-the vendor may have received the request."""
+"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards the vendor may
+have received the request.
+"""
 log = structlog.get_logger(__name__)
 
 
@@ -46,8 +48,9 @@ _current_worker: list[Runtime] = []
 
 @asynccontextmanager
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """Open what calls to vendors need, with at most `size` database
-    connections, and close it at the end of the block."""
+    """Open what calls to vendors need, with at most `size` database connections, and close it at the end of
+    the block.
+    """
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
         HttpClient(
@@ -65,25 +68,29 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
                 await vault.close(settings.TOKEN_STOP_SECONDS)
 
 
-def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
-    """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
+def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Run vendor calls to their end from synchronous code (a web request or a command).
 
     Runs in a thread of its own, which outlives the request while a refresh is under way: the response of a
-    token endpoint exists nowhere else, and may take longer than a person waits for a page."""
+    token endpoint exists nowhere else, and may take longer than a person waits for a page. Raises `CallsBusy`
+    when too many requests of this process wait for vendors, and `RuntimeError` inside a database transaction.
+    """
     refuse_in_transaction()
-    calls = _Calls(work)
-    # Not a daemon: a process that ends waits for it.
-    threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
-    try:
-        return calls.outcome.result()
-    except KeyboardInterrupt:
-        calls.cancel()
-        raise
+    calls = _BackgroundCalls(work)
+    with call_place(CallKind.VENDOR):
+        # Not a daemon: a process that ends waits for it.
+        threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
+        try:
+            return calls.outcome.result()
+        except KeyboardInterrupt:
+            calls.cancel()
+            raise
 
 
-class _Calls(Generic[T]):
-    """Work in a thread. `outcome` is set when everything is closed, or
-    earlier when the vault still refreshes a token."""
+class _BackgroundCalls(Generic[T]):
+    """Work in a thread. `outcome` is set when everything is closed, or earlier when the vault still refreshes
+    a token.
+    """
 
     def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
         self.outcome: Future[T] = Future()

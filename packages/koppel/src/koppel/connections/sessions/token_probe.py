@@ -1,9 +1,8 @@
-"""The first call with a grant's token that was not used for a while probes whether the vendor still accepts
-it.
+"""The first call with a token that was unused for a while probes whether the vendor still accepts it.
 
-When the consent was withdrawn meanwhile, fifty companies that are due at the same moment cost one refused
-call, not fifty. Within one process: each worker makes its own first call. No call is refused here, so this is
-no circuit breaker: the other calls wait for the probe, and are then made.
+If the consent was withdrawn, fifty companies that are due at the same moment cost one refused call instead of
+fifty. Each worker makes its own first call. This is no circuit breaker: the other calls wait for the probe
+and are then made.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 
 TRUSTED_SECONDS = 30.0
-"""So long after the vendor accepted a token, calls with it run in parallel."""
+"""How long after the vendor accepted a token calls with it run in parallel."""
 PATIENCE_SECONDS = 5.0
 """How long the other calls wait for the probe: it may be slow, or about a company that does not answer."""
 
@@ -26,7 +25,8 @@ class TokenProbe:
 
     def permit(self, grant_id: int) -> "Permit":
         """Return a context manager in which to call once with the grant's token, then `record_success` or
-        `record_unauthorized`."""
+        `record_unauthorized`.
+        """
         return Permit(self, grant_id)
 
     def is_trusted(self, grant_id: int) -> bool:
@@ -44,7 +44,8 @@ class TokenProbe:
 
 class Permit:
     """A context manager that starts at once while the grant is trusted, else when the probe under way is
-    over."""
+    over.
+    """
 
     def __init__(self, probe: TokenProbe, grant_id: int) -> None:
         self._probe, self._grant_id, self._lock = probe, grant_id, probe.lock(grant_id)

@@ -1,8 +1,9 @@
-"""Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
+"""Sessions: how a connector calls the vendor. A session enforces the scope of its consent.
 
-A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads
-books; it is made from an administration that was imported, and refuses to name another company. A token that
-turns out to be another company's is not used. Nothing else in Koppel carries a token."""
+A `DiscoverySession` lists and describes companies, and refuses every other address. A `ReadingSession` reads
+books: it is made from an imported administration, and refuses another company's id and another company's
+token. Nothing else in Koppel carries a token.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
@@ -41,7 +42,8 @@ _Call = tuple[Sequence[str], ...]
 class SessionTarget:
     """The grant that a session uses. `company_id` is set when the grant reaches one company only,
     `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
-    none is affected when it is lost."""
+    none is affected when it is lost.
+    """
 
     organisation_id: int
     connection_id: int
@@ -55,7 +57,8 @@ class AuthorizedSession:
     """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
     When one session finds a consent withdrawn, the others of the process do not call with its token
-    (`token_probe`)."""
+    (`token_probe`).
+    """
 
     def __init__(
         self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None
@@ -84,7 +87,8 @@ class AuthorizedSession:
     ) -> Response:
         """Call the vendor with the access token.
 
-        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope."""
+        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope.
+        """
         if reason := self._refusal_reason(method, url, headers or {}):
             await self._audit_refusal(reason)
             raise NotConsented(
@@ -139,8 +143,9 @@ class AuthorizedSession:
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Return an access token. Whenever the vault returns a new one,
-        checks that it reaches the grant's own company."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's
+        own company.
+        """
         target = self.target
         try:
             token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
@@ -173,8 +178,9 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes companies, also those that are not imported. It
-    refuses every other call, so it reads no books."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it
+    reads no books.
+    """
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -204,7 +210,8 @@ class ReadingSession(AuthorizedSession):
         """Record the vendor's responses to the calls in this block; the first repetition of each call gets
         the recorded response.
 
-        Describing a company and reading its details are often the same call, and a company has few calls."""
+        Describing a company and reading its details are often the same call, and a company has few calls.
+        """
         self._recording = {}
         try:
             yield
@@ -254,14 +261,15 @@ DESCRIBED = (
     "described_at",
     "confirmed_name",
     "confirmed_number",
-    "claimed_at",
+    "conflict_detected_at",
 )
 READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
     """Return a session for `list_companies`. One for a grant of one company names that company. Raises
-    `LookupError`."""
+    `LookupError`.
+    """
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
@@ -283,7 +291,8 @@ async def describing_session(
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
     """Return a session for the books of one administration, through the connection that it was imported with.
 
-    Raises `NotConsented`, after an audit entry, when this organisation has no such import."""
+    Raises `NotConsented`, after an audit entry, when this organisation has no such import.
+    """
     app = target = None
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         imported = await find_imported_company(connection, administration_id)
@@ -321,7 +330,7 @@ class _StoredCompany:
     prefetched: Mapping[str, Any]
 
 
-async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
+async def _load_company(connection: DatabaseConnection, remote_company_id: int) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
     cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
@@ -333,7 +342,7 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
 
 
 async def _session_target(
-    connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    connection: DatabaseConnection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, SessionTarget]:
     cursor = await connection.execute(
         SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}

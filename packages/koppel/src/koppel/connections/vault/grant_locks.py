@@ -2,7 +2,8 @@
 
 Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all
 requests in one statement, which also says which of the grants another process has changed meanwhile. When the
-connection is lost, its locks are lost with it: the task opens another and tries them again."""
+connection is lost, its locks are lost with it: the task opens another and tries them again.
+"""
 
 import asyncio
 import contextlib
@@ -19,7 +20,7 @@ from koppel.kit.database.locks import (
     release_session_locks,
     try_session_locks,
 )
-from koppel.kit.database.pool import Connection, open_lock_connection
+from koppel.kit.database.pool import DatabaseConnection, open_lock_connection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 class LockOutcome(Enum):
     """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
-    another process has the lock."""
+    another process has the lock.
+    """
 
     ACQUIRED = "acquired"
     STALE = "stale"
@@ -54,10 +56,11 @@ class _LockRequest:
 
 class GrantLocks:
     """The grant locks of one process. At most one task may wait for a grant at a time, because session locks
-    are re-entrant."""
+    are re-entrant.
+    """
 
     def __init__(self) -> None:
-        self._connection: Connection | None = None
+        self._connection: DatabaseConnection | None = None
         self._session_locks: set[int] = set()
         self._held: set[int] = set()
         self._waiting: dict[int, _LockRequest] = {}
@@ -132,18 +135,21 @@ class GrantLocks:
             await self._reacquire(self._connection)
             return await self._try_requested(self._connection)
 
-    async def _release(self, connection: Connection) -> None:
+    async def _release(self, connection: DatabaseConnection) -> None:
         if done := self._session_locks - self._held:
             await release_session_locks(connection, LockName.GRANT, done)
             self._session_locks -= done
 
-    async def _reacquire(self, connection: Connection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing:
-        then the row's generation keeps this process from storing anything."""
+    async def _reacquire(self, connection: DatabaseConnection) -> None:
+        """Take the locks of a lost connection again.
+
+        A lock that another process has taken stays missing: then the row's generation keeps this process from
+        storing anything.
+        """
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 
-    async def _try_requested(self, connection: Connection) -> bool:
+    async def _try_requested(self, connection: DatabaseConnection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False

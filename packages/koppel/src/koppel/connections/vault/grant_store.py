@@ -20,15 +20,21 @@ from koppel.kit.encryption import DecryptionError, Secret
 SQL = load_statements("koppel.connections")
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
-tenth."""
+tenth.
+"""
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
+"""The difference allowed between our clock and the vendor's: a refresh that is refused as too early costs
+more than a second.
+"""
 
 
 @dataclass(frozen=True)
 class GrantSnapshot:
-    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not
-    stored; `unanswered_seconds`: how long that is ago by the database's clock."""
+    """A grant as read, with its app registration.
+
+    `started_at`: when a refresh began whose response is not stored; `unanswered_seconds`: its age by the
+    database's clock.
+    """
 
     organisation_id: int
     id: int
@@ -80,9 +86,11 @@ class GrantSnapshot:
 
 
 class GrantStore:
-    """Reads and writes grants. Reads are batched: a thousand callers at once cost a few statements.
+    """Reads and writes grants.
 
-    A statement runs after the last caller that it answers has called, so that none gets an older row."""
+    Reads are batched: a thousand simultaneous callers cost a few statements. A statement starts after its
+    last caller has asked, so that no caller gets an older row.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -90,7 +98,7 @@ class GrantStore:
         self._loading: set[asyncio.Task[None]] = set()
 
     async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
-        """Return the grant, None when the organisation has none of this id. Raises `DecryptionError`."""
+        """Return the grant; None if the organisation has no grant with this id. Raises `DecryptionError`."""
         requested = self._pending_reads.get(organisation_id)
         if requested is None:
             requested = self._pending_reads[organisation_id] = {}
@@ -129,16 +137,18 @@ class GrantStore:
                 raise
 
     async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
-        """Commit the intent to refresh. False when another process
-        has changed the grant since it was read."""
+        """Commit the intent to refresh. False when another process has changed the grant since it was
+        read.
+        """
         values = {"maintain_at": maintain_at, "started_at": grant.started_at}
         return await self._update(grant, "mark_refresh_started", values)
 
     async def withdraw(self, grant: GrantSnapshot) -> bool:
-        """Withdraw the intent to refresh, because nothing was sent.
-        `grant` is as read before the intent was stored.
+        """Withdraw the intent to refresh, because nothing was sent. `grant` is as read before the intent was
+        stored.
 
-        Returns False when the grant has moved on since."""
+        Returns False when the grant has moved on since.
+        """
         values = {
             "started_at": grant.started_at,
             "refresh_error": grant.refresh_error,
@@ -154,7 +164,8 @@ class GrantStore:
         last_forced_refresh_at: datetime | None,
     ) -> bool:
         """Commit the vendor's response. False when the grant has changed meanwhile: by a new consent or
-        another process."""
+        another process.
+        """
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = {
             "access_token": encrypt_token(tokens.access_token, *identity, "access_token"),
@@ -173,7 +184,8 @@ class GrantStore:
         """Store a failure that needs no person. False when the grant has moved on since.
 
         `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
-        this code."""
+        this code.
+        """
         code, reason = failure
         values = {
             "code": code,
@@ -185,8 +197,9 @@ class GrantStore:
         return await self._update(grant, "record_refresh_failure", values)
 
     async def due_grants(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of what token maintenance
-        should look at, the longest overdue first."""
+        """Return (organisation, grant) of what token maintenance should look at, the longest overdue
+        first.
+        """
         async with self._database.installation_transaction() as connection:
             values = {
                 "now": now(),
@@ -198,8 +211,9 @@ class GrantStore:
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
-        """Execute a named statement on the grant's row, as it was
-        read. Returns whether it changed the row."""
+        """Execute a named statement on the grant's row, as it was read. Returns whether it changed the
+        row.
+        """
         async with self._database.tenant_transaction(grant.organisation_id) as connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
             row = await connection.execute(SQL[statement], identity | values)

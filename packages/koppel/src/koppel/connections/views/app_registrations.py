@@ -81,8 +81,9 @@ def _show_apps(
     *,
     opened_id: int | None = None,
 ) -> HttpResponse:
-    """Show the page. `changed_id`: the app that the form is about; None = a new one. `opened_id`: the app
-    whose form is open."""
+    """Show the page. `changed_id`: the registration in the form; None = a new one. `opened_id`: the one whose
+    form is open.
+    """
     tested = request.session.pop(TESTED, None)
     rows = []
     for app in registrations.registrations_of(request.actor):
@@ -115,8 +116,9 @@ def _stored_form(app: AppRegistration) -> AppRegistrationForm:
 def _consent_modes(
     descriptor: Descriptor,
 ) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
-    """Return (title, [(environment, [(value, mode's title)])], [(mode,
-    scopes)]): what may be chosen for a new app."""
+    """Return (title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a
+    new app.
+    """
     modes = {option.key: option for option in descriptor.consent_modes}
     groups = [
         (

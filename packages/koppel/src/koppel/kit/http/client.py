@@ -20,6 +20,7 @@ from yarl import URL
 from koppel.kit import quarantine
 from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
+from koppel.kit.http.outbound_budget import CallKind, call_place
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -28,7 +29,8 @@ CONNECT_SECONDS = 10
 EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
-response may take. A silent peer that acknowledges packets is alive."""
+response may take. A silent peer that acknowledges packets is alive.
+"""
 LOST_CHECK_SECONDS = 1.0
 """How often a reader that waits for more of a body checks whether the connection is still open."""
 BROKEN = "broken_answer"
@@ -170,10 +172,9 @@ class HttpClient:
             ) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the whole body, decompressed.
-
-        Raises `NetworkFailure` for one that is too large, `BrokenBody` and aiohttp's errors for one that is
-        broken."""
+        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, `BrokenBody` and
+        aiohttp's errors when it is broken.
+        """
         max_bytes = self._body_bytes_max
         body = await _read_some(response, max_bytes + 1)
         while len(body) <= max_bytes and (chunk := await _read_some(response, max_bytes)):
@@ -189,7 +190,8 @@ class HttpClient:
 async def _read_some(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Return what has arrived of a body; b'' at its end.
 
-    aiohttp closes the connection at a malformed chunk, but leaves a reader that waits for more waiting."""
+    aiohttp closes the connection at a malformed chunk, but leaves a reader that waits for more waiting.
+    """
     reading = asyncio.ensure_future(response.content.read(bytes_max))
     try:
         while not reading.done():
@@ -233,9 +235,10 @@ def origin_of(url: str) -> str:
 
 
 def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Run async code from a web request or a command.
+    """Run calls to an identity provider from a web request or a command.
 
-    Raises `RuntimeError` inside a database transaction.
+    Raises `CallsBusy` when too many requests of this process wait for providers, and `RuntimeError` inside a
+    database transaction.
     """
     refuse_in_transaction()
     quarantine.refuse()
@@ -244,7 +247,8 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
         async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
-    return asyncio.run(with_client())
+    with call_place(CallKind.IDENTITY_PROVIDER):
+        return asyncio.run(with_client())
 
 
 def refuse_in_transaction() -> None:

@@ -1,6 +1,6 @@
-"""Bodies that are compressed on the way. One that ends early is broken, never a shorter one.
+"""Compressed bodies. A body that ends early raises an error and never counts as a shorter one.
 
-aiohttp would decompress, but it takes half of a compressed body for a whole one.
+aiohttp's own decompression accepts half of a compressed body as a whole one.
 """
 
 import zlib
@@ -15,7 +15,8 @@ class BrokenBody(Exception):
 def decompress(body: bytes, encoding: str, bytes_max: int) -> bytes:
     """Return the body without its `Content-Encoding`, at most `bytes_max` of it. An empty body stays empty.
 
-    Raises `BrokenBody`."""
+    Raises `BrokenBody`.
+    """
     for name in reversed([part.strip().lower() for part in encoding.split(",")]):
         if body and name not in ("", "identity"):
             body = _decompress(body, name, bytes_max)

@@ -1,11 +1,11 @@
-"""The outbox: rows that workers deliver outside, such as emails,
-messages to webhooks and look-ups at registers.
+"""The outbox: rows that workers deliver outside Koppel, such as emails, webhook messages and register
+lookups.
 
-A row is created in the transaction of what it is about, together with a job: what is rolled back is
-never delivered, and what is committed is not forgotten. The rows of one receiver form a lane, which
-jobs work off in turns: `claim` leases the next rows to a worker, which attempts them outside any
-transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A row whose
-worker died is due again at the end of its lease.
+A row is created in the transaction of its cause, and its job after that: a rolled back row is never
+delivered, and `enqueue_due` finds each committed row at the latest. The rows of one receiver form a lane,
+which jobs process in turns: `claim` leases the next rows to a worker, which attempts them outside any
+transaction and stores the outcome, unless its lease has passed to another worker. A row whose worker died is
+due again at the end of its lease.
 """
 
 import time
@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.db.models import F, Max, Min, Model, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -23,20 +24,24 @@ from django.utils import timezone
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.jobs import enqueue, enqueue_once
+from koppel.kit.jobs import enqueue_once
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 
 TURN_SECONDS = 20.0
 """After this time a job ends and defers another one behind the jobs that wait."""
 BATCHES_MAX = 2
-"""So many batches of a lane are under way at once: a receiver that is
-slow, or a worker that died, holds up no more."""
+"""The most simultaneous batches of a lane: a slow receiver, or a worker that died, holds up no more."""
+BATCHES_OF_ORGANISATION_MAX = 3
+"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten places,
+for jobs of all organisations.
+"""
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
-"""Columns of the model that name the lane, `organisation_id` among
-them. They are the arguments of the job."""
+"""Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the
+job.
+"""
 Values = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
@@ -48,8 +53,9 @@ def _no_interrupted(rows: "QuerySet[Any]") -> None:
 
 @dataclass(frozen=True)
 class Outbox:
-    """A table of deliveries. The model has the columns `organisation_id`,
-    `due_at`, `leased_until`, `attempts` and `reason`."""
+    """A table of deliveries. The model has the columns `organisation_id`, `due_at`, `leased_until`,
+    `attempts` and `reason`.
+    """
 
     task_name: str
     model: type[Model]
@@ -59,7 +65,7 @@ class Outbox:
     lease: timedelta
     """Longer than an attempt at a whole batch takes."""
     retry_seconds: Callable[[int], float]
-    """The pause after so many attempts."""
+    """The pause after this number of attempts."""
     attempts_max: int
     select: Callable[["QuerySet[Any]"], list[Any]]
     """Chooses the next batch from the rows of a lane that are due, the oldest first."""
@@ -74,15 +80,21 @@ class Outbox:
     """Settles those of interrupted rows that must not be delivered a second time."""
 
     def enqueue(self, lane: Lane) -> None:
-        """Defer a job for the lane in the caller's transaction."""
-        enqueue(self.task_name, **lane)
+        """Defer a job for the lane after the caller's transaction, unless one waits: a thousand rows are one
+        job.
+
+        If the process dies in between, `enqueue_due` finds the rows.
+        """
+        transaction.on_commit(partial(self.enqueue_again, lane), robust=True)
 
     def claim(self, lane: Lane) -> "Claim | None":
-        """Lease the lane's next batch. Returns None when none is due, or enough are under way."""
+        """Lease the lane's next batch. Returns None when no row is due, or `BATCHES_MAX` batches are under
+        way.
+        """
         now = timezone.now()
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane)
-            if rows.filter(leased_until__gt=now).values("leased_until").distinct().count() >= BATCHES_MAX:
+            if self._has_enough_under_way(lane, now):
                 return None
             self.settle_interrupted(rows.filter(leased_until__lte=now))
             due = self._due(rows, now).select_for_update(skip_locked=True, of=("self",))
@@ -95,8 +107,9 @@ class Outbox:
         return claim
 
     def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
-        """Defer a job for when the next row of the lane is due, and not before
-        the pause is over; none without open rows."""
+        """Defer a job for when the next row of the lane is due, and not before the pause is over; none
+        without open rows.
+        """
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane).filter(self.is_deliverable)
             next_due = rows.aggregate(next_due=Min(Greatest("due_at", "leased_until")))["next_due"]
@@ -109,8 +122,9 @@ class Outbox:
             enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
 
     def enqueue_due(self) -> int:
-        """Defer a job for each lane with due rows: of workers that died, or
-        after a quarantine. Returns how many lanes."""
+        """Defer a job for each lane with due rows: of workers that died, or after a quarantine. Returns how
+        many lanes.
+        """
         with installation_scope("deliveries that are due"):
             due = self._due(self.model._default_manager.filter(self.open_rows), timezone.now())
             lanes = list(due.values(*self.lane_columns).order_by(*self.lane_columns).distinct())
@@ -119,8 +133,9 @@ class Outbox:
         return len(lanes)
 
     def cancel(self, rows: "QuerySet[Any]", reason: str, *, with_leased: bool = False) -> int:
-        """Settle the waiting rows among these undelivered, and with `with_leased` also those that a worker
-        is attempting. Returns their number. In scope."""
+        """Settle the waiting rows among these undelivered, and with `with_leased` also those that a worker is
+        attempting. Returns their number. In scope.
+        """
         return self._settle_open(rows, {**self.cancelled, "reason": reason}, with_leased=with_leased)
 
     def fail(self, rows: "QuerySet[Any]", reason: str) -> int:
@@ -130,13 +145,15 @@ class Outbox:
     def requeue(self, rows: "QuerySet[Any]", **values: Any) -> int:
         """Have settled rows delivered again from their first attempt. Returns their number. In scope.
 
-        The caller enqueues their lanes."""
+        The caller enqueues their lanes.
+        """
         defaults = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
         return rows.exclude(self.open_rows).update(**{**defaults, **values})
 
     def postpone(self, lane: Lane, until: datetime) -> int:
         """Have the lane's waiting rows that are due earlier wait until then. Returns their number. In
-        scope."""
+        scope.
+        """
         return self._rows(lane).filter(leased_until=None, due_at__lt=until).update(due_at=until)
 
     def _settle_open(self, rows: "QuerySet[Any]", values: Values, *, with_leased: bool) -> int:
@@ -144,6 +161,16 @@ class Outbox:
         if not with_leased:
             unsettled = unsettled.filter(leased_until=None)
         return unsettled.update(leased_until=None, **values)
+
+    def _has_enough_under_way(self, lane: Lane, now: datetime) -> bool:
+        organisation = {"organisation_id": lane["organisation_id"]}
+        return any(
+            rows.filter(leased_until__gt=now).values("leased_until").distinct().count() >= batches_max
+            for rows, batches_max in (
+                (self._rows(lane), BATCHES_MAX),
+                (self._rows(organisation), BATCHES_OF_ORGANISATION_MAX),
+            )
+        )
 
     def _rows(self, lane: Lane) -> "QuerySet[Any]":
         return self.model._default_manager.filter(self.open_rows, **lane)
@@ -194,8 +221,9 @@ class Claim:
         seconds_min: float = 0.0,
         values: Values | None = None,
     ) -> None:
-        """Have the rows attempted again after the outbox's pause, and not before
-        `seconds_min`; after too many attempts it has failed."""
+        """Have the rows attempted again after the outbox's pause, and not before `seconds_min`; after too
+        many attempts it has failed.
+        """
         with organisation_scope(self.organisation_id):
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
             if attempts is None:
@@ -217,7 +245,9 @@ class Claim:
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
     def retry_broken(self, error: Exception) -> None:
-        """Retry rows whose delivery failed in our own code, except those that must not be delivered twice."""
+        """Retry rows whose delivery failed because of a bug in Koppel, except those that must not be
+        delivered twice.
+        """
         with organisation_scope(self.organisation_id):
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)
@@ -260,7 +290,8 @@ async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awa
     """Deliver the lane's due rows for at most `TURN_SECONDS`; if rows remain, enqueue another job.
 
     During a quarantine nothing is claimed. `deliver` settles every row of its claim; if it raises
-    `Quarantined`, the claim is put back. Returns the number delivered."""
+    `Quarantined`, the claim is put back. Returns the number delivered.
+    """
     ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
     while await quarantine.current_async() is None:
         claim = await run_in_thread(partial(outbox.claim, lane))

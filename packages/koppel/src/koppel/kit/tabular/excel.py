@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 from koppel.kit.errors import KoppelError
-from koppel.kit.tabular.column_types import Column
+from koppel.kit.tabular.column_types import FileColumn
 from koppel.kit.tabular.conventions import Cell, Conventions, conventions, to_local
 
 ROWS_MAX = 1_048_575
@@ -15,7 +15,8 @@ DIGITS_EXACT = 15
 TEXT_MAX = 32_767
 FIRST_DAY = date(1900, 3, 1)
 """Excel has no day before 1900, and takes that year for a leap year, as other spreadsheets do not: an earlier
-day is written as text."""
+day is written as text.
+"""
 WIDTH_MIN, WIDTH_MAX = 8, 60
 MEASURED_ROWS = 2000
 """The first rows decide the widths of the columns."""
@@ -33,7 +34,7 @@ class TooManyRows(KoppelError):
 
 
 def write_workbook(
-    target: IO[bytes], title: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
+    target: IO[bytes], title: str, columns: Sequence[FileColumn], rows: Iterable[Sequence[Cell]]
 ) -> None:
     """Write the table. Raises `TooManyRows`."""
     import xlsxwriter  # noqa: PLC0415 - only who exports pays for it

@@ -5,7 +5,8 @@ from django.db.migrations.operations import RunSQL
 PINNED = "SET search_path = pg_catalog, pg_temp"
 """Required for every function that a policy or trigger calls, or that runs as its owner: otherwise the
 caller's own types and operators could change the meaning of names in its body. In these functions, Koppel's
-tables and functions are named `public.…`."""
+tables and functions are named `public.…`.
+"""
 SCOPE_FUNCTION = f"""
 CREATE FUNCTION public.koppel_scope() RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
@@ -41,17 +42,20 @@ def create_scope_function() -> RunSQL:
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
     """Force row level security on `table`: the scope's organisation, or all in the installation scope.
 
-    `shared_when_null` lets every organisation read rows that belong to the installation (organisation
-    NULL)."""
+    `shared_when_null` lets every organisation read rows that belong to the installation (organisation NULL),
+    by a policy for reading alone: a policy for all commands would let it take or delete them.
+    """
     own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
-    visible_rows = f"{own_rows} OR {column} IS NULL" if shared_when_null else own_rows
+    shared_rows = f"CREATE POLICY shared ON {table} FOR SELECT USING ({column} IS NULL);"
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
         ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-        CREATE POLICY tenant ON {table} USING ({visible_rows}) WITH CHECK ({own_rows});
+        CREATE POLICY tenant ON {table} USING ({own_rows}) WITH CHECK ({own_rows});
+        {shared_rows if shared_when_null else ""}
         """,
-        f"DROP POLICY tenant ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
+        f"DROP POLICY tenant ON {table}; DROP POLICY IF EXISTS shared ON {table};"
+        f" ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
         f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
     )
 

@@ -1,5 +1,5 @@
-"""Forms of pages: fields with the types that use cases take, and one
-way to call a use case with what was typed.
+"""Forms of pages: fields with the types that use cases take, and one way to call a use case with what was
+typed.
 
     form = DivisionForm.of(request)
     with form.refusals():
@@ -28,7 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
-from koppel.kit.database.text import compose
+from koppel.kit.database.text import compose, has_control_characters
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
@@ -58,17 +58,18 @@ def _error_text(form: forms.Form) -> str:
 
 
 class Form(forms.Form, Generic[InputT]):
-    """A form whose cleaned values make one input of a use case."""
+    """A form whose cleaned values are the input of one use case."""
 
     input_type: ClassVar[type[Input]] = Input
-    """A form whose use case has none says why in its docstring: `No input type: …`."""
+    """The type of the use case's input. A form without one says why in its docstring: `No input type: …`."""
     use_required_attribute = False
 
     @classmethod
     def of(cls, request: HttpRequest, *args: Any, initial: dict[str, Any] | None = None) -> Self:
         """Return the form of a page: bound to what was sent by POST, else with the `initial` values.
 
-        `args` are further arguments of the form."""
+        `args` are further arguments of the form.
+        """
         if request.method != "POST":
             return cls(None, *args, initial=initial)  # type: ignore[misc]
         return cls(request.POST, *args, files=request.FILES, initial=initial)  # type: ignore[misc]
@@ -82,8 +83,9 @@ class Form(forms.Form, Generic[InputT]):
 
     @property
     def input(self) -> InputT:
-        """The use case's input. Raises `Invalid`; what the input type
-        refuses is then an error at its field."""
+        """The use case's input. Raises `Invalid`; what the input type refuses is then an error at its
+        field.
+        """
         try:
             return cast("InputT", self.input_type(**self.input_values()))
         except InputError as error:
@@ -92,28 +94,31 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """Return the use case's input, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """Return the cleaned values, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values by name: the cleaned ones, unless
-        a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises
+        `Invalid`.
+        """
         return self.values
 
     @property
     def error_text(self) -> str:
-        """All that is wrong, in one line, for a form whose page has no place for its errors."""
+        """All errors in one line, for a page without a place for them."""
         return _error_text(self)
 
     def show_error(self, message: str, field: str = "") -> None:
@@ -126,7 +131,8 @@ class Form(forms.Form, Generic[InputT]):
 
     def refusals(self) -> "Refusals":
         """Show at the form what the block refuses, and roll back what it wrote. Errors that are not about the
-        input propagate to the page's error handler."""
+        input propagate to the page's error handler.
+        """
         return Refusals(self)
 
 
@@ -152,7 +158,11 @@ class Refusals:
 
 
 class TextField(forms.CharField):
-    """A text of one line, stripped; '' when nothing is typed. A NUL is an error."""
+    """A text of one line, stripped; '' when nothing is typed. A control character is an error."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "control_characters": _("Write it in one line, without control characters.")
+    }
 
     def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
         super().__init__(max_length=max_length, required=required, **options)
@@ -160,7 +170,11 @@ class TextField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the text composed (NFC)."""
         text = super().to_python(value)
-        return compose(text) if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        if has_control_characters(text):
+            raise ValidationError(self.error_messages["control_characters"], code="control_characters")
+        return compose(text)
 
 
 class IdField(forms.CharField):
@@ -211,7 +225,7 @@ class FlagField(forms.CharField):
 
 
 class ChoiceField(forms.ChoiceField):
-    """One of a few words; '' when none is chosen and none is required."""
+    """One of a few values; '' when none is chosen and none is required."""
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
         super().__init__(required=required, **options)
@@ -239,7 +253,7 @@ class DayField(forms.CharField):
 
 
 class MomentField(forms.CharField):
-    """A time with its zone, as a page writes it for itself in ISO 8601; None when there is none."""
+    """A time with its zone, in ISO 8601, as the page itself writes it; None for an empty field."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": _("“%(value)s” is not a time with a time zone.")
@@ -254,8 +268,9 @@ class MomentField(forms.CharField):
 
 
 class TextFileField(forms.FileField):
-    """An uploaded file of text; its text, decoded as
-    `koppel.kit.tabular.reader.decode` does, and '' without a file."""
+    """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without
+    a file.
+    """
 
     def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
         super().__init__(required=False, allow_empty_file=True)

@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 def dispatch(organisation_id: int, event_id: int) -> int:
     """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the
-    caller's transaction."""
+    caller's transaction.
+    """
     rows = Event.objects.in_organisation(organisation_id).select_for_update().filter(pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
@@ -55,8 +56,8 @@ def dispatch_due(organisation_id: int) -> int:
         state=EventState.PENDING, due_at__lte=timezone.now()
     )
     return sum(
-        _try_dispatch(organisation_id, key)
-        for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
+        _try_dispatch(organisation_id, event_id)
+        for event_id in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
     )
 
 
@@ -74,7 +75,8 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
 
 def ongoing_events() -> "QuerySet[Event]":
     """Return events that were dispatched more than a day ago and opened again since: they may affect further
-    administrations."""
+    administrations.
+    """
     lasting_types = [
         event_type
         for event_type, definition in event_types.items()
@@ -90,16 +92,17 @@ def ongoing_events() -> "QuerySet[Event]":
 
 def dispatch_updates(organisation_id: int) -> int:
     """Notify about administrations added to an open event, at most once a day. Returns the number of people
-    notified."""
+    notified.
+    """
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context
-        for key, context in event.administrations.items()
-        if key not in event.notified_administrations
+        administration_id: context
+        for administration_id, context in event.administrations.items()
+        if administration_id not in event.notified_administrations
     }
     if not added:
         return 0
@@ -121,7 +124,8 @@ def _administration_ids(event: Event) -> list[int]:
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     """Create a notification for each recipient with a channel, and an email delivery for those who receive
-    emails; a job sends the emails after commit. Returns the number of notifications."""
+    emails; a job sends the emails after commit. Returns the number of notifications.
+    """
     reachable = [recipient for recipient in recipients if recipient.channels]
     notifications = Notification.objects.bulk_create(
         _build_notification(event, recipient) for recipient in reachable

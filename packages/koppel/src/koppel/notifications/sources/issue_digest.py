@@ -1,7 +1,7 @@
-"""Notify of new issues together: an import that finds forty is one notification; what was resolved meanwhile
-is left out.
+"""Notify of new issues together: an import that raises forty issues causes one notification, without those
+resolved since.
 
-Raising an issue costs a sync nothing here: what is new and still open is found afterwards.
+Raising an issue adds no work to a sync: new and open issues are collected afterwards.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,8 @@ BATCH_SIZE = 2000
 
 def notify_new_issues(organisation_id: int) -> int:
     """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
-    many issues. In scope."""
+    many issues. In scope.
+    """
     pending = (
         Issue.objects.in_organisation(organisation_id)
         .select_for_update(skip_locked=True)
@@ -56,7 +57,8 @@ def _open_digest_event(
     descriptions: Mapping[Subject, SubjectDescription],
 ) -> None:
     """Open one event with the issues by administration, so that each recipient reads of those that he or she
-    may see."""
+    may see.
+    """
     facts: EventContext = {}
     administrations: dict[int, EventContext] = {}
     for issue in issues:

@@ -1,6 +1,7 @@
 """Send claimed messages to their webhook, outside any transaction, and settle them.
 
-When the process is killed after sending, the message is sent a second time, under the same id."""
+When the process is killed after sending, the message is sent a second time, under the same id.
+"""
 
 import asyncio
 import time
@@ -11,7 +12,6 @@ from functools import partial
 from http import HTTPStatus
 
 import structlog
-from django.conf import settings
 from django.utils import timezone
 
 from koppel.kit import quarantine
@@ -26,6 +26,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
 from koppel.notifications.webhooks.endpoints import secrets_in_use
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import signed_headers
 
@@ -37,7 +38,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class DeliveryResult:
     """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' when
-    the message was accepted."""
+    the message was accepted.
+    """
 
     delivery_id: int
     status: int | None
@@ -52,7 +54,7 @@ class DeliveryResult:
 
 
 @dataclass(frozen=True)
-class Batch:
+class WebhookBatch:
     """The leased messages to one webhook. `keys` empty: its secret cannot be decrypted."""
 
     webhook: WebhookEndpoint
@@ -63,7 +65,8 @@ class Batch:
 async def deliver(claim: Claim) -> BatchResult:
     """Send the messages of a claim to their webhook and store the outcome.
 
-    Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages."""
+    Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages.
+    """
     batch = await run_in_thread(partial(_load, claim))
     if batch is None:
         return BatchResult()
@@ -76,7 +79,7 @@ async def deliver(claim: Claim) -> BatchResult:
     return BatchResult(delivered=sum(result.accepted for result in results))
 
 
-def _load(claim: Claim) -> Batch | None:
+def _load(claim: Claim) -> WebhookBatch | None:
     """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
         webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(
@@ -91,17 +94,19 @@ def _load(claim: Claim) -> Batch | None:
     except DecryptionError as error:
         log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
         keys = []
-    return Batch(webhook, keys, deliveries)
+    return WebhookBatch(webhook, keys, deliveries)
 
 
-def _undecryptable(batch: Batch) -> list[DeliveryResult]:
+def _undecryptable(batch: WebhookBatch) -> list[DeliveryResult]:
     return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
 
 
-async def _call(batch: Batch) -> list[DeliveryResult]:
+async def _call(batch: WebhookBatch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
-    egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
+    egress_policy = EgressPolicy(
+        webhook_networks(webhook.organisation_id), public=webhook.url.startswith("https:")
+    )
     async with HttpClient(
         timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:
@@ -136,7 +141,7 @@ async def _post(
     )
 
 
-def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]) -> None:
+def _store_results(claim: Claim, batch: WebhookBatch, results: Sequence[DeliveryResult]) -> None:
     if not results:
         return
     delivery_by_id = {delivery.pk: delivery for delivery in batch.deliveries}
@@ -195,7 +200,8 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
 
 def _reason_for(status: int) -> str:
     """Return the reason code of an HTTP status. Redirects are refused: a signed message is sent only to the
-    configured address."""
+    configured address.
+    """
     if 200 <= status < 300:
         return ""
     if status == HTTPStatus.GONE:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.utils import timezone
@@ -20,6 +19,7 @@ from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import WebhookEndpoint
 from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
@@ -94,7 +94,8 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
 
 def rotate_secret(actor: Actor, webhook_id: int) -> Secret:
     """Replace the secret and return the new one, which is shown once. For a day messages are signed with
-    both."""
+    both.
+    """
     webhook = get_webhook(actor, webhook_id)
     webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
@@ -150,17 +151,18 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_clean_url(data.url),
+        url=_clean_url(actor, data.url),
         events=_validate_events(data.events),
         divisions=_validate_divisions(actor, data.divisions),
     )
 
 
-def _clean_url(text: str) -> str:
+def _clean_url(actor: Actor, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
-    address behind a name may change. Raises `Refused`."""
+    address behind a name may change. Raises `Refused`.
+    """
     url = clean_text(text)
-    schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
+    schemes = ["https", "http"] if webhook_networks(actor.organisation_id) else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
         parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None

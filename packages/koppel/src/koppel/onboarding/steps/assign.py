@@ -1,5 +1,6 @@
-"""Step ⑤: division, template and users of the new administrations. Users
-are added; division and template replace."""
+"""Step ⑤: division, template and users of the new administrations. Users are added; division and template
+replace.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ class AssignmentRow:
 
 
 Tally = list[tuple[str, int]]
-"""Names with the number of administrations, the most first; '' for those that have none."""
+"""Names with the number of administrations, most first; the name '' counts administrations without one."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _require_offered(
         parts.append(unknown_value("template", str(template_id)))
     memberships = Membership.objects.in_organisation(organisation_id).filter(is_active=True, pk__in=users)
     members = set(memberships.values_list("pk", flat=True))
-    parts += [unknown_value("users", str(key)) for key in sorted(users - members)]
+    parts += [unknown_value("users", str(member_id)) for member_id in sorted(users - members)]
     if parts:
         raise UnknownParameter(parts)
 
@@ -111,8 +112,9 @@ def clear(flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """Return what each company would get. A deleted division, template or
-    person is left out here; finishing refuses it."""
+    """Return what each company would get. A deleted division, template or person is left out here; finishing
+    refuses it.
+    """
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):

@@ -11,7 +11,7 @@ from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
-from koppel.onboarding.flow import is_import
+from koppel.onboarding.flow import starts_from_connection
 from koppel.onboarding.forms import ChooseForm
 from koppel.onboarding.inputs import ChooseInput
 from koppel.onboarding.models import Flow, Step
@@ -55,8 +55,9 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what the background job has found out meanwhile, for the open
-    page: of what that shows, or `?of=chosen`."""
+    """Return what the background job has found out meanwhile, for the open page: of what that shows, or
+    `?of=chosen`.
+    """
     remote_companies = [
         choice.company
         for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
@@ -83,7 +84,9 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
-    return [choice for choice in choices if not choice.is_imported] if is_import(flow) else choices
+    return (
+        [choice for choice in choices if not choice.is_imported] if starts_from_connection(flow) else choices
+    )
 
 
 def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:

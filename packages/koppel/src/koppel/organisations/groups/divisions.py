@@ -62,7 +62,8 @@ def get_summary(actor: Actor, division_id: int) -> DivisionSummary:
 
 def create_division(actor: Actor, division: DivisionInput) -> Division:
     """Create a division, with its people when they are named. Raises `Refused` when the name is taken or
-    empty."""
+    empty.
+    """
     return get_division(actor, _save(actor, None, division))
 
 
@@ -80,8 +81,9 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people to these active members of the firm; people without access keep their
-    divisions. Raises `Refused` for other people."""
+    """Set its people to these active members of the firm; people without access keep their divisions. Raises
+    `Refused` for other people.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))
@@ -93,8 +95,10 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     members.filter(membership_id__in=before - requested_ids).delete()
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=actor.organisation_id, division=division, membership_id=key)
-            for key in sorted(requested_ids - before)
+            DivisionMember(
+                organisation_id=actor.organisation_id, division=division, membership_id=membership_id
+            )
+            for membership_id in sorted(requested_ids - before)
         ],
         ignore_conflicts=True,
     )
@@ -114,8 +118,10 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=actor.organisation_id, division=target, membership_id=key)
-            for key in membership_ids
+            DivisionMember(
+                organisation_id=actor.organisation_id, division=target, membership_id=membership_id
+            )
+            for membership_id in membership_ids
         ],
         ignore_conflicts=True,
     )

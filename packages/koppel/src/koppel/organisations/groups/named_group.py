@@ -22,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission
 Group = TypeVar("Group", Division, Template)
 
 
-class Summary(Protocol):
+class GroupSummary(Protocol):
     """The fields of every group in a list."""
 
     @property
@@ -35,7 +35,7 @@ class Summary(Protocol):
     def is_archived(self) -> bool: ...
 
 
-SummaryType = TypeVar("SummaryType", bound=Summary)
+SummaryType = TypeVar("SummaryType", bound=GroupSummary)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class GroupType(Generic[Group]):
         values: Mapping[str, Any],
     ) -> int:
         """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises
-        `Refused`."""
+        `Refused`.
+        """
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:
@@ -132,7 +133,7 @@ class GroupType(Generic[Group]):
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Order by those in use, then archived ones, by name."""
+    """Order summaries by name, archived ones last."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))
 
 

@@ -1,5 +1,6 @@
 """Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per
-line."""
+line.
+"""
 
 import re
 from collections import Counter
@@ -14,7 +15,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import refusal_text
 from koppel.kit.tabular import reader
-from koppel.kit.tabular.reader import Limits, Row
+from koppel.kit.tabular.reader import FileRow, ReadLimits
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -24,7 +25,7 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
 SPREADSHEET_DAY_ZERO = date(1899, 12, 30)
-LIMITS = Limits(size=1024 * 1024)
+LIMITS = ReadLimits(size=1024 * 1024)
 FIELDS = ("email", "name", "role", "divisions", "until")
 HEADINGS = {
     "e mail": "email",
@@ -85,7 +86,8 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
     """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`,
-    `TableError`."""
+    `TableError`.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
@@ -100,10 +102,11 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line in the order of `FIELDS`; a first line without an address has headings.
+    """Yield the cells of each line in the order of `FIELDS`.
 
-    Without headings the address may stand in any column, and the others follow in their order. Raises
-    `Refused` for a heading that is unknown."""
+    A first line without an address holds headings. Without headings the address may be in any column, and the
+    other columns follow in their order. Raises `Refused` for an unknown heading.
+    """
     # No address has a delimiter in it, and a line may end after the
     # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
@@ -133,7 +136,7 @@ def _headings(cells: Sequence[str]) -> list[str]:
     return fields
 
 
-def _fields_by_content(rows: Sequence[Row]) -> list[str]:
+def _fields_by_content(rows: Sequence[FileRow]) -> list[str]:
     with_address = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
     position = with_address.most_common(1)[0][0] if with_address else 0
     others = list(FIELDS[1:])
@@ -194,7 +197,7 @@ def _role(word: str) -> Role:
 def _divisions(actor: Actor, text: str) -> list[int]:
     names = [name.strip() for name in text.replace("|", "/").split("/") if name.strip()]
     divisions = Division.objects.for_actor(actor).filter(archived_at=None)
-    ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
+    ids_by_name = {name.lower(): division_id for division_id, name in divisions.values_list("pk", "name")}
     for name in names:
         if name.lower() not in ids_by_name:
             raise Refused(_("Division “%s” not found.") % name)
@@ -208,7 +211,8 @@ def _until(text: str) -> datetime | None:
 
 def parse_end_of_day(text: str) -> datetime:
     """Return the last moment of a day in the installation's zone: `2027-03-31`, `31-03-2027`, `31.3.2027`,
-    with midnight behind it too, and `46477` as spreadsheets store it. Raises `Refused`."""
+    with midnight behind it too, and `46477` as spreadsheets store it. Raises `Refused`.
+    """
     if (day := day_of(_iso_date(text.strip()))) is None:
         raise Refused(_("“%s” is not a date. Use the format 2027-03-31.") % text, field="until")
     return timezone.make_aware(datetime.combine(day, time.max))

@@ -17,6 +17,8 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
+from koppel.audit.chain import link_pending
+from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
@@ -24,14 +26,17 @@ from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
+from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.worker.dispatcher import Dispatcher
 
 RETRY_STALLED_JOBS_SECONDS = 5
 STUCK_SESSION_CHECK_SECONDS = 5
+READER_SESSION_CHECK_SECONDS = 5
 NICENESS = 10
 GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
+AUDIT_LINK_SECONDS = 4
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
 JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
@@ -57,6 +62,7 @@ def main(concurrency: int = 20) -> None:
 
 async def _main(concurrency: int) -> None:
     worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    worker_app.job_manager = RobustJobManager(worker_app.connector)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -78,9 +84,17 @@ async def _main(concurrency: int) -> None:
                 )
             ),
             asyncio.create_task(
+                _every(
+                    READER_SESSION_CHECK_SECONDS,
+                    lambda: _end_reader_sessions(dispatcher, runtime),
+                    "reader_sessions",
+                )
+            ),
+            asyncio.create_task(
                 _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
             ),
             asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
+            asyncio.create_task(_every(AUDIT_LINK_SECONDS, lambda: _link_audit(dispatcher), "audit_links")),
         ]
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +162,13 @@ async def _terminate_stuck_sessions(runtime: Runtime) -> None:
         await terminate_stuck_sessions(connection)
 
 
+async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
+    """End sessions of SQL readers over their limits; only on the leader."""
+    if dispatcher.leads:
+        async with runtime.database.installation_transaction() as connection:
+            await end_long_sessions(connection)
+
+
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """Queue due runs; only on the leader."""
     if not dispatcher.leads:
@@ -155,3 +176,9 @@ async def _keep_schedule(dispatcher: Dispatcher) -> None:
     count = await run_in_thread(request_due_runs)
     if count:
         log.info("runs_scheduled", count=count)
+
+
+async def _link_audit(dispatcher: Dispatcher) -> None:
+    """Link new entries of the audit log; only on the leader."""
+    if dispatcher.leads:
+        await run_in_thread(link_pending)

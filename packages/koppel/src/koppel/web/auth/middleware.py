@@ -1,6 +1,6 @@
 """Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,22 +8,26 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
-from django.db import DataError, transaction
+from django.db import DataError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
+from koppel.audit.services import actor_scope
 from koppel.kit import quarantine
+from koppel.kit.database.outage import sqlstate_of
 from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.token_buckets import TokenBuckets
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
-from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.actors import list_organisations, resolve_actor
 from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session
 from koppel.organisations.errors import NotAllowed
@@ -31,7 +35,8 @@ from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
 from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
-from koppel.web.auth.refusals import json_refusal, refusal_response
+from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_page
+from koppel.web.server.wsgi_environ import ORGANISATION_ID
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -43,8 +48,42 @@ CONTENT_SECURITY_POLICY = (
 
 
 SENDS_LINK = "account_reset_password"
+TIME_OUT_STATES = ("55P03", "57014")
+"""A lock that was not free in time; a statement that took too long."""
+log = structlog.get_logger(__name__)
 SWITCH_URL_NAME = "account:organisations"
 """A person who must first set up a second step for one organisation may switch to another."""
+
+
+class DatabaseBusy(KoppelError):
+    """A statement or a wait for a lock took longer than a request may."""
+
+    code = "database_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__(_("This took too long and was stopped; nothing was changed. Try again later."))
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "30"}
+
+
+class _SessionRequests:
+    """The limit on requests of a session, and of all sessions of an organisation."""
+
+    def __init__(self) -> None:
+        per_minute = settings.SESSION_REQUESTS_PER_MINUTE
+        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2)
+        self._organisations = TokenBuckets(per_minute=5 * per_minute, burst=2 * per_minute)
+
+    def spend_for(self, session_key: str, organisation_id: int) -> None:
+        """Count a request. Raises `TooManyRequests`."""
+        self._sessions.spend(session_key)
+        self._organisations.spend(organisation_id)
+
+
+_requests = _SessionRequests()
 
 
 class LanguageMiddleware:
@@ -79,6 +118,22 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
+class NoStoreMiddleware:
+    """Keeps what Koppel shows out of the caches of browsers and proxies, unless a view says otherwise. Static
+    files are answered before.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        directives = response.headers.get("Cache-Control", "").replace(" ", "").split(",")
+        if "no-store" not in directives and "private" not in directives:
+            response.headers["Cache-Control"] = "no-store, private"
+        return response
+
+
 class ActorMiddleware:
     """Closed by default: a view is for signed-in members unless it is `public`.
 
@@ -107,8 +162,8 @@ class ActorMiddleware:
             return refusal
         try:
             actor_or_response = _authenticate(request)
-        except KoppelError as error:  # an API token that may not come in
-            return json_refusal(error)
+        except KoppelError as error:  # an API token that may not come in, or too many requests
+            return json_refusal(error) if is_api(request) else too_many_page(request, error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
         request.actor = actor_or_response  # type: ignore[attr-defined]
@@ -153,6 +208,7 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
         and request.method not in SAFE
     ):
         return _organisation_changed(request)
+    _requests.spend_for(str(request.session.session_key), actor.organisation_id)
     touch_session(str(request.session.session_key), actor.organisation_id, address)
     return (csrf_failure(request) if is_api(request) else None) or actor
 
@@ -162,11 +218,12 @@ def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
 
 
 def _frame_actor(request: HttpRequest) -> Actor | None:
-    """Return the member whose navigation surrounds allauth's pages about one's own account.
+    """Return the member whose navigation allauth's pages about one's own account show.
 
-    These views act on the account and not in an organisation: `request.actor` stays None and they have no
-    scope. None without a member, before a required second step, for an operator inside an organisation,
-    and when the session's organisation is no longer the person's."""
+    These pages act on the account and not in an organisation: `request.actor` stays None and they have no
+    scope. Returns None without a member, before a required second factor, for an operator inside an
+    organisation, and when the person is no longer a member of the session's organisation.
+    """
     session = request.session
     if not request.user.is_authenticated or session.get("operator_in"):
         return None
@@ -178,13 +235,16 @@ def _frame_actor(request: HttpRequest) -> Actor | None:
         Interface.WEB,
         sso_organisation_id=session.get("sso_organisation_id"),
     )
-    if actor is None or actor.must_enrol_mfa or organisation_id not in (None, actor.organisation_id):
+    is_held = actor is not None and (actor.must_enrol_mfa or actor.is_outside_networks)
+    if actor is None or is_held or organisation_id not in (None, actor.organisation_id):
         return None
     return actor
 
 
 def _operator_access_ended(request: HttpRequest) -> bool:
-    """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
+    """Return whether the request may come from a page of an organisation that no longer grants this operator
+    access.
+
     It must not act in the operator's own organisation.
     """
     del request.session["operator_in"]
@@ -211,21 +271,32 @@ def _refuse_sso_session(
 def _check_restrictions(
     request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
 ) -> HttpResponseBase | None:
-    """Refuse everything before a required second step is set up, and every changing request of a read-only
-    actor.
+    """Refuse everything from a network that is not allowed, everything before a required second step is set
+    up, and every changing request of a read-only actor.
     """
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
-    if actor.must_enrol_mfa and is_switching and request.method == "POST":
-        return None
-    if actor.must_enrol_mfa and is_api(request):
-        return JsonResponse({"error": "second_step_needed"}, status=403)
-    if actor.must_enrol_mfa:
-        return HttpResponseRedirect(reverse("account:second_step_needed"))
+    if actor.must_enrol_mfa or actor.is_outside_networks:
+        return None if is_switching and request.method == "POST" else _held_back(request, actor)
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):
         return JsonResponse({"error": "read_only"}, status=403)
     return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
+
+
+def _held_back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Refuse a member at an address from which the organisation lets nobody in, or without the second step
+    that it requires; other organisations may let them in.
+    """
+    if is_api(request):
+        code = "network_not_allowed" if actor.is_outside_networks else "second_step_needed"
+        return JsonResponse({"error": code}, status=403)
+    if not actor.is_outside_networks:
+        return HttpResponseRedirect(reverse("account:second_step_needed"))
+    choices = list_organisations(actor.user_id, only=request.session.get("sso_organisation_id"))
+    others = [choice for choice in choices if choice.organisation_id != actor.organisation_id]
+    context = {"address": actor.ip_address, "others": others}
+    return render(request, "web/network_not_allowed.html", context, status=403)
 
 
 def _call_view(
@@ -236,23 +307,41 @@ def _call_view(
     values: dict[str, Any],
 ) -> HttpResponseBase:
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
+    request.META[ORGANISATION_ID] = actor.organisation_id
     try:
-        if runs_outside_transaction(view):
-            return view(request, *args, **values)
-        with organisation_scope(actor.organisation_id):
-            response = _render(view(request, *args, **values))
-            if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
-                # The API turns errors into answers; what the refused call had begun to write must not stay.
-                transaction.set_rollback(True)
-            return response
+        with actor_scope(actor.audit):
+            return _run_view(request, actor, view, args, values)
     except KoppelError as error:
         return refusal_response(request, error, actor.organisation_id, view, values)
     except DataError as error:
         if not _is_nul_error(error):
             raise
         return _nul_response(request)
+    except OperationalError as error:
+        if sqlstate_of(error) not in TIME_OUT_STATES:
+            raise
+        log.warning("request_took_too_long", path=request.path, sqlstate=sqlstate_of(error))
+        busy = DatabaseBusy()
+        return json_refusal(busy) if is_api(request) else too_many_page(request, busy)
     finally:
         structlog.contextvars.clear_contextvars()
+
+
+def _run_view(
+    request: HttpRequest,
+    actor: Actor,
+    view: Callable[..., HttpResponseBase],
+    args: tuple[Any, ...],
+    values: dict[str, Any],
+) -> HttpResponseBase:
+    if runs_outside_transaction(view):
+        return view(request, *args, **values)
+    with organisation_scope(actor.organisation_id):
+        response = _render(view(request, *args, **values))
+        if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
+            # The API turns errors into answers; what the refused call had begun to write must not stay.
+            transaction.set_rollback(True)
+        return response
 
 
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:

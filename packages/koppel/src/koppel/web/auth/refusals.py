@@ -36,9 +36,10 @@ def refusal_response(
 ) -> HttpResponseBase:
     """Return the response to a refused request, after its transaction was rolled back.
 
-    A refused form or button leads back to its page, which shows the message; a page that
-    cannot be shown says why. A view that belongs to no organisation (`organisation_id` is
-    None) shows the refusal itself. Raises `Http404`."""
+    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says
+    why. A view that belongs to no organisation (`organisation_id` is None) shows the refusal itself. Raises
+    `Http404`.
+    """
     if is_api(request):
         return json_refusal(error)
     if error.status == HTTPStatus.NOT_FOUND and not (error.is_about_input and request.method not in SAFE):
@@ -52,6 +53,12 @@ def refusal_response(
         return _refused_page(request, error)
     with organisation_scope(organisation_id):
         return _page(request, error, view, values)
+
+
+def too_many_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
+    """Return a page that says when to go on; it runs no query."""
+    context = {"message": error.message, "language": getattr(request, "LANGUAGE_CODE", "en")}
+    return _with_headers(render(request, "web/request_refused.html", context, status=error.status), error)
 
 
 def json_refusal(error: KoppelError) -> JsonResponse:
@@ -75,11 +82,20 @@ def _page(
 
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """Return a page with what was refused, and no rows. A filter that is left out would show everything."""
+    """Return a page that names the refused parameters, without rows: ignoring a filter would show
+    everything.
+    """
     links = removal_links(request, error.parts)
     parts = [(message, "" if query is None else f"?{query}") for message, query in links]
     return render(request, "web/unknown_parameter.html", {"parts": parts}, status=error.status)
 
 
 def _refused_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    return render(request, "web/refused.html", {"message": error.message}, status=error.status)
+    page = render(request, "web/refused.html", {"message": error.message}, status=error.status)
+    return _with_headers(page, error)
+
+
+def _with_headers(page: HttpResponse, error: KoppelError) -> HttpResponse:
+    for name, value in error.headers.items():
+        page.headers[name] = value
+    return page

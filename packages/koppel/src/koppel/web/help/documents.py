@@ -76,14 +76,15 @@ def load_documents() -> dict[str, Document]:
 
 
 def find_image(name: str) -> Path | None:
-    """Return the file of an image of the documentation; None when there is none of that name."""
+    """Return the file of an image of the documentation; None for an unknown name."""
     images = {file.name: file for file in (documents_folder() / "images").glob("*.png")}
     return images.get(name)
 
 
 def search_titles(text: str) -> list[HelpResult]:
     """Return the pages and sections whose title has every word of `text`, pages first. Case and accents do
-    not count; an empty text finds nothing."""
+    not count; an empty text finds nothing.
+    """
     words = normalize_search(text).split()
     if not words:
         return []
@@ -116,7 +117,7 @@ def _parse(name: str, markdown: str) -> Document:
 
 
 def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
-    """Give each heading an id. Return those that are listed and found."""
+    """Give each heading an id. Return the headings for the table of contents and the search."""
     used: dict[str, int] = {}
     for token, content in itertools.pairwise(tokens):
         if token.type != "heading_open":
@@ -149,8 +150,9 @@ def _first_sentence(tokens: list[Token]) -> str:
 
 
 def _rewrite_targets(tokens: list[Token]) -> None:
-    """Point links and images at their address under /help/. A link to a file outside it loses its target:
-    who reads this inside the product has no repository beside it."""
+    """Point links and images at their address under /help/. A link to a file outside it loses its target: who
+    reads this inside the product has no repository beside it.
+    """
     for inline in tokens:
         for child in inline.children or ():
             if child.type == "image":

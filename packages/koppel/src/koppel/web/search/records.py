@@ -32,7 +32,8 @@ _NUMBER = re.compile(r"(?:[a-z]{2})?([0-9]{4,})")
 @dataclass(frozen=True)
 class RecordKind:
     """A kind of rows. `rows` are those the actor may see, annotated with `search_text`, its words folded;
-    `order` breaks ties of equal matches."""
+    `order` breaks ties of equal matches.
+    """
 
     key: str
     label: str | Promise
@@ -56,7 +57,8 @@ class RecordKind:
 
 def _matches(words: Sequence[str]) -> Q:
     """Return the condition that every word matches. Numbers may contain spaces, points and a country
-    prefix."""
+    prefix.
+    """
     condition = Q()
     for word in words[:WORDS_MAX]:
         condition &= Q(search_text__contains=word)
@@ -152,7 +154,9 @@ def find_administrations(actor: Actor, words: Sequence[str], limit: int) -> list
 
 def find_accounts(actor: Actor, administration: Administration, text: str) -> list[SearchResult]:
     """Return accounts of an administration whose code begins with the text or whose name contains its words.
-    They are books: opening a restricted administration's is audited."""
+
+    Accounts are books: finding those of a restricted administration is audited.
+    """
     audit_access(actor, administration)
     accounts = Account.objects.filter(administration_id=administration.pk, deleted_at=None)
     condition = Q()
