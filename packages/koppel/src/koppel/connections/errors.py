@@ -20,8 +20,9 @@ class NoSuchConnection(NotFoundError):
 
 
 class RegistrationRefused(KoppelError):
-    """An app registration that cannot be stored or removed. `problems` maps a field ('' = the whole) to a
-    sentence.
+    """An app registration cannot be stored or removed.
+
+    `problems` maps a field ('' = the whole) to a message.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
