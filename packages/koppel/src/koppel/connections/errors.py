@@ -16,7 +16,7 @@ class ConsentRefused(KoppelError):
 
 
 class NoSuchConnection(NotFoundError):
-    """No such connection, or not one that the actor may use: the two look alike from outside."""
+    """No such connection, or not one that the actor may use: both look the same from outside."""
 
 
 class RegistrationRefused(KoppelError):
