@@ -210,9 +210,7 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Confirm the name and number that were shown, in the name of the importer: a later change of either is
-    noticed.
-    """
+    """Store the shown name and number as confirmed by the importer, so that a later change is noticed."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed

@@ -269,7 +269,7 @@ class _LineParser:
             if key in self.parsers and not current.shows(key, text)
         }
         try:
-            # Ids need no second look-up: they come from the lists above.
+            # Ids need no second lookup: they come from the lists above.
             return current.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None

@@ -130,7 +130,7 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
 @require_POST
 @step_page(Step.IDENTIFY)
 def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Store one row when it is left, start a look-up, and return its state."""
+    """Store one row when it is left, start a lookup, and return its state."""
     form = IdentifyForm.of(request, flow.chosen_company_ids)
     stored_ids = identify_step.save_answers(flow, form.answers)
     if not stored_ids:

@@ -85,7 +85,7 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`,
+    """Invite the people in the lines; a line that fails is left out with its reason. Raises `Refused`,
     `TableError`.
     """
     actor.require(Permission.MANAGE_PEOPLE)
