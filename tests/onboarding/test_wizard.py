@@ -128,7 +128,7 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
     piet.connect(register_app(piet.sandbox).pk)
     for page, companies_listed in (through_hers, flow_pages(piet)):
         assert company.name not in page
-        assert "already imported" not in page
+        assert "Already imported" not in page
         assert (len(companies_listed), {one["state"] for one in companies_listed}) == (total - 1, {"new"})
     listed.connect(register_app(listed.sandbox).pk)
     page, companies_listed = flow_pages(listed)
