@@ -153,7 +153,7 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
     )
     page = firefox.get("/account/sessions/").content.decode()
     assert "Chrome · Windows" in page
-    assert "this device" in page
+    assert "This device" in page
     other = UserSession.objects.get(browser__contains="Chrome")
     firefox.post("/account/sessions/", {"id": other.pk})
     assert chrome.get("/").status_code == 302
@@ -394,7 +394,7 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
     form = {"oldpassword": PASSWORD, "password1": fresh, "password2": fresh}
     assert client.post("/accounts/password/change/", form).status_code == 302
     page = client.get("/account/sessions/").content.decode()
-    assert "this device" in page
+    assert "This device" in page
     assert other.get("/").status_code == 302
     with organisation_scope(boss.organisation_id):
         assert UserSession.objects.filter(user_id=user.user_id).count() == 1, (
