@@ -25,6 +25,7 @@ from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
 from koppel.organisations.api.groups import router as groups
 from koppel.organisations.api.people import router as organisations
+from koppel.organisations.errors import NotAllowed
 from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
 
@@ -81,6 +82,9 @@ def _source(request: HttpRequest, name: str) -> str:
 @api.exception_handler(KoppelError)
 def refusal(request: HttpRequest, error: KoppelError) -> HttpResponse:
     """Answer a refusal of any app: its code, and in `message` the reason, in the caller's language."""
+    if isinstance(error, NotAllowed):
+        # Recorded when the transaction of the request is over, with which it would be rolled back.
+        request.refused_permission = error.permission  # type: ignore[attr-defined]
     response = api.create_response(request, {"error": error.code, **error.details}, status=error.status)
     for name, value in error.headers.items():
         response[name] = value

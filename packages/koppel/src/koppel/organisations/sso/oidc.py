@@ -24,7 +24,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.kit.encryption import Secret
-from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
+from koppel.kit.http.client import NOT_ALLOWED, HttpClient, NetworkFailure, Response, origin_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCK_SKEW_SECONDS = 60
@@ -277,7 +277,8 @@ async def _send(http: HttpClient, method: str, url: str, origins: set[str], **mo
     try:
         return await http.send(method, url, allowed_origins=origins, **more)
     except (NetworkFailure, ValueError) as failure:
-        raise ProviderRefused("unreachable", str(failure)) from None
+        is_refused = isinstance(failure, NetworkFailure) and failure.code == NOT_ALLOWED
+        raise ProviderRefused(NOT_ALLOWED if is_refused else "unreachable", str(failure)) from None
 
 
 def _json(response: Response, code: str) -> Any:

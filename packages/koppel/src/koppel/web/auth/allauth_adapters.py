@@ -10,12 +10,14 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import reverse
 
 from koppel.kit import quarantine
 from koppel.organisations.access.mfa_secrets import decrypt_text, encrypt_text
-from koppel.web.auth import login_throttling
+from koppel.organisations.audit_actions import SignInAction
+from koppel.web.auth import login_throttling, security_log
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -32,6 +34,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send an email. Raises `Quarantined`, whether or not a person has this address."""
         quarantine.refuse()
+        if template_prefix.endswith("password_reset_key"):
+            security_log.record_reset_requested(self.request, context["user"])
         super().send_mail(template_prefix, email, context)
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
@@ -39,6 +43,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         login = credentials.get("email", "").lower()
+        try:
+            self._throttle(request, login, credentials)
+        except ValidationError:
+            security_log.record_failure(request, login, SignInAction.THROTTLED)
+            raise
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        security_log.record_failure(request, credentials.get("email", ""), SignInAction.FAILED)
+
+    def _throttle(self, request: HttpRequest, login: str, credentials: dict[str, Any]) -> None:
         if not login_throttling.is_known(request, login):
             rate = {"other_browsers": login_throttling.OTHER_BROWSERS_RATE}
             if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):
