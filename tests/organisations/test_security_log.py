@@ -41,14 +41,14 @@ def sign_in(email: str, password: str, address: str = "10.0.0.1") -> int:
 
 
 def test_failed_sign_ins_are_counted_in_two_entries(anna: Actor) -> None:
-    """Of a known address in its organisation, of others in the installation's log, which names none of them."""
+    """Of a known address in its organisation, of others in the installation's log, which names none."""
     email = User.objects.get(pk=anna.user_id).email
     for number in range(5):
         sign_in(email, "wrong", f"10.0.{number}.1")
         sign_in(f"nobody{number}@firm.example", "wrong")
     assert entries(anna.organisation_id, "sign_in.") == [("sign_in.failed", {})]
     close_windows()
-    first, second = entries(anna.organisation_id, "sign_in.")
+    _first, second = entries(anna.organisation_id, "sign_in.")
     assert (second[1]["count"], len(second[1]["addresses"])) == (4, 5)
     (unknown, more) = entries(INSTALLATION, "sign_in.")
     assert (unknown[0], more[1]["count"], "nobody" in str(more)) == ("sign_in.failed", 4, False)

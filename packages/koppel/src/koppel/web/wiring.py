@@ -2,7 +2,12 @@
 
 Imported once, by `AppConfig.ready`."""
 
-from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.account.signals import (
+    authentication_step_completed,
+    password_changed,
+    password_reset,
+    password_set,
+)
 from allauth.mfa import signals as mfa_signals
 from django.contrib.auth.signals import user_logged_in
 from django.urls import reverse
@@ -10,9 +15,12 @@ from django.urls import reverse
 from koppel.issues.hooks import issues_url
 from koppel.organisations import hooks as organisation_hooks
 from koppel.web.auth import security_log
-from koppel.web.auth.session_tracking import end_other_sessions, track_sign_in
+from koppel.web.auth.session_tracking import end_other_sessions, note_repeated_proof, track_sign_in
 
 user_logged_in.connect(track_sign_in, dispatch_uid="koppel.web.auth.session_tracking")
+authentication_step_completed.connect(
+    note_repeated_proof, dispatch_uid="koppel.web.auth.session_tracking.proof"
+)
 for changed in (password_changed, password_set):
     changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")
     changed.connect(security_log.on_password_changed, dispatch_uid="koppel.web.auth.security_log")

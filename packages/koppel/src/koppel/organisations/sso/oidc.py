@@ -83,11 +83,13 @@ class LoginAttempt:
     nonce: str
     verifier: str
     begun_at: float
+    is_repeated: bool = False
+    """The person is signed in through this provider, and must prove their identity to it once more."""
 
     @classmethod
-    def new(cls, provider_id: int, issuer: str) -> "LoginAttempt":
+    def new(cls, provider_id: int, issuer: str, *, is_repeated: bool = False) -> "LoginAttempt":
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(provider_id, issuer, state, nonce, verifier, time.time())
+        return cls(provider_id, issuer, state, nonce, verifier, time.time(), is_repeated)
 
     @property
     def has_lapsed(self) -> bool:
@@ -152,6 +154,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
         "nonce": attempt.nonce,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
+        **({"prompt": "login"} if attempt.is_repeated else {}),
     }
     separator = "&" if "?" in endpoints.authorization else "?"
     return endpoints.authorization + separator + urlencode(params)
