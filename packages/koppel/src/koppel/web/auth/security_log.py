@@ -5,6 +5,7 @@ act about a person is in the log of each organisation in which they are a member
 in the installation's.
 """
 
+import time
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ from koppel.organisations.roles import Actor
 
 UNKNOWN = "–"
 """The name of an actor who proved nothing."""
+REFUSAL_SECONDS = 0.2
+_counted_at: dict[SignInAction, float] = {}
 log = structlog.get_logger(__name__)
 
 
@@ -34,9 +37,15 @@ def record_failure(request: HttpRequest, login: str, action: SignInAction) -> No
     _record_unproved(request, user, action)
 
 
-def record_request_refused(request: HttpRequest, action: SignInAction, reason: str = "") -> None:
-    """Record a refused request of which nothing is known but its address."""
-    record_repeatable(INSTALLATION, _unproved(request), action, reason=reason)
+def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
+    """Record a refused request of which nothing is known but its address.
+
+    In a flood only some of them: counting must not cost more than refusing.
+    """
+    now = time.monotonic()
+    if now - _counted_at.get(action, -REFUSAL_SECONDS) >= REFUSAL_SECONDS:
+        _counted_at[action] = now
+        record_repeatable(INSTALLATION, _unproved(request), action)
 
 
 def record_refused_permission(actor: Actor, permission: str) -> None:
