@@ -218,7 +218,7 @@ def _debian() -> Binaries:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     if not folders:
         skip_without(DEBIAN_POSTGRESQL)
-    return Binaries(folders[-1], int(folders[-1].parent.name))
+    return Binaries(folders[-1], (int(folders[-1].parent.name), 0))
 
 
 def _fill(target: Addresses, source: Addresses) -> None:

@@ -12,6 +12,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
+from koppel.administrations.scope import MISSES_AUDITED
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
@@ -73,10 +74,16 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
     assert len(entries) == refused_count
     assert {one.actor_name for one in entries} == {anna.actor.name}
     assert book_calls(anna, other) == []
+    for number in range(MISSES_AUDITED):
+        browser.get(f"/administrations/{administration.pk + 2000 + number}/")
+    assert len(refusals(anna.actor.organisation_id)) == MISSES_AUDITED, "A search buries no other entries."
 
 
-def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(anna: Connected) -> None:
+def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every one that names an administration, whatever it does."""
+    monkeypatch.setattr("koppel.administrations.scope.MISSES_AUDITED", 1000)
     (administration,) = import_first(anna)
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
@@ -112,10 +119,10 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
 def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:
     """Nor one that never was: a worker claims a run within the scope of one organisation."""
     bert = connected()
-    theirs = import_first(bert, 1, sync=False)[0]
+    foreign = import_first(bert, 1, sync=False)[0]
     with organisation_scope(bert.actor.organisation_id):
         run = Run.objects.create(
-            organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person"
+            organisation_id=bert.actor.organisation_id, administration=foreign, trigger="person"
         )
     for run_id in (run.pk, 987_654):
         asyncio.run(perform(anna.actor.organisation_id, run_id))
@@ -177,7 +184,7 @@ def test_a_session_that_lists_or_describes_cannot_read_books(anna: Connected) ->
         return refused
 
     anna.sandbox.forget_calls()
-    assert runtime.run_sync(attempts) == len(refusals(organisation_id))
+    assert runtime.call_vendor_blocking(attempts) == len(refusals(organisation_id))
     assert {one["path"].rpartition("/")[2] for one in anna.sandbox.calls()} == {"organization", "context"}
 
 
@@ -193,7 +200,7 @@ def test_a_reading_session_names_no_other_company(anna: Connected) -> None:
         with pytest.raises(NotConsented):
             await session.send("GET", url, headers={"IPP-Company-Id": other.external_id})
 
-    runtime.run_sync(attempt)
+    runtime.call_vendor_blocking(attempt)
     assert book_calls(anna, other) == []
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["other_company"]
 
@@ -206,5 +213,5 @@ def test_no_reading_session_without_an_import(anna: Connected, number: int) -> N
         await reading_session(process_runtime, anna.actor.organisation_id, number)
 
     with pytest.raises(NotConsented):
-        runtime.run_sync(attempt)
+        runtime.call_vendor_blocking(attempt)
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["not_imported"]

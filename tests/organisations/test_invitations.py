@@ -19,6 +19,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations import throttling
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -209,8 +210,8 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     assert "no longer allowed" in page
     (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
-    again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
-    assert "kantoor.nl" in again.content.decode()
+    resent = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
+    assert "kantoor.nl" in resent.content.decode()
     signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 
@@ -333,3 +334,23 @@ def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: st
     answer = signed_in(actor("administrator")).post(MANY, {"text": text})
     assert answer.status_code == 200
     assert "a@kantoor.test" in answer.content.decode() or "could not be read" in answer.content.decode()
+
+
+def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    boss, rival = actor("administrator"), actor("administrator")
+    monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
+    with organisation_scope(boss.organisation_id):
+        invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
+        for _again in range(throttling.DAILY_MAX - 1):
+            invitations.resend(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.resend(boss, invitation.pk)
+        invitations.revoke(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.invite(boss, InvitationInput(email="Doel@example.test"))
+        for number in range(3):
+            invitations.invite(boss, InvitationInput(email=f"nieuw{number}@example.test"))
+        with pytest.raises(Refused, match="Try again in an hour"):
+            invitations.invite(boss, InvitationInput(email="nog@example.test"))
+    with organisation_scope(rival.organisation_id), pytest.raises(Refused, match="Try again tomorrow"):
+        invitations.invite(rival, InvitationInput(email="doel@example.test"))

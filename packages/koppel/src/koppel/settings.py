@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "koppel.web.auth.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.auth.middleware.NoStoreMiddleware",
     "koppel.web.auth.login_throttling.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -194,6 +195,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    "reset_password": "koppel.web.auth.password_forms.ResetPasswordForm",
+    "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
+    "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
@@ -201,6 +207,10 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_ADAPTER = "koppel.web.auth.allauth_adapters.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "koppel.web.auth.second_step.AuthenticateForm",
+    "reauthenticate": "koppel.web.auth.second_step.ReauthenticateForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
@@ -208,11 +218,18 @@ MFA_TOTP_ISSUER = "Koppel"
 MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 """Passkeys need https; over http browsers allow them on localhost alone."""
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
-"""In the database, so that throttling at sign-in counts over all web processes."""
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+"""In the database, so that throttling at sign-in counts over all web processes. Django's own limit is 300
+entries: whoever filled them would reset every count."""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are
-believed."""
+"""How many of our proxies stand before the web process: this number of addresses at the end of
+`X-Forwarded-For` is trusted."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

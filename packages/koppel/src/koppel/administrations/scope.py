@@ -1,15 +1,31 @@
-"""One administration that an actor may see, and what is restricted to others. A query of several starts
-from `Administration.objects.visible_to(actor)`."""
+"""What an actor may see and choose: one administration, and what is restricted to others.
 
+A query of several administrations starts from `Administration.objects.visible_to(actor)`.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
-from koppel.administrations.errors import NoSuchAdministration
+import structlog
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from koppel.administrations.errors import NoSuchAdministration, NoSuchChoice
 from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.connections.audit_actions import VaultAction
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
-from koppel.kit.web.parameters import ID_MAX
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.parameters import ID_MAX, unknown_value
+from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
+
+AUDIT_INTERVAL = timedelta(hours=1)
+MISSES_AUDITED = 20
+log = structlog.get_logger(__name__)
 
 
 def restricted_company_ids(actor: Actor) -> Any:
@@ -40,8 +56,48 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
     return administration
 
 
+def require_assignable(
+    actor: Actor, division_ids: Iterable[int], template_ids: Iterable[int], membership_ids: Iterable[int]
+) -> None:
+    """Require that all exist in the organisation, and that no division or template is archived.
+
+    Raises `NoSuchChoice`, which names the others.
+    """
+    offered: tuple[tuple[str, QuerySet[Any], Iterable[int]], ...] = (
+        ("division", Division.objects.for_actor(actor).filter(archived_at=None), division_ids),
+        ("template", Template.objects.for_actor(actor).filter(archived_at=None), template_ids),
+        ("member", Membership.objects.for_actor(actor), membership_ids),
+    )
+    unknown = [
+        unknown_value(name, str(missing_id)).message
+        for name, queryset, ids in offered
+        for missing_id in sorted(
+            set(ids) - set(queryset.filter(pk__in=set(ids)).values_list("pk", flat=True))
+        )
+    ]
+    if unknown:
+        raise NoSuchChoice(" ".join(unknown))
+
+
 def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:
-    """Return the error to raise, after an audit entry about a request for a hidden administration."""
-    subject = Subject(SubjectKind.ADMINISTRATION, min(administration_id, ID_MAX))
-    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
+    """Return the error to raise, after an audit entry about a request for a hidden administration.
+
+    At most `MISSES_AUDITED` an hour for one person: who tries every number must not bury other entries."""
+    in_separate_transaction(lambda: _audit_miss(actor, min(administration_id, ID_MAX)))
     return NoSuchAdministration()
+
+
+def _audit_miss(actor: Actor, administration_id: int) -> None:
+    with organisation_scope(actor.organisation_id):
+        recent = AuditEntry.objects.filter(
+            organisation_id=actor.organisation_id,
+            action=VaultAction.CONSENT_SCOPE_REFUSED,
+            actor_id=actor.audit.id,
+            at__gt=timezone.now() - AUDIT_INTERVAL,
+        )
+        count = len(recent.values_list("pk")[:MISSES_AUDITED])
+    if count < MISSES_AUDITED:
+        subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
+        audit_refusal(actor.organisation_id, subject, "not_found", actor.audit)
+    else:
+        log.warning("administration_not_found", administration=administration_id, user=actor.user_id)

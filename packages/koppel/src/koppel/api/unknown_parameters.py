@@ -9,12 +9,12 @@ from functools import wraps
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.operation import Operation
 
-from koppel.api.parser import DuplicateKeyError
+from koppel.api.parser import DuplicateKeyError, SurrogateError
 from koppel.kit.web.parameters import (
     SHOWN_PARTS_MAX,
     UnknownParameter,
@@ -28,6 +28,7 @@ from koppel.kit.web.parameters import (
 from koppel.organisations.errors import NotAllowed
 
 Run = Callable[..., HttpResponseBase]
+SURROGATE = gettext_lazy("A text has a character that does not exist.")
 EMPTY_BODIES = (b"", b"{}", b"null")
 
 
@@ -37,9 +38,11 @@ class StrictAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
-        return super().on_exception(
-            request, _duplicate_key_error(cause) if isinstance(cause, DuplicateKeyError) else exc
-        )
+        if isinstance(cause, DuplicateKeyError):
+            exc = _duplicate_key_error(cause)
+        elif isinstance(cause, SurrogateError):
+            exc = ValidationError([{"type": "surrogate", "loc": ["body"], "msg": str(SURROGATE)}])
+        return super().on_exception(request, exc)
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]

@@ -5,7 +5,7 @@ from pydantic import AwareDatetime, ConfigDict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class ChangeResolution(Input):
@@ -42,8 +42,11 @@ class ImportPolicyInput(Input):
 
 
 class AppRegistrationInput(Input):
-    """The fields of an app registration. `client_secret` None keeps the stored one; `refresh_token_days` as
-    chosen in the vendor's portal, None = unknown, then no notice is sent before a consent ends."""
+    """The fields of an app registration.
+
+    `client_secret` None keeps the stored one. `refresh_token_days` is what was chosen in the vendor's portal;
+    None = unknown, so that no notification is sent before a consent ends.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -52,5 +55,5 @@ class AppRegistrationInput(Input):
     consent_mode: str
     client_id: str
     client_secret: Secret | None
-    name: str = ""
+    name: Name = ""
     refresh_token_days: int | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from koppel.connections.app_registrations.services import (
@@ -12,7 +12,7 @@ from koppel.connections.app_registrations.services import (
     registrations_of,
 )
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.hooks import exclude_restricted
+from koppel.connections.hooks import exclude_restricted, restricted_company_ids
 from koppel.connections.models import (
     AppRegistration,
     Connection,
@@ -39,11 +39,13 @@ class AppChoice:
 
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
-    """Return live connections by system and account, with `administration_count` and their owner."""
+    """Return live connections by system and account, with their owner and `administration_count`: those that
+    exist for the actor."""
+    visible = ~Q(administrations__remote_company__in=restricted_company_ids(actor))
     connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     return (
         connections.select_related("owner__user", "pending_owner__user", "app")
-        .annotate(administration_count=Count("administrations", distinct=True))
+        .annotate(administration_count=Count("administrations", filter=visible, distinct=True))
         .order_by("connector", "account", "pk")
     )
 

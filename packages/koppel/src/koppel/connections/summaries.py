@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
 from koppel.connections.companies.reachable_names import CompanyNames, company_names, find_connections
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
@@ -21,10 +22,10 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `companies` are those that the reader may see.
+    """A connection on the list.
 
-    `awaiting_sign_in` administrations need a sign-in; `failing` ones fail for other reasons, `reason` being
-    one of these.
+    `companies` are visible to the reader. `awaiting_sign_in` administrations need a sign-in; `failing` ones
+    fail for other reasons, of which `reason` is one.
     """
 
     connection: Connection
@@ -57,7 +58,7 @@ class ConnectionSummary:
 
 
 def list_summaries(actor: Actor) -> list[ConnectionSummary]:
-    """Return all live connections; those that need a person come first."""
+    """Return all live connections; connections that need a person come first."""
     return sorted(_summarize_all(actor, connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 
@@ -106,7 +107,7 @@ def _summarize_all(actor: Actor, connections: Iterable[Connection]) -> list[Conn
     selected = list(connections)
     names = company_names(actor, selected)
     days, ends = daily_health(selected), consent_expiry([connection.pk for connection in selected])
-    counts = {row["connection_id"]: row for row in _counts(selected)}
+    counts = {row["connection_id"]: row for row in _counts(actor, selected)}
     return [
         _summary(
             connection,
@@ -139,9 +140,9 @@ def _summary(
     )
 
 
-def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
+def _counts(actor: Actor, connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
     return (
-        imported_through(connections)
+        exclude_restricted(actor, imported_through(connections))
         .values("connection_id")
         .annotate(
             count=Count("pk", distinct=True),

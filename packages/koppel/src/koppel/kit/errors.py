@@ -70,6 +70,8 @@ class NotFoundError(KoppelError):
 
 
 _SENTENCES = {
+    "control_characters": _("Write it in one line, without control characters."),
+    "surrogate": _("A text has a character that does not exist."),
     "missing": _("This field is required."),
     "string_too_short": _("Enter at least %(min_length)s characters."),
     "string_too_long": _("Enter at most %(max_length)s characters."),

@@ -1,6 +1,7 @@
 """Actions of the operator in the shell: before the first sign-in, or for a person who cannot sign in.
 
-The organisation's audit log records these actions under the account of the shell."""
+The organisation's audit log records these actions under the account of the shell.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,11 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from allauth.account.forms import EmailAwarePasswordResetTokenGenerator
-from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.db.models import Count, QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,6 +22,7 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.access.password_links import password_link
 from koppel.organisations.audit_actions import OrganisationAction, PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.inputs import OrganisationInput
@@ -47,7 +46,7 @@ class InstallationState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Summary:
+class OrganisationSummary:
     """An organisation as `koppel organisations list` shows it.
 
     `people` and `administrators` may sign in now; `invited` may become Administrators.
@@ -108,8 +107,8 @@ def shell_operator(account: str, ip_address: str) -> Actor:
 def create_organisation(
     operator: Actor, data: OrganisationInput, administrator: InvitationInput, *, language: str = ""
 ) -> Invitation:
-    """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
-    organisation either.
+    """Create an organisation and invite its first Administrator. Raises `Refused`, and then creates
+    nothing.
     """
     name, settings_values = clean_text(data.name), validate_settings(data.settings)
     if not name:
@@ -156,7 +155,8 @@ def add_administrator(
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
     """Create a password-reset link; for a user without one, resend the latest invitation. Raises
-    `Refused`."""
+    `Refused`.
+    """
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []
@@ -177,7 +177,7 @@ def invitation_link(invitation: Invitation) -> RecoveryLink:
     )
 
 
-def summaries() -> list[Summary]:
+def summaries() -> list[OrganisationSummary]:
     """Return all organisations, by name."""
     with installation_scope("organisations listed"):
         people_counts = dict(
@@ -191,7 +191,7 @@ def summaries() -> list[Summary]:
         )
         invited = _emails_by_organisation(open_invitations, "email")
         return [
-            Summary(
+            OrganisationSummary(
                 id=organisation.pk,
                 name=organisation.name,
                 people=people_counts.get(organisation.pk, 0),
@@ -236,7 +236,5 @@ def _password_link(
                 action,
                 subject=subject,
             )
-    key = EmailAwarePasswordResetTokenGenerator().make_token(user)
-    address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
     valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return RecoveryLink(user.email, LinkKind.PASSWORD, settings.PUBLIC_URL + address, valid_until)
+    return RecoveryLink(user.email, LinkKind.PASSWORD, password_link(user), valid_until)

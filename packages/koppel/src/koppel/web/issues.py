@@ -34,8 +34,11 @@ Named = tuple[IssueView, str]
 
 @dataclass(frozen=True)
 class IssueFilter:
-    """`search_text` limits issues to administrations with this name or number, `person` to those that
-    they work on ("me", "none" or a membership's id), `kind` to one issue code."""
+    """The filter of the page.
+
+    `search_text` limits issues to administrations with this name or number, `person` to administrations of
+    this member ("me", "none" or a membership's id), `kind` to one issue code.
+    """
 
     search_text: str = ""
     kind: str = ""
@@ -58,9 +61,10 @@ class IssueKind:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page of issues; those of one kind, or of one client, follow each other. `kinds` are those of all
-    pages, whatever kind is chosen."""
+class IssuePage:
+    """A page of issues, grouped by kind or by client. `kinds` are the kinds on all pages, whatever kind is
+    chosen.
+    """
 
     items: list[Named]
     total: int
@@ -75,7 +79,7 @@ class Page:
         return [(issue, name, kinds[issue.code]) for issue, name in self.items]
 
 
-def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> Page:
+def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> IssuePage:
     """Return a page of the issues that the filter lets through."""
     issues = _open(actor, filters.search_text, filters.person)
     kinds = kinds_of(issues)
@@ -83,7 +87,7 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
         issues = issues.filter(code=filters.kind)
     page = Paginator(_ordered(issues, kinds, by_client=by_client), PAGE_SIZE).get_page(number)
     named = _with_subject_names(page)
-    return Page(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
+    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
 
 
 def open_count(actor: Actor) -> int:
@@ -101,7 +105,7 @@ def newest_of(actor: Actor, kind: str, count: int) -> list[Named]:
 
 
 def kinds_of(issues: "QuerySet[Issue]") -> list[IssueKind]:
-    """Count issues by kind: those that stop syncs first, then the most frequent ones."""
+    """Count issues by kind: kinds that stop syncs first, then the most frequent ones."""
     counts = issues.values_list("code").annotate(count=Count("pk")).order_by()
     types = [(get_issue_type(code), code, count) for code, count in counts]
     kinds = [IssueKind(code, kind.title or code, count, kind.stops_sync) for kind, code, count in types]

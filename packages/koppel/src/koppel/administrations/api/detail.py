@@ -1,5 +1,6 @@
 """One administration over REST: what is known of it, and what a person changes on it."""
 
+from collections.abc import Container, Iterable
 from datetime import date, datetime
 
 from ninja import Router, Schema, Status
@@ -18,10 +19,11 @@ router = Router()
 
 
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number`
-    the firm's own.
+    """An administration.
 
-    `issues` counts the open ones. A personal number is masked."""
+    `source_id` is the accounting system's id of the company, `code` its code there, `client_number` the
+    organisation's own. `issues` is the number of open issues. A personal number is masked.
+    """
 
     id: int
     name: str
@@ -123,10 +125,22 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),
+        visible_ids(actor, [administration.predecessor_id]),
     )
 
 
-def administration_out(administration: Administration, issues: int) -> AdministrationOut:
+def visible_ids(actor: Actor, administration_ids: Iterable[int | None]) -> set[int]:
+    """Return those of these administrations that exist for the actor."""
+    ids = {administration_id for administration_id in administration_ids if administration_id is not None}
+    queryset = Administration.objects.visible_to(actor).filter(pk__in=ids)
+    return set(queryset.values_list("pk", flat=True))
+
+
+def administration_out(
+    administration: Administration, issues: int, predecessors: Container[int]
+) -> AdministrationOut:
+    """`predecessors`: those that exist for the caller; another one is not named."""
+    predecessor_id = administration.predecessor_id
     return AdministrationOut(
         id=administration.pk,
         name=administration.name,
@@ -147,6 +161,6 @@ def administration_out(administration: Administration, issues: int) -> Administr
         complete_as_of=administration.complete_as_of,
         client_left_on=administration.client_left_on,
         erase_on=administration.erase_on,
-        predecessor=administration.predecessor_id,
+        predecessor=predecessor_id if predecessor_id in predecessors else None,
         issues=issues,
     )

@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from koppel.administrations import restriction
-from koppel.administrations.api.detail import AdministrationOut, administration_out
+from koppel.administrations.api.detail import AdministrationOut, administration_out, visible_ids
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
@@ -25,12 +25,13 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds
-    narrow.
+    """The filters of the list, as in its address bar.
 
-    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing,
-    incomplete, doubtful, duplicate. `lifecycle`: client_left, deactivation_scheduled. `sort`: a
-    column, with `-` in front for descending."""
+    Ids are digits, or `none`; several values of one filter widen the list, several filters narrow it.
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete,
+    doubtful, duplicate. `lifecycle`: client_left, deactivation_scheduled. `sort`: a column, with `-` in front
+    for descending.
+    """
 
     q: str = ""
     status: list[str] = []
@@ -51,8 +52,7 @@ class Filters(Schema):
     sort: str = "name"
 
     def to_query(self) -> ListQuery:
-        """Return the list's query. What was given empty stays there, to be refused; a flag that is false asks
-        nothing."""
+        """Return the list's query. Empty values are kept, to be refused; a false flag is no filter."""
         query = QueryDict(mutable=True)
         for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
             if isinstance(value, list):
@@ -84,11 +84,13 @@ def list_administrations(
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
+    predecessors = visible_ids(request.actor, [administration.predecessor_id for administration in page])
     total = apply_filters(request.actor, query).count()
     return AdministrationList(
         total=total,
         items=[
-            administration_out(administration, issues.get(administration.pk, 0)) for administration in page
+            administration_out(administration, issues.get(administration.pk, 0), predecessors)
+            for administration in page
         ],
     )
 

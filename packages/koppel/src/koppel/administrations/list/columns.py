@@ -24,7 +24,7 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 
 @dataclass(frozen=True)
-class Column:
+class ListColumn:
     """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
     way. `value` is its cell in a file, `html` on the page."""
 
@@ -48,9 +48,9 @@ def text_column(
     *,
     has_nulls: bool = False,
     is_default: bool = False,
-) -> Column:
-    """Make a column whose cell on the page is its value."""
-    return Column(
+) -> ListColumn:
+    """Make a column whose cell shows its value as text."""
+    return ListColumn(
         key,
         label,
         sort,
@@ -86,7 +86,7 @@ def _count(related_rows: "QuerySet[Any]", group: str) -> Combinable:
 
 
 _COLUMNS = (
-    Column(
+    ListColumn(
         "name",
         _("Name"),
         "sort_name",
@@ -94,7 +94,7 @@ _COLUMNS = (
         html=cell_markup.name_cell,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "number",
         _("Number"),
         "number",
@@ -111,7 +111,7 @@ _COLUMNS = (
         "remote_company__code",
         lambda administration: administration.remote_company.code,
     ),
-    Column(
+    ListColumn(
         "status",
         _("Status"),
         "status",
@@ -120,7 +120,7 @@ _COLUMNS = (
         html=cell_markup.status_cell,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "issues",
         _("Issues"),
         count_open_issues,
@@ -130,7 +130,7 @@ _COLUMNS = (
         is_default=True,
         is_figure=True,
     ),
-    Column(
+    ListColumn(
         "complete",
         _("Last synced"),
         "complete_as_of",
@@ -148,14 +148,14 @@ _COLUMNS = (
         has_nulls=True,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "people",
         _("People"),
         count_people,
         value=lambda administration, rows: ", ".join(rows.people.get(administration.pk, ())),
         html=cell_markup.people_cell,
     ),
-    Column(
+    ListColumn(
         "template",
         _("Template"),
         "template__name",
@@ -164,7 +164,7 @@ _COLUMNS = (
         has_nulls=True,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "sector",
         _("Sector"),
         "sector",
@@ -182,7 +182,7 @@ _COLUMNS = (
         "connection__account",
         lambda administration: administration.connection.account,
     ),
-    Column(
+    ListColumn(
         "imported",
         _("Imported"),
         "created_at",
@@ -191,7 +191,7 @@ _COLUMNS = (
         type=ColumnType.DATETIME,
     ),
 )
-COLUMNS: Mapping[str, Column] = {column.key: column for column in _COLUMNS}
+COLUMNS: Mapping[str, ListColumn] = {column.key: column for column in _COLUMNS}
 """By key, in the order of the page."""
 DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 
 import psycopg
 
@@ -15,7 +16,7 @@ from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
 from koppel.kit.encryption import Keyring, keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
@@ -27,6 +28,8 @@ from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
 POSTGRES_VERSION_MIN = 150000
+QUARTER_DAYS = 100
+"""PostgreSQL publishes fixes every quarter; some days are for the wheel and the upgrade."""
 SECRET_KEY_CHARACTERS_MIN = 50
 
 
@@ -34,6 +37,7 @@ def findings(web_port: int) -> list[Finding]:
     """Run all checks, in the order of repair. Later ones are skipped when the database does not answer."""
     results = [_database_answers()]
     if results[0].is_well:
+        results += _embedded_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers()]
@@ -61,7 +65,28 @@ def _database_answers() -> Finding:
         return Finding(
             "database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer."
         )
-    return Finding("database", True, f"PostgreSQL {version // 10000} answers.")
+    return Finding("database", True, f"PostgreSQL {version // 10000}.{version % 10000} answers.")
+
+
+def _embedded_age(today: date | None = None) -> Iterator[Finding]:
+    """Say how old the embedded server is; nothing about a server of one's own."""
+    if not administrator_url():
+        return
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        version = connection.info.server_version
+    name = f"{version // 10000}.{version % 10000}"
+    published = PUBLISHED.get(name)
+    days = ((today or datetime.now(UTC).date()) - published).days if published else None
+    if days is None:
+        yield Finding("embedded database", True, f"PostgreSQL {name}; its date is not known to this Koppel.")
+    elif days <= QUARTER_DAYS:
+        yield Finding("embedded database", True, f"PostgreSQL {name} is {days} days old.")
+    else:
+        text = (
+            f"PostgreSQL {name} is {days} days old, and fixes come every quarter: upgrade Koppel, "
+            "or use a server of your own (DATABASE_URL; docs/operations.md, Database)."
+        )
+        yield advice("embedded database", text)
 
 
 _ROLE_QUERY = """

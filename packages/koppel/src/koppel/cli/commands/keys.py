@@ -45,7 +45,7 @@ def rotate(
     rotation = rotate_keys(shell_account())
     summary = {
         "key": rotation.key,
-        "sealed_again": rotation.reencrypted,
+        "reencrypted": rotation.reencrypted,
         "unreadable": dict(rotation.unreadable),
     }
     print_record(summary, as_json=as_json)

@@ -58,6 +58,7 @@ def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
 @redirects_when_gone
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     since = ReconnectForm.of(request).values_or_refusal()["since"]
     return_path = connection.get_absolute_url()
@@ -78,6 +79,7 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> H
 @redirects_when_gone
 def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Let the new owner sign in with an account of their own."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     return sign_in_at_vendor(
         request,

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from koppel.kit.web.schemas import Input, RowId
+from koppel.kit.web.schemas import Input, OneLine, RowId
 
 NAME_LENGTH_MAX = 100
-WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
+WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX), OneLine]
 
 
 class WebhookInput(Input):

@@ -59,9 +59,10 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     """Return every company that the flow's connections list and the actor may see; `is_imported` counts other
     connections too.
 
-    A company that two accounts reach is one choice: the one that can be reached. A company whose
-    administration is restricted to others is left out, whichever account reaches it: a row without its name
-    would still reveal that it exists, and to the person who gave the consent which one it is."""
+    A company that two accounts reach is one choice: the reachable one. A company whose administration is
+    restricted to others is left out for every account: even a row without a name would reveal that it exists,
+    and to the person who gave the consent which company it is.
+    """
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
@@ -90,7 +91,9 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
-    flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
+    flow.chosen_company_ids = [
+        company_id for company_id in flow.offered_company_ids if company_id in selected
+    ]
     flow.displayed_identities = {
         company.pk: DisplayedIdentity(company.legal_name or company.name, company.number)
         for company in offered
@@ -107,9 +110,12 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """Return the ids that the list shows as ticked: at first those that no earlier import offered, so all at
-    the first import and none that were left out before; later those that were chosen. With `collects_many`,
-    where a person adds one company after the other, new ones too."""
+    """Return the ids that the list shows as ticked.
+
+    At first those that no earlier import offered: all at the first import, and none that were left out
+    before. Later the chosen ones; with `collects_many`, where a person adds one company after the other, new
+    ones as well.
+    """
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return fresh - _offered_before(flow)
@@ -121,7 +127,9 @@ def _offered_before(flow: Flow) -> set[int]:
     finished = Flow.objects.in_organisation(flow.organisation_id).filter(
         state=FlowState.FINISHED, connector=flow.connector
     )
-    return {key for ids in finished.values_list("offered_company_ids", flat=True) for key in ids}
+    return {
+        company_id for ids in finished.values_list("offered_company_ids", flat=True) for company_id in ids
+    }
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

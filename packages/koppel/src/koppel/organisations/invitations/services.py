@@ -28,6 +28,7 @@ from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.invitations.inputs import InvitationInput
+from koppel.organisations.invitations.throttling import require_may_send
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Permission, Role
@@ -42,6 +43,7 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
     `language` of the email and the person's pages; '' = the sender's.
     """
     email = validate_invitation(actor, data)
+    require_may_send(actor.organisation_id, email)
     divisions = Division.objects.for_actor(actor).filter(pk__in=data.divisions)
     invitation = Invitation(
         organisation_id=actor.organisation_id,
@@ -129,6 +131,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     people_services.require_allowed_domain(
         Organisation.objects.get(pk=actor.organisation_id), invitation.email
     )
+    require_may_send(actor.organisation_id, invitation.email)
     invitation.sends += 1
     invitation.valid_until, invitation.mail_failed = timezone.now() + VALID_FOR, False
     invitation.invited_by_id = actor.membership_id or None
@@ -186,12 +189,12 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
     """
     link_expired = Refused(_("This link no longer works. Ask the sender of the invitation for a new one."))
     try:
-        organisation_id, key, sends = signing.loads(token, salt=SALT)
+        organisation_id, invitation_id, sends = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError):
         raise link_expired from None
     with installation_scope("invitation"):
         queryset = open_invitations(organisation_id).select_related("invited_by__user", "organisation")
-        invitation = queryset.filter(pk=key, sends=sends).first()
+        invitation = queryset.filter(pk=invitation_id, sends=sends).first()
         if invitation is None or invitation.has_lapsed or not is_still_valid(invitation):
             raise link_expired
         return invitation, invitation.organisation

@@ -23,6 +23,7 @@ from joserfc.jwk import GuestProtocol, Key, import_key
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
+from koppel.kit.database.text import clean_text, has_lone_surrogate
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import NOT_ALLOWED, HttpClient, NetworkFailure, Response, origin_of
 
@@ -105,7 +106,7 @@ class AuthorizationResponse:
 
 
 @dataclass(frozen=True)
-class Identity:
+class TokenIdentity:
     """The person that a provider authenticated. `subject` lasts; `email` is '' unless the provider calls it
     verified.
     """
@@ -162,7 +163,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 async def exchange_code(
     http: HttpClient, client: Client, attempt: LoginAttempt, response: AuthorizationResponse
-) -> Identity:
+) -> TokenIdentity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
     """
@@ -209,7 +210,7 @@ async def verify_client(http: HttpClient, client: Client) -> None:
         raise ProviderRefused("invalid_response")
 
 
-def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> TokenIdentity:
     """Return the identity that a token proves. `key_set` is the
     parsed JWKS document. Raises `ProviderRefused`."""
     try:
@@ -218,18 +219,20 @@ def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, no
         _claims_registry(issuer, client_id).validate(claims)
     except (JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
-    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()):
         raise ProviderRefused("other_nonce")
     has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
     subject = claims["sub"]
-    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject:
+    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject or has_lone_surrogate(subject):
         # A subject that is shortened, or changed in another way, could be another person's.
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
-    return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+    return TokenIdentity(
+        subject, clean_text(email), " ".join(clean_text(str(claims.get("name", ""))).split())
+    )
 
 
 def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
@@ -245,10 +248,11 @@ def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
 
 
 def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
-    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one fits.
+    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one
+    matches.
 
-    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key
-    that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
+    A header without `kid` is accepted if there is one key (OpenID Connect Core 1.0, 10.1). Only the matching
+    key is parsed, so unknown or broken keys, or thousands of them, do no harm.
     """
     kid = token.headers().get("kid")
     candidates = [

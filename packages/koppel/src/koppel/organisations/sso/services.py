@@ -13,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.urls import reverse
@@ -31,20 +32,21 @@ from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.http.receiver_slots import NoSlot, ReceiverSlots
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
+from koppel.organisations.access.api_tokens import revoke_tokens_of_members
 from koppel.organisations.access.sessions import end_sso_sessions
 from koppel.organisations.audit_actions import IdentityProviderAction, PersonAction
 from koppel.organisations.email_domains import domain_of
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import IdentityProvider
+from koppel.organisations.models import FederatedIdentity, IdentityProvider
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import oidc
 from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import (
     AuthorizationResponse,
     Client,
-    Identity,
     LoginAttempt,
     ProviderRefused,
+    TokenIdentity,
 )
 
 MESSAGES = {
@@ -175,8 +177,18 @@ def disable_provider(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    _add_audit_entry(actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count)
+    tokens = revoke_tokens_of_members(actor, _members_without_own_proof(provider))
+    _add_audit_entry(
+        actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
+    )
     return count
+
+
+def _members_without_own_proof(provider: IdentityProvider) -> list[int]:
+    """Return the ids of members who can sign in through the provider only: they chose no password."""
+    linked = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(provider=provider)
+    unusable = linked.filter(membership__user__password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    return list(unusable.values_list("membership_id", flat=True))
 
 
 def active_provider(provider_id: int) -> IdentityProvider | None:
@@ -227,7 +239,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
 
 def identity_of(
     provider: IdentityProvider, attempt: LoginAttempt, response: AuthorizationResponse
-) -> Identity:
+) -> TokenIdentity:
     """Return the identity that the provider authenticated. Raises `AuthorizationRefused` with the reason."""
     if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:
         raise AuthorizationRefused("other_provider")

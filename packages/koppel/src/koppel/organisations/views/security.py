@@ -47,7 +47,7 @@ def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
 @action_of("organisations:security")
 @needs_recent_proof
 def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Make the redirect address of an identity provider that is not filled in yet."""
+    """Prepare an identity provider, so that its redirect address exists before the form is complete."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     single_sign_on.prepare(request.actor)
     messages.success(
@@ -123,6 +123,7 @@ def _page(
         if provider_form and provider_form.is_bound
         else _stored_provider(provider),
         "support_form": support_form or SupportForm(),
+        "own_address": request.actor.ip_address,
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed_domains(organisation),
@@ -140,7 +141,9 @@ def _page(
 
 def _stored_policy(organisation: Organisation) -> SecurityPolicyForm:
     policy = security_policy.security_policy_of(organisation)
-    return SecurityPolicyForm(initial=vars(policy) | {"email_domains": ", ".join(policy.email_domains)})
+    return SecurityPolicyForm(
+        initial=vars(policy) | {name: ", ".join(vars(policy)[name]) for name in ("email_domains", "networks")}
+    )
 
 
 def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:

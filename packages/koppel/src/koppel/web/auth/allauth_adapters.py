@@ -2,17 +2,14 @@
 
 import time
 from typing import Any
-from urllib.parse import quote
 
 from allauth.account import app_settings as account_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.urls import reverse
 
 from koppel.kit import quarantine
 from koppel.organisations.access.mfa_secrets import decrypt_text, encrypt_text
@@ -26,16 +23,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
-    def get_reset_password_from_key_url(self, key: str) -> str:
-        """Use the public address, whatever address the request came to."""
-        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
-        return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
-
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send an email. Raises `Quarantined`, whether or not a person has this address."""
         quarantine.refuse()
-        if template_prefix.endswith("password_reset_key"):
-            security_log.record_reset_requested(self.request, context["user"])
         super().send_mail(template_prefix, email, context)
 
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:

@@ -112,8 +112,8 @@ def on_password_changed(request: HttpRequest | None = None, user: User | None = 
     _record_own(request, user, SignInAction.PASSWORD_CHANGED)
 
 
-def record_reset_requested(request: HttpRequest, user: User) -> None:
-    """Record that a link for a new password was requested for this account."""
+def record_reset_requested(request: HttpRequest, user: User | None) -> None:
+    """Record that a link for a new password was requested, for this account or for an unknown address."""
     _record_unproved(request, user, SignInAction.RESET_REQUESTED)
 
 
