@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports translations audited audit sbom setup-tests collected coverage hooks bench docs wheel release vendor built clean
+.PHONY: help install demo demo-once test drills check style types imports translations audited audit sbom setup-tests collected coverage hooks screenshots bench docs wheel release vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ coverage: built ## Run the tests with coverage: the total and the least covered 
 
 hooks: $(READY) ## Check style, types and imports before every commit (pre-commit)
 	@.venv/bin/pre-commit install
+
+screenshots: built ## Keep a picture of every page, width, language and theme in test-output/pages, and report what is wrong (PAGES=overview,sync)
+	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots.py $(ARGS)
 
 bench: built ## Run benchmarks, one JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2

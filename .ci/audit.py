@@ -5,7 +5,8 @@ they said with the lock file (`make check`).
 version, is listed as `not_asked`: nothing is known about it. When none was answered no file is written.
 
 `make check` fails on a locked package that is listed with a vulnerability, unless `accepted` below names it
-with a reason. An old file, and packages that changed since, are warnings."""
+with a reason. An old file, and packages that changed since, are warnings.
+"""
 
 import json
 import sys

@@ -311,7 +311,8 @@ def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, A
 
 def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
     """And what the page first showed too: else the next save would take back what a colleague has done
-    meanwhile."""
+    meanwhile.
+    """
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     assign(named, administration)

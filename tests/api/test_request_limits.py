@@ -156,7 +156,8 @@ IDS = [(digits, "9" * digits) for digits in (17, 18, 19, 20)]
 )
 def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> None:
     """Of a person or division that does not exist there is nothing; a number that no row can have is
-    refused."""
+    refused.
+    """
     client, fits = world.client("administrator"), int(number) < 2**63
     for path in (
         f"/organisation/activity/?person={number}",

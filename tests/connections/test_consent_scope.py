@@ -137,7 +137,8 @@ def test_an_administration_that_was_pointed_at_another_connection_is_blocked(
     anna: Connected, connected: MakeConnected, actor: Any
 ) -> None:
     """Somebody with access to the database gives an administration a company of another connection of the
-    same firm."""
+    same firm.
+    """
     with installation_scope("test"):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     carl = connected("company_per_sign_in", actor=actor("team_leader", firm, "Carl Bos"))

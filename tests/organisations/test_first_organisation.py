@@ -19,7 +19,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.cli.checks.installation import findings
-from koppel.cli.checks.result import Finding
+from koppel.cli.checks.result import CheckFinding
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations, people
@@ -58,7 +58,7 @@ def signs_in(email: str, password: str) -> bool:
     return bool(Client().post(SIGN_IN, {"login": email, "password": password}).status_code == 302)
 
 
-def finding(topic: str) -> Finding:
+def finding(topic: str) -> CheckFinding:
     return next(one for one in findings(8499) if one.topic == topic)
 
 

@@ -1,7 +1,7 @@
 """Invitations by mail, from sending to membership."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
+from koppel.organisations.invitations import csv_import, throttling
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations import throttling
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -136,7 +136,8 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
 
 def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who sent it, unless another one sends it
-    again."""
+    again.
+    """
     boss = actor()
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
@@ -254,6 +255,7 @@ a@example.test;Ada again
 c@example.test;Cor;Koning
 d@example.test;Dirk;user;Elders
 e@example.test;Els;reader;;31-01-2001
+f@example.test;g@example.test
 """
 
 
@@ -265,12 +267,13 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
     page = client.post(MANY, {"text": LINES}).content.decode()
     for words in (
         "2 people will be invited",
-        "5 lines will be skipped",
+        "6 lines will be skipped",
         "is not an e-mail address",
         "an earlier line",
         "is not a role",
         "Division “Elders” not found",
         "end date in the future",
+        "“g@example.test” is an address, not a name.",
     ):
         assert words in page, words
     assert deliver(settings) == []
@@ -336,12 +339,34 @@ def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: st
     assert "a@kantoor.test" in answer.content.decode() or "could not be read" in answer.content.decode()
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2027-03-31",
+        "31-03-2027",
+        "31.3.2027",
+        "2027/03/31",
+        "2027-03-31 00:00:00",
+        "2027-03-31T00:00",
+        "46477.0",
+    ],
+)
+def test_a_last_day_is_read_as_spreadsheets_write_it(written: str) -> None:
+    assert csv_import.parse_end_of_day(written).date() == date(2027, 3, 31)
+
+
+@pytest.mark.parametrize("written", ["03/31/2027", "31-03-27", "31-02-2027", "123", "31 mrt", "٣١-٠٣-٢٠٢٧"])
+def test_what_is_no_day_is_refused_by_name(written: str) -> None:
+    with pytest.raises(Refused, match=f"“{written}” is not a date"):
+        csv_import.parse_end_of_day(written)
+
+
 def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     boss, rival = actor("administrator"), actor("administrator")
     monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
     with organisation_scope(boss.organisation_id):
         invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
-        for _again in range(throttling.DAILY_MAX - 1):
+        for _number in range(throttling.DAILY_MAX - 1):
             invitations.resend(boss, invitation.pk)
         with pytest.raises(Refused, match="Try again tomorrow"):
             invitations.resend(boss, invitation.pk)

@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent
 def _read(reader: Callable[[str], T], name: str, text: str) -> T:
     """Read a variable.
 
-    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password."""
+    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password.
+    """
     try:
         return reader(text)
     except (ValueError, KeyError):
@@ -46,7 +47,8 @@ def _time_outs() -> str:
     """Return PostgreSQL's options that bound statements and waits for locks, by the kind of process.
 
     A page is over within seconds, and a job within minutes. Commands of an operator may take as long as they
-    need."""
+    need.
+    """
     match os.environ.get("KOPPEL_PROCESS", ""):
         case "web":
             return "-c statement_timeout=60s -c lock_timeout=10s"
@@ -58,7 +60,8 @@ def _time_outs() -> str:
 
 def _database(url: str, time_outs: str = "") -> dict[str, Any]:
     """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
-    …) are kept."""
+    …) are kept.
+    """
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
@@ -226,10 +229,12 @@ CACHES = {
     }
 }
 """In the database, so that throttling at sign-in counts over all web processes. Django's own limit is 300
-entries: whoever filled them would reset every count."""
+entries: whoever filled them would reset every count.
+"""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
 """How many of our proxies stand before the web process: this number of addresses at the end of
-`X-Forwarded-For` is trusted."""
+`X-Forwarded-For` is trusted.
+"""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -26,7 +26,10 @@ class SettingsInput(Input):
 
 
 class RestrictionInput(Input):
-    """`people` are ids of memberships: when restricted exactly these, else these are added."""
+    """The access to an administration.
+
+    `people` are ids of memberships: the only ones if `restricted`, otherwise added to the assigned ones.
+    """
 
     restricted: bool
     people: list[int] = []
@@ -65,7 +68,8 @@ class WithdrawalInput(Input):
 class BulkInput(Input):
     """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its
     own. On `ids`, or with `filter` (the list's address bar; '' is everything) on all that match. An unknown
-    filter or value is refused, and a part that narrows nothing down. `start` false: only a preview."""
+    filter or value is refused, and a part that narrows nothing down. `start` false: only a preview.
+    """
 
     action: str
     params: dict[str, Any] = {}

@@ -48,7 +48,8 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
     """Return the administration with its row locked, in the caller's transaction. Raises
-    `NoSuchAdministration` as `administration_for` does."""
+    `NoSuchAdministration` as `administration_for` does.
+    """
     queryset = Administration.objects.visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
     if administration is None:
@@ -82,7 +83,8 @@ def require_assignable(
 def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:
     """Return the error to raise, after an audit entry about a request for a hidden administration.
 
-    At most `MISSES_AUDITED` an hour for one person: who tries every number must not bury other entries."""
+    At most `MISSES_AUDITED` an hour for one person: who tries every number must not bury other entries.
+    """
     in_separate_transaction(lambda: _audit_miss(actor, min(administration_id, ID_MAX)))
     return NoSuchAdministration()
 

@@ -27,7 +27,8 @@ class SurrogateError(ValueError):
 class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         """Parse the body as a JSON object. Raises `DuplicateKeyError`, `SurrogateError`, and `ValueError` for
-        what is no JSON."""
+        what is no JSON.
+        """
         # Python would let surrogates pass that are encoded like characters.
         text = request.body.decode("utf-8-sig")
         fields: dict[str, Any] = json.loads(text, object_pairs_hook=_object)

@@ -1,8 +1,9 @@
-"""The published description of the API, made ready to be read: each operation
-with what goes in, what comes back, an example.
+"""The published description of the API, made ready to be read: each operation with what goes in, what comes
+back, an example.
 
-Made from the OpenAPI description alone, so that it cannot say anything else.
-Nothing is fetched from elsewhere to show it."""
+Made from the OpenAPI description alone, so that it cannot say anything else. Nothing is fetched from
+elsewhere to show it.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -193,7 +194,7 @@ class _Book:
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:
-        """Return a value that the schema allows; of an object its required fields, else its first."""
+        """Return an example value of a schema: an object's required fields, else its first field."""
         resolved = self._resolve_reference(schema)
         if options := resolved.get("anyOf"):
             return self.sample(options[0])

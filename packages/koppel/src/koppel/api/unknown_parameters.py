@@ -33,8 +33,9 @@ EMPTY_BODIES = (b"", b"{}", b"null")
 
 
 class StrictAPI(NinjaAPI):
-    """Also names the refused value of a query parameter. Values of a
-    body may be secret and are not repeated."""
+    """Also names the refused value of a query parameter. Values of a body may be secret and are not
+    repeated.
+    """
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
@@ -60,8 +61,9 @@ class StrictAPI(NinjaAPI):
 
 
 def refuses_unknown(run: Run) -> Run:
-    """Decorate an operation: refuse parameters and values that it
-    does not declare. In ninja's mode `view`."""
+    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode
+    `view`.
+    """
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)

@@ -75,7 +75,8 @@ def external_database() -> dict[str, str]:
 
 def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the owner's address: whoever reads it must not be able to switch row
-    level security off."""
+    level security off.
+    """
     return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
 
 
@@ -86,7 +87,8 @@ def environment_of_web(environment: Mapping[str, str]) -> dict[str, str]:
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a program that is not Koppel's own, such as the sandbox: nothing of the
-    installation."""
+    installation.
+    """
     return {
         name: value
         for name, value in environment.items()
@@ -113,7 +115,8 @@ def embedded_database(addresses: Addresses) -> dict[str, str]:
 
 def require_reachable(url: str, name: str) -> None:
     """Require that the database answers. Raises `CommandError` with the server's reason, without the
-    password."""
+    password.
+    """
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -199,7 +202,8 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory.
 
-    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed."""
+    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed.
+    """
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}

@@ -106,8 +106,9 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2
-    (1 for a failed check), never a traceback."""
+    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed
+    check), never a traceback.
+    """
     os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:

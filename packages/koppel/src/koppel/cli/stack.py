@@ -1,5 +1,6 @@
 """A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser
-tests use it."""
+tests use it.
+"""
 
 import json
 import os

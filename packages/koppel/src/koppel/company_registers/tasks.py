@@ -1,5 +1,6 @@
-"""Jobs of registers: make the look-ups that wait. Calls are made between
-transactions, within each register's rate limit."""
+"""Jobs of registers: make the lookups that wait. Calls are made between transactions, within each register's
+rate limit.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,14 +37,14 @@ RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
 """How long a job waits for its turn at a register; after that the lookup waits in its table."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
-"""Errors of one look-up that say nothing about the register itself."""
+"""Errors of one lookup that say nothing about the register itself."""
 
 log = structlog.get_logger(__name__)
 
 
 @app.task(name="company_registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
-    """Make the organisation's look-ups that are due. In quarantine they stay due."""
+    """Make the organisation's lookups that are due. In quarantine they stay due."""
     count = await deliver_due(LOOKUP_OUTBOX, {"organisation_id": organisation_id}, _look_up_batch)
     if count:
         log.info("registers_queried", count=count)
@@ -52,7 +53,7 @@ async def look_up(organisation_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="company_registers.enqueue_due")
 async def enqueue_due(timestamp: int) -> None:
-    """Enqueue jobs for look-ups that are due: after a quarantine, or of a worker that died."""
+    """Enqueue jobs for lookups that are due: after a quarantine, or of a worker that died."""
     if await quarantine.current_async() is None:
         await run_in_thread(LOOKUP_OUTBOX.enqueue_due)
 
@@ -108,7 +109,7 @@ async def _store(
         await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:
         if is_outage(error):
-            raise  # the look-up is due again when the lease is over
+            raise  # the lookup is due again when the lease is over
         log.exception("register_result_not_stored", register=register.name)
         return RegisterUnavailable("crashed", 600)
     return None
@@ -124,14 +125,15 @@ async def _query_register(
     except Quarantined:
         raise
     except Exception:
-        # An error of ours in one look-up must not stop the others of the batch.
+        # An error of ours in one lookup must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
         return RegisterUnavailable("crashed", 600)
 
 
 async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
     """Wait for a call within the register's rate limit. Returns 0.0 when it may be made, else the seconds
-    that are not worth waiting for here."""
+    that are not worth waiting for here.
+    """
     waited = 0.0
     while True:
         async with runtime.database.installation_transaction() as connection:
@@ -166,5 +168,5 @@ def _source(register: Register) -> Mapping[str, Any]:
 
 
 def _unless_answered(column: str, value: str) -> Case:
-    """Return the value, or the column's own when the look-up was answered before."""
+    """Return the value, or the column's own when the lookup was answered before."""
     return Case(When(answered_at=None, then=Value(value)), default=F(column))

@@ -12,7 +12,8 @@ class ChangeResolution(Input):
     """`accept`: apply the change, or leave the administration unchanged; for other_company: whether it is the
     same company. `viewed_at`: when you read the changes; changes after that time are refused. `fingerprints`:
     the fingerprints of the changes that you read; if a current change has another fingerprint, nothing is
-    resolved. For other_company `viewed_at` must be given."""
+    resolved. For other_company `viewed_at` must be given.
+    """
 
     administrations: list[int] = []
     code: str = ""

@@ -154,8 +154,9 @@ def _counts(actor: Actor, connections: Sequence[Connection]) -> Iterable[Mapping
 
 
 def _first_reason(connection: Connection) -> str:
-    """Return why an administration is not read, without a name: the
-    card is for everybody who sees connections."""
+    """Return why an administration is not read, without a name: the card is for everybody who sees
+    connections.
+    """
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()

@@ -11,7 +11,8 @@ class Issue(TenantModel):
 
     `subject_kind` is `administration` or `connection`. `code` has its sentence and button in
     `issues.issue_types`. `notified_at`: when the responsible person was notified, or it was seen that this is
-    not needed."""
+    not needed.
+    """
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)

@@ -90,12 +90,13 @@ class AssignForm(Form[AssignInput]):
 
 
 class IdentifyForm(Form[IdentifyInput]):
-    """Step ④: a number, or a reason and a sector, for each row that the page
-    showed (`number-7`, `reason-7`, `sector-7`).
+    """Step ④: a number, or a reason and a sector, for each row that the page showed (`number-7`, `reason-7`,
+    `sector-7`).
 
     `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows, or
     `same-7` and `other-7` for one. `answers` holds the typed values by company id; rows that the page did not
-    show are not in it."""
+    show are not in it.
+    """
 
     input_type = IdentifyInput
     action = TextField()

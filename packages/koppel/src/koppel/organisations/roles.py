@@ -54,9 +54,9 @@ class Actor:
 
     `token_id` names the API token in use. The middleware enforces `read_only`: it refuses a request that
     could change something before it reaches a view; `must_enrol_mfa`, which admits only its own pages; and
-    `is_outside_networks`: at an address from which the organisation lets no member in.
-    `is_operator`: no member, but an operator of the installation: let in by the organisation for a while, or
-    at the shell (then `user_id` and `membership_id` are 0).
+    `is_outside_networks`: at an address from which the organisation lets no member in. `is_operator`: no
+    member, but an operator of the installation: let in by the organisation for a while, or at the shell (then
+    `user_id` and `membership_id` are 0).
     """
 
     organisation_id: int

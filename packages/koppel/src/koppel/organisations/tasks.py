@@ -67,7 +67,8 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
 )
 def send_password_link(context: JobContext, *, user_id: int, language: str) -> None:
     """Send a link for a new password. The job is there for an unknown address too (0): a request must take as
-    long without an account."""
+    long without an account.
+    """
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or quarantine.current():
         return
@@ -101,7 +102,8 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
 @app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
 def expire_audit(timestamp: int) -> None:
     """Delete audit entries past the organisation's retention, every night, through the SQL function
-    `audit_expire`."""
+    `audit_expire`.
+    """
     with installation_scope("audit retention"):
         ids = [INSTALLATION, *Organisation.objects.values_list("pk", flat=True)]
     for organisation_id in ids:

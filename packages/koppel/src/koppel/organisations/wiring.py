@@ -1,6 +1,7 @@
 """The audit actions that organisations bring, and the binding of second steps to their accounts.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
 """Connects web with the apps below it.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from allauth.account.signals import (
     authentication_step_completed,

@@ -66,7 +66,8 @@ def change_administration(
     request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
 ) -> ChangedAdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log. What
-    is wrong is refused, and then nothing changes."""
+    is wrong is refused, and then nothing changes.
+    """
     changed = services.change_administration(request.actor, administration_id, payload)
     administration = get_administration_out(request.actor, administration_id)
     return ChangedAdministrationOut(**administration.dict(), changed=changed)

@@ -1,5 +1,6 @@
 """The list of administrations over REST: filtered and sorted as on screen, saved views, and what is
-hidden."""
+hidden.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -26,7 +26,8 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 @dataclass(frozen=True)
 class ListColumn:
     """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
-    way. `value` is its cell in a file, `html` on the page."""
+    way. `value` is its cell in a file, `html` on the page.
+    """
 
     key: str
     label: str | Promise
@@ -62,7 +63,7 @@ def text_column(
 
 
 def count_open_issues() -> Combinable:
-    """Count the issues of each, as one index look-up per row."""
+    """Count the issues of each, as one index lookup per row."""
     issues = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
@@ -73,7 +74,7 @@ def count_open_issues() -> Combinable:
 
 
 def count_people() -> Combinable:
-    """Count the people chosen for each, as one index look-up per row."""
+    """Count the people chosen for each, as one index lookup per row."""
     assignments = Assignment.objects.filter(
         organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
     )
@@ -197,8 +198,9 @@ DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 
 
 def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
-    """Return (annotations needed, order) of a sort key such as `-complete`. Ties
-    go by name, so that pages do not overlap."""
+    """Return (annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do
+    not overlap.
+    """
     column, descending = COLUMNS[sort.removeprefix("-")], sort.startswith("-")
     annotations: dict[str, Combinable] = (
         {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}

@@ -123,7 +123,8 @@ def _assign_and_finish(browser: Browser, page: HtmlPage) -> HtmlPage:
 
 def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
     """Return why files were `refused`, by name, and the lines of others that were `left_out`, with file, line
-    and reason."""
+    and reason.
+    """
     response = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
     return {"refused": response["refused"], "left_out": response["left_out"]}
 
@@ -138,7 +139,7 @@ def _print_left_out(left_out: dict[str, Any], console: Console) -> None:
 
 
 def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
-    """Wait up to a minute for a worker's look-up of numbers and countries; missing ones get a reason."""
+    """Wait up to a minute for a worker's lookup of numbers and countries; missing ones get a reason."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         response = browser.get(url)

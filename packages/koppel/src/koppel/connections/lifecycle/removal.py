@@ -34,7 +34,8 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 class Removal:
     """What removing a connection would do, of administrations that exist for the actor. `reached_elsewhere`
     counts those that another live connection of the firm lists too; `fingerprint` changes when any of this
-    does."""
+    does.
+    """
 
     connection_id: int
     account: str

@@ -1,5 +1,6 @@
-"""The buttons of a connection: check, sign in again, pause, transfer, import
-policy, remove. Each is safe to press twice."""
+"""The buttons of a connection: check, sign in again, pause, transfer, import policy, remove. Each is safe to
+press twice.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -41,7 +42,8 @@ def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
     """Redirect to the list, with a message, when the connection was removed.
 
     Somebody who clicks twice, or in another tab, made no mistake, as a page "not found" would suggest.
-    Nothing is written before the connection is found."""
+    Nothing is written before the connection is found.
+    """
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
@@ -161,7 +163,8 @@ def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> Http
 def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Accept or leave a change at the accounting system, for one administration or for all that are ticked.
 
-    For another company: decide whether it is the same one."""
+    For another company: decide whether it is the same one.
+    """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     data = ChangeForm.of(request).input_or_refusal()
     count = resolution.resolve_changes(request.actor, connection_id, data)

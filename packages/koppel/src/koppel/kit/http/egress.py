@@ -106,7 +106,8 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 
 def _is_odd_ipv4(text: str) -> bool:
     """Return whether a resolver may read this as an IPv4 address: its last label is a number. No domain of
-    the internet ends so."""
+    the internet ends so.
+    """
     return _NUMERIC_LABEL.fullmatch(text.rpartition(".")[2]) is not None and not _STANDARD_IPV4.fullmatch(
         text
     )

@@ -32,7 +32,8 @@ FORMULA_STARTS = (
 """What a spreadsheet may take for the beginning of a formula, full-width and small signs included."""
 IGNORED_BEFORE = " \u00a0\u200b\u2060\ufeff\"'`"
 """What some spreadsheets drop before they look for one. An apostrophe is among them, so that every text that
-is written can be read back."""
+is written can be read back.
+"""
 CENT = Decimal("0.01")
 CENTS_EXACT_BELOW = 24
 """Powers of ten: a larger amount cannot be rounded to cents within the precision of `decimal`."""
@@ -66,7 +67,8 @@ class Conventions:
 DUTCH = Conventions(";", ",", "{0.day:02}-{0.month:02}-{0.year:04}", "dd-mm-yyyy")
 ENGLISH = Conventions(",", ".", "{0.year:04}-{0.month:02}-{0.day:02}", "yyyy-mm-dd")
 """British and American spreadsheets order day and month differently; both understand a date that begins with
-its year."""
+its year.
+"""
 _BY_LANGUAGE = {"nl": DUTCH}
 
 

@@ -1,5 +1,5 @@
-"""Forms of pages: fields with the types that use cases take, and one
-way to call a use case with what was typed.
+"""Forms of pages: fields with the types that use cases take, and one way to call a use case with what was
+typed.
 
     form = DivisionForm.of(request)
     with form.refusals():
@@ -68,7 +68,8 @@ class Form(forms.Form, Generic[InputT]):
     def of(cls, request: HttpRequest, *args: Any, initial: dict[str, Any] | None = None) -> Self:
         """Return the form of a page: bound to what was sent by POST, else with the `initial` values.
 
-        `args` are further arguments of the form."""
+        `args` are further arguments of the form.
+        """
         if request.method != "POST":
             return cls(None, *args, initial=initial)  # type: ignore[misc]
         return cls(request.POST, *args, files=request.FILES, initial=initial)  # type: ignore[misc]
@@ -82,8 +83,9 @@ class Form(forms.Form, Generic[InputT]):
 
     @property
     def input(self) -> InputT:
-        """The use case's input. Raises `Invalid`; what the input type
-        refuses is then an error at its field."""
+        """The use case's input. Raises `Invalid`; what the input type refuses is then an error at its
+        field.
+        """
         try:
             return cast("InputT", self.input_type(**self.input_values()))
         except InputError as error:
@@ -92,23 +94,26 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """Return the use case's input, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """Return the cleaned values, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values by name: the cleaned ones, unless
-        a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises
+        `Invalid`.
+        """
         return self.values
 
     @property
@@ -126,7 +131,8 @@ class Form(forms.Form, Generic[InputT]):
 
     def refusals(self) -> "Refusals":
         """Show at the form what the block refuses, and roll back what it wrote. Errors that are not about the
-        input propagate to the page's error handler."""
+        input propagate to the page's error handler.
+        """
         return Refusals(self)
 
 
@@ -262,8 +268,9 @@ class MomentField(forms.CharField):
 
 
 class TextFileField(forms.FileField):
-    """An uploaded file of text; its text, decoded as
-    `koppel.kit.tabular.reader.decode` does, and '' without a file."""
+    """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without
+    a file.
+    """
 
     def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
         super().__init__(required=False, allow_empty_file=True)

@@ -12,7 +12,8 @@ WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length
 
 class WebhookInput(Input):
     """A webhook. `events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what
-    touches theirs."""
+    touches theirs.
+    """
 
     name: WebhookName
     url: str

@@ -1,5 +1,6 @@
-"""Step ⑤: division, template and users of the new administrations. Users
-are added; division and template replace."""
+"""Step ⑤: division, template and users of the new administrations. Users are added; division and template
+replace.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -111,8 +112,9 @@ def clear(flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """Return what each company would get. A deleted division, template or
-    person is left out here; finishing refuses it."""
+    """Return what each company would get. A deleted division, template or person is left out here; finishing
+    refuses it.
+    """
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):

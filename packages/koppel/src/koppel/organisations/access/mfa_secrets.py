@@ -2,8 +2,8 @@
 account.
 
 allauth stores them as text within its JSON, and uses `encrypt_text` and `decrypt_text`, which do not know the
-account. So a text is bound to it when its row is saved (`bind_to_account`), and a code of a
-row with a text of another account is refused (`has_own_secrets`).
+account. So a text is bound to it when its row is saved (`bind_to_account`), and a code of a row with a text
+of another account is refused (`has_own_secrets`).
 """
 
 import base64
@@ -95,7 +95,7 @@ def _parse(text: str) -> tuple[bytes, str]:
 
 
 def _account_of(text: str) -> str:
-    """Return the account to which a text is bound; '' for a text that was just encrypted."""
+    """Return the account to which an encrypted text is bound; '' for a text that is not bound yet."""
     return text.rpartition(SEPARATOR)[0]
 
 

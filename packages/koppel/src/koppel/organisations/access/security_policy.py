@@ -70,7 +70,8 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
 
 def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
     """Let members sign in from anywhere again: the way back for an organisation whose own address has
-    changed. Shell only. Raises `Refused`."""
+    changed. Shell only. Raises `Refused`.
+    """
     with installation_scope("networks"):
         organisation = Organisation.objects.select_for_update().filter(pk=organisation_id).first()
         if organisation is None:

@@ -68,7 +68,8 @@ class GroupType(Generic[Group]):
         values: Mapping[str, Any],
     ) -> int:
         """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises
-        `Refused`."""
+        `Refused`.
+        """
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:
@@ -94,7 +95,7 @@ class GroupType(Generic[Group]):
         return group_id
 
     def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
-        """Archive it or offer it again; everything else stays. Raises `Refused`."""
+        """Archive the group, or make it available again; nothing else changes. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
 

@@ -71,7 +71,8 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
 
 def validate_invitation(actor: Actor, data: InvitationInput) -> str:
     """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would
-    refuse."""
+    refuse.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(
@@ -101,7 +102,8 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 
 def is_still_valid(invitation: Invitation) -> bool:
     """Return whether the sender may still give this role: a former Administrator may not invite
-    Administrators."""
+    Administrators.
+    """
     by = invitation.invited_by
     return (
         by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
@@ -256,7 +258,8 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 def has_account(email: str) -> bool:
     """Return whether a person with this address has an account, and so signs in instead of choosing a
-    password."""
+    password.
+    """
     return User.objects.filter(email__iexact=email).exists()
 
 

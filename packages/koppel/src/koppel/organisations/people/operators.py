@@ -36,7 +36,8 @@ class OpenOrganisation:
 
 def list_open_organisations() -> list[OpenOrganisation]:
     """Return organisations that let operators in now, by name. For operators only; the others are not
-    named."""
+    named.
+    """
     with installation_scope("operator"):
         organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
         return [

@@ -1,12 +1,13 @@
-"""OpenID Connect with an organisation's identity provider: discovery,
-authorization request, token request, ID token.
+"""OpenID Connect with an organisation's identity provider: discovery, authorization request, token request,
+ID token.
 
-The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer,
-audience, times and nonce of an ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7),
-also for tokens that the token endpoint returned.
+The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer, audience, times and
+nonce of an ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7), also for tokens that the token
+endpoint returned.
 
 joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses
-quarantined and transactional calls; see decision 20 in docs/decisions."""
+quarantined and transactional calls; see decision 20 in docs/decisions.
+"""
 
 import base64
 import hashlib
@@ -37,8 +38,9 @@ INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
 class _HeaderRegistry(JWSRegistry):
-    """Allows headers of 8 kB: some providers send their certificates
-    in them. joserfc's own limit is 512 bytes."""
+    """Allows headers of 8 kB: some providers send their certificates in them. joserfc's own limit is 512
+    bytes.
+    """
 
     max_header_length = 8 * 1024
 
@@ -117,8 +119,9 @@ class TokenIdentity:
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
-    """Fetch the provider's metadata. Raises `ProviderRefused` when it
-    is unreachable or has another issuer."""
+    """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another
+    issuer.
+    """
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
@@ -211,8 +214,9 @@ async def verify_client(http: HttpClient, client: Client) -> None:
 
 
 def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> TokenIdentity:
-    """Return the identity that a token proves. `key_set` is the
-    parsed JWKS document. Raises `ProviderRefused`."""
+    """Return the identity that a token proves. `key_set` is the parsed JWKS document. Raises
+    `ProviderRefused`.
+    """
     try:
         registry = _HeaderRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         claims = jwt.decode(id_token, lambda token: _signing_key(token, key_set), registry=registry).claims

@@ -106,8 +106,9 @@ def provider_of(organisation_id: int) -> IdentityProvider | None:
 
 
 def prepare(actor: Actor) -> IdentityProvider:
-    """Create an empty provider, so that its redirect address can be
-    registered before the form is filled in."""
+    """Create an empty provider, so that its redirect address can be registered before the form is filled
+    in.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     empty = encrypt_column(
         IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret("")

@@ -153,7 +153,8 @@ def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
 
 def _flush_deleted_session(request: AuthenticatedRequest) -> None:
     """Leave a session that has ended with the provider that had begun it: without its row it could not be
-    saved."""
+    saved.
+    """
     session = request.session
     if "sso_organisation_id" in session and not session.exists(str(session.session_key)):
         session.flush()

@@ -54,7 +54,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Return False within minutes of a sign-in: a person who sets up a second step has just typed the
-        password."""
+        password.
+        """
         records = get_authentication_records(self.request, self.request.user)
         just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
         is_fresh = any(record["at"] > just_now for record in records)

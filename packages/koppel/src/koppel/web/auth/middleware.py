@@ -1,5 +1,6 @@
 """Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -74,10 +75,12 @@ class DatabaseBusy(KoppelError):
 class _SessionRequests:
     """The limit on requests of a session, and of all sessions of an organisation."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         per_minute = settings.SESSION_REQUESTS_PER_MINUTE
-        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2)
-        self._organisations = TokenBuckets(per_minute=5 * per_minute, burst=2 * per_minute)
+        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2, monotonic=monotonic)
+        self._organisations = TokenBuckets(
+            per_minute=5 * per_minute, burst=2 * per_minute, monotonic=monotonic
+        )
 
     def spend_for(self, session_key: str, organisation_id: int) -> None:
         """Count a request. Raises `TooManyRequests`."""
@@ -122,7 +125,8 @@ class ContentSecurityPolicyMiddleware:
 
 class NoStoreMiddleware:
     """Keeps what Koppel shows out of the caches of browsers and proxies, unless a view says otherwise. Static
-    files are answered before."""
+    files are answered before.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -292,7 +296,8 @@ def _check_restrictions(
 
 def _held_back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Refuse a member at an address from which the organisation lets nobody in, or without the second step
-    that it requires; other organisations may let them in."""
+    that it requires; other organisations may let them in.
+    """
     if is_api(request):
         code = "network_not_allowed" if actor.is_outside_networks else "second_step_needed"
         return JsonResponse({"error": code}, status=403)

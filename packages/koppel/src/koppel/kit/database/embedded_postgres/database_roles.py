@@ -39,7 +39,8 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
 
 def scram_verifier(connection: psycopg.Connection[Any], role: str, password: str) -> str:
     """Return what PostgreSQL stores of a password. A statement that fails is in the server's log, with the
-    verifier and without the password."""
+    verifier and without the password.
+    """
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
     return verifier.decode()
 

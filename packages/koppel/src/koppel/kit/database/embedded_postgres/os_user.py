@@ -109,7 +109,8 @@ def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, for this account alone.
 
     Where the server must run as `nobody`, because there are no user namespaces, other accounts may pass
-    through it; nothing in it can be listed or read by them."""
+    through it; nothing in it can be listed or read by them.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     needs_passage = bool(missing) and os.geteuid() == 0 and not _has_namespaces()

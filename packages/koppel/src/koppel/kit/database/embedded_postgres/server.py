@@ -36,7 +36,8 @@ READY_SECONDS = 60
 """How long a start may take without any sign of life from the server."""
 RETRY_SECONDS = 20
 """How long a start is retried: after `kill -9` the old server's children hold its shared memory for a
-moment."""
+moment.
+"""
 STOP_SECONDS = 15
 LOG_BYTES_MAX = 10 * 1024 * 1024
 
@@ -218,7 +219,8 @@ def running_addresses(data_dir: Path) -> Addresses | None:
 
 _STARTING_MESSAGES = ("is starting up", "not yet accepting connections", "in recovery mode")
 """Messages during recovery after a crash, which may take minutes; stopping the server would restart the
-recovery."""
+recovery.
+"""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
