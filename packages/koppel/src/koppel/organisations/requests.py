@@ -53,7 +53,8 @@ def note_proof(request: HttpRequest) -> None:
 
 def needs_recent_proof(view: View) -> View:
     """Decorate a view whose changes a borrowed session must not make: raises `RecentSignInRequired` for them
-    when the last proof of identity is more than a quarter of an hour old."""
+    when the last proof of identity is more than a quarter of an hour old.
+    """
 
     @wraps(view)
     def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
