@@ -81,6 +81,10 @@ def test_a_dead_connection_is_named_and_sync_now_is_disabled(
     assert sentence in page
     assert "disabled title=" in page
     assert listed in signed_in(boss).get("/administrations/?all=1").content.decode()
+    exported = signed_in(boss).get("/administrations/export.csv?all=1")
+    assert listed in b"".join(exported.streaming_content).decode("utf-8-sig"), (
+        "the file says what the list says"
+    )
 
 
 def test_a_column_of_figures_is_sorted_by_the_largest_first(

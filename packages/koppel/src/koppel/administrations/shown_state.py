@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from django.utils.translation import gettext_lazy as _
+
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import ConnectionState
 from koppel.organisations.roles import Actor
 
 SYNCED_STATUSES = (Status.QUEUED, Status.CONFIGURING, Status.ACTIVE)
-STOPPED_STATES = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
+STOPPED_LABELS = {
+    ConnectionState.NEEDS_REAUTH: _("Waits for sign-in"),
+    ConnectionState.PAUSED: _("Connection paused"),
+    ConnectionState.REMOVED: _("Connection removed"),
+}
+STOPPED_STATES = tuple(STOPPED_LABELS)
 
 
 def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
@@ -20,6 +27,11 @@ def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dic
 
 def shown_state(actor: Actor, administration: Administration) -> str:
     return shown_states(actor, [administration])[administration.pk]
+
+
+def state_label(state: str) -> str:
+    """Return the word for a state to show."""
+    return str(Status(state).label if state in Status.values else STOPPED_LABELS[ConnectionState(state)])
 
 
 def _state(administration: Administration, lost: AbstractSet[int]) -> str:

@@ -75,6 +75,13 @@ class Confirmation(msgspec.Struct, frozen=True):
     at: str
 
 
+class SuccessionAnswer(msgspec.Struct, frozen=True):
+    """Whether a company continues the administration with this id, which has the same number."""
+
+    predecessor: int
+    continues: bool
+
+
 class CompanyAssignment(msgspec.Struct, frozen=True):
     """The assignments of a new administration: ids."""
 
@@ -92,8 +99,9 @@ class Flow(TenantModel):
     could be chosen when they were; `displayed_identities` maps the chosen ones to the name and number that
     the person saw. `typed_identities` maps remote company id to what was typed at Identify (number, reason,
     sector). `confirmations` maps remote company id to the answer to “is this the same company?”: what it was
-    about, whether it is the same, who said so and when. `assignments` maps remote company id to {division,
-    template, users}. `expires_at` moves with each answer."""
+    about, whether it is the same, who said so and when. `successions` maps it to whether it continues an
+    administration with the same number. `assignments` maps it to {division, template, users},
+    `previous_assignments` to those that the last change replaced. `expires_at` moves with each answer."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(
@@ -113,7 +121,9 @@ class Flow(TenantModel):
     displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
     confirmations = TypedJSONField(dict[int, Confirmation], default=dict)
+    successions = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
+    previous_assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     import_record = models.ForeignKey(
         Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
+from koppel.administrations.issues.queries import IssueKind, newest_of, open_kinds
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
@@ -21,12 +22,11 @@ from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import IssueView
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.sync.issue_types import SyncIssue
-from koppel.web.issues import IssueKind, newest_of, open_kinds
 
 ROWS_SHOWN = 7
 CLOSED_SHOWN = 5
@@ -153,7 +153,7 @@ def _growth(created: Sequence[datetime]) -> list[int]:
 
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
-    issues = Issue.objects.for_actor(actor).filter(resolved_at=None)
+    issues = Issue.objects.for_actor(actor).filter(needs_attention())
     subjects = (
         issues.filter(subject_kind=SubjectKind.ADMINISTRATION)
         .values_list("subject_id")

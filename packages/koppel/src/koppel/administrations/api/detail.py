@@ -95,8 +95,9 @@ def remove_favourite(request: AuthenticatedRequest, administration_id: int) -> S
 
 
 class IssueOut(Schema):
-    """`code` is a stable word, `message` its text in the caller's language."""
+    """`id` is that of `/issues/{id}`, `code` a stable word, `message` its text in the caller's language."""
 
+    id: int
     code: str
     message: str
     advice: str
@@ -105,13 +106,19 @@ class IssueOut(Schema):
 
 @router.get("/{int:administration_id}/issues", response=list[IssueOut])
 def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
-    """List the open issues, oldest first."""
+    """List the issues that need attention, oldest first: neither snoozed nor dismissed."""
     administration = administration_for(request.actor, administration_id)
     open_administration_issues = open_issues(
         administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
     ).get(administration.pk, [])
     return [
-        IssueOut(code=issue.code, message=issue.message, advice=issue.advice, raised_at=issue.raised_at)
+        IssueOut(
+            id=issue.id,
+            code=issue.code,
+            message=issue.message,
+            advice=issue.advice,
+            raised_at=issue.raised_at,
+        )
         for issue in open_administration_issues
     ]
 

@@ -19,7 +19,7 @@ from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Role
 
@@ -106,7 +106,7 @@ def freshness_condition(freshness: str) -> Q:
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
     queryset = Issue.objects.for_actor(actor).filter(
-        subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None
+        needs_attention(), subject_kind=SubjectKind.ADMINISTRATION
     )
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 

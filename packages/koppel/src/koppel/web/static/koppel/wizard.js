@@ -90,6 +90,7 @@ function showRowState(row, answer) {
   const sector = row.querySelector("[data-sector-mark]");
   sector.textContent = answer.problems.sector || "";
   showDiscrepancy(row, answer.question);
+  showSuccession(row, answer);
   showSuggestions(row, answer.suggestions);
   if (answer.waiting) pendingRows.add(row.dataset.row);
   else pendingRows.delete(row.dataset.row);
@@ -101,6 +102,15 @@ function showDiscrepancy(row, isVisible) {
   question.hidden = !isVisible;
   if (!isVisible) question.querySelector("input").checked = false;
   document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
+}
+
+function showSuccession(row, answer) {
+  const question = row.querySelector("[data-succession]");
+  question.hidden = !answer.predecessor;
+  question.querySelector("[data-predecessor]").textContent = answer.predecessor;
+  for (const button of question.querySelectorAll("[data-continues]")) {
+    button.setAttribute("aria-pressed", String(String(answer.continues) === button.dataset.continues));
+  }
 }
 
 function showSuggestions(row, suggestions) {
