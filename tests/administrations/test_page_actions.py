@@ -81,10 +81,14 @@ def test_a_dead_connection_is_named_and_sync_now_is_disabled(
     assert sentence in page
     assert "disabled title=" in page
     assert listed in signed_in(boss).get("/administrations/?all=1").content.decode()
-    exported = signed_in(boss).get("/administrations/export.csv?all=1")
-    assert listed in b"".join(exported.streaming_content).decode("utf-8-sig"), (
-        "the file says what the list says"
-    )
+    exported = b"".join(signed_in(boss).get("/administrations/export.csv?all=1").streaming_content)
+    assert listed in exported.decode("utf-8-sig"), "the file says what the list says"
+    rest = signed_in(boss).get(f"/api/v1/administrations?status={state}").json()
+    assert [one["status"] for one in rest["items"]] == [state]
+    assert signed_in(boss).get("/api/v1/administrations?status=active").json()["total"] == 0
+    dashboard = signed_in(boss).get("/").content.decode()
+    assert f'href="/administrations/?status={state}">1</a>' in dashboard
+    assert "0 active" in dashboard
 
 
 def test_a_column_of_figures_is_sorted_by_the_largest_first(

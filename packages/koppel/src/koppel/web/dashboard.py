@@ -18,6 +18,7 @@ from koppel.administrations.issues.queries import IssueKind, newest_of, open_kin
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.shown_state import count_by_state
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
@@ -121,7 +122,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
     visible = Administration.objects.visible_to(actor)
     rows = list(visible.values_list("pk", "name", "created_at"))
     names = {key: name for key, name, _created_at in rows}
-    by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
+    by_status = count_by_state(visible)
     changes = _changes(actor, names)
     states = _connections(actor)
     return Dashboard(

@@ -9,6 +9,7 @@ from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
+from koppel.administrations.shown_state import shown_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -21,7 +22,8 @@ class AdministrationOut(Schema):
     """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number`
     the firm's own.
 
-    `issues` counts the open ones. A personal number is masked."""
+    `status` is the one that the list shows: of an administration that its connection stops `needs_reauth`,
+    `paused` or `removed`. `issues` counts those that need attention. A personal number is masked."""
 
     id: int
     name: str
@@ -127,13 +129,14 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
+        shown_state(actor, administration),
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),
     )
 
 
-def administration_out(administration: Administration, issues: int) -> AdministrationOut:
+def administration_out(administration: Administration, state: str, issues: int) -> AdministrationOut:
     return AdministrationOut(
         id=administration.pk,
         name=administration.name,
@@ -143,7 +146,7 @@ def administration_out(administration: Administration, issues: int) -> Administr
         country=administration.country,
         base_currency=administration.base_currency,
         sector=administration.sector,
-        status=administration.status,
+        status=state,
         status_reason=administration.status_reason,
         connection=administration.connection_id,
         source_id=administration.remote_company.external_id,

@@ -7,6 +7,8 @@ so the search compares plain folded text within one organisation's rows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -17,6 +19,7 @@ from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.shown_state import state_condition
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue, needs_attention
@@ -135,6 +138,10 @@ def _sectors(actor: Actor, values: Sequence[str]) -> Q:
     return Q(sector__in=["" if text == NONE else text for text in values])
 
 
+def _states(actor: Actor, values: Sequence[str]) -> Q:
+    return reduce(or_, map(state_condition, values))
+
+
 def _freshness(actor: Actor, values: Sequence[str]) -> Q:
     condition = Q(pk__in=[])
     for freshness in values:
@@ -183,7 +190,7 @@ def _recently_changed(actor: Actor, value: str) -> Q:
 
 
 _MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
-    "status": lambda actor, values: Q(status__in=values),
+    "status": _states,
     "division": lambda actor, values: _ids("division_id", values),
     "template": lambda actor, values: _ids("template_id", values),
     "connection": lambda actor, values: _ids("connection_id", values),
