@@ -59,18 +59,22 @@ def organisation_in_database(count: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def served_organisation(count: int) -> Iterator[ServedOrganisation]:
-    with organisation_in_database(count) as organisation:
-        port = choose_free_port()
-        command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
-        process = subprocess.Popen(
-            command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"}
-        )
-        try:
-            _wait_for(port)
-            yield ServedOrganisation(organisation, port, _signed_in(organisation.boss.user_id))
-        finally:
-            process.terminate()
-            process.wait(20)
+    with organisation_in_database(count) as organisation, served_web() as port:
+        yield ServedOrganisation(organisation, port, signed_in(organisation.boss.user_id))
+
+
+@contextlib.contextmanager
+def served_web() -> Iterator[int]:
+    """Run a real `koppel web`; yield its port."""
+    port = choose_free_port()
+    command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port)]
+    process = subprocess.Popen(command, env={**os.environ, "KOPPEL_PUBLIC_URL": f"http://localhost:{port}"})
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _create_organisation(count: int) -> Any:
@@ -90,7 +94,8 @@ def _create_organisation(count: int) -> Any:
     return firm_of(boss, count, [one.pk for one in members])
 
 
-def _signed_in(user_id: int) -> str:
+def signed_in(user_id: int) -> str:
+    """Return the cookie of a new session."""
     from django.conf import settings
     from django.test import Client
 

@@ -16,7 +16,7 @@ from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.models import RemoteCompany
@@ -137,7 +137,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     fill(boss, administration)
     with organisation_scope(boss.organisation_id):
         subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-        record(
+        add_audit_entry(
             boss.organisation_id,
             boss.audit,
             AdministrationAction.IDENTIFIED,
@@ -147,9 +147,9 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
         ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
-        record(boss.organisation_id, boss.audit, BulkAuditAction.ASSIGNED, details=details)
+        add_audit_entry(boss.organisation_id, boss.audit, BulkAuditAction.ASSIGNED, details=details)
         details = {"companies": [sibling.name, administration.name], "said": f'a "{administration.name}'}
-        record(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
+        add_audit_entry(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
         with connection.cursor() as cursor:
             cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
         assert (

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from koppel.administrations.commands import app
 from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit.errors import KoppelError, refusal_text
@@ -271,7 +271,7 @@ def test_a_filter_by_a_former_member_names_the_person(firm: Firm, actor: Any) ->
     anna = colleague(actor, firm.boss, "user")
     with organisation_scope(firm.boss.organisation_id):
         subject = Subject(SubjectKind.PERSON, anna.membership_id, "Anna de Vries")
-        record(firm.boss.organisation_id, firm.boss.audit, PersonAction.CHANGED, subject=subject)
+        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, PersonAction.CHANGED, subject=subject)
         Membership.objects.filter(pk=anna.membership_id).delete()
     page = browser_of(firm.boss).get(f"{ROOT}?user={anna.membership_id}")
     assert page.status_code == 422

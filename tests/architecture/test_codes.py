@@ -45,8 +45,8 @@ CONVERTED = {
 }
 """Members that no source names, and what they are made of."""
 CODE_POSITIONS = {
-    "record": slice(2, 3),
-    "_record": slice(1, 4),
+    "add_audit_entry": slice(1, 3),
+    "_add_audit_entry": slice(1, 4),
     "record_change": slice(1, 2),
     "record_action": slice(1, 2),
     "raise_issue": slice(1, 2),
@@ -180,9 +180,9 @@ def test_no_code_is_given_as_a_bare_string() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        'record(1, who, "person.changed")',
-        'record(1, who, action=f"person.{kind}")',
-        'record(1, who, "a.b" if x else y)',
+        'add_audit_entry(1, who, "person.changed")',
+        'add_audit_entry(1, who, action=f"person.{kind}")',
+        'add_audit_entry(1, who, "a.b" if x else y)',
         'Subject("person", 1)',
         'Issue.objects.filter(subject_kind="connection")',
         'entry.subject_kind == "person"',

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.audit.models import ActorKind, AuditEntry, Interface
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
@@ -36,7 +36,7 @@ def boss(actor: Any) -> Actor:
 
 def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
     with organisation_scope(actor.organisation_id):
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             action,
@@ -60,7 +60,7 @@ def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
     record_entry(boss, "division.created", "Zuid")
     record_entry(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
     with organisation_scope(boss.organisation_id):
-        record(
+        add_audit_entry(
             firm.pk,
             AuditActor(ActorKind.JOB, None, "Koppel"),
             "division.created",
@@ -158,7 +158,7 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
     secret, other = administration_of(boss, "Familie Van Zorgen"), administration_of(boss, "Bakkerij B.V.")
     with organisation_scope(boss.organisation_id):
         for administration in (secret, other):
-            record(
+            add_audit_entry(
                 firm.pk,
                 boss.audit,
                 AdministrationAction.IDENTIFIED,
@@ -166,14 +166,14 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
-        record(
+        add_audit_entry(
             firm.pk,
             boss.audit,
             BulkAuditAction.CHANGED,
             subject=Subject(SubjectKind.BULK_OPERATION, 1),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )
-        record(
+        add_audit_entry(
             firm.pk,
             boss.audit,
             ConnectionAction.COMPANIES_SHARED,

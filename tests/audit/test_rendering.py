@@ -23,7 +23,7 @@ from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.lifecycle import predecessors
 from koppel.administrations.models import Administration, Assignment
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.audience import preferences
 from koppel.organisations.groups import divisions, settings_templates
@@ -185,7 +185,7 @@ def test_each_action_resolves_its_ids_by_what_its_fields_mean(
         return firm.id if value == "ID" else value
 
     with organisation_scope(firm.boss.organisation_id):
-        record(firm.boss.organisation_id, firm.boss.audit, action, details=with_id(details))
+        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, action, details=with_id(details))
     read = firm.activity()
     for expected in words:
         assert expected.replace("COUNT", str(firm.id)) in read, read
@@ -228,7 +228,7 @@ def test_an_erased_object_is_shown_as_removed(firm: CollidingFirm) -> None:
     with organisation_scope(firm.boss.organisation_id):
         tenant = {"organisation_id": firm.boss.organisation_id}
         details = {"administrations": [firm.id + 5000]}
-        record(firm.boss.organisation_id, firm.boss.audit, BulkAuditAction.MOVED, details=details)
+        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, BulkAuditAction.MOVED, details=details)
         assert AuditEntry.objects.filter(**tenant).exists()
     assert "Administrations a removed administration" in firm.activity()
 

@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,14 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
 from tests.books.factories import Ledger, administration_of
+from tests.fixtures.stack import wait_until
 
 TEMPORARY = "TEMPORARY ON DATABASE koppel"
 CONNECT = "CONNECT ON DATABASE koppel"
 SCHEMAS = "CREATE ON DATABASE koppel"
 OBJECTS = "CREATE ON SCHEMA public"
+LOCKS = "EXECUTE ON FUNCTION pg_advisory_lock(bigint)"
+PROGRAMS = "USAGE ON LANGUAGE plpgsql"
 
 
 @pytest.fixture
@@ -125,6 +130,84 @@ def test_a_reader_who_may_create_objects_reads_no_other_organisation(
                 assert connection.execute("SELECT count(*) FROM books.entries").fetchone() == (1,)
 
 
+DISTURBANCES = [
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_try_advisory_xact_lock(1, 2)",
+    "SELECT lo_create(0)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT pg_notify('procrastinate_any_queue_v1', 'x')",
+    "SELECT pg_logical_emit_message(false, 'x', 'y')",
+    "DO $$ BEGIN LOOP END LOOP; END $$",
+    "CREATE TEMPORARY TABLE copy (line text)",
+    "SELECT koppel_reader_organisation('koppel_reader_other')",
+    "SELECT * FROM koppel_end_reader_sessions(0, 0, 0)",
+    "SET temp_file_limit = -1",
+]
+
+
+def test_a_reader_can_neither_lock_nor_store_nor_send(
+    reader: str, books: dict[str, Ledger], database_addresses: Addresses
+) -> None:
+    with psycopg.connect(database_addresses.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO koppel_readers.reader VALUES ('koppel_reader_other', %s, now(), 'x')",
+            [books["theirs"].administration.organisation_id],
+        )
+    try:
+        with psycopg.connect(reader, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            for statement in DISTURBANCES:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
+            with ExitStack() as more:
+                for _number in range(readers.CONNECTIONS_MAX - 1):
+                    more.enter_context(psycopg.connect(reader))
+                with pytest.raises(psycopg.OperationalError, match="too many connections"):
+                    psycopg.connect(reader)
+    finally:
+        with psycopg.connect(database_addresses.owner_url) as owner:
+            owner.execute("DELETE FROM koppel_readers.reader WHERE role = 'koppel_reader_other'")
+
+
+def test_sessions_of_readers_end_when_they_last_too_long_or_hold_up_others(
+    reader: str, database_addresses: Addresses
+) -> None:
+    """Whatever time-outs a reader sets for itself; another's session stays."""
+
+    def ended(statement: int, transaction: int, lock: int) -> list[tuple[str, str]]:
+        limits = [statement, transaction, lock]
+        with psycopg.connect(database_addresses.app_url) as application:
+            rows = application.execute("SELECT * FROM koppel_end_reader_sessions(%s, %s, %s)", limits)
+            return rows.fetchall()
+
+    def wait_for(*limits: int) -> str:
+        found: list[tuple[str, str]] = []
+        wait_until(lambda: bool(found.extend(ended(*limits)) or found))
+        return found[0][1]
+
+    with closing(psycopg.connect(reader)) as reading, ThreadPoolExecutor(2) as threads:
+        reading.execute("SET statement_timeout = 0")
+        reading.execute("SET idle_in_transaction_session_timeout = 0")
+        reading.execute("SELECT count(*) FROM books.entries")
+        assert ended(3600, 3600, 3600) == []
+        migration = threads.submit(_lock_entries, database_addresses.owner_url)
+        assert wait_for(3600, 3600, 0) == "lock"
+        migration.result(timeout=60)
+    with closing(psycopg.connect(reader)) as reading:
+        reading.execute("SELECT 1")
+        assert wait_for(3600, 0, 3600) == "transaction"
+    with closing(psycopg.connect(reader)) as reading, ThreadPoolExecutor(1) as threads:
+        running = threads.submit(reading.execute, "SELECT pg_sleep(60)")
+        assert wait_for(0, 3600, 3600) == "statement"
+        with pytest.raises(psycopg.OperationalError):
+            running.result(timeout=60)
+
+
+def _lock_entries(owner_url: str) -> None:
+    with psycopg.connect(owner_url) as owner:
+        owner.execute("LOCK TABLE books_entry IN ACCESS EXCLUSIVE MODE")
+
+
 def test_a_renamed_reader_reads_nothing(
     reader: str, books: dict[str, Ledger], database_addresses: Addresses
 ) -> None:
@@ -140,7 +223,7 @@ def test_a_renamed_reader_reads_nothing(
             superuser.execute("ALTER ROLE reporting RENAME TO koppel_reader_bi")
 
 
-@pytest.mark.parametrize("right", [TEMPORARY, CONNECT, SCHEMAS, OBJECTS])
+@pytest.mark.parametrize("right", [TEMPORARY, CONNECT, SCHEMAS, OBJECTS, LOCKS, PROGRAMS])
 def test_no_reader_is_created_while_public_has_excess_rights(
     anna: Actor, books: dict[str, Ledger], everybody_may: Any, database_addresses: Addresses, right: str
 ) -> None:
@@ -148,11 +231,10 @@ def test_no_reader_is_created_while_public_has_excess_rights(
     with organisation_scope(anna.organisation_id), pytest.raises(ReaderRefused, match="PUBLIC") as refused:
         readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
     assert str(refused.value).endswith(".")
-    remedy = str(refused.value).partition("run first: ")[2].rstrip(".")
+    assert "koppel sql-readers superuser-script" in str(refused.value)
     with psycopg.connect(database_addresses.superuser_url) as superuser:
         assert not _has_role(superuser), "Nothing was made."
-        for statement in remedy.split("; "):
-            superuser.execute(statement.encode())
+        superuser.execute(readers.script().encode())
     with organisation_scope(anna.organisation_id):
         readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
         readers.remove_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
@@ -177,8 +259,9 @@ def test_the_check_reports_excess_rights_of_readers(
     everybody_may(TEMPORARY, OBJECTS)
     (wrong, *_) = check(tmp_path)["readers"]
     assert not wrong["ok"]
-    assert "REVOKE TEMPORARY ON DATABASE" in wrong["text"]
-    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in wrong["text"]
+    assert "may make temporary tables in the database koppel" in wrong["text"]
+    assert "may make objects in the schema public" in wrong["text"]
+    assert "koppel sql-readers superuser-script" in wrong["text"]
 
 
 def test_the_check_names_a_reader_with_more_rights_than_the_others(

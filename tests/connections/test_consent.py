@@ -8,7 +8,15 @@ import pytest
 from django.test import Client
 
 from koppel.connections.app_registrations import services as registrations
-from koppel.connections.models import AppRegistration, Connection, ConsentAttempt, Grant, RemoteCompany
+from koppel.connections.app_registrations.services import check_app
+from koppel.connections.models import (
+    AppRegistration,
+    Connection,
+    ConsentAttempt,
+    Grant,
+    RateLimit,
+    RemoteCompany,
+)
 from koppel.connectors.visma_net import consent as visma_net_consent
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -91,6 +99,29 @@ def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
     page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk)))
     assert path_of(page) == f"{anna.flow}choose"
+
+
+@pytest.mark.parametrize(
+    ("status", "header"), [(503, {"Retry-After": "3600"}), (429, {"Retry-After": "3600"})]
+)
+def test_no_sign_in_calls_the_token_endpoint_before_its_pause_is_over(
+    anna: Newcomer, sandbox: Sandbox, status: int, header: dict[str, str]
+) -> None:
+    app = register_app(sandbox)
+    first, second = (sandbox.sign_in(anna.begin(app.pk)) for _twice in range(2))
+    sandbox.fault("/connect/token", status=status, times=50, headers=header)
+    for inbound in (first, second, second):
+        assert "asked Koppel to wait until" in words_of(anna.answered(inbound))
+    assert token_calls(sandbox) == 1
+    assert "asked Koppel to wait until" in words_of(
+        anna.client.post(f"{anna.flow}sign-in", {"app": str(app.pk)}, follow=True)
+    )
+    outcome = check_app(anna.actor, app.pk)
+    assert (outcome.code, token_calls(sandbox)) == ("token_pause", 1)
+    sandbox.release()
+    with installation_scope("the pause ends"):
+        RateLimit.objects.all().delete()
+    assert path_of(anna.answered(second)) == f"{anna.flow}choose", "the second sign-in was not used up"
 
 
 def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox) -> None:

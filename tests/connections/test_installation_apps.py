@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import typer
+from django.db import connection
 
 from koppel.connections.commands.app_registrations import app
 from koppel.connections.models import AppRegistration
 from koppel.connections.queries import apps_for
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox
+from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app
 
 TARGET = "visma_net/sandbox/company_list"
 ADD = ("create", TARGET, "--client-id", CLIENTS["company_list"])
@@ -81,3 +82,20 @@ def test_a_used_app_is_not_removed_and_none_is_registered_twice(
         typed(monkeypatch, "delete", used.pk)
     with pytest.raises(KoppelError, match="already registered"):
         typed(monkeypatch, *ADD)
+
+
+def test_an_organisation_can_neither_take_nor_delete_an_app_of_the_installation(
+    actor: Any, sandbox: Sandbox
+) -> None:
+    """By a statement that asks for no more than the row, as a mistake in the application could make."""
+    member = actor("administrator")
+    shared = register_app(sandbox)
+    own = register_app(sandbox, "service", member.organisation_id)
+    with organisation_scope(member.organisation_id):
+        rows = AppRegistration.objects.order_by("pk")
+        assert list(rows.values_list("pk", flat=True)) == [shared.pk, own.pk]
+        assert rows.update(name="Mine") == 1
+        assert rows.filter(organisation_id=None).update(organisation_id=member.organisation_id) == 0
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM connections_app_registration RETURNING id")
+            assert cursor.fetchall() == [(own.pk,)]

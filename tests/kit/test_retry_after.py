@@ -21,6 +21,10 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
         ("Sunday, 29-Nov-26 14:00:00 GMT", 7200),
         ("Sun Nov 29 14:00:00 2026", 7200),
         ("Sun, 29 Nov 2026 16:00:00 +0200", 7200),
+        ("2026-11-29T14:00:00Z", 7200),
+        ("60, 3600", 3600),
+        ("-5,60", 60),
+        ("Sun, 29 Nov 2026 14:00:00 GMT, 60", 7200),
     ],
 )
 def test_seconds_and_every_form_of_a_date_are_read(text: str, seconds: float) -> None:

@@ -360,6 +360,19 @@ def test_an_address_without_encryption_is_for_named_networks_alone(browser: Clie
     assert create_webhook(browser, "http://10.0.0.9/hook")["enabled"]
 
 
+def test_a_network_may_be_of_one_organisation(
+    anna: Actor, program: Receiver, browser: Client, settings: Any
+) -> None:
+    created = create_webhook(browser, program.url)
+    settings.WEBHOOK_NETWORKS = ()
+    for organisation_id, reaches in ((anna.organisation_id + 1, False), (anna.organisation_id, True)):
+        settings.ORGANISATION_WEBHOOK_NETWORKS = {organisation_id: (ip_network("127.0.0.0/8"),)}
+        browser.post(f"{API}/{created['id']}/test")
+        make_due(anna)
+        send(anna)
+        assert bool(program.got) == reaches
+
+
 def test_the_secret_is_shown_once_sealed_renewed_and_rotated(
     anna: Actor, browser: Client, program: Receiver, settings: Any
 ) -> None:

@@ -203,7 +203,7 @@ async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: D
     await checkpoints.save_checkpoints(
         connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
     )
-    await snapshot_keys.record(connection, CLAIMED, "entries", 2, ["E1", "E2"])
+    await snapshot_keys.add_keys(connection, CLAIMED, "entries", 2, ["E1", "E2"])
     await snapshot_keys.count(connection, CLAIMED, ["entries"], 1)
     await snapshot_keys.delete(connection, CLAIMED, ["accounts"])
     await rejected_records.delete_older(connection, CLAIMED, ["entries"], NOW)

@@ -77,7 +77,7 @@ def test_numbers_that_repeat_stay_entries_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("page.se", "<html>404</html>", "page.se is not a SIE file: it has no #SIETYP line."),
+        ("page.se", "<html>\n404</html>", "page.se is not a SIE file: it is a web page."),
         (
             "balances.se",
             HEAD.replace("#SIETYP 4", "#SIETYP 1"),

@@ -93,6 +93,16 @@ def test_missing_opening_balances_come_from_last_years_closing(
     assert from_sie.differences(books) == {}
 
 
+def test_closing_balances_that_are_movements_alone_show_that_nothing_was_carried_forward(
+    tmp_path: Path,
+) -> None:
+    rows = "#RAR -1 20240101 20241231\n#UB -1 1930 500\n#UB -1 1910 -500\n#UB -1 2610 -30\n"
+    rows += "#UB 0 1910 550\n#UB 0 2440 -550\n"
+    rows += "#VER A 1 20250115\n{\n#TRANS 1910 {} 550\n#TRANS 2440 {} -550\n}\n"
+    books = company_of(tmp_path, (HEAD + rows).encode()).books
+    assert (books.opening, from_sie.differences(books)) == ({}, {})
+
+
 def test_an_opening_balance_that_the_file_states_is_kept(tmp_path: Path) -> None:
     rows = "#RAR -1 20240101 20241231\n#UB -1 1930 5\n#UB -1 2099 -9\n#UB -1 2440 -5\n"
     rows += "#IB 0 1930 7\n#UB 0 1930 7\n#UB 0 2440 -5\n#UB 0 2098 0\n"
@@ -281,6 +291,11 @@ def test_one_odd_byte_does_not_change_the_encoding_of_a_file(tmp_path: Path) -> 
         ("#KONTO\n", 7, "#KONTO: it has no account number"),
         ("rubbish\n", 7, "RUBBISH: this is no line of SIE"),
         ("}}\n", 7, "}}: this is no line of SIE"),
+        (
+            "#VER A 1 20250115\n{\n#RTRANS 1930 {} 5\n#TRANS 1930 {} 6\n}\n",
+            9,
+            "#RTRANS: no #TRANS line with its account and amount stands behind it",
+        ),
         (f'#KONTO 1930 "{"a" * 100_000}"\n', 7, "the line has more than 100,000 characters"),
     ],
 )
@@ -299,6 +314,8 @@ def test_what_cannot_be_read_is_named(rows: str, line: int, reason: str, tmp_pat
         ('#VER A 1 20250115 "C:\\temp"\n', "C:\\temp"),
         ('#VER A 1 20250115 "over\ntwo lines"\n', "over two lines"),
         ('#VER A 1 20250115 "never closed\n', "never closed"),
+        ('#VER A 1 20250115 "F"rskott till "verl, t" 20250116\n', 'F"rskott till "verl, t'),
+        ('#VER A 1 20250115 Leverant"rsskuld\n', 'Leverant"rsskuld'),
         ('#VER A 1 20250115 "form\x0cfeed\x85 \u2028 end"\n', "form\x0cfeed\x85 \u2028 end"),
     ],
 )
@@ -328,6 +345,7 @@ def test_a_file_without_years_has_the_calendar_years_of_its_vouchers(tmp_path: P
     [
         (b"", "it has no #SIETYP line."),
         (b"\0" * 1000, "it has no #SIETYP line."),
+        (b'<?xml version="1.0"?>\n<Sie xmlns="x">\n', "it is SIE 5. Export type 4 instead."),
         (b"#FLAGGA 0\n#SIETYP 4\n", "has no fiscal year, no balances and no vouchers."),
         (HEAD.replace("20251231", "20991231").encode(), "its fiscal year is longer than two years."),
     ],

@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -41,7 +41,21 @@ def _mail_server(url: str) -> tuple[SplitResult, int | None]:
     return parts, parts.port
 
 
-def _database(url: str) -> dict[str, Any]:
+def _time_outs() -> str:
+    """Return PostgreSQL's options that bound statements and waits for locks, by the kind of process.
+
+    A page is over within seconds, and a job within minutes. Commands of an operator may take as long as they
+    need."""
+    match os.environ.get("KOPPEL_PROCESS", ""):
+        case "web":
+            return "-c statement_timeout=60s -c lock_timeout=10s"
+        case "worker":
+            return "-c statement_timeout=15min -c lock_timeout=60s"
+        case _:
+            return "-c lock_timeout=5min"
+
+
+def _database(url: str, time_outs: str = "") -> dict[str, Any]:
     """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
     …) are kept."""
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
@@ -61,14 +75,15 @@ def _database(url: str) -> dict[str, Any]:
             "tcp_user_timeout": 15000,
             # A process that stopped in a transaction must not hold its locks for
             # ever; closing a large Excel file takes time.
-            "options": "-c idle_in_transaction_session_timeout=2min",
+            "options": f"-c idle_in_transaction_session_timeout=2min {time_outs}",
             **{key: value for key, value in parts.items() if key not in standard_keys},
         },
     }
 
 
 DATABASES = {
-    "default": _database(os.environ.get("DATABASE_URL", "")),
+    "default": _database(os.environ.get("DATABASE_URL", ""), _time_outs()),
+    # Migrations wait for running transactions, and rewrite tables of any size.
     "owner": _database(os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")),
 }
 DATABASES["owner"]["CONN_MAX_AGE"] = 0
@@ -198,6 +213,13 @@ API_REQUESTS_PER_MINUTE = _read(
     int, "KOPPEL_API_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_API_REQUESTS_PER_MINUTE", "600")
 )
 """Per API token, over all web processes."""
+SESSION_REQUESTS_PER_MINUTE = _read(
+    int, "KOPPEL_SESSION_REQUESTS_PER_MINUTE", os.environ.get("KOPPEL_SESSION_REQUESTS_PER_MINUTE", "600")
+)
+"""Per browser session and web process; an organisation has five times as many for all of its sessions."""
+
+WEB_THREADS = _read(int, "KOPPEL_WEB_THREADS", os.environ.get("KOPPEL_WEB_THREADS", "8"))
+"""How many requests one web process works on at a time; `koppel web --threads` sets it."""
 
 TOKEN_STOP_SECONDS = _read(
     lambda text: token_stop_seconds({"KOPPEL_TOKEN_STOP_SECONDS": text}),
@@ -253,13 +275,26 @@ EMAIL_USE_TLS = _smtp.scheme == "smtps" and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = os.environ.get("KOPPEL_MAIL_FROM", f"Koppel <koppel@{ALLOWED_HOSTS[0]}>")
 
-_webhook_networks = os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
-WEBHOOK_NETWORKS = tuple(
-    _read(lambda text: ip_network(text, strict=False), "KOPPEL_WEBHOOK_NETWORKS", text)
-    for text in _webhook_networks
+
+def _webhook_network(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
+    """Return a network and the id of the organisation behind its @; None without one."""
+    network, at, organisation_id = text.partition("@")
+    return ip_network(network, strict=False), int(organisation_id) if at else None
+
+
+_webhook_networks = [
+    _read(_webhook_network, "KOPPEL_WEBHOOK_NETWORKS", text)
+    for text in os.environ.get("KOPPEL_WEBHOOK_NETWORKS", "").replace(" ", "").split(",")
     if text
-)
-"""Networks of one's own in which webhooks may stand, besides public addresses."""
+]
+WEBHOOK_NETWORKS = tuple(network for network, organisation_id in _webhook_networks if organisation_id is None)
+"""Networks of one's own in which webhooks of every organisation may stand, besides public addresses."""
+ORGANISATION_WEBHOOK_NETWORKS = {
+    key: tuple(network for network, organisation_id in _webhook_networks if organisation_id == key)
+    for _network, key in _webhook_networks
+    if key is not None
+}
+"""Likewise for one organisation, by its id."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
@@ -280,6 +315,7 @@ if _twin:  # a program that plays them all, such as the sandbox
     REGISTER_URLS = {name: f"{_twin}/{name}" for name in REGISTER_URLS}
 KVK_API_KEY = os.environ.get("KOPPEL_KVK_API_KEY", "sandbox" if _twin else "")
 
+# The web server refuses larger bodies before Django reads them: `koppel.web.server.limits`.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

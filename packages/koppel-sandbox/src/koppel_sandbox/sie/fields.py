@@ -9,9 +9,9 @@ from enum import StrEnum
 AMOUNT_MAX = Decimal(10) ** 15
 _FIELD = re.compile(
     r"[ \t\x00]+"
-    r'|"(?:[^"\\]|\\.|"")*("|\\?\Z)'
+    r'|"(?:[^"\\]|\\.|""|"(?=[^\W\d_][^"]*"))*("|\\?\Z)'
     r'|\{((?:"(?:[^"\\]|\\.)*"|[^}])*)(\}|\Z)'
-    r'|[^ \t\x00"{]+'
+    r'|(?:[^ \t\x00"{]|(?<=[^\W\d_])"(?=[^\W\d_]))+'
 )
 _BLANKS = re.compile("[\\s\u00a0\u2009\u202f\u2007\u2006\u200a]")
 _AS_DESCRIBED = re.compile(r"-?\d{1,12}(\.\d{1,2})?", re.ASCII)
@@ -53,7 +53,8 @@ def split_fields(line: str) -> tuple[list[str], bool]:
     """Return the fields, and whether a quotation mark was never closed.
 
     Blanks separate fields, quotation marks keep blanks together, a backslash or a second quotation mark
-    escapes one, `{…}` is one field. A brace that is alone is a `Brace`."""
+    escapes one, `{…}` is one field. One before a letter is a character where another follows: some programs
+    write `"F"rskott"` for a letter that they lost. A brace that is alone is a `Brace`."""
     fields: list[str] = []
     is_open = False
     for match in _FIELD.finditer(line):

@@ -4,11 +4,11 @@ ledger at all is refused."""
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
+from koppel_sandbox.sie.completion import complete
 from koppel_sandbox.sie.encoding import decode
 from koppel_sandbox.sie.fields import (
     Brace,
@@ -59,15 +59,6 @@ UNDERSTOOD = frozenset(
 )
 """Labels of SIE that say nothing which these books hold. `#RTRANS` and `#BTRANS` are the history of
 corrections."""
-STANDARD_DIMENSIONS = {
-    "1": "Resultatenhet",
-    "2": "Kostnadsbärare",
-    "6": "Projekt",
-    "7": "Anställd",
-    "8": "Kund",
-    "9": "Leverantör",
-    "10": "Faktura",
-}
 
 
 @dataclass(frozen=True)
@@ -88,13 +79,22 @@ def read(path: Path) -> SieFile:
     rows = list(_rows(sie_file, decode(path.read_bytes())))
     labels = {row.label for row in rows}
     if "#SIETYP" not in labels and not {"#FLAGGA", "#KONTO"} <= labels:
-        raise NotSie(f"{path.name} is not a SIE file: it has no #SIETYP line.")
+        raise NotSie(f"{path.name} is not a SIE file: {_what_it_is(labels)}.")
     kind = next((row.rest[0] for row in rows if row.label == "#SIETYP" and row.rest), "4")
     if not kind.startswith("4"):
         raise NotSie(f"{path.name} is SIE type {kind[:20]}: it has no entries. Export type 4 instead.")
     _Reader(sie_file, rows).read()
-    _complete(sie_file)
+    complete(sie_file)
     return sie_file
+
+
+def _what_it_is(labels: set[str]) -> str:
+    """Return what a file is that has no label of SIE 4, from the words its lines begin with."""
+    if labels & {"<SIE", "<SIEENTRY", "<SIE>", "<SIEENTRY>"}:
+        return "it is SIE 5. Export type 4 instead"
+    if labels & {"<!DOCTYPE", "<HTML", "<HTML>"}:
+        return "it is a web page"
+    return "it has no #SIETYP line"
 
 
 def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
@@ -152,9 +152,12 @@ class _Reader:
         }
 
     def read(self) -> None:
-        for row in self.rows:
+        for row, following in zip(self.rows, [*self.rows[1:], None], strict=True):
             try:
-                self._row(row)
+                if row.label == "#RTRANS":
+                    self._added_line(row, following)
+                else:
+                    self._row(row)
             except Unreadable as problem:
                 for line in range(row.at, row.at + row.lines):
                     self.file.leave_out(line, f"{row.label[:20]}: {problem}")
@@ -168,8 +171,6 @@ class _Reader:
             self._brace(row)
         elif row.label == "#TRANS":
             self._line(row)
-        elif row.label in ("#RTRANS", "#BTRANS"):
-            self._after_last_field(row)
         else:
             if not self.is_in_block:
                 self.voucher, self.is_left_out = None, False
@@ -215,6 +216,19 @@ class _Reader:
         self.voucher.lines.append(_line(rest, self.sign, row.at))
         if len(rest) < len(row.rest):
             self.voucher, self.is_in_block = None, False
+
+    def _added_line(self, row: _Row, following: _Row | None) -> None:
+        """Pass over a line that was added afterwards: the same one stands behind it as #TRANS.
+
+        Raises `Unreadable` where it does not: the line would be lost."""
+        if self.is_left_out or self.voucher is None:
+            return
+        added = _line(self._after_last_field(row), self.sign, row.at)
+        if following is not None and following.label == "#TRANS":
+            line = _line(self._after_last_field(following), self.sign, following.at)
+            if (added.account, added.amount) == (line.account, line.amount):
+                return
+        raise Unreadable("no #TRANS line with its account and amount stands behind it")
 
     def _after_last_field(self, row: _Row) -> list[str]:
         """Return the fields without a brace that ends the voucher on the same line."""
@@ -358,124 +372,3 @@ def _line(rest: list[str], sign: DecimalSign, at: int) -> SieLine:
         booked_on = None
     pairs = [(objects[index].strip(), objects[index + 1].strip()) for index in range(0, len(objects), 2)]
     return SieLine(account, pairs, amount, booked_on, _at(after, 2), at)
-
-
-def _complete(sie_file: SieFile) -> None:
-    """Add what a file may leave out: a name, the year, opening balances, accounts and dimensions in use."""
-    sie_file.name = sie_file.name or Path(sie_file.source).stem
-    _complete_dates(sie_file)
-    _leave_out_other_years(sie_file)
-    for year in sie_file.years.values():
-        year.opening = {code: amount for code, amount in year.opening.items() if code}
-    _complete_opening(sie_file)
-    for code in _used_accounts(sie_file):
-        sie_file.accounts.setdefault(code, "")
-    for voucher in sie_file.vouchers:
-        for line in voucher.lines:
-            for dimension, _code in line.objects:
-                if dimension in STANDARD_DIMENSIONS:
-                    sie_file.dimensions.setdefault(dimension, STANDARD_DIMENSIONS[dimension])
-
-
-def _complete_dates(sie_file: SieFile) -> None:
-    """Give a voucher without a date that of its lines, of its entry, or the first day of the year; and a file
-    without #RAR its calendar years."""
-    for voucher in sie_file.vouchers:
-        if voucher.booked_on == NO_DATE:
-            days = [line.booked_on for line in voucher.lines if line.booked_on]
-            voucher.booked_on = next(iter(days), voucher.entered_on or NO_DATE)
-    if sie_file.starts_on is None:
-        _derive_years(sie_file)
-    for voucher in sie_file.vouchers:
-        if voucher.booked_on == NO_DATE:
-            voucher.booked_on = sie_file.starts_on or NO_DATE
-
-
-def _derive_years(sie_file: SieFile) -> None:
-    """Make the year that no #RAR line names: after the one before; without that too, the calendar years of
-    the vouchers, of which the last is the file's own. Raises `NotSie` when nothing shows a year."""
-    year, previous = sie_file.year, sie_file.years.get(-1, FiscalYear())
-    if previous.ends_on is not None:
-        year.starts_on = previous.ends_on + timedelta(days=1)
-        year.ends_on = _add_year(year.starts_on) - timedelta(days=1)
-        return
-    numbers = sorted({voucher.booked_on.year for voucher in sie_file.vouchers} - {NO_DATE.year}, reverse=True)
-    if (
-        not numbers
-        and not sie_file.vouchers
-        and not any(one.opening or one.stated for one in sie_file.years.values())
-    ):
-        raise NotSie(f"{sie_file.source} has no fiscal year, no balances and no vouchers.")
-    for back, number in enumerate(numbers or [2000]):
-        other = sie_file.years.setdefault(-back, FiscalYear())
-        if other.starts_on is None:
-            other.starts_on, other.ends_on = date(number, 1, 1), date(number, 12, 31)
-
-
-def _add_year(day: date) -> date:
-    return day.replace(year=day.year + 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
-
-
-def _leave_out_other_years(sie_file: SieFile) -> None:
-    """Give every voucher its fiscal year, and name those that are in none.
-
-    A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
-    named as well."""
-    kept = []
-    for voucher in sie_file.vouchers:
-        years = [number for number, year in sie_file.years.items() if year.has(voucher.booked_on)]
-        number = 0 if 0 in years else max((number for number in years if number < 0), default=None)
-        reason = f"{voucher.booked_on.isoformat()} is in no fiscal year of the file"
-        if number and _starts_in(sie_file, number) == _starts_in(sie_file, 0):
-            number, reason = None, "two fiscal years of the file begin in one calendar year"
-        if number is None:
-            lines = [(voucher.at, "#VER"), *((line.at, "#TRANS") for line in voucher.lines)]
-            sie_file.understood -= len(lines)
-            for at, label in lines:
-                sie_file.leave_out(at, f"{label}: {reason}")
-            continue
-        voucher.year = number
-        kept.append(voucher)
-    sie_file.vouchers = kept
-    sie_file.left_out.sort(key=lambda left_out: left_out.line)
-
-
-def _starts_in(sie_file: SieFile, number: int) -> int:
-    starts_on = sie_file.years[number].starts_on
-    return starts_on.year if starts_on else 0
-
-
-def _complete_opening(sie_file: SieFile) -> None:
-    """Take opening balances that are missing from the closing ones of the year before.
-
-    Without any #IB of the year they all come from there. Where only some accounts have one, another account
-    gets last year's closing balance if its own closing balance, as stated, then adds up."""
-    moves = _movements(sie_file)
-    for number, year in sie_file.years.items():
-        before = sie_file.years.get(number - 1)
-        if before is None or number > 0:
-            continue
-        has_none = not year.opening
-        for account, amount in before.closing.items():
-            moved = moves.get((number, account), Decimal(0))
-            adds_up = year.closing.get(account) == amount + moved and year.closing.get(account) != moved
-            if account not in year.opening and (has_none or adds_up):
-                year.opening[account] = amount
-
-
-def _movements(sie_file: SieFile) -> dict[tuple[int, str], Decimal]:
-    sums: dict[tuple[int, str], Decimal] = {}
-    for voucher in sie_file.vouchers:
-        for line in voucher.lines:
-            key = (voucher.year, line.account)
-            sums[key] = sums.get(key, Decimal(0)) + line.amount
-    return sums
-
-
-def _used_accounts(sie_file: SieFile) -> Iterator[str]:
-    for number in sorted({0, *(voucher.year for voucher in sie_file.vouchers)}):
-        year = sie_file.years[number]
-        for table in (year.opening, year.closing, year.result):
-            yield from table
-    for voucher in sie_file.vouchers:
-        yield from (line.account for line in voucher.lines)

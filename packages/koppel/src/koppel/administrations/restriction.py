@@ -17,7 +17,7 @@ from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.inputs import RestrictionInput
 from koppel.administrations.models import Administration, Assignment
 from koppel.administrations.scope import get_locked
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Membership
@@ -61,7 +61,7 @@ def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> 
         administration.save(update_fields=["restricted"])
     action = AdministrationAction.RESTRICTED if data.restricted else AdministrationAction.UNRESTRICTED
     details = {"before": before, "after": sorted(member.pk for member in members)}
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         action,
@@ -120,7 +120,7 @@ def reassign_orphaned(actor: Actor, administration_id: int, membership_id: int) 
         )
     _add_members(administration, members)
     details = {"after": [member.pk for member in members]}
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         AdministrationAction.REASSIGNED,

@@ -22,7 +22,7 @@ from koppel.administrations.models import (
     Status,
 )
 from koppel.administrations.scope import administration_for, audited_not_found, get_locked
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number
 from koppel.connections.companies.same_company import confirm_identity, same_name
@@ -79,7 +79,7 @@ def import_companies(
     ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
     _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
     _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         BulkAuditAction.IMPORTED,
@@ -136,7 +136,7 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
     if not changed:
         return []
     administration.save(update_fields=["settings"])
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         AdministrationAction.SETTINGS_CHANGED,
@@ -209,7 +209,7 @@ def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration])
     linked = {key: new.predecessor_id for key, new in created.items() if new.predecessor_id is not None}
     names = dict(Administration.objects.for_actor(actor).filter(pk__in=linked).values_list("pk", "name"))
     for key, predecessor_id in linked.items():
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             AdministrationAction.PREDECESSOR_SET,

@@ -20,7 +20,7 @@ class AuditActor:
     interface: Interface = Interface.JOB
 
 
-def record(
+def add_audit_entry(
     organisation_id: int,
     actor: AuditActor,
     action: AuditAction,
@@ -28,8 +28,7 @@ def record(
     subject: Subject | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one act, in the caller's transaction: an act that is rolled back leaves no trace of having
-    happened."""
+    """Add an entry to the audit log, in the caller's transaction; if that is rolled back, so is the entry."""
     AuditEntry.objects.create(
         organisation_id=organisation_id,
         actor_kind=actor.kind,

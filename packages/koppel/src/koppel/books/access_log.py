@@ -8,7 +8,7 @@ from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.organisations.roles import Actor
@@ -50,7 +50,7 @@ def audit_access(actor: Actor, administration: Administration) -> None:
     if not recent.filter(
         action=BooksAction.ACCESSED, actor_id=actor.user_id, interface=actor.interface
     ).exists():
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             BooksAction.ACCESSED,

@@ -1,6 +1,7 @@
 """`koppel export`: books to files. `koppel sql-readers`: SQL access to books."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -124,6 +125,15 @@ def delete_reader(
     with acting_as(person, organisation) as actor:
         sql_readers.remove_reader(actor, name, administrator_url=administrator or administrator_url())
     print_record({"deleted": sql_readers.role_name(name)}, as_json=as_json)
+
+
+@readers.command("superuser-script")
+def print_superuser_script() -> None:
+    """Print the SQL that a superuser runs before the first SQL reader.
+
+    Repeat it after a restore and after a new major version of PostgreSQL.
+    """
+    sys.stdout.write(f"{sql_readers.script()}\n")
 
 
 def _write_file(exported: export.Exported, out: Path | None, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from django.db import connection, models
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
@@ -20,6 +20,7 @@ from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
+from koppel.kit.tabular.export_places import export_place
 from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
@@ -73,11 +74,12 @@ def export_resource(
 ) -> Exported:
     """Export the rows of one resource that match the search.
 
-    Raises `UnknownResource` and `TooManyRows`.
+    Raises `UnknownResource`, `TooManyRows` and `TooManyRequests`.
     """
     actor.require(Permission.VIEW)
     rows = _rows(administration.pk, resource, search)
-    content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
+    with export_place(actor.organisation_id):
+        content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
     record_export(actor, administration, [resource], file_format)
     return Exported(f"{file_stem(administration)}-{resource}.{file_format.extension}", content)
 
@@ -85,11 +87,16 @@ def export_resource(
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
     """Export every resource in a ZIP, with a manifest.
 
-    `manifest.json` lists the files and the time that each is complete as of.
+    `manifest.json` lists the files and the time that each is complete as of. Raises `TooManyRows` and
+    `TooManyRequests`.
     """
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
-    with temporary_file() as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        export_place(actor.organisation_id),
+        temporary_file() as target,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for resource in EXPORTED:
             rows = _count_rows(_rows(administration.pk, resource, ""), counts, resource)
             with (
@@ -175,4 +182,6 @@ def record_export(
     """Audit an export."""
     details = {"resources": resources, "format": str(file_format)}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details)
+    add_audit_entry(
+        actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details
+    )

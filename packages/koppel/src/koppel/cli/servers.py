@@ -31,6 +31,11 @@ from koppel.cli.stack import Stack, StackOptions
 from koppel.cli.supervisor import stoppable
 from koppel.kit import logging
 
+WEB_THREADS = "KOPPEL_WEB_THREADS"
+CONNECTIONS_MAX = 4096
+"""Of one web process, slow ones included."""
+HEADER_SECONDS = 10
+"""So long a client may take to send its headers."""
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, help="Administrations that one worker syncs at a time.")
@@ -77,7 +82,10 @@ def web(
     host: Host = LOOPBACK,
     port: Port = WEB_PORT,
     workers: Annotated[int, typer.Option(min=1, help="Web processes.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Requests that one process answers at a time.")] = 8,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, envvar=WEB_THREADS, help="Requests that one process works on at a time."),
+    ] = 8,
     quarantined: Quarantined = False,
 ) -> None:
     """Serve the web pages and the REST API."""
@@ -88,18 +96,23 @@ def web(
         set_up_django()
         begin_quarantine()
     # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
+    os.environ[WEB_THREADS] = str(threads)
+    os.environ["KOPPEL_PROCESS"] = "web"
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
     _become_program(
         "granian",
-        *("--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers)),
-        *("--blocking-threads", str(threads), "--no-ws", "--http", "auto", "--respawn-failed-workers"),
-        *("--workers-kill-timeout", patience, "--log-level", "error", "koppel.web.wsgi:application"),
+        *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(workers)),
+        *("--loop", "asyncio", "--backpressure", str(CONNECTIONS_MAX), "--backlog", str(CONNECTIONS_MAX)),
+        *("--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "--no-ws", "--http", "auto"),
+        *("--respawn-failed-workers", "--workers-kill-timeout", patience, "--log-level", "error"),
+        "koppel.web.asgi:application",
     )
 
 
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
     """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
     logging.configure()
+    os.environ["KOPPEL_PROCESS"] = "worker"
     with load_installation(data_directory(data_dir), start_database=False):
         if quarantined:
             begin_quarantine()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.kit import quarantine
 from koppel.kit.quarantine import periods
 from koppel.kit.tenancy import installation_scope
@@ -35,7 +35,7 @@ def begin(operator: Actor) -> bool:
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
-            _record(operator, QuarantineAction.STARTED)
+            _add_audit_entry(operator, QuarantineAction.STARTED)
     quarantine.forget()
     return began
 
@@ -49,7 +49,7 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
         dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
         # The receivers are not to blame for the days without an accepted message.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
-        _record(operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages)
+        _add_audit_entry(operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages)
     quarantine.forget()
     return dropped
 
@@ -79,7 +79,7 @@ def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _record(operator: Actor, action: QuarantineAction, **details: object) -> None:
+def _add_audit_entry(operator: Actor, action: QuarantineAction, **details: object) -> None:
     """Write to the audit log of every organisation: a quarantine affects them all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
-        record(organisation_id, operator.audit, action, details=details)
+        add_audit_entry(organisation_id, operator.audit, action, details=details)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -120,7 +120,7 @@ def create_organisation(
         organisation = Organisation.objects.create(name=name, settings=settings_values)
         with organisation_scope(organisation.pk):
             actor = replace(operator, organisation_id=organisation.pk)
-            record(
+            add_audit_entry(
                 organisation.pk,
                 actor.audit,
                 OrganisationAction.CREATED,
@@ -230,7 +230,7 @@ def _password_link(
     for organisation_id, membership_id in organisations:
         subject = Subject(SubjectKind.PERSON, membership_id, str(user))
         for action in actions:
-            record(
+            add_audit_entry(
                 organisation_id,
                 replace(operator, organisation_id=organisation_id).audit,
                 action,

@@ -1,4 +1,4 @@
-"""The web application, for granian."""
+"""Django as a WSGI application; `asgi` serves it."""
 
 import os
 
@@ -13,8 +13,5 @@ logging.configure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
 application = get_wsgi_application()
 
-from koppel.connections.vault import end_with_last_call  # noqa: E402 - needs configured settings
-
-end_with_last_call()
 for shortcoming in stale_build_warnings(outdated_groups()):
     structlog.get_logger(__name__).warning("not_built", text=shortcoming)

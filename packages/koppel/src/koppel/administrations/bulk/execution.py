@@ -26,7 +26,7 @@ from koppel.administrations.models import (
     ItemState,
 )
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.json_fields import to_json
 from koppel.organisations.access.actors import resolve_actor
@@ -107,7 +107,7 @@ def _execute_chunk(
         operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items]
     )
     if changed and (audit_action := action.audit_action_of(operation.params)):
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             BulkAuditAction.UNDONE if undoes else audit_action,

@@ -40,6 +40,8 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 
 INLINE_ITEMS_MAX = 100
+UNFINISHED_MAX = 3
+"""Operations of one organisation at a time."""
 """An operation of at most this many items is executed before the response; a larger one by a job."""
 OF_FILES = frozenset({"per_item", "problems"})
 """Keys of an operation from a CSV beside the parameters of its action."""
@@ -115,11 +117,12 @@ def preview(
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
     """Start a previewed operation. Returns False if it was started already: by a double click, a second tab
-    or a stale page."""
+    or a stale page. Raises `Refused` when others of the organisation are still running."""
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NoSuchAdministration
+    _require_place(actor)
     if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
         return False
     _run_or_enqueue(operation, ItemState.WAITING)
@@ -163,6 +166,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
         return False
     if not can_undo(operation):
         raise Refused(_("This can no longer be undone."))
+    _require_place(actor)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DONE)
     updated_count = queryset.update(
         state=BulkState.UNDOING,
@@ -176,6 +180,13 @@ def undo(actor: Actor, operation_id: int) -> bool:
     if updated_count:
         _run_or_enqueue(operation, ItemState.CHANGED)
     return bool(updated_count)
+
+
+def _require_place(actor: Actor) -> None:
+    """Keep an organisation from filling all places of the workers. Raises `Refused`."""
+    unfinished = [BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING]
+    if BulkOperation.objects.for_actor(actor).filter(state__in=unfinished).count() >= UNFINISHED_MAX:
+        raise Refused(_("Other bulk work is still running. Start this when it is done."))
 
 
 def discard(actor: Actor, operation_id: int) -> None:

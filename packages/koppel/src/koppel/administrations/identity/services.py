@@ -17,7 +17,7 @@ from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.administrations.scope import audited_not_found, get_locked
 from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookup_result import LookupResult
@@ -70,7 +70,7 @@ def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple
             "before": _audit_details(administration, before),
             "after": _audit_details(administration, after),
         }
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             AdministrationAction.IDENTIFIED,
@@ -135,7 +135,7 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
             "confirmed_name": confirmed.name,
             "confirmed_number": mask_number(confirmed.number, administration.country),
         }
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             AdministrationAction.COMPANY_CONFIRMED,
@@ -250,7 +250,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
     )
     if count:
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             AdministrationAction.REGISTER_RESULT_ACKNOWLEDGED,
@@ -303,7 +303,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         for name, value in changed.items():
             setattr(administration, name, value)
         administration.save(update_fields=list(changed))
-        record(
+        add_audit_entry(
             administration.organisation_id,
             REGISTER_ACTOR,
             AdministrationAction.REGISTER_VALUES_APPLIED,

@@ -16,7 +16,7 @@ from koppel.administrations.audit_actions import IssueAction
 from koppel.administrations.errors import NoSuchIssue
 from koppel.administrations.issues.inputs import CommentInput, IssueActionInput, IssueActionName
 from koppel.administrations.issues.queries import issue_for, subject_names, visible_issues
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject
 from koppel.issues.issue_types import get_issue_type
 from koppel.issues.models import Issue, IssueComment, IssueOperation, IssueValues
@@ -104,7 +104,9 @@ def comment_on_issue(actor: Actor, issue_id: int, data: CommentInput) -> IssueCo
     )
     subject = _subject(issue, subject_names([issue]))
     details = {"issue": issue.code}
-    record(actor.organisation_id, actor.audit, IssueAction.COMMENTED, subject=subject, details=details)
+    add_audit_entry(
+        actor.organisation_id, actor.audit, IssueAction.COMMENTED, subject=subject, details=details
+    )
     return comment
 
 

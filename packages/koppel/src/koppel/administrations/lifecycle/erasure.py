@@ -14,7 +14,7 @@ from koppel.administrations.audit_log.reading import anonymise_administration
 from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
 from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies import same_company
 from koppel.connections.models import RemoteCompany
@@ -62,7 +62,9 @@ def deactivate_planned(organisation_id: int) -> int:
         scheduled_deactivation_on=None,
     )
     stop_syncs(organisation_id, ids)
-    record(organisation_id, SYSTEM_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids})
+    add_audit_entry(
+        organisation_id, SYSTEM_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids}
+    )
     return len(ids)
 
 
@@ -82,7 +84,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     anonymise_administration(organisation_id, administration.pk)
     _erase_row(administration)
     details = {"reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough"}
-    record(
+    add_audit_entry(
         organisation_id,
         SYSTEM_ACTOR,
         AdministrationAction.ERASED,

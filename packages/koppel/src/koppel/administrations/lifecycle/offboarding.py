@@ -12,7 +12,7 @@ from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.inputs import OffboardingInput, WithdrawalInput
 from koppel.administrations.models import Status
 from koppel.administrations.scope import get_locked
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
@@ -34,7 +34,7 @@ def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> Non
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
-    _record(
+    _add_audit_entry(
         actor,
         administration.pk,
         AdministrationAction.IMPORT_CANCELLED if is_queued else AdministrationAction.WITHDRAWN,
@@ -80,7 +80,7 @@ def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput
     )
     stop_syncs(actor.organisation_id, [administration.pk])
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
-    _record(actor, administration.pk, AdministrationAction.OFFBOARDED, administration.name, details)
+    _add_audit_entry(actor, administration.pk, AdministrationAction.OFFBOARDED, administration.name, details)
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
@@ -91,10 +91,12 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
-    _record(actor, administration.pk, AdministrationAction.OFFBOARDING_CANCELLED, administration.name)
+    _add_audit_entry(
+        actor, administration.pk, AdministrationAction.OFFBOARDING_CANCELLED, administration.name
+    )
 
 
-def _record(
+def _add_audit_entry(
     actor: Actor,
     administration_id: int,
     action: AdministrationAction,
@@ -102,4 +104,4 @@ def _record(
     details: Mapping[str, object] | None = None,
 ) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id, name)
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -7,7 +7,7 @@ from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import get_locked
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.organisations.errors import Refused
@@ -36,7 +36,7 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     administration.save(update_fields=["predecessor"])
     details = {"before": before, "after": predecessor_id}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         AdministrationAction.PREDECESSOR_SET,

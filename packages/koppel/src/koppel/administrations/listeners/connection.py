@@ -15,7 +15,7 @@ from koppel.administrations.lifecycle.blocked_status import (
     columns_awaiting_connection,
 )
 from koppel.administrations.models import Administration, Status
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.company_registers.numbers.identity import check_identity
 from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
 from koppel.connections.hooks import RemovalPolicy
@@ -110,7 +110,7 @@ def _move(
         _guard(target)
     if moved_administrations:
         details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
-        record(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
+        add_audit_entry(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
     return len(moved_administrations)
 
 

@@ -18,13 +18,42 @@ CREATE FUNCTION public.koppel_reader_organisation(asking name) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER {PINNED} AS $$
 DECLARE organisation bigint;
 BEGIN
-  SELECT reader.organisation_id INTO organisation FROM koppel_readers.reader WHERE reader.role = asking;
+  -- A role may ask about itself alone; a superuser may take any.
+  SELECT reader.organisation_id INTO organisation FROM koppel_readers.reader
+   WHERE reader.role = asking AND (asking = session_user OR EXISTS (
+     SELECT FROM pg_roles WHERE pg_roles.rolname = session_user AND pg_roles.rolsuper));
   IF organisation IS NULL THEN
     RAISE EXCEPTION '% may read no organisation', asking USING ERRCODE = 'insufficient_privilege';
   END IF;
   RETURN organisation;
 END $$;
 REVOKE ALL ON FUNCTION public.koppel_reader_organisation(name) FROM PUBLIC;
+CREATE FUNCTION public.koppel_end_reader_sessions(
+  statement_seconds integer, transaction_seconds integer, lock_seconds integer
+) RETURNS TABLE (role name, reason text) LANGUAGE plpgsql SECURITY DEFINER {PINNED} AS $$
+BEGIN
+  IF NOT pg_has_role(current_user, 'pg_signal_backend', 'MEMBER') THEN
+    RETURN; -- the superuser script was not run; koppel check says so
+  END IF;
+  RETURN QUERY
+  WITH blocking AS (
+    SELECT DISTINCT unnest(pg_blocking_pids(waiting.pid)) AS pid FROM pg_locks waiting
+     WHERE NOT waiting.granted AND waiting.waitstart < clock_timestamp() - make_interval(secs => lock_seconds)
+  ), excessive AS MATERIALIZED (
+    SELECT session.pid, session.usename, CASE
+      WHEN session.pid IN (SELECT blocking.pid FROM blocking) THEN 'lock'
+      WHEN session.state = 'active'
+        AND session.query_start < clock_timestamp() - make_interval(secs => statement_seconds) THEN 'statement'
+      WHEN session.xact_start < clock_timestamp() - make_interval(secs => transaction_seconds) THEN 'transaction'
+      END AS reason
+      FROM pg_stat_activity session
+     WHERE starts_with(session.usename, 'koppel_reader_')
+        OR session.usename IN (SELECT reader.role FROM koppel_readers.reader)
+  )
+  SELECT excessive.usename, excessive.reason FROM excessive
+   WHERE excessive.reason IS NOT NULL AND pg_terminate_backend(excessive.pid);
+END $$;
+REVOKE ALL ON FUNCTION public.koppel_end_reader_sessions(integer, integer, integer) FROM PUBLIC;
 """
 """Roles that read the books by SQL: which organisation each belongs to stands in a table that only the owner may touch."""
 
@@ -391,6 +420,8 @@ class Migration(migrations.Migration):
         tenant_key("books_payment_term", "administration_id", "administrations_administration", on_delete="CASCADE"),
         *_large_tables(),
         migrations.RunSQL(
-            READERS, "DROP FUNCTION public.koppel_reader_organisation(name); DROP SCHEMA koppel_readers CASCADE"
+            READERS,
+            "DROP FUNCTION public.koppel_end_reader_sessions(integer, integer, integer);"
+            " DROP FUNCTION public.koppel_reader_organisation(name); DROP SCHEMA koppel_readers CASCADE",
         ),
     ]

@@ -75,3 +75,21 @@ SELECT current_database(), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE
        has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
        has_database_privilege(%(role)s, current_database(), 'CREATE'),
        has_schema_privilege(%(role)s, 'public', 'CREATE');
+
+-- name: count_disturbing_functions
+SELECT count(*) FROM pg_proc
+ WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ %(pattern)s AND proname <> ALL (%(never)s)
+   AND has_function_privilege(%(role)s, oid, 'EXECUTE');
+
+-- name: may_use_plpgsql
+SELECT has_language_privilege(%(role)s, 'plpgsql', 'USAGE');
+
+-- name: may_owner_end_sessions
+SELECT bool_and(pg_has_role(c.relowner, right_of_owner, 'MEMBER'))
+  FROM pg_class c, unnest(%(rights)s::text[]) right_of_owner WHERE c.oid = to_regclass(%(table)s);
+
+-- name: get_owner
+SELECT current_database(), pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%(table)s);
+
+-- name: end_sessions
+SELECT role::text, reason FROM koppel_end_reader_sessions(%(statement)s, %(transaction)s, %(lock)s);

@@ -1,8 +1,9 @@
 """PostgreSQL roles that read an organisation's books by SQL. Creating one needs the owner's database URL."""
 
+import contextlib
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,21 +14,30 @@ from django.conf import settings
 from django.db import connections
 from psycopg import sql
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
-from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, revoke_sql
+from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedy_of, script_of
 from koppel.books.sql_access.views import grants
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-CONNECTIONS_MAX = 10
+CONNECTIONS_MAX = 4
 _SQL = load_statements("koppel.books")
-_ROLE_SETTINGS = {"default_transaction_read_only": "on", "statement_timeout": "10min"}
-"""Defaults that the role may change for itself, unlike its rights."""
+_ROLE_SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "10min",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "1min",
+    "idle_session_timeout": "1h",
+    "max_parallel_workers_per_gather": "0",
+}
+"""Defaults that the role may change for itself, unlike its rights. `session_limits` holds it to the times."""
+_SUPERUSER_SETTINGS = {"temp_file_limit": "2GB"}
+"""Only a superuser may set these, and the role may not change them."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         )
         for statement in grants(role):
             owner.execute(statement.encode())
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.CREATED,
@@ -97,12 +107,18 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
             for statement in _revocations(role):
                 owner.execute(statement)
     _drop_role(administrator_url or _owner_url(), role)
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.REMOVED,
         subject=Subject(SubjectKind.SQL_READER, None, role),
     )
+
+
+def script() -> str:
+    """Return the SQL that a superuser runs before the first reader, and after a restore or major upgrade."""
+    with _as_owner() as owner:
+        return script_of(owner, str(connections["default"].settings_dict["USER"]))
 
 
 def role_name(name: str) -> str:
@@ -134,7 +150,7 @@ def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
     if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
         raise ReaderRefused(
             f"{'; '.join(right.message for right in rights)}. A reader would be let into more than the books."
-            f" As superuser or owner of the database run first: {revoke_sql(rights)}."
+            f" {remedy_of(rights)}"
         )
 
 
@@ -146,12 +162,9 @@ def _create_role(url: str, role: str, password: str) -> None:
     try:
         with psycopg.connect(url) as administrator:
             administrator.execute(statement)
-            for name, value in _ROLE_SETTINGS.items():
-                administrator.execute(
-                    sql.SQL("ALTER ROLE {} SET {} = {}").format(
-                        sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
-                    )
-                )
+            _set_for_role(administrator, role, _ROLE_SETTINGS)
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege), administrator.transaction():
+                _set_for_role(administrator, role, _SUPERUSER_SETTINGS)
             administrator.execute(
                 sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
                     sql.Identifier(administrator.info.dbname), sql.Identifier(role)
@@ -166,6 +179,17 @@ def _create_role(url: str, role: str, password: str) -> None:
         raise ReaderRefused(
             f"PostgreSQL has a role {role} already, of somebody else. Take another name."
         ) from None
+
+
+def _set_for_role(
+    administrator: psycopg.Connection[tuple[Any, ...]], role: str, values: Mapping[str, str]
+) -> None:
+    for name, value in values.items():
+        administrator.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
+            )
+        )
 
 
 def _drop_role(url: str, role: str) -> None:

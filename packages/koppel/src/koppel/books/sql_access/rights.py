@@ -11,8 +11,16 @@ import psycopg
 from psycopg import sql
 
 from koppel.kit.database.sql_files import load_statements
+from koppel.kit.database.superuser_script import (
+    ACTIVITY_ROLE,
+    DISTURBING,
+    NEVER_PUBLIC,
+    SIGNAL_ROLE,
+    superuser_script,
+)
 
 READER_PREFIX = "koppel_reader_"
+SCRIPT_COMMAND = "koppel sql-readers superuser-script"
 PUBLIC = "public"
 """The pseudo-role PUBLIC, as PostgreSQL's privilege functions name it."""
 TABLE = "public.organisations_organisation"
@@ -22,7 +30,8 @@ _SQL = load_statements("koppel.books")
 
 @dataclass(frozen=True)
 class ExcessRight:
-    """An excess right. `remedy` is SQL for the owner of the database or a superuser."""
+    """An excess right. `remedy` is SQL for the owner of the database or a superuser; '' where the superuser
+    script removes it."""
 
     message: str
     remedy: str
@@ -40,10 +49,14 @@ def reader_roles(connection: psycopg.Connection[Any]) -> list[str]:
 def excess_rights(connection: psycopg.Connection[Any], application_role: str) -> list[ExcessRight]:
     """Return the excess rights of PUBLIC and of each reader in the database of `connection`.
 
-    Checked are temporary tables, new schemas, new objects in the schema `public`, and for PUBLIC the right to
-    connect.
+    Checked are temporary tables, new schemas, new objects in the schema `public`, functions that disturb
+    others, and for PUBLIC the right to connect. Also whether long sessions of readers can be ended.
     """
     excess = _excess_rights(connection, PUBLIC, application_role)
+    rights = {"rights": [SIGNAL_ROLE, ACTIVITY_ROLE], "table": TABLE}
+    [(may_end,)] = connection.execute(_SQL["may_owner_end_sessions"], rights).fetchall()
+    if not may_end:
+        excess.append(ExcessRight("Readers may keep sessions open for ever, as Koppel may not end them", ""))
     of_everybody = {right.message.partition(" may ")[2] for right in excess}
     for role in reader_roles(connection):
         excess += [
@@ -70,6 +83,9 @@ def _excess_rights(
     who_says = "PUBLIC, that is everybody," if role == PUBLIC else f"The role {role}"
     keep = f"GRANT CONNECT, TEMPORARY ON DATABASE {_name(name)} TO {_name(application_role)}; "
     revoke = f"REVOKE {{}} ON DATABASE {_name(name)} FROM {who};"
+    facts = {"role": role, "pattern": DISTURBING, "never": list(NEVER_PUBLIC)}
+    [(functions,)] = connection.execute(_SQL["count_disturbing_functions"], facts).fetchall()
+    [(runs_code,)] = connection.execute(_SQL["may_use_plpgsql"], facts).fetchall()
     rights = (
         (connects and role == PUBLIC, f"connect to the database {name}", keep + revoke.format("CONNECT")),
         (makes_temporary, f"make temporary tables in the database {name}", keep + revoke.format("TEMPORARY")),
@@ -80,7 +96,33 @@ def _excess_rights(
             f"GRANT CREATE ON SCHEMA public TO {_name(owner)}; REVOKE CREATE ON SCHEMA public FROM {who};",
         ),
     )
-    return [ExcessRight(f"{who_says} may {deed}", remedy) for holds, deed, remedy in rights if holds]
+    more = (
+        (functions, f"call {functions} functions of advisory locks, large objects and notifications"),
+        (runs_code, "run programs in PL/pgSQL"),
+    )
+    return [
+        *(
+            ExcessRight(f"{who_says} may {deed}", "" if role == PUBLIC else remedy)
+            for holds, deed, remedy in rights
+            if holds
+        ),
+        *(ExcessRight(f"{who_says} may {deed}", "") for holds, deed in more if holds),
+    ]
+
+
+def script_of(connection: psycopg.Connection[Any], application_role: str) -> str:
+    """Return the superuser script for the database of `connection`."""
+    [(database, owner)] = connection.execute(_SQL["get_owner"], {"table": TABLE}).fetchall()
+    return superuser_script(str(database), str(owner), application_role)
+
+
+def remedy_of(rights: list[ExcessRight]) -> str:
+    """Return a sentence that says how the rights are removed."""
+    statements = revoke_sql(rights)
+    script = f"As superuser run what `{SCRIPT_COMMAND}` prints" if any(not r.remedy for r in rights) else ""
+    revoke = f"as superuser or owner of the database run: {statements}" if statements else ""
+    sentence = ", and ".join(part for part in (script, revoke) if part)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def revoke_sql(rights: list[ExcessRight]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, revoke_sql
+from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import Finding, advice
 from koppel.cli.environment import require_reachable
@@ -176,7 +176,7 @@ def _sql_readers() -> Iterator[Finding]:
         databases = other_databases(connection)
     if rights:
         sentences = "; ".join(right.message for right in rights)
-        text = f"{sentences}. As superuser or owner of the database run: {revoke_sql(rights)}."
+        text = f"{sentences}. {remedy_of(rights)}"
         yield Finding("sql readers", False, text)
     else:
         yield Finding(

@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.audit_actions import AppRegistrationAction
@@ -20,7 +20,15 @@ from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, run_sync
-from koppel.connections.vault import KEY_MISSING, clear_app_failures, credentials, encrypt_client_secret
+from koppel.connections.vault import (
+    KEY_MISSING,
+    TokenPauses,
+    clear_app_failures,
+    credentials,
+    encrypt_client_secret,
+    pause_sentence,
+    token_pause_seconds,
+)
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
@@ -117,7 +125,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         "mode": app.consent_mode,
         "secret_changed": bool(values.client_secret),
     }
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         action,
@@ -138,7 +146,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
     subject = Subject(SubjectKind.APP, app.pk, app.client_id)
-    record(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
+    add_audit_entry(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:
@@ -161,8 +169,11 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
 
     async def call_vendor(current: Runtime) -> None:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
-        await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
+        async with TokenPauses(current.database).storing(app.pk):
+            await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
+    if seconds := token_pause_seconds(app.pk):
+        return AppCheck(False, "token_pause", pause_sentence(seconds))
     try:
         run_sync(call_vendor)
     except ConnectorError as error:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import QUESTIONS
@@ -151,7 +151,7 @@ def _resolve_change(
     details = {"code": code, "taken": accept, "old": issue.context["old"], "new": new}
     if field.startswith("number"):
         details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
-    _record(actor, company, administration_id, details)
+    _add_audit_entry(actor, company, administration_id, details)
     return True
 
 
@@ -188,7 +188,7 @@ def _resolve_other_company(
         _confirm_new_identity(actor, company, administration_id)
     else:
         _reject_new_identity(actor, company, administration_id)
-    _record(actor, company, administration_id, details)
+    _add_audit_entry(actor, company, administration_id, details)
     return True
 
 
@@ -236,9 +236,11 @@ def _reject_new_identity(actor: Actor, company: RemoteCompany, administration_id
     )
 
 
-def _record(actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]) -> None:
+def _add_audit_entry(
+    actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]
+) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id, company.name)
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         ConnectionAction.COMPANY_CHANGE_RESOLVED,

@@ -14,7 +14,7 @@ import structlog
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
@@ -25,7 +25,13 @@ from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, run_sync
-from koppel.connections.vault import KEY_MISSING, credentials
+from koppel.connections.vault import (
+    KEY_MISSING,
+    TokenPauses,
+    credentials,
+    pause_sentence,
+    token_pause_seconds,
+)
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Consent, ConsentRequest, Form
 from koppel.connector.errors import ConnectorError
@@ -41,6 +47,8 @@ from koppel.organisations.roles import Actor, Permission
 log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
+SIGN_IN_SECONDS = 60
+"""How long a person takes to sign in at the vendor: a shorter pause of the token endpoint is over by then."""
 DUPLICATE_REQUEST_WAIT_SECONDS = 15
 """How long a second request for the same sign-in waits for the outcome of the first (a doubled click)."""
 
@@ -74,6 +82,8 @@ def begin_consent(
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
+    if (seconds := token_pause_seconds(app.pk)) > SIGN_IN_SECONDS:
+        raise ConsentRefused("token_pause", pause_sentence(seconds))
     if connection_id is not None:
         get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
@@ -142,6 +152,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
 
 
 def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
+    _require_no_pause(actor, attempt_id)
     with organisation_scope(actor.organisation_id):
         attempt = _claim(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
@@ -165,8 +176,19 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
 
 
+def _require_no_pause(actor: Actor, attempt_id: int) -> None:
+    """Raise `ConsentRefused` while the token endpoint must not be called; the sign-in stays unused."""
+    with organisation_scope(actor.organisation_id):
+        unused = ConsentAttempt.objects.for_actor(actor).filter(pk=attempt_id, consumed_at=None)
+        app_id = unused.values_list("app_id", flat=True).first()
+    if app_id is not None and (seconds := token_pause_seconds(app_id)):
+        raise ConsentRefused("token_pause", pause_sentence(seconds))
+
+
 def _refusal_of(error: Exception) -> ConsentRefused:
     """Return an error as a refusal with a sentence, also for an unexpected one."""
+    if isinstance(error, ConnectorError) and error.requested_pause_seconds:
+        return ConsentRefused(error.code, pause_sentence(error.requested_pause_seconds))
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, DecryptionError):
@@ -190,7 +212,7 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
         SubjectKind.CONNECTION, connection.pk if connection else 0, connection.account if connection else ""
     )
     details = {"account": account, "reason": code}
-    record(
+    add_audit_entry(
         actor.organisation_id, actor.audit, ConnectionAction.SIGN_IN_REFUSED, subject=subject, details=details
     )
 
@@ -228,7 +250,8 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
 
     async def exchange(current: Runtime) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
-        return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
+        async with TokenPauses(current.database).storing(app.pk):
+            return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
     return run_sync(exchange)
 

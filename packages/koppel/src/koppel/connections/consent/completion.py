@@ -4,7 +4,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused
@@ -48,7 +48,7 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
     mark_signed_in(connection, consent.account)
     action = _audit_action(attempt, before)
     add_timeline_event(connection, timeline_kind(action), {"account": consent.account}, actor.name)
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         action,

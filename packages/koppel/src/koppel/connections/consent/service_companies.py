@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
@@ -85,7 +85,9 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
             connection, timeline_kind(action), {"account": connection.account, "count": len(new)}, actor.name
         )
         subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
-        record(actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new})
+        add_audit_entry(
+            actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new}
+        )
         enqueue_descriptions(actor.organisation_id, connection.pk)
     return AddResult(connection.pk, len(new), len(requested) - len(new))
 
@@ -127,7 +129,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     if names:
         subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
         details = {"companies": names}
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             ConnectionAction.COMPANIES_REMOVED,

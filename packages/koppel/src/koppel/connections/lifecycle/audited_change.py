@@ -1,6 +1,6 @@
 """What every change of a connection begins and ends with: lock the row, and write to the audit log."""
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.errors import NoSuchConnection
@@ -22,4 +22,4 @@ def record_change(
     actor: Actor, action: ConnectionAction, connection: Connection, details: dict[str, object] | None = None
 ) -> None:
     subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)

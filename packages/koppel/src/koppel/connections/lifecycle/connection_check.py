@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import apply_description, mark_unreachable
@@ -51,7 +51,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
         subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
-        record(actor.organisation_id, actor.audit, ConnectionAction.PROBED, subject=subject)
+        add_audit_entry(actor.organisation_id, actor.audit, ConnectionAction.PROBED, subject=subject)
 
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
@@ -86,13 +86,13 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
+        _add_audit_entry(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
     elif _needs_no_sign_in(connection):
         _change_owner(actor, connection, new_owner, connection.account)
     else:
         connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _record(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
+        _add_audit_entry(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
             notify_members(
@@ -250,7 +250,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     connection.save(update_fields=["owner", "pending_owner"])
     mark_signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
-    _record(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
+    _add_audit_entry(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
     notify_members(
         actor.organisation_id,
@@ -266,9 +266,9 @@ def _needs_no_sign_in(connection: Connection) -> bool:
     return any(mode.by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
-def _record(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
+def _add_audit_entry(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
     """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
     add_timeline_event(connection, timeline_kind(action), context, actor.name)
     subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=context)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=context)

@@ -6,7 +6,7 @@ without one no session reads books. Every refusal is written to the audit log, i
 """
 
 from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject
 from koppel.connections.audit_actions import VaultAction
 from koppel.kit.tenancy import organisation_scope
@@ -17,7 +17,7 @@ SESSION = AuditActor(ActorKind.JOB, None, "Koppel")
 def audit_refusal(organisation_id: int, subject: Subject, reason: str, by: AuditActor = SESSION) -> None:
     """Write to the audit log that a call outside the consent was refused. `reason` is a stable code."""
     with organisation_scope(organisation_id):
-        record(
+        add_audit_entry(
             organisation_id,
             by,
             VaultAction.CONSENT_SCOPE_REFUSED,

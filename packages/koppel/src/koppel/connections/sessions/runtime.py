@@ -20,6 +20,7 @@ from koppel.connections.sessions.token_probe import TokenProbe
 from koppel.connections.vault import CALL_SECONDS_MAX, Vault
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
+from koppel.kit.http.outbound_budget import CallKind, call_place
 
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
@@ -68,17 +69,20 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
 def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
 
+    Raises `CallsBusy` when too many requests of this process already wait for vendors.
+
     Runs in a thread of its own, which outlives the request while a refresh is under way: the response of a
     token endpoint exists nowhere else, and may take longer than a person waits for a page."""
     refuse_in_transaction()
     calls = _Calls(work)
-    # Not a daemon: a process that ends waits for it.
-    threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
-    try:
-        return calls.outcome.result()
-    except KeyboardInterrupt:
-        calls.cancel()
-        raise
+    with call_place(CallKind.VENDOR):
+        # Not a daemon: a process that ends waits for it.
+        threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
+        try:
+            return calls.outcome.result()
+        except KeyboardInterrupt:
+            calls.cancel()
+            raise
 
 
 class _Calls(Generic[T]):

@@ -15,6 +15,7 @@ from koppel.connections.vault.grants import clear_app_failures, store_grant, sup
 from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys, rotate_keys
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX, RENEWAL_SLOW
+from koppel.connections.vault.token_pause import TokenPauses, pause_sentence, token_pause_seconds
 from koppel.connections.vault.token_refresh import Vault
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MAINTENANCE_INTERVAL_SECONDS",
     "RENEWAL_SLOW",
     "TokenMaintenance",
+    "TokenPauses",
     "Vault",
     "WrongKey",
     "clear_app_failures",
@@ -31,8 +33,10 @@ __all__ = [
     "encrypt_client_secret",
     "end_with_last_call",
     "key_uses",
+    "pause_sentence",
     "require_matching_keys",
     "rotate_keys",
     "store_grant",
     "superseded_refresh_token",
+    "token_pause_seconds",
 ]

@@ -3,7 +3,6 @@ only copy of a rotated token."""
 
 import os
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -21,21 +20,20 @@ token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_
 
 def end_with_last_call() -> None:
     """Make a web process end 5 s after a signal to stop, or with its last call
-    to a token endpoint. Call in the main thread.
+    to a token endpoint. Call in the main thread, in its event loop.
 
     Without it the server would wait for slow requests as long as for tokens."""
     if threading.current_thread() is not threading.main_thread():
         return  # not a server's process: signals are not ours
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_after_signal, args=(ours, theirs), name="koppel stop", daemon=True).start()
+    is_stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The event loop learns of the signal all the same: the interpreter writes its number to it.
+        signal.signal(number, lambda _number, _frame: is_stopping.set())
+    threading.Thread(target=_end_after, args=(is_stopping,), name="koppel stop", daemon=True).start()
 
 
-def _end_after_signal(ours: socket.socket, _theirs: socket.socket) -> None:
-    """Keep the second socket open: the interpreter writes the numbers of signals to it."""
-    while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
-        pass
+def _end_after(is_stopping: threading.Event) -> None:
+    is_stopping.wait()
     began = time.monotonic()
     while time.monotonic() - began < settings.TOKEN_STOP_SECONDS:
         time.sleep(LOOK_SECONDS)

@@ -14,7 +14,7 @@ from itertools import chain
 from django.db.models import Model
 
 from koppel.audit.models import ActorKind, Interface
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.connections.audit_actions import VaultAction
 from koppel.connections.vault.encrypted_columns import (
     all_ciphertexts,
@@ -135,7 +135,9 @@ def _audit(organisation_id: int | None, rotation: Rotation) -> None:
     """Write to the organisation's audit log, once. In the batch's transaction."""
     if organisation_id is not None and organisation_id not in rotation.organisations:
         rotation.organisations.add(organisation_id)
-        record(organisation_id, rotation.actor, VaultAction.KEYS_ROTATED, details={"key": rotation.key})
+        add_audit_entry(
+            organisation_id, rotation.actor, VaultAction.KEYS_ROTATED, details={"key": rotation.key}
+        )
 
 
 def _reencrypt(row: Model, rotation: Rotation) -> dict[str, bytes]:

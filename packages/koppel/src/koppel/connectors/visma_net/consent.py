@@ -190,7 +190,10 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
     Also one without issuer, if the vendor declares that it always states it.
     """
     identity = app.base_urls["identity"]
-    discovery = json_object((await http.send("GET", f"{identity}/.well-known/openid-configuration")).body)
+    response = await http.send("GET", f"{identity}/.well-known/openid-configuration")
+    if response.status == 429 or response.status >= 500:
+        raise _refusal(response, by_code=False)
+    discovery = json_object(response.body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True

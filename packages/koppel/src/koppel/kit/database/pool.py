@@ -28,6 +28,8 @@ WAIT_SECONDS = 60
 IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
 """A process that was suspended within a transaction must not hold its locks, even if its machine still
 responds."""
+TIME_OUT_OPTIONS = "-c statement_timeout=15min -c lock_timeout=60s"
+"""Longer than any page of a sync, and than any lock that Koppel holds."""
 HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -49,7 +51,7 @@ class Database:
             kwargs={
                 "application_name": WORKER_APPLICATION_NAME,
                 "autocommit": True,
-                "options": IDLE_IN_TRANSACTION_OPTION,
+                "options": f"{IDLE_IN_TRANSACTION_OPTION} {TIME_OUT_OPTIONS}",
                 **KEEP_ALIVE,
             },
             check=_check_after_idling,

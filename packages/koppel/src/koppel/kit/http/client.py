@@ -18,7 +18,9 @@ from django.db import connections
 from yarl import URL
 
 from koppel.kit import quarantine
+from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
+from koppel.kit.http.outbound_budget import CallKind, call_place
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -28,6 +30,10 @@ EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
 response may take. A silent peer that acknowledges packets is alive."""
+LOST_CHECK_SECONDS = 1.0
+"""How often a reader that waits for more of a body checks whether the connection is still open."""
+BROKEN = "broken_answer"
+"""The code of a failure after the other side answered: the answer ended early, or is malformed."""
 NOT_CONNECTED = "not_connected"
 """The code of a failure before the request was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
@@ -90,9 +96,12 @@ class HttpClient:
             connector=connector,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "Koppel", "Accept": "application/json"}
-            | ({"Accept-Encoding": "identity"} if self._status_only else {}),
-            auto_decompress=not self._status_only,
+            headers={
+                "User-Agent": "Koppel",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity" if self._status_only else ACCEPTED_ENCODINGS,
+            },
+            auto_decompress=False,
         )
         return self
 
@@ -141,9 +150,7 @@ class HttpClient:
                 allow_redirects=False,
             ) as response:
                 body = await (_read_excerpt(response) if self._status_only else self._read_body(response))
-                return Response(
-                    response.status, {key.lower(): value for key, value in response.headers.items()}, body
-                )
+                return Response(response.status, _headers(response), body)
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
                 raise NetworkFailure(
@@ -154,26 +161,65 @@ class HttpClient:
             ) from None
         except TimeoutError:
             raise NetworkFailure("timeout", f"{urlsplit(url).netloc} did not answer in time.") from None
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, BrokenBody) as error:
+            raise NetworkFailure(
+                BROKEN, f"The answer of {urlsplit(url).netloc} is broken ({type(error).__name__})."
+            ) from None
         except aiohttp.ClientError as error:
             raise NetworkFailure(
                 "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
             ) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the whole body. Raises `NetworkFailure` for one that is too large."""
+        """Return the whole body, decompressed.
+
+        Raises `NetworkFailure` for one that is too large, `BrokenBody` and aiohttp's errors for one that is
+        broken."""
         max_bytes = self._body_bytes_max
-        body = await response.content.read(max_bytes + 1)
-        while len(body) <= max_bytes and (chunk := await response.content.read(max_bytes)):
+        body = await _read_some(response, max_bytes + 1)
+        while len(body) <= max_bytes and (chunk := await _read_some(response, max_bytes)):
             body += chunk
+        encoding = response.headers.get("Content-Encoding", "")
+        if encoding and len(body) <= max_bytes:
+            body = await asyncio.to_thread(decompress, body, encoding, max_bytes + 1)
         if len(body) > max_bytes:
             raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
         return body
 
 
+async def _read_some(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """Return what has arrived of a body; b'' at its end.
+
+    aiohttp closes the connection at a malformed chunk, but leaves a reader that waits for more waiting."""
+    reading = asyncio.ensure_future(response.content.read(bytes_max))
+    try:
+        while not reading.done():
+            await asyncio.wait([reading], timeout=LOST_CHECK_SECONDS)
+            connection = response.connection
+            is_lost = connection is not None and (
+                connection.transport is None or connection.transport.is_closing()
+            )
+            if is_lost and not reading.done():
+                raise BrokenBody
+        return await reading
+    except RuntimeError:  # aiohttp's own, for a connection that it has closed
+        raise BrokenBody from None
+    finally:
+        reading.cancel()
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the headers with names in lower case. Of `Retry-After`, which proxies add again, all of them."""
+    headers = {key.lower(): value for key, value in response.headers.items()}
+    if pauses := response.headers.getall("Retry-After", []):
+        headers["retry-after"] = ", ".join(pauses)
+    return headers
+
+
 async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
     """Return the beginning of a body that may be endless, slow, cut off or wrongly encoded."""
     excerpt = bytearray()
-    with suppress(aiohttp.ClientError, OSError, TimeoutError):
+    with suppress(aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
         async with asyncio.timeout(EXCERPT_SECONDS):
             while len(excerpt) < EXCERPT_BYTES and (chunk := await response.content.read(EXCERPT_BYTES)):
                 excerpt += chunk
@@ -188,9 +234,10 @@ def origin_of(url: str) -> str:
 
 
 def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Run async code from a web request or a command.
+    """Run calls to an identity provider from a web request or a command.
 
-    Raises `RuntimeError` inside a database transaction.
+    Raises `CallsBusy` when too many requests of this process wait for providers, and `RuntimeError` inside a
+    database transaction.
     """
     refuse_in_transaction()
     quarantine.refuse()
@@ -199,7 +246,8 @@ def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BOD
         async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
             return await work(http)
 
-    return asyncio.run(with_client())
+    with call_place(CallKind.IDENTITY_PROVIDER):
+        return asyncio.run(with_client())
 
 
 def refuse_in_transaction() -> None:

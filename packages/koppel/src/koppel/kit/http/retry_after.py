@@ -15,6 +15,7 @@ PAUSE_SECONDS_MAX = 3 * 86_400.0
 """Longer than a weekend's maintenance. What asks for more is called once when this is over: a wrong number
 must not stop books for a year."""
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
+_ONE_OF_LIST = re.compile(r"(?:[A-Za-z]+,)?[^,]+")
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,17 @@ def requested_pause(headers: Mapping[str, str]) -> RequestedPause | None:
     """Return the pause that the headers (names in lower case) ask for.
 
     None when they ask for none: no such header, one that cannot be read, a negative number, zero, or a date
-    that is past. A date counts from the response's own `Date`, for the clocks may differ."""
-    text = headers.get("retry-after", "").strip()
-    seconds = float(text) if _SECONDS.fullmatch(text) else _seconds_until(text, headers.get("date", ""))
+    that is past. A date counts from the response's own `Date`, for the clocks may differ. Of several, which
+    proxies add, the longest holds."""
+    texts = [match[0].strip() for match in _ONE_OF_LIST.finditer(headers.get("retry-after", ""))]
+    seconds = max((_seconds(text, headers.get("date", "")) for text in texts), default=0.0)
     if seconds <= 0:
         return None
     return RequestedPause(min(seconds, PAUSE_SECONDS_MAX), is_capped=seconds > PAUSE_SECONDS_MAX)
+
+
+def _seconds(text: str, date_header: str) -> float:
+    return float(text) if _SECONDS.fullmatch(text) else _seconds_until(text, date_header)
 
 
 def _seconds_until(text: str, date_header: str) -> float:
@@ -43,9 +49,9 @@ def _seconds_until(text: str, date_header: str) -> float:
 
 
 def _http_date(text: str) -> datetime | None:
-    """Return the moment of an HTTP date in any of its three forms, or None."""
+    """Return the moment of an HTTP date in any of its three forms, or of an ISO date with time; or None."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = datetime.fromisoformat(text) if text[:4].isdecimal() else parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

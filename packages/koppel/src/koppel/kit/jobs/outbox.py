@@ -1,11 +1,11 @@
 """The outbox: rows that workers deliver outside, such as emails,
 messages to webhooks and look-ups at registers.
 
-A row is created in the transaction of what it is about, together with a job: what is rolled back is
-never delivered, and what is committed is not forgotten. The rows of one receiver form a lane, which
-jobs work off in turns: `claim` leases the next rows to a worker, which attempts them outside any
-transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A row whose
-worker died is due again at the end of its lease.
+A row is created in the transaction of what it is about, and a job after it: what is rolled back is
+never delivered, and what is committed is found by `enqueue_due` at the latest. The rows of one receiver
+form a lane, which jobs work off in turns: `claim` leases the next rows to a worker, which attempts them
+outside any transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A
+row whose worker died is due again at the end of its lease.
 """
 
 import time
@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.db.models import F, Max, Min, Model, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -23,7 +24,7 @@ from django.utils import timezone
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage
 from koppel.kit.database.threads import run_in_thread
-from koppel.kit.jobs import enqueue, enqueue_once
+from koppel.kit.jobs import enqueue_once
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
 
@@ -32,6 +33,9 @@ TURN_SECONDS = 20.0
 BATCHES_MAX = 2
 """So many batches of a lane are under way at once: a receiver that is
 slow, or a worker that died, holds up no more."""
+BATCHES_OF_ORGANISATION_MAX = 3
+"""So many of all lanes of an organisation, over all workers: a worker has ten places, for jobs of all
+organisations."""
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
@@ -74,15 +78,16 @@ class Outbox:
     """Settles those of interrupted rows that must not be delivered a second time."""
 
     def enqueue(self, lane: Lane) -> None:
-        """Defer a job for the lane in the caller's transaction."""
-        enqueue(self.task_name, **lane)
+        """Defer a job for the lane after the caller's transaction, unless one waits: a thousand rows of a
+        lane are one job. Should the process die between the two, `enqueue_due` finds the rows."""
+        transaction.on_commit(partial(self.enqueue_again, lane), robust=True)
 
     def claim(self, lane: Lane) -> "Claim | None":
         """Lease the lane's next batch. Returns None when none is due, or enough are under way."""
         now = timezone.now()
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane)
-            if rows.filter(leased_until__gt=now).values("leased_until").distinct().count() >= BATCHES_MAX:
+            if self._has_enough_under_way(lane, now):
                 return None
             self.settle_interrupted(rows.filter(leased_until__lte=now))
             due = self._due(rows, now).select_for_update(skip_locked=True, of=("self",))
@@ -144,6 +149,16 @@ class Outbox:
         if not with_leased:
             unsettled = unsettled.filter(leased_until=None)
         return unsettled.update(leased_until=None, **values)
+
+    def _has_enough_under_way(self, lane: Lane, now: datetime) -> bool:
+        organisation = {"organisation_id": lane["organisation_id"]}
+        return any(
+            rows.filter(leased_until__gt=now).values("leased_until").distinct().count() >= batches_max
+            for rows, batches_max in (
+                (self._rows(lane), BATCHES_MAX),
+                (self._rows(organisation), BATCHES_OF_ORGANISATION_MAX),
+            )
+        )
 
     def _rows(self, lane: Lane) -> "QuerySet[Any]":
         return self.model._default_manager.filter(self.open_rows, **lane)

@@ -42,16 +42,18 @@ def tenant_table(table: str, *, column: str = "organisation_id", shared_when_nul
     """Force row level security on `table`: the scope's organisation, or all in the installation scope.
 
     `shared_when_null` lets every organisation read rows that belong to the installation (organisation
-    NULL)."""
+    NULL), by a policy for reading alone: a policy for all commands would let it take or delete them."""
     own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
-    visible_rows = f"{own_rows} OR {column} IS NULL" if shared_when_null else own_rows
+    shared_rows = f"CREATE POLICY shared ON {table} FOR SELECT USING ({column} IS NULL);"
     return RunSQL(
         f"""
         ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
         ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-        CREATE POLICY tenant ON {table} USING ({visible_rows}) WITH CHECK ({own_rows});
+        CREATE POLICY tenant ON {table} USING ({own_rows}) WITH CHECK ({own_rows});
+        {shared_rows if shared_when_null else ""}
         """,
-        f"DROP POLICY tenant ON {table}; ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
+        f"DROP POLICY tenant ON {table}; DROP POLICY IF EXISTS shared ON {table};"
+        f" ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;"
         f" ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;",
     )
 

@@ -11,7 +11,6 @@ from functools import partial
 from http import HTTPStatus
 
 import structlog
-from django.conf import settings
 from django.utils import timezone
 
 from koppel.kit import quarantine
@@ -26,6 +25,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
 from koppel.notifications.webhooks.endpoints import secrets_in_use
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import signed_headers
 
@@ -101,7 +101,9 @@ def _undecryptable(batch: Batch) -> list[DeliveryResult]:
 async def _call(batch: Batch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
-    egress_policy = EgressPolicy(settings.WEBHOOK_NETWORKS, public=webhook.url.startswith("https:"))
+    egress_policy = EgressPolicy(
+        webhook_networks(webhook.organisation_id), public=webhook.url.startswith("https:")
+    )
     async with HttpClient(
         timeout_seconds=TIMEOUT_SECONDS, egress_policy=egress_policy, status_only=True
     ) as http:

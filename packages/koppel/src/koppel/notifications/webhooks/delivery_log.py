@@ -5,6 +5,7 @@ from collections.abc import Collection
 from django.db.models import Q
 
 from koppel.kit import quarantine
+from koppel.kit.token_buckets import TokenBuckets
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.models import DeliveryState, WebhookDelivery
 from koppel.notifications.webhooks.endpoint_state import require_enabled
@@ -14,6 +15,8 @@ from koppel.notifications.webhooks.message import build_test_message
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, first_attempt_at, lane_of
 from koppel.organisations.roles import Actor
 
+_tests = TokenBuckets(per_minute=30, burst=30)
+"""Test messages and messages that are sent again, by organisation."""
 SETTLED_STATES = (DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT)
 
 
@@ -29,11 +32,12 @@ def list_deliveries(
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
-    """Enqueue a test message; the returned delivery shows the response within seconds. Raises `Refused`
-    and `Quarantined`."""
+    """Enqueue a test message; the returned delivery shows the response within seconds. Raises `Refused`,
+    `Quarantined` and `TooManyRequests`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)
+    _tests.spend(actor.organisation_id)
     record_action(actor.audit, webhook, WebhookAction.TESTED)
     return enqueue_message(webhook, build_test_message(webhook))
 
@@ -41,10 +45,11 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
     """Send these settled messages again under the ids they had; without ids all that failed.
 
-    Returns the number of messages. Raises `Refused` and `Quarantined`."""
+    Returns the number of messages. Raises `Refused`, `Quarantined` and `TooManyRequests`."""
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)
+    _tests.spend(actor.organisation_id)
     condition = (
         Q(state=DeliveryState.FAILED)
         if delivery_ids is None

@@ -4,13 +4,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
@@ -20,6 +19,7 @@ from koppel.notifications.errors import NoSuchWebhook
 from koppel.notifications.event_types import webhook_event_types
 from koppel.notifications.models import WebhookEndpoint
 from koppel.notifications.webhooks.inputs import WebhookInput
+from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.signing import new_secret
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division
@@ -127,7 +127,7 @@ def record_action(
     audit_actor: AuditActor, webhook: WebhookEndpoint, action: WebhookAction, **details: object
 ) -> None:
     """Write an action on the webhook to the audit log."""
-    record(
+    add_audit_entry(
         webhook.organisation_id,
         audit_actor,
         action,
@@ -150,17 +150,17 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_clean_url(data.url),
+        url=_clean_url(actor, data.url),
         events=_validate_events(data.events),
         divisions=_validate_divisions(actor, data.divisions),
     )
 
 
-def _clean_url(text: str) -> str:
+def _clean_url(actor: Actor, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
     address behind a name may change. Raises `Refused`."""
     url = clean_text(text)
-    schemes = ["https", "http"] if settings.WEBHOOK_NETWORKS else ["https"]
+    schemes = ["https", "http"] if webhook_networks(actor.organisation_id) else ["https"]
     try:
         URLValidator(schemes=schemes)(url.replace("//localhost", "//localhost.localdomain"))
         parts = urlsplit(url) if url.isascii() and urlsplit(url).port != 0 else None

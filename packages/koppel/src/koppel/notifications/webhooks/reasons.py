@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
+from koppel.kit.http.client import BROKEN as BROKEN_ANSWER
 from koppel.kit.http.client import NOT_ALLOWED as ADDRESS_NOT_ALLOWED
 from koppel.kit.http.client import NOT_CONNECTED as ADDRESS_NOT_CONNECTED
 
@@ -17,6 +18,7 @@ class WebhookReason(models.TextChoices):
     UNRESPONSIVE = "unresponsive", _("No message was accepted for three days.")
     TIMEOUT = "timeout", _("The address did not respond in time.")
     NETWORK = "network", _("The connection was interrupted.")
+    BROKEN = BROKEN_ANSWER, _("The response could not be read.")
     TOO_LARGE = "too_large", _("The response is too large.")
     NOT_CONNECTED = ADDRESS_NOT_CONNECTED, _("The address cannot be reached.")
     NOT_ALLOWED = (

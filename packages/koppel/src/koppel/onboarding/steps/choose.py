@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.hooks import exclude_restricted
@@ -148,7 +148,7 @@ def set_companies_importable(
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
         subject = Subject(SubjectKind.CONNECTION, flow.connection_id)
-        record(
+        add_audit_entry(
             actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]}
         )
     return len(names)

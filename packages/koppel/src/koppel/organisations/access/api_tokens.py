@@ -16,12 +16,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
+from koppel.kit.token_buckets import TooManyRequests
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
 from koppel.organisations.audit_actions import TokenAction
@@ -41,21 +42,6 @@ class UnknownToken(KoppelError):
     code = "token_invalid"
     status = HTTPStatus.UNAUTHORIZED
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class TooManyRequests(KoppelError):
-    """The token has used its requests of this minute."""
-
-    code = "too_many_requests"
-    status = HTTPStatus.TOO_MANY_REQUESTS
-
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {"Retry-After": str(self.retry_after_seconds)}
 
 
 def list_tokens(actor: Actor) -> list[ApiToken]:
@@ -90,7 +76,7 @@ def create_token(
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
     subject = Subject(SubjectKind.TOKEN, token.pk, name)
-    record(
+    add_audit_entry(
         actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details}
     )
     return token, Secret(text)
@@ -114,7 +100,7 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         actor.require(Permission.MANAGE_PEOPLE)
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         TokenAction.REVOKED,

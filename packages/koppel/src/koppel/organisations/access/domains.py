@@ -12,7 +12,7 @@ from django.core.validators import validate_domain_name
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
@@ -109,7 +109,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain
             raise Refused(
                 _("%s is already confirmed. A domain can belong to one organisation only.") % domain
             ) from None
-        _record(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
+        _add_audit_entry(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
     return confirmed
 
 
@@ -121,7 +121,7 @@ def withdraw(operator: Actor, text: str) -> str:
         if confirmed is None:
             raise Refused(_("%s is not confirmed for any organisation.") % domain)
         confirmed.delete()
-        _record(operator, confirmed.organisation, OrganisationAction.DOMAIN_REVOKED, domain)
+        _add_audit_entry(operator, confirmed.organisation, OrganisationAction.DOMAIN_REVOKED, domain)
     return domain
 
 
@@ -151,8 +151,10 @@ def summaries() -> list[DomainSummary]:
     ]
 
 
-def _record(operator: Actor, organisation: Organisation, action: OrganisationAction, domain: str) -> None:
+def _add_audit_entry(
+    operator: Actor, organisation: Organisation, action: OrganisationAction, domain: str
+) -> None:
     with organisation_scope(organisation.pk):
         actor = replace(operator, organisation_id=organisation.pk)
         subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
-        record(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})
+        add_audit_entry(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})

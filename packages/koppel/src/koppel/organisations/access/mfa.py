@@ -4,7 +4,7 @@ from allauth.mfa.models import Authenticator
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.access.memberships import works_elsewhere
 from koppel.organisations.audit_actions import PersonAction
@@ -63,7 +63,7 @@ def reset(actor: Actor, membership: Membership) -> None:
         )
     remove_mfa(membership.user_id)
     subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-    record(actor.organisation_id, actor.audit, PersonAction.MFA_RESET, subject=subject)
+    add_audit_entry(actor.organisation_id, actor.audit, PersonAction.MFA_RESET, subject=subject)
 
 
 def remove_mfa(user_id: int) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.access import domains, mfa
@@ -52,7 +52,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     organisation.save(update_fields=["requires_mfa", "email_domains", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
-        _record(
+        _add_audit_entry(
             actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after)
         )
 
@@ -81,11 +81,11 @@ def _set_operator_access(actor: Actor, ends_at: datetime | None, action: Operato
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     organisation.operator_access_until = ends_at
     organisation.save(update_fields=["operator_access_until"])
-    _record(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
+    _add_audit_entry(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
 
 
-def _record(
+def _add_audit_entry(
     actor: Actor, organisation: Organisation, action: OrganisationAction | OperatorAction, **details: object
 ) -> None:
     subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)

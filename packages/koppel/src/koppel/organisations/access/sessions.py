@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import Membership, UserSession
@@ -96,7 +96,7 @@ def end_own_sessions(
     count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
         subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             PersonAction.SESSIONS_ENDED,
@@ -113,7 +113,7 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
     subject = Subject(SubjectKind.PERSON, person.pk, str(person.user))
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         PersonAction.SESSIONS_ENDED,

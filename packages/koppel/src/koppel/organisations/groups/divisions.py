@@ -100,7 +100,7 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     )
     if requested_ids != before:
         details = {"before": sorted(before), "after": sorted(requested_ids)}
-        DIVISION.record(actor, DivisionAction.MEMBERS_CHANGED, (division.pk, division.name), details)
+        DIVISION.add_audit_entry(actor, DivisionAction.MEMBERS_CHANGED, (division.pk, division.name), details)
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:

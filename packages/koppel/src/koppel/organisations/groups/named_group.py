@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from koppel.audit.audit_actions import AuditAction
-from koppel.audit.services import record as record_change
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
@@ -83,12 +83,12 @@ class GroupType(Generic[Group]):
             with transaction.atomic():
                 if group_id is None:
                     created = self.model.objects.create(organisation_id=actor.organisation_id, **columns)
-                    self.record(actor, self.actions.CREATED, (created.pk, name), {})
+                    self.add_audit_entry(actor, self.actions.CREATED, (created.pk, name), {})
                     return int(created.pk)
                 groups.filter(pk=group_id).update(**columns)
         except IntegrityError:  # a colleague, or a second click, was a moment earlier
             raise Refused(_("“%s” already exists.") % name, field="name") from None
-        self.record(
+        self.add_audit_entry(
             actor, self.actions.CHANGED, (group_id, name), {} if archived is None else {"archived": archived}
         )
         return group_id
@@ -116,19 +116,19 @@ class GroupType(Generic[Group]):
         """Archive the emptied group; the audit log names the other one."""
         groups = self.model.objects.for_actor(actor).filter(pk=source.pk)
         groups.update(archived_at=timezone.now())
-        self.record(
+        self.add_audit_entry(
             actor,
             self.actions.MERGED,
             (source.pk, source.name),
             {"into": target.pk, "into_name": target.name, **details},
         )
 
-    def record(
+    def add_audit_entry(
         self, actor: Actor, action: AuditAction, group: tuple[int, str], details: Mapping[str, object]
     ) -> None:
-        """Write to the audit log what was done to this group, (id, name)."""
+        """Add an entry to the audit log about this group, (id, name)."""
         subject = Subject(SubjectKind(self.kind), *group)
-        record_change(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+        add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:

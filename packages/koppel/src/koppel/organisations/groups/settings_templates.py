@@ -77,7 +77,7 @@ def change_template(actor: Actor, template_id: int, template: TemplateInput) -> 
     if before != template.settings:
         changed = get_template(actor, template_id)
         details = {"before": before, "after": template.settings}
-        TEMPLATE.record(actor, TemplateAction.SETTINGS_CHANGED, (changed.pk, changed.name), details)
+        TEMPLATE.add_audit_entry(actor, TemplateAction.SETTINGS_CHANGED, (changed.pk, changed.name), details)
 
 
 def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int:

@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
@@ -63,7 +63,7 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
         ) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
-    _record(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
+    _add_audit_entry(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
     return invitation
 
 
@@ -134,7 +134,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     invitation.invited_by_id = actor.membership_id or None
     invitation.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(invitation)
-    _record(actor, invitation, PersonAction.INVITATION_RESENT)
+    _add_audit_entry(actor, invitation, PersonAction.INVITATION_RESENT)
     return invitation
 
 
@@ -143,7 +143,7 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
     invitation = _get_open(actor, invitation_id)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    _record(actor, invitation, PersonAction.INVITATION_REVOKED)
+    _add_audit_entry(actor, invitation, PersonAction.INVITATION_REVOKED)
     return invitation
 
 
@@ -241,7 +241,7 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     invitation.save(update_fields=["accepted_at"])
     who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
     subject = Subject(SubjectKind.PERSON, membership.pk, str(user))
-    record(
+    add_audit_entry(
         invitation.organisation_id,
         who,
         PersonAction.JOINED,
@@ -299,6 +299,6 @@ def _send(invitation: Invitation) -> None:
     )
 
 
-def _record(actor: Actor, invitation: Invitation, action: PersonAction, **details: object) -> None:
+def _add_audit_entry(actor: Actor, invitation: Invitation, action: PersonAction, **details: object) -> None:
     subject = Subject(SubjectKind.INVITATION, invitation.pk, invitation.email)
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.audit_actions import OrganisationAction
@@ -25,7 +25,7 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
     after = {"name": name, "settings": stored}
     organisation.name, organisation.settings = name, stored
     organisation.save(update_fields=["name", "settings"])
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         OrganisationAction.CHANGED,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.access.sessions import sessions_of
 from koppel.organisations.audit_actions import PersonAction
@@ -123,7 +123,7 @@ def hand_over(
         )
     details = {"to": str(successor.user), "moved": moved_counts}
     subject = Subject(SubjectKind.PERSON, departing_member.pk, str(departing_member.user))
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         PersonAction.OWNERSHIP_TRANSFERRED,

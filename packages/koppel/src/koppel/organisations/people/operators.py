@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import OperatorAction
@@ -80,7 +80,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
 
 def record_action(actor: Actor, action: OperatorAction) -> None:
     with organisation_scope(actor.organisation_id):
-        record(
+        add_audit_entry(
             actor.organisation_id,
             actor.audit,
             action,

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
@@ -86,7 +86,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
-        _record(
+        _add_audit_entry(
             actor,
             membership,
             PersonAction.CHANGED,
@@ -215,9 +215,9 @@ def _audit_details(terms: MembershipTerms) -> dict[str, object]:
     return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
 
 
-def _record(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
+def _add_audit_entry(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
     subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-    record(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def save_language(user_id: int, language: str) -> None:

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
@@ -170,7 +170,7 @@ def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_a
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     person = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-    record(
+    add_audit_entry(
         provider.organisation_id,
         who,
         PersonAction.IDENTITY_LINKED,

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import AuditActor, record
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
@@ -103,7 +103,7 @@ def prepare(actor: Actor) -> IdentityProvider:
         organisation_id=actor.organisation_id, defaults={"client_secret": empty}
     )
     if is_new:
-        _record(actor, provider, IdentityProviderAction.PREPARED)
+        _add_audit_entry(actor, provider, IdentityProviderAction.PREPARED)
     return provider
 
 
@@ -126,7 +126,7 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider.save()
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
-    _record(
+    _add_audit_entry(
         actor,
         provider,
         IdentityProviderAction.CHANGED,
@@ -150,7 +150,7 @@ def test(actor: Actor) -> None:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
         IdentityProvider.objects.filter(pk=provider.pk).update(is_active=True)
-        _record(actor, provider, IdentityProviderAction.ENABLED)
+        _add_audit_entry(actor, provider, IdentityProviderAction.ENABLED)
 
 
 def disable_provider(actor: Actor) -> int:
@@ -164,7 +164,7 @@ def disable_provider(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    _record(actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count)
+    _add_audit_entry(actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count)
     return count
 
 
@@ -256,7 +256,7 @@ def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: Audi
             if noted.exists():
                 continue
             subject = Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)
-            record(
+            add_audit_entry(
                 provider.organisation_id,
                 audit_actor,
                 PersonAction.SIGN_IN_REFUSED,
@@ -282,10 +282,10 @@ def _validate_issuer(issuer: str) -> None:
         )
 
 
-def _record(
+def _add_audit_entry(
     actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object
 ) -> None:
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         action,

@@ -70,7 +70,7 @@ class PageDeletions:
         for level, records, _parents in batches:
             keys = [record.external_id for record in records]
             new.seen_count += (
-                await snapshot_keys.record(self.connection, self.claimed, level, checkpoint.read_id, keys)
+                await snapshot_keys.add_keys(self.connection, self.claimed, level, checkpoint.read_id, keys)
                 if keys
                 else 0
             )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.scope import administration_for
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import ConnectionState
 from koppel.connections.queries import reconnect_hint
@@ -61,7 +61,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
         Administration.objects.in_organisation(administration.organisation_id).filter(
             pk=administration.pk
         ).update(status=Status.QUEUED, status_code="", status_reason="")
-    record(
+    add_audit_entry(
         actor.organisation_id,
         actor.audit,
         SyncAction.SYNC_REQUESTED,
@@ -120,7 +120,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
         ).update(status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message)
         notify_import_finished(administration.organisation_id, administration.pk)
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    record(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
+    add_audit_entry(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 
 

@@ -14,7 +14,7 @@ READ_KEYS_SQL = _SQL["list_snapshot_keys"]
 """The keys recorded for one read, for `books.storage.mark_deleted.missing_keys`."""
 
 
-async def record(
+async def add_keys(
     connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
     """Store the keys of a page of a complete read. Returns how many were new."""

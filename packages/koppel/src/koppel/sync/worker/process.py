@@ -17,6 +17,7 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
+from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
@@ -24,11 +25,13 @@ from koppel.kit.database.outage import spoils_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
+from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.worker.dispatcher import Dispatcher
 
 RETRY_STALLED_JOBS_SECONDS = 5
 STUCK_SESSION_CHECK_SECONDS = 5
+READER_SESSION_CHECK_SECONDS = 5
 NICENESS = 10
 GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
@@ -57,6 +60,7 @@ def main(concurrency: int = 20) -> None:
 
 async def _main(concurrency: int) -> None:
     worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    worker_app.job_manager = RobustJobManager(worker_app.connector)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -75,6 +79,13 @@ async def _main(concurrency: int) -> None:
             asyncio.create_task(
                 _every(
                     STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions"
+                )
+            ),
+            asyncio.create_task(
+                _every(
+                    READER_SESSION_CHECK_SECONDS,
+                    lambda: _end_reader_sessions(dispatcher, runtime),
+                    "reader_sessions",
                 )
             ),
             asyncio.create_task(
@@ -146,6 +157,13 @@ async def _retry_stalled_jobs(worker_app: App) -> None:
 async def _terminate_stuck_sessions(runtime: Runtime) -> None:
     async with runtime.database.installation_transaction() as connection:
         await terminate_stuck_sessions(connection)
+
+
+async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
+    """End sessions of SQL readers over their limits; only on the leader."""
+    if dispatcher.leads:
+        async with runtime.database.installation_transaction() as connection:
+            await end_long_sessions(connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:

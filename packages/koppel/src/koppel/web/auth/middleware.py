@@ -1,6 +1,6 @@
 """Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,19 +8,22 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
-from django.db import DataError, transaction
+from django.db import DataError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
 from koppel.kit import quarantine
+from koppel.kit.database.outage import sqlstate_of
 from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.token_buckets import TokenBuckets
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
 from koppel.organisations.access.actors import resolve_actor
@@ -31,7 +34,8 @@ from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
 from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
-from koppel.web.auth.refusals import json_refusal, refusal_response
+from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_page
+from koppel.web.server.wsgi_environ import ORGANISATION_ID
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
@@ -43,8 +47,42 @@ CONTENT_SECURITY_POLICY = (
 
 
 SENDS_LINK = "account_reset_password"
+TIME_OUT_STATES = ("55P03", "57014")
+"""A lock that was not free in time; a statement that took too long."""
+log = structlog.get_logger(__name__)
 SWITCH_URL_NAME = "account:organisations"
 """A person who must first set up a second step for one organisation may switch to another."""
+
+
+class DatabaseBusy(KoppelError):
+    """A statement or a wait for a lock took longer than a request may."""
+
+    code = "database_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__(_("This took too long and was stopped; nothing was changed. Try again later."))
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": "30"}
+
+
+class _SessionRequests:
+    """The limit on requests of a session, and of all sessions of an organisation."""
+
+    def __init__(self) -> None:
+        per_minute = settings.SESSION_REQUESTS_PER_MINUTE
+        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2)
+        self._organisations = TokenBuckets(per_minute=5 * per_minute, burst=2 * per_minute)
+
+    def spend_for(self, session_key: str, organisation_id: int) -> None:
+        """Count a request. Raises `TooManyRequests`."""
+        self._sessions.spend(session_key)
+        self._organisations.spend(organisation_id)
+
+
+_requests = _SessionRequests()
 
 
 class LanguageMiddleware:
@@ -107,8 +145,8 @@ class ActorMiddleware:
             return refusal
         try:
             actor_or_response = _authenticate(request)
-        except KoppelError as error:  # an API token that may not come in
-            return json_refusal(error)
+        except KoppelError as error:  # an API token that may not come in, or too many requests
+            return json_refusal(error) if is_api(request) else too_many_page(request, error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
         request.actor = actor_or_response  # type: ignore[attr-defined]
@@ -153,6 +191,7 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
         and request.method not in SAFE
     ):
         return _organisation_changed(request)
+    _requests.spend_for(str(request.session.session_key), actor.organisation_id)
     touch_session(str(request.session.session_key), actor.organisation_id, address)
     return (csrf_failure(request) if is_api(request) else None) or actor
 
@@ -236,6 +275,7 @@ def _call_view(
     values: dict[str, Any],
 ) -> HttpResponseBase:
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
+    request.META[ORGANISATION_ID] = actor.organisation_id
     try:
         if runs_outside_transaction(view):
             return view(request, *args, **values)
@@ -251,6 +291,12 @@ def _call_view(
         if not _is_nul_error(error):
             raise
         return _nul_response(request)
+    except OperationalError as error:
+        if sqlstate_of(error) not in TIME_OUT_STATES:
+            raise
+        log.warning("request_took_too_long", path=request.path, sqlstate=sqlstate_of(error))
+        busy = DatabaseBusy()
+        return json_refusal(busy) if is_api(request) else too_many_page(request, busy)
     finally:
         structlog.contextvars.clear_contextvars()
 

@@ -54,6 +54,12 @@ def refusal_response(
         return _page(request, error, view, values)
 
 
+def too_many_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
+    """Return a page that says when to go on; it runs no query."""
+    context = {"message": error.message, "language": getattr(request, "LANGUAGE_CODE", "en")}
+    return _with_headers(render(request, "web/request_refused.html", context, status=error.status), error)
+
+
 def json_refusal(error: KoppelError) -> JsonResponse:
     """Return the refusal in the form of REST."""
     return JsonResponse(
@@ -82,4 +88,11 @@ def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> Ht
 
 
 def _refused_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    return render(request, "web/refused.html", {"message": error.message}, status=error.status)
+    page = render(request, "web/refused.html", {"message": error.message}, status=error.status)
+    return _with_headers(page, error)
+
+
+def _with_headers(page: HttpResponse, error: KoppelError) -> HttpResponse:
+    for name, value in error.headers.items():
+        page.headers[name] = value
+    return page

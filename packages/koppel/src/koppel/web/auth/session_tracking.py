@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from koppel.audit.models import Interface
-from koppel.audit.services import record
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
@@ -38,7 +38,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
         with organisation_scope(actor.organisation_id):
             subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
-            record(
+            add_audit_entry(
                 actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details
             )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import django
 
-from koppel.web.build.built import COLLECTED, SOURCE, is_built, record, recorded_digests
+from koppel.web.build.built import COLLECTED, SOURCE, is_built, recorded_digests, write_digests
 from koppel.web.build.static_files import HashedStaticFiles, content, current_digests, sources
 from koppel.web.build.translations import compile_all
 
@@ -39,7 +39,7 @@ def _collect_if_outdated() -> None:
     for left_over in (fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
     _collect(fresh)
-    record(fresh, current)
+    write_digests(fresh, current)
     if COLLECTED.exists():
         COLLECTED.replace(old)
     fresh.replace(COLLECTED)

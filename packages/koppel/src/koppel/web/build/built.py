@@ -41,7 +41,7 @@ def group_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def record(folder: Path, current: dict[str, str]) -> None:
+def write_digests(folder: Path, current: dict[str, str]) -> None:
     """Write the manifest last, so an interrupted collection has none."""
     text = json.dumps({"digests": current, "packages": _packages()}, indent=1, sort_keys=True)
     (folder / SOURCES_FILE).write_text(text)

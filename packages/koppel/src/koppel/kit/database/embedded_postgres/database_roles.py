@@ -4,6 +4,7 @@ import psycopg
 from psycopg import sql
 
 from koppel.kit.database.embedded_postgres.credentials import APPLICATION, DATABASE, OWNER, ServerCredentials
+from koppel.kit.database.superuser_script import superuser_script
 
 
 def create_database_and_roles(credentials: ServerCredentials) -> None:
@@ -30,6 +31,8 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
                     database=sql.Identifier(DATABASE), application=sql.Identifier(APPLICATION)
                 )
             )
+    with psycopg.connect(credentials.addresses.superuser_url, autocommit=True) as connection:
+        connection.execute(superuser_script(DATABASE, OWNER, APPLICATION).encode())
 
 
 def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:

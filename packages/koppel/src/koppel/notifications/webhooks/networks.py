@@ -1,0 +1,13 @@
+"""Networks of the operator that webhooks may reach besides public addresses."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+from django.conf import settings
+
+
+def webhook_networks(organisation_id: int) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks that every organisation may reach, and those of this one."""
+    own: tuple[IPv4Network | IPv6Network, ...] = settings.ORGANISATION_WEBHOOK_NETWORKS.get(
+        organisation_id, ()
+    )
+    return (*settings.WEBHOOK_NETWORKS, *own)

@@ -1,0 +1,207 @@
+"""The ASGI application: it receives a request whole, has Django process it in a thread, and sends the
+response without that thread."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from typing import IO, Any
+
+import structlog
+
+from koppel.kit.web import paths
+from koppel.kit.web.client_ip import address_behind_proxies
+from koppel.web.server.clients import Client, Clients, credential_digest
+from koppel.web.server.fair_threads import FairThreads
+from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
+from koppel.web.server.refusals import RequestRefused, refusal_content
+from koppel.web.server.request_body import ClientDisconnected, Receive, RequestBodies, RequestBody
+from koppel.web.server.wsgi_environ import (
+    FILE_PART_BYTES,
+    ORGANISATION_ID,
+    FileContent,
+    environ_of,
+    headers_of,
+    response_headers,
+)
+
+HEALTH_CHECK = Client("health check", is_known=True)
+Scope = Mapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Content = IO[bytes] | FileContent
+MEMORY_BYTES = MEBIBYTE
+"""A larger response is kept in a temporary file while it is sent."""
+WsgiApplication = Callable[..., Iterable[bytes]]
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Response:
+    """A complete response; `content` is closed after it was sent."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: Content
+    organisation_id: int | None = None
+
+
+class Application:
+    """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
+    the server begins."""
+
+    def __init__(
+        self,
+        wsgi: WsgiApplication,
+        *,
+        threads: int,
+        limits: Limits = DEFAULT_LIMITS,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._wsgi, self._limits, self._started = wsgi, limits, started
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
+        self._threads = FairThreads(threads, limits)
+        self._bodies, self._clients = RequestBodies(limits), Clients()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            with contextlib.suppress(ClientDisconnected):
+                await self._respond(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._started()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == paths.LIVE:
+            await _send_whole(send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}')
+            return
+        headers: Mapping[str, str] = {}
+        try:
+            self._check_head(scope)
+            headers = headers_of(scope)
+            response = await self._process(scope, headers, receive)
+        except RequestRefused as refusal:
+            log.warning("request_refused", reason=str(refusal), status=int(refusal.status))
+            page = refusal_content(refusal, scope["path"], headers.get("accept-language", ""))
+            await _send_whole(send, refusal.status, *page)
+            return
+        with contextlib.closing(response.content):
+            await self._send(send, response)
+
+    def _check_head(self, scope: Scope) -> None:
+        headers = scope["headers"]
+        size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        size += sum(len(name) + len(value) for name, value in headers)
+        if size > self._limits.head_size or len(headers) > self._limits.headers:
+            raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    async def _process(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
+        credential = credential_digest(headers.get("authorization", ""), headers.get("cookie", ""))
+        direct = (scope.get("client") or ("",))[0]
+        address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
+        client = self._clients.client(credential, address)
+        if scope["path"] == paths.HEALTH:
+            client = HEALTH_CHECK
+        size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
+        with self._bodies.open(address, size_max) as body:
+            await body.receive(receive, _declared_size(headers))
+            async with self._threads.place(client):
+                response = await self._call(scope, headers, body)
+        self._clients.learn(credential, response.organisation_id)
+        return response
+
+    async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> Response:
+        environ = environ_of(scope, headers, body.file, body.size)
+        # Shielded: a place is free again when its thread is, not when the client has gone.
+        call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait([call])
+            raise
+
+    async def _send(self, send: Send, response: Response) -> None:
+        start = {"type": "http.response.start", "status": response.status, "headers": response.headers}
+        await send(start)
+        while True:
+            part = await _read_part(response.content)
+            message = {"type": "http.response.body", "body": part, "more_body": bool(part)}
+            try:
+                async with asyncio.timeout(self._limits.response_pause):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnected from None
+            if not part:
+                return
+
+
+def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> Response:
+    """Process a request in the calling thread, to its end unless the response is a file."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
+        started[:] = [int(status.split(" ", 1)[0]), response_headers(headers)]
+
+    parts = wsgi(environ, start_response)
+    content = parts if isinstance(parts, FileContent) else _whole(parts)
+    [status, headers] = started
+    return Response(status, headers, content, environ.get(ORGANISATION_ID))
+
+
+def _whole(parts: Iterable[bytes]) -> IO[bytes]:
+    """Return all parts as a file: in memory unless they are large."""
+    file: IO[bytes] = BytesIO()
+    try:
+        for part in parts:
+            if isinstance(file, BytesIO) and file.tell() + len(part) > MEMORY_BYTES:
+                file = _on_disk(file)
+            file.write(part)
+    finally:
+        if (close := getattr(parts, "close", None)) is not None:
+            close()
+    file.seek(0)
+    return file
+
+
+def _on_disk(memory: BytesIO) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed after it was sent
+    file.write(memory.getvalue())
+    return file
+
+
+async def _read_part(content: Content) -> bytes:
+    if isinstance(content, BytesIO):
+        return content.read(FILE_PART_BYTES)
+    return await asyncio.to_thread(content.read, FILE_PART_BYTES)
+
+
+async def _send_whole(send: Send, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": int(status),
+            "headers": response_headers({**headers, "Content-Length": str(len(body))}.items()),
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _declared_size(headers: Mapping[str, str]) -> int | None:
+    """Return the length that the client announces. Raises `RequestRefused` for what is not a number."""
+    text = headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isdecimal() or not text.isascii():
+        raise RequestRefused(HTTPStatus.BAD_REQUEST)
+    return int(text)

@@ -1,0 +1,121 @@
+"""Shares a fixed number of threads among clients, so that none of them can keep the others waiting.
+
+A client is an organisation, or an address before sign-in. It gets a part of the threads, and of those that
+wait the client goes first that used the threads least in the last seconds.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+
+from koppel.web.server.clients import Client
+from koppel.web.server.limits import Limits
+from koppel.web.server.refusals import RequestRefused
+
+USE_HALVED_SECONDS = 10.0
+"""After this time what a client used counts half."""
+RECENT_SECONDS = 10.0
+CLIENTS_MAX = 1000
+"""Above this number clients without recent use are forgotten."""
+KEPT_FREE = 2
+
+
+class FairThreads:
+    """Places for `threads` requests. Belongs to one event loop."""
+
+    def __init__(self, threads: int, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
+        self._threads, self._limits, self._now = threads, limits, now
+        self._running: Counter[Client] = Counter()
+        self._waiting: dict[Client, deque[asyncio.Future[None]]] = {}
+        self._uses: dict[Client, tuple[float, float]] = {}
+
+    @contextlib.asynccontextmanager
+    async def place(self, client: Client) -> AsyncIterator[None]:
+        """Wait for a place and hold it during the block. Raises `RequestRefused` when too many wait."""
+        await self._acquire(client)
+        began = self._now()
+        try:
+            yield
+        finally:
+            self._add_use(client, self._now() - began)
+            self._release(client)
+
+    def share(self, client: Client) -> int:
+        """Return how many threads the client may use now: all but two when it is alone, else a quarter."""
+        recently = self._now() - RECENT_SECONDS
+        others = any(
+            other != client and (self._running[other] or used_at > recently)
+            for other, (_use, used_at) in self._uses.items()
+        ) or any(other != client for other in self._waiting)
+        return max(1, self._threads // 4 if others else self._threads - KEPT_FREE)
+
+    async def _acquire(self, client: Client) -> None:
+        queue = self._waiting.setdefault(client, deque())
+        waiting = sum(map(len, self._waiting.values()))
+        if waiting >= self._limits.waiting or len(queue) >= self._limits.waiting_of_client:
+            raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        self._admit()
+        try:
+            async with asyncio.timeout(self._limits.waiting_seconds):
+                await turn
+        except BaseException as error:
+            self._withdraw(client, turn)
+            if isinstance(error, TimeoutError):
+                raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
+            raise
+
+    def _withdraw(self, client: Client, turn: "asyncio.Future[None]") -> None:
+        """Give up waiting, or the place that was given in the same moment."""
+        if turn.done() and not turn.cancelled():
+            self._release(client)
+            return
+        queue = self._waiting.get(client)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[client]
+
+    def _release(self, client: Client) -> None:
+        self._running[client] -= 1
+        if self._running[client] <= 0:
+            del self._running[client]
+        self._admit()
+
+    def _admit(self) -> None:
+        """Give free places away."""
+        while self._running.total() < self._threads:
+            candidates = [client for client in self._waiting if self._may_run(client)]
+            if not candidates:
+                return
+            client = min(candidates, key=self._use)
+            queue = self._waiting[client]
+            turn = queue.popleft()
+            if not queue:
+                del self._waiting[client]
+            if not turn.done():
+                self._running[client] += 1
+                turn.set_result(None)
+
+    def _may_run(self, client: Client) -> bool:
+        if self._running[client] >= self.share(client):
+            return False
+        if client.is_known:
+            return True
+        strangers = sum(count for other, count in self._running.items() if not other.is_known)
+        return strangers < max(1, self._threads // 2)
+
+    def _use(self, client: Client) -> float:
+        use, used_at = self._uses.get(client, (0.0, self._now()))
+        return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
+
+    def _add_use(self, client: Client, seconds: float) -> None:
+        self._uses[client] = (self._use(client) + seconds, self._now())
+        if len(self._uses) > CLIENTS_MAX:
+            recently = self._now() - RECENT_SECONDS
+            self._uses = {key: use for key, use in self._uses.items() if use[1] > recently}

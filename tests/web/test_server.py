@@ -1,0 +1,233 @@
+"""The web server: what one client does, slow or large, keeps no other waiting."""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from koppel.web.server.clients import Client
+from koppel.web.server.fair_threads import FairThreads
+from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
+from koppel.web.server.refusals import RequestRefused
+from koppel.web.server.request_body import RequestBodies
+from tests.fixtures.stack import end_process, wait_until
+
+SLOW_CLIENTS = 200
+FORM = "/connections/consent/callback"
+
+
+@pytest.fixture(scope="module")
+def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a web process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "koppel.cli", "web", "--port", str(port), "--threads", "2"]
+    with (tmp_path_factory.mktemp("web") / "web.log").open("wb") as log:
+        process = subprocess.Popen(command, env=dict(os.environ), stdout=log, stderr=log)
+    try:
+        wait_until(lambda: answers(port, "/livez"))
+        yield port
+    finally:
+        end_process(process)
+
+
+def answers(port: int, path: str, *, seconds: float = 10) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def sent(port: int, body: bytes, *, path: str = FORM, **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("POST", path, body, named)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        f"POST {FORM} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nstate=",
+        f"POST {FORM} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nstate=\r\n",
+        "GET / HTTP/1.1\r\nHost: loc",
+    ],
+    ids=["bodies", "chunked bodies", "headers"],
+)
+def test_slow_clients_keep_no_thread(web: int, beginning: str) -> None:
+    with ExitStack() as clients:
+        for _number in range(SLOW_CLIENTS):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", web)))
+            client.sendall(beginning.encode())
+        for path in ("/livez", "/healthz", "/accounts/login/"):
+            assert answers(web, path, seconds=5), path
+        began = time.monotonic()
+        assert answers(web, "/livez")
+        assert time.monotonic() - began < 1
+
+
+def test_a_body_that_stops_is_refused_in_time(web: int) -> None:
+    with socket.create_connection(("127.0.0.1", web), timeout=30) as client:
+        client.sendall(f"POST {FORM} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\na".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_large_requests_are_refused_unread(web: int) -> None:
+    status, page = sent(web, b"a" * MEBIBYTE)
+    assert (status, b"too large" in page) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, True)
+    status, page = sent(web, b"a" * MEBIBYTE, Accept_Language="nl-NL,nl;q=0.9")
+    assert b"te groot" in page
+    token = {"Authorization": "Bearer koppel_x"}
+    status, answer = sent(web, b"a" * 20 * MEBIBYTE, path="/api/v1/webhooks", **token)
+    assert (status, json.loads(answer)) == (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        {"error": "request_too_large"},
+    )
+    status, answer = sent(web, b"a" * MEBIBYTE, path="/api/v1/webhooks", **token)
+    assert status == HTTPStatus.UNAUTHORIZED, "Those who may send more still do."
+    status, _page = sent(web, b"", X_Long="a" * 80 * KIBIBYTE)
+    assert status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+HOSTILE = {
+    "deep JSON": (b"[" * 200_000, "application/json"),
+    "colliding numbers": (
+        b"{" + b",".join(b'"%d": 1' % (number * (2**61 - 1)) for number in range(9000)) + b"}",
+        "application/json",
+    ),
+    "many fields": (
+        b"&".join(b"f%d=1" % number for number in range(25_000)),
+        "application/x-www-form-urlencoded",
+    ),
+    "many parts": (
+        b"".join(
+            b'--x\r\nContent-Disposition: form-data; name="%d"\r\n\r\n1\r\n' % number
+            for number in range(4500)
+        )
+        + b"--x--",
+        "multipart/form-data; boundary=x",
+    ),
+    "a long part's head": (b"--x\r\n" + b"a: b\r\n" * 40_000, "multipart/form-data; boundary=x"),
+    "compressed": (b"\x1f\x8b" + b"\0" * 200_000, "application/x-www-form-urlencoded"),
+}
+
+
+def test_bodies_that_are_expensive_to_read_stop_nobody(web: int) -> None:
+    with ThreadPoolExecutor(12) as strangers:
+        sending = [
+            strangers.submit(sent, web, body, path=path, Content_Type=kind, Content_Encoding="gzip")
+            for body, kind in HOSTILE.values()
+            for path in (FORM, "/accounts/login/", "/api/v1/webhooks")
+        ]
+        longest = 0.0
+        while not all(one.done() for one in sending):
+            began = time.monotonic()
+            assert answers(web, "/livez")
+            longest = max(longest, time.monotonic() - began)
+    assert longest < 1
+    assert max(one.result()[0] for one in sending) < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def test_a_client_that_takes_no_answer_keeps_no_thread(web: int) -> None:
+    """More of them than threads ask for a static file and read none of it."""
+    with ExitStack() as clients:
+        for _number in range(8):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", web)))
+            client.sendall(b"GET /static/koppel/koppel.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+        assert answers(web, "/accounts/login/", seconds=5)
+
+
+def test_a_busy_client_leaves_threads_to_others() -> None:
+    async def story() -> tuple[list[str], int]:
+        threads = FairThreads(8, Limits(waiting_of_client=20))
+        busy, quiet = Client("organisation 1", is_known=True), Client("organisation 2", is_known=True)
+        order: list[str] = []
+        release = asyncio.Event()
+
+        async def work(client: Client) -> None:
+            async with threads.place(client):
+                order.append(client.key)
+                await release.wait()
+
+        tasks = [asyncio.create_task(work(busy)) for _number in range(20)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        alone = len(order)
+        tasks.append(asyncio.create_task(work(quiet)))
+        await asyncio.sleep(0.01)
+        assert order[alone:] == [quiet.key], "At once, beside twenty of another client."
+        tasks += [asyncio.create_task(work(busy)) for _number in range(20)]
+        await asyncio.sleep(0.01)
+        refused = [task for task in tasks if task.done() and isinstance(task.exception(), RequestRefused)]
+        assert len(refused) == 14, "Twenty may wait."
+        release.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return order, alone
+
+    order, alone = asyncio.run(story())
+    assert alone == 6
+    assert len(order) > 20
+
+
+def test_strangers_get_half_of_the_threads() -> None:
+    async def story() -> int:
+        threads = FairThreads(8, Limits())
+        began = 0
+
+        async def work(number: int) -> None:
+            nonlocal began
+            async with threads.place(Client(f"192.0.2.{number}", is_known=False)):
+                began += 1
+                await asyncio.sleep(0.05)
+
+        tasks = [asyncio.create_task(work(number)) for number in range(50)]
+        await asyncio.sleep(0.02)
+        first = began
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with threads.place(Client("192.0.2.1", is_known=False)):
+            pass
+        return first
+
+    assert asyncio.run(story()) == 4
+
+
+def test_bodies_of_all_clients_have_a_limit() -> None:
+    async def story() -> None:
+        bodies = RequestBodies(Limits(bodies_size=1000, bodies_of_address=1))
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"a" * 600, "more_body": False}
+
+        with bodies.open("192.0.2.1", 5000) as first:
+            await first.receive(receive, None)
+            with pytest.raises(RequestRefused), bodies.open("192.0.2.1", 5000):
+                pass
+            with bodies.open("192.0.2.2", 5000) as second, pytest.raises(RequestRefused):
+                await second.receive(receive, None)
+        with bodies.open("192.0.2.2", 5000) as second:
+            await second.receive(receive, None)
+        assert bodies.size == 0
+
+    asyncio.run(story())
