@@ -210,7 +210,9 @@ def _record(
     for issue in issues:
         values = before[str(issue.pk)]
         details = {"issue": issue.code, "before": values, "after": _values_of(issue, values)}
-        record(actor.organisation_id, actor.audit, action, subject=_subject(issue, names), details=details)
+        add_audit_entry(
+            actor.organisation_id, actor.audit, action, subject=_subject(issue, names), details=details
+        )
 
 
 def _subject(issue: Issue, names: Mapping[Subject, str]) -> Subject:
