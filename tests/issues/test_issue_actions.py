@@ -136,8 +136,8 @@ def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
     press(browser, "assign", [issue_id], assignee=reader.membership_id)
     assert browser.get(f"/api/v1/issues/{issue_id}").json()["assignee"] is None
     press(browser, "assign", [issue_id], assignee=anna.membership_id)
-    for query, found in (("assignee=me", 1), ("assignee=none", 0), ("severity=stops_sync", 0), ("q=Haan", 1)):
-        assert len(signed_in(anna).get(f"/api/v1/issues?{query}").json()) == found, query
+    for query, count in (("assignee=me", 1), ("assignee=none", 0), ("severity=stops_sync", 0), ("q=Haan", 1)):
+        assert len(signed_in(anna).get(f"/api/v1/issues?{query}").json()) == count, query
     assert "data-issue=" not in signed_in(kees).get("/issues/?assignee=me").content.decode()
 
     provider = ownership_providers.get("issues")

@@ -56,8 +56,8 @@ def state_condition(state: str) -> Q:
 def count_by_state(administrations: "QuerySet[Administration]") -> dict[str, int]:
     """Return how many show each state; those that none shows are absent."""
     whens = [When(state_condition(state), then=Value(state)) for state in SHOWN_STATES]
-    shown = administrations.annotate(shown=Case(*whens, output_field=CharField()))
-    return dict(shown.order_by().values_list("shown").annotate(Count("pk")))
+    annotated = administrations.annotate(state=Case(*whens, output_field=CharField()))
+    return dict(annotated.order_by().values_list("state").annotate(Count("pk")))
 
 
 def _state(administration: Administration, lost: AbstractSet[int]) -> str:

@@ -36,8 +36,7 @@ class CompanyIdentityInput(Input):
     """A number; or a reason and a sector (letter, name or code). What is null stays as it is; '' removes it.
 
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another
-    company. `continues` says whether it continues the administration with the same number, which
-    `identities` names as its `predecessor`.
+    company. `continues` says whether it continues the existing administration with the same number.
     """
 
     company: int

@@ -37,9 +37,9 @@ def list_administrations(
 ) -> None:
     """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
-        found = list(search(actor, parse_query_string(matching))[:limit])
-        states = shown_states(actor, found)
-        rows = [_row(administration, states[administration.pk]) for administration in found]
+        administrations = list(search(actor, parse_query_string(matching))[:limit])
+        states = shown_states(actor, administrations)
+        rows = [_row(administration, states[administration.pk]) for administration in administrations]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 

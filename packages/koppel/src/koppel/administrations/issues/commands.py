@@ -63,7 +63,7 @@ def assign_issues(
 ) -> None:
     """Assign issues to a member, or take the assignment away."""
     data = {"ids": ids, "action": IssueActionName.ASSIGN, "assignee": to}
-    _act(data, person, organisation, as_json=as_json)
+    _run_action(data, person, organisation, as_json=as_json)
 
 
 @app.command("snooze")
@@ -78,7 +78,7 @@ def snooze_issues(
     if (day := day_of(until)) is None:
         raise CommandError(f"{until!r} is not a date like 2026-12-31.")
     data = {"ids": ids, "action": IssueActionName.SNOOZE, "until": day}
-    _act(data, person, organisation, as_json=as_json)
+    _run_action(data, person, organisation, as_json=as_json)
 
 
 @app.command("dismiss")
@@ -86,7 +86,7 @@ def dismiss_issues(
     ids: IssueIds, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Dismiss facts that were noted; they return when the facts change."""
-    _act({"ids": ids, "action": IssueActionName.DISMISS}, person, organisation, as_json=as_json)
+    _run_action({"ids": ids, "action": IssueActionName.DISMISS}, person, organisation, as_json=as_json)
 
 
 @app.command("reopen")
@@ -94,7 +94,7 @@ def reopen_issues(
     ids: IssueIds, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
     """Reopen snoozed and dismissed issues."""
-    _act({"ids": ids, "action": IssueActionName.REOPEN}, person, organisation, as_json=as_json)
+    _run_action({"ids": ids, "action": IssueActionName.REOPEN}, person, organisation, as_json=as_json)
 
 
 @app.command("undo")
@@ -124,7 +124,7 @@ def comment_on_issue(
     print_record({"issue": issue_id, "comment": comment.text}, as_json=as_json)
 
 
-def _act(data: dict[str, Any], person: str, organisation: str, *, as_json: bool) -> None:
+def _run_action(data: dict[str, Any], person: str, organisation: str, *, as_json: bool) -> None:
     with acting_as(person, organisation) as actor:
         result = services.act_on_issues(actor, IssueActionInput(**data))
     row = {
