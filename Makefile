@@ -9,11 +9,13 @@ ARGS ?=
 ID ?=
 # Types take a minute on one core: style, imports and what is built need the other one meanwhile.
 MAKEFLAGS += --jobs=2
+# Images of Python often set it. Every program would then compile all that it imports at every start, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # One more than the cores of a small machine: a test that waits for a process or a browser leaves its core to another.
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports translations setup-tests coverage hooks bench docs wheel release vendor built clean
+.PHONY: help install demo demo-once test drills check style types imports translations setup-tests collected coverage hooks bench docs wheel release vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +31,12 @@ demo: built ## Start everything with a demo firm and the sandbox; prints the add
 demo-once: built ## Do the main job without a person; exits 0 when all is active (ARGS="--administrations 60 --sie DIR --json")
 	@.venv/bin/koppel demo-once $(ARGS)
 
-test: check built ## Check, then run all tests except drills, in the browser too (ARGS="-k tenancy": some of them)
+test: check built $(if $(ARGS),,collected) ## Check, then run all tests except drills, in the browser too (ARGS="-k tenancy": some of them)
 	@.venv/bin/python -m pytest -m "not drill" $(PYTEST_ARGS)
+
+# While types are checked the other core compiles all tests, once for all processes that run them.
+collected: built
+	@.venv/bin/python -m pytest --collect-only -q >.koppel/collected 2>&1 || { cat .koppel/collected; exit 1; }
 
 drills: built ## Run tests that take minutes or need other servers: restores, two hosts, single wheels; reports what cannot run
 	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)

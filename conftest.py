@@ -1,5 +1,6 @@
 """Makes the fixtures of `tests/` available to every test, including those beside a connector's code."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Tests start some hundred programs, each of which would else compile Django anew."""
 
 settings.register_profile(
     "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -38,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             places[item.path] = min(_place(item), places.get(item.path, 2))
         items.sort(key=lambda item: places[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector half a million objects of imports and tests, which all stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _place(item: pytest.Item) -> int:

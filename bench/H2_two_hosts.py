@@ -98,8 +98,10 @@ def _cut(environment: BenchmarkEnvironment, first: Host, pid: int, log: Path) ->
 
 
 def _difference(environment: BenchmarkEnvironment) -> int:
-    there = sum(one["entry_lines"] for one in environment.sandbox.control("companies?counts=1")["companies"])
-    return abs(there - int(environment.value("SELECT count(*) FROM books_entry_line")))
+    source_lines = sum(
+        company["entry_lines"] for company in environment.sandbox.control("companies?counts=1")["companies"]
+    )
+    return abs(source_lines - int(environment.value("SELECT count(*) FROM books_entry_line")))
 
 
 def _wait_for(log: Path, word: str, seconds: float) -> int:

@@ -46,11 +46,11 @@ def _nothing_changed(environment: BenchmarkEnvironment, tenant: MockTenant) -> l
     scheduled = environment.value("SELECT count(*) FROM sync_run WHERE trigger = 'schedule'")
     calls = environment.sandbox.calls("/v")
     endpoints = len({one["path"].lower() for one in calls})
-    again = environment.value(
+    second_night = environment.value(
         "SELECT count(*) FROM sync_run WHERE trigger = 'schedule' AND state <> 'succeeded'"
     )
-    if scheduled != COMPANIES or again:
-        raise RuntimeError(f"{scheduled} runs were scheduled, {again} did not succeed.")
+    if scheduled != COMPANIES or second_night:
+        raise RuntimeError(f"{scheduled} runs were scheduled, {second_night} did not succeed.")
     requests = len(calls) / COMPANIES
     return [
         _at_most(

@@ -56,13 +56,13 @@ def run() -> list[dict[str, Any]]:
         victim = app.company(1)
         attacker = _attacker(app, receiver_url)
         with served_web() as port, worker(app):
-            deeds = _deeds(app, victim, f"http://127.0.0.1:{port}")
-            for deed in deeds.values():
-                deed()
-            quiet = _measure(deeds)
+            actions = _deeds(app, victim, f"http://127.0.0.1:{port}")
+            for action in actions.values():
+                action()
+            quiet = _measure(actions)
             with _attacking(app, _attack_of(app, attacker, port)):
-                attacked = _measure(deeds)
-    return [figure for name in deeds for figure in _figures(name, quiet[name], attacked[name])]
+                attacked = _measure(actions)
+    return [figure for name in actions for figure in _figures(name, quiet[name], attacked[name])]
 
 
 def _figures(name: str, quiet: list[float], attacked: list[float]) -> Iterator[dict[str, Any]]:
@@ -78,12 +78,12 @@ def _figures(name: str, quiet: list[float], attacked: list[float]) -> Iterator[d
     }
 
 
-def _measure(deeds: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in deeds}
+def _measure(actions: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
     for number in range(ROUNDS):
-        for name, deed in deeds.items():
+        for name, action in actions.items():
             began = time.perf_counter()
-            deed()
+            action()
             seconds[name].append(time.perf_counter() - began)
         sys.stderr.write(f"round {number}: {', '.join(f'{k} {v[-1]:.2f}' for k, v in seconds.items())}\n")
     return seconds
@@ -224,7 +224,7 @@ def attack_for_ever(attack: Attack) -> None:
     os.nice(ATTACKER_NICENESS)
     books = f"{attack.web}/administrations/{attack.administration_id}/books/entry_lines/?format=xlsx"
     pages = ["/administrations/", "/", "/issues/", "/connections/"]
-    deeds: list[Callable[[], object]] = [
+    actions: list[Callable[[], object]] = [
         *(lambda cookie=cookie: _get(books, cookie) for cookie in attack.cookies[:EXPORTS]),
         *(
             lambda cookie=cookie, number=number: _get(attack.web + pages[number % len(pages)], cookie)
@@ -233,17 +233,17 @@ def attack_for_ever(attack: Attack) -> None:
         *(lambda: _press_test(attack) for _number in range(4)),
         *(lambda number=number: _read_by_sql(attack.reader_url, number) for number in range(SQL_SESSIONS)),
     ]
-    threads = [threading.Thread(target=_repeat, args=(deed,), daemon=True) for deed in deeds]
+    threads = [threading.Thread(target=_repeat, args=(action,), daemon=True) for action in actions]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _repeat(deed: Callable[[], object]) -> None:
+def _repeat(action: Callable[[], object]) -> None:
     while True:
         try:
-            deed()
+            action()
         except (OSError, psycopg.Error):  # refused, or ended: go on, as an attacker does
             time.sleep(0.05)
 

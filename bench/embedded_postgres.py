@@ -20,12 +20,12 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="koppel-bench-") as folder:
         data = Path(folder) / "postgres"
         first = _seconds_to_start(EmbeddedPostgres(data))
-        again = [_seconds_to_start(EmbeddedPostgres(data)) for _round in range(TIMES)]
+        warm_starts = [_seconds_to_start(EmbeddedPostgres(data)) for _round in range(TIMES)]
         with EmbeddedPostgres(data) as server:
             back = list(_seconds_after_kill(server))
     return [
         {"name": "first start, database made", "value": round(first, 3), "unit": "s"},
-        _figure("later start", again, START_SECONDS_MAX),
+        _figure("later start", warm_starts, START_SECONDS_MAX),
         _figure("answers again after kill -9", back, RESTART_SECONDS_MAX),
     ]
 

@@ -206,11 +206,14 @@ def test_bulk_sync_skips_administrations_that_cannot_be_synced(firm: Firm) -> No
     with organisation_scope(boss.organisation_id):
         draft = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
         operations.start_operation(boss, draft.pk)
-        again = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
+        repeated = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
     states = states_of(boss)
     for key, result in results(boss, draft).items():
         assert result == (("skipped", "deactivated") if states[key] == "deactivated" else ("changed", ""))
-    assert set(results(boss, again).values()) == {("skipped", "deactivated"), ("skipped", "sync_in_progress")}
+    assert set(results(boss, repeated).values()) == {
+        ("skipped", "deactivated"),
+        ("skipped", "sync_in_progress"),
+    }
     with organisation_scope(boss.organisation_id):
         assert Run.objects.count() == sum(state == "changed" for state, _why in results(boss, draft).values())
 

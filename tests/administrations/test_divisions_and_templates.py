@@ -36,8 +36,8 @@ def test_a_division_is_created_filled_renamed_and_grants_access(actor: Any) -> N
     assert f'href="/administrations/?division={division.pk}">1<' in listing
     browser.post(page, {"name": "Zuidwest", "has_people": "1"})
     assert names(user, "") == []
-    again = browser.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
-    assert "already exists" in again.content.decode()
+    second_response = browser.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
+    assert "already exists" in second_response.content.decode()
     assert browser_of(user).post(page, {"name": "x"}).status_code == 403
 
 
@@ -48,21 +48,21 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
     north, east = firm.divisions[:2]
     with organisation_scope(boss.organisation_id):
         divisions.set_people(boss, north, [user.membership_id])
-        theirs = Administration.objects.filter(division_id__in=[north, east]).count()
+        total = Administration.objects.filter(division_id__in=[north, east]).count()
     page = browser_of(boss).get(f"/organisation/divisions/{north}/").content.decode()
     assert "administrations: 4, people: 1" in page
     post_and_confirm(browser_of(boss), f"/organisation/divisions/{north}/merge", {"into": east})
     with organisation_scope(boss.organisation_id):
-        assert Administration.objects.filter(division_id=east).count() == theirs
+        assert Administration.objects.filter(division_id=east).count() == total
         assert Division.objects.get(pk=north).archived_at
-        assert AuditEntry.objects.get(action="division.merged").details["administrations"] == theirs - 4
+        assert AuditEntry.objects.get(action="division.merged").details["administrations"] == total - 4
         with pytest.raises(Refused):
             divisions.merge(boss, east, north)
         with pytest.raises(Refused):
             divisions.merge(boss, east, east)
         with pytest.raises(NotAllowed):
             divisions.merge(user, east, firm.divisions[2])
-    assert len(names(user, "")) == theirs
+    assert len(names(user, "")) == total
 
 
 def test_changing_a_template_previews_the_affected_administrations(actor: Any) -> None:

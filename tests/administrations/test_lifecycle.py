@@ -15,6 +15,7 @@ from koppel.administrations.inputs import OffboardingInput, PredecessorInput, Wi
 from koppel.administrations.lifecycle import erasure, offboarding, predecessors
 from koppel.administrations.models import Administration, Favourite
 from koppel.administrations.tasks import erase, process_due_dates
+from koppel.audit.chain import link_pending
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
@@ -32,6 +33,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Change, Checkpoint, Run, RunResource
 from tests.administrations.test_list import browser_of, names
+from tests.audit.factories import finding_codes
 from tests.books.factories import Ledger, administration_of, assign
 from tests.fixtures.concurrency import at_the_same_moment
 
@@ -107,7 +109,7 @@ def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
         assert (entry.subject_id, entry.subject_name, entry.details) == (
             administration.pk,
             "",
-            {"reason": "withdrawn"},
+            {"reason": "withdrawn", "company": administration.remote_company_id},
         )
         assert RemoteCompany.objects.filter(pk=administration.remote_company_id).exists(), (
             "it can be imported again"
@@ -148,7 +150,8 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
         add_audit_entry(boss.organisation_id, boss.audit, BulkAuditAction.ASSIGNED, details=details)
-        details = {"companies": [sibling.name, administration.name], "said": f'a "{administration.name}'}
+        companies = {str(each.remote_company_id): each.name for each in (sibling, administration)}
+        details = {"companies": companies}
         add_audit_entry(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
         with connection.cursor() as cursor:
             cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
@@ -200,14 +203,21 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
         assigned = AuditEntry.objects.get(action="administrations.assigned").details
         assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
-        assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == [
-            sibling.name,
-            "…",
-        ]
+        assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == {
+            str(sibling.remote_company_id): sibling.name
+        }
         texts = AuditEntry.objects.values_list("subject_name", "details")
         assert not any(administration.name in str(entry) for entry in texts), (
             "the trail names nobody any more"
         )
+        assert set(AuditEntry.objects.filter(salt=None).values_list("action", flat=True)) == {
+            "administration.identified",
+            "administration.offboarded",
+            "administrations.assigned",
+            "connection.companies_shared",
+        }
+    link_pending()
+    assert finding_codes() == set(), "digests stay"
 
 
 def people_and_programs_are_told_of(

@@ -71,10 +71,10 @@ def test_repeated_requests_import_a_company_once(actor: Any) -> None:
     new_administrations = [NewAdministration(one) for one in remotes]
     with organisation_scope(boss.organisation_id):
         first = services.import_companies(boss, connection_id, 1, new_administrations)
-        again = services.import_companies(
+        second_ids = services.import_companies(
             boss, connection_id, 2, [*new_administrations, *new_administrations]
         )
-        assert (len(first), again) == (2, [])
+        assert (len(first), second_ids) == (2, [])
         assert Administration.objects.filter(remote_company_id__in=remotes).count() == 2
 
 

@@ -97,9 +97,9 @@ def test_an_id_of_another_organisation_is_refused_like_an_unknown_one(firm: Firm
         ("template", other.templates),
         ("connection", other.connections),
     ):
-        theirs, nobodys = (client.get(f"{ROOT}?{name}={key}").json() for key in (ids[0], 987654))
-        assert json.dumps(theirs).replace(str(ids[0]), "987654") == json.dumps(nobodys)
-        assert nobodys["detail"][0]["loc"] == ["query", name]
+        foreign, unknown = (client.get(f"{ROOT}?{name}={key}").json() for key in (ids[0], 987654))
+        assert json.dumps(foreign).replace(str(ids[0]), "987654") == json.dumps(unknown)
+        assert unknown["detail"][0]["loc"] == ["query", name]
 
 
 def test_a_bulk_action_with_an_unknown_filter_changes_nothing(firm: Firm) -> None:

@@ -16,8 +16,8 @@ PAGE = "/account/api/"
 def test_every_operation_of_the_description_is_there_with_an_example_that_can_be_typed(actor: Any) -> None:
     client = signed_in(actor("reader"))
     described = client.get("/api/v1/openapi.json").json()["paths"]
-    there = {(path, method.upper()) for path, methods in described.items() for method in methods}
-    assert {(operation.path, operation.method) for operation in operations()} == there
+    paths = {(path, method.upper()) for path, methods in described.items() for method in methods}
+    assert {(operation.path, operation.method) for operation in operations()} == paths
     page = unescape(client.get(PAGE).content.decode())
     for operation in operations():
         words = shlex.split(operation.example)

@@ -39,10 +39,10 @@ def test_a_user_sees_only_what_is_assigned(actor: Any) -> None:
 
 
 def test_another_organisation_is_not_there(actor: Any) -> None:
-    ours, theirs = actor("administrator"), actor("administrator")
-    foreign = administration_of(theirs)
+    member, stranger = actor("administrator"), actor("administrator")
+    foreign = administration_of(stranger)
     for path in ("", "/books", "/books/accounts", "/books/trial-balance", "/sync/runs"):
-        assert signed_in(ours).get(f"/api/v1/administrations/{foreign.pk}{path}").status_code == 404
+        assert signed_in(member).get(f"/api/v1/administrations/{foreign.pk}{path}").status_code == 404
 
 
 def test_a_restricted_administration_is_hidden_from_an_administrator_who_is_not_named(actor: Any) -> None:

@@ -4,6 +4,7 @@ import ast
 import importlib
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,10 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
             yield path, ast.parse(path.read_text())
 
 
-def members_read() -> set[str]:
+@cache
+def members_read() -> frozenset[str]:
     """`Class.MEMBER` wherever it is read, but for the declaration of a type."""
-    return {member for _path, code in modules() for member in members_in(code)}
+    return frozenset(member for _path, code in modules() for member in members_in(code))
 
 
 def members_in(node: ast.AST) -> Iterator[str]:

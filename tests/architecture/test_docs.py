@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import click
@@ -26,14 +27,13 @@ VARIABLE = re.compile(r"(KOPPEL_[A-Z_]+|DATABASE_URL)")
 
 
 def test_every_environment_variable_is_in_the_list_of_settings() -> None:
-    read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
+    read = variables_of_the_code()
     assert {"DATABASE_URL", "KOPPEL_SECRET_KEY", "KOPPEL_MAIL_FROM"} <= read
     assert read - documented_variables() == set()
 
 
 def test_the_list_of_settings_names_nothing_that_is_not_read() -> None:
-    read = {name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text())}
-    assert documented_variables() - read == set()
+    assert documented_variables() - variables_of_the_code() == set()
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,15 @@ def commands_named(text: str, groups: Collection[str]) -> list[str]:
 
 @pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING], ids=lambda page: page.name)
 def test_every_function_that_a_page_names_exists(page: Path) -> None:
-    code = "\n".join(
-        file.read_text() for file in [*PACKAGES.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")]
-    )
-    existing = set(re.findall(r"(?:def|class|FUNCTION) (?:public\.)?(\w+)", code))
     named = re.findall(r"`(?:\w+\.)*(\w+)\(", page.read_text())
-    assert [name for name in named if name not in existing] == []
+    assert [name for name in named if name not in functions_of_the_code()] == []
+
+
+@cache
+def functions_of_the_code() -> frozenset[str]:
+    files = [*PACKAGES.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")]
+    code = "\n".join(file.read_text() for file in files)
+    return frozenset(re.findall(r"(?:def|class|FUNCTION) (?:public\.)?(\w+)", code))
 
 
 @pytest.mark.parametrize("page", [*PAGES, CONTRIBUTING, *DECISIONS], ids=lambda page: page.name)
@@ -188,6 +191,11 @@ def test_a_line_of_prose_has_110_characters_at_most(page: Path) -> None:
     """A row of a table is one line whatever its length; code is as it has to be typed."""
     prose = re.sub(r"^```.*?^```$|^\|.*?$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert [line for line in prose.splitlines() if len(line) > 110] == []
+
+
+@cache
+def variables_of_the_code() -> frozenset[str]:
+    return frozenset(name for file in PACKAGES.rglob("*.py") for name in variables_read(file.read_text()))
 
 
 def variables_read(code: str) -> Iterator[str]:

@@ -70,18 +70,20 @@ def plain_word(span: str) -> str:
     return word if re.fullmatch(r"[a-z]{3,}", word) else ""
 
 
-def prose_of(source: str) -> Iterator[tuple[int, str]]:
+@cache
+def prose_of(file: Path) -> tuple[tuple[int, str], ...]:
     """Line and text of docstrings, of strings that describe a name above them, and of comments."""
-    for node in ast.walk(ast.parse(source)):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-        ):
-            yield node.lineno, node.value.value
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    source = text_of(file)
+    texts = [
+        (node.lineno, node.value.value)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
+    return (*texts, *comments)
 
 
 @cache
@@ -226,7 +228,7 @@ def test_docstrings_and_comments_name_only_what_exists() -> None:
         for source in SOURCES
         for file in _files(source)
         if file.suffix == ".py" and "migrations" not in file.parts
-        for line, text in prose_of(text_of(file))
+        for line, text in prose_of(file)
         for _ticks, span in SPAN.findall(text)
         for name in names_in(span)
         if not exists(name, source)
@@ -281,7 +283,7 @@ def test_dotted_names_of_apps_resolve() -> None:
         f"{file.relative_to(ROOT)}:{line} {name}"
         for file in _files(source)
         if file.suffix == ".py" and "migrations" not in file.parts
-        for line, text in prose_of(text_of(file))
+        for line, text in prose_of(file)
         for _ticks, span in SPAN.findall(text)
         for name in names_in(span)
         if name.partition(".")[0] in APPS and "." in name and "/" not in name
@@ -297,7 +299,7 @@ def test_a_word_in_backticks_is_one_of_its_module() -> None:
         for source in SOURCES
         for file in _files(source)
         if file.suffix == ".py" and "migrations" not in file.parts
-        for line, text in prose_of(text_of(file))
+        for line, text in prose_of(file)
         for _ticks, span in SPAN.findall(text)
         if (word := plain_word(span)) and word not in PLAIN_WORDS and word not in words_near(file) | paths()
     ]

@@ -4,6 +4,7 @@ its page, and leaves refusals to one place."""
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "packages" / "koppel" / "src" / "koppel"
@@ -94,7 +95,8 @@ def test_no_view_parses_what_was_sent() -> None:
     assert parsed == {}
 
 
-def _own_errors() -> set[str]:
+@cache
+def _own_errors() -> frozenset[str]:
     """The names of `KoppelError` and all classes that inherit from it, directly or not."""
     bases_by_name = {
         node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases}
@@ -107,7 +109,7 @@ def _own_errors() -> set[str]:
     while found_errors:
         own_errors |= found_errors
         found_errors = {name for name, bases in bases_by_name.items() if bases & own_errors} - own_errors
-    return own_errors
+    return frozenset(own_errors)
 
 
 def _caught(tree: ast.AST) -> Iterator[str]:

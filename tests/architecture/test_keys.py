@@ -23,6 +23,11 @@ WITHOUT_KEY = {
     "an administration outlives its own",
     "administrations_bulk_item.administration_id": "what was done is told when the administration is erased",
     "audit_entry.actor_id": "the trail outlives the member",
+    "audit_link.entry_id": "a link outlives its entry",
+    "audit_occurrence.subject_id": "of any table, see subject_kind",
+    "audit_pending_link.entry_id": "a verification reports what is missing",
+    "audit_pending_link.transaction_id": "a number of PostgreSQL",
+    "audit_signed_head.key_id": "a key outside the database",
     "audit_entry.subject_id": "of any table, see subject_kind; the trail outlives it",
     "issues_issue.subject_id": "of any table, see subject_kind",
     "notifications_event.subject_id": "of any table, see subject_kind",
@@ -38,7 +43,12 @@ WITHOUT_KEY = {
 """Columns of ids that no foreign key watches."""
 VENDOR_IDS = ("external_id", "client_id", "company_id", "tenant_id")
 WITHOUT_ORGANISATION_KEY = {
+    "audit_chain": "the log outlives the organisation, and 0 is the installation's",
     "audit_entry": "the trail outlives the organisation",
+    "audit_link": "the log outlives the organisation, and 0 is the installation's",
+    "audit_occurrence": "0 is the installation's",
+    "audit_pending_link": "the log outlives the organisation, and 0 is the installation's",
+    "audit_signed_head": "the log outlives the organisation, and 0 is the installation's",
     "sync_snapshot_key": "written by the thousand while a read is under way, and deleted after it",
 }
 SHARED_ROWS = {"connections_app_registration": SHARED_APP}

@@ -3,7 +3,7 @@ attribute, key of a dict or variable of a template."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ FOLDERS = ("packages", "tests", "bench")
 ALLOWED: dict[str, str] = {
     "packages/koppel/src/koppel/company_registers/clients/protocol.py: "
     "FOUND": "stored outcome, beside NOT_FOUND",
+    "packages/koppel/src/koppel/notifications/models.py: CLAIMED": "state of a row of an outbox",
 }
 """`file: name` with the reason why no better name exists."""
 
@@ -47,6 +48,57 @@ def vague_names(source: str) -> Iterator[tuple[int, str]]:
             continue
         if name.strip("_").lower() in VAGUE:
             yield node.lineno, name
+
+
+def class_names(source: str) -> list[str]:
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+SHARED_NAMES = {
+    "CostCode": "a vendor's JSON, and the books' table",
+    "RejectedRecord": "of a connector, and its row",
+}
+"""Classes that two modules name alike, with the reason."""
+
+
+IDS = re.compile(r"_ids\b|['\"]pk['\"]")
+
+
+def ids_called_key(source: str) -> Iterator[int]:
+    """Lines on which a primary key is called `key`, the name of a key of a dict."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.For | ast.comprehension):
+            names = {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+            if "key" in names and IDS.search(ast.unparse(node.iter)):
+                yield node.target.lineno
+        elif (
+            isinstance(node, ast.keyword)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "key"
+            and (node.arg == "pk" or (node.arg or "").endswith("_id"))
+        ):
+            yield node.value.lineno
+
+
+def orphaned_strings(source: str) -> Iterator[int]:
+    """Lines of strings that document nothing: they follow neither a definition's head nor an assignment."""
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        statements = body if isinstance(body, list) else []
+        for before, statement in zip([None, *statements], statements, strict=False):
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                continue
+            documents = (
+                isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                if before is None
+                else isinstance(before, ast.Assign | ast.AnnAssign)
+            )
+            if isinstance(statement.value.value, str) and not documents:
+                yield statement.lineno
 
 
 def vague_keys(source: str) -> Iterator[tuple[int, str]]:
@@ -105,6 +157,36 @@ def test_nothing_is_called_by_a_vague_word() -> None:
         if f"{file.relative_to(ROOT)}: {name}" not in ALLOWED
     ]
     assert vague == [], "\n".join(vague)
+
+
+def test_each_class_name_has_one_meaning() -> None:
+    modules: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "packages/koppel/src").rglob("*.py")):
+        if not {"migrations", "management"} & set(file.parts):
+            for name in class_names(file.read_text(encoding="utf-8")):
+                modules.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    assert {name: files for name, files in modules.items() if len(files) > 1}.keys() == SHARED_NAMES.keys()
+
+
+def test_no_primary_key_is_called_key() -> None:
+    assert list(ids_called_key("for key in company_ids: ...")) == [1]
+    assert list(ids_called_key("rows.filter(pk=key)")) == [1]
+    assert list(ids_called_key("for key, value in values.items(): ...")) == []
+    assert lines_in_packages(ids_called_key) == []
+
+
+def test_each_string_documents_something() -> None:
+    assert list(orphaned_strings("import os\n'Lost.'\nsize = 1\n'In bytes.'")) == [2]
+    assert lines_in_packages(orphaned_strings) == []
+
+
+def lines_in_packages(search: Callable[[str], Iterator[int]]) -> list[str]:
+    return [
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in sorted((ROOT / "packages").rglob("*.py"))
+        if "migrations" not in file.parts
+        for line in search(file.read_text(encoding="utf-8"))
+    ]
 
 
 def test_a_vague_key_and_a_vague_template_variable_are_found() -> None:

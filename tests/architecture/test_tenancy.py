@@ -17,12 +17,14 @@ from psycopg.errors import ForeignKeyViolation, InsufficientPrivilege
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import set_scope_sql
 from koppel.kit.tenancy.models import TenantModel
+from koppel.kit.tenancy.privileges import read_only_models
 from tests.fixtures.environment import KOPPEL
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-OURS, THEIRS = 1, 2
+OWN_ID, FOREIGN_ID = 1, 2
 
 WITHOUT_ORGANISATION = {
+    "audit_head_delivery": "which signed heads the SIEM has, of all organisations; installation scope only",
     "kit_installation": "the number of the installation, which its ids begin with",
     "kit_quarantine": "whether anything may leave the installation; "
     "every process asks before it knows for whom it acts",
@@ -38,7 +40,7 @@ WITHOUT_ORGANISATION = {
     "organisations_user_user_permissions": "Django's own, unused",
 }
 PARENT_FIRST = ("books_entry", "books_entry_line", "books_balance")
-FOREIGN = ("django_", "auth_", "account_", "mfa_", "procrastinate_")
+FOREIGN_TABLES = ("django_", "auth_", "account_", "mfa_", "procrastinate_")
 """Tables of installed packages. They hold sessions, sign-in and the queue, never books."""
 
 _TABLES = """
@@ -87,8 +89,11 @@ def application(clean_database: None, database_addresses: Addresses) -> Iterator
 
 @pytest.fixture
 def tenant_tables(application: Connection) -> list[str]:
+    """Those that the application writes itself."""
     tables = [
-        name for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall() if is_tenant
+        name
+        for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall()
+        if is_tenant and name not in read_only_models
     ]
     assert len(tables) > 30
     return tables
@@ -108,7 +113,7 @@ def test_a_partition_is_reached_through_its_table_only(application: Connection) 
         "AND relkind = 'r'"
     ).fetchall()
     assert len(partitions) >= 48
-    scope(application, OURS)
+    scope(application, OWN_ID)
     for name, secured in partitions:
         assert secured, name
         query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
@@ -121,22 +126,22 @@ def test_a_table_without_organisation_is_a_named_exception(application: Connecti
         for name, _secured, _forced, is_tenant in application.execute(_TABLES).fetchall()
         if not is_tenant
     }
-    assert {name for name in without if not name.startswith(FOREIGN)} == set(WITHOUT_ORGANISATION)
+    assert {name for name in without if not name.startswith(FOREIGN_TABLES)} == set(WITHOUT_ORGANISATION)
 
 
 def test_an_organisation_sees_only_itself(application: Connection) -> None:
     scope(application, 0)
-    insert(application, "organisations_organisation", id=OURS)
-    scope(application, THEIRS)
+    insert(application, "organisations_organisation", id=OWN_ID)
+    scope(application, FOREIGN_ID)
     assert count(application, "organisations_organisation") == 0
 
 
 def test_without_a_scope_every_table_denies(application: Connection, tenant_tables: list[str]) -> None:
     accepted = []
     for table in tenant_tables:
-        scope(application, OURS)
+        scope(application, OWN_ID)
         with application.transaction(force_rollback=True):
-            insert(application, table, organisation_id=OURS)
+            insert(application, table, organisation_id=OWN_ID)
             scope(application, None)
             for statement in (
                 "SELECT count(*) FROM {}",
@@ -152,7 +157,7 @@ def test_without_a_scope_every_table_denies(application: Connection, tenant_tabl
 def test_without_a_scope_nothing_can_be_written(application: Connection, tenant_tables: list[str]) -> None:
     assert tenant_tables
     for table in tenant_tables:
-        reason = refusal(application, partial(insert, application, table, organisation_id=OURS))
+        reason = refusal(application, partial(insert, application, table, organisation_id=OWN_ID))
         assert "no organisation scope" in reason, table
 
 
@@ -162,12 +167,12 @@ def test_another_organisations_rows_are_neither_seen_nor_written(
     assert tenant_tables
     for table in tenant_tables:
         with application.transaction(force_rollback=True):
-            scope(application, OURS)
-            insert(application, table, organisation_id=OURS)
+            scope(application, OWN_ID)
+            insert(application, table, organisation_id=OWN_ID)
             assert count(application, table) == 1, table
-            scope(application, THEIRS)
+            scope(application, FOREIGN_ID)
             assert count(application, table) == 0, table
-            reason = refusal(application, partial(insert, application, table, organisation_id=OURS))
+            reason = refusal(application, partial(insert, application, table, organisation_id=OWN_ID))
             assert "row-level security" in reason, table
 
 
@@ -176,33 +181,42 @@ def test_rows_belong_to_an_administration_of_their_organisation_and_go_with_it(
     application: Connection, table: str
 ) -> None:
     scope(application, 0)
-    insert(application, table, organisation_id=OURS)
+    insert(application, table, organisation_id=OWN_ID)
     for change in ("organisation_id = 2", "administration_id = 2"):
         with pytest.raises(ForeignKeyViolation), application.transaction():
             application.execute(f"UPDATE {table} SET {change}".encode())
     with pytest.raises(ForeignKeyViolation), application.transaction():
-        insert(application, table, organisation_id=OURS, administration_id=2)
+        insert(application, table, organisation_id=OWN_ID, administration_id=2)
     application.execute("DELETE FROM administrations_administration WHERE id = 1")
     assert count(application, table) == 0
 
 
-def test_the_audit_log_is_append_only(application: Connection) -> None:
-    scope(application, OURS)
-    insert(application, "audit_entry", organisation_id=OURS)
-    for statement in (
-        b"UPDATE audit_entry SET organisation_id = 1",
-        b"DELETE FROM audit_entry",
-        b"TRUNCATE audit_entry",
-    ):
-        with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
-            application.execute(statement)
+def test_the_audit_log_is_written_by_its_functions_alone(application: Connection) -> None:
+    assert {"audit_entry", "audit_link", "audit_chain", "audit_pending_link"} == set(read_only_models)
+    scope(application, OWN_ID)
+    application.execute("SELECT audit_append(%s, '{\"kind\": \"job\"}', 'x', '', NULL, '', '{}')", [OWN_ID])
+    insert(application, "audit_signed_head", organisation_id=OWN_ID)
+    changes = ("UPDATE {} SET organisation_id = 1", "DELETE FROM {}", "TRUNCATE {}")
+    for table in [*read_only_models, "audit_signed_head"]:
+        inserts = ("INSERT INTO {} DEFAULT VALUES",) if table in read_only_models else ()
+        for statement in (*changes, *inserts):
+            with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
+                application.execute(sql.SQL(statement).format(sql.Identifier(table)))
+    application.execute(
+        b"SELECT audit_erase_values(e, '{subject_name}') FROM audit_entry e WHERE organisation_id = 2"
+    )
+    with pytest.raises(InsufficientPrivilege, match="permission denied"), application.transaction():
+        application.execute(b"SELECT audit_erase_values(e, '{subject_name}') FROM audit_entry e")
+    assert count(application, "audit_entry") == 1
+    scope(application, FOREIGN_ID)
+    assert [count(application, table) for table in read_only_models] == [0, 0, 0, 0]
 
 
 @pytest.mark.usefixtures("clean_database")
 def test_the_owner_is_under_the_policies_too(database_addresses: Addresses) -> None:
     with psycopg.connect(database_addresses.owner_url) as owner, owner.transaction(force_rollback=True):
-        scope(owner, OURS)
-        insert(owner, "issues_issue", organisation_id=OURS)
+        scope(owner, OWN_ID)
+        insert(owner, "issues_issue", organisation_id=OWN_ID)
         scope(owner, None)
         with pytest.raises(InsufficientPrivilege), owner.transaction():
             owner.execute("SELECT count(*) FROM issues_issue")

@@ -11,8 +11,11 @@ import pytest
 from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
+from koppel.audit.chain import link_pending
+from koppel.audit.chain_reader import verify_chains
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.signing import signing_keys
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses
@@ -46,9 +49,11 @@ def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
 
 
 def backdate_entries(addresses: Addresses, name: str, years: int) -> None:
+    """Before they are linked: the chain holds the time."""
     with psycopg.connect(addresses.superuser_url) as connection:
         at = timezone.now() - timedelta(days=years * 366)
         connection.execute("UPDATE audit_entry SET at = %s WHERE subject_name = %s", [at, name])
+    link_pending()
 
 
 def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
@@ -116,8 +121,9 @@ def test_expired_entries_are_deleted_and_the_deletion_is_audited(
     boss: Actor, database_addresses: Addresses
 ) -> None:
     record_entry(boss, "division.created", "Ancient")
-    record_entry(boss, "division.created", "Recent")
     backdate_entries(database_addresses, "Ancient", 4)
+    record_entry(boss, "division.created", "Recent")
+    link_pending()
     tasks.expire_audit(0)
     with organisation_scope(boss.organisation_id):
         assert AuditEntry.objects.count() == 2, "Seven years is what holds until somebody chooses."
@@ -126,7 +132,14 @@ def test_expired_entries_are_deleted_and_the_deletion_is_audited(
     with organisation_scope(boss.organisation_id):
         assert not AuditEntry.objects.filter(subject_name="Ancient").exists()
         assert AuditEntry.objects.filter(subject_name="Recent").exists()
-        assert AuditEntry.objects.get(action="audit.expired").details == {"count": 1, "years": 3}
+        assert AuditEntry.objects.get(action="audit.expired").details == {
+            "count": 1,
+            "through": 1,
+            "years": 3,
+        }
+    link_pending()
+    (result,) = verify_chains(signing_keys(), [])
+    assert (result.length, result.entries, result.expired, result.findings) == (3, 2, 1, [])
 
 
 def test_the_application_cannot_delete_entries_younger_than_a_year(
@@ -186,13 +199,13 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
         return b"".join(answer).decode()
 
     for query in ("", "format=csv"):
-        seen, veiled = read(named, query), read(boss, query)
+        seen, redacted = read(named, query), read(boss, query)
         for text in ("Familie Van Zorgen", "nr-Famil", "veiled"):
             assert text in seen, (text, query)
-            assert text not in veiled, (text, query)
-        assert "Bakkerij B.V." in veiled
-        assert "nr-Bakke" in veiled
-        assert "shown" in veiled
+            assert text not in redacted, (text, query)
+        assert "Bakkerij B.V." in redacted
+        assert "nr-Bakke" in redacted
+        assert "shown" in redacted
     assert "nr-Famil" in read(named, "q=zorgen")
     assert "<td>…</td>" not in read(boss, "q=zorgen"), "no search tells that it is one of these"
 

@@ -115,18 +115,18 @@ def test_a_reader_who_may_create_objects_reads_no_other_organisation(
     reader: str, books: dict[str, Ledger], everybody_may: Any, shadow: str, schema: str
 ) -> None:
     everybody_may(TEMPORARY, OBJECTS)
-    ours = books["ours"].administration
-    theirs = books["theirs"].administration.organisation_id
+    own_books = books["ours"].administration
+    foreign_books = books["theirs"].administration.organisation_id
     with psycopg.connect(reader, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         with contextlib.suppress(psycopg.errors.DuplicateFunction):  # one of Koppel's own stands there
             connection.execute(shadow.format(schema=schema).encode())
         for path in PATHS:
             connection.execute(f"SET search_path = {path}".encode())
-            for organisation in (0, theirs):
+            for organisation in (0, foreign_books):
                 connection.execute(f"SET koppel.organisation = '{organisation}'".encode())
                 rows = connection.execute("SELECT administration_id FROM books.administrations").fetchall()
-                assert rows == [(ours.pk,)]
+                assert rows == [(own_books.pk,)]
                 assert connection.execute("SELECT count(*) FROM books.entries").fetchone() == (1,)
 
 
@@ -181,9 +181,9 @@ def test_sessions_of_readers_end_when_they_last_too_long_or_hold_up_others(
             return rows.fetchall()
 
     def wait_for(*limits: int) -> str:
-        found: list[tuple[str, str]] = []
-        wait_until(lambda: bool(found.extend(ended(*limits)) or found))
-        return found[0][1]
+        sessions: list[tuple[str, str]] = []
+        wait_until(lambda: bool(sessions.extend(ended(*limits)) or sessions))
+        return sessions[0][1]
 
     with closing(psycopg.connect(reader)) as reading, ThreadPoolExecutor(2) as threads:
         reading.execute("SET statement_timeout = 0")

@@ -105,10 +105,10 @@ def invoke(command: Any, *words: str) -> str:
 
 def test_permissions_of_commands_match_the_table(world: World, shell: None) -> None:
     written = {row["command"]: row["who"] for row in ROW.finditer(TABLE.read_text())}
-    there = dict(commands())
-    assert sorted(written.keys() ^ there.keys()) == [], "A command without a row, or a row without a command."
+    registered = dict(commands())
+    assert sorted(written.keys() ^ registered.keys()) == [], "Commands and rows must be the same."
     wrong = []
-    for name, command in there.items():
+    for name, command in registered.items():
         if not acts_as_somebody(command):
             seen = SHELL
         elif name in NEVER_ENDS:
@@ -140,12 +140,14 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
         "to": str(world.boss.membership_id),
         "into": str(world.division.pk),
     }
-    ours = re.compile("|".join(map(re.escape, secrets_of(world))))
+    secrets = re.compile("|".join(map(re.escape, secrets_of(world))))
     before = dict(fingerprints(database_addresses, world.boss.organisation_id))
     leaked = [
         name
         for name, command in commands()
-        if acts_as_somebody(command) and name not in NEVER_ENDS and ours.search(give(stranger, command, lure))
+        if acts_as_somebody(command)
+        and name not in NEVER_ENDS
+        and secrets.search(give(stranger, command, lure))
     ]
     assert leaked == []
     assert dict(fingerprints(database_addresses, world.boss.organisation_id)) == before
@@ -156,12 +158,12 @@ def test_the_organisation_option_selects_the_organisation(world: World, actor: A
     elsewhere = actor(Role.ADMINISTRATOR)
     with organisation_scope(elsewhere.organisation_id):
         Organisation.objects.update(name="Elders")
-        there = Membership.objects.create(
+        membership = Membership.objects.create(
             organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
         )
     create = dict(commands())["divisions create"]
     as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
     assert json.loads(invoke(create, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
     with organisation_scope(elsewhere.organisation_id):
-        Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now())
+        Membership.objects.filter(pk=membership.pk).update(expires_at=timezone.now())
     assert "not a member" in invoke(create, "Oost", *as_boss)

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.company_registers.numbers.list_import import (
-    Candidate,
     MatchStatus,
     PastedLine,
+    TableRow,
     match_lines,
     read_lines,
 )
 from koppel.kit.tabular.reader import TableError, TableProblem, decode
 
 COMPANIES = [
-    Candidate(11, "Bakkerij De Haan B.V.", ("100",)),
-    Candidate(12, "Fjordheim AS", ("200",)),
-    Candidate(13, "Van Dam Holding", ("300",)),
+    TableRow(11, "Bakkerij De Haan B.V.", ("100",)),
+    TableRow(12, "Fjordheim AS", ("200",)),
+    TableRow(13, "Van Dam Holding", ("300",)),
 ]
 
 
@@ -59,7 +59,7 @@ def test_reason_and_sector_come_along() -> None:
 
 
 def test_every_line_has_a_result() -> None:
-    twins = [*COMPANIES, Candidate(14, "Fjordheim A.S.")]
+    twins = [*COMPANIES, TableRow(14, "Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
     assert [(match.status, match.id) for match in match_lines(read_lines(text), twins)] == [
@@ -72,7 +72,7 @@ def test_every_line_has_a_result() -> None:
 
 
 def test_hundreds_are_read_and_a_huge_list_is_refused() -> None:
-    many = [Candidate(number, f"Company {number}") for number in range(600)]
+    many = [TableRow(number, f"Company {number}") for number in range(600)]
     text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
     matched = match_lines(read_lines(text), many)
     assert {one.status for one in matched} == {MatchStatus.MATCHED}
@@ -132,23 +132,23 @@ def test_each_company_gets_its_own_number_whatever_the_order(
     if header:
         rows.insert(0, ("kvk", "naam") if number_first else ("naam", "kvk"))
     text = "\n".join(delimiter.join(row) for row in rows)
-    candidates = [Candidate(at, name) for at, name in enumerate(names)]
+    candidates = [TableRow(at, name) for at, name in enumerate(names)]
     matched = match_lines(read_lines(text), candidates)
     assert {names[one.id]: one.line.number for one in matched if one.id is not None} == numbers
 
 
-def placed(name: str, shared_reference: Path, candidates: list[Candidate]) -> list[tuple[int | None, str]]:
+def placed(name: str, shared_reference: Path, candidates: list[TableRow]) -> list[tuple[int | None, str]]:
     text = decode((shared_reference / "cases" / "csv" / name).read_bytes())
     return [(match.id, match.line.number) for match in match_lines(read_lines(text), candidates)]
 
 
 def test_a_heading_with_a_label_is_understood(shared_reference: Path) -> None:
-    companies = [Candidate(7, "Drukkerij Brouwer B.V.")]
+    companies = [TableRow(7, "Drukkerij Brouwer B.V.")]
     assert placed("paste-kvk-nr.csv", shared_reference, companies) == [(7, "69599084")]
 
 
 def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
-    companies = [Candidate(1, "One", ("1",)), Candidate(2, "Thousand", ("1000",))]
+    companies = [TableRow(1, "One", ("1",)), TableRow(2, "Thousand", ("1000",))]
     assert placed("paste-code-thousands.csv", shared_reference, companies) == [(2, "69599084")]
 
 
@@ -166,7 +166,7 @@ def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
     ],
 )
 def test_a_code_is_read_as_spreadsheets_write_it(code: str, row: int | None) -> None:
-    companies = [Candidate(1, "One", ("1",)), Candidate(2, "Thousand", ("1000",))]
+    companies = [TableRow(1, "One", ("1",)), TableRow(2, "Thousand", ("1000",))]
     (match,) = match_lines(read_lines(f"Code;KvK\n{code};69599084"), companies)
     assert match.id == row
 
@@ -192,6 +192,6 @@ def test_headings_of_a_number_in_any_spelling(heading: str) -> None:
 
 def test_decomposed_names_are_the_same_names() -> None:
     (match,) = match_lines(
-        read_lines("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084"), [Candidate(3, "Café Zürich")]
+        read_lines("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084"), [TableRow(3, "Café Zürich")]
     )
     assert match.id == 3

@@ -11,7 +11,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from koppel.company_registers import lookups
 from koppel.company_registers.clients import rate_limit, register_for
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RateLimit, RegisterQuery
+from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery, RegisterQuota
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.models import Lookup, RegisterRateLimit
@@ -31,10 +31,10 @@ def boss(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
-def ask(boss: Actor, *queries: RegisterQuery, again: bool = False) -> dict[RegisterQuery, LookupResult]:
+def ask(boss: Actor, *queries: RegisterQuery, refresh: bool = False) -> dict[RegisterQuery, LookupResult]:
     """Ask, let a worker do its job, read what is known."""
     with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, queries, refresh=again)
+        request_lookups(boss.organisation_id, queries, refresh=refresh)
     work(boss)
     with organisation_scope(boss.organisation_id):
         return cached_results(boss.organisation_id, queries)
@@ -107,7 +107,7 @@ def test_closed_and_unknown_companies_are_distinguished(
         "closed_on": "2024-05-01",
     }
     registers.control("registers", entry)
-    result = ask(boss, query, again=True)[query]
+    result = ask(boss, query, refresh=True)[query]
     assert (result.outcome, result.closed_on) == (LookupOutcome.CLOSED, date(2024, 5, 1))
 
 
@@ -172,7 +172,7 @@ def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
     ask(boss, queries[0])
     call_count = len(registers.calls("/registers/kvk"))
     for query in (*queries, *queries):
-        ask(boss, query, again=True)
+        ask(boss, query, refresh=True)
     assert len(registers.calls("/registers/kvk")) == call_count == 1
     with installation_scope("pauses"):
         limit = RegisterRateLimit.objects.get(source="kvk")
@@ -216,7 +216,7 @@ def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, boss:
     query = number("NL", "33031431")
     ask(boss, query)
     registers.fault("/registers/kvk", status=503)
-    result = ask(boss, query, again=True)[query]
+    result = ask(boss, query, refresh=True)[query]
     assert (result.outcome, result.legal_name, result.is_waiting) == (
         LookupOutcome.FOUND,
         "Koekjes B.V.",
@@ -300,7 +300,9 @@ def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor)
 
             async def acquire_once() -> float:
                 async with runtime.database.installation_transaction() as connection:
-                    return await rate_limit.acquire(connection, "made-up", RateLimit(calls=5, seconds=3600))
+                    return await rate_limit.acquire(
+                        connection, "made-up", RegisterQuota(calls=5, seconds=3600)
+                    )
 
             return list(await asyncio.gather(*(acquire_once() for _ in range(12))))
 

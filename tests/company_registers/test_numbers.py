@@ -230,11 +230,11 @@ def test_typed_text_never_raises_and_every_problem_has_a_sentence(typed: str, co
 def test_what_is_stored_is_read_back_as_itself(typed: str, country: str) -> None:
     number_check = check_number(typed, country)
     if number_check.status is not NumberStatus.INVALID:
-        again = check_number(number_check.number, country)
-        assert again.number == number_check.number
-        assert again.status is not NumberStatus.INVALID
+        second_check = check_number(number_check.number, country)
+        assert second_check.number == number_check.number
+        assert second_check.status is not NumberStatus.INVALID
         assert (
-            again.is_personal
+            second_check.is_personal
             == number_check.is_personal
             == is_personal(number_check.number, country.replace("UK", "GB"))
         )

@@ -123,5 +123,5 @@ def test_the_lists_are_the_published_ones(shared_reference: Path) -> None:
         (code, section) for code, section, *_ in divisions()
     ]
     assert [one["nl"] for one in published] == [dutch for *_, dutch in divisions()]
-    ours = KOPPEL / "company_registers/sectors/data/division_to_section.csv"
-    assert ours.read_bytes() == (shared_reference / "sectors" / "division_to_section.csv").read_bytes()
+    shipped = KOPPEL / "company_registers/sectors/data/division_to_section.csv"
+    assert shipped.read_bytes() == (shared_reference / "sectors" / "division_to_section.csv").read_bytes()

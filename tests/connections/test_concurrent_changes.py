@@ -89,7 +89,7 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
         complete_consent(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_consent(anna.actor, attempt_id)
-    runtime.run_sync(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
+    runtime.call_vendor_blocking(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
     assert revoked(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
         assert bytes(ConsentAttempt.objects.get(pk=attempt_id).secrets) == b""
@@ -201,7 +201,7 @@ def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert:
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
-    runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [late]))
+    runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [late]))
     assert not revoked(anna)[-1]
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(pk=late).refresh_token
@@ -222,9 +222,9 @@ def test_a_failed_revocation_is_retried(anna: Connected, fault: dict[str, Any]) 
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
     with pytest.raises(ConnectorError):
-        runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+        runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
     assert "revoked" not in event_kinds(anna)
-    runtime.run_sync(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+    runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
     assert revoked(anna) == [True]
     assert event_kinds(anna)[-1] == "revoked"
 
@@ -249,7 +249,7 @@ def test_a_running_sync_continues_with_the_new_account(anna: Connected, bert: Ac
             await reading_session(process_runtime, organisation_id, administration.pk)
         )
 
-    runtime.run_sync(sync)
+    runtime.call_vendor_blocking(sync)
     assert (reload_connection(anna).state, reload_connection(anna).account) == (
         "active",
         "small@sandbox.example",
@@ -276,7 +276,9 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
             ownership.complete_transfer(bert, anna.connection.pk)
     else:
         with pytest.raises(ConsentLost):
-            runtime.run_sync(lambda made: made.vault.maintain(anna.actor.organisation_id, candidate.pk))
+            runtime.call_vendor_blocking(
+                lambda made: made.vault.maintain(anna.actor.organisation_id, candidate.pk)
+            )
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set()
 

@@ -136,8 +136,8 @@ def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(
 ) -> None:
     inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     first = anna.answered(inbound)
-    again = anna.answered({**inbound, "code": "another-code"})
-    assert path_of(first) == path_of(again) == f"{anna.flow}choose"
+    second_answer = anna.answered({**inbound, "code": "another-code"})
+    assert path_of(first) == path_of(second_answer) == f"{anna.flow}choose"
     assert (connections_of(anna.actor), token_calls(sandbox)) == (1, 1)
 
 
@@ -252,9 +252,9 @@ def test_an_answer_for_one_app_registration_is_never_used_for_another(
 
     The sign-in began at the other environment's registration, with its own issuer.
     """
-    here, there = register_app(sandbox), register_elsewhere(sandbox)
-    began_there = anna.begin(there.pk)
-    answer = sandbox.sign_in(anna.begin(here.pk))
+    own_app, foreign_app = register_app(sandbox), register_elsewhere(sandbox)
+    began_there = anna.begin(foreign_app.pk)
+    answer = sandbox.sign_in(anna.begin(own_app.pk))
     state = parse_qs(urlsplit(began_there).query)["state"][0]
     mixed = {key: value for key, value in answer.items() if key != "iss" or names_issuer}
     page = anna.answered({**mixed, "state": state})

@@ -112,10 +112,10 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
 def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:
     """Nor one that never was: a worker claims a run within the scope of one organisation."""
     bert = connected()
-    theirs = import_first(bert, 1, sync=False)[0]
+    foreign = import_first(bert, 1, sync=False)[0]
     with organisation_scope(bert.actor.organisation_id):
         run = Run.objects.create(
-            organisation_id=bert.actor.organisation_id, administration=theirs, trigger="person"
+            organisation_id=bert.actor.organisation_id, administration=foreign, trigger="person"
         )
     for run_id in (run.pk, 987_654):
         asyncio.run(perform(anna.actor.organisation_id, run_id))
@@ -177,7 +177,7 @@ def test_a_session_that_lists_or_describes_cannot_read_books(anna: Connected) ->
         return refused
 
     anna.sandbox.forget_calls()
-    assert runtime.run_sync(attempts) == len(refusals(organisation_id))
+    assert runtime.call_vendor_blocking(attempts) == len(refusals(organisation_id))
     assert {one["path"].rpartition("/")[2] for one in anna.sandbox.calls()} == {"organization", "context"}
 
 
@@ -193,7 +193,7 @@ def test_a_reading_session_names_no_other_company(anna: Connected) -> None:
         with pytest.raises(NotConsented):
             await session.send("GET", url, headers={"IPP-Company-Id": other.external_id})
 
-    runtime.run_sync(attempt)
+    runtime.call_vendor_blocking(attempt)
     assert book_calls(anna, other) == []
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["other_company"]
 
@@ -206,5 +206,5 @@ def test_no_reading_session_without_an_import(anna: Connected, number: int) -> N
         await reading_session(process_runtime, anna.actor.organisation_id, number)
 
     with pytest.raises(NotConsented):
-        runtime.run_sync(attempt)
+        runtime.call_vendor_blocking(attempt)
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["not_imported"]

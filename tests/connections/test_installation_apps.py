@@ -90,12 +90,12 @@ def test_an_organisation_can_neither_take_nor_delete_an_app_of_the_installation(
     """By a statement that asks for no more than the row, as a mistake in the application could make."""
     member = actor("administrator")
     shared = register_app(sandbox)
-    own = register_app(sandbox, "service", member.organisation_id)
+    own_app = register_app(sandbox, "service", member.organisation_id)
     with organisation_scope(member.organisation_id):
         rows = AppRegistration.objects.order_by("pk")
-        assert list(rows.values_list("pk", flat=True)) == [shared.pk, own.pk]
+        assert list(rows.values_list("pk", flat=True)) == [shared.pk, own_app.pk]
         assert rows.update(name="Mine") == 1
         assert rows.filter(organisation_id=None).update(organisation_id=member.organisation_id) == 0
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM connections_app_registration RETURNING id")
-            assert cursor.fetchall() == [(own.pk,)]
+            assert cursor.fetchall() == [(own_app.pk,)]

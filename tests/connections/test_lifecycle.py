@@ -133,10 +133,10 @@ def test_a_first_sync_that_is_paused_stops_at_its_page_and_goes_on_from_there(an
     page(anna, "resume")
     wait_until(lambda: statuses(anna) == {"active"})
     assert {remote.state for remote in runs(anna)} == {"succeeded"}
-    again = [
+    second_calls = [
         remote for remote in pages_read(anna) if remote in read and not remote[0].endswith(AT_EVERY_START)
     ]
-    lists = [(path, company) for path, _query, company in again]
+    lists = [(path, company) for path, _query, company in second_calls]
     assert len(lists) == len(set(lists)), "of no list more than the page in flight is read twice"
 
 
@@ -244,11 +244,11 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     with organisation_scope(anna.actor.organisation_id):
         (grant,) = Grant.objects.all()
         assert (bytes(grant.access_token), grant.refresh_token) == (b"", None)
-    again = connected(actor=anna.actor)
-    assert again.connection.pk != anna.connection.pk
-    wait_until(lambda: statuses(again) == {"active"})
+    second = connected(actor=anna.actor)
+    assert second.connection.pk != anna.connection.pk
+    wait_until(lambda: statuses(second) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
-        assert set(Administration.objects.values_list("connection_id", flat=True)) == {again.connection.pk}
+        assert set(Administration.objects.values_list("connection_id", flat=True)) == {second.connection.pk}
         assert set(marks) <= set(Checkpoint.objects.values_list("pk", flat=True))
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from koppel.connections.companies.same_company import (
-    ConfirmedIdentity,
+    ReferenceIdentity,
     VendorIdentity,
     is_other_company,
     same_name,
     same_number,
 )
 
-JANSEN = ConfirmedIdentity("Bakkerij Jansen", ("69599084",), "NL")
+JANSEN = ReferenceIdentity("Bakkerij Jansen", ("69599084",), "NL")
 
 
 @pytest.mark.parametrize(("first", "second"), [("कि", "का"), ("कि", "क"), ("Bolag 1", "Bolag 2")])
@@ -51,5 +51,5 @@ def test_a_blank_half_vouches_for_nothing(name: str, number: str, is_other: bool
 
 def test_a_number_that_the_vendor_never_stated_does_not_vanish() -> None:
     assert not is_other_company(
-        ConfirmedIdentity("Bakkerij Jansen", ("", "69599084"), "NL"), VendorIdentity("Jansen Holding", "")
+        ReferenceIdentity("Bakkerij Jansen", ("", "69599084"), "NL"), VendorIdentity("Jansen Holding", "")
     )

@@ -173,7 +173,7 @@ def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_ne
     first, second = synced(anna, 2)
     before = books(anna)
     rotate(anna, first, second)
-    for _again in range(2):
+    for _attempt in range(2):
         assert [sync(anna, first), sync(anna, second)] == [STOPPED, STOPPED]
         assert books(anna) == before
         assert status_of(anna, first) == ("blocked", "other_company")
@@ -196,7 +196,7 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(
     first, second = synced(anna, 2)
     before = books(anna)
     rotate(anna, first, second)
-    for _again in range(2):
+    for _attempt in range(2):
         sync_company_list(anna.actor, anna.connection.pk)
         assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
         assert status_of(anna, first) == ("blocked", "other_company")
@@ -526,10 +526,10 @@ def test_after_a_withdrawal_the_other_company_can_be_imported(connected: MakeCon
         withdraw(anna.actor, first.pk, WithdrawalInput(name=name))
         while erase_batch(anna.actor.organisation_id, first.pk):
             pass
-    (again,) = import_first(anna)
-    assert again.name == second.name
-    assert sync(anna, again) == GOES_ON
-    assert issues(anna, again) == {}
+    (reimported,) = import_first(anna)
+    assert reimported.name == second.name
+    assert sync(anna, reimported) == GOES_ON
+    assert issues(anna, reimported) == {}
 
 
 def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandbox: Sandbox) -> None:

@@ -26,9 +26,9 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected
 HOURLY = {"x-ratelimit-limit": "100", "x-ratelimit-policy": "4-fixed-window", "x-ratelimit-reset": "3600"}
 
 
-def record(here: RateLimiter, key: QuotaKey, organisation_id: int, answer: Response) -> None:
+def record(limiter: RateLimiter, key: QuotaKey, organisation_id: int, answer: Response) -> None:
     """As a session does: the connector reads what the answer states."""
-    here.record_response(key, organisation_id, answer, rate_limits_of(connector("visma_net"), answer))
+    limiter.record_response(key, organisation_id, answer, rate_limits_of(connector("visma_net"), answer))
 
 
 def in_workers(work: Callable[[list[Runtime]], Awaitable[Any]], count: int) -> Any:
@@ -110,7 +110,7 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
     key = QuotaKey(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
-        dead, living, again = (
+        dead, living, successor = (
             RateLimiter(runtimes[0].database),
             RateLimiter(runtimes[1].database),
             RateLimiter(runtimes[1].database),
@@ -123,15 +123,15 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
             await age_leases(connection, LEASE_SECONDS + 1)
         await living.acquire(key, 1)
         with pytest.raises(RateLimited):
-            await again.acquire(key, 1)  # how much is left is not certain until the living one has its answer
+            await successor.acquire(key, 1)  # uncertain until the living worker has its response
         record(living, key, 1, left(97))
         await living.close()
         for calls in range(96, -1, -1):
-            await again.acquire(key, 1)
-            record(again, key, 1, left(calls))
+            await successor.acquire(key, 1)
+            record(successor, key, 1, left(calls))
         with pytest.raises(RateLimited):
-            await again.acquire(key, 1)
-        await again.close()
+            await successor.acquire(key, 1)
+        await successor.close()
 
     def left(calls: int) -> Response:
         return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
@@ -147,12 +147,12 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
 
 def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_database: None) -> None:
     async def story(runtimes: list[Runtime]) -> None:
-        here = RateLimiter(runtimes[0].database)
+        limiter = RateLimiter(runtimes[0].database)
         for company in range(12):
             for _index in range(5):
-                await here.acquire(QuotaKey(1, str(company)), 1)
-                record(here, QuotaKey(1, str(company)), 1, Response(502, {}, b""))
-        await here.close()
+                await limiter.acquire(QuotaKey(1, str(company)), 1)
+                record(limiter, QuotaKey(1, str(company)), 1, Response(502, {}, b""))
+        await limiter.close()
         other = RateLimiter(runtimes[1].database)
         with pytest.raises(RateLimited) as refused:
             await other.acquire(QuotaKey(1, "another company"), 1)
@@ -202,11 +202,11 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
     """Nor those that ask in the same breath."""
 
     async def story(runtimes: list[Runtime]) -> None:
-        here, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
+        limiter, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
         odd, well = QuotaKey(1, "odd"), QuotaKey(1, "well")
-        await here.acquire(odd, 1)
-        record(here, odd, 1, Response(status, headers, b""))
-        await here.close()
+        await limiter.acquire(odd, 1)
+        record(limiter, odd, 1, Response(status, headers, b""))
+        await limiter.close()
         refused, granted = await asyncio.gather(
             other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True
         )
@@ -231,16 +231,17 @@ def test_a_request_during_the_return_of_an_idle_slice_gets_another(
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
 
     async def story(runtimes: list[Runtime]) -> None:
-        here = RateLimiter(runtimes[0].database)
+        limiter = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
-            await here.acquire(key, 1)
-            record(here, key, 1, remaining(99))
+            await limiter.acquire(key, 1)
+            record(limiter, key, 1, remaining(99))
             await held.lock(key)
-            runs = [asyncio.create_task(here.acquire(one, 1)) for one in (key, other)]
+            runs = [asyncio.create_task(limiter.acquire(one, 1)) for one in (key, other)]
             await asyncio.sleep(0)
             held.release()
-            await asyncio.gather(*runs)
-        await here.close()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await asyncio.gather(*runs)
+        await limiter.close()
 
     in_workers(story, 1)
 
@@ -254,19 +255,19 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     key = QuotaKey(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
-        here = RateLimiter(runtimes[0].database)
+        limiter = RateLimiter(runtimes[0].database)
         with _held_budget(database_addresses) as held:
-            await here.acquire(key, 1)
-            record(here, key, 1, remaining(99))
+            await limiter.acquire(key, 1)
+            record(limiter, key, 1, remaining(99))
             await held.lock(key)
-            first = asyncio.create_task(here.acquire(key, 1))
+            first = asyncio.create_task(limiter.acquire(key, 1))
             await held.is_waited_for()
-            second = asyncio.create_task(here.acquire(key, 1))
+            second = asyncio.create_task(limiter.acquire(key, 1))
             await asyncio.sleep(0)
             held.release()
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await asyncio.gather(first, second)
-        await here.close()
+        await limiter.close()
 
     in_workers(story, 1)
 
@@ -281,11 +282,11 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.001)
     key, quota, calls = QuotaKey(1, "company"), 100, 0
 
-    async def run(here: RateLimiter, firm: int) -> None:
+    async def run(limiter: RateLimiter, firm: int) -> None:
         nonlocal calls
         while calls < quota:
             try:
-                await here.acquire(key, firm)
+                await limiter.acquire(key, firm)
             except RateLimited as limited:
                 if limited.retry_after_seconds > 5:
                     return
@@ -294,7 +295,7 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(
             calls += 1
             left = quota - calls
             await asyncio.sleep(0)
-            record(here, key, firm, remaining(left))
+            record(limiter, key, firm, remaining(left))
 
     async def story(runtimes: list[Runtime]) -> None:
         workers = [RateLimiter(one.database) for one in runtimes]

@@ -53,7 +53,7 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
             outcomes += await asyncio.gather(*(call_account(process_runtime, key) for key in ids))
         return outcomes
 
-    return runtime.run_sync(all_of_them)
+    return runtime.call_vendor_blocking(all_of_them)
 
 
 def refused(firm: Connected) -> list[Any]:

@@ -12,7 +12,6 @@ from koppel.connector.contract import ReadMode
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
     TRIES_MAX,
-    Checkpoint,
     Compare,
     Cursor,
     Delta,
@@ -20,8 +19,9 @@ from koppel.connectors.visma_net.cursors import (
     PageFacts,
     Paging,
     PartEnd,
-    Progress,
+    ReadPosition,
     Restart,
+    StoredCursor,
     advance,
     checkpoint,
     decode_cursor,
@@ -43,7 +43,7 @@ MOMENTS = st.datetimes(moment_of("1990-01-01T00:00:00"), moment_of("2026-03-04T0
 STAMPS = MOMENTS.map(lambda moment: moment.strftime(STAMP))
 TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
 PROGRESS = st.builds(
-    Progress,
+    ReadPosition,
     position=COUNTS,
     page=st.integers(1, 60),
     expected=COUNTS,
@@ -133,7 +133,7 @@ def test_a_step_goes_forward_or_back_to_the_first_page(cursor: Cursor, answer: P
             assert after.has_unreadable == (before.has_unreadable or answer.has_unreadable)
         case Restart():
             assert before.page > 1
-            assert after == Progress(before.position, expected=before.expected, tries=before.tries + 1)
+            assert after == ReadPosition(before.position, expected=before.expected, tries=before.tries + 1)
         case PartEnd():
             assert after.page == before.page
 
@@ -180,10 +180,10 @@ def test_the_cursor_of_another_connector_is_refused(stored: str) -> None:
     [(ReadMode.FULL, Paging), (ReadMode.COMPARED, Compare), (ReadMode.MODIFIED_SINCE, Delta)],
 )
 def test_a_checkpoint_becomes_the_start_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
-    stored = msgspec.json.encode(Checkpoint("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
+    stored = msgspec.json.encode(StoredCursor("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
     cursor = decode_cursor(stored, mode, AT)
     assert type(cursor) is kind
-    assert (cursor.progress, cursor.began) == (Progress(), AT.isoformat())
+    assert (cursor.progress, cursor.began) == (ReadPosition(), AT.isoformat())
     assert is_unchanged(cursor, "/v1/vat", "a") == (kind is Compare)
     assert not is_unchanged(cursor, "/v1/vat", "b")
 
@@ -199,7 +199,7 @@ def test_the_next_read_begins_no_later_than_what_was_seen_and_no_earlier_than_th
 ) -> None:
     newest = max(cursor.newest, cursor.resume_from)
     stored = msgspec.json.decode(
-        checkpoint(msgspec.structs.replace(cursor, newest=newest), AT + took), type=Checkpoint
+        checkpoint(msgspec.structs.replace(cursor, newest=newest), AT + took), type=StoredCursor
     )
     assert cursor.resume_from <= stored.newest <= newest
     if cursor.must_reread:

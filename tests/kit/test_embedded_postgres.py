@@ -141,11 +141,11 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
     with EmbeddedPostgres(tmp_path / "postgres") as server:
         store_word(server)
     version = tmp_path / "postgres" / "cluster" / "PG_VERSION"
-    ours = version.read_text()
+    own_version = version.read_text()
     version.write_text("13\n")
     with pytest.raises(OtherMajorVersion, match=r"written by PostgreSQL 13 .* nothing was changed"):
         EmbeddedPostgres(tmp_path / "postgres").start()
-    version.write_text(ours)
+    version.write_text(own_version)
     with EmbeddedPostgres(tmp_path / "postgres") as server:
         assert stored_words(server) == [("ledger",)]
 

@@ -85,7 +85,7 @@ def test_every_function_has_a_fixed_search_path(database_addresses: Addresses) -
     with psycopg.connect(database_addresses.owner_url) as owner:
         functions = owner.execute(_FUNCTIONS).fetchall()
     paths = {signature: path for signature, _name, path, _is_called_for_others in functions}
-    ours = {signature for signature, name, *_ in functions if not name.startswith("procrastinate_")}
+    own_functions = {signature for signature, name, *_ in functions if not name.startswith("procrastinate_")}
     called_for_others = {
         name for _signature, name, _path, is_called_for_others in functions if is_called_for_others
     }
@@ -95,7 +95,7 @@ def test_every_function_has_a_fixed_search_path(database_addresses: Addresses) -
         "audit_forget",
         "sync_run_added",
     } <= called_for_others
-    assert {one: paths[one] for one in ours if paths[one] != "pg_catalog, pg_temp"} == {}
+    assert {one: paths[one] for one in own_functions if paths[one] != "pg_catalog, pg_temp"} == {}
     assert {one: path for one, path in paths.items() if path not in ("pg_catalog, pg_temp", QUEUE_PATH)} == {}
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from koppel.kit.tabular.reader import (
     DELIMITERS,
-    Limits,
-    Row,
+    FileRow,
+    ReadLimits,
     TableError,
     TableProblem,
     decode,
@@ -19,7 +19,7 @@ from koppel.kit.tabular.reader import (
     read_rows,
     unescape_formula,
 )
-from koppel.kit.tabular.writers import Column, Format, csv_lines, write_table
+from koppel.kit.tabular.writers import FileColumn, Format, csv_lines, write_table
 
 LETTERS = "aÉ7 \"'=\r\n.-"
 """What cells are made of besides the delimiter: what csv must quote, and what it need not."""
@@ -70,7 +70,7 @@ def test_quoted_cells_may_hold_any_delimiter(delimiter: str, table: list[list[st
 def test_excels_own_first_line_says_the_delimiter(delimiter: str, table: list[list[str]]) -> None:
     """Whatever else stands in the cells, and it is no row."""
     rows = list(read_rows(f"sep={delimiter}\r\n" + written(table, delimiter)))
-    assert rows == [Row(number, tuple(cells)) for number, cells in enumerate(table, start=1)]
+    assert rows == [FileRow(number, tuple(cells)) for number, cells in enumerate(table, start=1)]
 
 
 @given(st.lists(st.lists(st.text("aÉ1 .", min_size=1), min_size=1, max_size=1), min_size=1))
@@ -81,7 +81,7 @@ def test_a_table_of_one_column_has_one_cell_a_row(table: list[list[str]]) -> Non
 @given(tables(st.text("aé1=+-@ ", max_size=6)))
 def test_our_own_exports_are_read_back(table: list[list[str]]) -> None:
     with write_table(
-        Format.CSV, [Column(str(index), "Title") for index in range(len(table[0]))], table
+        Format.CSV, [FileColumn(str(index), "Title") for index in range(len(table[0]))], table
     ) as file:
         rows = cells_of(decode(file.read()), has_header=True)[1:]
     assert [[unescape_formula(cell) for cell in row] for row in rows] == table
@@ -95,14 +95,16 @@ def test_our_own_exports_are_read_back(table: list[list[str]]) -> None:
 @example("\x1e\n\x1f", False)
 def test_pasted_text_raises_only_table_errors(text: str, has_quotes: bool) -> None:
     rows, error = rows_or_error(
-        text, Limits(size=500, rows=9, columns=5, cell_characters=20), has_quotes=has_quotes
+        text, ReadLimits(size=500, rows=9, columns=5, cell_characters=20), has_quotes=has_quotes
     )
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))
     assert not any("\0" in cell or len(cell) > 20 for row in rows for cell in row.cells)
     assert error is None or "%" not in str(error)
 
 
-def rows_or_error(text: str, limits: Limits, *, has_quotes: bool) -> tuple[list[Row], TableError | None]:
+def rows_or_error(
+    text: str, limits: ReadLimits, *, has_quotes: bool
+) -> tuple[list[FileRow], TableError | None]:
     try:
         return list(read_rows(text, limits, has_quotes=has_quotes)), None
     except TableError as error:
@@ -171,14 +173,14 @@ def test_a_row_is_numbered_as_a_spreadsheet_shows_it() -> None:
 )
 def test_an_error_names_its_row(text: str, problem: TableProblem, row: int) -> None:
     with pytest.raises(TableError) as refused:
-        list(read_rows(text, Limits(size=100, rows=5, columns=4, cell_characters=10)))
+        list(read_rows(text, ReadLimits(size=100, rows=5, columns=4, cell_characters=10)))
     assert (refused.value.problem, refused.value.row) == (problem, row)
     assert not row or f"{row}" in str(refused.value) or problem is TableProblem.TOO_MANY_ROWS
 
 
 def test_a_cell_longer_than_csv_takes_is_an_error_of_its_row() -> None:
     with pytest.raises(TableError) as refused:
-        list(read_rows("a;b\n" + "x" * 200_000, Limits(cell_characters=1_000_000)))
+        list(read_rows("a;b\n" + "x" * 200_000, ReadLimits(cell_characters=1_000_000)))
     assert (refused.value.problem, refused.value.row) == (TableProblem.CELL_TOO_LONG, 2)
 
 
@@ -189,7 +191,7 @@ def test_rows_before_an_error_are_read() -> None:
 
 def test_a_file_that_is_too_large_is_not_decoded() -> None:
     with pytest.raises(TableError, match="too large"):
-        decode(b"x" * 11, Limits(size=10))
+        decode(b"x" * 11, ReadLimits(size=10))
 
 
 def test_headings_are_known_by_any_of_their_names() -> None:

@@ -36,13 +36,13 @@ def test_places_are_of_one_key_and_free_again_after_an_error() -> None:
 def test_calls_of_one_kind_leave_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbound_budget, "WAITING_SECONDS", 0.01)
     held = [call_place(CallKind.VENDOR) for _number in range(CALLS_MAX)]
-    for place in held:
-        place.__enter__()
+    for reservation in held:
+        reservation.__enter__()
     with pytest.raises(CallsBusy):
         call_place(CallKind.VENDOR).__enter__()
     with call_place(CallKind.IDENTITY_PROVIDER):
         pass
-    for place in held:
-        place.__exit__(None, None, None)
+    for reservation in held:
+        reservation.__exit__(None, None, None)
     with call_place(CallKind.VENDOR):
         pass

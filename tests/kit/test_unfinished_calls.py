@@ -16,7 +16,7 @@ def test_an_unwritable_lock_file_is_warned_about_once(
     path.mkdir()
     monkeypatch.setattr(unfinished_calls, "_warned", set())
     with structlog.testing.capture_logs() as lines:
-        for _again in range(3):
+        for _attempt in range(3):
             with unfinished_calls.Unfinished(path).at_work():
                 assert not unfinished_calls.is_unfinished(path)
     assert [line["event"] for line in lines] == ["unfinished_work_unseen"]

@@ -82,7 +82,7 @@ def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int,
                 os.kill(int(worker.split(":")[1]), signal.SIGKILL)
                 killed.add(worker)
                 break
-            time.sleep(0.05)
+            time.sleep(0.2)  # it stands still there; to look takes a tenth of that
     return len(killed), len(webs)
 
 

@@ -195,11 +195,11 @@ def test_muted_mail_still_notifies_on_screen(firm: Firm) -> None:
 def test_assignment_does_not_subscribe_but_opting_in_does(firm: Firm) -> None:
     administration = administration_of(firm.ben, "Bakkerij De Haan")
     assign(firm.cleo, administration)
-    touched = {administration.pk: {"name": administration.name}}
-    open_test_event(firm.ben, administrations=touched)
+    administrations = {administration.pk: {"name": administration.name}}
+    open_test_event(firm.ben, administrations=administrations)
     assert screen_messages(firm.cleo) == []
     set_preferences(firm.cleo, NEWS, screen="all")
-    open_test_event(firm.ben, key="two", administrations=touched)
+    open_test_event(firm.ben, key="two", administrations=administrations)
     assert (screen_messages(firm.cleo), mails(firm.cleo)) == (["News of Bakkerij De Haan"], [])
 
 

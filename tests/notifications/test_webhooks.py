@@ -178,23 +178,23 @@ def test_a_webhook_of_a_division_hears_of_its_administrations_alone(
     payload = {"name": "South", "url": program.url, "divisions": [south.pk]}
     created = browser.post(API, payload, content_type="application/json").json()
     assert created["divisions"] == [south.pk]
-    here, there = (
+    first_id, second_id = (
         administration_of(anna, "Here", division=south),
         administration_of(anna, "There", division=north),
     )
-    both = {one.pk: {"name": one.name} for one in (here, there)}
+    both = {one.pk: {"name": one.name} for one in (first_id, second_id)}
     open_test_event(anna, NEWS, "both", administrations=both)
-    open_test_event(anna, NEWS, "there", administrations={there.pk: {"name": "There"}})
+    open_test_event(anna, NEWS, "there", administrations={second_id.pk: {"name": "There"}})
     open_test_event(anna, NEWS, "nowhere", context={"name": "the firm"})
     assert send(anna) == 1
     close_test_event(anna, NEWS, "both")
     assert send(anna) == 1
     assert b"There" not in program.got[0]["body"] + program.got[1]["body"]
     assert [one["state"] for one in program.messages()] == ["opened", "closed"]
-    open_test_event(anna, NEWS, "moves", administrations={here.pk: {"name": "Here"}})
+    open_test_event(anna, NEWS, "moves", administrations={first_id.pk: {"name": "Here"}})
     assert send(anna) == 1
     with organisation_scope(anna.organisation_id):
-        Administration.objects.filter(pk=here.pk).update(division=north)
+        Administration.objects.filter(pk=first_id.pk).update(division=north)
     close_test_event(anna, NEWS, "moves")
     assert send(anna) == 1
     assert program.messages()[-1]["state"] == "closed", "Who was told that it began is told that it is over."
@@ -280,10 +280,10 @@ def test_a_webhook_failing_for_days_is_disabled_and_its_creator_notified(
         == 409
     )
     browser.post(f"{API}/{created['id']}/enable")
-    again = browser.post(
+    second_response = browser.post(
         f"{API}/{created['id']}/deliveries/redeliver", {}, content_type="application/json"
     ).json()
-    assert (again, send(anna)) == ({"count": 1}, 1)
+    assert (second_response, send(anna)) == ({"count": 1}, 1)
     with organisation_scope(anna.organisation_id):
         acts = set(AuditEntry.objects.filter(subject_kind="webhook").values_list("action", "actor_kind"))
     assert acts == {

@@ -9,7 +9,12 @@ from django.utils import timezone
 
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.clients.protocol import (
+    CompanyCandidate,
+    LookupOutcome,
+    QueryKind,
+    RegisterQuery,
+)
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
 from koppel.connections.models import RemoteCompany
@@ -50,7 +55,7 @@ def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
 def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     names: list[str], number: str
 ) -> None:
-    candidates = tuple(Candidate(str(at), name) for at, name in enumerate(names, 1))
+    candidates = tuple(CompanyCandidate(str(at), name) for at, name in enumerate(names, 1))
     lookup = LookupResult(RegisterQuery("NO", QueryKind.NAME, "nordlys solberg"), candidates=candidates)
     company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
     answer = IdentityAnswer(company, "", "", "", False, None, {}, lookup)

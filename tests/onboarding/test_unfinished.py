@@ -73,11 +73,11 @@ def test_a_later_import_ticks_what_is_new_and_not_what_was_left_out(listed: Newc
     assert len(ticked(listed, f"{listed.flow}choose")) == len(companies(listed)) == 8
     to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
-    again = path_of(listed.client.get("/connections/new/import", follow=True))
-    assert ticked(listed, again) == set()
+    second_path = path_of(listed.client.get("/connections/new/import", follow=True))
+    assert ticked(listed, second_path) == set()
     with organisation_scope(listed.actor.organisation_id):
         new = RemoteCompany.objects.latest("pk")
         new.pk, new.external_id, new.name, new._state.adding = None, "new", "Nieuw B.V.", True
         new.save()
-    assert ticked(listed, again) == {new.pk}
-    assert "only new" not in listed.client.get(again).content.decode(), "all that is listed is new"
+    assert ticked(listed, second_path) == {new.pk}
+    assert "only new" not in listed.client.get(second_path).content.decode(), "all that is listed is new"

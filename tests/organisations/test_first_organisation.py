@@ -157,8 +157,8 @@ def test_a_locked_out_person_gets_a_link_from_the_command_line(actor: Any) -> No
     assert SIGN_IN in done.content.decode(), "The way on is shown."
     assert signs_in(email, CHOSEN)
     assert not signs_in(email, PASSWORD)
-    again = Client().get(path_of(result["link"]), follow=True).content.decode()
-    assert "This link no longer works" in again
+    second_page = Client().get(path_of(result["link"]), follow=True).content.decode()
+    assert "This link no longer works" in second_page
     with organisation_scope(anna.organisation_id):
         acts = AuditEntry.objects.filter(actor_kind=ActorKind.OPERATOR).values_list("action", flat=True)
         assert set(acts) == {"person.recovery_link_created", "person.mfa_reset"}

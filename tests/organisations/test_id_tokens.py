@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from koppel.organisations.sso.oidc import Identity, ProviderRefused, verify_id_token
+from koppel.organisations.sso.oidc import ProviderRefused, TokenIdentity, verify_id_token
 
 ISSUER, CLIENT, NONCE = "https://login.firm.example", "koppel", "nonce-of-this-attempt"
 KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
@@ -53,7 +53,7 @@ def hmac_signed(payload: dict[str, Any], secret: bytes) -> str:
     return f"{signing_input}.{signature}"
 
 
-def verify(token: str, key_set: Any = None) -> Identity:
+def verify(token: str, key_set: Any = None) -> TokenIdentity:
     return verify_id_token(token, KEY_SET if key_set is None else key_set, ISSUER, CLIENT, NONCE)
 
 
@@ -65,7 +65,7 @@ def refusal(token: str, key_set: Any = None) -> str:
 
 def test_an_honest_token_is_accepted() -> None:
     token = signed(claims(email="ada@firm.example", email_verified=True, name="Ada"))
-    assert verify(token) == Identity("7", "ada@firm.example", "Ada")
+    assert verify(token) == TokenIdentity("7", "ada@firm.example", "Ada")
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])

@@ -209,8 +209,8 @@ def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     assert "no longer allowed" in page
     (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
-    again = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
-    assert "kantoor.nl" in again.content.decode()
+    resent = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
+    assert "kantoor.nl" in resent.content.decode()
     signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 

@@ -167,8 +167,8 @@ def test_a_code_injected_at_the_other_providers_address_is_refused(
     assert bring(browser, f"/sign-in/{provider_id(eve)}/callback?{urlencode(answer)}").status_code == 403
     assert (honest.received(), hostile.received()) == before
     assert refusals_of(ada) == refusals_of(eve) == ["other_provider"]
-    again = bring(browser, f"/sign-in/{provider_id(ada)}/callback?{urlencode(answer)}")
-    assert (again.status_code, who_is(browser)) == (400, None), "The attempt was used up."
+    second_response = bring(browser, f"/sign-in/{provider_id(ada)}/callback?{urlencode(answer)}")
+    assert (second_response.status_code, who_is(browser)) == (400, None), "The attempt was used up."
 
 
 def test_an_answer_that_another_browser_got_opens_nothing(ada: Actor, honest: Idp) -> None:

@@ -67,9 +67,9 @@ def test_a_password_alone_no_longer_suffices_and_secrets_are_sealed(actor: Any) 
     codes = Authenticator.objects.get(type=Authenticator.Type.RECOVERY_CODES).wrap().get_unused_codes()
     assert client.post("/accounts/2fa/authenticate/", {"code": codes[0]}).headers["Location"] == "/"
     assert client.get("/").status_code == 200
-    again = Client()
-    again.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
-    assert again.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, (
+    second_browser = Client()
+    second_browser.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
+    assert second_browser.post("/accounts/2fa/authenticate/", {"code": codes[0]}).status_code == 200, (
         "A code works once."
     )
 
@@ -136,7 +136,7 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
 def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: Any) -> None:
     boss, elsewhere = actor("administrator"), actor("user")
     with organisation_scope(boss.organisation_id):
-        here = Membership.objects.create(
+        membership = Membership.objects.create(
             organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role="user"
         )
     at_home, at_ours = signed_in(elsewhere), signed_in(elsewhere)
@@ -144,7 +144,7 @@ def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: 
     at_home.get("/")
     at_ours.post("/account/organisations/", {"organisation": boss.organisation_id})
     at_ours.get("/")
-    post_and_confirm(signed_in(boss), f"/organisation/people/{here.pk}/end-sessions")
+    post_and_confirm(signed_in(boss), f"/organisation/people/{membership.pk}/end-sessions")
     assert (at_home.get("/").status_code, at_ours.get("/").status_code) == (200, 302)
 
 
@@ -213,7 +213,7 @@ def test_what_was_opened_in_one_organisation_is_not_sent_into_another(actor: Any
     """Two tabs, one session; and a membership that ends between opening a form and sending it."""
     first, second = actor("administrator"), actor("administrator")
     with organisation_scope(second.organisation_id):
-        there = Membership.objects.create(
+        elsewhere = Membership.objects.create(
             organisation_id=second.organisation_id, user_id=first.user_id, role="administrator"
         )
     browser = Client(enforce_csrf_checks=True)
@@ -230,7 +230,7 @@ def test_what_was_opened_in_one_organisation_is_not_sent_into_another(actor: Any
     )
     mark = browser.cookies["koppel_csrf"].value
     with organisation_scope(second.organisation_id):
-        Membership.objects.filter(pk=there.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+        Membership.objects.filter(pk=elsewhere.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert send("/organisation/divisions/", name="Noord").headers["Location"] == "/"
     for member in (first, second):
         with organisation_scope(member.organisation_id):

@@ -67,7 +67,7 @@ LARGE = 1000
 FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13
 CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-CLAIMED = ClaimedRun(
+RUN = ClaimedRun(
     RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW
 )
 BOSS = Actor(FIRM, 1, 1, "Anna", Role.ADMINISTRATOR)
@@ -193,20 +193,20 @@ async def _claim(connection: AsyncConnection[tuple[Any, ...]], _database: Databa
 
 
 async def _run(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    await claims.heartbeat(connection, CLAIMED)
-    await checkpoints.plan_resources(connection, CLAIMED, [("entries", ""), ("accounts", "")])
-    await claims.reset_failures(connection, CLAIMED)
-    await checkpoints.finish_resource(connection, CLAIMED, "entries", "failed", "why")
+    await claims.heartbeat(connection, RUN)
+    await checkpoints.plan_resources(connection, RUN, [("entries", ""), ("accounts", "")])
+    await claims.reset_failures(connection, RUN)
+    await checkpoints.finish_resource(connection, RUN, "entries", "failed", "why")
 
 
 async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     await checkpoints.save_checkpoints(
-        connection, CLAIMED, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
+        connection, RUN, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
     )
-    await snapshot_keys.add_keys(connection, CLAIMED, "entries", 2, ["E1", "E2"])
-    await snapshot_keys.count(connection, CLAIMED, ["entries"], 1)
-    await snapshot_keys.delete(connection, CLAIMED, ["accounts"])
-    await rejected_records.delete_older(connection, CLAIMED, ["entries"], NOW)
+    await snapshot_keys.add_keys(connection, RUN, "entries", 2, ["E1", "E2"])
+    await snapshot_keys.count(connection, RUN, ["entries"], 1)
+    await snapshot_keys.delete(connection, RUN, ["accounts"])
+    await rejected_records.delete_older(connection, RUN, ["entries"], NOW)
 
 
 async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
@@ -218,7 +218,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     await writer.stage(connection, context, "entries", records, {})
     ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
     await writer.merge(
-        connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(CLAIMED, "entries")
+        connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(RUN, "entries")
     )
     await mark_deleted.missing_keys(
         connection,
@@ -237,7 +237,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
         values={"keys": ["L1"]},
     )
     await mark_deleted.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
-    await log.log_deleted(connection, CLAIMED, "entries", ["E6001"])
+    await log.log_deleted(connection, RUN, "entries", ["E6001"])
     await mark_deleted.mark_deleted(connection, context, "entries", ["E6001"])
 
 

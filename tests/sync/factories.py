@@ -156,8 +156,8 @@ async def claim_and_execute(runtime: Runtime, organisation_id: int, run_id: int)
     """Nothing when another worker has the run, or it is over."""
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         runs = await claim_runs(connection, [run_id], "test")
-    for claimed in runs:
-        await execute_run(runtime, claimed)
+    for run in runs:
+        await execute_run(runtime, run)
 
 
 async def perform(organisation_id: int, run_id: int) -> None:

@@ -182,11 +182,11 @@ def test_a_change_in_a_closed_period_is_an_issue_for_a_month(synced: Synced) -> 
 def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_do(synced: Synced) -> None:
     synced.sync()
     closed = {row.period for row in synced.rows("periods", closed=True)}  # type: ignore[attr-defined]
-    here = max(row.period for row in synced.rows("entries"))  # type: ignore[attr-defined]
-    assert here not in closed
+    newest = max(row.period for row in synced.rows("entries"))  # type: ignore[attr-defined]
+    assert newest not in closed
     entry = next(row for row in synced.rows("entries") if row.period in closed)  # type: ignore[attr-defined]
     old, number = entry.period, entry.number  # type: ignore[attr-defined]
-    synced.change(move={number: here})
+    synced.change(move={number: newest})
     moved = synced.sync()
     synced.change(drop_lines={number: [1]})
     dropped = synced.sync()
@@ -194,7 +194,7 @@ def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_d
         row = Change.objects.get(run_id=moved.pk, resource="entries", external_id=entry.external_id)
         lines = list(Change.objects.filter(run_id=dropped.pk, external_id=f"{entry.external_id} 1"))
     assert (row.period, row.in_closed_period) == (old, True)
-    assert [(line.kind, line.period, line.in_closed_period) for line in lines] == [("deleted", here, False)]
+    assert [(line.kind, line.period, line.in_closed_period) for line in lines] == [("deleted", newest, False)]
 
 
 def numbers_in_open_periods(synced: Synced) -> set[str]:

@@ -130,8 +130,8 @@ def test_runs_of_a_dead_worker_are_claimed_once(actor: MakeActor) -> None:
     assert claimed_by(3) == [[]]
     with organisation_scope(firm.organisation_id):
         Run.objects.filter(pk=first[0].id).update(heartbeat_at=now() - timedelta(seconds=16))
-    (again,) = claimed_by(3)
-    assert [(run.id, run.attempt) for run in again] == [(first[0].id, 2)]
+    (second_claim,) = claimed_by(3)
+    assert [(run.id, run.attempt) for run in second_claim] == [(first[0].id, 2)]
 
 
 def test_a_stopping_worker_requeues_only_its_own_runs(actor: MakeActor) -> None:
@@ -145,8 +145,8 @@ def test_a_stopping_worker_requeues_only_its_own_runs(actor: MakeActor) -> None:
             return await queue.release_claims(connection, "stops")
 
     assert asyncio.run(stop()) == 2
-    (again,) = claimed_by(10)
-    assert [run.attempt for run in again] == [2, 2]
+    (second_claim,) = claimed_by(10)
+    assert [run.attempt for run in second_claim] == [2, 2]
 
 
 @pytest.mark.usefixtures("clean_database")

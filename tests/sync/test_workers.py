@@ -129,12 +129,12 @@ def test_a_stopping_worker_requeues_its_runs_after_a_page(
     anna.sandbox.forget_calls()
     start_worker()
     wait_until(lambda: all_active(anna))
-    again = [
+    repeated = [
         (call["path"], str(sorted(call["query"].items())), call["company"])
         for call in anna.sandbox.calls("/v")
     ]
     asked_at_every_start = ("/v1/financialPeriod", "/v1/organization")
-    periods = [call for call in again if call in called and not call[0].endswith(asked_at_every_start)]
+    periods = [call for call in repeated if call in called and not call[0].endswith(asked_at_every_start)]
     assert len(periods) <= 3, "no page is read twice but the one in flight"
 
 
@@ -204,8 +204,8 @@ def test_a_database_crash_costs_one_page_and_needs_no_action(
     anna.sandbox.forget_calls()
     anna.sandbox.control("settings", {"latency_seconds": 0})
     wait_until(lambda: all_active(anna))
-    again = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
-    assert len([one for one in again if one in called]) <= 1, "the page that was under way"
+    repeated = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
+    assert len([one for one in repeated if one in called]) <= 1, "the page that was under way"
     assert kept.is_exact()
     assert worker.poll() is None, "the same worker went on"
 

@@ -40,8 +40,8 @@ def all_command_output(firm: Connected) -> str:
 def _by_commands(firm: Connected) -> Iterator[str]:
     arguments = _arguments(firm)
     email = User.objects.get(pk=firm.actor.user_id).email
-    there = sorted(commands(), key=lambda one: (one[0] in DESTROYS_LAST, one[0]))
-    for name, command in there:
+    all_commands = sorted(commands(), key=lambda one: (one[0] in DESTROYS_LAST, one[0]))
+    for name, command in all_commands:
         if name in NEVER_ENDS:
             continue
         somebody = ("--as", email) if acts_as_somebody(command) else ()
@@ -83,16 +83,16 @@ def _command_output(command: Any, words: tuple[str, ...] | list[str]) -> str:
 
 
 def _by_programs(firm: Connected) -> Iterator[str]:
-    there = {**os.environ, "KOPPEL_AS": User.objects.get(pk=firm.actor.user_id).email}
-    nobody_listens = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:9", there[name]) for name in URLS}
-    no_such_port = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:99999", there[name]) for name in URLS}
-    no_such_role = {name: there[name].replace("://", "://not_") for name in URLS}
-    no_key = {"KOPPEL_VAULT_KEYS": there["KOPPEL_VAULT_KEYS"] + "="}
+    environment = {**os.environ, "KOPPEL_AS": User.objects.get(pk=firm.actor.user_id).email}
+    nobody_listens = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:9", environment[name]) for name in URLS}
+    no_such_port = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:99999", environment[name]) for name in URLS}
+    no_such_role = {name: environment[name].replace("://", "://not_") for name in URLS}
+    no_key = {"KOPPEL_VAULT_KEYS": environment["KOPPEL_VAULT_KEYS"] + "="}
     for words in WELL:
-        yield _run(words, there)
+        yield _run(words, environment)
     for surroundings in (nobody_listens, no_such_port, no_such_role, no_key):
         for words in AMISS:
-            yield _run(words, there | surroundings)
+            yield _run(words, environment | surroundings)
 
 
 def _run(words: tuple[str, ...], surroundings: dict[str, str]) -> str:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
@@ -14,7 +14,7 @@ from tests.vault.factories import GrantedAccess
 
 
 class Program:
-    """One process with a vault; see `program.py`."""
+    """One process with a vault; see `worker_program.py`."""
 
     def __init__(self, granted: Sequence[GrantedAccess], log: IO[bytes] | int, **options: Any) -> None:
         words = json.dumps({"grants": [[one.organisation_id, one.grant_id] for one in granted], **options})
@@ -71,16 +71,32 @@ def programs(count: int, granted: Sequence[GrantedAccess], **options: Any) -> It
         yield started
 
 
-def kill_at(step: str, sandbox: Sandbox, granted: Sequence[GrantedAccess]) -> None:
-    """A process begins to renew these grants and is killed when all of them have come to this step
-    (`program.STEPS`)."""
-    with programs(1, granted, stop_at=step) as (doomed,):
-        if step == "called":
-            sandbox.hold("/connect/token", times=len(granted))
-        doomed.go()
-        for _grant in granted:
-            assert doomed.read()["at"] == step
-        if step == "called":
-            wait_until(lambda: sandbox.holds(len(granted)))
-        doomed.kill()
+def kill_at(granted_by_step: Mapping[str, Sequence[GrantedAccess]], sandbox: Sandbox) -> None:
+    """A process begins to renew these grants and is killed when each of them has come to its step
+    (`worker_program.STEPS`).
+
+    Those that wait for an answer have a process of their own: the sandbox keeps back any call.
+    """
+    others = {step: granted for step, granted in granted_by_step.items() if step != "called"}
+    called = granted_by_step.get("called", ())
+    if others:
+        with _stopped_at(others) as doomed:
+            doomed.kill()
+    if called:
+        sandbox.hold("/connect/token", times=len(called))
+        with _stopped_at({"called": called}) as doomed:
+            wait_until(lambda: sandbox.holds(len(called)))
+            doomed.kill()
         sandbox.release()
+
+
+@contextmanager
+def _stopped_at(granted_by_step: Mapping[str, Sequence[GrantedAccess]]) -> Iterator[Program]:
+    """A process of which each grant has come to its step."""
+    granted = [grant for grants in granted_by_step.values() for grant in grants]
+    steps = {grant.grant_id: step for step, grants in granted_by_step.items() for grant in grants}
+    with programs(1, granted, stop_at=steps) as (program,):
+        program.go()
+        answers = [program.read() for _grant in granted]
+        assert {answer["grant"]: answer["at"] for answer in answers} == steps
+        yield program

@@ -83,13 +83,13 @@ def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
         done = koppel("keys", "rotate", "--new", "--json")
         answer = json.loads(done.stdout)
         assert done.returncode == 0, done.stderr
-        assert (answer["sealed_again"], answer["unreadable"]) == (42, {})
+        assert (answer["reencrypted"], answer["unreadable"]) == (42, {})
         assert keys_used() == {answer["key"]} != {"test"}
         running.go()
         tokens = [one for one in running.read_until_done() if "token" in one]
     assert len(tokens) == len(granted)
     assert keys_used() == {answer["key"]}
-    assert json.loads(koppel("keys", "rotate", "--json").stdout)["sealed_again"] == 0
+    assert json.loads(koppel("keys", "rotate", "--json").stdout)["reencrypted"] == 0
     assert OLD in (home / "secrets.json").read_text(), "The old key is the operator's to remove."
 
 
@@ -157,7 +157,7 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == len(granted)
     done = json.loads(koppel("keys", "rotate", "--json").stdout)
-    assert (done["sealed_again"], done["unreadable"]) == (1, {})
+    assert (done["reencrypted"], done["unreadable"]) == (1, {})
     assert keys_used() == {done["key"]} != {"test"}
 
 

@@ -53,12 +53,11 @@ def test_four_processes_refresh_each_of_a_hundred_tokens_once(sandbox: Sandbox, 
 def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     sandbox: Sandbox, app: Any, actor: Any, grace_seconds: int
 ) -> None:
-    """One process per step is killed there. Then another one wants all tokens."""
+    """Each of the refreshes is killed at its step. Then another process wants all tokens."""
     boss = actor()
     sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
     granted = {step: give(sandbox, connection_of(boss, app, step))[0] for step in STEPS}
-    for step, grant in granted.items():
-        kill_at(step, sandbox, [grant])
+    kill_at({step: [grant] for step, grant in granted.items()}, sandbox)
     with programs(1, list(granted.values())) as (survivor,):
         survivor.go()
         outcomes = {grant["grant"]: grant for grant in survivor.read_until_done() if "grant" in grant}

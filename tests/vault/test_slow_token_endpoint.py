@@ -176,7 +176,7 @@ def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_a
     granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
-    kill_at("called", sandbox, [granted])
+    kill_at({"called": [granted]}, sandbox)
     granted.change(refresh_started_at=now() - timedelta(minutes=10))
     token_of(granted)
     assert sandbox.control("tokens")["within_grace"] == 1

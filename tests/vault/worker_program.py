@@ -2,8 +2,8 @@
 '{"grants": [[org, id] …], …}'`.
 
 Says on standard output, one JSON object per line: `ready`; then, when a line comes in, for each grant `token`
-(a hash of it) or `error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at`
-it stands still at that step of each refresh and says `at`, for somebody to kill it there.
+(a hash of it) or `error` (`briefly`: one hash over all, and the errors counted), and `done`. With `stop_at`,
+a step by grant, each of these refreshes stands still at its step and says `at`, to be killed there.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def main(options: dict[str, Any]) -> None:
     from koppel.kit.http.client import HttpClient
 
     if stop_at := options.get("stop_at"):
-        pause_forever_at(stop_at)
+        pause_forever_at({int(grant_id): step for grant_id, step in stop_at.items()})
     async with (
         HttpClient() as http,
         runtime.runtime(http, size=options.get("connections", 6)) as process_runtime,
@@ -61,14 +61,15 @@ async def use(process_runtime: Any, organisation_id: int, grant_id: int) -> dict
     return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}
 
 
-def pause_forever_at(step: str) -> None:
-    """Wait for ever at this step, for each grant."""
+def pause_forever_at(steps: dict[int, str]) -> None:
+    """Let the refresh of each grant wait for ever at its step."""
     from koppel.connections.vault import token_refresh
     from koppel.connections.vault.grant_store import GrantStore
 
-    async def here(grant_id: int) -> None:
-        say(grant=grant_id, at=step)
-        await asyncio.Event().wait()
+    async def wait_at(step: str, grant_id: int) -> None:
+        if steps.get(grant_id) == step:
+            say(grant=grant_id, at=step)
+            await asyncio.Event().wait()
 
     intend, keep, ask = (
         GrantStore.mark_refresh_started,
@@ -77,23 +78,19 @@ def pause_forever_at(step: str) -> None:
     )
 
     async def intending(self: Any, held: Any, *values: Any) -> bool:
-        if step == "locked":
-            await here(held.id)
+        await wait_at("locked", held.id)
         return await intend(self, held, *values)
 
     async def asking(http: Any, held: Any) -> Any:
-        if step == "intended":
-            await here(held.id)
-        if step == "called":
-            say(grant=held.id, at=step)
+        await wait_at("intended", held.id)
+        if steps.get(held.id) == "called":
+            say(grant=held.id, at="called")
         return await ask(http, held)
 
     async def keeping(self: Any, held: Any, *values: Any) -> bool:
-        if step == "answered":
-            await here(held.id)
+        await wait_at("answered", held.id)
         kept = await keep(self, held, *values)
-        if step == "stored":
-            await here(held.id)
+        await wait_at("stored", held.id)
         return kept
 
     GrantStore.mark_refresh_started, GrantStore.store_tokens = intending, keeping  # type: ignore[method-assign]

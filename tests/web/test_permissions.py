@@ -89,9 +89,9 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def test_every_route_has_its_row_and_every_row_its_route() -> None:
-    there, written = routes(), rows(TABLE.read_text()).keys()
-    assert sorted(f"{one.method} {one.path}" for one in there - written) == [], f"Without a row. {HOW}"
-    assert sorted(f"{one.method} {one.path}" for one in written - there) == [], f"Without a route. {HOW}"
+    existing, written = routes(), rows(TABLE.read_text()).keys()
+    assert sorted(f"{one.method} {one.path}" for one in existing - written) == [], f"Without a row. {HOW}"
+    assert sorted(f"{one.method} {one.path}" for one in written - existing) == [], f"Without a route. {HOW}"
 
 
 def test_permissions_of_pages_match_the_table(world: World) -> None:
@@ -125,7 +125,7 @@ def test_objects_of_another_organisation_do_not_exist(
     stranger = actor("administrator", name="Vreemde")
     with organisation_scope(stranger.organisation_id):
         Organisation.objects.update(name="Elders")
-    ours = re.compile("|".join(map(re.escape, secrets_of(world))))
+    secrets = re.compile("|".join(map(re.escape, secrets_of(world))))
     before = dict(fingerprints(database_addresses, world.boss.organisation_id))
     assert len(before) > 10
     leaked, probe = [], RouteProbe(world)
@@ -134,8 +134,8 @@ def test_objects_of_another_organisation_do_not_exist(
         answer = probe.request(
             stranger, route, form if route.method != "GET" else probe.taken_by(route, form)
         )
-        if ours.search(answer.text_read):
-            leaked.append(f"{route.method} {route.path}: {ours.search(answer.text_read)}")
+        if secrets.search(answer.text_read):
+            leaked.append(f"{route.method} {route.path}: {secrets.search(answer.text_read)}")
     assert leaked == []
     after = dict(fingerprints(database_addresses, world.boss.organisation_id))
     assert {table for table in before | after if before.get(table) != after.get(table)} == set()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from koppel.web.server.clients import Client
+from koppel.web.server.clients import RequestClient
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
 from koppel.web.server.refusals import RequestRefused
@@ -160,12 +160,15 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(web: int) -> None:
 def test_a_busy_client_leaves_threads_to_others() -> None:
     async def story() -> tuple[list[str], int]:
         threads = FairThreads(8, Limits(waiting_of_client=20))
-        busy, quiet = Client("organisation 1", is_known=True), Client("organisation 2", is_known=True)
+        busy, quiet = (
+            RequestClient("organisation 1", is_known=True),
+            RequestClient("organisation 2", is_known=True),
+        )
         order: list[str] = []
         release = asyncio.Event()
 
-        async def work(client: Client) -> None:
-            async with threads.place(client):
+        async def work(client: RequestClient) -> None:
+            async with threads.reserve(client):
                 order.append(client.key)
                 await release.wait()
 
@@ -196,7 +199,7 @@ def test_strangers_get_half_of_the_threads() -> None:
 
         async def work(number: int) -> None:
             nonlocal began
-            async with threads.place(Client(f"192.0.2.{number}", is_known=False)):
+            async with threads.reserve(RequestClient(f"192.0.2.{number}", is_known=False)):
                 began += 1
                 await asyncio.sleep(0.05)
 
@@ -206,7 +209,7 @@ def test_strangers_get_half_of_the_threads() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with threads.place(Client("192.0.2.1", is_known=False)):
+        async with threads.reserve(RequestClient("192.0.2.1", is_known=False)):
             pass
         return first
 

@@ -143,10 +143,10 @@ def _balances(books: Books) -> Iterable[Balance]:
         for line in entry.lines:
             sums = moves[(line.account, entry.period)]
             sums[0 if line.amount > 0 else 1] += abs(line.amount)
-    touched = {account for account, _period in moves} | set(books.opening) | set(books.stated)
+    accounts = {account for account, _period in moves} | set(books.opening) | set(books.stated)
     for table in (*books.opening_by_year.values(), *books.stated_by_year.values()):
-        touched |= set(table)
-    running = {account: books.opening.get(account, ZERO) for account in sorted(touched)}
+        accounts |= set(table)
+    running = {account: books.opening.get(account, ZERO) for account in sorted(accounts)}
     last_periods = {period.year: period.key for period in books.periods}
     year = None
     for period in books.periods:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.http.unfinished_calls import token_stop_seconds
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -100,6 +101,11 @@ if not SECRET_KEY:
 
 VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
 """`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
+
+AUDIT_KEYS = os.environ.get("KOPPEL_AUDIT_KEYS", "")
+"""Sign the heads of the audit log, newest first; see `koppel.audit.signing`."""
+AUDIT_SIEM_URL = _read(parse_siem_url, "KOPPEL_AUDIT_SIEM_URL", os.environ.get("KOPPEL_AUDIT_SIEM_URL", ""))
+"""Where signed heads go besides the log; '' = nowhere."""
 
 DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
@@ -201,8 +207,8 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
 """In the database, so that throttling at sign-in counts over all web processes."""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
-"""How many proxies of ours stand before the web: so many addresses at the end of `X-Forwarded-For` are
-believed."""
+"""How many of our proxies stand before the web process: this number of addresses at the end of
+`X-Forwarded-For` is trusted."""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -2,8 +2,7 @@ from django.apps import AppConfig
 
 
 class AdministrationsConfig(AppConfig):
-    """Proves to connections what was imported, says what becomes of it without a connection, and registers
-    its bulk actions."""
+    """Registers hooks of connections (imported companies, removal) and the bulk actions."""
 
     name = "koppel.administrations"
     label = "administrations"

@@ -47,18 +47,22 @@ AUDIENCE_PREFIX = "notify-"
 
 
 class QueryField(forms.CharField):
-    """The query of a list, read by `parse_query_string`, which also refuses one that is too long. Never
-    stripped: a blank one narrows nothing down, and is not the empty one that means all."""
+    """The query string of a list, read by `parse_query_string`, which also refuses a long one.
+
+    It is never stripped: a blank query is not the empty query, which means all.
+    """
 
     def __init__(self) -> None:
         super().__init__(required=False, strip=False)
 
 
 class AdministrationForm(Form[AdministrationInput]):
-    """The fields of one administration. `was_…` is what the page showed: a change is what differs from it,
-    because a colleague may have changed other fields meanwhile.
+    """The fields of one administration.
 
-    `changes` and the view make two inputs of it: an `AdministrationInput` and a `RestrictionInput`."""
+    `was_…` is what the page showed: only a difference from it is a change, because a colleague may have
+    changed other fields in the meantime. The view makes two inputs of it: an `AdministrationInput`
+    (`changes`) and a `RestrictionInput`.
+    """
 
     input_type = AdministrationInput
 
@@ -96,7 +100,7 @@ class AdministrationForm(Form[AdministrationInput]):
             "client_number": administration.client_number,
             "division": _id_text(administration.division_id),
             "template": _id_text(administration.template_id),
-            "people": [_id_text(key) for key in assigned_ids],
+            "people": [_id_text(membership_id) for membership_id in assigned_ids],
             "access": access,
         }
         stored |= {f"was_{name}": value for name, value in stored.items()}
@@ -121,15 +125,17 @@ def _id_text(row_id: int | None) -> str:
 
 
 class SettingsPageForm(SettingsForm[SettingsInput]):
-    """Settings of one administration; `reset` names one that is given back to template or organisation."""
+    """The settings of one administration; `reset` names the setting that follows the template or organisation
+    again.
+    """
 
     input_type = SettingsInput
 
     reset = TextField(max_length=80)
 
     def changes(self, administration: Administration, in_force: EffectiveSettings) -> SettingsInput:
-        """Return what to store: values that are not in force yet, and None for one given back. Raises
-        `Invalid`.
+        """Return the settings to store: values that differ from those in force, and None for a reset one.
+        Raises `Invalid`.
         """
         return SettingsInput(values=self._changed_values(administration, in_force))
 
@@ -252,10 +258,11 @@ class SavedViewForm(Form[Input]):
 
 
 class BulkForm(Form[BulkInput]):
-    """The bar below the list: an action with its values, on the ticked rows or on all that match `query`.
+    """The bar below the list: an action with its values, on the ticked rows or on all rows of `query`.
 
     An empty field changes nothing; `none` removes a division, a template or a sector. `start`: a dialog has
-    said already what will happen, so that there is no preview."""
+    shown the consequences, so there is no preview.
+    """
 
     input_type = BulkInput
 

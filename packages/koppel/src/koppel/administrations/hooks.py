@@ -16,7 +16,7 @@ from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
-class Progress:
+class SyncProgress:
     """A sync under way. `done` and `expected` count rows of `resource`; None = the source did not say."""
 
     percent: int | None
@@ -59,7 +59,7 @@ class ChangeCounts:
 
 @dataclass(frozen=True)
 class ActiveSync:
-    """A sync that runs or waits. `seconds_left` None: no telling yet."""
+    """A sync that runs or waits. `seconds_left` None: not known yet."""
 
     administration_id: int
     is_import: bool
@@ -73,31 +73,38 @@ tabs = Registry[Tab]()
 cards = Registry[Card]()
 """Of an administration's overview."""
 
-progress_of = SingleHook[[int, Sequence[int]], Mapping[int, Progress]](lambda *_: {})
-"""Called with organisation and administrations: what is under way, by administration; those at rest are
-absent."""
+progress_of = SingleHook[[int, Sequence[int]], Mapping[int, SyncProgress]](lambda *_: {})
+"""Called with organisation and administrations: progress by administration; administrations without a sync
+are absent.
+"""
 
 changes_since = SingleHook[[int, datetime], Iterable[ChangeCounts]](lambda *_: ())
-"""Called with an organisation and a time: what changed since in whose books, of all its administrations, the
-biggest change first. The caller shows what its actor may see."""
+"""Called with an organisation and a time: the administrations whose books changed since then, with their
+changes, most changes first.
+
+The caller shows only what its actor may see.
+"""
 
 active_syncs = SingleHook[[int], Iterable[ActiveSync]](lambda _organisation_id: ())
 """Called with an organisation: every sync that runs or waits."""
 
 queue_first_syncs = Hook[[Actor, Sequence[int]], object]()
-"""Called with administrations that go back to the queue because they were never completely read."""
+"""Called with an actor and administrations that were never completely read and are activated again: their
+first sync is queued.
+"""
 
 stop_syncs = Hook[[int, Sequence[int]], object]()
-"""Called with organisation and administrations that are deactivated, withdrawn or erased: what runs or waits
-for them ends."""
+"""Called with organisation and administrations that are deactivated, withdrawn or erased: their runs end."""
 
 erase_data = Hook[[int, int], bool]()
-"""Called with organisation and administration, again and again until every listener has deleted all that it
-keeps of it: each call deletes some, in a transaction of its own, and answers True while there may be more.
-After an exception it goes on there later."""
+"""Called repeatedly with organisation and administration, until every listener has deleted its data about it.
+
+Each call deletes a part, in a transaction of its own, and returns True while there may be more. After an
+exception it is called again later.
+"""
 
 sync_url = SingleHook[[int], str](lambda _administration_id: "")
-"""Called with an administration's id: the page on which its syncs are followed, and tried again."""
+"""Called with an administration's id: the page of its syncs, with the button to retry."""
 
 start_sync_url = SingleHook[[int], str](lambda _administration_id: "")
 """Called with an administration's id: where a form posts to start a sync."""

@@ -62,7 +62,7 @@ class AdministrationQuerySet(OrganisationQuerySet["Administration"]):
         return administrations.filter(is_assigned | Q(restricted=False, division_id__in=divisions))
 
     def restricted_from(self, actor: Actor) -> Self:
-        """Return the restricted administrations on which the actor is not named, withdrawn ones too."""
+        """Return the restricted administrations on which the actor is not named, including withdrawn ones."""
         visible = Administration.objects.visible_to(actor).filter(restricted=True)
         return self.for_actor(actor).filter(restricted=True).exclude(pk__in=visible.values("pk"))
 
@@ -356,9 +356,10 @@ class ItemState(models.TextChoices):
 class BulkItem(TenantModel):
     """One administration in a bulk operation.
 
-    `reason_code`: why nothing changes. `params`: values of this administration, where a CSV gives different
-    ones to each. `before` and `after` are the replaced and the new values, for the undo. No name is stored:
-    erasing an administration must not miss one here."""
+    `reason_code`: why nothing changes. `params`: the values of this administration, where a CSV differs per
+    administration. `before` and `after` are the replaced and the new values, for the undo. It stores no name,
+    so that erasing an administration need not change it.
+    """
 
     operation = models.ForeignKey(
         BulkOperation, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="items"

@@ -52,12 +52,15 @@ class ImportState:
         return self.total - self.open
 
     def percent(self, read: Iterable[int]) -> int:
-        """Return how far all of it is. `read` are the percents of those being read now."""
+        """Return the percentage of the import that is done. `read` holds the percentages of the
+        administrations being read.
+        """
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
 
     def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """Estimate by the pace so far, and never less than the `longest` run needs. None: over, or no telling
-        yet."""
+        """Estimate by the pace so far, and never less than the `longest` run needs. None: done, or not known
+        yet.
+        """
         if not self.open or (percent < PACE_FROM_PERCENT and not longest):
             return None
         elapsed = (now() - self.began_at).total_seconds()
@@ -65,7 +68,7 @@ class ImportState:
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
-    """Read the state of an import with one query. None when the actor sees nothing of it."""
+    """Read the state of an import with one query. None when the actor may see nothing of it."""
     queryset = (
         Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     )
@@ -135,8 +138,10 @@ def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """Return the administration with this name, number or id. Raises `Refused` when none or several have
     it."""
     candidates = Administration.objects.visible_to(actor).exclude(pk=other_than)
-    if (key := id_of(reference)) is not None:
-        exact = candidates.filter(Q(pk=key) | Q(number=reference) | Q(client_number__iexact=reference))
+    if (administration_id := id_of(reference)) is not None:
+        exact = candidates.filter(
+            Q(pk=administration_id) | Q(number=reference) | Q(client_number__iexact=reference)
+        )
     else:
         exact = candidates.filter(
             Q(sort_name=normalize_search(reference))

@@ -36,9 +36,10 @@ class HiddenAdministration:
 
 
 def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> None:
-    """Restrict an administration to exactly these people, or open it and add them.
+    """Restrict an administration to exactly these members, or open it and assign them.
 
-    Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when none of them may sign in."""
+    Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when no named member may sign in.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     members = _get_members(actor, data.people)

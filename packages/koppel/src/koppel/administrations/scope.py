@@ -1,14 +1,20 @@
-"""One administration that an actor may see, and what is restricted to others. A query of several starts
-from `Administration.objects.visible_to(actor)`."""
+"""What an actor may see and choose: one administration, and what is restricted to others.
 
+A query of several administrations starts from `Administration.objects.visible_to(actor)`.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
-from koppel.administrations.errors import NoSuchAdministration
+from django.db.models import QuerySet
+
+from koppel.administrations.errors import NoSuchAdministration, NoSuchChoice
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
-from koppel.kit.web.parameters import ID_MAX
+from koppel.kit.web.parameters import ID_MAX, unknown_value
+from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 
@@ -38,6 +44,29 @@ def get_locked(actor: Actor, administration_id: int) -> Administration:
     if administration is None:
         raise audited_not_found(actor, administration_id)
     return administration
+
+
+def require_assignable(
+    actor: Actor, division_ids: Iterable[int], template_ids: Iterable[int], membership_ids: Iterable[int]
+) -> None:
+    """Require that all exist in the organisation, and that no division or template is archived.
+
+    Raises `NoSuchChoice`, which names the others.
+    """
+    offered: tuple[tuple[str, QuerySet[Any], Iterable[int]], ...] = (
+        ("division", Division.objects.for_actor(actor).filter(archived_at=None), division_ids),
+        ("template", Template.objects.for_actor(actor).filter(archived_at=None), template_ids),
+        ("member", Membership.objects.for_actor(actor), membership_ids),
+    )
+    unknown = [
+        unknown_value(name, str(missing_id)).message
+        for name, queryset, ids in offered
+        for missing_id in sorted(
+            set(ids) - set(queryset.filter(pk__in=set(ids)).values_list("pk", flat=True))
+        )
+    ]
+    if unknown:
+        raise NoSuchChoice(" ".join(unknown))
 
 
 def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:

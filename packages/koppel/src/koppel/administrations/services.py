@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from django.utils import timezone
@@ -10,7 +11,6 @@ from django.utils import timezone
 from koppel.administrations import bulk
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import CommonReason, PlannedChange
-from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.identity.services import handle_import, record_confirmed
 from koppel.administrations.inputs import AdministrationInput, SettingsInput
 from koppel.administrations.models import (
@@ -21,15 +21,15 @@ from koppel.administrations.models import (
     Favourite,
     Status,
 )
-from koppel.administrations.scope import administration_for, audited_not_found, get_locked
+from koppel.administrations.scope import administration_for, audited_not_found, get_locked, require_assignable
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number
-from koppel.connections.companies.same_company import confirm_identity, same_name
+from koppel.connections.companies.same_company import CONFLICT_FIELDS, confirm_identity, same_name
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, Membership, SettingsMap, Template
+from koppel.organisations.models import Membership, SettingsMap
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.settings_schema import validate_settings
 
@@ -65,7 +65,7 @@ def import_companies(
     left unchanged.
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and the members chosen in the
-    wizard."""
+    wizard. Raises `NoSuchChoice`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {company.remote_company_id: company for company in companies}
     queryset = RemoteCompany.objects.for_actor(actor).filter(
@@ -78,7 +78,7 @@ def import_companies(
     )
     ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
     _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
-    _assign_initially(actor, import_id, {ids[key]: new_by_company[key] for key in ids})
+    _assign_initially(actor, import_id, {ids[company_id]: new_by_company[company_id] for company_id in ids})
     add_audit_entry(
         actor.organisation_id,
         actor.audit,
@@ -93,10 +93,11 @@ def import_companies(
 
 
 def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> list[str]:
-    """Assign and set as a bulk operation on one administration, which is audited and can be undone.
+    """Assign and set, as a bulk operation on one administration, which is audited and can be undone.
 
-    Returns the names of the fields that changed; none when all were already set. Raises
-    `NoSuchAdministration`, and `Refused` for a value that is wrong: then nothing changes."""
+    Returns the names of the changed fields. Raises `NoSuchAdministration`, and `Refused` for a wrong value:
+    then nothing changes.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
     params = data.dict(exclude_unset=True)
@@ -120,8 +121,9 @@ def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refus
 
 
 def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> list[str]:
-    """Store own values; None gives a setting back to template or organisation. Returns the keys that changed.
-    Raises `Refused`."""
+    """Store own values; with None a setting follows the template or organisation again. Returns the changed
+    keys. Raises `Refused`.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     values = data.values
     validate_settings({key: value for key, value in values.items() if value is not None})
@@ -173,11 +175,11 @@ def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -
     """Record that every available resource was read. True when this made it active for the first time."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
-    on = queryset.exclude(status=Status.DEACTIVATED)
-    if on.exclude(activated_at=None).update(**complete):
+    not_deactivated = queryset.exclude(status=Status.DEACTIVATED)
+    if not_deactivated.exclude(activated_at=None).update(**complete):
         return False
     first = queryset.filter(activated_at=None).update(activated_at=timezone.now()) == 1
-    if not on.update(**complete):
+    if not not_deactivated.update(**complete):
         queryset.update(complete_as_of=as_of)
     return first
 
@@ -226,19 +228,12 @@ def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewA
         name = new.seen_name or listed
         number = new.seen_number or (remote.number if same_name(name, listed) else "")
         confirm_identity(remote, name, number or new.number)
-    fields = [
-        "confirmed_name",
-        "confirmed_number",
-        "claimed_name",
-        "claimed_number",
-        "claimed_at",
-        "claim_rejected_at",
-    ]
+    fields = ["confirmed_name", "confirmed_number", *CONFLICT_FIELDS]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
 
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:
-    """Return remote company id to administration id, of this import only: conflicting rows were skipped."""
+    """Return remote company id to administration id, of this import only: existing rows were skipped."""
     queryset = Administration.objects.for_actor(actor).filter(
         import_id=import_id, remote_company_id__in=remote_ids
     )
@@ -246,35 +241,36 @@ def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dic
 
 
 def _assign_initially(actor: Actor, import_id: int, created: Mapping[int, NewAdministration]) -> None:
-    members = {member for administration in created.values() for member in administration.membership_ids}
-    divisions = {administration.division_id for administration in created.values()} - {None}
-    templates = {administration.template_id for administration in created.values()} - {None}
-    for division_id in divisions:
-        _require_same_organisation(actor, division_id, None, ())
-    for template_id in templates:
-        _require_same_organisation(actor, None, template_id, tuple(members))
-    _require_same_organisation(actor, None, None, tuple(members))
+    require_assignable(
+        actor,
+        {new.division_id for new in created.values() if new.division_id is not None},
+        {new.template_id for new in created.values() if new.template_id is not None},
+        {membership_id for new in created.values() for membership_id in new.membership_ids},
+    )
     administrators = (
         Membership.objects.for_actor(actor)
         .filter(role=Role.ADMINISTRATOR, is_active=True)
         .values_list("pk", flat=True)
     )
     default = {*administrators, actor.membership_id}
-    assignees = [
-        (key, member) for key, administration in created.items() for member in administration.membership_ids
+    chosen = [
+        (administration_id, membership_id)
+        for administration_id, new in created.items()
+        for membership_id in new.membership_ids
     ]
-    _add_people(actor.organisation_id, assignees, automatic=False)
-    _add_people(
-        actor.organisation_id, [(key, member) for key in created for member in default], automatic=True
-    )
-    changes = {key: _initial_assignment(administration, default) for key, administration in created.items()}
-    if verdicts := {key: change for key, change in changes.items() if change.after}:
-        bulk.record_completed(actor, "change", verdicts, query=f"import={import_id}")
+    _add_people(actor.organisation_id, chosen, automatic=False)
+    _add_people(actor.organisation_id, list(product(created, default)), automatic=True)
+    planned_changes = {
+        administration_id: change
+        for administration_id, new in created.items()
+        if (change := _initial_assignment(new, default)).after
+    }
+    if planned_changes:
+        bulk.record_completed(actor, "change", planned_changes, query=f"import={import_id}")
 
 
 def _initial_assignment(new: NewAdministration, default: Collection[int]) -> PlannedChange:
-    """Return the assignments of the wizard beyond those of every import: they can be undone like bulk work in
-    the list."""
+    """Return the choices of the wizard beyond the assignments of every import, as an undoable change."""
     columns = {"division_id": new.division_id, "template_id": new.template_id}
     after: dict[str, str | int | bool | None] = {
         name: value for name, value in columns.items() if value is not None
@@ -304,16 +300,3 @@ def _add_people(organisation_id: int, pairs: Sequence[tuple[int, int]], *, autom
         ignore_conflicts=True,
         batch_size=5000,
     )
-
-
-def _require_same_organisation(
-    actor: Actor, division_id: int | None, template_id: int | None, membership_ids: tuple[int, ...]
-) -> None:
-    divisions = Division.objects.for_actor(actor).filter(archived_at=None)
-    if division_id is not None and not divisions.filter(pk=division_id).exists():
-        raise NoSuchAdministration
-    templates = Template.objects.for_actor(actor).filter(archived_at=None)
-    if template_id is not None and not templates.filter(pk=template_id).exists():
-        raise NoSuchAdministration
-    if Membership.objects.for_actor(actor).filter(pk__in=membership_ids).count() != len(set(membership_ids)):
-        raise NoSuchAdministration

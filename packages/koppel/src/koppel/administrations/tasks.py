@@ -72,7 +72,7 @@ def recheck_numbers(timestamp: int) -> None:
 
 
 def _run_isolated(name: str, organisation_id: int, work: Callable[[int], object]) -> None:
-    """Run it in the organisation's scope; a fault there is no reason to leave out those after it."""
+    """Run the work in the organisation's scope; an error is logged, so that the next organisations follow."""
     try:
         with organisation_scope(organisation_id):
             work(organisation_id)

@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from koppel.administrations.audit_actions import AUDIT_ACTIONS
+from koppel.administrations.audit_actions import AUDIT_ACTIONS, AdministrationAction
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
 from koppel.administrations.scope import restricted_company_ids
-from koppel.audit.hooks import audit_actions
+from koppel.audit.hooks import audit_actions, erasure_actions
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
@@ -46,6 +46,7 @@ audience_hooks.subjects.register(SubjectKind.ADMINISTRATION, notification_audien
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
+erasure_actions.register(AdministrationAction.ERASED.value, AdministrationAction.ERASED)
 for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
 bulk_actions.register_all(STANDARD_ACTIONS)

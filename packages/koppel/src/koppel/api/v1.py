@@ -70,7 +70,7 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(UnknownParameter)
 def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """Answer a request whose filter, or a value of it, does not exist, or not for the caller."""
+    """Respond to a filter, or a value of it, that does not exist for the caller."""
     return invalid(
         request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts])
     )

@@ -15,6 +15,7 @@ class AuditLogAction(AuditAction):
 
     EXPIRED = "audit.expired", _("deleted activity past its retention period")
     EXPORTED = "audit.exported", _("exported the activity")
+    KEY_ROTATED = "audit.key_rotated", _("changed the key that signs the activity")
 
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = tuple(AuditLogAction)

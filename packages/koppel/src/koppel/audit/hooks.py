@@ -6,6 +6,10 @@ from koppel.kit.hooks import Registry
 audit_actions = Registry[AuditAction]()
 """Every action that Koppel can record, by its code."""
 
+erasure_actions = Registry[AuditAction]()
+"""Actions that record the erasure of their subject, an administration; the detail `company` is its remote
+company."""
+
 
 def action_label(code: str) -> str:
     """Return the label of an action in the active language; its code when no app knows it."""

@@ -133,7 +133,7 @@ def list_records(
 ) -> RecordsOut:
     """Return records page by page, for programs that keep a copy; `entry_lines` too.
 
-    With `changed_since`, only the records that Koppel wrote since then, and those deleted at the source, with
+    With `changed_since`, only the records that Koppel wrote since then, and the deleted ones with
     `deleted_at`. Records that changed shortly before may be returned again, under the same key.
     """
     administration = open_books(request.actor, administration_id)

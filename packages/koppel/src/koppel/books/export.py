@@ -21,7 +21,7 @@ from koppel.books.read import labels, queries
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tabular.export_places import export_place
-from koppel.kit.tabular.writers import Cell, Column, ColumnType, Format, temporary_file, write_table
+from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000
@@ -114,7 +114,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
     return Exported(f"{file_stem(administration)}-books.zip", target)
 
 
-def columns_of(resource: str) -> list[Column]:
+def columns_of(resource: str) -> list[FileColumn]:
     """Return the columns of a resource. Raises `UnknownResource`."""
     if resource == "entry_lines":
         return [_column(model, name) for model, name in LINES]
@@ -150,13 +150,13 @@ def _count_rows(
         yield row
 
 
-def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> Column:
+def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> FileColumn:
     """Return a column of the books with the accountant's words for its title and its values."""
     display = format_period if name == "period" else labels.value_label if name in labels.CODED else None
-    return Column(name, str(labels.COLUMNS.get(name, name)), column_type, display)
+    return FileColumn(name, str(labels.COLUMNS.get(name, name)), column_type, display)
 
 
-def _column(model: type[models.Model], name: str) -> Column:
+def _column(model: type[models.Model], name: str) -> FileColumn:
     field: models.Field[Any, Any] = model._meta.get_field(name)  # type: ignore[assignment]
     return labelled_column(
         name, next((kind for cls, kind in _KINDS if isinstance(field, cls)), ColumnType.TEXT)

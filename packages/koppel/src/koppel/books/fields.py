@@ -28,7 +28,7 @@ class Amount(models.DecimalField):  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)
-class Column:
+class BookColumn:
     """A typed column. `sql_type` is the name of its PostgreSQL type, for COPY."""
 
     name: str
@@ -53,9 +53,9 @@ _TYPES: dict[type, tuple[str, type["models.Field[Any, Any]"]]] = {
 }
 
 
-def row_columns(row: type[Row]) -> Iterator[Column]:
+def row_columns(row: type[Row]) -> Iterator[BookColumn]:
     """Yield the columns of a row type, in the order of its fields."""
     for field in msgspec.structs.fields(row):
         kinds = set(get_args(field.type) or (field.type,))
         [python_type] = kinds - {NoneType}
-        yield Column(field.name, python_type, NoneType in kinds)
+        yield BookColumn(field.name, python_type, NoneType in kinds)

@@ -12,7 +12,7 @@ from koppel.books.read import labels, queries
 from koppel.books.read.queries import LedgerLine
 from koppel.books.reports.trial_balance import AccountBalance
 from koppel.connector.period_format import format_period
-from koppel.kit.tabular.writers import Cell, Column, ColumnType
+from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn
 
 BALANCE_COLUMNS = ("opening", "debit", "credit", "closing")
 LINE_COLUMNS = ("period", "journal", "number", "status", "description", "contact")
@@ -26,7 +26,7 @@ class ReportTable:
 
     name: str
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[FileColumn]
     rows: Iterable[Sequence[Cell]]
 
 
@@ -48,8 +48,8 @@ def trial_balance_table(year: str, accounts: Iterable[AccountBalance]) -> Report
     columns = [
         *map(labelled_column, ("account", "name")),
         *_amounts(*BALANCE_COLUMNS),
-        Column("stated", _("According to the source"), ColumnType.AMOUNT),
-        Column("difference", _("Difference"), ColumnType.AMOUNT),
+        FileColumn("stated", _("According to the source"), ColumnType.AMOUNT),
+        FileColumn("difference", _("Difference"), ColumnType.AMOUNT),
     ]
     rows = (
         [row.code, row.name, *(getattr(row, key) for key in BALANCE_COLUMNS), row.stated, row.difference]
@@ -62,7 +62,7 @@ def movements_table(year: str, periods: Sequence[str], movements: Iterable[Movem
     """Return the movement of each account with a column for each period."""
     columns = [
         *map(labelled_column, ("account", "name")),
-        *(Column(period, format_period(period), ColumnType.AMOUNT) for period in periods),
+        *(FileColumn(period, format_period(period), ColumnType.AMOUNT) for period in periods),
     ]
     rows = ([code, name, *amounts] for code, name, amounts in movements)
     return ReportTable(f"trial-balance-periods-{year}", f"{_('Trial balance')} {year}", columns, rows)
@@ -74,7 +74,7 @@ def lines_table(code: str, year: str, lines: Iterable[LedgerLine]) -> ReportTabl
         labelled_column("booked_on", ColumnType.DATE),
         *map(labelled_column, LINE_COLUMNS),
         *_amounts("debit", "credit"),
-        Column("balance", _("Balance"), ColumnType.AMOUNT),
+        FileColumn("balance", _("Balance"), ColumnType.AMOUNT),
     ]
     rows = (
         [line.booked_on, *(getattr(line, key) for key in LINE_COLUMNS), line.debit, line.credit, line.balance]
@@ -84,5 +84,5 @@ def lines_table(code: str, year: str, lines: Iterable[LedgerLine]) -> ReportTabl
     return ReportTable(f"account-{safe_code}-{year}", f"{_('Account')} {code}", columns, rows)
 
 
-def _amounts(*names: str) -> list[Column]:
+def _amounts(*names: str) -> list[FileColumn]:
     return [labelled_column(name, ColumnType.AMOUNT) for name in names]

@@ -32,6 +32,7 @@ DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
 DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
 ADDRESS_FILE = "public-url"
+AUDIT_KEYS = "KOPPEL_AUDIT_KEYS"
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
     "set it to that role's address"
@@ -161,13 +162,18 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 
 
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
-    """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory."""
+    """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory.
+
+    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed."""
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}
     file = home / "secrets.json"
     try:
-        return {name: json.loads(file.read_text())[name] for name in names}
+        stored = json.loads(file.read_text())
+        kept = {name: stored[name] for name in names}
+        audit_keys = stored.get(AUDIT_KEYS)
+        return kept | ({AUDIT_KEYS: audit_keys} if audit_keys else {})
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError):
@@ -180,7 +186,10 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
             f" {home}; set both to the values that the other machines of this installation use."
         )
     home.mkdir(parents=True, exist_ok=True)
-    generated = dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True))
+    generated = {
+        **dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True)),
+        AUDIT_KEYS: new_signing_key(),
+    }
     write_private(file, json.dumps(generated, indent=1))
     return generated
 
@@ -190,6 +199,11 @@ def new_vault_key() -> str:
     are never confused.
     """
     return f"k{secrets.token_hex(4)}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def new_signing_key() -> str:
+    """Return an Ed25519 key as `KOPPEL_AUDIT_KEYS` needs it: base64 of 32 random bytes."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _without_password(text: str, url: str) -> str:

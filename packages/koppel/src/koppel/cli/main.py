@@ -81,6 +81,7 @@ COMMAND_GROUPS = (
     CommandGroup(
         "activity", "koppel.administrations.audit_log.commands", "app", "Show who did what, and when."
     ),
+    CommandGroup("audit", "koppel.cli.commands.audit", "app", "Verify the audit log, and manage its key."),
     CommandGroup(
         "operators",
         "koppel.organisations.commands.operators",

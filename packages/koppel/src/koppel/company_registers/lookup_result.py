@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, RegisterQuery
+from koppel.company_registers.clients.protocol import CompanyCandidate, LookupOutcome, RegisterQuery
 from koppel.company_registers.company_names import core_of
 from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 
@@ -22,7 +22,7 @@ class LookupResult:
     legal_name: str = ""
     closed_on: date | None = None
     activity: Activity | None = None
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[CompanyCandidate, ...] = ()
     answered_at: datetime | None = None
     reason: str = ""
 
@@ -33,8 +33,7 @@ class LookupResult:
 
     @property
     def sector(self) -> Section | None:
-        """The sector by activity code and its revision; None when the register gave none that can be
-        mapped."""
+        """The sector of the activity code; None when the register states no code, or one without a sector."""
         return sector_of(self.activity.code, self.activity.scheme) if self.activity else None
 
     def has_different_name(self, name: str) -> bool:

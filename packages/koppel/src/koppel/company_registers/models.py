@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils import timezone
 
-from koppel.company_registers.clients.protocol import Candidate, LookupOutcome, QueryKind
+from koppel.company_registers.clients.protocol import CompanyCandidate, LookupOutcome, QueryKind
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.tenancy.models import TenantModel
 
@@ -29,7 +29,7 @@ class Lookup(TenantModel):
     activity_code = models.CharField(max_length=20, default="")
     activity_scheme = models.CharField(max_length=20, default="")
     activity_label = models.CharField(max_length=400, default="")
-    candidates = TypedJSONField(list[Candidate], default=list)
+    candidates = TypedJSONField(list[CompanyCandidate], default=list)
     requested_at = models.DateTimeField(default=timezone.now)
     answered_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)

@@ -33,8 +33,7 @@ from koppel.kit.tenancy import organisation_scope
 
 CONCURRENCY = 8
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
-"""A job waits so long for its turn at a register; longer, and the look-up
-waits in the table instead of in a worker."""
+"""How long a job waits for its turn at a register; after that the lookup waits in its table."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
 """Errors of one look-up that say nothing about the register itself."""
@@ -59,7 +58,7 @@ async def enqueue_due(timestamp: int) -> None:
 
 
 async def _look_up_batch(claim: Claim) -> BatchResult:
-    """Make a batch of look-ups at once. Raises `Quarantined` when some of it was stopped."""
+    """Make a batch of lookups at the same time. Raises `Quarantined` when a part of it was stopped."""
     runtime, semaphore = current_worker(), asyncio.Semaphore(CONCURRENCY)
     lookups = await run_in_thread(partial(_load, claim))
     results = await asyncio.gather(
@@ -146,8 +145,9 @@ async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
 async def _handle_unavailable(
     runtime: Runtime, claim: Claim, lookup: Lookup, register: Register, failure: RegisterUnavailable
 ) -> None:
-    """Retry later, and mostly keep all from calling: eight calls at once to a register that is down are eight
-    time-outs."""
+    """Retry later, and usually pause the whole register: eight simultaneous calls to a failed register are
+    eight time-outs.
+    """
     unavailable = LookupOutcome.UNAVAILABLE
     log.warning(
         "register_unavailable", register=register.name, reason=failure.reason, outcome=unavailable.value

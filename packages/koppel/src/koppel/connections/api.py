@@ -129,7 +129,7 @@ class SignInOut(Schema):
 @router.get("", response=list[ConnectionOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
-    """List all connections of the firm; those that need a person come first."""
+    """List all connections of the organisation; connections that need a person come first."""
     return [_connection_out(card) for card in summaries.list_summaries(request.actor)]
 
 
@@ -259,7 +259,7 @@ def request_transfer(request: AuthenticatedRequest, connection_id: int, payload:
 def set_import_policy(
     request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput
 ) -> Changed:
-    """Set which companies others than the owner may import: all, none, or the selected ones."""
+    """Set which companies members other than the owner may import: all, none, or the selected ones."""
     lifecycle.set_import_policy(request.actor, connection_id, payload)
     return Changed(changed=True)
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 from koppel.audit.subjects import SubjectKind
 from koppel.connections import queries
 from koppel.connections.companies.company_rows import (
-    CompanyRow,
-    OpenChange,
+    CompanyHealthRow,
+    PendingDecision,
     list_company_rows,
     list_other_companies,
 )
@@ -36,8 +36,8 @@ class ConnectionPage:
     setup_requirements: str
     """What the accounting system must be set to; '' for one that is not installed any more."""
     events: list[TimelineEvent]
-    rows: list[CompanyRow]
-    other_companies: list[OpenChange]
+    rows: list[CompanyHealthRow]
+    other_companies: list[PendingDecision]
     companies: int
     """How many the actor may see."""
     listed: list[RemoteCompany]

@@ -99,7 +99,7 @@ class ChangeForm(Form[ChangeResolution]):
     viewed_at = MomentField(error_messages={"invalid": _("This page is out of date. Please reload it.")})
 
     def clean(self) -> dict[str, Any]:
-        """Require for other companies the time at which the page was opened: later claims are refused."""
+        """Require for other companies the time at which the page was opened: later conflicts are refused."""
         values = super().clean() or {}
         if values.get("code") == ConnectionIssue.OTHER_COMPANY and not values.get("viewed_at", True):
             field = self.fields["viewed_at"]

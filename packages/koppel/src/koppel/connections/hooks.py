@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from koppel.connections.models import RemoteCompany
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.hooks import Hook, SingleHook
 from koppel.organisations.roles import Actor
 
@@ -42,49 +42,57 @@ class ImportedCompany:
     remote_company_id: int
 
 
-async def _not_imported(_connection: Connection, _administration_id: int) -> None:
+async def _not_imported(_connection: DatabaseConnection, _administration_id: int) -> None:
     return None
 
 
-find_imported_company = SingleHook[[Connection, int], Awaitable[ImportedCompany | None]](_not_imported)
+find_imported_company = SingleHook[[DatabaseConnection, int], Awaitable[ImportedCompany | None]](
+    _not_imported
+)
 """Called with an open database connection and an administration's id before a session may read its books.
 None, also without a listener: nothing of that id was imported here, and nothing is read."""
 
 restricted_company_ids = SingleHook[[Actor], Any]()
-"""The remote companies, as ids or a query of them, whose administration does not exist for the actor. Only
-reads. No default: without a listener nothing may be shown."""
+"""Called with an actor: the remote companies, as ids or a query of them, whose administration the actor may
+not see.
+
+Only reads. No default: without a listener nothing may be shown.
+"""
 
 connection_reconnected = Hook[[Actor, int], object]()
 """Called with the connection's id after a person signed in again and its companies were listed: waiting syncs
-go on. When a listener fails, that is undone and the new consent stays."""
+continue.
+
+If a listener fails, all listeners are undone and the new consent stays.
+"""
 
 connection_recovered = Hook[[int, int], object]()
 """Called with organisation and connection when the vendor responds again: runs that waited for this continue
 at once."""
 
 stop_runs = Hook[[int, int, StopReason], object]()
-"""Called with organisation and connection when that is paused or removed: its runs stop and keep what they
-have read."""
+"""Called with organisation and connection when the connection is paused or removed: its runs stop, and keep
+what they have read."""
 
 detach_administrations = SingleHook[[Actor, int, RemovalPolicy], int](lambda *_: 0)
-"""Called with the connection's id before it is removed. How many administrations did not move."""
+"""Called with the connection's id before it is removed. Returns how many administrations did not move."""
 
 attach_waiting = SingleHook[[Actor, int], int](lambda *_: 0)
-"""Called with the connection's id after its companies were listed: those that wait for a connection go on
-through this one. How many."""
+"""Called with the connection's id after its companies were listed: administrations that wait for a connection
+continue with this one. Returns how many."""
 
 block_administrations = Hook[[int, Sequence[int], str], object]()
-"""Called with organisation, administrations and a message: another company is there, so that nothing is
-read."""
+"""Called with organisation, administrations and a message: the vendor describes another company under their
+id, so nothing is read."""
 
 unblock_administrations = Hook[[int, Sequence[int], str], object]()
-"""Called with organisation, administrations and the name of who decided: these are the confirmed companies,
-and go on."""
+"""Called with organisation, administrations and the name of the person who decided, or '': they are the
+confirmed companies, and their syncs continue."""
 
 restart_runs = Hook[[int, Sequence[int]], object]()
-"""Called with organisation and administrations: runs under way begin again, with the guard of the same
-company. It comes before anything else is locked: who ends a run locks it first, and its administration after
-that."""
+"""Called with organisation and administrations: their open runs restart and check the company first.
+
+Call before taking other locks: whoever ends a run locks the run before its administration."""
 
 accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
 """Called with an administration, a field (name, legal_name, number) and the vendor's new value, which a
@@ -101,16 +109,17 @@ core_name = SingleHook[[str], str](lambda name: name)
 """A company's name without its legal form. Touches no database."""
 
 new_connection_url = SingleHook[[], str](lambda: "")
-"""The page on which a person makes a connection."""
+"""Called without arguments: the page on which a person adds a connection."""
 
 import_url = SingleHook[[int | None], str](lambda _connection_id: "")
-"""Called with a connection's id: the page on which its companies are imported. None: of one that is chosen
-there."""
+"""Called with a connection's id, or None for one that is chosen on the page: the page on which its companies
+are imported.
+"""
 
 administration_url = SingleHook[[int], str](lambda _administration_id: "")
 """Called with an administration's id: its page."""
 
 
 def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
-    """Return those of which the actor may read the name."""
+    """Return the companies whose name the actor may read."""
     return companies.exclude(pk__in=restricted_company_ids(actor))

@@ -42,8 +42,11 @@ class ImportPolicyInput(Input):
 
 
 class AppRegistrationInput(Input):
-    """The fields of an app registration. `client_secret` None keeps the stored one; `refresh_token_days` as
-    chosen in the vendor's portal, None = unknown, then no notice is sent before a consent ends."""
+    """The fields of an app registration.
+
+    `client_secret` None keeps the stored one. `refresh_token_days` is what was chosen in the vendor's portal;
+    None = unknown, so that no notification is sent before a consent ends.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 

@@ -43,8 +43,7 @@ def _same_company_url(_administration_id: int, context: MessageFacts) -> str:
 
 
 def _connection_url(context: MessageFacts) -> str:
-    """Return the page of the connection that an issue of an
-    administration names; all of them when it names none."""
+    """Return the page of the issue's connection, or of all connections if the issue names none."""
     connection_id = context.get("connection")
     return (
         reverse("connections:detail", args=[connection_id]) if connection_id else reverse("connections:list")

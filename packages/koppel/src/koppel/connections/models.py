@@ -103,8 +103,10 @@ class Connection(TenantModel):
 
 
 class GrantReason(models.TextChoices):
-    """Why a grant gives no tokens, where Koppel itself knows; else the code is the connector's. SUPERSEDED:
-    it was given back, because its companies have another one, or are no longer read."""
+    """Why a grant gives no tokens, as Koppel knows it; other codes come from the connector.
+
+    SUPERSEDED: revoked, because another grant reaches its companies or they are no longer read.
+    """
 
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"
@@ -181,10 +183,10 @@ class RemoteCompany(TenantModel):
     about this company was answered, and Koppel tries again.
 
     `confirmed_name` and `confirmed_number` are the name and number that a person last confirmed of an
-    imported company, '' = not known then. `claimed_at` is set while the vendor describes another company
-    under this id: `claimed_name` and `claimed_number` are the name and number of that company, nothing is
-    read until a person decides, and `claim_rejected_at` is when a person rejected that company as another
-    one."""
+    imported company, '' = not known then. `conflict_detected_at` is set while the vendor describes
+    another company under this id: `conflicting_name` and `conflicting_number` are the name and number of that
+    company, and nothing is read until a person decides. `conflict_rejected_at` is when a person rejected it.
+    """
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="companies"
@@ -212,10 +214,10 @@ class RemoteCompany(TenantModel):
     failing_reason = models.TextField(default="")
     confirmed_name = models.CharField(max_length=300, default="", db_default="")
     confirmed_number = models.CharField(max_length=100, default="", db_default="")
-    claimed_name = models.CharField(max_length=300, default="", db_default="")
-    claimed_number = models.CharField(max_length=100, default="", db_default="")
-    claimed_at = models.DateTimeField(null=True)
-    claim_rejected_at = models.DateTimeField(null=True)
+    conflicting_name = models.CharField(max_length=300, default="", db_default="")
+    conflicting_number = models.CharField(max_length=100, default="", db_default="")
+    conflict_detected_at = models.DateTimeField(null=True)
+    conflict_rejected_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "connections_remote_company"
@@ -304,8 +306,9 @@ class ConsentAttempt(TenantModel):
     Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they
     are used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed
     `state` finds the attempt consumed, and `granted_at` or `error` (`code: message`) is its outcome.
-    `browser_hash` '' = not bound to a browser. `return_to` is a path within Koppel. `connection` is set when
-    the sign-in is for a connection that exists."""
+    `browser_hash` '' = not bound to a browser. `return_path` is a path within Koppel. `connection` is set
+    when the sign-in is for a connection that exists.
+    """
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -319,7 +322,7 @@ class ConsentAttempt(TenantModel):
     browser_hash = models.CharField(max_length=64, default="")
     secrets = EncryptedField(row_key=("state_hash",))
     callback = EncryptedField(null=True, row_key=("state_hash",))
-    return_to = models.CharField(max_length=300)
+    return_path = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     callback_at = models.DateTimeField(null=True)

@@ -21,10 +21,10 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list. `companies` are those that the reader may see.
+    """A connection on the list.
 
-    `awaiting_sign_in` administrations need a sign-in; `failing` ones fail for other reasons, `reason` being
-    one of these.
+    `companies` are visible to the reader. `awaiting_sign_in` administrations need a sign-in; `failing` ones
+    fail for other reasons, of which `reason` is one.
     """
 
     connection: Connection
@@ -57,7 +57,7 @@ class ConnectionSummary:
 
 
 def list_summaries(actor: Actor) -> list[ConnectionSummary]:
-    """Return all live connections; those that need a person come first."""
+    """Return all live connections; connections that need a person come first."""
     return sorted(_summarize_all(actor, connections_of(actor)), key=lambda card: not card.needs_sign_in)
 
 

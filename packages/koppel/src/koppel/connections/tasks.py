@@ -24,7 +24,7 @@ from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
 
 SQL = load_statements("koppel.connections")
 DESCRIBED_FOR = timedelta(days=1)
-"""A company's description is read anew after so long."""
+"""How long a company's description counts as recent."""
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
 

@@ -142,7 +142,7 @@ class Redirect:
 
 
 @dataclass(frozen=True)
-class Form:
+class CredentialForm:
     """Ask the person for these fields (name to label); for systems without a sign-in page."""
 
     fields: Mapping[str, str]
@@ -366,7 +366,7 @@ class Connector(Protocol):
     @property
     def descriptor(self) -> Descriptor: ...
 
-    def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect | Form: ...
+    def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect | CredentialForm: ...
 
     async def complete_consent(
         self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]

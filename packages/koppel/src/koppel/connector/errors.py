@@ -8,7 +8,7 @@ class.
 class ConnectorError(Exception):
     """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets.
 
-    `requested_pause_seconds`: the vendor asked for no call before so long; 0 when it did not.
+    `requested_pause_seconds`: how long the vendor asked for no calls; 0 when it did not.
     """
 
     requested_pause_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Events, the notifications that members get of them, and their delivery by email and webhook."""
+"""Events, the notifications of members about them, and the delivery by email and webhook."""
 
 from collections.abc import Mapping
 
@@ -203,8 +203,8 @@ class Channel(models.TextChoices):
 
 
 class PreferenceScope(models.TextChoices):
-    """The administrations whose events reach a person. Each includes the ones above it, except that NONE is
-    nothing.
+    """The administrations about whose events a member is notified. Each scope includes the ones above it;
+    NONE is empty.
     """
 
     NONE = "none", _("None")

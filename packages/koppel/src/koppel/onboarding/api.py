@@ -98,7 +98,7 @@ class IdentityOut(Schema):
     number: str
     reason: str
     sector: str
-    is_guessed: bool
+    is_suggested: bool
     is_complete: bool
     tone: str
     message: str
@@ -221,7 +221,7 @@ def _identity_out(answer: IdentityAnswer, succession: Succession | None) -> Iden
         number=answer.number,
         reason=answer.reason,
         sector=answer.sector,
-        is_guessed=answer.is_guessed,
+        is_suggested=answer.is_suggested,
         is_complete=answer.is_complete,
         tone=answer.badge[0],
         message=answer.badge[1],
@@ -236,7 +236,7 @@ def _identity_out(answer: IdentityAnswer, succession: Succession | None) -> Iden
 def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:
     """Raise `UnknownParameter` for a company that the flow does not reach, or that was not chosen."""
     if unknown := sorted(set(company_ids) - set(offered)):
-        raise UnknownParameter([unknown_value("companies", str(key)) for key in unknown])
+        raise UnknownParameter([unknown_value("companies", str(company_id)) for company_id in unknown])
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
@@ -244,7 +244,7 @@ def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN)
     step that lies ahead or a flow that is over."""
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:
-        flows.collect_completed_sign_ins(request.actor, flow, flows.return_to(flow))
+        flows.collect_completed_sign_ins(request.actor, flow, flows.return_path(flow))
     elif step is not Step.SIGN_IN:
         raise StepNotReached
     if not flows.has_reached(flow, step):

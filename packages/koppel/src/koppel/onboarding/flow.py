@@ -32,7 +32,7 @@ def start_flow(actor: Actor, connector: str) -> Flow:
     return _create(actor, connector=connector, step=Step.SIGN_IN)
 
 
-def start_import(actor: Actor, connection_id: int) -> Flow:
+def start_from_connection(actor: Actor, connection_id: int) -> Flow:
     """Start a flow through an existing connection. Raises `NoSuchConnection` and `Quarantined`."""
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
@@ -82,21 +82,21 @@ def has_reached(flow: Flow, step: Step) -> bool:
     return STEPS.index(step) <= STEPS.index(flow.step)
 
 
-def is_import(flow: Flow) -> bool:
-    """Return whether the flow was started from an existing connection."""
+def starts_from_connection(flow: Flow) -> bool:
+    """Return whether the flow was started from an existing connection; then it offers only new companies."""
     return flow.origin == FROM_CONNECTION
 
 
-def return_to(flow: Flow) -> str:
+def return_path(flow: Flow) -> str:
     """Return the path to which the vendor's sign-ins of this flow lead: the list of companies."""
     return reverse("onboarding:choose", args=[flow.token])
 
 
-def collect_completed_sign_ins(actor: Actor, flow: Flow, return_to: str) -> None:
+def collect_completed_sign_ins(actor: Actor, flow: Flow, return_path: str) -> None:
     """Add the connections of the completed sign-ins of this flow."""
     attempts = (
         ConsentAttempt.objects.for_actor(actor)
-        .filter(membership_id=actor.membership_id, return_to=return_to)
+        .filter(membership_id=actor.membership_id, return_path=return_path)
         .exclude(granted_at=None)
     )
     for attempt in attempts.order_by("granted_at"):

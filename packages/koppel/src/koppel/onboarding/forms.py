@@ -108,28 +108,34 @@ class IdentifyForm(Form[IdentifyInput]):
     def __init__(self, data: QueryDict, company_ids: Iterable[int], **options: Any) -> None:
         super().__init__(data, **options)
         self._chosen_ids = list(company_ids)
-        self._company_ids = [key for key in self._chosen_ids if f"number-{key}" in data]
-        for key in self._company_ids:
-            self.fields |= {f"{name}-{key}": TextField(max_length=IDENTITY_LENGTH_MAX) for name in FIELDS}
+        self._company_ids = [company_id for company_id in self._chosen_ids if f"number-{company_id}" in data]
+        for company_id in self._company_ids:
+            self.fields |= {
+                f"{name}-{company_id}": TextField(max_length=IDENTITY_LENGTH_MAX) for name in FIELDS
+            }
 
     @property
     def answers(self) -> dict[int, dict[str, str]]:
         """The typed values. A text that cannot be stored is left out, so that the others are kept."""
         self.is_valid()
         return {
-            key: {name: self.cleaned_data.get(f"{name}-{key}", "") for name in FIELDS}
-            for key in self._company_ids
+            company_id: {name: self.cleaned_data.get(f"{name}-{company_id}", "") for name in FIELDS}
+            for company_id in self._company_ids
         }
 
     def input_values(self) -> Mapping[str, Any]:
-        return {"identities": [{"company": key, **typed} for key, typed in self.answers.items()]}
+        return {
+            "identities": [{"company": company_id, **typed} for company_id, typed in self.answers.items()]
+        }
 
     @property
     def ticked_ids(self) -> list[int] | None:
         """The companies of the ticked rows; None for the rows of all pages."""
         if self.values["discrepancies"] == "all":
             return None
-        carried = [key for text in self.values["discrepancies"].split(",") if (key := id_of(text))]
+        carried = [
+            company_id for text in self.values["discrepancies"].split(",") if (company_id := id_of(text))
+        ]
         return [*self.values["discrepancy"], *carried]
 
     @property
@@ -137,9 +143,9 @@ class IdentifyForm(Form[IdentifyInput]):
         """The errors of typed values."""
         return [
             str(error)
-            for key in self._company_ids
+            for company_id in self._company_ids
             for name in FIELDS
-            for error in self.errors.get(f"{name}-{key}", ())
+            for error in self.errors.get(f"{name}-{company_id}", ())
         ]
 
     def clean_action(self) -> tuple[str, int | None]:

@@ -62,7 +62,7 @@ class TypedIdentity(msgspec.Struct, frozen=True):
     sector: str = ""
 
 
-class Confirmation(msgspec.Struct, frozen=True):
+class SameCompanyAnswer(msgspec.Struct, frozen=True):
     """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership)
     and when."""
 
@@ -91,17 +91,17 @@ class CompanyAssignment(msgspec.Struct, frozen=True):
 
 
 class Flow(TenantModel):
-    """One walk through the wizard by one person. `step` is the furthest step reached; earlier ones may be
-    revisited.
+    """One use of the wizard by one person.
 
-    `connection` is the one last signed in; `connection_ids` are those of all that this flow lists. `origin`
-    is `from_connection` or ''. `chosen_company_ids` are remote companies, `offered_company_ids` those that
-    could be chosen when they were; `displayed_identities` maps the chosen ones to the name and number that
-    the person saw. `typed_identities` maps remote company id to what was typed at Identify (number, reason,
-    sector). `confirmations` maps remote company id to the answer to “is this the same company?”: what it was
-    about, whether it is the same, who said so and when. `successions` maps it to whether it continues an
-    administration with the same number. `assignments` maps it to {division, template, users},
-    `previous_assignments` to those that the last change replaced. `expires_at` moves with each answer."""
+    `step` is the furthest step reached; earlier ones may be revisited. `connection` is the one last signed
+    in; `connection_ids` are all connections of this flow. `origin` is `from_connection` or ''.
+    `chosen_company_ids` are remote companies, `offered_company_ids` the ones that could be chosen at that
+    time; `displayed_identities` maps chosen ones to the name and number that the person saw.
+    `typed_identities` maps remote company id to the input at Identify (number, reason, sector).
+    `confirmations` maps it to the answer to “is this the same company?”, `successions` to whether it
+    continues an administration with the same number, `assignments` to {division, template, users} and
+    `previous_assignments` to those that the last change replaced. `expires_at` moves with each answer.
+    """
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(
@@ -120,7 +120,7 @@ class Flow(TenantModel):
     offered_company_ids = TypedJSONField(list[int], default=list)
     displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
-    confirmations = TypedJSONField(dict[int, Confirmation], default=dict)
+    confirmations = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
     successions = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     previous_assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)

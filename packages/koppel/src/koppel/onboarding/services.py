@@ -1,5 +1,4 @@
-"""The wizard's steps, for pages and REST alike: each takes the answer to a step and returns an outcome
-(`results`)."""
+"""Save a step of the wizard, for pages and REST. Each function returns an outcome (`results`)."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -8,13 +7,13 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from koppel.administrations.errors import NoSuchAdministration
+from koppel.administrations.errors import NoSuchChoice
 from koppel.connections.consent.service_companies import IDS_MAX, add_companies, parse_ids
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
 from koppel.onboarding.errors import UnknownSystem
-from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_import
+from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_from_connection
 from koppel.onboarding.inputs import (
     AssignInput,
     ChooseInput,
@@ -41,16 +40,14 @@ def app_choice(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
 def start(actor: Actor, data: FlowInput) -> Flow:
     """Start a flow for a new connection, or for one that exists. Raises `UnknownSystem`."""
     if data.connection is not None:
-        return start_import(actor, data.connection)
+        return start_from_connection(actor, data.connection)
     if data.system not in connectors():
         raise UnknownSystem
     return start_flow(actor, data.system)
 
 
 def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors | ExternalStep:
-    """Take step ②: store the company ids for a way to sign in that takes them; else the person signs in at
-    the vendor.
-    """
+    """Save the sign-in step: store company ids where the consent mode needs them, else go to the vendor."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     option = app_choice(actor, flow, data.app)
@@ -74,9 +71,9 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors
 
 
 def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | ShowErrors:
-    """Take step ③: store which companies to import."""
+    """Save the choice: the companies to import."""
     if choose_step.choose(actor, flow, data.companies):
-        identify_step.ask_registers(flow)
+        identify_step.enqueue_lookups(flow)
         return Advance(Step.IDENTIFY)
     return ShowErrors(
         Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),)
@@ -84,8 +81,9 @@ def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | ShowErrors:
 
 
 def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErrors:
-    """Take step ④: store numbers, or reasons and sectors, and whether companies are the same ones. Returns
-    the problems of each company that is still incomplete.
+    """Save the identities: numbers, or reasons and sectors, and whether it is the same company.
+
+    Returns the problems of each company that is still incomplete.
     """
     identities = {identity.company: identity for identity in data.identities}
     typed = {
@@ -94,8 +92,10 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
     }
     identify_step.save_answers(flow, typed)
     for same in (True, False):
-        answered = [key for key, identity in identities.items() if identity.same_company is same]
-        identify_step.confirm(actor, flow, answered, same=same)
+        answered = [
+            company_id for company_id, identity in identities.items() if identity.same_company is same
+        ]
+        identify_step.answer_same_company(actor, flow, answered, same=same)
         continued = [key for key, identity in identities.items() if identity.continues is same]
         answer_successions(actor, flow, identify_step.list_answers(flow, continued), continues=same)
     identity_answers = identify_step.complete(flow)
@@ -108,10 +108,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
 
 
 def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentityInput) -> dict[str, str]:
-    """Return the values of a company after this input. A reason means that there is no number, and replaces a
-    suggested one.
-    """
-    number = "" if existing.is_guessed and data.reason else existing.number
+    """Return the values of a company after this input. A given reason replaces a suggested number."""
+    number = "" if existing.is_suggested and data.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     return values | {name: text for name in values if (text := getattr(data, name)) is not None}
 
@@ -131,9 +129,7 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
 
 
 def assign(flow: Flow, data: AssignInput) -> Advance:
-    """Take step ⑤: store the assignments of these companies. May be called any number of times. Raises
-    `UnknownParameter`.
-    """
+    """Save the assignments of these companies; it can be repeated. Raises `UnknownParameter`."""
     assign_step.assign(flow, data)
     return Advance(Step.ASSIGN)
 
@@ -143,7 +139,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
             finished = finish_step.finish(actor, token, complete_later=complete_later)
-    except NoSuchAdministration:  # an answer of this step: the person is led back to it
+    except NoSuchChoice:
         message = _("A division, template or user that you chose no longer exists. Nothing was imported.")
         return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:

@@ -1,6 +1,7 @@
 """Actions of the operator in the shell: before the first sign-in, or for a person who cannot sign in.
 
-The organisation's audit log records these actions under the account of the shell."""
+The organisation's audit log records these actions under the account of the shell.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class InstallationState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Summary:
+class OrganisationSummary:
     """An organisation as `koppel organisations list` shows it.
 
     `people` and `administrators` may sign in now; `invited` may become Administrators.
@@ -108,8 +109,8 @@ def shell_operator(account: str, ip_address: str) -> Actor:
 def create_organisation(
     operator: Actor, data: OrganisationInput, administrator: InvitationInput, *, language: str = ""
 ) -> Invitation:
-    """Create an organisation and invite its first Administrator. Raises `Refused`; then there is no
-    organisation either.
+    """Create an organisation and invite its first Administrator. Raises `Refused`, and then creates
+    nothing.
     """
     name, settings_values = clean_text(data.name), validate_settings(data.settings)
     if not name:
@@ -156,7 +157,8 @@ def add_administrator(
 
 def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
     """Create a password-reset link; for a user without one, resend the latest invitation. Raises
-    `Refused`."""
+    `Refused`.
+    """
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     with installation_scope("link from the shell"):
         organisations = list(_organisations_of(user)) if user else []
@@ -177,7 +179,7 @@ def invitation_link(invitation: Invitation) -> RecoveryLink:
     )
 
 
-def summaries() -> list[Summary]:
+def summaries() -> list[OrganisationSummary]:
     """Return all organisations, by name."""
     with installation_scope("organisations listed"):
         people_counts = dict(
@@ -191,7 +193,7 @@ def summaries() -> list[Summary]:
         )
         invited = _emails_by_organisation(open_invitations, "email")
         return [
-            Summary(
+            OrganisationSummary(
                 id=organisation.pk,
                 name=organisation.name,
                 people=people_counts.get(organisation.pk, 0),

@@ -54,8 +54,7 @@ class User(AbstractUser):
 
 
 class SettingsMap(TypedDict, total=False):
-    """Settings as they are stored: a key that is not there is not
-    set. `settings_schema` defines their values."""
+    """Stored settings: a missing key is not set. `settings_schema` defines the values."""
 
     resources: list[str]
     fiscal_years_back: int
@@ -111,13 +110,11 @@ class Logo(TenantModel):
 class Membership(TenantModel):
     """A person in an organisation, with one role.
 
-    `expires_at` ends it automatically. `joined_at`: when the person became a member by their own act:
-    accepted the invitation, or chose the organisation in a session opened by their own proof. None: only the
-    organisation, or its identity provider, says so; such a membership changes nothing for the person
-    elsewhere.
-
-    `access_restored_at`: access was restored then, and the person has not chosen to work there since. A
-    sign-in does not open it, and it still protects the person's account.
+    `expires_at` ends it automatically. `joined_at`: when the person became a member by their own act, by
+    accepting the invitation or by choosing the organisation in a session that they proved themselves. None:
+    only the organisation, or its identity provider, states the membership; it then changes nothing for the
+    person elsewhere. `access_restored_at`: access was restored, and the person has not chosen to work there
+    since. A sign-in does not open such a membership, and it still protects the person's account.
     """
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
@@ -232,8 +229,8 @@ class ApiToken(TenantModel):
 class Invitation(TenantModel):
     """A person invited by email to become a member.
 
-    `sends` counts the emails: only the link of the last one is valid. `invited_by` None: sent by the operator
-    from the shell, so that an organisation gets its first Administrator.
+    `sends` counts the emails: only the link of the last one is valid. `invited_by` None: the operator invited
+    the first Administrator from the shell.
     """
 
     email = models.EmailField()
@@ -359,8 +356,8 @@ class ConfirmedDomain(TenantModel):
 class UserSession(models.Model):
     """A session of a person, who may act in several organisations.
 
-    `active_organisation_id` is the one that this session chose last, the only one whose Administrators see
-    it. `sso_organisation_id`: the one whose identity provider began it.
+    `active_organisation_id` is the last chosen one, whose Administrators alone see the session.
+    `sso_organisation_id` is the one whose identity provider opened it.
     """
 
     session_key = models.CharField(max_length=40, unique=True)

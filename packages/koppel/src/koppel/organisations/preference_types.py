@@ -13,8 +13,9 @@ WIDTH_MIN, WIDTH_MAX = 64, 800
 
 
 class ListLayout(msgspec.Struct, frozen=True):
-    """The columns of a list in their order, [] for the default ones, and the widths in pixels of those that
-    the member has resized."""
+    """The layout of a list: its columns in order, [] for the default ones, and the widths in pixels of
+    resized columns.
+    """
 
     columns: list[str] = []
     widths: dict[str, int] = {}

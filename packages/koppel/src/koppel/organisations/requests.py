@@ -18,7 +18,7 @@ class AuthenticatedRequest(HttpRequest):
 
     actor: Actor
     parameters: Mapping[str, Any]
-    """Values of the parameters that the page takes, each read once; None for absent ones."""
+    """The values of the page's parameters, each read once; None for absent ones."""
     htmx: HtmxDetails
     csp_forms: Sequence[str]
     """Other origins that a form of the page may lead to; set by views that have such a form."""
@@ -41,10 +41,9 @@ def needs(permission: Permission) -> Callable[[View], View]:
 
 
 def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:
-    """Let the session act in this organisation. Return True when it acted in another one before.
+    """Let the session act in this organisation. Returns True when it acted in another one before.
 
-    Pages that were opened there have a token that is no longer valid, so that their forms are not accepted
-    here.
+    Forms of pages that were opened there are refused afterwards, because their token is no longer valid.
     """
     before = request.session.get("organisation")
     if before == organisation_id:

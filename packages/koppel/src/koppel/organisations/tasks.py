@@ -11,12 +11,13 @@ from django.utils import translation
 from procrastinate import JobContext, RetryStrategy
 from procrastinate.contrib.django import app
 
+from koppel.audit.chain import chain_scope
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
-from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import Invitation, Organisation
 
@@ -78,9 +79,9 @@ def expire_audit(timestamp: int) -> None:
     """Delete audit entries past the organisation's retention, every night, through the SQL function
     `audit_expire`."""
     with installation_scope("audit retention"):
-        ids = list(Organisation.objects.values_list("pk", flat=True))
+        ids = [INSTALLATION, *Organisation.objects.values_list("pk", flat=True)]
     for organisation_id in ids:
-        with organisation_scope(organisation_id), connection.cursor() as cursor:
+        with chain_scope(organisation_id), connection.cursor() as cursor:
             cursor.execute("SELECT audit_expire(%s)", [organisation_id])
             deleted = cursor.fetchone()[0]
         if deleted:

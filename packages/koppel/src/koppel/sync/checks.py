@@ -24,21 +24,21 @@ ACCOUNTS_NAMED = 40
 _SQL = load_statements("koppel.sync")
 
 
-def is_due(claimed: ClaimedRun) -> bool:
-    """Return whether the checks must run: something changed since the last check, or an issue is still open.
+def is_due(run: ClaimedRun) -> bool:
+    """Return whether the checks must run: something changed since the last check, or an issue is open.
 
-    Changes count from the last successful run, including those of cancelled runs and of attempts whose worker
-    died.
+    Counts changes since the last successful run, including changes of cancelled runs and of attempts whose
+    worker died.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
-            {"administration": claimed.administration_id, "run": claimed.id, "succeeded": RunState.SUCCEEDED},
+            {"administration": run.administration_id, "run": run.id, "succeeded": RunState.SUCCEEDED},
         )
         has_news = bool(cursor.fetchone()[0])
     return has_news or has_open_issues(
-        claimed.organisation_id,
-        Subject(SubjectKind.ADMINISTRATION, claimed.administration_id),
+        run.organisation_id,
+        Subject(SubjectKind.ADMINISTRATION, run.administration_id),
         tuple(_CHECKS),
     )
 

@@ -160,12 +160,11 @@ class Checkpoint(TenantModel):
 
     `resume_cursor` is the position in an unfinished read ('' = none), to which `read_mode` and
     `read_started_at` belong. `incremental_cursor` is the vendor's mark from which the next incremental read
-    starts. `complete_as_of` is the start of the newest finished read. `last_full_at` is that of the newest
-    finished complete read, which covered `fiscal_years_back` fiscal years.
-
-    During a complete read, `seen_count` is the number of keys stored in `sync_snapshot_key`.
-    `is_verifying_deletes`: rows were missing, and their partition is read once more before they are marked as
-    deleted. `is_inconsistent`: a partition could not be proved, so the read does not count as complete.
+    starts. `complete_as_of` is the start of the newest finished read. `last_full_at` is the start of the
+    newest finished complete read, which covered `fiscal_years_back` fiscal years. During a complete read,
+    `seen_count` is the number of keys stored in `sync_snapshot_key`. `is_verifying_deletes`: rows were
+    missing, and their partition is read again before they are marked as deleted. `is_inconsistent`: a
+    partition could not be proved, so the read does not count as complete.
     """
 
     administration = models.ForeignKey(

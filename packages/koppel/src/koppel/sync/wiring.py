@@ -20,13 +20,17 @@ from koppel.sync.issue_types import ISSUE_TYPES
 from koppel.sync.listeners import administration, connection
 from koppel.sync.progress.queries import progress_of
 from koppel.sync.progress.sync_activity import active_syncs, changes_since
-from koppel.sync.runs.services import request_first_runs, request_released, request_runs_after_reconnect
+from koppel.sync.runs.services import (
+    request_first_runs,
+    request_runs_after_confirmation,
+    request_runs_after_reconnect,
+)
 
 connection_hooks.connection_reconnected.register(request_runs_after_reconnect)
 connection_hooks.connection_recovered.register(connection.resume_waiting_runs)
 connection_hooks.stop_runs.register(connection.stop_runs)
 connection_hooks.restart_runs.register(connection.restart_runs)
-connection_hooks.unblock_administrations.register(request_released)
+connection_hooks.unblock_administrations.register(request_runs_after_confirmation)
 
 administration_hooks.progress_of.register(progress_of)
 administration_hooks.changes_since.register(changes_since)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
-from koppel.administrations.hooks import ActiveSync, ChangeCounts, Progress
+from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
 from koppel.administrations.issues.queries import IssueKind, newest_of, open_kinds
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
@@ -68,7 +68,7 @@ class ActiveSyncs:
     syncs: int
     waiting: int
     seconds_left: int | None
-    rows: Sequence[tuple[Administration, Progress | None]]
+    rows: Sequence[tuple[Administration, SyncProgress | None]]
 
     @property
     def total(self) -> int:
@@ -202,7 +202,10 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
     members = Membership.objects.for_actor(actor).filter(pk__in=by_member).select_related("user")
     people = {member.pk: str(member.user) for member in members}
     rows = sorted(
-        ((people[key], count, _list(user=str(key), issues="any")) for key, count in by_member.items()),
+        (
+            (people[member_id], count, _list(user=str(member_id), issues="any"))
+            for member_id, count in by_member.items()
+        ),
         key=lambda row: (-row[1], row[0]),
     )
     if unassigned_count := len(counts) - len(assigned):
@@ -222,7 +225,11 @@ def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:
         syncs=sum(not run.is_import for run in under_way),
         waiting=sum(not run.is_running for run in under_way),
         seconds_left=max(seconds_left, default=None),
-        rows=[(administrations[key], progress.get(key)) for key in ids if key in administrations],
+        rows=[
+            (administrations[administration_id], progress.get(administration_id))
+            for administration_id in ids
+            if administration_id in administrations
+        ],
     )
 
 

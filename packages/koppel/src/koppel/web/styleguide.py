@@ -40,7 +40,7 @@ ROWS = [
 
 
 class ExampleForm(Form[Input]):
-    """A field that is fine, and one that was refused. No input type: an example without a use case."""
+    """A valid and a refused field. No input type: an example without a use case."""
 
     name = TextField(label="Name", help_text="As clients know the firm.")
     address = TextField(label="E-mail address", required=True)

@@ -54,8 +54,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Remember the language in this browser and, when signed in, for the person.
 
-    A session that an identity provider opened has its own choice where the person works elsewhere too: the
-    provider must not change the language there.
+    A session that an identity provider opened keeps its own choice if the person also works in another
+    organisation: the provider must not change the language there.
     """
     form = LanguageForm.of(request)
     response = HttpResponseRedirect(return_url(request, reverse("web:dashboard")))

@@ -19,11 +19,13 @@ router = Router()
 
 
 class AdministrationOut(Schema):
-    """`source_id` is the accounting system's own id of the company, `code` its code there, `client_number`
-    the firm's own.
+    """An administration.
 
-    `status` is the one that the list shows: of an administration that its connection stops `needs_reauth`,
-    `paused` or `removed`. `issues` counts those that need attention. A personal number is masked."""
+    `source_id` is the accounting system's id of the company, `code` its code there, `client_number` the
+    organisation's own. `status` is the one that the list shows: of an administration that its connection
+    stops `needs_reauth`, `paused` or `removed`. `issues` is the number that need attention. A personal number
+    is masked.
+    """
 
     id: int
     name: str

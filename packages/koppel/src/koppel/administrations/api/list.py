@@ -26,12 +26,13 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """As in the address bar of the list. Ids as digits, or `none`; several of one kind widen, different kinds
-    narrow.
+    """The filters of the list, as in its address bar.
 
-    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing,
-    incomplete, doubtful, duplicate. `lifecycle`: client_left, deactivation_scheduled. `sort`: a
-    column, with `-` in front for descending."""
+    Ids are digits, or `none`; several values of one filter widen the list, several filters narrow it.
+    `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete,
+    doubtful, duplicate. `lifecycle`: client_left, deactivation_scheduled. `sort`: a column, with `-` in front
+    for descending.
+    """
 
     q: str = ""
     status: list[str] = []
@@ -52,8 +53,7 @@ class Filters(Schema):
     sort: str = "name"
 
     def to_query(self) -> ListQuery:
-        """Return the list's query. What was given empty stays there, to be refused; a flag that is false asks
-        nothing."""
+        """Return the list's query. Empty values are kept, to be refused; a false flag is no filter."""
         query = QueryDict(mutable=True)
         for key, value in self.dict(exclude_unset=True, exclude={"import_id"}).items():
             if isinstance(value, list):

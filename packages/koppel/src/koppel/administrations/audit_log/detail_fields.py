@@ -1,7 +1,8 @@
-"""What the fields of an audit entry mean: how each is called, and of what an id in it is the id.
+"""What the details of an audit entry mean: the label of each field, and the kind of object of each id.
 
-Ids of people, divisions, templates and administrations all count from one, so a number alone names nothing:
-the field says what it is, and where one field means different things the action says so too."""
+Ids of people, divisions, templates and administrations all count from one, so the field decides the kind;
+where a field is used for several kinds, the action decides too.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum

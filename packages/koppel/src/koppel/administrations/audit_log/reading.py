@@ -80,8 +80,8 @@ def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) ->
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
     if audit_filter.search_text and redactor.ids:
-        veiled = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=redactor.ids)
-        entries = entries.exclude(veiled & ~Q(actor_name__icontains=audit_filter.search_text))
+        is_redacted = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=redactor.ids)
+        entries = entries.exclude(is_redacted & ~Q(actor_name__icontains=audit_filter.search_text))
     return entries
 
 

@@ -1,7 +1,7 @@
-"""An audit entry in the reader's words: fields by their labels, people and things by name, dates as dates.
+"""An audit entry for people: labelled fields, names instead of ids, formatted dates.
 
-`detail_fields` declares which kind of object each id refers to; nothing is guessed from a number. The details
-keep the ids, for programs."""
+`detail_fields` declares the kind of object of each id. The stored details keep the ids, for programs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,12 +107,12 @@ class AuditRenderer:
     def label(self, field: str) -> str:
         return str(LABELS.get(field) or field.replace("_", " "))
 
-    def name(self, kind: Kind, key: int) -> str:
+    def name(self, kind: Kind, subject_id: int) -> str:
         """Return the name of the object with this id. An erased object is called removed; one that the reader
         may not see has no name."""
-        if kind is Kind.ADMINISTRATION and key in self._hidden:
+        if kind is Kind.ADMINISTRATION and subject_id in self._hidden:
             return REDACTED
-        return self._names(kind).get(key) or str(REMOVED[kind])
+        return self._names(kind).get(subject_id) or str(REMOVED[kind])
 
     def value(self, action: str, field: str, value: Any) -> str:
         if isinstance(value, dict):
@@ -159,6 +159,8 @@ class AuditRenderer:
         """Return the fields that differ; `people` are assignments by id. Empty values are left out."""
         if field == "people":
             return self._moves(value)
+        if field == "companies":  # by id, so that one of them can be erased
+            return ", ".join(self.value(action, field, name) for name in value.values())
         flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 

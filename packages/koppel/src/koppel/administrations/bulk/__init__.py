@@ -1,9 +1,11 @@
 """One action on many administrations: a preview, then a job with a result for each, then perhaps an undo.
 
-It guarantees that what is done is what the preview showed, and to nothing the actor may not change; that an
-operation which is killed goes on where it stopped, without doing anything twice; and that an undo changes
-back only values that were not changed since. Begin with `operations`; `execution` carries out, `reversal`
-plans the undo, `actions` says what an action is."""
+Guarantees that an operation does what its preview showed, and only to administrations that the actor may
+change; that a killed operation continues where it stopped, without doing anything twice; and that an undo
+restores only values that have not changed since.
+
+Begin with `operations`; `execution` executes them, `reversal` plans the undo, `actions` defines an action.
+"""
 
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
 from koppel.administrations.bulk.csv_import import read_changes

@@ -13,7 +13,7 @@ from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
-from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_held
+from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_of_conflict
 from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.database.text import clean_text
@@ -61,24 +61,25 @@ def plan_activate(
     removed = set(connections.values_list("pk", flat=True))
     companies = RemoteCompany.objects.for_actor(actor).filter(
         pk__in={administration.remote_company_id for administration in administrations},
-        claimed_at__isnull=False,
+        conflict_detected_at__isnull=False,
     )
-    claimed_ids = set(companies.values_list("pk", flat=True))
+    conflicting_ids = set(companies.values_list("pk", flat=True))
     return {
         administration.pk: _plan_start(
             administration,
             is_reached=administration.connection_id not in removed,
-            is_held=administration.remote_company_id in claimed_ids,
+            is_conflicting=administration.remote_company_id in conflicting_ids,
         )
         for administration in administrations
     }
 
 
 def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    """Activate or deactivate them, or restore what they were before.
+    """Activate or deactivate administrations, or restore their former status.
 
-    Runs of those that stop end at their last page; one that was never completely read is queued again for its
-    first sync."""
+    Runs of deactivated ones end after their current page. An administration that was never completely read is
+    queued for its first sync.
+    """
     snapshot.write(actor.organisation_id, changes)
     if stopped := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, stopped)
@@ -87,7 +88,11 @@ def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> No
 
 
 def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]:
-    return [key for key, values in changes.items() if values["columns"].get("status") == status]
+    return [
+        administration_id
+        for administration_id, values in changes.items()
+        if values["columns"].get("status") == status
+    ]
 
 
 def _plan_stop(administration: Administration, params: BulkParameters) -> PlannedChange:
@@ -109,7 +114,7 @@ def _plan_stop(administration: Administration, params: BulkParameters) -> Planne
     )
 
 
-def _plan_start(administration: Administration, *, is_reached: bool, is_held: bool) -> PlannedChange:
+def _plan_start(administration: Administration, *, is_reached: bool, is_conflicting: bool) -> PlannedChange:
     """Plan the next status. Without its connection it waits for another; what may be another company waits
     for a person."""
     if administration.client_left_on:
@@ -125,7 +130,7 @@ def _plan_start(administration: Administration, *, is_reached: bool, is_held: bo
         "deactivation_reason": "",
         **CLEARED_STATUS_REASON,
     }
-    stopped = columns_held() if is_held else {}
+    stopped = columns_of_conflict() if is_conflicting else {}
     return _planned_change(
         administration,
         {"status": status.value, **calm, **(stopped if is_reached else columns_awaiting_connection())},

@@ -1,7 +1,7 @@
 """The bulk action that assigns and sets: division, template, people on and
 off, number or reason, sector, client number."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,9 +11,9 @@ from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.errors import NoSuchChoice
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
+from koppel.administrations.scope import require_assignable
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
@@ -21,7 +21,6 @@ from koppel.kit.database.json_fields import to_shape
 from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Permission
 
 ASSIGN_KEYS = frozenset({"division", "template", "add", "remove"})
@@ -30,17 +29,22 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchAdministration`
-    too, for what is not this organisation's."""
+    """Validate as `validate_values` does. Raises `NoSuchChoice` for what the organisation does not have."""
     values = validate_values(actor, params)
-    _require_same_organisation(actor, values)
+    require_assignable(
+        actor,
+        [division] if (division := values.get("division")) is not None else (),
+        [template] if (template := values.get("template")) is not None else (),
+        [*values.get("add", ()), *values.get("remove", ())],
+    )
     return values
 
 
 def validate_values(actor: Actor, params: Values) -> BulkParameters:
     """Return the given values of `ASSIGN_KEYS` and `SET_KEYS`; None removes a division or a template.
 
-    Looks nothing up, as a file has thousands of lines. Raises `Refused`."""
+    Makes no queries, because a file has thousands of lines. Raises `Refused`.
+    """
     values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
     values = {key: value for key, value in values.items() if value not in ([], ())}
     if ASSIGN_KEYS & values.keys():
@@ -111,15 +115,18 @@ def plan(
     conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
     changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
-        key: PlannedChange(CommonReason.ARCHIVED) if _uses_archived(change.after, archived) else change
-        for key, change in changes.items()
+        administration_id: PlannedChange(CommonReason.ARCHIVED)
+        if _uses_archived(change.after, archived)
+        else change
+        for administration_id, change in changes.items()
     }
 
 
 def execute(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     snapshot.write(actor.organisation_id, changes)
     identity.handle_bulk_change(
-        actor.organisation_id, {key: values.get("columns", {}) for key, values in changes.items()}
+        actor.organisation_id,
+        {administration_id: values.get("columns", {}) for administration_id, values in changes.items()},
     )
 
 
@@ -176,8 +183,10 @@ def _plan_one(
 
 
 def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
-    """Return whether the change would leave neither a number nor a reason with a sector, where there was one
-    before or a reason is now given."""
+    """Return whether the change would leave neither a number nor a reason with a sector.
+
+    That is allowed only where the identity was incomplete before and no reason is given.
+    """
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
@@ -191,28 +200,6 @@ def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | 
         member: False for member in values.get("add", ()) if people.get(member) is not False
     }
     return moves | {member: None for member in values.get("remove", ()) if member in people}
-
-
-def _require_same_organisation(actor: Actor, values: BulkParameters) -> None:
-    division, template = values.get("division"), values.get("template")
-    if (
-        division is not None
-        and not Division.objects.for_actor(actor).filter(pk=division, archived_at=None).exists()
-    ):
-        raise NoSuchChoice(unknown_value("division", str(division)).message)
-    if (
-        template is not None
-        and not Template.objects.for_actor(actor).filter(pk=template, archived_at=None).exists()
-    ):
-        raise NoSuchChoice(unknown_value("template", str(template)).message)
-    _require_own_members(actor, {*values.get("add", ()), *values.get("remove", ())})
-
-
-def _require_own_members(actor: Actor, members: Iterable[int]) -> None:
-    members = set(members)
-    existing = Membership.objects.for_actor(actor).filter(pk__in=members).values_list("pk", flat=True)
-    if unknown := sorted(members - set(existing)):
-        raise NoSuchChoice(" ".join(unknown_value("member", str(member)).message for member in unknown))
 
 
 ACTIONS = (

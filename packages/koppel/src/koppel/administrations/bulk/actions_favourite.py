@@ -1,7 +1,7 @@
-"""The bulk actions on favourites. They are the actor's own and nobody else's, so they leave no trace in the
-audit log."""
+"""The bulk actions on favourites. Those are the actor's own, so the audit log has no entries about them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from django.utils.translation import gettext_lazy
 
@@ -16,26 +16,19 @@ def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
     return set(favourites.filter(administration_id__in=ids).values_list("administration_id", flat=True))
 
 
-def plan_favourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
+def _plan(
+    actor: Actor,
+    administrations: Sequence[Administration],
+    params_by_id: Mapping[int, BulkParameters],
+    *,
+    is_favourite: bool,
 ) -> dict[int, PlannedChange]:
+    """Plan a change for each administration that is not in the state `is_favourite` yet."""
     favourites = _favourite_ids(actor, list(params_by_id))
     return {
         administration.pk: PlannedChange(CommonReason.UNCHANGED)
-        if administration.pk in favourites
+        if (administration.pk in favourites) == is_favourite
         else PlannedChange()
-        for administration in administrations
-    }
-
-
-def plan_unfavourite(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
-) -> dict[int, PlannedChange]:
-    favourites = _favourite_ids(actor, list(params_by_id))
-    return {
-        administration.pk: PlannedChange()
-        if administration.pk in favourites
-        else PlannedChange(CommonReason.UNCHANGED)
         for administration in administrations
     }
 
@@ -61,7 +54,7 @@ ACTIONS = (
         permission=Permission.VIEW,
         audit_action=None,
         validate=lambda actor, params: {},
-        plan=plan_favourite,
+        plan=partial(_plan, is_favourite=True),
         execute=execute_favourite,
     ),
     BulkAction(
@@ -70,7 +63,7 @@ ACTIONS = (
         permission=Permission.VIEW,
         audit_action=None,
         validate=lambda actor, params: {},
-        plan=plan_unfavourite,
+        plan=partial(_plan, is_favourite=False),
         execute=execute_unfavourite,
     ),
 )

@@ -20,7 +20,7 @@ from koppel.company_registers.numbers.number_labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.reader import Row, heading_keys, read_rows, unescape_formula
+from koppel.kit.tabular.reader import FileRow, heading_keys, read_rows, unescape_formula
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -131,9 +131,9 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
     return changes
 
 
-def _rows(text: str) -> list[Row]:
+def _rows(text: str) -> list[FileRow]:
     rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
-    return [Row(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
+    return [FileRow(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
 
 
 def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:

@@ -98,9 +98,9 @@ def _execute_chunk(
         else _plan(actor, action, operation, administrations, items)
     )
     changed = {
-        key: verdict.after
-        for key, verdict in changes.items()
-        if not verdict.reason_code or (undoes and verdict.after)
+        administration_id: change.after
+        for administration_id, change in changes.items()
+        if not change.reason_code or (undoes and change.after)
     }
     action.execute(actor, changed)
     _store(
@@ -112,7 +112,11 @@ def _execute_chunk(
             actor.audit,
             BulkAuditAction.UNDONE if undoes else audit_action,
             subject=Subject(SubjectKind.BULK_OPERATION, operation.pk),
-            details=_audit_details(operation, administrations, {key: changes[key] for key in changed}),
+            details=_audit_details(
+                operation,
+                administrations,
+                {administration_id: changes[administration_id] for administration_id in changed},
+            ),
         )
 
 
@@ -186,8 +190,9 @@ def _store(operation: BulkOperation, results: Sequence[tuple[BulkItem, ItemState
 
 
 def _actor(operation: BulkOperation) -> Actor | None:
-    """Return the person who started the operation, with the lesser of their role then and now; None if no
-    longer a member."""
+    """Return the actor who started the operation, with the lower of the roles then and now; None if no longer
+    a member.
+    """
     member = Membership.objects.in_organisation(operation.organisation_id).filter(
         pk=operation.membership_id or 0
     )

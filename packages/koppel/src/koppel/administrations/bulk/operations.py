@@ -40,9 +40,9 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor
 
 INLINE_ITEMS_MAX = 100
+"""The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
-"""Operations of one organisation at a time."""
-"""An operation of at most this many items is executed before the response; a larger one by a job."""
+"""The most simultaneous operations of one organisation."""
 OF_FILES = frozenset({"per_item", "problems"})
 """Keys of an operation from a CSV beside the parameters of its action."""
 DRAFT_HOURS = 24
@@ -71,11 +71,11 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 def preview(
     actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
-    """Create a draft with the change of each administration, or the reason why there is none.
+    """Create a draft with the change of each administration, or the reason why it has none.
 
-    Raises `Refused`, `NoSuchAdministration`, `UnknownParameter`.
-
-    `query` is the list's query string from which the selection was made; it is stored for display."""
+    `query` is the list's query string of the selection, stored for display. Raises `Refused`,
+    `NoSuchAdministration` and `UnknownParameter`.
+    """
     action = get_allowed_action(actor, action_key)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))
@@ -84,7 +84,7 @@ def preview(
         {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)},
     )
     validated = action.validate(actor, params)
-    if any(not 0 < key <= ID_MAX for key in selection.ids):
+    if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
         raise NoSuchAdministration
     administrations = list(_selected_administrations(actor, selection))
     if not administrations and not selection.ids:
@@ -104,11 +104,20 @@ def preview(
     changes = action.plan(
         actor,
         administrations,
-        {key: merged_parameters(validated, selection.values_by_id.get(key, {})) for key in selected_ids},
+        {
+            administration_id: merged_parameters(validated, selection.values_by_id.get(administration_id, {}))
+            for administration_id in selected_ids
+        },
     )
-    missing = [key for key in dict.fromkeys(selection.ids) if key not in changes]
-    items = [_item(operation, key, changes[key], selection.values_by_id.get(key, {})) for key in selected_ids]
-    items += [_item(operation, key, PlannedChange(CommonReason.NOT_FOUND), {}) for key in missing]
+    items = [
+        _item(
+            operation,
+            administration_id,
+            changes.get(administration_id, PlannedChange(CommonReason.NOT_FOUND)),
+            selection.values_by_id.get(administration_id, {}) if administration_id in changes else {},
+        )
+        for administration_id in dict.fromkeys([*selected_ids, *selection.ids])
+    ]
     BulkItem.objects.bulk_create(items, batch_size=2000)
     operation.total = len(items)
     operation.save(update_fields=["total"])
@@ -150,7 +159,7 @@ def record_completed(
         started_at=now,
         finished_at=now,
     )
-    items = [_item(operation, key, verdict, {}) for key, verdict in changes.items()]
+    items = [_item(operation, administration_id, change, {}) for administration_id, change in changes.items()]
     for item in items:
         item.state = ItemState.CHANGED
     BulkItem.objects.bulk_create(items, batch_size=2000)
@@ -217,11 +226,13 @@ def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[A
     return Administration.objects.visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
 
 
-def _item(operation: BulkOperation, key: int, change: PlannedChange, values: Values) -> BulkItem:
+def _item(
+    operation: BulkOperation, administration_id: int, change: PlannedChange, values: Values
+) -> BulkItem:
     return BulkItem(
         organisation_id=operation.organisation_id,
         operation=operation,
-        administration_id=key,
+        administration_id=administration_id,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
         reason_code=change.reason_code or "",
         params=to_shape(values, BulkParameters),

@@ -31,11 +31,17 @@ def plan_reversals(
     }
     people_by_id = snapshot.people_on(actor.organisation_id, changes)
     not_offered = snapshot.archived_ids(actor.organisation_id, [change.before for change in changes.values()])
-    is_any_restricted = any(administrations[key].restricted for key in changes)
+    is_any_restricted = any(administrations[administration_id].restricted for administration_id in changes)
     live_members = snapshot.live_members(actor.organisation_id) if is_any_restricted else frozenset()
     return {
-        key: plan_reversal(administrations[key], people_by_id.get(key, {}), change, live_members, not_offered)
-        for key, change in changes.items()
+        administration_id: plan_reversal(
+            administrations[administration_id],
+            people_by_id.get(administration_id, {}),
+            change,
+            live_members,
+            not_offered,
+        )
+        for administration_id, change in changes.items()
     }
 
 
@@ -86,8 +92,11 @@ def _may_restore_people(
     people: Mapping[str, bool | None],
     live_members: Collection[int],
 ) -> bool:
-    """Return whether a restricted administration was restricted before the operation too, and keeps at least
-    one assigned member who may sign in. If it was restricted since, its members were chosen anew."""
+    """Return whether a restricted administration was restricted before the operation too, and keeps an
+    assigned member who may sign in.
+
+    If it was restricted since, its members were chosen deliberately.
+    """
     moves = {int(member): automatic for member, automatic in people.items()}
     return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
         current_people, moves, live_members

@@ -75,12 +75,15 @@ def removes_last_active_member(
 def write(organisation_id: int, changes: Mapping[int, BulkValues]) -> None:
     """Set the columns and people of each administration to `changes`; one statement per column."""
     by_column: dict[str, list[tuple[int, Any]]] = defaultdict(list)
-    for key, values in changes.items():
+    for administration_id, values in changes.items():
         for name, value in values.get("columns", {}).items():
-            by_column[name].append((key, value))
+            by_column[name].append((administration_id, value))
     for name, pairs in by_column.items():
         _write_column(organisation_id, name, pairs)
-    _write_people(organisation_id, {key: values.get("people", {}) for key, values in changes.items()})
+    people_by_id = {
+        administration_id: values.get("people", {}) for administration_id, values in changes.items()
+    }
+    _write_people(organisation_id, people_by_id)
 
 
 def _to_json(value: Any) -> Any:
@@ -96,30 +99,32 @@ def _write_column(organisation_id: int, name: str, pairs: Sequence[tuple[int, An
     """  # noqa: S608 - names of our own
     with connection.cursor() as cursor:
         cursor.execute(
-            statement, [[key for key, _v in pairs], [value for _k, value in pairs], organisation_id]
+            statement, [[row_id for row_id, _v in pairs], [value for _i, value in pairs], organisation_id]
         )
 
 
 def _write_people(organisation_id: int, people_by_id: Mapping[int, Mapping[str, bool | None]]) -> None:
     triples = [
-        (key, int(member), flag) for key, people in people_by_id.items() for member, flag in people.items()
+        (administration_id, int(member), automatic)
+        for administration_id, people in people_by_id.items()
+        for member, automatic in people.items()
     ]
-    off = [(key, member) for key, member, flag in triples if flag is None]
-    on = [(key, member, flag) for key, member, flag in triples if flag is not None]
+    removed = [triple[:2] for triple in triples if triple[2] is None]
+    added = [triple for triple in triples if triple[2] is not None]
     with connection.cursor() as cursor:
-        if off:
-            cursor.execute(_TAKE_OFF, [*map(list, zip(*off, strict=True)), organisation_id])
-        if on:
-            cursor.execute(_PUT_ON, [organisation_id, *map(list, zip(*on, strict=True))])
+        if removed:
+            cursor.execute(_REMOVE_PEOPLE, [*map(list, zip(*removed, strict=True)), organisation_id])
+        if added:
+            cursor.execute(_ADD_PEOPLE, [organisation_id, *map(list, zip(*added, strict=True))])
 
 
-_TAKE_OFF = """
+_REMOVE_PEOPLE = """
 DELETE FROM administrations_assignment one USING unnest(%s::bigint[], %s::bigint[]) AS gone(administration,
   membership)
  WHERE one.administration_id = gone.administration AND one.membership_id = gone.membership
    AND one.organisation_id = %s
 """
-_PUT_ON = """
+_ADD_PEOPLE = """
 INSERT INTO administrations_assignment (organisation_id, administration_id, membership_id, automatic)
 SELECT %s, wanted.administration, wanted.membership, wanted.automatic
   FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS wanted(administration, membership, automatic)

@@ -152,7 +152,7 @@ def unrestrict(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Open a restricted administration to all whose role or division gives access."""
+    """Open a restricted administration to all members whose role or division gives access."""
     with acting_as(person, organisation) as actor:
         restriction.set_access(actor, administration_id, RestrictionInput(restricted=False))
     print_record({"id": administration_id, "restricted": False}, as_json=as_json)

@@ -25,10 +25,11 @@ SELECT a.country, a.number FROM administrations_administration a
 
 
 def recheck_batch(organisation_id: int) -> int:
-    """Look up those that were never looked up or not for a year, oldest first. Returns how many. In scope.
+    """Look up numbers that were never looked up, or not for a year, oldest first. Returns how many. In scope.
 
-    A number that was changed in bulk is looked up here as well. What is deactivated, or whose client left, is
-    left alone."""
+    Includes numbers that were changed in bulk, and leaves out deactivated administrations and those of former
+    clients.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
         queries = (build_query(country, number) for country, number in cursor.fetchall())

@@ -1,8 +1,8 @@
 """The identity of an administration after its import: changed by a person, and looked up in the register at
 once and every year.
 
-The register's answer fills in the sector where there is none, withdraws a doubt about the number, and raises
-an issue when the company was closed or renamed. It never changes a number or a name.
+The register's answer fills in a missing sector, clears the note about a doubtful number, and raises an issue
+when the company was closed or renamed. It never changes a number or a name.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -160,20 +160,20 @@ def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, st
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
     }
-    findings = cached_results(
+    lookups = cached_results(
         organisation_id, [question for _one, _number, question in register_queries.values() if question]
     )
     names: dict[int, str] = {}
     for key, (administration, number, question) in register_queries.items():
-        finding = findings.get(question) if question else None
+        lookup = lookups.get(question) if question else None
         if (
-            finding
-            and finding.query.kind is QueryKind.NUMBER
-            and finding.has_different_name(administration.name)
+            lookup
+            and lookup.query.kind is QueryKind.NUMBER
+            and lookup.has_different_name(administration.name)
         ):
             confirmed = administration.confirmed_identity
-            is_confirmed_name = confirmed.number == number and not finding.has_different_name(confirmed.name)
-            names |= {} if is_confirmed_name else {key: finding.legal_name}
+            is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
+            names |= {} if is_confirmed_name else {key: lookup.legal_name}
     return names
 
 
@@ -185,25 +185,30 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
     record_confirmed(actor, [administration.pk])
 
 
-def is_confirmed(administration: Administration, finding: LookupResult | None) -> bool:
+def is_confirmed(administration: Administration, lookup: LookupResult | None) -> bool:
     """Return whether a person has confirmed exactly this name and number to be the same company."""
     confirmed = administration.confirmed_identity
     is_same_number = confirmed.number == administration.number
-    return bool(confirmed and finding and is_same_number and not finding.has_different_name(confirmed.name))
+    return bool(confirmed and lookup and is_same_number and not lookup.has_different_name(confirmed.name))
 
 
-def handle_bulk_change(organisation_id: int, columns: Mapping[int, Collection[str]]) -> None:
-    """Update the issues on completeness, and on companies they no longer are, after identities of many were
-    set or set back.
+def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collection[str]]) -> None:
+    """Update the issues about identities after a bulk operation changed them.
 
-    `columns`: those that changed. Their look-ups follow within the hour, as after an import."""
-    touched = [key for key, names in columns.items() if set(COLUMNS) & set(names)]
-    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=touched)
+    `columns_by_id`: the changed columns by administration. Register lookups follow within the hour, as after
+    an import.
+    """
+    changed_ids = [
+        administration_id for administration_id, columns in columns_by_id.items() if {*COLUMNS} & {*columns}
+    ]
+    administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=changed_ids)
     complete = {administration.pk for administration in administrations if is_complete(administration)}
     resolve_issues_bulk(
         organisation_id, SubjectKind.ADMINISTRATION, complete, [AdministrationIssue.IDENTITY_INCOMPLETE]
     )
-    renumbered = [key for key in touched if "number" in columns[key]]
+    renumbered = [
+        administration_id for administration_id in changed_ids if "number" in columns_by_id[administration_id]
+    ]
     resolve_issues_bulk(
         organisation_id,
         SubjectKind.ADMINISTRATION,
@@ -313,8 +318,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:
-    """Return the columns that the answer fills in: the sector where there is none, and the doubt about the
-    number."""
+    """Return the columns that the answer changes: a missing sector, and the note about the number."""
     columns: dict[str, Any] = {}
     if not administration.sector and after.sector is not None:
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}

@@ -85,9 +85,10 @@ class IssueKind:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A page of issues; those of one kind, or of one client, follow each other. `kinds` are those of all
-    pages, whatever kind is chosen."""
+class IssuePage:
+    """A page of issues, grouped by kind or by client. `kinds` are the kinds on all pages, whatever kind is
+    chosen.
+    """
 
     items: list[Named]
     total: int
@@ -102,7 +103,7 @@ class Page:
         return [(issue, name, kinds[issue.code]) for issue, name in self.items]
 
 
-def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> Page:
+def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> IssuePage:
     """Return a page of the issues that the filter lets through."""
     issues = _matching(actor, filters)
     kinds = kinds_of(issues)
@@ -111,7 +112,7 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
     issues = _ordered(issues, kinds, by_client=by_client).select_related("assignee__user")
     page = Paginator(issues.annotate(comment_count=_comment_count()), PAGE_SIZE).get_page(number)
     named = _with_subject_names(page)
-    return Page(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
+    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
 
 
 def open_count(actor: Actor) -> int:

@@ -1,4 +1,4 @@
-"""Why an administration is blocked by its connection: its columns say so."""
+"""The columns of an administration that its connection blocks, with the reason."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ OTHER_COMPANY = "other_company"
 
 
 def columns_awaiting_connection() -> Mapping[str, str]:
-    """Return the columns of one that waits for a connection."""
+    """Return the columns of an administration that waits for another connection."""
     reason = _("The connection was removed. Syncing resumes when another connection reaches this company.")
     return {"status": Status.BLOCKED.value, "status_code": AWAITING_CONNECTION, "status_reason": reason}
 
 
-def columns_held() -> Mapping[str, str]:
-    """Return the columns of one of which a person has yet to say whether it is the same company."""
+def columns_of_conflict() -> Mapping[str, str]:
+    """Return the columns of an administration whose company is in conflict."""
     return {
         "status": Status.BLOCKED.value,
         "status_code": OTHER_COMPANY,

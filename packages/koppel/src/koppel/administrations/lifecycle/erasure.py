@@ -26,7 +26,7 @@ SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 
 @dataclass(frozen=True)
 class DueWork:
-    """The work that is due today. `to_erase` holds (organisation, administration)."""
+    """The work that is due today. `to_erase` holds (organisation, administration) pairs."""
 
     organisations_to_deactivate: Sequence[int]
     to_erase: Sequence[tuple[int, int]]
@@ -47,7 +47,7 @@ def find_due_work() -> DueWork:
 
 
 def deactivate_planned(organisation_id: int) -> int:
-    """Deactivate those whose day has come. Returns how many."""
+    """Deactivate the administrations whose scheduled day has come. Returns how many."""
     due = Administration.objects.in_organisation(organisation_id).filter(
         scheduled_deactivation_on__lte=timezone.localdate(), withdrawn_at=None
     )
@@ -69,10 +69,12 @@ def deactivate_planned(organisation_id: int) -> int:
 
 
 def erase_batch(organisation_id: int, administration_id: int) -> bool:
-    """Erase a part of what was withdrawn or kept long enough. True while there may be more.
+    """Erase a part of an administration that was withdrawn, or whose retention has ended. Returns True while
+    there may be more.
 
-    Books first, the row itself last; then the audit log has no names any more, its older
-    entries neither. Restartable at any moment."""
+    The books come first and the row itself last; before that, its names are blanked in the audit log. It can
+    be interrupted and repeated at any moment.
+    """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
     administration = queryset.filter(over).select_for_update(no_key=True).first()
@@ -83,7 +85,10 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
         return True
     anonymise_administration(organisation_id, administration.pk)
     _erase_row(administration)
-    details = {"reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough"}
+    details = {
+        "reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough",
+        "company": administration.remote_company_id,
+    }
     add_audit_entry(
         organisation_id,
         SYSTEM_ACTOR,

@@ -23,10 +23,11 @@ KEEP_YEARS = 7
 
 
 def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> None:
-    """Withdraw an import: cancel one that still waits, or erase what was read. It disappears for all members
-    at once, and the remote company can be imported again.
+    """Withdraw an import: cancel it while it waits, or erase what was read.
 
-    Raises `NoSuchAdministration`, and `Refused` for another name than the administration's."""
+    The administration disappears for all members at once, and the remote company can be imported again.
+    Raises `NoSuchAdministration`, and `Refused` for another name than the administration's.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     if data.name.strip().casefold() != administration.name.strip().casefold():

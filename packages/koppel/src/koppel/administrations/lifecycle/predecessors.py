@@ -46,8 +46,8 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
 
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
-    """List others with the same registration number, within what the actor sees. A predecessor is no
-    duplicate."""
+    """Return up to ten other visible administrations with the same company number, without predecessors and
+    successors."""
     if not administration.number:
         return []
     same = (
@@ -63,11 +63,11 @@ def list_duplicates(actor: Actor, administration: Administration) -> list[Admini
 
 
 def _predecessor_chain(organisation_id: int, administration_id: int) -> set[int]:
-    """Return it and everything it continues."""
-    line: set[int] = set()
+    """Return the ids of the administration and of all its predecessors."""
+    chain: set[int] = set()
     current: int | None = administration_id
-    while current is not None and current not in line:
-        line.add(current)
+    while current is not None and current not in chain:
+        chain.add(current)
         queryset = Administration.objects.in_organisation(organisation_id).filter(pk=current)
         current = queryset.values_list("predecessor_id", flat=True).first()
-    return line
+    return chain

@@ -1,7 +1,7 @@
 """The cells of a page as markup.
 
-A page has up to 1,500 cells; writing them here, with words looked up once,
-takes a third of the time that a template takes.
+A page has up to 1,500 cells; writing them here, with labels looked up once, takes a third of a template's
+time.
 """
 
 from collections.abc import Mapping

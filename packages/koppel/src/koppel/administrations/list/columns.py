@@ -25,7 +25,7 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 
 @dataclass(frozen=True)
-class Column:
+class ListColumn:
     """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
     way. `value` is its cell in a file, `html` on the page."""
 
@@ -49,9 +49,9 @@ def text_column(
     *,
     has_nulls: bool = False,
     is_default: bool = False,
-) -> Column:
-    """Make a column whose cell on the page is its value."""
-    return Column(
+) -> ListColumn:
+    """Make a column whose cell shows its value as text."""
+    return ListColumn(
         key,
         label,
         sort,
@@ -87,7 +87,7 @@ def _count(related_rows: "QuerySet[Any]", group: str) -> Combinable:
 
 
 _COLUMNS = (
-    Column(
+    ListColumn(
         "name",
         _("Name"),
         "sort_name",
@@ -95,7 +95,7 @@ _COLUMNS = (
         html=cell_markup.name_cell,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "number",
         _("Number"),
         "number",
@@ -112,7 +112,7 @@ _COLUMNS = (
         "remote_company__code",
         lambda administration: administration.remote_company.code,
     ),
-    Column(
+    ListColumn(
         "status",
         _("Status"),
         "status",
@@ -121,7 +121,7 @@ _COLUMNS = (
         html=cell_markup.status_cell,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "issues",
         _("Issues"),
         count_open_issues,
@@ -131,7 +131,7 @@ _COLUMNS = (
         is_default=True,
         is_figure=True,
     ),
-    Column(
+    ListColumn(
         "complete",
         _("Last synced"),
         "complete_as_of",
@@ -149,14 +149,14 @@ _COLUMNS = (
         has_nulls=True,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "people",
         _("People"),
         count_people,
         value=lambda administration, rows: ", ".join(rows.people.get(administration.pk, ())),
         html=cell_markup.people_cell,
     ),
-    Column(
+    ListColumn(
         "template",
         _("Template"),
         "template__name",
@@ -165,7 +165,7 @@ _COLUMNS = (
         has_nulls=True,
         is_default=True,
     ),
-    Column(
+    ListColumn(
         "sector",
         _("Sector"),
         "sector",
@@ -183,7 +183,7 @@ _COLUMNS = (
         "connection__account",
         lambda administration: administration.connection.account,
     ),
-    Column(
+    ListColumn(
         "imported",
         _("Imported"),
         "created_at",
@@ -192,7 +192,7 @@ _COLUMNS = (
         type=ColumnType.DATETIME,
     ),
 )
-COLUMNS: Mapping[str, Column] = {column.key: column for column in _COLUMNS}
+COLUMNS: Mapping[str, ListColumn] = {column.key: column for column in _COLUMNS}
 """By key, in the order of the page."""
 DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 

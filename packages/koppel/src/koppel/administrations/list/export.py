@@ -6,7 +6,7 @@ from typing import IO
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_actions import BulkAuditAction
-from koppel.administrations.list.columns import COLUMNS, Column
+from koppel.administrations.list.columns import COLUMNS, ListColumn
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import ListQuery
 from koppel.administrations.list.queryset import search
@@ -27,7 +27,7 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     columns = [COLUMNS[key] for key in query.columns]
     counted = _Counted(_rows(actor, query, columns))
     file_columns = [
-        writers.Column(column.key, str(column.label), column.type, column.display) for column in columns
+        writers.FileColumn(column.key, str(column.label), column.type, column.display) for column in columns
     ]
     with export_place(actor.organisation_id):
         written = write_table(file_format, file_columns, counted, title=_("Administrations"))
@@ -50,7 +50,7 @@ class _Counted:
             yield row
 
 
-def _rows(actor: Actor, query: ListQuery, columns: Sequence[Column]) -> Iterator[list[Cell]]:
+def _rows(actor: Actor, query: ListQuery, columns: Sequence[ListColumn]) -> Iterator[list[Cell]]:
     administrations = list(search(actor, query))
     for start in range(0, len(administrations), CHUNK_ROWS):
         chunk = administrations[start : start + CHUNK_ROWS]

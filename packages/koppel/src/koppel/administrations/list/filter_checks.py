@@ -110,7 +110,7 @@ def _connections(actor: Actor, ids: Iterable[int]) -> Rows:
 
 
 def _members(actor: Actor, ids: Iterable[int]) -> Rows:
-    """Look members up, those whose access ended too: what they still hold must be found to be handed over."""
+    """Look up members, including former ones, whose administrations must be found to be handed over."""
     memberships = Membership.objects.for_actor(actor).filter(pk__in=ids)
     return dict.fromkeys(memberships.values_list("pk", flat=True), ("", True))
 

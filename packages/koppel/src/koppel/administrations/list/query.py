@@ -174,8 +174,9 @@ def chooses_columns(request: HttpRequest) -> bool:
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Parse the address bar; what is unknown is kept in `unknown`. Raises
-    `UnknownParameter` for a filter that is too long."""
+    """Parse the address bar; unknown parameters are kept in `unknown`. Raises `UnknownParameter` for a long
+    filter.
+    """
     require_bounded(params, name="filter")
     query = _strip_values(params)
     validators = {name: parameter.accepts for name, parameter in _PARAMETERS.items()}
@@ -200,7 +201,7 @@ def parse_query_string(query: str) -> ListQuery:
 
 
 def query_of_text(text: str) -> QueryDict:
-    """Parse a query string. Raises `UnknownParameter` for a text that is too long, before it is read."""
+    """Parse a query string. Raises `UnknownParameter` for a text that is too long, without reading it."""
     require_short(text, QUERY_CHARACTERS_MAX, "filter")
     return QueryDict(text)
 
@@ -213,6 +214,6 @@ def _strip_values(params: QueryDict) -> QueryDict:
 
 
 def _columns(keys: Iterable[str]) -> tuple[str, ...]:
-    """Return the columns in the order given; the name is always there, and first."""
+    """Return the columns in the given order; the name is always the first."""
     selected = [key for key in keys if key in COLUMNS]
     return tuple(dict.fromkeys(("name", *selected))) if selected else DEFAULT_COLUMNS

@@ -86,7 +86,7 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
     page_ids = list(page)
     queryset = Administration.objects.for_actor(actor).select_related(*PARENTS)
     rows = queryset.in_bulk(page_ids)
-    administrations = [rows[key] for key in page_ids if key in rows]
+    administrations = [rows[administration_id] for administration_id in page_ids if administration_id in rows]
     return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from koppel.administrations.hooks import Progress, progress_of
+from koppel.administrations.hooks import SyncProgress, progress_of
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.administrations.shown_state import shown_states
 from koppel.audit.subjects import SubjectKind
@@ -18,7 +18,7 @@ class RowContext:
 
     states: Mapping[int, str]
 
-    progress: Mapping[int, Progress]
+    progress: Mapping[int, SyncProgress]
     issues: Mapping[int, int]
     people: Mapping[int, Sequence[str]]
     favourite_ids: frozenset[int]

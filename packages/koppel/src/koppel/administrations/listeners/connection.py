@@ -35,7 +35,7 @@ def block(organisation_id: int, administration_ids: Sequence[int], reason: str) 
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
-    """Let them go on: one that was never completely read waits for its first sync."""
+    """Unblock administrations; one that was never completely read waits for its first sync."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )
@@ -60,9 +60,9 @@ def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPoli
 
 
 def attach_waiting(actor: Actor, connection_id: int) -> int:
-    """Let those that wait for a connection go on through this one, after its companies were listed.
-
-    Returns how many."""
+    """Attach administrations that wait for a connection to this one, after its companies were listed. Returns
+    how many.
+    """
     waiting = Administration.objects.for_actor(actor).filter(connection__state=ConnectionState.REMOVED)
     return _move(actor, waiting, _reachable_companies(actor).filter(connection_id=connection_id))
 

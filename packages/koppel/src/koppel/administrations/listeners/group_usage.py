@@ -15,8 +15,7 @@ from koppel.organisations.roles import Actor
 
 
 def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int, int]:
-    """Count them, never a restricted one: to those who are not named on it no number may tell that it
-    exists."""
+    """Count the administrations without restricted ones, whose existence a number must not reveal."""
     column = f"{group.value}_id"
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         withdrawn_at=None, restricted=False

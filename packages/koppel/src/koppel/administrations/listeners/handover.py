@@ -47,12 +47,13 @@ def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -
 
 
 def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Assign the new owner where not assigned yet: manually where the departing member was assigned manually,
-    otherwise automatically.
+    """Assign the successor where not assigned yet: manually where the departing member was, otherwise
+    automatically.
 
     A restricted administration is handed over if the actor is assigned to it; otherwise only by an
-    Administrator, once the departing member has no access and no other member has: handing over must not
-    give anyone a view of it."""
+    Administrator, once the departing member has no access and no other member has. So a handover never gives
+    the actor access.
+    """
     assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
     ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
     leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
@@ -99,7 +100,13 @@ def _preview_assignments(
         .order_by("sort_name")
         .values_list("pk", "name")
     )
-    return [*names.items(), *((key, _("a restricted administration")) for key in sorted(ids - names.keys()))]
+    return [
+        *names.items(),
+        *(
+            (administration_id, _("a restricted administration"))
+            for administration_id in sorted(ids - names.keys())
+        ),
+    ]
 
 
 def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
@@ -116,8 +123,9 @@ def _preview_views(
 
 
 def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    """Move the saved views. If the new owner has a view of that name, add the departing member's name, and a
-    number if that is taken too."""
+    """Move the saved views. If the successor has a view of that name, add the departing member's name, and a
+    number if that name exists too.
+    """
     views = SavedView.objects.for_actor(actor)
     used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
     leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))

@@ -3,7 +3,7 @@ books.
 """
 
 from koppel.connections.hooks import ImportedCompany
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 
 _IMPORTED = """
 SELECT connection_id, remote_company_id FROM administrations_administration WHERE id = %s
@@ -11,7 +11,9 @@ SELECT connection_id, remote_company_id FROM administrations_administration WHER
 """
 
 
-async def find_imported_company(connection: Connection, administration_id: int) -> ImportedCompany | None:
+async def find_imported_company(
+    connection: DatabaseConnection, administration_id: int
+) -> ImportedCompany | None:
     """Find the administration of a company. In the scope of one organisation: row security hides those of
     others."""
     cursor = await connection.execute(_IMPORTED, [administration_id])

@@ -39,8 +39,9 @@ def describe_subject(organisation_id: int, administration_id: int) -> SubjectDes
 def unrestricted_ids(
     organisation_id: int, administration_ids: Collection[int], division_ids: Collection[int]
 ) -> list[int]:
-    """Return those that are not restricted: only the people named on a restricted one are notified, never a
-    program.
+    """Return the administrations that are not restricted.
+
+    A restricted one concerns only the members named on it, never a program.
     """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=administration_ids
@@ -56,16 +57,15 @@ def visible_administrations_of(
     administration_ids: Collection[int],
     membership_ids: Collection[int],
 ) -> dict[int, VisibleAdministrations]:
-    """Return what each of these people may see; a restricted administration concerns only those named on
-    it."""
-    touched = Administration.objects.in_organisation(organisation_id)
+    """Return what each of these members may see: a restricted administration only if they are named on it."""
+    administrations = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
-        touched = touched.filter(pk__in=administration_ids)
+        administrations = administrations.filter(pk__in=administration_ids)
     elif subject and subject.kind == SubjectKind.CONNECTION and subject.id is not None:
-        touched = touched.filter(connection_id=subject.id)
+        administrations = administrations.filter(connection_id=subject.id)
     else:
         return {}
-    ids = list(touched.values_list("pk", flat=True))
+    ids = list(administrations.values_list("pk", flat=True))
     people = Membership.objects.in_organisation(organisation_id).filter(pk__in=membership_ids)
     return {person.pk: reach for person in people if (reach := _visible_to_member(person, ids)).visible}
 
@@ -73,15 +73,16 @@ def visible_administrations_of(
 def fallback_recipients(
     organisation_id: int, membership_id: int, administration_ids: Collection[int]
 ) -> dict[int, int | None]:
-    """Return restricted ones on which this member is not named, each with the first who is and may sign
-    in."""
+    """Return, for each restricted administration on which this member is not named, the first named member
+    who may sign in; None if there is none.
+    """
     restricted = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=administration_ids, restricted=True
     )
     own_assignments = Assignment.objects.in_organisation(organisation_id).filter(membership_id=membership_id)
-    there = own_assignments.values("administration_id")
+    own_administration_ids = own_assignments.values("administration_id")
     recipients: dict[int, int | None] = dict.fromkeys(
-        restricted.exclude(pk__in=there).values_list("pk", flat=True)
+        restricted.exclude(pk__in=own_administration_ids).values_list("pk", flat=True)
     )
     assignments = (
         Assignment.objects.in_organisation(organisation_id)
@@ -100,8 +101,8 @@ def fallback_recipients(
 
 
 def audience_of(organisation_id: int, event: str, administration_ids: Collection[int]) -> dict[int, Audience]:
-    """Return the people whom the effective settings notify: those assigned by a colleague, and the people of
-    its division.
+    """Return the members whom the effective settings notify: those whom a colleague assigned, and those of
+    the division.
     """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset.select_related("template", "organisation"))
@@ -112,7 +113,9 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     manual_assignments = Assignment.objects.in_organisation(organisation_id).filter(automatic=False)
     members: dict[int, set[int]] = {administration.pk: set() for administration in administrations}
     matches = manual_assignments.filter(
-        administration__in=[key for key, to in audiences.items() if to in ("assigned", "division")]
+        administration__in=[
+            administration_id for administration_id, to in audiences.items() if to in ("assigned", "division")
+        ]
     )
     for administration_id, member in matches.values_list("administration_id", "membership_id"):
         members[administration_id].add(member)
@@ -127,9 +130,12 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
     )
     for division, member in people.values_list("division_id", "membership_id"):
         of_division.setdefault(division, set()).add(member)
-    for key, division_id in by_division.items():
-        members[key] |= of_division.get(division_id or 0, set())
-    return {key: Audience(audiences[key] == NOBODY, frozenset(those)) for key, those in members.items()}
+    for administration_id, division_id in by_division.items():
+        members[administration_id] |= of_division.get(division_id or 0, set())
+    return {
+        administration_id: Audience(audiences[administration_id] == NOBODY, frozenset(those))
+        for administration_id, those in members.items()
+    }
 
 
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:

@@ -10,40 +10,40 @@ LANGUAGE plpgsql SECURITY DEFINER {PINNED} AS $$
 DECLARE
   scope_before text := coalesce(current_setting('koppel.organisation', true), '');
   key text := administration::text;
-  known text[];
-  one text;
-  touched bigint;
+  company text;
+  entry public.audit_entry;
+  touched bigint := 0;
 BEGIN
   PERFORM set_config('koppel.organisation', organisation::text, true);
-  SELECT array_remove(array[a.name, a.number, r.name, r.legal_name, r.number, r.vat_number, r.confirmed_name,
-                            r.confirmed_number, r.claimed_name, r.claimed_number], NULL) INTO known
-    FROM public.administrations_administration a LEFT JOIN public.connections_remote_company r
-      ON r.organisation_id = a.organisation_id AND r.id = a.remote_company_id
+  SELECT coalesce(a.remote_company_id::text, '') INTO company FROM public.administrations_administration a
    WHERE a.organisation_id = organisation AND a.id = administration
      AND (a.withdrawn_at IS NOT NULL OR (a.client_left_on IS NOT NULL AND a.erase_on <= current_date + 1));
-  IF known IS NULL THEN
-    PERFORM set_config('koppel.organisation', scope_before, true);
-    RETURN 0;
+  IF FOUND THEN
+    FOR entry IN
+      SELECT e.* FROM public.audit_entry e WHERE e.organisation_id = organisation AND (
+        (e.subject_kind = 'administration' AND e.subject_id = administration)
+        OR (starts_with(e.action, 'administrations.')
+            AND (e.details -> 'before' ? key OR e.details -> 'after' ? key))
+        OR (jsonb_typeof(e.details -> 'companies') = 'object' AND e.details -> 'companies' ? company))
+    LOOP
+      PERFORM public.audit_erase_values(entry, ARRAY(
+        SELECT v.path FROM public.audit_values(entry) v
+         WHERE CASE WHEN entry.subject_kind = 'administration' AND entry.subject_id = administration
+                    THEN v.path = 'subject_name' OR starts_with(v.path, '[')
+                    ELSE v.path IN (jsonb_build_array('details', 'before', key)::text,
+                                    jsonb_build_array('details', 'after', key)::text,
+                                    jsonb_build_array('details', 'companies', company)::text) END));
+      touched := touched + 1;
+    END LOOP;
   END IF;
-  UPDATE public.audit_entry SET subject_name = '', details = '{{}}'
-   WHERE organisation_id = organisation AND subject_kind = 'administration' AND subject_id = administration;
-  GET DIAGNOSTICS touched = ROW_COUNT;
-  UPDATE public.audit_entry SET details = details #- array['before', key] #- array['after', key]
-   WHERE organisation_id = organisation AND (details -> 'before' ? key OR details -> 'after' ? key);
-  FOREACH one IN ARRAY known LOOP
-    IF length(one) > 3 THEN
-      UPDATE public.audit_entry SET details = replace(details::text, to_jsonb(one)::text, '"…"')::jsonb
-       WHERE organisation_id = organisation AND strpos(details::text, to_jsonb(one)::text) > 0;
-    END IF;
-  END LOOP;
   PERFORM set_config('koppel.organisation', scope_before, true);
   RETURN touched;
 END $$;
 REVOKE ALL ON FUNCTION public.audit_forget(bigint, bigint) FROM PUBLIC;
 """
-"""The application may not change the trail. This function of the owner blanks name and values in the entries of one
-administration, and its names, numbers and code wherever else they stand, and only of one that was withdrawn or whose day of
-erasing has come: who did what, when and from where stays."""
+"""The application may not change the log. This function of the owner erases name and values from the entries of one
+administration, and what stands under its id, or its company's, in entries about several; by id alone, never by text. Only of
+one that was withdrawn or whose day of erasing has come: who did what, when and from where stays, and so do all digests."""
 
 
 class Migration(migrations.Migration):

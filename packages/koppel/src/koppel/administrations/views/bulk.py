@@ -112,7 +112,7 @@ def discard_operation(request: AuthenticatedRequest, operation_id: int) -> HttpR
 
 @query_parameters()
 def list_operations(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the actor's previews, then what was done to many at once, newest first."""
+    """Show the actor's previews, then the bulk operations, newest first."""
     request.actor.require(Permission.VIEW)
     operation_rows = [
         (operation, get_action(operation.action).label, bulk.count_items(operation))

@@ -23,17 +23,17 @@ def company_context(actor: Actor, administration: Administration) -> dict[str, o
 
 def register_context(administration: Administration) -> dict[str, object]:
     """Return what the register says of it."""
-    finding = identity.cached_register_result(administration)
+    lookup = identity.cached_register_result(administration)
     return {
-        "finding": finding,
+        "lookup": lookup,
         "can_ask": identity.register_query(administration) is not None,
         "has_different_name": bool(
-            finding
-            and finding.has_different_name(administration.name)
-            and not identity.is_confirmed(administration, finding)
+            lookup
+            and lookup.has_different_name(administration.name)
+            and not identity.is_confirmed(administration, lookup)
         ),
         "confirmed": administration.confirmed_identity
-        if identity.is_confirmed(administration, finding)
+        if identity.is_confirmed(administration, lookup)
         else None,
         "is_complete": identity.is_complete(administration),
     }

@@ -105,8 +105,9 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
 
 
 def edit_settings(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show each setting with where it comes from; store it here, or
-    give it back to template or organisation."""
+    """Show each setting with its origin; store it for the administration, or let it follow template or
+    organisation.
+    """
     administration = get_administration_or_404(request.actor, administration_id)
     form = SettingsPageForm.of(request)
     if request.method == "POST":
@@ -205,7 +206,7 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:
-    """Return the members who were ticked and those who were unticked; none for a page without these boxes."""
+    """Return the ticked and the unticked members; none for a page without these boxes."""
     ticked, listed = set(form.values["people"]), set(form.values["listed"])
     if form.values["was_access"]:
         before = set(form.values["was_people"])

@@ -87,7 +87,7 @@ def set_predecessor(request: AuthenticatedRequest, administration_id: int) -> Ht
 
 @action_of("administrations:hidden")
 def reassign(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Let an Administrator name a person on a restricted administration whose people have all left."""
+    """Let an Administrator name a member on a restricted administration whose members have all left."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     member_id = ReassignForm.of(request).values_or_refusal()["member"]
     restriction.reassign_orphaned(request.actor, administration_id, member_id)

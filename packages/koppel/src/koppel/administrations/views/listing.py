@@ -131,7 +131,7 @@ def export_administrations(request: AuthenticatedRequest, file_format: str) -> H
 
 @action_of("administrations:list")
 def update_view(request: AuthenticatedRequest) -> HttpResponse:
-    """Save, make default or remove a view, then show the list as it was."""
+    """Save a view, make it the default or remove it; then show the list as before."""
     actor, values = request.actor, SavedViewForm.of(request).values_or_refusal()
     view_id = values["id"] or 0
     if values["action"] == "remove":
@@ -191,7 +191,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
 
 
 def _column_choices(visible_keys: Sequence[str]) -> Sequence[tuple[str, str | Promise, bool]]:
-    """Return (key, label, is shown) of every column: those shown in their order, then the others."""
+    """Return (key, label, is shown) of every column: shown columns in their order, then the others."""
     keys = dict.fromkeys((*visible_keys, *COLUMNS))
     return [(key, COLUMNS[key].label, key in visible_keys) for key in keys]
 

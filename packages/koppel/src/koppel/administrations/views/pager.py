@@ -8,9 +8,9 @@ from koppel.kit.web.parameters import query_without
 
 
 def page_links(request: HttpRequest, number: int, pages: int) -> Mapping[str, str]:
-    """Return the addresses of the `first`, `previous`, `next` and `last` page; '' for none.
-
-    They keep the other parameters of the list."""
+    """Return the addresses of the `first`, `previous`, `next` and `last` page; '' for a missing one. They
+    keep the other parameters of the list.
+    """
 
     def link(page: int) -> str:
         return f"?{query_without(request, 'page')}page={page}"

@@ -55,7 +55,9 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION public.koppel_end_reader_sessions(integer, integer, integer) FROM PUBLIC;
 """
-"""Roles that read the books by SQL: which organisation each belongs to stands in a table that only the owner may touch."""
+"""Roles that read the books by SQL: which organisation each belongs to stands in a table that only the owner
+may touch.
+"""
 
 
 def _large_tables():
@@ -66,8 +68,10 @@ def _large_tables():
 
 
 class Migration(migrations.Migration):
-    """The large tables lie in partitions by administration: indexes stay shallow, a sync writes one of them, and all that is
-    read or written together lies together. They ask once per statement for their administration. See docs/decisions/."""
+    """The large tables lie in partitions by administration: indexes stay shallow, a sync writes one of them,
+    and all that is read or written together lies together. They ask once per statement for their
+    administration. See docs/decisions/.
+    """
 
     initial = True
 

@@ -38,8 +38,8 @@ def list_records(
 ) -> RecordPage:
     """Return a page of records.
 
-    With `changed_since`, those that changed or were deleted since then; otherwise all that are not deleted.
-    Raises `KeyError` for an unknown resource.
+    With `changed_since`, the records that changed or were deleted since then; otherwise all that are not
+    deleted. Raises `KeyError` for an unknown resource.
     """
     as_of = now() - OVERLAP
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(administration_id=administration_id)

@@ -66,7 +66,7 @@ class TrialBalance:
 
 @dataclass(frozen=True)
 class AccountGroup:
-    """The accounts of one kind; `kind` '' has those whose kind the source does not state."""
+    """The accounts of one kind. `kind` '' is the group of accounts whose kind the source does not state."""
 
     kind: str
     accounts: tuple[AccountBalance, ...]

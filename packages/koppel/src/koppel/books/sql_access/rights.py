@@ -1,7 +1,7 @@
 """Rights that a SQL reader must not have; PostgreSQL grants some of them to PUBLIC by default.
 
-A role that may create objects, even temporary ones, can shadow names in statements that other roles run.
-Koppel does not rely on revoking that right alone: its functions only search the system schema.
+A role that may create objects, even temporary ones, can shadow names in statements of other roles. Revoking
+is not the only defence: Koppel's functions search only the system schema.
 """
 
 from dataclasses import dataclass
@@ -102,11 +102,11 @@ def _excess_rights(
     )
     return [
         *(
-            ExcessRight(f"{who_says} may {deed}", "" if role == PUBLIC else remedy)
-            for holds, deed, remedy in rights
+            ExcessRight(f"{who_says} may {privilege}", "" if role == PUBLIC else remedy)
+            for holds, privilege, remedy in rights
             if holds
         ),
-        *(ExcessRight(f"{who_says} may {deed}", "") for holds, deed in more if holds),
+        *(ExcessRight(f"{who_says} may {privilege}", "") for holds, privilege in more if holds),
     ]
 
 

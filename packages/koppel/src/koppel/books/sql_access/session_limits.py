@@ -2,7 +2,7 @@
 
 import structlog
 
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 STATEMENT_SECONDS = 600
@@ -13,7 +13,7 @@ _SQL = load_statements("koppel.books")
 log = structlog.get_logger(__name__)
 
 
-async def end_long_sessions(connection: Connection) -> int:
+async def end_long_sessions(connection: DatabaseConnection) -> int:
     """End the sessions over their limits. Returns their number."""
     limits = {"statement": STATEMENT_SECONDS, "transaction": TRANSACTION_SECONDS, "lock": LOCK_SECONDS}
     ended = await (await connection.execute(_SQL["end_sessions"], limits)).fetchall()

@@ -1,6 +1,6 @@
-"""The schema `books`: one view per table of the books, for SQL readers. Created anew after each migration.
+"""The schema `books`: one view per table of the books, for SQL readers. Created again after each migration.
 
-A reader's role may use these views and none of the tables below them. The views run with the owner's rights
+A reader's role may use these views, and not the tables below them. The views run with the owner's rights
 under row level security, whose policies call `koppel_scope()`, which derives the organisation from the name
 of the reading role (decision 0007). A restricted administration is visible only to the people assigned to it,
 so no reader sees it.

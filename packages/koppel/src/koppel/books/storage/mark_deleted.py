@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from koppel.books.storage.staging import table
 from koppel.books.storage.writer import WriteContext
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 LINES = "entry_lines"
@@ -17,7 +17,7 @@ KEYS_SQL = _SQL["list_given_keys"]
 
 
 async def missing_keys(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     partitions: Iterable[str] | None,
@@ -27,9 +27,9 @@ async def missing_keys(
 ) -> list[str]:
     """Return the ids in the books that a complete read did not meet.
 
-    `read_keys_sql` selects the ids that were read; it may use the parameters `administration` and `resource`,
-    and those in `values`. `partitions` restricts the comparison to rows of these; None compares the whole
-    resource. A line is in the partition of its entry.
+    `read_keys_sql` selects the ids that were read; its parameters are `administration`, `resource` and
+    `values`. `partitions` restricts the comparison to their rows; None compares the whole resource. A line is
+    in the partition of its entry.
     """
     parameters = {
         "administration": context.administration_id,
@@ -44,7 +44,7 @@ async def missing_keys(
 
 
 async def existing_keys(
-    connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]
+    connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
 ) -> list[str]:
     """Return those of `keys` that the books have and that are not marked as deleted."""
     result = await connection.execute(
@@ -55,7 +55,7 @@ async def existing_keys(
 
 
 async def missing_line_keys(
-    connection: Connection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
+    connection: DatabaseConnection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
 ) -> list[str]:
     """Return the keys of lines of `entries` in the books that are not among `lines`.
 
@@ -69,7 +69,7 @@ async def missing_line_keys(
 
 
 async def mark_deleted(
-    connection: Connection, context: WriteContext, resource: str, keys: Sequence[str]
+    connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
 ) -> None:
     """Mark rows as deleted at the source; they stay in the books."""
     await connection.execute(

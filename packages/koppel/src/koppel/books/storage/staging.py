@@ -16,7 +16,7 @@ from psycopg.abc import Buffer
 from koppel.books.fields import row_columns
 from koppel.books.models import MODELS_BY_RESOURCE
 from koppel.connector.rows import ROWS
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
@@ -30,14 +30,14 @@ _SQL = load_statements("koppel.books")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the books; `staging_table` names its temporary tables."""
+    """A table of the books; `staging_table` names the temporary table of one half of a page."""
 
     name: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
 
-    def staging_table(self, partition: int = 0) -> str:
-        return f"incoming_{self.name}_{partition}"
+    def staging_table(self, half: int = 0) -> str:
+        return f"incoming_{self.name}_{half}"
 
     @property
     def numeric_columns(self) -> tuple[int, ...]:
@@ -63,18 +63,18 @@ def table(resource: str) -> Table:
     )
 
 
-_staged: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+_staged: WeakKeyDictionary[DatabaseConnection, set[str]] = WeakKeyDictionary()
 """The temporary tables that a connection surely has: a later transaction than their creator's found them."""
 
 
 async def copy_rows(
-    connection: Connection, target: Table, rows: Sequence[tuple[Any, ...]], partition: int
+    connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], half: int
 ) -> None:
     """Stage the rows of one half of a page in its own temporary table, once per transaction.
 
     A temporary table is emptied by each commit; looking it up is cheaper than creating it again.
     """
-    columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(partition)
+    columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(half)
     staged = _staged.setdefault(connection, set())
     if any(map(_is_long, rows)):
         staged.discard(incoming)

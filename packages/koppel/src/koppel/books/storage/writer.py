@@ -10,23 +10,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.rows import Row
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
-RecordBatch = tuple[str, Sequence[Record], Mapping[str, str]]
-"""A resource, its records, and the entry of each record if they are lines."""
 SPLIT_FROM = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
 _SQL = load_statements("koppel.books")
+
+
+class RecordBatch(NamedTuple):
+    """The records of one resource in a page. `parents` of lines: the id of a line → the id of its entry."""
+
+    resource: str
+    records: Sequence[Record]
+    parents: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,29 +63,29 @@ class WriteResult:
 
 
 async def insert_new(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
-    levels: Sequence[RecordBatch],
+    batches: Sequence[RecordBatch],
     existing: Mapping[str, bytes | None],
 ) -> dict[str, WriteResult]:
     """Insert the records of a first read.
 
-    `existing` holds the digests of records of the first level that the books have already. Raises
+    `existing` holds the digests of records of the first batch that the books have already. Raises
     `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the
-    page with `stage` and `merge`. PostgreSQL inserts one part while the rows of the next are prepared.
+    page with `stage` and `merge`. PostgreSQL inserts one half while the rows of the next are prepared.
     """
-    written = {resource: WriteResult() for resource, _records, _parents in levels}
+    written = {resource: WriteResult() for resource, _records, _parents in batches}
     inserting = None
     try:
-        for resource, records, parents, partition in _parts(levels):
-            among = existing if resource == levels[0][0] else {}
+        for half, (resource, records, parents) in _split_in_halves(batches):
+            among = existing if resource == batches[0].resource else {}
             rows = list(_changed_rows(context, resource, records, parents, among, written[resource]))
             if inserting:
                 await inserting
             if rows:
-                await copy_rows(connection, table(resource), rows, partition)
+                await copy_rows(connection, table(resource), rows, half)
                 inserting = asyncio.create_task(
-                    _insert(connection, context, _insert_sql(table(resource), partition), {})
+                    _insert(connection, context, _insert_sql(table(resource), half), {})
                 )
                 await asyncio.sleep(0)  # sends the statement now
     finally:
@@ -88,21 +94,21 @@ async def insert_new(
     return written
 
 
-def _parts(levels: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record], Mapping[str, str], int]]:
-    """Yield each level in parts; many records are split into two halves.
+def _split_in_halves(batches: Sequence[RecordBatch]) -> Iterator[tuple[int, RecordBatch]]:
+    """Yield each batch whole as half 0, or in halves 0 and 1 when it has many records.
 
     Parents come first: they are few, so PostgreSQL starts early.
     """
-    for resource, records, parents in levels:
+    for resource, records, parents in batches:
         unique = _unique(records)
         middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
-        for partition, part in enumerate((unique[:middle], unique[middle:])):
-            if part:
-                yield resource, part, parents, partition
+        for half, records_of_half in enumerate((unique[:middle], unique[middle:])):
+            if records_of_half:
+                yield half, RecordBatch(resource, records_of_half, parents)
 
 
 async def stage(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     records: Sequence[Record],
@@ -126,7 +132,7 @@ async def stage(
 
 
 async def merge(
-    connection: Connection,
+    connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     *,
@@ -202,7 +208,7 @@ def _make_storable(
 
 
 async def _existing_hashes(
-    connection: Connection, context: WriteContext, target: Table, keys: list[str]
+    connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
     """Return content hashes by id.
 
@@ -217,7 +223,7 @@ async def _existing_hashes(
 
 
 async def _insert(
-    connection: Connection, context: WriteContext, statement: str, values: Mapping[str, object]
+    connection: DatabaseConnection, context: WriteContext, statement: str, values: Mapping[str, object]
 ) -> None:
     params = {
         "organisation": context.organisation_id,
@@ -228,24 +234,27 @@ async def _insert(
 
 
 @cache
-def _insert_sql(target: Table, partition: int = 0) -> str:
-    return _SQL["insert_staged_rows"].format(**_parts_of(target, partition))
+def _insert_sql(target: Table, half: int = 0) -> str:
+    return _SQL["insert_staged_rows"].format(**_sql_names(target, half))
 
 
 @cache
 def _upsert_sql(target: Table) -> str:
     replaced = [name for name in (*ENVELOPE_COLUMNS, *target.columns) if name != "external_id"]
     replacements = ", ".join(f"{name} = excluded.{name}" for name in replaced)
-    return _SQL["upsert_staged_rows"].format(**_parts_of(target), replacements=replacements)
+    return _SQL["upsert_staged_rows"].format(**_sql_names(target), replacements=replacements)
 
 
-def _parts_of(target: Table, partition: int = 0) -> dict[str, str]:
-    """Return the table, its staging table, and the columns of both. Amounts are staged as text."""
+def _sql_names(target: Table, half: int = 0) -> dict[str, str]:
+    """Return the names for a statement: the table, its staging table, the columns of both.
+
+    Amounts are staged as text.
+    """
     columns = (*ENVELOPE_COLUMNS, *target.columns)
     amounts = {name for name, kind in zip(target.columns, target.types, strict=True) if kind == "numeric"}
     return {
         "table": target.name,
-        "staged": target.staging_table(partition),
+        "staged": target.staging_table(half),
         "columns": ", ".join(columns),
         "selected": ", ".join(f"{name}::numeric" if name in amounts else name for name in columns),
     }

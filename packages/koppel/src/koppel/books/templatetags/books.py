@@ -70,11 +70,6 @@ def system(administration: Administration) -> str:
 
 
 @register.filter
-def is_amount(value: Any) -> bool:
-    return isinstance(value, Decimal)
-
-
-@register.filter
 def cell(value: Any) -> str:
     """Format any value of a table's column."""
     if value is None:
@@ -113,9 +108,9 @@ def amount_cell(value: Decimal | None, label: str = "") -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def with_query(context: Any, **values: Any) -> str:
-    """Return this page's address with other values in its query string; '' or None takes one away.
+    """Return this page's address with other values in its query string; '' or None removes a value.
 
-    Without `page` among the values it leads to the first page, whose number stays out.
+    Without `page` among the values it leads to the first page.
     """
     query = context["request"].GET.copy()
     query.pop("page", None)

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from koppel.cli.checks.result import Finding
 from koppel.kit.database.embedded_postgres import write_private
-from koppel.kit.logging.redaction import Limits, redacted
+from koppel.kit.logging.redaction import TextLimits, redacted
 from koppel.kit.tenancy import set_scope_sql
 
 SETTINGS_IN_BUNDLE = (
@@ -28,7 +28,7 @@ SETTINGS_IN_BUNDLE = (
 )
 """Settings whose values are no secret. Of the others only whether they are set, and of addresses the host."""
 ADDRESSES = ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL", "KOPPEL_SMTP_URL")
-BUNDLE = Limits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
+BUNDLE = TextLimits(text=20_000, items=5_000, depth=12, values=100_000, total=10_000_000)
 """Far more than a line of the log: these are tables, written once, whose size no outsider controls."""
 
 QUERIES = {

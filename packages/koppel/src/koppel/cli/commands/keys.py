@@ -3,6 +3,8 @@ anyone with the installation's shell."""
 
 import json
 import secrets
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,7 +45,7 @@ def rotate(
     rotation = rotate_keys(shell_account())
     summary = {
         "key": rotation.key,
-        "sealed_again": rotation.reencrypted,
+        "reencrypted": rotation.reencrypted,
         "unreadable": dict(rotation.unreadable),
     }
     print_record(summary, as_json=as_json)
@@ -84,7 +86,11 @@ def _add_key() -> None:
     if not is_ours:
         raise CommandError(NOT_IN_A_FILE)
     kept["KOPPEL_VAULT_KEYS"] = f"{new_vault_key()},{kept['KOPPEL_VAULT_KEYS']}"
-    # Written beside and moved over it: a half-written file would lock everything up.
+    replace_secrets(file, kept)
+
+
+def replace_secrets(file: Path, kept: Mapping[str, str]) -> None:
+    """Write the file beside and move it over the old one: a half-written file would lock everything up."""
     beside = file.with_suffix(f".{secrets.token_hex(4)}")
     write_private(beside, json.dumps(kept, indent=1))
     beside.replace(file)

@@ -19,7 +19,7 @@ class UnexpectedPage(Exception):
 
 
 @dataclass
-class Form:
+class HtmlForm:
     """A form with its initial values: hidden fields, defaults, ticked boxes. `buttons` are (name, value,
     text).
     """
@@ -35,14 +35,14 @@ class Form:
 
 
 @dataclass
-class Page:
+class HtmlPage:
     url: str
     status: int
     text: str
-    forms: list[Form]
+    forms: list[HtmlForm]
     links: list[tuple[str, str]]
 
-    def form(self, *names: str, button: str = "", mode: str = "") -> Form:
+    def form(self, *names: str, button: str = "", mode: str = "") -> HtmlForm:
         """Return the first form with all these fields, and with a button of this name. Raises
         `UnexpectedPage`.
         """
@@ -73,12 +73,12 @@ class Browser:
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()), HTTPRedirectHandler())
         self._language = language
 
-    def get(self, url: str) -> Page:
+    def get(self, url: str) -> HtmlPage:
         return self._open(Request(url))  # noqa: S310 - addresses of the demo's own stack
 
     def submit(
-        self, page: Page, form: Form, values: dict[str, Any], *, button: str = "", value: str = ""
-    ) -> Page:
+        self, page: HtmlPage, form: HtmlForm, values: dict[str, Any], *, button: str = "", value: str = ""
+    ) -> HtmlPage:
         """Send a form with `values` instead of its defaults; a list gives several fields of one name."""
         sent = [(name, text) for name, text in form.fields if name not in values]
         for name, field_value in values.items():
@@ -102,7 +102,7 @@ class Browser:
         request = Request(target, data=urlencode(sent).encode(), headers={"Referer": page.url})  # noqa: S310 - as above
         return self._open(request)
 
-    def _open(self, request: Request) -> Page:
+    def _open(self, request: Request) -> HtmlPage:
         """Send a request and return the page. Raises `OSError` when no complete answer comes."""
         request.add_header("Accept-Language", self._language)
         try:
@@ -116,10 +116,10 @@ class Browser:
             raise ConnectionError(f"{request.full_url} broke off ({type(error).__name__}).") from None
 
 
-def _page(url: str, status: int, text: str) -> Page:
+def _page(url: str, status: int, text: str) -> HtmlPage:
     reader = _Reader()
     reader.feed(text)
-    return Page(
+    return HtmlPage(
         url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links]
     )
 
@@ -127,16 +127,16 @@ def _page(url: str, status: int, text: str) -> Page:
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[Form] = []
+        self.forms: list[HtmlForm] = []
         self.links: list[tuple[str, str]] = []
-        self._form: Form | None = None
+        self._form: HtmlForm | None = None
         self._select = ""
         self._area = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._form = Form(
+            self._form = HtmlForm(
                 attributes.get("action", ""),
                 attributes.get("method", "get").lower(),
                 attributes.get("data-mode", ""),
@@ -159,7 +159,7 @@ class _Reader(HTMLParser):
         if self._area and self._form is not None:
             self._form.fields.append((self._area, data))
 
-    def _control(self, tag: str, attributes: dict[str, str], form: Form) -> None:
+    def _control(self, tag: str, attributes: dict[str, str], form: HtmlForm) -> None:
         name, kind = attributes.get("name", ""), attributes.get("type", "text").lower()
         if tag == "button" or (tag == "input" and kind == "submit"):
             form.buttons.append((name, attributes.get("value", ""), ""))
@@ -171,7 +171,7 @@ class _Reader(HTMLParser):
             form.names.add(name)
             self._field(tag, kind, name, attributes, form)
 
-    def _field(self, tag: str, kind: str, name: str, attributes: dict[str, str], form: Form) -> None:
+    def _field(self, tag: str, kind: str, name: str, attributes: dict[str, str], form: HtmlForm) -> None:
         if tag == "select":
             self._select = name
             form.options[name] = []

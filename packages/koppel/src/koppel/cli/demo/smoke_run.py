@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from koppel.cli.demo.http_browser import Browser, Form, Page, UnexpectedPage
+from koppel.cli.demo.http_browser import Browser, HtmlForm, HtmlPage, UnexpectedPage
 from koppel.cli.stack import DemoAccounts
 from koppel.kit.cli.errors import CommandError
 
@@ -100,7 +100,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     return identify_and_finish(browser, page, console)
 
 
-def identify_and_finish(browser: Browser, page: Page, console: Console) -> int:
+def identify_and_finish(browser: Browser, page: HtmlPage, console: Console) -> int:
     """Identify, assign and finish. Return the import's id.
 
     Finishing leads back to Identify when a register answered meanwhile and a name differs.
@@ -114,7 +114,7 @@ def identify_and_finish(browser: Browser, page: Page, console: Console) -> int:
     raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
 
 
-def _assign_and_finish(browser: Browser, page: Page) -> Page:
+def _assign_and_finish(browser: Browser, page: HtmlPage) -> HtmlPage:
     form = page.form("division")
     division = next(value for value, _text in form.options["division"] if value)
     page = browser.submit(page, form, {"division": division}, button="action", value="apply")
@@ -148,7 +148,7 @@ def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> N
         time.sleep(POLL_SECONDS)
 
 
-def identify(browser: Browser, page: Page, console: Console) -> Page:
+def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     """Use the numbers of the accounting system; a company without a valid one is a test company.
 
     Where names or numbers differ, confirm that it is the same company. A register may answer between two
@@ -161,11 +161,11 @@ def identify(browser: Browser, page: Page, console: Console) -> Page:
     raise UnexpectedPage(f"{page.url} still needs attention.")
 
 
-def _is_identify(page: Page) -> bool:
+def _is_identify(page: HtmlPage) -> bool:
     return page.url.split("?")[0].endswith("/identify")
 
 
-def _say_same(browser: Browser, page: Page, console: Console) -> Page:
+def _say_same(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     """Tick every row with a question, read it once more, and confirm. The question returns when a register
     answered meanwhile.
     """
@@ -189,7 +189,7 @@ def _say_same(browser: Browser, page: Page, console: Console) -> Page:
     return page
 
 
-def _complete(browser: Browser, page: Page) -> Page:
+def _complete(browser: Browser, page: HtmlPage) -> HtmlPage:
     form = _identities(page)
     empty = [
         name.removeprefix("number-")
@@ -203,7 +203,7 @@ def _complete(browser: Browser, page: Page) -> Page:
     return browser.submit(page, form, values, button="action", value="next")
 
 
-def _identities(page: Page) -> Form:
+def _identities(page: HtmlPage) -> HtmlForm:
     for form in page.forms:
         if any(name.startswith("number-") for name in form.names):
             return form

@@ -26,5 +26,5 @@ def registers() -> list[Register]:
 
 
 def register_for(query: RegisterQuery) -> Register | None:
-    """Return the register that answers this; None when there is none, or it is switched off."""
+    """Return the register for this query; None when there is none, or it is switched off."""
     return next((register for register in registers() if register.supports(query)), None)

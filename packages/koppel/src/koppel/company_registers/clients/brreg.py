@@ -6,11 +6,11 @@ from datetime import date
 import msgspec
 
 from koppel.company_registers.clients.protocol import (
-    Candidate,
+    CompanyCandidate,
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -46,7 +46,7 @@ class _Page(msgspec.Struct):
 
 class Brreg:
     name = "brreg"
-    rate_limit = RateLimit(calls=10, seconds=1)
+    rate_limit = RegisterQuota(calls=10, seconds=1)
     """No limit is published; this is a considerate one."""
 
     def __init__(self, url: str) -> None:
@@ -75,7 +75,7 @@ class Brreg:
         units = decode(response, _Page).embedded.enheter
         cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            Candidate(unit.organisasjonsnummer, unit.navn, city)
+            CompanyCandidate(unit.organisasjonsnummer, unit.navn, city)
             for unit, city in zip(units, cities, strict=True)
         ]
         return RegisterResult(

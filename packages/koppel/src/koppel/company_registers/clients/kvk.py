@@ -11,11 +11,11 @@ from datetime import date, datetime
 import msgspec
 
 from koppel.company_registers.clients.protocol import (
-    Candidate,
+    CompanyCandidate,
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -73,7 +73,7 @@ class _Faults(msgspec.Struct):
 
 class Kvk:
     name = "kvk"
-    rate_limit = RateLimit(calls=20, seconds=1)
+    rate_limit = RegisterQuota(calls=20, seconds=1)
     """The register allows 100 a second for a key; other programs of the firm may use it too."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -112,19 +112,19 @@ class Kvk:
             activity=_main_activity(profile, today),
         )
 
-    async def _search(self, http: HttpClient, params: dict[str, str]) -> list[Candidate]:
+    async def _search(self, http: HttpClient, params: dict[str, str]) -> list[CompanyCandidate]:
         """Return each company once, though its branches are results of their own."""
         response = await request(
             http, "GET", f"{self._url}/api/v2/zoeken", params=params, headers=self._headers
         )
         if _is_not_found(response):
             return []
-        candidates: dict[str, Candidate] = {}
+        candidates: dict[str, CompanyCandidate] = {}
         for result in decode(response, _Results).resultaten:
             city = (
                 result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
             )
-            candidate = Candidate(
+            candidate = CompanyCandidate(
                 result.kvkNummer, " ".join((result.naam or "").split()), (city or "").strip()
             )
             candidates.setdefault(result.kvkNummer, candidate)

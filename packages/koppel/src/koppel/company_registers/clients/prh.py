@@ -6,11 +6,11 @@ from datetime import date
 import msgspec
 
 from koppel.company_registers.clients.protocol import (
-    Candidate,
+    CompanyCandidate,
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -55,7 +55,7 @@ class _Companies(msgspec.Struct):
 
 class Prh:
     name = "prh"
-    rate_limit = RateLimit(calls=240, seconds=60)
+    rate_limit = RegisterQuota(calls=240, seconds=60)
     """300 a minute are reported, not published."""
 
     def __init__(self, url: str) -> None:
@@ -77,7 +77,8 @@ class Prh:
             return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
         if query.kind is QueryKind.NAME:
             candidates = [
-                Candidate(company.businessId.value, _official_name(company)) for company in companies[:10]
+                CompanyCandidate(company.businessId.value, _official_name(company))
+                for company in companies[:10]
             ]
             return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)
         return self._to_result(companies[0])

@@ -41,7 +41,7 @@ class RegisterQuery:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CompanyCandidate:
     """One of several companies that fit."""
 
     number: str
@@ -61,7 +61,7 @@ class RegisterResult:
     legal_name: str = ""
     closed_on: date | None = None
     activity: Activity | None = None
-    candidates: Sequence[Candidate] = ()
+    candidates: Sequence[CompanyCandidate] = ()
     retry_after_seconds: float = 0.0
     reason: str = ""
 
@@ -78,8 +78,8 @@ class RegisterUnavailable(Exception):
 
 
 @dataclass(frozen=True)
-class RateLimit:
-    """At most so many calls in so many seconds, from all workers together."""
+class RegisterQuota:
+    """The most calls in a number of seconds, from all workers together."""
 
     calls: int
     seconds: float
@@ -89,7 +89,7 @@ class Register(Protocol):
     """One register. Stateless: it gets its address, and sends queries through `http`."""
 
     name: str
-    rate_limit: RateLimit
+    rate_limit: RegisterQuota
 
     def supports(self, query: RegisterQuery) -> bool:
         """Return whether this register can answer the query."""

@@ -1,7 +1,7 @@
 """How often a register may be called: one count in PostgreSQL for all workers."""
 
-from koppel.company_registers.clients.protocol import RateLimit
-from koppel.kit.database.pool import Connection
+from koppel.company_registers.clients.protocol import RegisterQuota
+from koppel.kit.database.pool import DatabaseConnection
 
 _ACQUIRE = """
 INSERT INTO company_registers_rate_limit AS b (source, window_started_at, call_count) VALUES (%(source)s,
@@ -29,7 +29,7 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 """
 
 
-async def acquire(connection: Connection, source: str, limit: RateLimit) -> float:
+async def acquire(connection: DatabaseConnection, source: str, limit: RegisterQuota) -> float:
     """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking
     again."""
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
@@ -39,6 +39,6 @@ async def acquire(connection: Connection, source: str, limit: RateLimit) -> floa
     return float(row[0]) if row else 0.05
 
 
-async def back_off(connection: Connection, source: str, seconds: float) -> None:
+async def back_off(connection: DatabaseConnection, source: str, seconds: float) -> None:
     """Pause calls of the register by all workers: it requested a pause, or is down."""
     await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

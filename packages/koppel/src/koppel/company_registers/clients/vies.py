@@ -13,8 +13,8 @@ import msgspec
 from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
-    RateLimit,
     RegisterQuery,
+    RegisterQuota,
     RegisterResult,
     RegisterUnavailable,
 )
@@ -41,7 +41,7 @@ class _Check(msgspec.Struct):
 
 class Vies:
     name = "vies"
-    rate_limit = RateLimit(calls=5, seconds=1)
+    rate_limit = RegisterQuota(calls=5, seconds=1)
     """Member states limit how many ask at once; the numbers are not published."""
 
     def __init__(self, url: str) -> None:

@@ -71,7 +71,7 @@ def _register_number(match: re.Match[str]) -> str:
 
 
 def _court(text: str) -> str:
-    """Return the court in what stands before or behind the number; '' when there is none."""
+    """Return the court in the text before or after the number; '' when there is none."""
     court = " ".join(_WORDS.sub(" ", text).split()).strip(" ,;:-–/")
     letters = [letter for letter in court if letter.isalpha()]
     if len(letters) < 2:

@@ -11,7 +11,7 @@ from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 
 NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
-"""Countries whose VAT number holds the company's number."""
+"""Countries whose VAT number contains the company number."""
 
 
 @dataclass(frozen=True)

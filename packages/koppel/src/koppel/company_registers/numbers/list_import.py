@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from koppel.kit.database.text import compose
-from koppel.kit.tabular.reader import Limits, Row, TableError, TableProblem, heading_keys, read_rows
+from koppel.kit.tabular.reader import FileRow, ReadLimits, TableError, TableProblem, heading_keys, read_rows
 
 LINES_MAX = 5000
-LIMITS = Limits(rows=2 * LINES_MAX)
+LIMITS = ReadLimits(rows=2 * LINES_MAX)
 HEADERS = {
     "name": {
         "name",
@@ -116,7 +116,7 @@ class MatchStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TableRow:
     """A row of the table that a line may belong to."""
 
     id: int
@@ -134,10 +134,11 @@ class MatchedLine:
 
 
 def read_lines(text: str) -> list[PastedLine]:
-    """Read the lines of a list. Blank ones are kept as empty in a list of one column, so that the order
-    holds.
+    """Read the lines of a list. Raises `TableError` for more than `LINES_MAX` lines, and for an unreadable
+    table.
 
-    Raises `TableError` for more than `LINES_MAX` lines, and for what cannot be read as a table."""
+    In a list of one column blank lines are kept, because the order counts.
+    """
     text = text.strip("\0\r\n")
     if not text.strip():
         return []
@@ -152,7 +153,7 @@ def read_lines(text: str) -> list[PastedLine]:
     return [_line(index, row, columns) for index, row in enumerate(rows)]
 
 
-def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) -> list[MatchedLine]:
+def match_lines(lines: Sequence[PastedLine], candidates: Sequence[TableRow]) -> list[MatchedLine]:
     """Match lines to rows: by code, by name (without regard to case, dots and spaces), else by position.
 
     Of two lines for one row the first counts. A name that two rows share matches neither.
@@ -165,7 +166,7 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[Candidate]) ->
 
 def _match_line(
     line: PastedLine,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[TableRow],
     by_code: Mapping[str, list[int]],
     by_name: Mapping[str, list[int]],
     matched_ids: set[int],
@@ -188,7 +189,7 @@ def _match_line(
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 
 
-def _index(candidates: Sequence[Candidate], keys: Callable[[Candidate], list[str]]) -> dict[str, list[int]]:
+def _index(candidates: Sequence[TableRow], keys: Callable[[TableRow], list[str]]) -> dict[str, list[int]]:
     ids_by_key: dict[str, list[int]] = {}
     for candidate in candidates:
         for key in keys(candidate):
@@ -209,7 +210,7 @@ def _rows(text: str) -> list[list[str]]:
     return [[_cell(cell) for cell in row.cells or ("",)] for row in rows]
 
 
-def _table(text: str) -> list[Row]:
+def _table(text: str) -> list[FileRow]:
     """Read a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
     try:
         return list(read_rows(text, LIMITS))

@@ -99,7 +99,8 @@ def national_scheme(country: str, code: str) -> str:
     """Return the revision of a code whose register names none, by the class, which often exists in one
     revision only.
 
-    A class of both is taken for the new one: the registers renumbered before they said so."""
+    A class of both counts as the new one: registers renumbered before they said so.
+    """
     old, new = NATIONAL[country]
     return old if not _exists(code, "2.1") and _exists(code, "2.0") else new
 

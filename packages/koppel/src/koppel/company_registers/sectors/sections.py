@@ -87,10 +87,11 @@ def divisions() -> tuple[tuple[str, str, str, str], ...]:
 
 
 def search(text: str, language: str) -> list[SectorChoice]:
-    """Return what a few typed letters may mean: sections by name and example first, then through divisions,
-    in both languages.
+    """Return the sections that match typed letters: by name and example first, then through divisions, in
+    both languages.
 
-    Divisions are shown in the person's language. Nothing typed gives all 22."""
+    Divisions are shown in the person's language. Without text, all 22 sections.
+    """
     normalized = text.strip().casefold()
     if not normalized:
         return [_choice(letter) for letter in SECTIONS]

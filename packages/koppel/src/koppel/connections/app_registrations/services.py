@@ -1,8 +1,8 @@
-"""Use cases of app registrations: Koppel's client id and secret at a
-vendor, for one environment and one way to consent.
+"""Use cases of app registrations: Koppel's client id and secret at a vendor, for one environment and one
+consent mode.
 
-The operator manages those of the installation, which serve every organisation; an Administrator keeps the
-organisation's own. The secret goes in and never comes out.
+The operator manages the installation's registrations, which serve every organisation; an Administrator
+manages the organisation's own. A stored secret is never shown again.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from koppel.connections.audit_actions import AppRegistrationAction
 from koppel.connections.errors import NoSuchConnection, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
-from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking
 from koppel.connections.vault import (
     KEY_MISSING,
     TokenPauses,
@@ -77,8 +77,10 @@ def register_app(
 
 
 def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
-    """Return the organisation's own and those of the installation that it may use, with `connection_count` of
-    its live ones."""
+    """Return the organisation's own registrations and the installation's that it may use.
+
+    `connection_count` of each counts its live connections.
+    """
     registrations = AppRegistration.objects.filter(
         Q(organisation=None) | Q(organisation_id=actor.organisation_id)
     )
@@ -175,7 +177,7 @@ def check_with_vendor(app: AppRegistration) -> AppCheck:
     if seconds := token_pause_seconds(app.pk):
         return AppCheck(False, "token_pause", pause_sentence(seconds))
     try:
-        run_sync(call_vendor)
+        call_vendor_blocking(call_vendor)
     except ConnectorError as error:
         return AppCheck(False, error.code, _(str(error)))
     except DecryptionError:
@@ -234,9 +236,11 @@ def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
 
 
 def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
-    """Return base URLs like those of the installation. A sandbox may listen elsewhere than the connector
-    thinks: whoever runs the installation said where. An organisation cannot say it, or its Administrator
-    could send Koppel to any address within the installation's network."""
+    """Return the base URLs of the installation's registration of this environment.
+
+    Only the operator may set where a sandbox listens: an Administrator could otherwise send Koppel to any
+    address within the installation's network.
+    """
     environments = AppRegistration.objects.filter(
         organisation=None, connector=values.connector, environment=values.environment, removed_at=None
     )
@@ -244,7 +248,7 @@ def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
 
 
 def problems_of(app: AppRegistration | None, values: AppRegistrationInput) -> dict[str, str]:
-    """Return what is wrong, by field; whose it is does not matter. `app`: the one that is changed."""
+    """Return the problems by field, the same for every owner. `app`: the registration that is changed."""
     problems = {} if app else _problems_of_option(values)
     if not values.client_id or len(values.client_id) > CLIENT_ID_CHARACTERS_MAX:
         problems["client_id"] = _("Enter the client id shown in the vendor's portal.")

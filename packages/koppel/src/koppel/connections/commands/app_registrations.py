@@ -1,4 +1,6 @@
-"""`koppel app-registrations`: those of the installation. An organisation keeps its own on its pages."""
+"""`koppel app-registrations`: the installation's app registrations. An organisation manages its own on its
+pages.
+"""
 
 import getpass
 import sys

@@ -59,7 +59,7 @@ class ConnectionRow:
 
 @app.command("list")
 def list_connections(person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False) -> None:
-    """List all connections; those that need a person come first."""
+    """List all connections; connections that need a person come first."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
         rows = [_row(card) for card in summaries.list_summaries(actor)]

@@ -99,11 +99,11 @@ def _description_fields(description: CompanyDescription) -> dict[str, Any]:
 def apply_description(
     organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
 ) -> bool:
-    """Store a company's description, and for an imported company raise an issue per change.
+    """Store a company's description, and raise an issue per change of an imported company.
 
-    Returns False if it describes another company than the confirmed one: then the description is not stored,
-    and no books are read until a person decides. `interrupts`: restart a run of the company that is under
-    way."""
+    Returns False if the vendor describes another company than the confirmed one: then the description is not
+    stored, and no books are read until a person decides. `interrupts`: restart the company's open run.
+    """
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -146,20 +146,22 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
 def companies_to_describe(
     organisation_id: int, connection_id: int, companies: Iterable[Company], grants: Iterable[int]
 ) -> dict[int, str]:
-    """Return imported companies with a new name in the list, and those that wait for a person's decision, by
-    id with their external id. They are described before the list is stored."""
+    """Return the imported companies that must be described before the list is stored: id → external id.
+
+    The list has another name for them, or they wait for a person's decision.
+    """
     listed = {company.external_id: company.name for company in companies}
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
     )
     imported = remote_companies.filter(administrations__isnull=False, grant_id__in=list(grants))
-    rows = imported.values_list("pk", "external_id", "name", "claimed_at")
+    rows = imported.values_list("pk", "external_id", "name", "conflict_detected_at")
     return {
         pk: external_id
-        for pk, external_id, name, claimed_at in rows
+        for pk, external_id, name, conflict_detected_at in rows
         if external_id in listed
         and (
-            claimed_at is not None
+            conflict_detected_at is not None
             or normalize_for_comparison(listed[external_id]) != normalize_for_comparison(name)
         )
     }
@@ -170,13 +172,13 @@ def reconcile_list(
     connection_id: int,
     companies: Iterable[Company],
     grants: Iterable[int],
-    unsure: Collection[str] = (),
+    unverified_ids: Collection[str] = (),
 ) -> None:
     """Raise and resolve issues for companies that a new list renames, misses or has again, before it is
     stored.
 
-    In the caller's transaction. `unsure`: external ids that may be another company; their names are not
-    compared."""
+    In the caller's transaction. `unverified_ids`: external ids of what may be other companies; their
+    names are not compared."""
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
@@ -185,8 +187,8 @@ def reconcile_list(
     for existing in imported.select_related("connection").distinct():
         listing = listed.get(existing.external_id)
         subjects = [
-            Subject(SubjectKind.ADMINISTRATION, key)
-            for key in existing.administrations.values_list("pk", flat=True)
+            Subject(SubjectKind.ADMINISTRATION, administration_id)
+            for administration_id in existing.administrations.values_list("pk", flat=True)
         ]
         context: MessageContext = {
             "name": existing.name,
@@ -202,7 +204,7 @@ def reconcile_list(
                 add_timeline_event(existing.connection, TimelineKind.COMPANY_RELISTED, context)
             for subject in subjects:
                 resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
-            if existing.external_id not in unsure:
+            if existing.external_id not in unverified_ids:
                 _compare(existing, {"name": listing.name, "code": listing.code})
 
 

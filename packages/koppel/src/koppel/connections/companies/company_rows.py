@@ -26,7 +26,7 @@ ROWS_MAX = 500
 
 
 @dataclass(frozen=True)
-class Change:
+class CompanyChange:
     """Something about a company that is different at the vendor. `field` is name, code or number."""
 
     code: str
@@ -37,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class OpenChange:
+class PendingDecision:
     """An unresolved change of an administration; the numbers are '' unless it may be another company."""
 
     administration: int
@@ -62,7 +62,7 @@ class OpenChange:
 
 
 @dataclass(frozen=True)
-class CompanyRow:
+class CompanyHealthRow:
     """An imported company on a connection's page. `health` is ok, failing,
     awaiting_sign_in, unreachable, unlisted or other_company."""
 
@@ -73,10 +73,10 @@ class CompanyRow:
     health: str
     message: str
     since: datetime | None
-    changes: list[Change] = field(default_factory=list)
+    changes: list[CompanyChange] = field(default_factory=list)
 
 
-def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
+def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyHealthRow]:
     """Return the imported companies that exist for the actor, with their health, failing ones first. At most
     `ROWS_MAX`."""
     imported = exclude_restricted(actor, imported_through([connection])).select_related("grant")
@@ -92,7 +92,7 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     administrations = {row[0]: row[1:] for row in administration_rows}
     changes = _changes(connection.organisation_id, [row[0] for row in administrations.values()])
     rows = [
-        CompanyRow(
+        CompanyHealthRow(
             company,
             *administrations[company.pk],
             *_health(connection, company),
@@ -103,17 +103,15 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyRow]:
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
 
 
-def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChange]:
-    """Return the administrations whose id now has another company at the accounting system, undecided ones
-    first.
-    """
-    claimed_companies = resolution.imported_companies(actor, connection.pk).exclude(claimed_at=None)
-    columns = ("confirmed_name", "claimed_name", "confirmed_number", "claimed_number")
-    rows = claimed_companies.order_by(Folded("name"), "pk").values_list(
-        "administrations__pk", "administrations__name", "claim_rejected_at", *columns
+def list_other_companies(actor: Actor, connection: Connection) -> list[PendingDecision]:
+    """Return the administrations whose company is in conflict, undecided ones first."""
+    companies = resolution.imported_companies(actor, connection.pk).exclude(conflict_detected_at=None)
+    columns = ("confirmed_name", "conflicting_name", "confirmed_number", "conflicting_number")
+    rows = companies.order_by(Folded("name"), "pk").values_list(
+        "administrations__pk", "administrations__name", "conflict_rejected_at", *columns
     )
     changes = [
-        OpenChange(
+        PendingDecision(
             key,
             name,
             ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY,
@@ -124,7 +122,7 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[OpenChang
     return sorted(changes, key=lambda change: change.is_confirmed_other)
 
 
-def list_open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
+def list_open_changes(actor: Actor, connection: Connection) -> list[PendingDecision]:
     """Return everything that waits for a person's decision about the companies of a connection."""
     imported = exclude_restricted(actor, imported_through([connection])).values_list(
         "administrations__pk", "administrations__name"
@@ -132,7 +130,7 @@ def list_open_changes(actor: Actor, connection: Connection) -> list[OpenChange]:
     names = dict(imported)
     changed = _changes(connection.organisation_id, list(names))
     company_changes = [
-        OpenChange(key, names[key], change.code, change.old, change.new)
+        PendingDecision(key, names[key], change.code, change.old, change.new)
         for key, changes in changed.items()
         for change in changes
     ]
@@ -144,7 +142,7 @@ def imported_through(connections: Sequence[Connection]) -> "QuerySet[RemoteCompa
 
 
 def _needs_attention() -> Any:
-    """Return whether a row is one of those that come first."""
+    """Return the condition by which a row comes first."""
     changed = Issue.objects.filter(
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
@@ -152,7 +150,7 @@ def _needs_attention() -> Any:
         code__in=QUESTIONS,
         resolved_at=None,
     )
-    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(claimed_at__isnull=False)
+    needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(conflict_detected_at__isnull=False)
     return ExpressionWrapper(needs_attention | Exists(changed), output_field=BooleanField())
 
 
@@ -166,8 +164,8 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
             _("This sign-in no longer reaches the administration. Synced books remain available."),
             None,
         )
-    if company.claimed_at:
-        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.claimed_at
+    if company.conflict_detected_at:
+        return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.conflict_detected_at
     if company.unreachable_code:
         return "unreachable", _(company.unreachable_reason), company.described_at
     if company.failing_since:
@@ -179,18 +177,18 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     return "ok", "", None
 
 
-def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[Change]]:
+def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, list[CompanyChange]]:
     changes = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id__in=administration_ids,
         code__in=QUESTIONS,
         resolved_at=None,
     )
-    by_administration: dict[int, list[Change]] = {}
+    by_administration: dict[int, list[CompanyChange]] = {}
     for issue in changes.order_by("raised_at"):
         context = {key: str(issue.context.get(key, "")) for key in ("field", "old", "new")}
         by_administration.setdefault(issue.subject_id, []).append(
-            Change(
+            CompanyChange(
                 code=issue.code,
                 **context,
                 fingerprint=resolution.fingerprint_of(issue.subject_id, context["old"], context["new"]),

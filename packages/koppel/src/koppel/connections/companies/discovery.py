@@ -12,7 +12,7 @@ from koppel.connections.companies.descriptions import describe_all
 from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
@@ -42,13 +42,15 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
             else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
         )
 
-    results, unsure = _list_companies(actor.organisation_id, connection, grants)
+    results, unverified_ids = _list_companies(actor.organisation_id, connection, grants)
     errors = [result for result in results.values() if isinstance(result, ConnectorError)]
     if errors and len(errors) == len(results):
         raise errors[0]
-    by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
+    by_grant = {
+        grant_id: result for grant_id, result in results.items() if not isinstance(result, ConnectorError)
+    }
     with organisation_scope(actor.organisation_id):
-        count = _upsert_companies(actor.organisation_id, connection, by_grant, unsure)
+        count = _upsert_companies(actor.organisation_id, connection, by_grant, unverified_ids)
         if attach_waiting(actor, connection.pk):
             connection_reconnected(actor, connection.pk)
         enqueue_descriptions(actor.organisation_id, connection.pk)
@@ -76,22 +78,31 @@ def _list_companies(
                     return error
 
         results = dict(zip(grants, await asyncio.gather(*map(list_grant, grants)), strict=True))
-        by_grant = {key: result for key, result in results.items() if not isinstance(result, ConnectorError)}
+        by_grant = {
+            grant_id: result for grant_id, result in results.items() if not isinstance(result, ConnectorError)
+        }
         # Before the list is stored: an imported company with a new name may be another company.
-        doubtful = await run_in_thread(lambda: _unsure_companies(organisation_id, connection.pk, by_grant))
-        described = await describe_all(
-            open_runtime, organisation_id, [(key, connection.connector) for key in doubtful]
+        companies_to_verify = await run_in_thread(
+            lambda: _companies_to_verify(organisation_id, connection.pk, by_grant)
         )
-        return results, {external_id for key, external_id in doubtful.items() if key not in described}
+        described = await describe_all(
+            open_runtime,
+            organisation_id,
+            [(company_id, connection.connector) for company_id in companies_to_verify],
+        )
+        return results, {
+            external_id
+            for company_id, external_id in companies_to_verify.items()
+            if company_id not in described
+        }
 
-    return run_sync(listing) if grants else ({}, set())
+    return call_vendor_blocking(listing) if grants else ({}, set())
 
 
-def _unsure_companies(
+def _companies_to_verify(
     organisation_id: int, connection_id: int, by_grant: Mapping[int, Sequence[Company]]
 ) -> dict[int, str]:
-    """Return imported companies that may be another company by the
-    list alone, by id with their external id."""
+    """Return the imported companies that the list suggests may be other companies: id → external id."""
     with organisation_scope(organisation_id):
         return companies_to_describe(organisation_id, connection_id, _all_companies(by_grant), by_grant)
 
@@ -104,17 +115,18 @@ def _upsert_companies(
     organisation_id: int,
     connection: Connection,
     by_grant: Mapping[int, Sequence[Company]],
-    unsure: Collection[str],
+    unverified_ids: Collection[str],
 ) -> int:
     """Store the list and return how many companies it has.
 
-    A company that waits for a person's decision, or is `unsure`, keeps its name and code."""
+    A company that waits for a person's decision, or is in `unverified_ids`, keeps its name and code."""
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
     )
-    held = {*unsure, *remote_companies.filter(claimed_at__isnull=False).values_list("external_id", flat=True)}
-    reconcile_list(organisation_id, connection_id, _all_companies(by_grant), by_grant, held)
+    conflicting_companies = remote_companies.filter(conflict_detected_at__isnull=False)
+    frozen_ids = {*unverified_ids, *conflicting_companies.values_list("external_id", flat=True)}
+    reconcile_list(organisation_id, connection_id, _all_companies(by_grant), by_grant, frozen_ids)
     for grant_id, companies in by_grant.items():
         rows = [
             RemoteCompany(
@@ -131,8 +143,8 @@ def _upsert_companies(
             )
             for company in {company.external_id: company for company in companies}.values()
         ]
-        _store([company for company in rows if company.external_id not in held], "name", "code")
-        _store([company for company in rows if company.external_id in held])
+        _store([company for company in rows if company.external_id not in frozen_ids], "name", "code")
+        _store([company for company in rows if company.external_id in frozen_ids])
         kept += len(rows)
     remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(
         is_listed=False

@@ -15,7 +15,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import QUESTIONS
 from koppel.connections.companies.same_company import (
-    claim_context,
+    conflict_context,
     normalize_for_comparison,
     release,
     same_name,
@@ -47,7 +47,11 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
     if resolution.accept is None:
         raise Refused(_("Set `accept` to true or false."), field="accept")
     code, accept, requested_ids = resolution.code, resolution.accept, set(resolution.administrations)
-    if code not in CODES or not requested_ids or not all(0 < key <= ID_MAX for key in requested_ids):
+    if (
+        code not in CODES
+        or not requested_ids
+        or not all(0 < administration_id <= ID_MAX for administration_id in requested_ids)
+    ):
         raise NoSuchConnection
     companies = _companies(actor, connection_id, requested_ids)
     if companies.keys() != requested_ids:
@@ -55,11 +59,17 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
     _require_current(actor, companies, code, resolution.fingerprints, resolution.viewed_at)
     if code != ConnectionIssue.OTHER_COMPANY:
         return sum(
-            _resolve_change(actor, company, key, ConnectionIssue(code), accept=accept)
-            for key, company in companies.items()
+            _resolve_change(actor, company, administration_id, ConnectionIssue(code), accept=accept)
+            for administration_id, company in companies.items()
         )
-    restart_runs(actor.organisation_id, [key for key, company in companies.items() if company.claimed_at])
-    return sum(_resolve_other_company(actor, company, key, same=accept) for key, company in companies.items())
+    conflicting_ids = [
+        administration_id for administration_id, company in companies.items() if company.conflict_detected_at
+    ]
+    restart_runs(actor.organisation_id, conflicting_ids)
+    return sum(
+        _resolve_other_company(actor, company, administration_id, same=accept)
+        for administration_id, company in companies.items()
+    )
 
 
 def fingerprint_of(
@@ -79,9 +89,18 @@ def _require_current(
 ) -> None:
     """Require the changes that the person saw. The caller has locked
     the companies. Raises `Refused` for others."""
-    claimed = {key: company for key, company in companies.items() if company.claimed_at is not None}
-    present = {key: _claim_fingerprint(key, company) for key, company in claimed.items()}
-    changed_at = {key: company.claimed_at for key, company in claimed.items()}
+    conflicting = {
+        administration_id: company
+        for administration_id, company in companies.items()
+        if company.conflict_detected_at
+    }
+    present = {
+        administration_id: _conflict_fingerprint(administration_id, company)
+        for administration_id, company in conflicting.items()
+    }
+    changed_at = {
+        administration_id: company.conflict_detected_at for administration_id, company in conflicting.items()
+    }
     if code != ConnectionIssue.OTHER_COMPANY:
         issues = Issue.objects.for_actor(actor).filter(
             code=code,
@@ -91,20 +110,24 @@ def _require_current(
         )
         context = {issue.subject_id: issue.context for issue in issues}
         present = {
-            key: fingerprint_of(key, str(fact["old"]), str(fact["new"])) for key, fact in context.items()
+            administration_id: fingerprint_of(administration_id, str(fact["old"]), str(fact["new"]))
+            for administration_id, fact in context.items()
         }
         changed_at = {
-            key: _changed_at(companies[key], code, str(fact["new"])) for key, fact in context.items()
+            administration_id: _changed_at(companies[administration_id], code, str(fact["new"]))
+            for administration_id, fact in context.items()
         }
     is_other = bool(fingerprints) and not set(present.values()) <= set(fingerprints)
-    is_later = viewed_at is not None and any((changed_at[key] or viewed_at) > viewed_at for key in present)
+    is_later = viewed_at is not None and any(
+        (changed_at[administration_id] or viewed_at) > viewed_at for administration_id in present
+    )
     if is_other or is_later:
         raise Refused(_("The accounting system has changed since. Please check again."))
 
 
-def _claim_fingerprint(key: int, company: RemoteCompany) -> str:
-    names = company.confirmed_name, company.claimed_name
-    return fingerprint_of(key, *names, company.confirmed_number, company.claimed_number)
+def _conflict_fingerprint(administration_id: int, company: RemoteCompany) -> str:
+    names = company.confirmed_name, company.conflicting_name
+    return fingerprint_of(administration_id, *names, company.confirmed_number, company.conflicting_number)
 
 
 def _changed_at(company: RemoteCompany, code: str, new: str) -> datetime | None:
@@ -174,15 +197,15 @@ def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
 def _resolve_other_company(
     actor: Actor, company: RemoteCompany, administration_id: int, *, same: bool
 ) -> bool:
-    if company.claimed_at is None or (not same and company.claim_rejected_at is not None):
+    if company.conflict_detected_at is None or (not same and company.conflict_rejected_at is not None):
         return False
     details = {
         "code": ConnectionIssue.OTHER_COMPANY,
         "taken": same,
         "old": company.confirmed_name,
-        "new": company.claimed_name,
+        "new": company.conflicting_name,
         "old_number": masked_number(company.confirmed_number, company.country),
-        "new_number": masked_number(company.claimed_number, company.country),
+        "new_number": masked_number(company.conflicting_number, company.country),
     }
     if same:
         _confirm_new_identity(actor, company, administration_id)
@@ -196,12 +219,11 @@ def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_i
     """Store the new identity as confirmed. An administration's name or number that equalled the old one
     changes with it; one that the firm entered itself stays."""
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
-    name = company.claimed_name if normalize_for_comparison(company.claimed_name) else company.confirmed_name
-    number = (
-        company.claimed_number
-        if normalize_for_comparison(company.claimed_number)
-        else company.confirmed_number
-    )
+    name, number = company.conflicting_name, company.conflicting_number
+    if not normalize_for_comparison(name):
+        name = company.confirmed_name
+    if not normalize_for_comparison(number):
+        number = company.confirmed_number
     administration = company.administrations.get(pk=administration_id)
     follows_name = same_name(administration.name, company.confirmed_name)
     follows_number = same_number(administration.number, company.confirmed_number, company.country)
@@ -215,10 +237,10 @@ def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_i
     ):
         company.name = name
     add_timeline_event(
-        company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, claim_context(company), actor.name
+        company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, conflict_context(company), actor.name
     )
     company.confirmed_name = company.legal_name = name
-    company.confirmed_number, company.number = number, company.claimed_number
+    company.confirmed_number, company.number = number, company.conflicting_number
     resolve_issues(
         company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *QUESTIONS
     )
@@ -227,12 +249,12 @@ def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_i
 
 
 def _reject_new_identity(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
-    company.claim_rejected_at = timezone.now()
-    company.save(update_fields=["claim_rejected_at"])
+    company.conflict_rejected_at = timezone.now()
+    company.save(update_fields=["conflict_rejected_at"])
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
     resolve_issues(company.organisation_id, subject, ConnectionIssue.OTHER_COMPANY)
     raise_issue(
-        company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, claim_context(company)
+        company.organisation_id, ConnectionIssue.OTHER_COMPANY_CONFIRMED, subject, conflict_context(company)
     )
 
 

@@ -1,10 +1,11 @@
 """Check that a company is still the one that a person confirmed: one guard for listings, descriptions,
 sign-ins and runs.
 
-A name alone or a number alone may change, which raises an issue. If both change, the description is not
-stored and no books are read until a person decides. The comparison is with the identity that a person
-confirmed, at the import or when resolving a change, not with the accounting system's last one: so renaming a
-company today and renumbering it tomorrow is noticed too."""
+If only the name or only the number changes, an issue is raised. If both change, the description is not stored
+and no books are read until a person decides. The comparison is with the identity that a person confirmed, at
+the import or for a later change, and not with the vendor's last one: so a new name today and a new number
+tomorrow are noticed too.
+"""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -22,15 +23,16 @@ from koppel.connections.models import RemoteCompany, TimelineKind
 from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.database.json_fields import MessageContext
 
-"""Issue codes: a person must decide; a person decided that it is another company."""
 OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Both the name and the registration number in the accounting "
     "system differ from what was confirmed. Syncing is stopped until you decide."
 )
+CONFLICT_FIELDS = ("conflicting_name", "conflicting_number", "conflict_detected_at", "conflict_rejected_at")
+"""The fields of a `RemoteCompany` that hold its conflict."""
 
 
 @dataclass(frozen=True)
-class ConfirmedIdentity:
+class ReferenceIdentity:
     """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or
     confirmed, first the one that the accounting system stated."""
 
@@ -73,7 +75,8 @@ def _is_selector(letter: str) -> bool:
 def same_name(first: str, second: str) -> bool:
     """Return whether two names are the same.
 
-    A legal form that only one of them has is no difference; two different ones are."""
+    A legal form that only one of them has makes no difference; two different legal forms do.
+    """
     if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
     first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
@@ -96,7 +99,7 @@ def same_number(first: str, second: str, *countries: str) -> bool:
     return bool((forms[0] & forms[1]) - {""})
 
 
-def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) -> bool:
+def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) -> bool:
     """Return whether name and number are both different.
 
     A confirmed name or number that the accounting system no longer states counts as different, so that
@@ -119,33 +122,33 @@ def is_other_company(confirmed: ConfirmedIdentity, described: VendorIdentity) ->
 
 def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
     """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
-    confirmed = ConfirmedIdentity(
+    confirmed = ReferenceIdentity(
         columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
     )
-    return columns["claimed_at"] is not None or is_other_company(confirmed, described)
+    return columns["conflict_detected_at"] is not None or is_other_company(confirmed, described)
 
 
 def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
-    """Block the administrations of a company that is another one now, or release them when it is the
-    confirmed one again.
+    """Block the administrations of a company in conflict, or release them when the conflict is over.
 
-    Returns whether it is another company; then the caller must not store the description. The caller has
-    locked `company`. `interrupts`: restart a run that is under way (False when that run is the caller)."""
+    Returns whether there is a conflict; then the caller must not store the description. The caller has locked
+    `company`. `interrupts`: restart an open run (False when that run is the caller).
+    """
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
     if not administrations:
         return False
-    confirmed = ConfirmedIdentity(
+    confirmed = ReferenceIdentity(
         company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
     )
     is_other = is_other_company(confirmed, described)
-    if interrupts and (is_other or company.claimed_at is not None):
+    if interrupts and (is_other or company.conflict_detected_at is not None):
         hooks.restart_runs(company.organisation_id, list(administrations))
     if is_other:
-        _claim(company, list(administrations), described)
+        _record_conflict(company, list(administrations), described)
         return True
     _store_first_description(company, described)
-    if company.claimed_at is not None:
+    if company.conflict_detected_at is not None:
         add_timeline_event(
             company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name}
         )
@@ -157,45 +160,38 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
     """Store the identity that a person confirms at the import. The caller saves."""
     company.confirmed_name = "" if name == company.external_id else name[:300]
     company.confirmed_number = number[:100]
-    forget_claim(company)
+    clear_conflict(company)
 
 
 def forget_identity(company: RemoteCompany) -> None:
     """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
     caller saves."""
-    if company.claimed_at is not None:
-        company.name, company.legal_name, company.number = company.claimed_name, "", ""
+    if company.conflict_detected_at is not None:
+        company.name, company.legal_name, company.number = company.conflicting_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
     company.described_at = None
-    forget_claim(company)
+    clear_conflict(company)
 
 
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
-    """Copy the confirmed identity, and a claim that waits for a person, from the same company of another
-    connection.
+    """Copy the confirmed identity, and an unresolved conflict, from the same company of another connection.
 
-    The caller saves, and runs the guard."""
-    for name in (
-        "confirmed_name",
-        "confirmed_number",
-        "claimed_name",
-        "claimed_number",
-        "claimed_at",
-        "claim_rejected_at",
-    ):
+    The caller saves, and runs the guard.
+    """
+    for name in ("confirmed_name", "confirmed_number", *CONFLICT_FIELDS):
         setattr(company, name, getattr(before, name))
 
 
-def forget_claim(company: RemoteCompany) -> None:
-    """Remove the claim to be another company. The caller saves."""
-    company.claimed_name = company.claimed_number = ""
-    company.claimed_at = company.claim_rejected_at = None
+def clear_conflict(company: RemoteCompany) -> None:
+    """Remove the conflict with another company. The caller saves."""
+    company.conflicting_name = company.conflicting_number = ""
+    company.conflict_detected_at = company.conflict_rejected_at = None
 
 
 def release(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
     """Release the administrations: it is the confirmed company, or a person decided so. The caller saves."""
     ids = list(administration_ids)
-    forget_claim(company)
+    clear_conflict(company)
     for administration_id in ids:
         resolve_issues(
             company.organisation_id,
@@ -206,40 +202,41 @@ def release(company: RemoteCompany, administration_ids: Iterable[int], *, reques
     hooks.unblock_administrations(company.organisation_id, ids, requested_by)
 
 
-def claim_context(company: RemoteCompany) -> MessageContext:
+def conflict_context(company: RemoteCompany) -> MessageContext:
     """Return the context of issues and timeline events. A missing number is a dash."""
     return {
         "name": company.confirmed_name,
         "old": company.confirmed_name,
         "old_number": company.confirmed_number or "–",
-        "new": company.claimed_name,
-        "new_number": company.claimed_number or "–",
+        "new": company.conflicting_name,
+        "new_number": company.conflicting_number or "–",
         "connection": company.connection_id,
     }
 
 
-def _claim(company: RemoteCompany, administration_ids: list[int], described: VendorIdentity) -> None:
-    """Store the claimed identity, and block the administrations. A repeated claim keeps a person's
-    decision."""
-    claim = VendorIdentity(described.name[:300], described.number[:100])
-    is_new = (
-        company.claimed_at is None or VendorIdentity(company.claimed_name, company.claimed_number) != claim
-    )
-    company.claimed_name, company.claimed_number = claim.name, claim.number
+def _record_conflict(
+    company: RemoteCompany, administration_ids: list[int], described: VendorIdentity
+) -> None:
+    """Store the conflicting identity, and block the administrations.
+
+    A person's decision about the same identity stays.
+    """
+    conflict = VendorIdentity(described.name[:300], described.number[:100])
+    stored = VendorIdentity(company.conflicting_name, company.conflicting_number)
+    is_new = company.conflict_detected_at is None or stored != conflict
+    company.conflicting_name, company.conflicting_number = conflict.name, conflict.number
     if is_new:
-        company.claimed_at, company.claim_rejected_at = timezone.now(), None
-        add_timeline_event(company.connection, TimelineKind.OTHER_COMPANY, claim_context(company))
+        company.conflict_detected_at, company.conflict_rejected_at = timezone.now(), None
+        add_timeline_event(company.connection, TimelineKind.OTHER_COMPANY, conflict_context(company))
     code, other = ConnectionIssue.OTHER_COMPANY, ConnectionIssue.OTHER_COMPANY_CONFIRMED
-    if company.claim_rejected_at is not None:
+    if company.conflict_rejected_at is not None:
         code, other = other, code
     for administration_id in administration_ids:
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         resolve_issues(company.organisation_id, subject, other)
-        raise_issue(company.organisation_id, code, subject, claim_context(company))
+        raise_issue(company.organisation_id, code, subject, conflict_context(company))
     company.described_at = timezone.now()
-    company.save(
-        update_fields=["claimed_name", "claimed_number", "claimed_at", "claim_rejected_at", "described_at"]
-    )
+    company.save(update_fields=["described_at", *CONFLICT_FIELDS])
     hooks.block_administrations(company.organisation_id, administration_ids, OTHER_COMPANY_MESSAGE)
 
 

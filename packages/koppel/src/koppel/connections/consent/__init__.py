@@ -1,6 +1,5 @@
-"""Consent: a person signs in at the vendor, and comes back with tokens; or hands over company ids, where
-nobody can sign in.
+"""Consent: a person signs in at the vendor, or enters company ids where no sign-in exists.
 
-Begin with `attempts`: a sign-in is an attempt that only the browser which began it can end. `completion` says
-what it leaves behind, `service_companies` does without a sign-in.
+Begin with `services`. `attempts` binds a sign-in to the browser that began it and exchanges its code,
+`completion` stores the result, `service_companies` adds companies without a sign-in.
 """

@@ -24,7 +24,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking
 from koppel.connections.vault import (
     KEY_MISSING,
     TokenPauses,
@@ -33,7 +33,7 @@ from koppel.connections.vault import (
     token_pause_seconds,
 )
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
-from koppel.connector.contract import Consent, ConsentRequest, Form
+from koppel.connector.contract import Consent, ConsentRequest, CredentialForm
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -55,11 +55,11 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 
 @dataclass(frozen=True)
 class ConsentOutcome:
-    """A successful sign-in. The person continues at `return_to`."""
+    """A successful sign-in. The person continues at `return_path`."""
 
     connection_id: int
     purpose: str
-    return_to: str
+    return_path: str
     account: str
 
 
@@ -67,7 +67,7 @@ def begin_consent(
     actor: Actor,
     app_id: int,
     purpose: ConsentPurpose,
-    return_to: str,
+    return_path: str,
     *,
     connection_id: int | None = None,
     language: str = "en",
@@ -76,7 +76,7 @@ def begin_consent(
 ) -> str:
     """Store an attempt and return the vendor's address to send the browser to.
 
-    `return_to` is a path within Koppel. `browser` is the value of the browser's cookie
+    `return_path` is a path within Koppel. `browser` is the value of the browser's cookie
     (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
     `ConsentRefused` and `Quarantined`."""
     actor.require(Permission.MANAGE_CONNECTIONS)
@@ -95,7 +95,7 @@ def begin_consent(
         purpose=purpose,
         state_hash=_hash(state),
         browser_hash=_hash(browser) if browser else "",
-        return_to=return_to,
+        return_path=return_path,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
     )
     attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
@@ -105,7 +105,7 @@ def begin_consent(
         step = connector(app.connector).begin_consent(credentials(app), request)
     except DecryptionError:
         raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
-    if isinstance(step, Form):
+    if isinstance(step, CredentialForm):
         raise ConsentRefused(
             "form_unsupported", _("This system uses a connection form that Koppel does not support yet.")
         )
@@ -133,15 +133,16 @@ def return_path(actor: Actor, attempt_id: int) -> str:
         attempt = ConsentAttempt.objects.for_actor(actor).filter(
             pk=attempt_id, membership_id=actor.membership_id
         )
-        return attempt.values_list("return_to", flat=True).first() or ""
+        return attempt.values_list("return_path", flat=True).first() or ""
 
 
 def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
-    """Exchange the code once and store the grant, outside any transaction. A repetition returns the same
-    outcome, also one that comes meanwhile: it waits for it.
+    """Exchange the code once and store the grant, outside any transaction.
 
-    Raises `ConsentRefused` with a sentence: denied, expired, another person's, another account at reconnect;
-    `Quarantined` before the code is used."""
+    A repeated or concurrent call waits for the first and returns its outcome. Raises `ConsentRefused` with a
+    sentence: denied, expired, another person's, another account at reconnect; `Quarantined` before the code
+    is used.
+    """
     quarantine.refuse()
     ids, timeout_seconds = (actor.organisation_id, attempt_id), DUPLICATE_REQUEST_WAIT_SECONDS
     try:
@@ -154,7 +155,7 @@ def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> Consen
 def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
     _require_no_pause(actor, attempt_id)
     with organisation_scope(actor.organisation_id):
-        attempt = _claim(actor, attempt_id, browser)
+        attempt = _mark_used(actor, attempt_id, browser)
     if attempt.consumed_at is not None:
         return _outcome(attempt)
     try:
@@ -173,7 +174,7 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
             revoke_unused_consent(attempt, consent.tokens)
             _audit(actor, attempt, consent.account, refusal.code)
         raise
-    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_to, consent.account)
+    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_path, consent.account)
 
 
 def _require_no_pause(actor: Actor, attempt_id: int) -> None:
@@ -217,9 +218,11 @@ def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> No
     )
 
 
-def _claim(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
-    """Mark the attempt as used, so that its code is sent once. Returned with `consumed_at` None when it is
-    ours to use."""
+def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
+    """Mark the attempt as used, so that its code is sent once.
+
+    `consumed_at` of the result is None if this call marked it. Raises `ConsentRefused`.
+    """
     attempts = ConsentAttempt.objects.select_for_update(of=("self",)).select_related("app", "connection")
     attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
@@ -253,7 +256,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
         async with TokenPauses(current.database).storing(app.pk):
             return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
 
-    return run_sync(exchange)
+    return call_vendor_blocking(exchange)
 
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
@@ -265,7 +268,7 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
     if attempt.granted_at is None or attempt.connection is None:
         raise _already_used()
     return ConsentOutcome(
-        attempt.connection.pk, attempt.purpose, attempt.return_to, attempt.connection.account
+        attempt.connection.pk, attempt.purpose, attempt.return_path, attempt.connection.account
     )
 
 

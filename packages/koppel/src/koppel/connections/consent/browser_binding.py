@@ -20,7 +20,7 @@ def browser_key(request: HttpRequest) -> str:
 
 
 def set_cookie(response: HttpResponseBase, key: str) -> None:
-    """Let the browser keep its key for the way back."""
+    """Set the cookie by which the browser is recognised after the sign-in."""
     response.set_cookie(
         COOKIE,
         key,

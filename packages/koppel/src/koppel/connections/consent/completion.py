@@ -66,9 +66,11 @@ def _audit_action(attempt: ConsentAttempt, before: str) -> ConnectionAction:
 
 
 def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> Connection:
-    """Return the connection that is signed in again, the one that this account has already, or a new one.
+    """Return the connection of this sign-in: the one that is reconnected, the account's existing one, or a
+    new one.
 
-    Locked until the end of the transaction, so that pausing or removing it at the same moment waits."""
+    It is locked until the end of the transaction, so that a simultaneous pause or removal waits.
+    """
     connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     if attempt.connection_id is not None:
         connection = lock_connection(actor.organisation_id, attempt.connection_id)

@@ -12,13 +12,13 @@ from koppel.organisations.roles import Actor
 
 
 def sign_in_at_vendor(
-    request: HttpRequest, actor: Actor, app_id: int, purpose: ConsentPurpose, return_to: str, **options: Any
+    request: HttpRequest, actor: Actor, app_id: int, purpose: ConsentPurpose, return_path: str, **options: Any
 ) -> HttpResponseRedirect:
     """Redirect to the vendor's sign-in page, bound to this browser. Raises `NoSuchConnection` and
     `ConsentRefused`."""
     key = browser_binding.browser_key(request)
     url = begin_consent(
-        actor, app_id, purpose, return_to, language=get_language() or "en", browser=key, **options
+        actor, app_id, purpose, return_path, language=get_language() or "en", browser=key, **options
     )
     response = HttpResponseRedirect(url)
     browser_binding.set_cookie(response, key)

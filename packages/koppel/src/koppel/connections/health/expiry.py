@@ -24,10 +24,11 @@ from koppel.notifications.events.services import open_event
 SQL = load_statements("koppel.connections")
 AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
-"""How long before a consent ends its owner is told, once for all that end within a day: many are given one
-after the other."""
+"""How long before a consent ends its owner is notified; one notification covers all consents that end within
+a day.
+"""
 SILENCE = timedelta(days=1)
-"""After this long without an answer of the vendor there is an issue; until then there is no notice."""
+"""How long the vendor may be silent before an issue is raised."""
 USABLE_STATES = (ConnectionState.ACTIVE, ConnectionState.DEGRADED, ConnectionState.PAUSED)
 
 
@@ -63,7 +64,9 @@ def notify_expiring_and_review_owners() -> int:
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))
         silent = list(_silent_connections().values_list("organisation_id", "pk"))
         resolved_issues = list(
-            _owner_left_issues().exclude(subject_id__in=[key for _organisation, key in orphaned])
+            _owner_left_issues().exclude(
+                subject_id__in=[connection_id for _organisation_id, connection_id in orphaned]
+            )
         )
     for consent in expiring_consents:
         _notify(consent)
@@ -134,7 +137,7 @@ def _owner_left_issues() -> "QuerySet[Issue]":
 
 
 def _silent_connections() -> "QuerySet[Connection]":
-    """Return connections that have been degraded so long that a person should look, although Koppel keeps
+    """Return connections that have been degraded for `SILENCE`: a person should look, while Koppel keeps
     trying.
     """
     return Connection.objects.filter(

@@ -17,11 +17,12 @@ LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRA
 
 @dataclass(frozen=True)
 class DayHealth:
-    """`kind` is one of `LASTING_KINDS`, `ok`, or `none` before there was a connection; `minutes` how long it
-    lasted.
+    """One bar of the history.
 
-    `height` of 24, from at least 6 upward, so that a short interruption is seen; `x` and `y` place it in the
-    drawing."""
+    `kind` is one of `LASTING_KINDS`, `ok`, or `none` before the connection existed; `minutes` is its
+    duration. `height` is at most 24, and at least 6 for an interruption, so that a short one is visible; `x`
+    and `y` are its position in the drawing.
+    """
 
     day: date
     kind: str

@@ -48,7 +48,7 @@ class HealthReporter:
         *,
         connection_wide: bool,
     ) -> None:
-        """Record that no answer came, or one that says that the vendor is out of order."""
+        """Record that the vendor did not respond, or responded that it is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
         if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):

@@ -176,7 +176,7 @@ def derived_state(connection: Connection) -> ConnectionState:
 
 
 def grants_of(connection: Connection) -> "QuerySet[Grant]":
-    """Return the grants in use: without those of a pending transfer and superseded ones."""
+    """Return the grants in use: neither pending transfer nor superseded."""
     grants = Grant.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_pending_transfer=False
     )

@@ -10,7 +10,7 @@ from koppel.connections.models import Connection, TimelineEvent, TimelineKind
 from koppel.kit.database.json_fields import MessageFacts
 
 FOLDED_WITHIN = timedelta(minutes=15)
-"""An interruption that comes back sooner than this after the last one goes on in the same line."""
+"""How soon a new interruption continues the line of the last one."""
 
 
 def add_timeline_event(
@@ -29,7 +29,7 @@ def add_timeline_event(
 def start_timeline_event(
     connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = ""
 ) -> None:
-    """Start an event that lasts until `end_timeline_event`; one that ended a moment ago goes on."""
+    """Start an event that lasts until `end_timeline_event`; a recently ended one continues."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()
     if latest is None:

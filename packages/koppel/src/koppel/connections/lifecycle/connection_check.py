@@ -12,7 +12,7 @@ from koppel.connections.companies.changes import apply_description, mark_unreach
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
-from koppel.connections.sessions import Runtime, describing_session, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, describing_session, listing_session
 from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor, Permission
 
 SQL = load_statements("koppel.connections")
 IDLE = timedelta(hours=6)
-"""An active connection that nothing called for so long is checked, as often."""
+"""How long an active connection may go without a call before it is checked, and checked again."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = run_sync(call)
+    company_id, milliseconds, error = call_vendor_blocking(call)
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.for_actor(actor).filter(
             connection_id=connection_id, pk=company_id or 0

@@ -31,7 +31,7 @@ def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int
         ],
         groups=[Group(_("Connections"), [name for _key, name in items])] if items else (),
         fields={"membership": str(new_owner_id)},
-        facts=[departing_member_id, [key for key, _name in items]],
+        facts=[departing_member_id, [connection_id for connection_id, _name in items]],
         nav_section="connections",
     )
 

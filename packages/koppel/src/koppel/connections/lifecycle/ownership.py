@@ -1,8 +1,9 @@
-"""The owner of a connection, whose account it runs on, and its transfer to another person.
+"""The owner of a connection, on whose account it runs, and the transfer to another person.
 
-Koppel can give a connection another owner; only a sign-in at the vendor can give it another account. So a
-transfer begins with a request and ends when the new owner has signed in with an account that reaches the same
-companies. Until then the connection runs on the old account, and its page says so."""
+Koppel can change the owner; only a sign-in at the vendor can change the account. So a transfer begins with a
+request, and ends when the new owner has signed in with an account that reaches the same companies. Until then
+the connection runs on the old account, and its page says so.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_
 from koppel.connections.lifecycle.transfer_state import TransferState
 from koppel.connections.models import Connection, ConsentAttempt, Grant
 from koppel.connections.queries import connections_of
-from koppel.connections.sessions import Runtime, listing_session, run_sync
+from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connections.vault import store_grant, superseded_refresh_token
 from koppel.connector.contract import Consent
 from koppel.connector.registry import connector
@@ -204,7 +205,7 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
             for company in await connector(grant.connection.connector).list_companies(session)
         }
 
-    return run_sync(listing)
+    return call_vendor_blocking(listing)
 
 
 def _move_or_give_back(

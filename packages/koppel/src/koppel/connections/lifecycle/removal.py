@@ -78,8 +78,9 @@ def may_remove(actor: Actor, removal: Removal) -> bool:
 def remove_connection(actor: Actor, connection_id: int, chosen: RemovalInput) -> Removal:
     """Remove the connection; a job revokes its tokens at the vendor. Returns what was done.
 
-    `chosen.fingerprint`: that of the preview which the person saw. Raises `Refused` with a message, also when
-    the preview has changed meanwhile, and `NoSuchConnection` when the connection was removed before."""
+    `chosen.fingerprint` is that of the preview which the person saw. Raises `Refused` with a message, also
+    when the preview has changed, and `NoSuchConnection` when the connection was removed before.
+    """
     connection = lock_for_change(actor, connection_id)
     removal = preview_removal(actor, connection_id)
     if not may_remove(actor, removal):

@@ -1,5 +1,4 @@
-"""Revoke tokens that nothing uses any more at the vendor, so that a copy of them is worthless; then erase
-them."""
+"""Revoke unused tokens at the vendor, so that a copy of them is worthless; then erase them."""
 
 from functools import partial
 

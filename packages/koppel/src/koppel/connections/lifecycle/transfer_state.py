@@ -41,7 +41,9 @@ class TransferState:
     def unreached_companies(self, grant: Grant, reached: Collection[str]) -> "QuerySet[RemoteCompany] | None":
         """Return the companies that a new grant should reach and does not; None when it reaches all.
 
-        Those are imported ones; and all, when it is for a company that the connection does not have."""
+        Only imported companies count. A grant for one company that the connection does not have reaches none
+        of its companies.
+        """
         concerned = self._concerned_companies(grant)
         if grant.company_id and not concerned.exists():
             return self._companies()
@@ -49,12 +51,12 @@ class TransferState:
         return lacking if lacking.exists() else None
 
     def move_companies(self, grant: Grant, reached: Collection[str]) -> None:
-        """Let a new grant serve the companies that it reaches."""
+        """Assign the companies that a new grant reaches to it."""
         self._concerned_companies(grant).filter(external_id__in=reached).update(grant=grant)
         Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
 
     def retire_previous_grants(self) -> bool:
-        """Revoke the previous grants that no imported company uses. Returns whether none is left."""
+        """Revoke the previous grants that no imported company uses. Returns whether all are revoked."""
         previous = self._previous_grants()
         serving = set(previous.filter(companies__administrations__isnull=False).values_list("pk", flat=True))
         idle = [grant_id for grant_id in previous.values_list("pk", flat=True) if grant_id not in serving]

@@ -21,7 +21,7 @@ from koppel.connector.contract import RateLimitStatus
 from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX
 
 IDLE_SECONDS = 2.0
-"""A lease that was not used for so long is given back."""
+"""How long a lease may be unused before it is given back."""
 RENEW_SECONDS = 5.0
 USABLE_SECONDS = LEASE_SECONDS - 5
 """Stop using a lease well before its end: a report may be late, a clock uneven."""
@@ -47,9 +47,11 @@ class LeaseKey(NamedTuple):
 
 
 @dataclass
-class Lease:
-    """`left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is what was not
-    reported yet."""
+class LocalLease:
+    """The calls that this process may make.
+
+    `left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is not reported yet.
+    """
 
     left: int = 0
     usable_until: float = 0.0
@@ -64,16 +66,16 @@ class LeaseCache:
     """The leases of one process. A report that could not be stored is put back by `restore`."""
 
     def __init__(self) -> None:
-        self._leases: dict[LeaseKey, Lease] = {}
+        self._leases: dict[LeaseKey, LocalLease] = {}
 
-    def __getitem__(self, key: LeaseKey) -> Lease:
-        return self._leases.setdefault(key, Lease())
+    def __getitem__(self, key: LeaseKey) -> LocalLease:
+        return self._leases.setdefault(key, LocalLease())
 
     def keys(self) -> list[LeaseKey]:
         return list(self._leases)
 
     def take_call(self, key: LeaseKey, now: float) -> bool:
-        """Begin one of the leased calls. False when none is left, or the lease is too old."""
+        """Begin a leased call. Returns False when none is left, or the lease has expired."""
         lease = self[key]
         lease.used_at = now
         if lease.left <= 0 or now >= lease.usable_until:
@@ -98,7 +100,7 @@ class LeaseCache:
         usage.answered |= status < SERVER_ERROR or bool(limits)
 
     def block(self, key: LeaseKey, seconds: float, now: float) -> None:
-        """Begin no calls for so long: the vendor asked for it."""
+        """Begin no calls for `seconds`, as the vendor asked."""
         usage = self[key].usage
         self[key].left = 0
         usage.blocked_until = max(usage.blocked_until, now + min(seconds, PAUSE_SECONDS_MAX))
@@ -112,7 +114,7 @@ class LeaseCache:
         usage.errors += not cancelled_by_us
 
     def due_reports(self, now: float) -> tuple[list[LeaseKey], list[LeaseKey]]:
-        """Return the idle leases, to be given back, and those in use that must be reported or renewed."""
+        """Return the idle leases, to be returned, and the used leases that must be reported or renewed."""
         idle, active = [], []
         for key, lease in self._leases.items():
             if now - lease.used_at > IDLE_SECONDS and not lease.in_flight:
@@ -150,12 +152,12 @@ class LeaseCache:
         self[key].used_at = now  # its caller uses it in a moment
 
     def drop_unused(self, key: LeaseKey) -> None:
-        """Forget a lease that was given back, unless calls were made meanwhile."""
+        """Remove a returned lease, unless calls were made in the meantime."""
         lease = self[key]
         if not lease.in_flight and not lease.usage.calls:
             del self._leases[key]
 
-    def _end_call(self, key: LeaseKey, now: float) -> Lease:
+    def _end_call(self, key: LeaseKey, now: float) -> LocalLease:
         lease = self[key]
         lease.in_flight = max(0, lease.in_flight - 1)
         lease.usage.calls += 1

@@ -67,10 +67,10 @@ class RateLimiter:
     def record_response(
         self, quota: QuotaKey, organisation_id: int, response: Response, limits: Sequence[RateLimitStatus]
     ) -> float:
-        """Count a call that was answered, with whatever status; `limits` are the limits in the response.
+        """Count a response of any status; `limits` are the limits that it states.
 
-        Returns the seconds of the pause that the response asks for; `report` then tells the other
-        processes."""
+        Returns the seconds of a pause that it asks for; `report` announces the pause to the other processes.
+        """
         key, now = LeaseKey(quota, organisation_id), time.monotonic()
         self._leases.record_response(key, response.status, limits, now)
         pause = _pause_seconds(response)

@@ -23,7 +23,7 @@ from enum import StrEnum
 import msgspec
 
 LEASE_SECONDS = 15.0
-"""A worker that does not report for so long is dead: its lease ends."""
+"""How long a worker's lease lasts after its last report; then it counts as dead."""
 SLICE_MAX = 50
 UNMETERED_SLICE = 500
 ERRORS_MAX = 10
@@ -31,7 +31,7 @@ ERRORS_SECONDS = 60.0
 BUSY_SECONDS = 0.5
 """How long to wait when other workers hold the calls that are left, until they report."""
 MEMORY_SECONDS = 5.0
-"""So long after its waiting time a share is kept for an organisation that got no calls."""
+"""How long a share is kept for an organisation that got no calls, after its waiting time."""
 SAME_WINDOW_SECONDS = 1.5
 """Two readings of one window may differ by a second of rounding and the network's time."""
 
@@ -55,13 +55,15 @@ class Lease(msgspec.Struct):
 
 
 class QuotaState(msgspec.Struct):
-    """The stored state of a quota. `source_states_limits`: a response arrived, and since then no window has
-    ended and no worker died.
+    """The stored state of a quota.
 
     `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation,
-    `used` how many calls each has made since a window began; both by organisation id."""
+    `used` how many calls each has made since a window began; both by organisation id.
+    """
 
-    source_states_limits: bool = False
+    is_calibrated: bool = False
+    """A response has arrived, and since then no window has ended and no worker has died: the windows can be
+    trusted."""
     windows: dict[str, Window] = {}
     leases: dict[str, Lease] = {}
     waiting_organisations: dict[str, float] = {}
@@ -130,7 +132,7 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
     for policy, reading in usage.readings.items():
         if reading.ends_at > now:
             _apply_reading(now, state, policy, reading)
-    state.source_states_limits = state.source_states_limits or usage.answered
+    state.is_calibrated = state.is_calibrated or usage.answered
     state.blocked_until = max(state.blocked_until, usage.blocked_until)
     if usage.errors:
         _count_errors(now, state, usage.errors)
@@ -145,7 +147,7 @@ def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> A
     obstacle = _blocked_for(now, state, leased)
     if obstacle is not None:
         return _refuse(now, state, organisation, *obstacle)
-    if not state.source_states_limits:
+    if not state.is_calibrated:
         calls = 1
     elif not state.windows:
         calls = UNMETERED_SLICE
@@ -168,7 +170,7 @@ def _blocked_for(now: float, state: QuotaState, leased: int) -> tuple[float, All
     if empty:
         return max(empty), AllocationReason.QUOTA
     if leased and (
-        not state.source_states_limits or any(window.remaining <= leased for window in state.windows.values())
+        not state.is_calibrated or any(window.remaining <= leased for window in state.windows.values())
     ):
         return BUSY_SECONDS, AllocationReason.BUSY
     return None
@@ -206,12 +208,12 @@ def _remove_expired(now: float, state: QuotaState) -> None:
     """Remove expired leases, windows that are over, and shares that no organisation came back for."""
     for holder, lease in list(state.leases.items()):
         if lease.until <= now:
-            state.source_states_limits = state.source_states_limits and lease.calls == 0
+            state.is_calibrated = state.is_calibrated and lease.calls == 0
             del state.leases[holder]
     for policy, window in list(state.windows.items()):
         if window.ends_at <= now:
             del state.windows[policy]
-            state.source_states_limits = False
+            state.is_calibrated = False
             state.used.clear()
     state.waiting_organisations = {
         key: until for key, until in state.waiting_organisations.items() if until > now
@@ -233,14 +235,14 @@ def _share(state: QuotaState, organisation: int, left: int) -> int:
     leased: dict[str, int] = {}
     for lease in state.leases.values():
         leased[str(lease.organisation)] = leased.get(str(lease.organisation), 0) + lease.calls
-    claimants = {own_key, *leased, *state.waiting_organisations}
+    sharing_organisations = {own_key, *leased, *state.waiting_organisations}
     calls = min(left, SLICE_MAX)
-    if len(claimants) > 1:
-        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in claimants)
-        fair_calls = math.ceil(total / len(claimants)) - leased.get(own_key, 0) - state.used.get(own_key, 0)
+    if len(sharing_organisations) > 1:
+        total = left + sum(leased.values()) + sum(state.used.get(key, 0) for key in sharing_organisations)
+        fair_total = math.ceil(total / len(sharing_organisations))
+        fair_calls = fair_total - leased.get(own_key, 0) - state.used.get(own_key, 0)
         calls = min(calls, fair_calls)
-    other_leases = sum(1 for lease in state.leases.values() if str(lease.organisation) == own_key)
-    return min(calls, math.ceil(left / 2)) if other_leases else calls
+    return min(calls, math.ceil(left / 2)) if own_key in leased else calls
 
 
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:

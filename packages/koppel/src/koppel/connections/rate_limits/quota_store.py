@@ -16,19 +16,20 @@ from koppel.connections.rate_limits.quota import (
     RateLimitReading,
     UsageReport,
 )
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 APP_ERRORS_MAX = 60
-"""With so many failed calls a minute through one app registration, over all companies, the vendor counts as
-down."""
+"""The failed calls in a minute through one app registration, over all companies, from which the vendor counts
+as down.
+"""
 
 SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)
 
 
 class QuotaStore:
-    """`process_name` tells the leases of this process from those of others."""
+    """The stored quotas. `process_name` identifies the leases of this process."""
 
     def __init__(self, database: Database, process_name: str) -> None:
         self._database, self._process_name = database, process_name
@@ -36,8 +37,9 @@ class QuotaStore:
     async def settle(
         self, reports: Mapping[LeaseKey, UsageReport], requested: Collection[LeaseKey], reported_at: float
     ) -> dict[LeaseKey, Allocation]:
-        """Apply the reports, then allocate calls to those who ask. `reported_at`: now, by the clock of the
-        reports."""
+        """Apply the reports, then allocate calls to the waiting leases. `reported_at`: now, by the clock of
+        the reports.
+        """
         async with self._database.installation_transaction() as connection:
             states = await _lock(connection, _quota_keys(reports))
             for key, report in reports.items():
@@ -78,7 +80,7 @@ def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     return {key.quota for key in reports} | failing_apps
 
 
-async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStates:
+async def _lock(connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _LockedStates:
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
     columns = _key_columns(requested)
@@ -93,7 +95,7 @@ async def _lock(connection: Connection, keys: Iterable[QuotaKey]) -> _LockedStat
     return _LockedStates(states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now)
 
 
-async def _write(connection: Connection, states: Mapping[QuotaKey, QuotaState]) -> None:
+async def _write(connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
     await connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})

@@ -5,7 +5,7 @@ imported, in every interface and job; other companies of a consent can only be l
 with `vendor_sessions`; `runtime` holds the state that the sessions of a process share."""
 
 from koppel.connections.sessions.consent_scope import audit_refusal
-from koppel.connections.sessions.runtime import Runtime, as_worker, current_worker, run_sync
+from koppel.connections.sessions.runtime import Runtime, as_worker, call_vendor_blocking, current_worker
 from koppel.connections.sessions.vendor_sessions import (
     ReadingSession,
     describing_session,
@@ -18,9 +18,9 @@ __all__ = [
     "Runtime",
     "as_worker",
     "audit_refusal",
+    "call_vendor_blocking",
     "current_worker",
     "describing_session",
     "listing_session",
     "reading_session",
-    "run_sync",
 ]

@@ -66,15 +66,15 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
                 await vault.close(settings.TOKEN_STOP_SECONDS)
 
 
-def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
-    """Do vendor calls from a web request or a command. Raises `RuntimeError` inside a database transaction.
-
-    Raises `CallsBusy` when too many requests of this process already wait for vendors.
+def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Run vendor calls to their end from synchronous code (a web request or a command).
 
     Runs in a thread of its own, which outlives the request while a refresh is under way: the response of a
-    token endpoint exists nowhere else, and may take longer than a person waits for a page."""
+    token endpoint exists nowhere else, and may take longer than a person waits for a page. Raises `CallsBusy`
+    when too many requests of this process wait for vendors, and `RuntimeError` inside a database transaction.
+    """
     refuse_in_transaction()
-    calls = _Calls(work)
+    calls = _BackgroundCalls(work)
     with call_place(CallKind.VENDOR):
         # Not a daemon: a process that ends waits for it.
         threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
@@ -85,7 +85,7 @@ def run_sync(work: Callable[[Runtime], Awaitable[T]]) -> T:
             raise
 
 
-class _Calls(Generic[T]):
+class _BackgroundCalls(Generic[T]):
     """Work in a thread. `outcome` is set when everything is closed, or
     earlier when the vault still refreshes a token."""
 

@@ -1,9 +1,8 @@
-"""The first call with a grant's token that was not used for a while probes whether the vendor still accepts
-it.
+"""The first call with a token that was unused for a while probes whether the vendor still accepts it.
 
-When the consent was withdrawn meanwhile, fifty companies that are due at the same moment cost one refused
-call, not fifty. Within one process: each worker makes its own first call. No call is refused here, so this is
-no circuit breaker: the other calls wait for the probe, and are then made.
+If the consent was withdrawn, fifty companies that are due at the same moment cost one refused call instead of
+fifty. Each worker makes its own first call. This is no circuit breaker: the other calls wait for the probe
+and are then made.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 
 TRUSTED_SECONDS = 30.0
-"""So long after the vendor accepted a token, calls with it run in parallel."""
+"""How long after the vendor accepted a token calls with it run in parallel."""
 PATIENCE_SECONDS = 5.0
 """How long the other calls wait for the probe: it may be slow, or about a company that does not answer."""
 

@@ -1,8 +1,9 @@
-"""Sessions: what a connector gets to call the vendor with. The session itself holds the consent's scope.
+"""Sessions: how a connector calls the vendor. A session enforces the scope of its consent.
 
-A `DiscoverySession` lists and describes companies and refuses every other address. A `ReadingSession` reads
-books; it is made from an administration that was imported, and refuses to name another company. A token that
-turns out to be another company's is not used. Nothing else in Koppel carries a token."""
+A `DiscoverySession` lists and describes companies, and refuses every other address. A `ReadingSession` reads
+books: it is made from an imported administration, and refuses another company's id and another company's
+token. Nothing else in Koppel carries a token.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
@@ -254,7 +255,7 @@ DESCRIBED = (
     "described_at",
     "confirmed_name",
     "confirmed_number",
-    "claimed_at",
+    "conflict_detected_at",
 )
 READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
@@ -321,7 +322,7 @@ class _StoredCompany:
     prefetched: Mapping[str, Any]
 
 
-async def _load_company(connection: Connection, remote_company_id: int) -> _StoredCompany | None:
+async def _load_company(connection: DatabaseConnection, remote_company_id: int) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
     cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
@@ -333,7 +334,7 @@ async def _load_company(connection: Connection, remote_company_id: int) -> _Stor
 
 
 async def _session_target(
-    connection: Connection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    connection: DatabaseConnection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
 ) -> tuple[AppRegistration, SessionTarget]:
     cursor = await connection.execute(
         SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}

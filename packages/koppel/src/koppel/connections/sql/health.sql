@@ -12,7 +12,7 @@ SELECT r.id, c.connector
   FROM connections_remote_company r
   JOIN connections_connection c ON c.id = r.connection_id AND c.organisation_id = r.organisation_id
  WHERE r.connection_id = %(connection_id)s AND r.is_listed
-   AND (r.described_at IS NULL OR r.described_at < now() - %(described_for)s::interval OR r.claimed_at IS NOT NULL)
+   AND (r.described_at IS NULL OR r.described_at < now() - %(described_for)s::interval OR r.conflict_detected_at IS NOT NULL)
  ORDER BY r.name
 
 -- name: choose_company_to_check

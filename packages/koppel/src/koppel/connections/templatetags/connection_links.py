@@ -15,7 +15,9 @@ def new_connection_url() -> str:
 
 @register.simple_tag
 def import_url(connection_id: int | None = None) -> str:
-    """Return the page on which companies of a connection, or of one that is chosen there, are imported."""
+    """Return the page on which a connection's companies are imported; without a connection, one where it is
+    chosen.
+    """
     return hooks.import_url(connection_id)
 
 

@@ -19,7 +19,7 @@ from koppel.kit.database.locks import (
     release_session_locks,
     try_session_locks,
 )
-from koppel.kit.database.pool import Connection, open_lock_connection
+from koppel.kit.database.pool import DatabaseConnection, open_lock_connection
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import INSTALLATION, set_scope_sql
 
@@ -57,7 +57,7 @@ class GrantLocks:
     are re-entrant."""
 
     def __init__(self) -> None:
-        self._connection: Connection | None = None
+        self._connection: DatabaseConnection | None = None
         self._session_locks: set[int] = set()
         self._held: set[int] = set()
         self._waiting: dict[int, _LockRequest] = {}
@@ -132,18 +132,21 @@ class GrantLocks:
             await self._reacquire(self._connection)
             return await self._try_requested(self._connection)
 
-    async def _release(self, connection: Connection) -> None:
+    async def _release(self, connection: DatabaseConnection) -> None:
         if done := self._session_locks - self._held:
             await release_session_locks(connection, LockName.GRANT, done)
             self._session_locks -= done
 
-    async def _reacquire(self, connection: Connection) -> None:
-        """Try the locks of a lost connection again. One that another process took meanwhile stays missing:
-        then the row's generation keeps this process from storing anything."""
+    async def _reacquire(self, connection: DatabaseConnection) -> None:
+        """Take the locks of a lost connection again.
+
+        A lock that another process has taken stays missing: then the row's generation keeps this process from
+        storing anything.
+        """
         if missing := self._held - self._session_locks:
             self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
 
-    async def _try_requested(self, connection: Connection) -> bool:
+    async def _try_requested(self, connection: DatabaseConnection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False

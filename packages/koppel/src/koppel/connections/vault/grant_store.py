@@ -22,13 +22,18 @@ MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
 tenth."""
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""Ours and the vendor's do not run alike; a refresh that is refused as too early costs more than a second."""
+"""The difference allowed between our clock and the vendor's: a refresh that is refused as too early costs
+more than a second.
+"""
 
 
 @dataclass(frozen=True)
 class GrantSnapshot:
-    """A grant as read, with its app registration. `started_at`: when a refresh began whose answer is not
-    stored; `unanswered_seconds`: how long that is ago by the database's clock."""
+    """A grant as read, with its app registration.
+
+    `started_at`: when a refresh began whose response is not stored; `unanswered_seconds`: its age by the
+    database's clock.
+    """
 
     organisation_id: int
     id: int
@@ -80,9 +85,11 @@ class GrantSnapshot:
 
 
 class GrantStore:
-    """Reads and writes grants. Reads are batched: a thousand callers at once cost a few statements.
+    """Reads and writes grants.
 
-    A statement runs after the last caller that it answers has called, so that none gets an older row."""
+    Reads are batched: a thousand simultaneous callers cost a few statements. A statement starts after its
+    last caller has asked, so that no caller gets an older row.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -90,7 +97,7 @@ class GrantStore:
         self._loading: set[asyncio.Task[None]] = set()
 
     async def read(self, organisation_id: int, grant_id: int) -> GrantSnapshot | None:
-        """Return the grant, None when the organisation has none of this id. Raises `DecryptionError`."""
+        """Return the grant; None if the organisation has no grant with this id. Raises `DecryptionError`."""
         requested = self._pending_reads.get(organisation_id)
         if requested is None:
             requested = self._pending_reads[organisation_id] = {}

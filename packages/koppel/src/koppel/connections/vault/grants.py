@@ -27,11 +27,12 @@ HEALTHY_FIELDS = {
 def store_grant(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Grant:
-    """Store a new consent, in place of the older one of the same person and company. In the caller's
-    transaction and scope.
+    """Store a new consent, replacing an older one of the same person and company. In the caller's transaction
+    and scope.
 
     For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's
-    id too."""
+    id too.
+    """
     grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
         connection=connection,
@@ -61,11 +62,12 @@ def store_grant(
 def superseded_refresh_token(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Secret | None:
-    """Return the refresh token that `store_grant` will overwrite, if it is to be revoked at the vendor. Locks
-    the grant until the caller's transaction ends.
+    """Return the refresh token that `store_grant` will overwrite, if it is to be revoked at the vendor.
 
-    None where revoking would end the new consent too: the vendor gave the same token again, or ends all that
-    a person consented to. An access token alone ends by itself within the hour."""
+    Locks the grant until the caller's transaction ends. Returns None where revoking would also end the new
+    consent: the vendor issued the same token again, or revokes everything that a person consented to. An
+    access token alone expires within the hour.
+    """
     if not connector(connection.connector).descriptor.revoking_spares_later_consents:
         return None
     grants = (
@@ -93,11 +95,11 @@ def clear_app_failures(app: AppRegistration) -> int:
 def keep_alive_at(
     connector_key: str, issued_at: datetime, refresh_expires_at: datetime | None
 ) -> datetime | None:
-    """Return when to refresh tokens so that an unused grant does not expire: before half of the vendor's
-    limit. None: no limit.
+    """Return when to refresh the tokens of an unused grant: before half of the vendor's limit. None: no
+    limit.
 
-    Spread over a tenth of the limit, so that consents that were given together are not refreshed together for
-    ever."""
+    Spread over a tenth of the limit, so that consents given together are not always refreshed together.
+    """
     limits: list[timedelta] = []
     if within := connector(connector_key).descriptor.keep_alive_within:
         limits.append(within)

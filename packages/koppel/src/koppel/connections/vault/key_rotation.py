@@ -1,11 +1,11 @@
-"""Re-encrypt every secret with the current key, while everything runs; and count the secrets that cannot be
+"""Re-encrypt every secret with the current key while Koppel runs, and count the secrets that cannot be
 decrypted.
 
-A key that decrypts none of the secrets under its name is the wrong key: then nothing is changed.
-
-A batch is one transaction that locks its rows, so a token that is refreshed meanwhile is neither lost nor
-overwritten. Secrets under the current key are not selected again: after an interruption, the next run
-continues. Secrets that cannot be decrypted are counted and left as they are."""
+If a key decrypts none of the secrets under its name, it is the wrong key, and nothing is changed. A batch is
+one transaction that locks its rows, so a simultaneously refreshed token is neither lost nor overwritten.
+After an interruption the next run continues, because secrets under the current key are not selected again.
+Secrets that cannot be decrypted stay unchanged.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -24,16 +24,17 @@ SLOW_PAUSE_SECONDS = 15.0
 """How long to wait before asking again for a token whose refresh is slow."""
 REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
-"""So long after a refresh that a refusal caused, another refusal causes none: the token is not the reason."""
+"""How long after a refresh that a refusal caused another refusal causes none: the token is not the reason."""
 TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
 REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 
 
 def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
-    """Return the access token when it need not be refreshed now; None when it must be.
+    """Return the access token; None when it must be refreshed first.
 
-    `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the
-    failure that was stored while its back-off lasts."""
+    `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the stored
+    failure while its back-off lasts.
+    """
     if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
         return grant.access_token if grant.refresh_allowed_at > now() else None
     is_refused = refused is not None and refused == grant.access_token

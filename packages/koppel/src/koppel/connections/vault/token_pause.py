@@ -1,5 +1,8 @@
-"""Pauses that a token endpoint asked for. They hold for the app registration: the vendor counts calls by its
-client id, so a call for another consent would be one too many as well."""
+"""Pauses that a token endpoint asked for.
+
+A pause holds for the app registration: the vendor counts calls by its client id, so a call for another
+consent counts as well.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -34,7 +37,7 @@ class TokenPauses:
         return _seconds(row)
 
     async def add(self, app_id: int, seconds: float) -> None:
-        """Store a pause from now on. A longer one that was stored before holds."""
+        """Store a pause that begins now. A longer stored pause stays."""
         async with self._database.installation_transaction() as connection:
             values = {"app_id": app_id, "key": TOKEN_ENDPOINT, "seconds": seconds}
             await connection.execute(SQL["store_token_pause"], values)

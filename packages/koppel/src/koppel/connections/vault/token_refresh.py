@@ -59,13 +59,12 @@ from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
 
 SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
-"""An intent without a lock is read twice, this long apart: its process may have lost its lock connection and
-be opening another. Longer than that takes, shorter than the shortest known grace period (5 s)."""
+"""An intent without a lock is read again after this time, because its process may be reopening a lost lock
+connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s)."""
 CONCURRENT_REFRESHES_MAX = 256
-"""At most so many refreshes at once per app registration, so that a
-slow vendor holds up its own grants only."""
+"""The most simultaneous refreshes per app registration: a slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
-"""So long after an intent, token maintenance checks whether a crash left it behind."""
+"""How long after an intent token maintenance checks whether a crash left it behind."""
 APP_REFUSED_SECONDS = 3600.0
 TOKEN_CACHE_MAX, TOKEN_CACHE_SECONDS = 1000, 1.0
 """How many access tokens are cached, and how long one is used without reading its grant again. A token that
@@ -126,7 +125,8 @@ class Vault:
         locks.
 
         A refresh that takes longer than `seconds_max` is cancelled: its intent stays, and the next use of the
-        grant tries the old refresh token once more."""
+        grant tries the old refresh token again.
+        """
         self._closing = True
         self._locks.stop_waiting()
         if tasks := [refresh.task for refresh in self._refreshes.values()]:
@@ -140,12 +140,13 @@ class Vault:
     async def get_access_token(
         self, organisation_id: int, grant_id: int, refused: Secret | None = None
     ) -> Secret:
-        """Return an access token; `refused` is the token that the vendor rejected.
+        """Return an access token. `refused` is the token that the vendor rejected.
 
-        Returns `refused` itself when it was refreshed for a refusal a moment ago: then the token is not the
+        Returns `refused` itself if it was refreshed for a refusal a moment ago: then the token is not the
         reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
-        `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins; then
-        neither the vendor nor the row has changed."""
+        `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins, with
+        vendor and row unchanged.
+        """
         cached = self._token_cache.get((organisation_id, grant_id))
         if refused is not None:
             self._token_cache.pop((organisation_id, grant_id), None)
@@ -179,7 +180,7 @@ class Vault:
             with contextlib.suppress(TimeoutError):
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
 
-    async def _wait(self, refresh: "_Refresh") -> Secret:
+    async def _wait(self, refresh: _Refresh) -> Secret:
         """Wait for a refresh. Raises `TimeoutError` after
         `CALLER_SECONDS_MAX`; the refresh itself continues."""
         ended, _unfinished = await asyncio.wait([refresh.task], timeout=refresh.seconds_left)
@@ -196,7 +197,7 @@ class Vault:
 
     def _start(
         self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
-    ) -> "_Refresh":
+    ) -> _Refresh:
         """Return the grant's refresh: the one under way, or a new one."""
         refresh = self._refreshes.get(grant_id)
         if refresh is None:

@@ -81,8 +81,9 @@ def _show_apps(
     *,
     opened_id: int | None = None,
 ) -> HttpResponse:
-    """Show the page. `changed_id`: the app that the form is about; None = a new one. `opened_id`: the app
-    whose form is open."""
+    """Show the page. `changed_id`: the registration in the form; None = a new one. `opened_id`: the one whose
+    form is open.
+    """
     tested = request.session.pop(TESTED, None)
     rows = []
     for app in registrations.registrations_of(request.actor):

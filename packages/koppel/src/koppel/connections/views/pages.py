@@ -21,12 +21,12 @@ GROUPINGS = (
 )
 PAGE_ROWS = 100
 TOOLS_FROM = 6
-"""From so many connections on, the list offers to search and to group."""
+"""The number of connections from which the list offers search and grouping."""
 
 
 @query_parameters(q=TEXT, group=one_of(*Grouping), page=PAGE)
 def list_connections(request: AuthenticatedRequest) -> HttpResponse:
-    """Show all connections with their health; those that need a person come first."""
+    """Show all connections with their health; connections that need a person come first."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     search, grouping = request.parameters["q"] or "", request.parameters["group"] or ""
     cards = summaries.list_summaries(request.actor)

@@ -34,7 +34,7 @@ class PageFacts:
     is_paged: bool = True
 
 
-class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+class ReadPosition(msgspec.Struct, frozen=True, omit_defaults=True):
     """The position within a part of a read: an endpoint, a dimension or a period, and its pages."""
 
     position: int = 0
@@ -76,24 +76,24 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         is_other_total = self.total >= 0 and facts.total != self.total
         return facts.is_paged and self.page > 1 and (is_other_total or self.read + facts.count < facts.total)
 
-    def next_page(self, facts: PageFacts) -> "Progress":
+    def next_page(self, facts: PageFacts) -> "ReadPosition":
         stated = facts.total if self.total in (-1, facts.total) else 0
         return msgspec.structs.replace(
             self, page=self.page + 1, read=self.read + facts.count, total=stated, size=self.page_size(facts)
         )
 
-    def next_part(self, expected: int) -> "Progress":
-        return Progress(position=self.position + 1, expected=expected)
+    def next_part(self, expected: int) -> "ReadPosition":
+        return ReadPosition(position=self.position + 1, expected=expected)
 
-    def restart(self, tries: int = 0) -> "Progress":
+    def restart(self, tries: int = 0) -> "ReadPosition":
         """Return this part at its first page."""
-        return Progress(position=self.position, expected=self.expected, tries=tries)
+        return ReadPosition(position=self.position, expected=self.expected, tries=tries)
 
 
 class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     """The fields of every kind of read."""
 
-    progress: Progress = Progress()
+    progress: ReadPosition = ReadPosition()
     newest: str = ""
     """The newest modification stamp seen."""
     oldest: str = ""
@@ -101,7 +101,7 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     began: str = ""
     """When this read began, by the hub's clock."""
 
-    def with_progress(self, progress: Progress) -> Self:
+    def with_progress(self, progress: ReadPosition) -> Self:
         return msgspec.structs.replace(self, progress=progress)
 
     def with_response(self, facts: PageFacts) -> Self:
@@ -158,7 +158,7 @@ Cursor = Paging | Compare | Delta
 C = TypeVar("C", bound=_Read)
 
 
-class Checkpoint(msgspec.Struct, tag="checkpoint", omit_defaults=True):
+class StoredCursor(msgspec.Struct, tag="checkpoint", omit_defaults=True):
     """Where the next read starts: a stamp of the vendor, or fingerprints of lists that came whole."""
 
     newest: str = ""
@@ -222,7 +222,7 @@ def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:
     )
 
 
-_stored = msgspec.json.Decoder(Paging | Compare | Delta | Checkpoint)
+_stored = msgspec.json.Decoder(Paging | Compare | Delta | StoredCursor)
 
 
 def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
@@ -230,8 +230,8 @@ def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
 
     Raises `msgspec.DecodeError` for a cursor of another connector.
     """
-    decoded = _decode(cursor) if cursor else Checkpoint()
-    if not isinstance(decoded, Checkpoint):
+    decoded = _decode(cursor) if cursor else StoredCursor()
+    if not isinstance(decoded, StoredCursor):
         return decoded
     began, newest = at.isoformat(), decoded.newest
     if mode is ReadMode.MODIFIED_SINCE and newest:
@@ -242,9 +242,9 @@ def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
     return kind(began=began, previous_fingerprints=decoded.fingerprints)
 
 
-def _decode(cursor: str) -> Cursor | Checkpoint:
+def _decode(cursor: str) -> Cursor | StoredCursor:
     try:
-        decoded: Cursor | Checkpoint = _stored.decode(cursor)
+        decoded: Cursor | StoredCursor = _stored.decode(cursor)
     except msgspec.ValidationError:
         return _decode_flat(cursor)
     return decoded
@@ -267,7 +267,9 @@ def checkpoint(cursor: Cursor, at: datetime) -> str:
     fingerprints = {} if isinstance(cursor, Delta) else cursor.fingerprints
     if not cursor.newest and not fingerprints:
         return ""
-    return msgspec.json.encode(Checkpoint(_as_of_beginning(cursor, at), fingerprints, cursor.oldest)).decode()
+    return msgspec.json.encode(
+        StoredCursor(_as_of_beginning(cursor, at), fingerprints, cursor.oldest)
+    ).decode()
 
 
 def _as_of_beginning(cursor: Cursor, at: datetime) -> str:

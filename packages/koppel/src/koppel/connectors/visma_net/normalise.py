@@ -159,7 +159,7 @@ class BalanceWire(msgspec.Struct, gc=False):
     balanceType: str = "Actual"
 
 
-class Batch(msgspec.Struct, gc=False):
+class JournalBatch(msgspec.Struct, gc=False):
     module: str
     batchNumber: str
     transactionDate: str
@@ -421,7 +421,7 @@ class _Schedules(msgspec.Struct, gc=False):
     schedules: list[Schedule] | None = None
 
 
-_batch = msgspec.json.Decoder(Batch)
+_batch = msgspec.json.Decoder(JournalBatch)
 _schedules = msgspec.json.Decoder(_Schedules)
 _line = msgspec.json.Decoder(LineWire)
 

@@ -73,10 +73,7 @@ def without_stamps(payload: bytes) -> bytes:
 
 
 def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
-    """Return a rejected record that is identified by its bytes, as it has no key.
-
-    Two different ones are two records; the same bytes again are the same one.
-    """
+    """Return a rejected record without a key, identified by its bytes: equal bytes are the same record."""
     return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
 
 

@@ -18,7 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 class Language(StrEnum):
-    """The languages of files for people."""
+    """The languages of what people read: files and mails."""
 
     ENGLISH = "en"
     DUTCH = "nl"

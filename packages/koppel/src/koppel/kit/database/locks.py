@@ -14,7 +14,7 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.db import connection as django_connection
 from psycopg.errors import LockNotAvailable
 
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 
 KEY_BYTES = 8
 LOCK_UNTIL_COMMIT_SQL = "SELECT pg_advisory_xact_lock(%s)"
@@ -111,8 +111,8 @@ def _unlock_session(key: int) -> None:
         django_connection.close()  # ends the session, and the lock with it
 
 
-async def keep_session_lock(connection: Connection, name: LockName, *ids: int, is_held: bool) -> bool:
-    """Take the lock for the session unless it has it already (`is_held`) or another session does.
+async def keep_session_lock(connection: DatabaseConnection, name: LockName, *ids: int, is_held: bool) -> bool:
+    """Take the lock for the session, unless this session (`is_held`) or another one has it.
 
     Session locks are re-entrant, hence `is_held`. The server is queried in either case, so a broken session
     raises.
@@ -122,7 +122,7 @@ async def keep_session_lock(connection: Connection, name: LockName, *ids: int, i
     return bool(row and row[0])
 
 
-async def try_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> set[int]:
+async def try_session_locks(connection: DatabaseConnection, name: LockName, ids: Collection[int]) -> set[int]:
     """Take the locks of `ids` for the session, in one statement.
 
     Returns the ids whose locks no other session has.
@@ -132,6 +132,6 @@ async def try_session_locks(connection: Connection, name: LockName, ids: Collect
     return {id_by_key[key] for (key,) in await cursor.fetchall()}
 
 
-async def release_session_locks(connection: Connection, name: LockName, ids: Collection[int]) -> None:
+async def release_session_locks(connection: DatabaseConnection, name: LockName, ids: Collection[int]) -> None:
     """Release locks that this session holds, in one statement."""
     await connection.execute(_RELEASE_SESSION_LOCKS_SQL, [[lock_key(name, lock_id) for lock_id in ids]])

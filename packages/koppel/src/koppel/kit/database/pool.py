@@ -19,9 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 from koppel.kit.database.outage import spoils_session
 from koppel.kit.tenancy import INSTALLATION
 
+# The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
 adapters.register_dumper(bytes, BytesBinaryDumper)
-"""The last dumper registered serves COPY. psycopg's default for bytes is in Python, at the cost of a call for
-each payload and hash."""
 KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
@@ -31,13 +30,13 @@ responds."""
 TIME_OUT_OPTIONS = "-c statement_timeout=15min -c lock_timeout=60s"
 """Longer than any page of a sync, and than any lock that Koppel holds."""
 HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0
-Connection = AsyncConnection[tuple[Any, ...]]
+DatabaseConnection = AsyncConnection[tuple[Any, ...]]
 
 
 class Database:
     """Use as `async with Database.open(size=8) as database`."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[DatabaseConnection]) -> None:
         self._pool = pool
 
     @classmethod
@@ -61,7 +60,9 @@ class Database:
             yield cls(pool)
 
     @asynccontextmanager
-    async def tenant_transaction(self, organisation_id: int, *, guard: str = "") -> AsyncIterator[Connection]:
+    async def tenant_transaction(
+        self, organisation_id: int, *, guard: str = ""
+    ) -> AsyncIterator[DatabaseConnection]:
         """Open a transaction in the scope of an organisation; commit at the end of the block.
 
         `guard` is a statement without parameters, sent together with BEGIN. Raises `GuardFailed` unless it
@@ -73,13 +74,13 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def installation_transaction(self) -> AsyncIterator[Connection]:
+    async def installation_transaction(self) -> AsyncIterator[DatabaseConnection]:
         """Open a transaction over all organisations, for the sweeper and the scheduler."""
         async with self._transaction(INSTALLATION) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[Connection]:
+    async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[DatabaseConnection]:
         async with self._pool.connection() as connection:
             try:
                 # BEGIN and the scope take one round trip. The pool's block commits, or rolls back after an
@@ -108,16 +109,16 @@ def _matched_row(cursor: AsyncCursor[tuple[Any, ...]]) -> bool:
 
 
 _BEGIN = "BEGIN; SELECT set_config('koppel.organisation', '{}', true)"
-_last_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+_last_used_at: WeakKeyDictionary[DatabaseConnection, float] = WeakKeyDictionary()
 
 
-async def _check_after_idling(connection: Connection) -> None:
+async def _check_after_idling(connection: DatabaseConnection) -> None:
     """Check a connection only after it was idle: checking each time would cost as much as the work."""
     if time.monotonic() - _last_used_at.get(connection, 0.0) > HEALTHCHECK_AFTER_IDLE_SECONDS:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def open_lock_connection() -> Connection:
+async def open_lock_connection() -> DatabaseConnection:
     """Open a separate connection for session advisory locks. The caller closes it.
 
     The server checks the client with keep-alive, so a machine that loses power releases its locks within 15

@@ -1,14 +1,14 @@
 """Ends database sessions whose process is suspended within a transaction: frozen or swapped out.
 
 PostgreSQL itself ends a session that is idle between two statements (`IDLE_IN_TRANSACTION_OPTION`), but not
-one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions are allowed
-minutes, for large exports, unless they block others. Without this, locks would be held as long as the process
-is frozen.
+one within a statement that waits for its client, in a COPY or a pipeline. Django's sessions may take minutes,
+for large exports, unless they block others. Without this, a frozen process would hold its locks for as long
+as it is frozen.
 """
 
 import structlog
 
-from koppel.kit.database.pool import WORKER_APPLICATION_NAME, Connection
+from koppel.kit.database.pool import WORKER_APPLICATION_NAME, DatabaseConnection
 
 STUCK_AFTER_SECONDS = 15
 
@@ -33,7 +33,7 @@ SELECT application_name, statement, pg_terminate_backend(pid) FROM chosen
 log = structlog.get_logger(__name__)
 
 
-async def terminate_stuck_sessions(connection: Connection) -> int:
+async def terminate_stuck_sessions(connection: DatabaseConnection) -> int:
     """End this role's sessions in this database that were silent for 15 s in a transaction.
 
     Returns their number.

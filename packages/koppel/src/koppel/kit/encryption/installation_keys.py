@@ -1,7 +1,5 @@
-"""The keys of this installation.
-
-They are those of `KOPPEL_VAULT_KEYS`, and those that `koppel keys rotate --new` has added to `secrets.json`
-since.
+"""The keys of this installation: `KOPPEL_VAULT_KEYS`, and the ones that `koppel keys rotate --new` added to
+`secrets.json`.
 """
 
 import json

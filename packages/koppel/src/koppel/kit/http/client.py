@@ -171,10 +171,9 @@ class HttpClient:
             ) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the whole body, decompressed.
-
-        Raises `NetworkFailure` for one that is too large, `BrokenBody` and aiohttp's errors for one that is
-        broken."""
+        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, `BrokenBody` and
+        aiohttp's errors when it is broken.
+        """
         max_bytes = self._body_bytes_max
         body = await _read_some(response, max_bytes + 1)
         while len(body) <= max_bytes and (chunk := await _read_some(response, max_bytes)):

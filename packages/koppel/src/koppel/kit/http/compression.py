@@ -1,6 +1,6 @@
-"""Bodies that are compressed on the way. One that ends early is broken, never a shorter one.
+"""Compressed bodies. A body that ends early raises an error and never counts as a shorter one.
 
-aiohttp would decompress, but it takes half of a compressed body for a whole one.
+aiohttp's own decompression accepts half of a compressed body as a whole one.
 """
 
 import zlib

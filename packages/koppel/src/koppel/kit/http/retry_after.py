@@ -29,9 +29,10 @@ class RequestedPause:
 def requested_pause(headers: Mapping[str, str]) -> RequestedPause | None:
     """Return the pause that the headers (names in lower case) ask for.
 
-    None when they ask for none: no such header, one that cannot be read, a negative number, zero, or a date
-    that is past. A date counts from the response's own `Date`, for the clocks may differ. Of several, which
-    proxies add, the longest holds."""
+    None when they ask for none: no such header, an unreadable value, a negative number, zero, or a past date.
+    A date counts from the response's own `Date`, because clocks differ. Of several headers, which proxies
+    add, the longest pause holds.
+    """
     texts = [match[0].strip() for match in _ONE_OF_LIST.finditer(headers.get("retry-after", ""))]
     seconds = max((_seconds(text, headers.get("date", "")) for text in texts), default=0.0)
     if seconds <= 0:

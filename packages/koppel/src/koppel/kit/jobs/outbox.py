@@ -1,11 +1,11 @@
-"""The outbox: rows that workers deliver outside, such as emails,
-messages to webhooks and look-ups at registers.
+"""The outbox: rows that workers deliver outside Koppel, such as emails, webhook messages and register
+lookups.
 
-A row is created in the transaction of what it is about, and a job after it: what is rolled back is
-never delivered, and what is committed is found by `enqueue_due` at the latest. The rows of one receiver
-form a lane, which jobs work off in turns: `claim` leases the next rows to a worker, which attempts them
-outside any transaction and stores the outcome, unless its lease has passed to another worker meanwhile. A
-row whose worker died is due again at the end of its lease.
+A row is created in the transaction of its cause, and its job after that: a rolled back row is never
+delivered, and `enqueue_due` finds each committed row at the latest. The rows of one receiver form a lane,
+which jobs process in turns: `claim` leases the next rows to a worker, which attempts them outside any
+transaction and stores the outcome, unless its lease has passed to another worker. A row whose worker died is
+due again at the end of its lease.
 """
 
 import time
@@ -31,11 +31,11 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 TURN_SECONDS = 20.0
 """After this time a job ends and defers another one behind the jobs that wait."""
 BATCHES_MAX = 2
-"""So many batches of a lane are under way at once: a receiver that is
-slow, or a worker that died, holds up no more."""
+"""The most simultaneous batches of a lane: a slow receiver, or a worker that died, holds up no more."""
 BATCHES_OF_ORGANISATION_MAX = 3
-"""So many of all lanes of an organisation, over all workers: a worker has ten places, for jobs of all
-organisations."""
+"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten places,
+for jobs of all organisations.
+"""
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
@@ -63,7 +63,7 @@ class Outbox:
     lease: timedelta
     """Longer than an attempt at a whole batch takes."""
     retry_seconds: Callable[[int], float]
-    """The pause after so many attempts."""
+    """The pause after this number of attempts."""
     attempts_max: int
     select: Callable[["QuerySet[Any]"], list[Any]]
     """Chooses the next batch from the rows of a lane that are due, the oldest first."""
@@ -78,12 +78,17 @@ class Outbox:
     """Settles those of interrupted rows that must not be delivered a second time."""
 
     def enqueue(self, lane: Lane) -> None:
-        """Defer a job for the lane after the caller's transaction, unless one waits: a thousand rows of a
-        lane are one job. Should the process die between the two, `enqueue_due` finds the rows."""
+        """Defer a job for the lane after the caller's transaction, unless one waits: a thousand rows are one
+        job.
+
+        If the process dies in between, `enqueue_due` finds the rows.
+        """
         transaction.on_commit(partial(self.enqueue_again, lane), robust=True)
 
     def claim(self, lane: Lane) -> "Claim | None":
-        """Lease the lane's next batch. Returns None when none is due, or enough are under way."""
+        """Lease the lane's next batch. Returns None when no row is due, or `BATCHES_MAX` batches are under
+        way.
+        """
         now = timezone.now()
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane)
@@ -232,7 +237,9 @@ class Claim:
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
     def retry_broken(self, error: Exception) -> None:
-        """Retry rows whose delivery failed in our own code, except those that must not be delivered twice."""
+        """Retry rows whose delivery failed because of a bug in Koppel, except those that must not be
+        delivered twice.
+        """
         with organisation_scope(self.organisation_id):
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)

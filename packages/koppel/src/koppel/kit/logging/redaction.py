@@ -22,7 +22,7 @@ FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 
 @dataclass(frozen=True)
-class Limits:
+class TextLimits:
     """Size limits.
 
     `text`, `traceback` and `key`: characters of one text; `total`: characters of all; `values`: number of
@@ -38,10 +38,10 @@ class Limits:
     total: int = 65_536
 
 
-LOG_LINE = Limits()
+LOG_LINE = TextLimits()
 
 
-def redacted(value: Mapping[str, Any], limits: Limits = LOG_LINE) -> dict[str, Any]:
+def redacted(value: Mapping[str, Any], limits: TextLimits = LOG_LINE) -> dict[str, Any]:
     """Return a copy with secrets replaced and long, wide or deep values cut, with a mark.
 
     Secrets are each `Secret`, values under a secret key, and text that looks like a secret.
@@ -66,7 +66,7 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 class _Redactor:
     """Redacts one event, and tracks how much more of it may be logged."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TextLimits) -> None:
         self._limits = limits
         self._values_left = limits.values
         self._characters_left = limits.total

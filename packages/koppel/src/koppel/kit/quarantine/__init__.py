@@ -3,8 +3,8 @@
 from koppel.kit.quarantine.state import (
     CODE,
     SENTENCE,
-    Period,
     Quarantined,
+    QuarantinePeriod,
     current,
     current_async,
     forget,
@@ -16,7 +16,7 @@ from koppel.kit.quarantine.state import (
 __all__ = [
     "CODE",
     "SENTENCE",
-    "Period",
+    "QuarantinePeriod",
     "Quarantined",
     "current",
     "current_async",

@@ -60,7 +60,7 @@ class Quarantined(KoppelError):
 
 
 @dataclass(frozen=True)
-class Period:
+class QuarantinePeriod:
     """The current quarantine."""
 
     since: datetime
@@ -77,20 +77,20 @@ class _Reader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quarantine")
         self._connection: psycopg.Connection[tuple[datetime, str]] | None = None
         self._url = ""
-        self._cached: tuple[Period | None, float] | None = None
+        self._cached: tuple[QuarantinePeriod | None, float] | None = None
 
-    def fresh(self) -> tuple[Period | None] | None:
+    def fresh(self) -> tuple[QuarantinePeriod | None] | None:
         """Return the cached value in a tuple; None when it has expired or was never read."""
         cached = self._cached
         return (cached[0],) if cached is not None and cached[1] > time.monotonic() else None
 
-    def last_known(self) -> Period | None:
+    def last_known(self) -> QuarantinePeriod | None:
         return self._cached[0] if self._cached is not None else None
 
-    def read(self) -> Period | None:
+    def read(self) -> QuarantinePeriod | None:
         return self._thread.submit(self._read_period).result()
 
-    async def read_async(self) -> Period | None:
+    async def read_async(self) -> QuarantinePeriod | None:
         return await asyncio.wrap_future(self._thread.submit(self._read_period))
 
     def forget(self) -> None:
@@ -101,7 +101,7 @@ class _Reader:
         if self._connection is not None:
             self._connection.close()
 
-    def _read_period(self) -> Period | None:
+    def _read_period(self) -> QuarantinePeriod | None:
         """Return the open quarantine.
 
         While the database is unreachable, return the last value read; raise `psycopg.Error` if there is none.
@@ -117,7 +117,7 @@ class _Reader:
         self._cache_and_log_change(period)
         return period
 
-    def _cache_and_log_change(self, period: Period | None) -> None:
+    def _cache_and_log_change(self, period: QuarantinePeriod | None) -> None:
         before = self.last_known()
         self._cached = (period, time.monotonic() + CACHE_SECONDS)
         if period is not None and before is None:
@@ -125,7 +125,7 @@ class _Reader:
         elif period is None and before is not None:
             log.warning("quarantine_off")
 
-    def _query_database(self) -> Period | None:
+    def _query_database(self) -> QuarantinePeriod | None:
         """Query the state; repeat once if an idle connection was closed.
 
         A database without tables has no quarantine.
@@ -140,7 +140,7 @@ class _Reader:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.close()
             row = self._row(url)
-        return Period(*row) if row else None
+        return QuarantinePeriod(*row) if row else None
 
     def _row(self, url: str) -> tuple[datetime, str] | None:
         if self._connection is None or self._connection.closed or url != self._url:
@@ -153,7 +153,7 @@ _reader = _Reader()
 atexit.register(_reader.close)
 
 
-def current() -> Period | None:
+def current() -> QuarantinePeriod | None:
     """Return the current quarantine, or None.
 
     Raises `psycopg.Error` when it cannot be read and never was.
@@ -162,13 +162,13 @@ def current() -> Period | None:
     return cached[0] if cached else _reader.read()
 
 
-async def current_async() -> Period | None:
+async def current_async() -> QuarantinePeriod | None:
     """Return the same as `current`, without blocking the event loop."""
     cached = _reader.fresh()
     return cached[0] if cached else await _reader.read_async()
 
 
-def last_known() -> Period | None:
+def last_known() -> QuarantinePeriod | None:
     """Return the last value read, for pages that are shown while the database is unreachable."""
     try:
         return current()

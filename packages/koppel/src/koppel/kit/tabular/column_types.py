@@ -20,7 +20,7 @@ class ColumnType(StrEnum):
 
 
 @dataclass(frozen=True)
-class Column:
+class FileColumn:
     """`key` is its name for programs, `title` for people. `display` makes of a value what people read."""
 
     key: str

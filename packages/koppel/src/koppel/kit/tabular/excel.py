@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 from koppel.kit.errors import KoppelError
-from koppel.kit.tabular.column_types import Column
+from koppel.kit.tabular.column_types import FileColumn
 from koppel.kit.tabular.conventions import Cell, Conventions, conventions, to_local
 
 ROWS_MAX = 1_048_575
@@ -33,7 +33,7 @@ class TooManyRows(KoppelError):
 
 
 def write_workbook(
-    target: IO[bytes], title: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]
+    target: IO[bytes], title: str, columns: Sequence[FileColumn], rows: Iterable[Sequence[Cell]]
 ) -> None:
     """Write the table. Raises `TooManyRows`."""
     import xlsxwriter  # noqa: PLC0415 - only who exports pays for it

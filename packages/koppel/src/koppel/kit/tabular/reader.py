@@ -41,7 +41,7 @@ SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECA
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReadLimits:
     """`size`: bytes of a file, characters of a text. A cell in Excel holds 32,767 characters."""
 
     size: int = 5 * 1024 * 1024
@@ -51,7 +51,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """A row of the table.
 
     `number` counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row. A
@@ -87,7 +87,7 @@ class TableError(KoppelError):
         super().__init__(_message(problem) % {"row": row, "limit": limit})
 
 
-def decode(content: bytes, limits: Limits = Limits()) -> str:
+def decode(content: bytes, limits: ReadLimits = ReadLimits()) -> str:
     """Return the text of a file: UTF-8, UTF-16, otherwise cp1252; composed (NFC).
 
     Raises `TableError` when it is too large.
@@ -119,12 +119,12 @@ def _utf16_without_mark(content: bytes) -> str:
 
 def read_rows(
     text: str,
-    limits: Limits = Limits(),
+    limits: ReadLimits = ReadLimits(),
     *,
     has_header: bool = False,
     split_share: float = 0.5,
     has_quotes: bool = True,
-) -> Iterator[Row]:
+) -> Iterator[FileRow]:
     """Yield every row with its unmodified cells. Raises `TableError` at the first unreadable cell.
 
     The delimiter must split more than `split_share` of the rows, and the first one if that has the headings;
@@ -159,7 +159,7 @@ def unescape_formula(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
-def _rows(text: str, delimiter: str, quoting: Quoting, limits: Limits) -> Iterator[Row]:
+def _rows(text: str, delimiter: str, quoting: Quoting, limits: ReadLimits) -> Iterator[FileRow]:
     records = csv.reader(chain(io.StringIO(text, newline=""), [END]), delimiter=delimiter, quoting=quoting)
     number = 0
     while True:
@@ -173,10 +173,10 @@ def _rows(text: str, delimiter: str, quoting: Quoting, limits: Limits) -> Iterat
         if cells and cells[-1].endswith(END):
             raise TableError(TableProblem.OPEN_QUOTE, row=number)
         _require_bounded(cells, number, limits)
-        yield Row(number, tuple(cells))
+        yield FileRow(number, tuple(cells))
 
 
-def _require_bounded(cells: Sequence[str], number: int, limits: Limits) -> None:
+def _require_bounded(cells: Sequence[str], number: int, limits: ReadLimits) -> None:
     if number > limits.rows:
         raise TableError(TableProblem.TOO_MANY_ROWS, limits.rows, number)
     if len(cells) > limits.columns:

@@ -14,11 +14,20 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import IO
 
-from koppel.kit.tabular.column_types import Column, ColumnType
+from koppel.kit.tabular.column_types import ColumnType, FileColumn
 from koppel.kit.tabular.conventions import Cell, conventions, plain_text
 from koppel.kit.tabular.excel import TooManyRows, write_workbook
 
-__all__ = ["MEDIA_TYPES", "Cell", "Column", "ColumnType", "Format", "TooManyRows", "csv_lines", "write_table"]
+__all__ = [
+    "MEDIA_TYPES",
+    "Cell",
+    "ColumnType",
+    "FileColumn",
+    "Format",
+    "TooManyRows",
+    "csv_lines",
+    "write_table",
+]
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads UTF-8 as a code page of its own."""
 PARQUET_ROWS = 20_000
@@ -46,7 +55,7 @@ MEDIA_TYPES = {
 
 
 def write_table(
-    file_format: Format, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, title: str = ""
+    file_format: Format, columns: Sequence[FileColumn], rows: Iterable[Sequence[Cell]], *, title: str = ""
 ) -> IO[bytes]:
     """Return a temporary file with the table, rewound; it is deleted when closed.
 
@@ -98,7 +107,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',;|\t"\r\n') else text
 
 
-def _displayed(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Iterator[Sequence[Cell]]:
+def _displayed(columns: Sequence[FileColumn], rows: Iterable[Sequence[Cell]]) -> Iterator[Sequence[Cell]]:
     displays = [column.display for column in columns]
     if not any(displays):
         yield from rows
@@ -115,7 +124,7 @@ def _write_lines(target: IO[bytes], lines: Iterable[str]) -> None:
         target.write(line.encode())
 
 
-def _write_parquet(target: IO[bytes], columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+def _write_parquet(target: IO[bytes], columns: Sequence[FileColumn], rows: Iterable[Sequence[Cell]]) -> None:
     import pyarrow  # noqa: PLC0415 - 40 MB that only who exports pays for
     import pyarrow.parquet  # noqa: PLC0415
 

@@ -8,12 +8,14 @@ raises an error.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import structlog
 from django.db import connection, transaction
 
 INSTALLATION = 0
 """The scope value that sees every organisation."""
+_scope_actor: ContextVar[str] = ContextVar("koppel_scope_actor", default="")
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,16 @@ def installation_scope(reason: str) -> Iterator[None]:
     log.debug("installation_scope", reason=reason)
     with _scope(INSTALLATION):
         yield
+
+
+@contextmanager
+def scope_actor(actor: str) -> Iterator[None]:
+    """Name in every scope within the block who acts: JSON, which the audit log takes from the scope."""
+    token = _scope_actor.set(actor)
+    try:
+        yield
+    finally:
+        _scope_actor.reset(token)
 
 
 def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
@@ -60,8 +72,8 @@ def _swap(value: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(current_setting('koppel.organisation', true), ''),"
-            " set_config('koppel.organisation', %s, true)",
-            [value],
+            " set_config('koppel.organisation', %s, true), set_config('koppel.actor', %s, true)",
+            [value, _scope_actor.get()],
         )
         row = cursor.fetchone()
     return str(row[0])

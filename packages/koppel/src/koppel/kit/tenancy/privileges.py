@@ -1,7 +1,7 @@
 """The rights of the application role.
 
-It may read and write rows but not change tables; append to the audit log but not change it; read the number
-of the installation but not change it.
+It may read and write rows but not change tables; append to the audit log by its function, and neither write
+nor change its tables; read the number of the installation but not change it.
 """
 
 from django.conf import settings
@@ -13,6 +13,8 @@ from koppel.kit.hooks import Registry
 
 append_only_models = Registry[type[models.Model]]()
 """By table: the application role may insert and read rows, but not change or delete them."""
+read_only_models = Registry[type[models.Model]]()
+"""By table: the application role may read rows; the owner's functions write them."""
 
 _UNPINNED = """
 SELECT p.oid::regprocedure::text FROM pg_proc p
@@ -27,7 +29,8 @@ SELECT EXISTS (
   SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
     AND NOT relispartition
      AND pg_get_userbyid(relowner) = current_user
-     AND NOT (has_table_privilege(%(role)s, oid, 'SELECT') AND has_table_privilege(%(role)s, oid, 'INSERT'))
+     AND NOT (has_table_privilege(%(role)s, oid, 'SELECT')
+       AND (has_table_privilege(%(role)s, oid, 'INSERT') OR relname = ANY (%(read_only)s)))
 ) OR EXISTS (
   SELECT FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = current_user
      AND NOT has_function_privilege(%(role)s, oid, 'EXECUTE')
@@ -41,7 +44,8 @@ def grants_are_missing(using: str) -> bool:
     This happens if a migration was killed before it granted the rights.
     """
     with connections[using].cursor() as cursor:
-        cursor.execute(_MISSING, {"role": str(settings.DATABASES["default"]["USER"])})
+        role = str(settings.DATABASES["default"]["USER"])
+        cursor.execute(_MISSING, {"role": role, "read_only": list(read_only_models)})
         return bool(cursor.fetchone()[0])
 
 
@@ -70,13 +74,16 @@ def grant_to_application_role(using: str) -> None:
             # Accessed through the partitioned table, which has the policies.
             cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(sql.Identifier(partition), name))
         for table in append_only_models:
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
-            if cursor.fetchone()[0]:
-                cursor.execute(
-                    sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(
-                        sql.Identifier(table), name
-                    )
-                )
+            _revoke(cursor, "UPDATE, DELETE, TRUNCATE", table, name)
+        for table in read_only_models:
+            _revoke(cursor, "INSERT, UPDATE, DELETE, TRUNCATE", table, name)
+
+
+def _revoke(cursor: CursorWrapper, rights: str, table: str, role: sql.Identifier) -> None:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
+    if cursor.fetchone()[0]:
+        statement = sql.SQL("REVOKE {} ON {} FROM {}")
+        cursor.execute(statement.format(sql.SQL(rights), sql.Identifier(table), role))
 
 
 def _pin_functions_of_libraries(cursor: CursorWrapper) -> None:

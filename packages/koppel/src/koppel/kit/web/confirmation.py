@@ -1,7 +1,7 @@
 """A confirmation page before an action that is hard to undo. Works without scripts.
 
 The page lists the consequences and then sends the form again. The confirmation is bound to these facts: if
-they change meanwhile, the page is shown again.
+they change, the page is shown again.
 """
 
 import hashlib

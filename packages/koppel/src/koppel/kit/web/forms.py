@@ -58,10 +58,10 @@ def _error_text(form: forms.Form) -> str:
 
 
 class Form(forms.Form, Generic[InputT]):
-    """A form whose cleaned values make one input of a use case."""
+    """A form whose cleaned values are the input of one use case."""
 
     input_type: ClassVar[type[Input]] = Input
-    """A form whose use case has none says why in its docstring: `No input type: …`."""
+    """The type of the use case's input. A form without one says why in its docstring: `No input type: …`."""
     use_required_attribute = False
 
     @classmethod
@@ -113,7 +113,7 @@ class Form(forms.Form, Generic[InputT]):
 
     @property
     def error_text(self) -> str:
-        """All that is wrong, in one line, for a form whose page has no place for its errors."""
+        """All errors in one line, for a page without a place for them."""
         return _error_text(self)
 
     def show_error(self, message: str, field: str = "") -> None:
@@ -211,7 +211,7 @@ class FlagField(forms.CharField):
 
 
 class ChoiceField(forms.ChoiceField):
-    """One of a few words; '' when none is chosen and none is required."""
+    """One of a few values; '' when none is chosen and none is required."""
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
         super().__init__(required=required, **options)
@@ -239,7 +239,7 @@ class DayField(forms.CharField):
 
 
 class MomentField(forms.CharField):
-    """A time with its zone, as a page writes it for itself in ISO 8601; None when there is none."""
+    """A time with its zone, in ISO 8601, as the page itself writes it; None for an empty field."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": _("“%(value)s” is not a time with a time zone.")

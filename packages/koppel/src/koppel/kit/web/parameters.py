@@ -243,7 +243,7 @@ def remove_part(query: QueryDict, part: UnknownPart) -> str:
 
 
 def removal_links(request: HttpRequest, parts: Iterable[UnknownPart]) -> list[tuple[str, str | None]]:
-    """Return each part's message with the query without this part; None if it stands for several."""
+    """Return each part's message, with the query without this part; None if the part stands for several."""
     return [
         (part.message, remove_part(request.GET, part) if part.name in request.GET and not part.more else None)
         for part in parts

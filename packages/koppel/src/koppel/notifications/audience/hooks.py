@@ -15,8 +15,9 @@ from koppel.kit.hooks import Registry, SingleHook
 
 @dataclass(frozen=True)
 class VisibleAdministrations:
-    """Of the administrations that an event touches: those the person may see, and of these the ones of the
-    person's divisions and favourites."""
+    """The visible administrations among those that an event is about, and of these the ones of the member's
+    divisions and favourites.
+    """
 
     visible: frozenset[int] = frozenset()
     divisions: frozenset[int] = frozenset()
@@ -56,8 +57,11 @@ visible_administrations_of = SingleHook[
 Memberships that see nothing are absent."""
 
 unrestricted = SingleHook[[int, Collection[int], Collection[int]], Collection[int]](lambda *_: ())
-"""Called with organisation, administrations and divisions: the unrestricted ones among these
-administrations, and with divisions only those of them. Webhooks receive no others."""
+"""Called with organisation, administrations and divisions: the unrestricted ones of these administrations;
+with divisions, only those within them.
+
+Webhooks receive no others.
+"""
 
 fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_nothing)
 """Called with organisation, membership and administrations: the administrations that this

@@ -101,8 +101,10 @@ def delivery_settings_of(actor: Actor) -> DeliverySettings:
 def update_delivery_settings(
     actor: Actor, *, digest: bool, stand_in: int | None, away_until: date | None
 ) -> None:
-    """Store whether emails come as a daily digest, and who stands in until when. Raises `Refused` for a
-    stand-in who cannot sign in."""
+    """Store whether emails are a daily digest, and the stand-in with the day on which it ends.
+
+    Raises `Refused` for a stand-in who cannot sign in.
+    """
     if stand_in is not None and stand_in not in {colleague.pk for colleague in stand_in_candidates(actor)}:
         message = _("Choose an active colleague as your substitute. Nothing was saved.")
         raise Refused(message, field="stand_in")

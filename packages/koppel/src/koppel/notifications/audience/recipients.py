@@ -28,7 +28,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Role
 
 STAND_IN_HOPS_MAX = 3
-"""A stand-in may be away too, and have a stand-in."""
+"""The most stand-ins to follow: a stand-in may be away too, and have a stand-in."""
 
 
 @dataclass
@@ -45,13 +45,15 @@ def recipients_of(event: Event) -> list[Recipient]:
     """Return the recipients: the responsible member first, unless the settings of all affected
     administrations are silent; then the members whom settings name, then subscribers. In scope."""
     organisation_id, event_type = event.organisation_id, event.event_type
-    affected = frozenset(int(key) for key in event.administrations)
+    affected = frozenset(int(administration_id) for administration_id in event.administrations)
     audiences = (
         audience_of(organisation_id, event_type, affected)
         if get_event_type(event_type).by_administration and affected
         else {}
     )
-    silent = frozenset(key for key, audience in audiences.items() if audience.is_silent)
+    silent = frozenset(
+        administration_id for administration_id, audience in audiences.items() if audience.is_silent
+    )
     first, reason = resolve_stand_in(organisation_id, event.responsible_id)
     recipients: dict[int, Recipient] = {}
     if first and (not affected or silent != affected):
@@ -174,16 +176,16 @@ def scopes_of(
 
 def _followers(event: Event) -> list[Recipient]:
     followed = {
-        key: scope
-        for key, scope in scopes_of(event.organisation_id, event.event_type).items()
+        (member, channel): scope
+        for (member, channel), scope in scopes_of(event.organisation_id, event.event_type).items()
         if scope not in (PreferenceScope.NONE, PreferenceScope.MINE)
     }
     active = set(
         active_members(event.organisation_id)
-        .filter(pk__in={key[0] for key in followed})
+        .filter(pk__in={member for member, _channel in followed})
         .values_list("pk", flat=True)
     )
-    affected = [int(key) for key in event.administrations]
+    affected = [int(administration_id) for administration_id in event.administrations]
     visibilities = (
         visible_administrations_of(event.organisation_id, event.subject, affected, active) if active else {}
     )

@@ -14,7 +14,11 @@ def count_in(facts: EventFacts, key: str, default: int = 0) -> int:
 def visible_context(event: Event, visible_ids: frozenset[int] | None) -> EventContext:
     """Name and count only administrations in `visible_ids` (None: all); a single one adds its own facts."""
     affected = event.administrations
-    visible = [details for key, details in affected.items() if visible_ids is None or key in visible_ids]
+    visible = [
+        details
+        for administration_id, details in affected.items()
+        if visible_ids is None or administration_id in visible_ids
+    ]
     context = dict(event.context)
     if not visible:
         return context

@@ -21,7 +21,7 @@ from koppel.organisations.models import Membership
 SENDING_LEASE = timedelta(minutes=5)
 """Longer than a mail server may take to accept a text."""
 SERVER_DOWN = BatchResult(pause_seconds=RETRY_BACKOFF.base_seconds)
-"""The mail server does not take any just now, so the other emails have to wait too."""
+"""The mail server accepts no email at present, so all other emails wait as well."""
 
 log = structlog.get_logger(__name__)
 

@@ -55,8 +55,8 @@ def dispatch_due(organisation_id: int) -> int:
         state=EventState.PENDING, due_at__lte=timezone.now()
     )
     return sum(
-        _try_dispatch(organisation_id, key)
-        for key in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
+        _try_dispatch(organisation_id, event_id)
+        for event_id in list(due.order_by("due_at").values_list("pk", flat=True)[:500])
     )
 
 
@@ -97,9 +97,9 @@ def dispatch_updates(organisation_id: int) -> int:
 
 def _dispatch_update(event: Event) -> int:
     added = {
-        key: context
-        for key, context in event.administrations.items()
-        if key not in event.notified_administrations
+        administration_id: context
+        for administration_id, context in event.administrations.items()
+        if administration_id not in event.notified_administrations
     }
     if not added:
         return 0

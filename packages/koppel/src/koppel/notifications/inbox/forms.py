@@ -22,7 +22,7 @@ class ReadForm(Form[Input]):
     query = TextField(max_length=2000)
 
 
-class PreferencesForm(Form[Input]):
+class NotificationPreferencesForm(Form[Input]):
     """Scopes by channel and event, in fields named for both; the digest; the stand-in with an end.
 
     No input type: the table has a field for each pair, and REST a list of pairs."""

@@ -11,8 +11,7 @@ from koppel.organisations.roles import Actor
 def mark_read(
     actor: Actor, notification_ids: Iterable[int] | None = None, *, up_to: int | None = None
 ) -> int:
-    """Mark the actor's own notifications as read; all of them when none is named, or all that there were
-    `up_to` this one."""
+    """Mark the actor's own notifications as read: the named ones, all up to `up_to`, or all."""
     notifications = Notification.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, read_at=None
     )

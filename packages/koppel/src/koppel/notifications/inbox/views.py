@@ -15,7 +15,7 @@ from koppel.notifications.audience import preferences
 from koppel.notifications.email import unsubscribe as email_unsubscribe
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.inbox import queries
-from koppel.notifications.inbox.forms import PreferencesForm, ReadForm
+from koppel.notifications.inbox.forms import NotificationPreferencesForm, ReadForm
 from koppel.notifications.inbox.services import mark_read, mark_unread
 from koppel.notifications.models import PreferenceScope
 from koppel.organisations.requests import AuthenticatedRequest
@@ -50,8 +50,9 @@ def list_notifications(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("notifications:list")
 def mark_notifications(request: AuthenticatedRequest) -> HttpResponse:
-    """Mark one notification as read or unread, or all that the page could show
-    as read: nobody has read what came since."""
+    """Mark one notification as read or unread, or all that the page could show as read. Newer ones stay
+    unread.
+    """
     values = ReadForm.of(request).values_or_refusal()
     if values["unread"]:
         mark_unread(request.actor, values["unread"])
@@ -73,7 +74,7 @@ def open_notification(request: AuthenticatedRequest, notification_id: int) -> Ht
 def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
     """Show and store the scope per event and channel, the digest and the stand-in."""
     actor, rows = request.actor, preferences.list_preferences(request.actor)
-    form = PreferencesForm.of(request, rows)
+    form = NotificationPreferencesForm.of(request, rows)
     if request.method == "POST":
         with form.refusals():
             _save_preferences(request, form)
@@ -95,7 +96,7 @@ def edit_preferences(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "notifications/preferences.html", context)
 
 
-def _save_preferences(request: AuthenticatedRequest, form: PreferencesForm) -> None:
+def _save_preferences(request: AuthenticatedRequest, form: NotificationPreferencesForm) -> None:
     values = form.values
     preferences.update_delivery_settings(
         request.actor,

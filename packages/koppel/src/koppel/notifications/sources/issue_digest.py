@@ -1,7 +1,7 @@
-"""Notify of new issues together: an import that finds forty is one notification; what was resolved meanwhile
-is left out.
+"""Notify of new issues together: an import that raises forty issues causes one notification, without those
+resolved since.
 
-Raising an issue costs a sync nothing here: what is new and still open is found afterwards.
+Raising an issue adds no work to a sync: new and open issues are collected afterwards.
 """
 
 from collections.abc import Mapping

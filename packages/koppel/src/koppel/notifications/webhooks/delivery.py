@@ -52,7 +52,7 @@ class DeliveryResult:
 
 
 @dataclass(frozen=True)
-class Batch:
+class WebhookBatch:
     """The leased messages to one webhook. `keys` empty: its secret cannot be decrypted."""
 
     webhook: WebhookEndpoint
@@ -76,7 +76,7 @@ async def deliver(claim: Claim) -> BatchResult:
     return BatchResult(delivered=sum(result.accepted for result in results))
 
 
-def _load(claim: Claim) -> Batch | None:
+def _load(claim: Claim) -> WebhookBatch | None:
     """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
         webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(
@@ -91,14 +91,14 @@ def _load(claim: Claim) -> Batch | None:
     except DecryptionError as error:
         log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
         keys = []
-    return Batch(webhook, keys, deliveries)
+    return WebhookBatch(webhook, keys, deliveries)
 
 
-def _undecryptable(batch: Batch) -> list[DeliveryResult]:
+def _undecryptable(batch: WebhookBatch) -> list[DeliveryResult]:
     return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
 
 
-async def _call(batch: Batch) -> list[DeliveryResult]:
+async def _call(batch: WebhookBatch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
     egress_policy = EgressPolicy(
@@ -138,7 +138,7 @@ async def _post(
     )
 
 
-def _store_results(claim: Claim, batch: Batch, results: Sequence[DeliveryResult]) -> None:
+def _store_results(claim: Claim, batch: WebhookBatch, results: Sequence[DeliveryResult]) -> None:
     if not results:
         return
     delivery_by_id = {delivery.pk: delivery for delivery in batch.deliveries}

@@ -30,8 +30,9 @@ class MessageSubject(msgspec.Struct, frozen=True):
 class WebhookMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a webhook request. Times are ISO 8601 with an offset.
 
-    `id` stays the same in every attempt; `type` is the event's code. `message` holds its text by language.
-    `administrations` are those that the webhook may know of, each with its `id`, `name` and facts."""
+    `id` is the same in every attempt; `type` is the event's code. `message` holds its text by language.
+    `administrations` holds those that the webhook may receive, each with `id`, `name` and facts.
+    """
 
     id: str
     type: str

@@ -33,7 +33,7 @@ class AssignmentRow:
 
 
 Tally = list[tuple[str, int]]
-"""Names with the number of administrations, the most first; '' for those that have none."""
+"""Names with the number of administrations, most first; the name '' counts administrations without one."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _require_offered(
         parts.append(unknown_value("template", str(template_id)))
     memberships = Membership.objects.in_organisation(organisation_id).filter(is_active=True, pk__in=users)
     members = set(memberships.values_list("pk", flat=True))
-    parts += [unknown_value("users", str(key)) for key in sorted(users - members)]
+    parts += [unknown_value("users", str(member_id)) for member_id in sorted(users - members)]
     if parts:
         raise UnknownParameter(parts)
 

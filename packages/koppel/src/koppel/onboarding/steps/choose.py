@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import restricted_company_ids
@@ -16,6 +17,9 @@ from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step
 from koppel.onboarding.models import DisplayedIdentity, Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
+
+NAMES_MAX = 100
+"""So many names of companies stand in one entry of the audit log."""
 
 
 class ChoiceState(StrEnum):
@@ -55,9 +59,10 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     """Return every company that the flow's connections list and the actor may see; `is_imported` counts other
     connections too.
 
-    A company that two accounts reach is one choice: the one that can be reached. A company whose
-    administration is restricted to others is left out, whichever account reaches it: a row without its name
-    would still reveal that it exists, and to the person who gave the consent which one it is."""
+    A company that two accounts reach is one choice: the reachable one. A company whose administration is
+    restricted to others is left out for every account: even a row without a name would reveal that it exists,
+    and to the person who gave the consent which company it is.
+    """
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
     imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
@@ -86,7 +91,9 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
-    flow.chosen_company_ids = [key for key in flow.offered_company_ids if key in selected]
+    flow.chosen_company_ids = [
+        company_id for company_id in flow.offered_company_ids if company_id in selected
+    ]
     flow.displayed_identities = {
         company.pk: DisplayedIdentity(company.legal_name or company.name, company.number)
         for company in offered
@@ -103,9 +110,12 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
-    """Return the ids that the list shows as ticked: at first those that no earlier import offered, so all at
-    the first import and none that were left out before; later those that were chosen. With `collects_many`,
-    where a person adds one company after the other, new ones too."""
+    """Return the ids that the list shows as ticked.
+
+    At first those that no earlier import offered: all at the first import, and none that were left out
+    before. Later the chosen ones; with `collects_many`, where a person adds one company after the other, new
+    ones as well.
+    """
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return fresh - _offered_before(flow)
@@ -117,7 +127,9 @@ def _offered_before(flow: Flow) -> set[int]:
     finished = Flow.objects.in_organisation(flow.organisation_id).filter(
         state=FlowState.FINISHED, connector=flow.connector
     )
-    return {key for ids in finished.values_list("offered_company_ids", flat=True) for key in ids}
+    return {
+        company_id for ids in finished.values_list("offered_company_ids", flat=True) for company_id in ids
+    }
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
@@ -143,13 +155,17 @@ def set_companies_importable(
         connection_id__in=connection_ids, pk__in=list(company_ids)
     )
     companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
-    names = list(companies_to_change.values_list("name", flat=True))
+    names = {str(key): name for key, name in companies_to_change.values_list("pk", "name")}
     companies_to_change.update(importable_by_others=importable)
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN
         subject = Subject(SubjectKind.CONNECTION, flow.connection_id)
         add_audit_entry(
-            actor.organisation_id, actor.audit, action, subject=subject, details={"companies": names[:100]}
+            actor.organisation_id,
+            actor.audit,
+            action,
+            subject=subject,
+            details={"companies": dict(islice(names.items(), NAMES_MAX))},
         )
     return len(names)
 

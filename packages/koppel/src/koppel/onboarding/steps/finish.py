@@ -31,9 +31,10 @@ class FinishedImport:
 def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
     """Import the chosen companies and queue their first syncs. Called again, it returns the same import.
 
-    Returns None when a company lacks its identity; with `complete_later` only when a given
-    identity is wrong, as companies without one get an issue. Raises `NoSuchAdministration` for a
-    division, template or person that is gone."""
+    Returns None when a company lacks its identity; with `complete_later` only when a given identity is wrong,
+    because companies without one get an issue. Raises `NoSuchChoice` for a division, template or member that
+    no longer exists.
+    """
     flow = get_flow(actor, token, lock=True)
     if flow.state == FlowState.FINISHED and flow.import_record is not None:
         return FinishedImport(flow.import_record)
@@ -52,7 +53,9 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
     ):
         return None
     lock_until_commit(LockName.IMPORT_START, actor.organisation_id)
-    identities_by_company = {key: identity for key, identity in identities.items() if identity is not None}
+    identities_by_company = {
+        company_id: identity for company_id, identity in identities.items() if identity is not None
+    }
     import_record = Import.objects.create(
         organisation_id=actor.organisation_id,
         connection=flow.connection,
@@ -80,10 +83,16 @@ def _import(
     """Import each company through the connection that reaches it. Returns the ids of the administrations."""
     by_connection: dict[int, list[NewAdministration]] = {}
     for row in list_company_choices(actor, flow):
-        key = row.company.pk
-        if row.can_be_chosen and key in identities_by_company:
+        company_id = row.company.pk
+        if row.can_be_chosen and company_id in identities_by_company:
             by_connection.setdefault(row.company.connection_id, []).append(
-                _new(flow, key, identities_by_company[key], confirmed[key], predecessors.get(key))
+                _new(
+                    flow,
+                    company_id,
+                    identities_by_company[company_id],
+                    confirmed[company_id],
+                    predecessors.get(company_id),
+                )
             )
     return [
         administration_id

@@ -22,7 +22,7 @@ from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step, save_values
-from koppel.onboarding.models import Confirmation, Flow, Step, TypedIdentity
+from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
 
@@ -39,10 +39,10 @@ class IdentityAnswer:
     number: str
     reason: str
     sector: str
-    is_guessed: bool
+    is_suggested: bool
     checked: NumberCheck | None
     problems: Mapping[str, IdentityProblem]
-    finding: LookupResult | None = None
+    lookup: LookupResult | None = None
     discrepancy: Discrepancy | None = None
 
     @property
@@ -67,7 +67,7 @@ class IdentityAnswer:
         if not self.number:
             return (
                 ("busy", _("Looking up the number in the register."))
-                if self.finding and self.finding.is_waiting
+                if self.lookup and self.lookup.is_waiting
                 else ("", "")
             )
         if self.discrepancy and not self.discrepancy.answer:
@@ -78,12 +78,12 @@ class IdentityAnswer:
             return "ok", _("confirmed as the same company")
         return self._in_register or (
             "ok",
-            _("from the accounting system") if self.is_guessed else _("valid"),
+            _("from the accounting system") if self.is_suggested else _("valid"),
         )
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
-        result = self.finding
+        result = self.lookup
         if result is None or result.query.kind is not QueryKind.NUMBER:
             return None
         if result.outcome is LookupOutcome.FOUND:
@@ -97,7 +97,7 @@ class IdentityAnswer:
     @property
     def suggestions(self) -> list[tuple[str, str]]:
         """Return (number, name) pairs that a register suggests where no number was typed."""
-        result = self.finding
+        result = self.lookup
         if self.number or result is None:
             return []
         if result.exists and result.number:
@@ -109,9 +109,12 @@ class IdentityAnswer:
 
     @property
     def equal_suggestion(self) -> str:
-        """Return the number of the only company in the register that has the same name, beyond capitals, dots
-        and the legal form; '' for none and for several, and where a number or a reason is given."""
-        result = self.finding
+        """Return the number of the only company in the register with an equal name, ignoring capitals, dots
+        and the legal form.
+
+        '' for none or several, and where a number or a reason is given.
+        """
+        result = self.lookup
         if self.number or self.reason or result is None:
             return ""
         if result.exists:
@@ -133,23 +136,24 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     """Return the answers of the chosen companies, or of some of them."""
     companies = _chosen_companies(flow, only)
     parts_by_company = {
-        company.pk: _stored_or_guessed(company, flow.typed_identities.get(company.pk))
+        company.pk: _stored_or_suggested(company, flow.typed_identities.get(company.pk))
         for company in companies
     }
     query_by_company = {
-        key: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
-        for key, parts in parts_by_company.items()
+        company_id: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
+        for company_id, parts in parts_by_company.items()
     }
-    findings = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
+    lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
-        _answer(*parts_by_company[key], findings.get(question) if question else None, flow.confirmations)
-        for key, question in query_by_company.items()
+        _answer(
+            *parts_by_company[company_id], lookups.get(question) if question else None, flow.confirmations
+        )
+        for company_id, question in query_by_company.items()
     ]
 
 
-def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
-    """Queue look-ups of the typed and suggested numbers in the
-    registers, except those that were looked up lately."""
+def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
+    """Enqueue register lookups of the typed and suggested numbers that were not looked up lately."""
     queries = [
         build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
         for answer in list_answers(flow, only)
@@ -159,12 +163,11 @@ def ask_registers(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
-    """Store what was typed for these companies, valid or not. Returns
-    the ids of those that belong to the flow."""
+    """Store the input for these companies, valid or not. Returns the ids of those in the flow."""
     flow_company_ids = [
         company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company
     ]
-    typed = {key: _typed_identity(typed_by_company[key]) for key in flow_company_ids}
+    typed = {company_id: _typed_identity(typed_by_company[company_id]) for company_id in flow_company_ids}
     if typed:
         save_values(flow, "typed_identities", typed)
     return flow_company_ids
@@ -183,11 +186,11 @@ def complete(flow: Flow) -> list[IdentityAnswer]:
     return identity_answers
 
 
-def confirm(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
-    """Store a person's answer to “is this the same company?” for those of these
-    companies that need one. Returns their number.
+def answer_same_company(actor: Actor, flow: Flow, company_ids: Sequence[int], *, same: bool) -> int:
+    """Store a person's answer to “is this the same company?” where it is unanswered. Returns how many.
 
-    “No, another” takes the number away: it is another company's."""
+    The answer “No, another” removes the number, because it is another company's.
+    """
     unanswered = [answer for answer in list_answers(flow, company_ids) if answer.question]
     count = store_answer(
         actor, flow, [answer.discrepancy for answer in unanswered if answer.discrepancy], same=same
@@ -215,7 +218,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
     order of the table. Raises `TableError` for a list that cannot be read or is too long."""
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
-        list_import.Candidate(company.pk, company.name, (company.code, company.external_id))
+        list_import.TableRow(company.pk, company.name, (company.code, company.external_id))
         for company in companies.values()
     ]
     matched_lines = list_import.match_lines(list_import.read_lines(text), candidates)
@@ -244,17 +247,17 @@ def fill_in(flow: Flow, text: str) -> FillResult:
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
-    """Return the identity to import; None while something is missing, or
-    it is not confirmed to be the same company.
+    """Return the identity to import; None while it is incomplete, or not confirmed to be the same company.
 
-    With `complete_later` an incomplete identity is returned too, without a suggestion that is invalid. With a
-    number the sector is the register's, where it gave one."""
+    With `complete_later` an incomplete identity is returned too, without an invalid suggestion. With a
+    number, the sector is the register's if it states one.
+    """
     if answer.discrepancy and not answer.discrepancy.answer:
         return None
     sector = answer.sector
-    if answer.number and answer.finding and answer.finding.exists and (section := answer.finding.sector):
+    if answer.number and answer.lookup and answer.lookup.exists and (section := answer.lookup.sector):
         sector = section.letter
-    number = "" if complete_later and answer.is_guessed and answer.problems else answer.number
+    number = "" if complete_later and answer.is_suggested and answer.problems else answer.number
     check = check_identity(
         country=answer.company.country,
         number=number,
@@ -279,7 +282,7 @@ def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[Rem
     return sorted(companies, key=lambda company: (normalize_search(company.name), company.pk))
 
 
-def _stored_or_guessed(
+def _stored_or_suggested(
     company: RemoteCompany, stored: TypedIdentity | None
 ) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
     if stored is None:
@@ -294,14 +297,14 @@ def _answer(
     number: str,
     reason: str,
     sector: str,
-    is_guessed: bool,
+    is_suggested: bool,
     number_check: NumberCheck | None,
-    finding: LookupResult | None,
-    confirmed: Mapping[int, Confirmation],
+    lookup: LookupResult | None,
+    confirmed: Mapping[int, SameCompanyAnswer],
 ) -> IdentityAnswer:
     check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {problem.field: problem for problem in check.problems}
-    discrepancy = find_discrepancy(company, number, finding, confirmed)
+    discrepancy = find_discrepancy(company, number, lookup, confirmed)
     return IdentityAnswer(
-        company, number, reason, sector, is_guessed, number_check, problems, finding, discrepancy
+        company, number, reason, sector, is_suggested, number_check, problems, lookup, discrepancy
     )

@@ -15,15 +15,17 @@ from koppel.company_registers.numbers import check_number
 from koppel.company_registers.numbers.identity import suggest_number
 from koppel.connections.models import RemoteCompany
 from koppel.onboarding.flow import save_values
-from koppel.onboarding.models import Confirmation, Flow
+from koppel.onboarding.models import Flow, SameCompanyAnswer
 from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """`register_name` '' where the names agree; `is_derived` where the number comes from the VAT number.
+    """A difference between the typed identity and the register or the accounting system.
 
-    `answer` None: not answered yet."""
+    `register_name` '': the names agree. `is_derived`: the number comes from the VAT number. `answer` None:
+    not answered yet.
+    """
 
     company: RemoteCompany
     number: str
@@ -42,7 +44,7 @@ class Discrepancy:
             "stated_number": stated,
         }
 
-    def is_subject_of(self, confirmation: Confirmation) -> bool:
+    def is_subject_of(self, confirmation: SameCompanyAnswer) -> bool:
         """Return whether the answer was about exactly this."""
         return all(getattr(confirmation, key) == value for key, value in self.subject.items())
 
@@ -77,7 +79,10 @@ class Discrepancy:
 
 
 def find_discrepancy(
-    company: RemoteCompany, number: str, finding: LookupResult | None, answers: Mapping[int, Confirmation]
+    company: RemoteCompany,
+    number: str,
+    lookup: LookupResult | None,
+    answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
     """Return how the number's register entry differs from the company; None when it does not. `answers`: the
     flow's."""
@@ -85,7 +90,7 @@ def find_discrepancy(
     if checked is None:
         return None
     discrepancy = Discrepancy(
-        company, checked.number, _other_name(company, finding), _is_derived(company, checked.number)
+        company, checked.number, _other_name(company, lookup), _is_derived(company, checked.number)
     )
     if not discrepancy.register_name and not discrepancy.is_derived:
         return None
@@ -104,7 +109,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
     """Store the answer with its author, time, names and numbers. Returns the number stored."""
     at = timezone.now().isoformat()
     answers = {
-        discrepancy.company.pk: Confirmation(
+        discrepancy.company.pk: SameCompanyAnswer(
             **discrepancy.subject, is_same=same, by=actor.membership_id, at=at
         )
         for discrepancy in discrepancies
@@ -115,7 +120,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
 
 
 def confirmed_identity(
-    discrepancy: Discrepancy | None, answers: Mapping[int, Confirmation]
+    discrepancy: Discrepancy | None, answers: Mapping[int, SameCompanyAnswer]
 ) -> ConfirmedIdentity:
     """Return the name and number that a person confirmed, for the administration; empty where there was no
     question."""
@@ -125,17 +130,18 @@ def confirmed_identity(
     return ConfirmedIdentity(discrepancy.register_name, discrepancy.number, stored.by, stored.at)
 
 
-def _other_name(company: RemoteCompany, finding: LookupResult | None) -> str:
+def _other_name(company: RemoteCompany, lookup: LookupResult | None) -> str:
     """Return the register's name where it is neither the listed nor the legal one; '' otherwise."""
-    if finding is None or finding.query.kind is not QueryKind.NUMBER:
+    if lookup is None or lookup.query.kind is not QueryKind.NUMBER:
         return ""
     names = [name for name in (company.name, company.legal_name) if name]
-    return finding.legal_name if all(finding.has_different_name(name) for name in names) else ""
+    return lookup.legal_name if all(lookup.has_different_name(name) for name in names) else ""
 
 
 def _is_derived(company: RemoteCompany, number: str) -> bool:
-    """Return whether the number comes from the VAT number and is not the one that the accounting system
-    states."""
+    """Return whether the number comes from the VAT number and differs from the one that the accounting system
+    states.
+    """
     if check_number(company.number, company.country).number == number:
         return False
     guess, _checked = suggest_number(company.country, company.number, company.vat_number)

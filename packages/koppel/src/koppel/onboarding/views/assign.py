@@ -29,7 +29,7 @@ from koppel.organisations.roles import Role
 @query_parameters(q=TEXT)
 @step_page(Step.ASSIGN)
 def assign_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Assign the ticked rows, as often as needed; then finish (step 5)."""
+    """Assign the ticked rows, any number of times; then finish."""
     if request.method == "POST":
         return _handle_action(request, flow)
     administrators = Membership.objects.for_actor(request.actor).filter(
@@ -56,24 +56,24 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     form = AssignForm.of(request)
     values, data = form.values_or_refusal(), form.input_or_refusal()
     action = values["action"]
-    here = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
+    page_url = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
     if action == "apply":
         _apply(request, flow, data, announce=True)
-        return HttpResponseRedirect(here)
+        return HttpResponseRedirect(page_url)
     if action == "clear":
         count = assign_step.clear(flow, data.companies)
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
         success_with_undo(request, text % {"count": count}, _undo_url(flow))
-        return HttpResponseRedirect(here)
+        return HttpResponseRedirect(page_url)
     if action == "finish":
         _apply(request, flow, data, announce=False)
     return _finish(request, flow)
 
 
 def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool) -> None:
-    """Apply what was chosen. Finish applies what was chosen but not applied yet: the person saw it chosen."""
+    """Apply the choices. Finish calls it too, for choices that were not applied yet."""
     if not (data.division or data.template or data.users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))

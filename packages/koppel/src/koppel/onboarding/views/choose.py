@@ -11,7 +11,7 @@ from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import one_of
 from koppel.onboarding import services
-from koppel.onboarding.flow import is_import
+from koppel.onboarding.flow import starts_from_connection
 from koppel.onboarding.forms import ChooseForm
 from koppel.onboarding.inputs import ChooseInput
 from koppel.onboarding.models import Flow, Step
@@ -83,7 +83,9 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
-    return [choice for choice in choices if not choice.is_imported] if is_import(flow) else choices
+    return (
+        [choice for choice in choices if not choice.is_imported] if starts_from_connection(flow) else choices
+    )
 
 
 def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:

@@ -84,4 +84,8 @@ def wizard_context(step: Step, flow: Flow | None = None) -> dict[str, Any]:
         for step_ in order
     ]
     context = {"nav_section": "connections", "steps": steps, "step": step}
-    return {**context, "flow": flow, "is_import": flows.is_import(flow)} if flow else context
+    return (
+        {**context, "flow": flow, "starts_from_connection": flows.starts_from_connection(flow)}
+        if flow
+        else context
+    )

@@ -29,7 +29,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
 PAGE_ROWS = 250
-"""More rows than these are shown in pages; those that need a person come first."""
+"""The rows of a page; more rows are shown in pages, incomplete ones first."""
 
 
 @query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
@@ -66,7 +66,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             answers = identify_step.list_answers(flow, [company_id])
             answer_successions(request.actor, flow, answers, continues=action == "continues")
         else:
-            identify_step.confirm(request.actor, flow, [company_id], same=action == "same")
+            identify_step.answer_same_company(request.actor, flow, [company_id], same=action == "same")
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
     if action == "same":
         return _confirm_ticked(request, flow, form)
@@ -79,7 +79,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _accept_suggestions(request: AuthenticatedRequest, flow: Flow) -> None:
     accepted = identify_step.accept_suggestions(flow)
-    identify_step.ask_registers(flow, accepted)
+    identify_step.enqueue_lookups(flow, accepted)
     text = ngettext("%(count)d number accepted.", "%(count)d numbers accepted.", len(accepted))
     messages.success(request, text % {"count": len(accepted)})
 
@@ -94,7 +94,7 @@ def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyFor
         return HttpResponseRedirect(return_url)
     if page := unconfirmed(request, _question(unanswered, return_url)):
         return page
-    count = identify_step.confirm(
+    count = identify_step.answer_same_company(
         request.actor, flow, [answer.company.pk for answer in unanswered], same=True
     )
     text = ngettext("%(count)d row confirmed.", "%(count)d rows confirmed.", count)
@@ -141,7 +141,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return JsonResponse({"error": "not_found"}, status=404)
     if form.row_errors:
         return JsonResponse({"error": "invalid", "message": " ".join(form.row_errors)}, status=422)
-    identify_step.ask_registers(flow, stored_ids)
+    identify_step.enqueue_lookups(flow, stored_ids)
     return _row_states(request.actor, flow, stored_ids)
 
 
@@ -186,7 +186,7 @@ def _row_states(actor: Actor, flow: Flow, company_ids: Sequence[int]) -> JsonRes
 
 
 def _is_waiting(answer: IdentityAnswer) -> bool:
-    return bool(answer.finding and answer.finding.is_waiting and answer.finding.outcome is None)
+    return bool(answer.lookup and answer.lookup.is_waiting and answer.lookup.outcome is None)
 
 
 def _count_suggested(answers: Sequence[IdentityAnswer]) -> int:
@@ -215,13 +215,12 @@ def _as_json(answer: IdentityAnswer, succession: Succession | None) -> dict[str,
 def _rows_context(
     request: AuthenticatedRequest, answers: list[IdentityAnswer], *, tried: bool
 ) -> dict[str, Any]:
-    """Return the rows: by filter, and in pages when there are many. After an
-    attempt to go on: those that need a person."""
+    """Return the rows, filtered and in pages. After a failed attempt to continue: the incomplete ones."""
     incomplete = [answer for answer in answers if not answer.is_complete]
-    unasked = (
+    default_filter = (
         "incomplete" if tried and len(answers) > PAGE_ROWS and request.parameters["show"] is None else ""
     )
-    only, search_text = request.parameters["show"] or unasked, request.parameters["q"] or ""
+    only, search_text = request.parameters["show"] or default_filter, request.parameters["q"] or ""
     rows = incomplete if only == "incomplete" else answers
     if search_text:
         rows = [answer for answer in rows if is_found(search_text, f"{answer.company.name} {answer.number}")]
@@ -245,7 +244,7 @@ def _rows_context(
 
 def _fill_in(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
     result = identify_step.fill_in(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
-    identify_step.ask_registers(flow)
+    identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})
     if result.unmatched:

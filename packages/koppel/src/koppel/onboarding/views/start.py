@@ -66,7 +66,7 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
     try:
         with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_import(request.actor, connection_id)
+            flow = flows.start_from_connection(request.actor, connection_id)
         sync_company_list(request.actor, connection_id)
     except ConnectorError as error:
         text = _("The list could not be refreshed; this is the previous one: %s")
@@ -135,9 +135,9 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
     outcome = services.sign_in(request.actor, flow, data)
     if isinstance(outcome, ExternalStep):
         purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
-        return_to, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]
+        return_path, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]
         return sign_in_at_vendor(
-            request, request.actor, app_id, purpose, return_to, force_sign_in=force_sign_in
+            request, request.actor, app_id, purpose, return_path, force_sign_in=force_sign_in
         )
     if not isinstance(outcome, ShowErrors):
         _report_ids(request, flow, app_id, text)

@@ -38,10 +38,10 @@ def resolve_actor(
     *,
     sso_organisation_id: int | None = None,
 ) -> Actor | None:
-    """Return the actor of this user in the organisation chosen in the session, else in the one that the
-    person chose last, else in the one joined first; None without a membership.
+    """Return the actor of this user in the session's organisation, else in the one last chosen, else in the
+    one joined first; None without a membership.
 
-    Callers compare the organisation: it is another one when the membership in the chosen one has ended.
+    Callers compare the organisation: it differs from the session's when that membership has ended.
     `sso_organisation_id`: the organisation whose identity provider opened the session, which then acts in no
     other.
     """

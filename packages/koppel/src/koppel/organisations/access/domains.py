@@ -125,7 +125,7 @@ def withdraw(operator: Actor, text: str) -> str:
     return domain
 
 
-def summaries() -> list[DomainSummary]:
+def list_domain_summaries() -> list[DomainSummary]:
     """Return confirmed domains, and those that organisations name without confirmation, by domain."""
     with installation_scope("domains listed"):
         organisations = {organisation.pk: organisation for organisation in Organisation.objects.all()}
@@ -134,20 +134,22 @@ def summaries() -> list[DomainSummary]:
             for row in ConfirmedDomain.objects.order_by("domain")
         }
     configured_domains = {
-        (domain, key) for key, organisation in organisations.items() for domain in organisation.email_domains
+        (domain, organisation_id)
+        for organisation_id, organisation in organisations.items()
+        for domain in organisation.email_domains
     }
     is_only = len(organisations) == 1
     return [
         DomainSummary(
             domain=domain,
-            organisation=key,
-            name=organisations[key].name,
-            confirmed_at=confirmed.get((domain, key)),
-            is_used=(domain, key) in configured_domains
-            and (is_only or (domain, key) in confirmed)
+            organisation=organisation_id,
+            name=organisations[organisation_id].name,
+            confirmed_at=confirmed.get((domain, organisation_id)),
+            is_used=(domain, organisation_id) in configured_domains
+            and (is_only or (domain, organisation_id) in confirmed)
             and not is_public(domain),
         )
-        for domain, key in sorted(configured_domains | confirmed.keys())
+        for domain, organisation_id in sorted(configured_domains | confirmed.keys())
     ]
 
 

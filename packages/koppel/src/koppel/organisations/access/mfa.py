@@ -13,7 +13,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission
 
 SECOND_FACTOR_TYPES = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-"""Recovery codes come with one of these; alone they are none."""
+"""The second factors. Recovery codes accompany them and are no second factor alone."""
 
 
 def has_mfa(user_id: int) -> bool:

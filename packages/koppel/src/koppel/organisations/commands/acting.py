@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from koppel.audit.models import Interface
+from koppel.audit.services import actor_scope
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.actors import resolve_actor
@@ -52,7 +53,7 @@ def get_actor(email: str, organisation: str = "") -> Actor:
 def acting_as(email: str, organisation: str = "") -> Iterator[Actor]:
     """Yield the actor, within one transaction in their organisation's scope."""
     actor = get_actor(email, organisation)
-    with organisation_scope(actor.organisation_id):
+    with actor_scope(actor.audit), organisation_scope(actor.organisation_id):
         yield actor
 
 

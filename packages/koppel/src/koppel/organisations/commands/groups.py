@@ -8,7 +8,7 @@ import typer
 
 from koppel.kit.cli.output import AsJson, print_record, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
-from koppel.organisations.groups.named_group import GroupType, Summary
+from koppel.organisations.groups.named_group import GroupSummary, GroupType
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -18,8 +18,8 @@ class GroupCommands:
 
     group_type: GroupType[Any]
     columns: Sequence[str]
-    list_summaries: Callable[[Actor], Sequence[Summary]]
-    get_summary: Callable[[Actor, int], Summary]
+    list_summaries: Callable[[Actor], Sequence[GroupSummary]]
+    get_summary: Callable[[Actor, int], GroupSummary]
     merge: Callable[[Actor, int, int], int]
     list_help: str
     archive_help: str

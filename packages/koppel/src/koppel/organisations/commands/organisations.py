@@ -4,13 +4,12 @@ installation.
 
 import dataclasses
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from django.conf import settings
 
-from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
 from koppel.organisations.access import domains
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
@@ -21,12 +20,6 @@ from koppel.organisations.models import Invitation
 from koppel.organisations.roles import Role
 
 app = typer.Typer(no_args_is_help=True)
-
-
-class Language(StrEnum):
-    ENGLISH = "en"
-    DUTCH = "nl"
-
 
 Email = Annotated[str, typer.Option(help="Address of the Administrator, used to sign in.")]
 PersonName = Annotated[
@@ -96,7 +89,7 @@ def add_administrator(
 def list_domains(as_json: AsJson = False) -> None:
     """List the e-mail domains of organisations, whether each is confirmed, and whether sign-in uses it."""
     columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
-    print_rows(domains.summaries(), columns, as_json=as_json)
+    print_rows(domains.list_domain_summaries(), columns, as_json=as_json)
 
 
 @app.command("confirm-domain")
@@ -107,8 +100,9 @@ def confirm_domain(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Let the sign-in page lead addresses of a domain to the organisation's identity provider. Make sure that
-    it is theirs."""
+    """Send people with addresses of a domain to the organisation's identity provider. Verify first that the
+    domain is theirs.
+    """
     confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 

@@ -48,7 +48,7 @@ class SecurityPolicyForm(Form[Input]):
 
 
 class ProviderForm(Form[ProviderInput]):
-    """The identity provider. An empty secret keeps the one that is stored; the page never shows it."""
+    """The identity provider. An empty secret keeps the stored one, which the page never shows."""
 
     input_type = ProviderInput
     name = TextField(max_length=100)

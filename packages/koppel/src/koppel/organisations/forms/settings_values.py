@@ -23,8 +23,9 @@ InputT = TypeVar("InputT", bound=Input)
 
 
 class SettingsForm(Form[InputT]):
-    """The fields of `organisations/settings_fields.html`. One that is left empty is not set: what lies
-    beneath holds."""
+    """The fields of `organisations/settings_fields.html`. An empty field is not set: the value of the next
+    level applies.
+    """
 
     resources_set = FlagField()
     resources = ChoicesField(choices=[(key, key) for key in RESOURCES])

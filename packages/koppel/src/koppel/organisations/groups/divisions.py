@@ -93,8 +93,10 @@ def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) ->
     members.filter(membership_id__in=before - requested_ids).delete()
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=actor.organisation_id, division=division, membership_id=key)
-            for key in sorted(requested_ids - before)
+            DivisionMember(
+                organisation_id=actor.organisation_id, division=division, membership_id=membership_id
+            )
+            for membership_id in sorted(requested_ids - before)
         ],
         ignore_conflicts=True,
     )
@@ -114,8 +116,10 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
     membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=actor.organisation_id, division=target, membership_id=key)
-            for key in membership_ids
+            DivisionMember(
+                organisation_id=actor.organisation_id, division=target, membership_id=membership_id
+            )
+            for membership_id in membership_ids
         ],
         ignore_conflicts=True,
     )

@@ -41,8 +41,10 @@ class SettingsImpact:
 
 
 count_usage = SingleHook[[int, GroupKind], Mapping[int, int]](lambda *_: {})
-"""Called with an organisation: how many administrations hang on each division or template, by its id.
-Restricted ones are left out: to those who are not named on one no number may tell that it exists."""
+"""Called with an organisation: the number of administrations of each division or template, by its id.
+
+Restricted ones are not counted, because a number must not reveal that they exist.
+"""
 
 move_usage = Hook[[Actor, GroupKind, int, int], int]()
 """Called with two ids when a division or template is merged into another: hang all of the first on the

@@ -6,7 +6,7 @@ from koppel.kit.web.schemas import Input, Name
 
 
 class DivisionInput(Input):
-    """A division. `people` are ids of memberships, all of them. What is None stays as it is."""
+    """A division. `people` are the ids of all its members. A field that is None stays unchanged."""
 
     name: Name
     archived: bool | None = None

@@ -22,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission
 Group = TypeVar("Group", Division, Template)
 
 
-class Summary(Protocol):
+class GroupSummary(Protocol):
     """The fields of every group in a list."""
 
     @property
@@ -35,7 +35,7 @@ class Summary(Protocol):
     def is_archived(self) -> bool: ...
 
 
-SummaryType = TypeVar("SummaryType", bound=Summary)
+SummaryType = TypeVar("SummaryType", bound=GroupSummary)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class GroupType(Generic[Group]):
 
 
 def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Order by those in use, then archived ones, by name."""
+    """Order summaries by name, archived ones last."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.kit.errors import refusal_text
 from koppel.kit.tabular import reader
-from koppel.kit.tabular.reader import Limits, Row
+from koppel.kit.tabular.reader import FileRow, ReadLimits
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.invitations import services as invitations
@@ -22,7 +22,7 @@ from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
-LIMITS = Limits(size=1024 * 1024)
+LIMITS = ReadLimits(size=1024 * 1024)
 FIELDS = ("email", "name", "role", "divisions", "until")
 HEADINGS = {
     "e mail": "email",
@@ -98,10 +98,11 @@ def _validated_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line in the order of `FIELDS`; a first line without an address has headings.
+    """Yield the cells of each line in the order of `FIELDS`.
 
-    Without headings the address may stand in any column, and the others follow in their order. Raises
-    `Refused` for a heading that is unknown."""
+    A first line without an address holds headings. Without headings the address may be in any column, and the
+    other columns follow in their order. Raises `Refused` for an unknown heading.
+    """
     # No address has a delimiter in it, and a line may end after the
     # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
@@ -131,7 +132,7 @@ def _headings(cells: Sequence[str]) -> list[str]:
     return fields
 
 
-def _fields_by_content(rows: Sequence[Row]) -> list[str]:
+def _fields_by_content(rows: Sequence[FileRow]) -> list[str]:
     with_address = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
     position = with_address.most_common(1)[0][0] if with_address else 0
     others = list(FIELDS[1:])
@@ -188,7 +189,7 @@ def _role(word: str) -> Role:
 def _divisions(actor: Actor, text: str) -> list[int]:
     names = [name.strip() for name in text.replace("|", "/").split("/") if name.strip()]
     divisions = Division.objects.for_actor(actor).filter(archived_at=None)
-    ids_by_name = {name.lower(): key for key, name in divisions.values_list("pk", "name")}
+    ids_by_name = {name.lower(): division_id for division_id, name in divisions.values_list("pk", "name")}
     for name in names:
         if name.lower() not in ids_by_name:
             raise Refused(_("Division “%s” not found.") % name)

@@ -186,12 +186,12 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
     """
     link_expired = Refused(_("This link no longer works. Ask the sender of the invitation for a new one."))
     try:
-        organisation_id, key, sends = signing.loads(token, salt=SALT)
+        organisation_id, invitation_id, sends = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError):
         raise link_expired from None
     with installation_scope("invitation"):
         queryset = open_invitations(organisation_id).select_related("invited_by__user", "organisation")
-        invitation = queryset.filter(pk=key, sends=sends).first()
+        invitation = queryset.filter(pk=invitation_id, sends=sends).first()
         if invitation is None or invitation.has_lapsed or not is_still_valid(invitation):
             raise link_expired
         return invitation, invitation.organisation

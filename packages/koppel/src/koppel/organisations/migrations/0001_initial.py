@@ -12,25 +12,36 @@ LANGUAGE plpgsql SECURITY DEFINER {PINNED} AS $$
 DECLARE
   scope_before text := coalesce(current_setting('koppel.organisation', true), '');
   keep_years integer;
+  chain public.audit_chain;
+  through bigint;
   gone bigint;
 BEGIN
   PERFORM set_config('koppel.organisation', organisation::text, true);
-  SELECT greatest(audit_years, 1) INTO STRICT keep_years FROM public.organisations_organisation WHERE id = organisation;
-  DELETE FROM public.audit_entry WHERE organisation_id = organisation AND at < now() - make_interval(years => keep_years);
+  SELECT greatest(audit_years, 1) INTO keep_years FROM public.organisations_organisation WHERE id = organisation;
+  keep_years := coalesce(keep_years, 7);
+  SELECT * INTO chain FROM public.audit_chain WHERE organisation_id = organisation FOR UPDATE;
+  SELECT l.position - 1 INTO through FROM public.audit_link l
+   WHERE l.organisation_id = organisation AND l.position > chain.expired_through
+     AND l.at >= now() - make_interval(years => keep_years)
+   ORDER BY l.position LIMIT 1;
+  through := coalesce(through, chain.length);
+  DELETE FROM public.audit_entry e USING public.audit_link l
+   WHERE e.organisation_id = organisation AND l.organisation_id = organisation AND l.entry_id = e.id
+     AND l.position > chain.expired_through AND l.position <= through;
   GET DIAGNOSTICS gone = ROW_COUNT;
   IF gone > 0 THEN
-    INSERT INTO public.audit_entry
-      (organisation_id, actor_kind, actor_name, ip_address, interface, action, subject_kind, subject_name, details)
-    VALUES (organisation, 'job', 'Koppel', '', 'job', 'audit.expired', '', '',
-            jsonb_build_object('count', gone, 'years', keep_years));
+    UPDATE public.audit_chain SET expired_through = through WHERE organisation_id = organisation;
+    PERFORM public.audit_append(
+      organisation, '{{"kind": "job"}}', 'audit.expired', '', NULL, '',
+      jsonb_build_object('count', gone, 'years', keep_years, 'through', through));
   END IF;
   PERFORM set_config('koppel.organisation', scope_before, true);
   RETURN gone;
 END $$;
 REVOKE ALL ON FUNCTION public.audit_expire(bigint) FROM PUBLIC;
 """
-"""The application may not delete from the trail. This function of the owner does, as long ago as the organisation's own setting
-says and never within a year, and leaves word of it."""
+"""The application may not delete from the log. This function of the owner does, as long ago as the organisation's own
+setting says and never within a year, from the beginning of the chain on, and leaves word of it. The links stay."""
 SIGN_IN_CACHE = """
 CREATE TABLE django_cache (
   cache_key varchar(255) PRIMARY KEY, value text NOT NULL, expires timestamptz NOT NULL);

@@ -96,7 +96,7 @@ def status_of(membership: Membership) -> MemberStatus:
 
 
 def ids_with_mfa(user_ids: list[int]) -> set[int]:
-    """Return those of them who have set up a second step or a passkey."""
+    """Return the ids of the members who have set up a second factor or a passkey."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return set(
         Authenticator.objects.filter(user_id__in=user_ids, type__in=kinds).values_list("user_id", flat=True)

@@ -51,8 +51,9 @@ def manageable_member(actor: Actor, membership_id: int) -> Membership:
 
 
 def can_grant_role(actor: Actor, role: Role) -> bool:
-    """Return whether the actor may give or take this role: only Administrators make and change
-    Administrators."""
+    """Return whether the actor may assign or remove this role: only Administrators appoint and change
+    Administrators.
+    """
     return actor.can(Permission.MANAGE_PEOPLE) and (
         role != Role.ADMINISTRATOR or actor.role == Role.ADMINISTRATOR
     )
@@ -147,8 +148,10 @@ def set_divisions(membership: Membership, division_ids: Iterable[int]) -> frozen
     members.exclude(division_id__in=division_set).delete()
     DivisionMember.objects.bulk_create(
         [
-            DivisionMember(organisation_id=membership.organisation_id, membership=membership, division_id=key)
-            for key in division_set
+            DivisionMember(
+                organisation_id=membership.organisation_id, membership=membership, division_id=division_id
+            )
+            for division_id in division_set
         ],
         ignore_conflicts=True,
     )
@@ -165,7 +168,7 @@ def revoke_access(membership: Membership) -> None:
 
 
 def require_grantable_role(actor: Actor, *roles: Role) -> None:
-    """Require that the actor may give and take these roles. Raises `Refused`."""
+    """Require that the actor may assign and remove these roles. Raises `Refused`."""
     if not all(can_grant_role(actor, role) for role in roles):
         raise Refused(_("Only an Administrator can appoint or change Administrators."), field="role")
 

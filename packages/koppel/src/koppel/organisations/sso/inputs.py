@@ -6,7 +6,7 @@ from koppel.kit.web.schemas import Input
 
 
 class ProviderInput(Input):
-    """An identity provider as it is filled in. An empty secret keeps the one that is stored."""
+    """The fields of an identity provider. An empty secret keeps the stored one."""
 
     name: str
     issuer: str

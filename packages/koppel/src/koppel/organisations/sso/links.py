@@ -24,11 +24,11 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import sign_in_linked
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
-from koppel.organisations.sso.oidc import Identity
+from koppel.organisations.sso.oidc import TokenIdentity
 from koppel.organisations.sso.services import locked_active_provider
 
 UNLINKED_SECONDS = 30 * 60
-"""How long a browser may keep an identity that is not linked to an account yet."""
+"""How long a browser may keep an identity that is linked to no account."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class UnlinkedIdentity:
     at: float
 
     @classmethod
-    def of(cls, provider: IdentityProvider, identity: Identity) -> "UnlinkedIdentity":
+    def of(cls, provider: IdentityProvider, identity: TokenIdentity) -> "UnlinkedIdentity":
         return cls(provider.pk, provider.issuer, identity.subject, identity.email, time.time())
 
     def belongs_to(self, provider: IdentityProvider) -> bool:
@@ -50,7 +50,9 @@ class UnlinkedIdentity:
         return is_fresh and (self.provider_id, self.issuer) == (provider.pk, provider.issuer)
 
 
-def find_or_create_member(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def find_or_create_member(
+    provider: IdentityProvider, identity: TokenIdentity, ip_address: str
+) -> User | None:
     """Return the member linked to this identity; an invited person without an account gets one. None: not
     linked.
 
@@ -91,7 +93,7 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         _link(provider, identity.subject, membership, ip_address)
 
 
-def _find_linked_user(provider: IdentityProvider, identity: Identity) -> User | None:
+def _find_linked_user(provider: IdentityProvider, identity: TokenIdentity) -> User | None:
     links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=provider.issuer)
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
@@ -116,7 +118,7 @@ def _note_own(membership: Membership) -> None:
             Membership.objects.filter(pk=membership.pk, joined_at=None).update(joined_at=Now())
 
 
-def _create_invited_user(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def _create_invited_user(provider: IdentityProvider, identity: TokenIdentity, ip_address: str) -> User | None:
     """Create the account of an invited address that has none: no other organisation uses it, so this one
     may vouch for the person.
     """
@@ -128,7 +130,7 @@ def _create_invited_user(provider: IdentityProvider, identity: Identity, ip_addr
     return _find_linked_user(provider, identity) or _accept_invitation(provider, identity, ip_address)
 
 
-def _accept_invitation(provider: IdentityProvider, identity: Identity, ip_address: str) -> User | None:
+def _accept_invitation(provider: IdentityProvider, identity: TokenIdentity, ip_address: str) -> User | None:
     open_invitations = invitations.open_invitations(provider.organisation_id).select_related(
         "invited_by__user", "organisation"
     )
@@ -146,7 +148,7 @@ def _accept_invitation(provider: IdentityProvider, identity: Identity, ip_addres
     return user
 
 
-def _new_user(invitation: Invitation, identity: Identity) -> User | None:
+def _new_user(invitation: Invitation, identity: TokenIdentity) -> User | None:
     """Return None when another organisation created the account at the same moment."""
     name = (identity.name or invitation.name or invitation.email)[:200]
     if invitations.has_account(invitation.email):

@@ -103,7 +103,7 @@ class AuthorizationResponse:
 
 
 @dataclass(frozen=True)
-class Identity:
+class TokenIdentity:
     """The person that a provider authenticated. `subject` lasts; `email` is '' unless the provider calls it
     verified.
     """
@@ -159,7 +159,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 async def exchange_code(
     http: HttpClient, client: Client, attempt: LoginAttempt, response: AuthorizationResponse
-) -> Identity:
+) -> TokenIdentity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
     """
@@ -206,7 +206,7 @@ async def verify_client(http: HttpClient, client: Client) -> None:
         raise ProviderRefused("invalid_response")
 
 
-def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> Identity:
+def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> TokenIdentity:
     """Return the identity that a token proves. `key_set` is the
     parsed JWKS document. Raises `ProviderRefused`."""
     try:
@@ -226,7 +226,7 @@ def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, no
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
-    return Identity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+    return TokenIdentity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
 
 
 def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
@@ -242,10 +242,11 @@ def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:
 
 
 def _signing_key(token: GuestProtocol, key_set: Any) -> Key:
-    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one fits.
+    """Return the provider's key that the token's header names. Raises `LookupError` unless exactly one
+    matches.
 
-    A header without `kid` is accepted when there is one key (OpenID Connect Core 1.0, 10.1). Only the key
-    that fits is parsed, so that unknown or broken keys, or thousands of them, do not matter.
+    A header without `kid` is accepted if there is one key (OpenID Connect Core 1.0, 10.1). Only the matching
+    key is parsed, so unknown or broken keys, or thousands of them, do no harm.
     """
     kid = token.headers().get("kid")
     candidates = [

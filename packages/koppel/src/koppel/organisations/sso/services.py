@@ -40,9 +40,9 @@ from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import (
     AuthorizationResponse,
     Client,
-    Identity,
     LoginAttempt,
     ProviderRefused,
+    TokenIdentity,
 )
 
 MESSAGES = {
@@ -216,7 +216,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
 
 def identity_of(
     provider: IdentityProvider, attempt: LoginAttempt, response: AuthorizationResponse
-) -> Identity:
+) -> TokenIdentity:
     """Return the identity that the provider authenticated. Raises `AuthorizationRefused` with the reason."""
     if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:
         raise AuthorizationRefused("other_provider")

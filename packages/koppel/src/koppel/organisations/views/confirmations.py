@@ -126,8 +126,8 @@ def merge(
 ) -> Confirmation:
     """Ask before a division or template is merged into another.
 
-    `names` and `facts`: of the one that is emptied and of the one that stays; its id, administrations and
-    people."""
+    `names` holds the emptied and the remaining one; `facts` their ids, administrations and people.
+    """
     leaving, staying = names
     count, people = facts[1], facts[2] if len(facts) > 2 else 0
     moves = ngettext(

@@ -75,7 +75,7 @@ def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
 
 @action_of("organisations:person", "membership_id")
 def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Give all that the person holds to a colleague, and end their access when that is ticked."""
+    """Hand all of the person's items over to a colleague, and end their access if that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.member(request.actor, membership_id)
     data = HandOverForm.of(request).input_or_refusal()
@@ -156,7 +156,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 
 
 def _change_access(request: AuthenticatedRequest, membership: Membership, form: AccessForm) -> HttpResponse:
-    """Store what was typed; ask once more when it takes access away."""
+    """Store the form's values; ask for confirmation when they remove access."""
     terms = _with_archived_divisions(form.input.terms, membership)
     if membership.is_live and not people_services.is_live_with(terms):
         people_services.check_change(request.actor, membership.pk, terms)
@@ -184,7 +184,7 @@ def _invitations(actor: Actor) -> list[tuple[Invitation, str]]:
 
 
 def _pager_urls(parameters: Mapping[str, Any], page: Page[Membership]) -> dict[str, str]:
-    """Return the URLs of the pages before and after this one; '' where there is none."""
+    """Return the URLs of the previous and the next page; '' for a missing one."""
     filters = {name: value for name, value in parameters.items() if value and name != "page"}
     return {
         "previous_url": "?" + urlencode(filters | {"page": page.number - 1}) if page.has_previous() else "",

@@ -45,7 +45,7 @@ def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:security")
 def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
-    """Make the redirect address of an identity provider that is not filled in yet."""
+    """Prepare an identity provider, so that its redirect address exists before the form is complete."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     single_sign_on.prepare(request.actor)
     messages.success(

@@ -110,7 +110,7 @@ def _editor(
     form: TemplateForm,
     impact: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
-    """Return the page of a template, with what was typed when there is any."""
+    """Return the page of a template, with the typed values if there are any."""
     summaries = settings_templates.list_summaries(request.actor)
     context = {
         "nav_section": NAV_SECTION,

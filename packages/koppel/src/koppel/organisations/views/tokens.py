@@ -46,6 +46,6 @@ def revoke_token(request: AuthenticatedRequest, token_id: int) -> HttpResponse:
 
 
 def _roles_below(actor: Actor) -> list[tuple[str, str]]:
-    """Return what a token may be held to: the roles that may do less than the actor's."""
+    """Return the roles to which a token can be limited: those below the actor's."""
     all_roles = list(Role)
     return [(role.value, str(role.label)) for role in all_roles[all_roles.index(actor.role) + 1 :]]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from koppel.books.storage import staging
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import ChangeKind
 from koppel.sync.runs.claims import ClaimedRun
@@ -38,20 +38,18 @@ def insert_cte(resource: str) -> str:
 
 
 async def log_deleted(
-    connection: Connection, claimed: ClaimedRun, resource: str, keys: Sequence[str]
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, keys: Sequence[str]
 ) -> None:
     """Log records as deleted. Call this before the rows are marked."""
-    await connection.execute(
-        _log_deleted_sql(resource), {**cte_params(claimed, resource), "keys": list(keys)}
-    )
+    await connection.execute(_log_deleted_sql(resource), {**cte_params(run, resource), "keys": list(keys)})
 
 
-def cte_params(claimed: ClaimedRun, resource: str) -> dict[str, object]:
+def cte_params(run: ClaimedRun, resource: str) -> dict[str, object]:
     """Return the parameters of the statements that log changes of a resource."""
     return {
-        "organisation": claimed.organisation_id,
-        "administration": claimed.administration_id,
-        "run": claimed.id,
+        "organisation": run.organisation_id,
+        "administration": run.administration_id,
+        "run": run.id,
         "resource": resource,
         "added": ChangeKind.ADDED,
         "changed": ChangeKind.CHANGED,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from koppel.books.storage import mark_deleted
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import Page, ReadMode, Record, Snapshot
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
 from koppel.sync.runs import snapshot_keys
 from koppel.sync.runs.checkpoints import CheckpointState
@@ -17,14 +17,14 @@ from koppel.sync.runs.claims import ClaimedRun
 class PageDeletions:
     """Marks the deletions of one page of a resource.
 
-    `levels` holds the resource and, for entries, its lines. `deleted` counts records of the resource;
-    `has_deleted` also covers lines.
+    `resources` holds the resource and, for entries, that of their lines. `deleted` counts records of the
+    resource; `has_deleted` also covers lines.
     """
 
-    connection: Connection
+    connection: DatabaseConnection
     context: WriteContext
-    claimed: ClaimedRun
-    levels: Sequence[str]
+    run: ClaimedRun
+    resources: Sequence[str]
     deleted: int = 0
     has_deleted: bool = False
 
@@ -36,7 +36,7 @@ class PageDeletions:
         lines = [line.external_id for record in complete for line in record.children]
         entries = [record.external_id for record in complete]
         missing = await mark_deleted.missing_line_keys(self.connection, self.context, entries, lines)
-        await self._mark_deleted(self.levels[1], missing)
+        await self._mark_deleted(self.resources[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
         """Mark the records that the source reports as deleted, with their lines.
@@ -45,10 +45,10 @@ class PageDeletions:
         """
         if not tombstones:
             return
-        if len(self.levels) > 1:
+        if len(self.resources) > 1:
             lines = await mark_deleted.missing_line_keys(self.connection, self.context, tombstones, ())
-            await self._mark_deleted(self.levels[1], lines)
-        resource = self.levels[0]
+            await self._mark_deleted(self.resources[1], lines)
+        resource = self.resources[0]
         existing = await mark_deleted.existing_keys(self.connection, self.context, resource, tombstones)
         await self._mark_deleted(resource, existing)
 
@@ -67,10 +67,10 @@ class PageDeletions:
         if snapshot is not None and snapshot.restart_cursor is None and snapshot.is_consistent:
             await self._delete_all_but(batches, snapshot)
             return new
-        for level, records, _parents in batches:
+        for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
             new.seen_count += (
-                await snapshot_keys.add_keys(self.connection, self.claimed, level, checkpoint.read_id, keys)
+                await snapshot_keys.add_keys(self.connection, self.run, resource, checkpoint.read_id, keys)
                 if keys
                 else 0
             )
@@ -80,14 +80,17 @@ class PageDeletions:
 
     async def _compare(self, new: CheckpointState, snapshot: Snapshot) -> CheckpointState:
         """Compare the books with a partition read over several pages, at its last page."""
-        recorded = await snapshot_keys.count(self.connection, self.claimed, self.levels, new.read_id)
+        recorded = await snapshot_keys.count(self.connection, self.run, self.resources, new.read_id)
         is_incomplete = new.seen_count != recorded
-        missing = {level: await self._missing_in_read(level, new.read_id, snapshot) for level in self.levels}
+        missing = {
+            resource: await self._missing_in_read(resource, new.read_id, snapshot)
+            for resource in self.resources
+        }
         if snapshot.restart_cursor is not None and (
             is_incomplete or (any(missing.values()) and not new.is_verifying_deletes)
         ):
             if is_incomplete:
-                await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+                await snapshot_keys.delete(self.connection, self.run, self.resources)
             return replace(
                 new,
                 resume_cursor=snapshot.restart_cursor,
@@ -95,9 +98,9 @@ class PageDeletions:
                 seen_count=0 if is_incomplete else new.seen_count,
             )
         if snapshot.is_consistent:
-            for level, keys in missing.items():
-                await self._mark_deleted(level, keys)
-        await snapshot_keys.delete(self.connection, self.claimed, self.levels)
+            for resource, keys in missing.items():
+                await self._mark_deleted(resource, keys)
+        await snapshot_keys.delete(self.connection, self.run, self.resources)
         return replace(
             new,
             is_verifying_deletes=False,
@@ -105,37 +108,37 @@ class PageDeletions:
             seen_count=0,
         )
 
-    async def _missing_in_read(self, level: str, read_id: int, snapshot: Snapshot) -> list[str]:
+    async def _missing_in_read(self, resource: str, read_id: int, snapshot: Snapshot) -> list[str]:
         return await mark_deleted.missing_keys(
             self.connection,
             self.context,
-            level,
+            resource,
             snapshot.partitions,
             read_keys_sql=snapshot_keys.READ_KEYS_SQL,
             values={"read": read_id},
         )
 
     async def _delete_all_but(self, batches: Sequence[RecordBatch], snapshot: Snapshot) -> None:
-        """Mark every row of the partition that is not in `batches`; the partition came in one answer."""
+        """Mark every row of the partition that is not in `batches`, which hold the whole partition."""
         if snapshot.partitions is not None and not snapshot.partitions:
             return
-        for level, records, _parents in batches:
+        for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
             missing = await mark_deleted.missing_keys(
                 self.connection,
                 self.context,
-                level,
+                resource,
                 snapshot.partitions,
                 read_keys_sql=mark_deleted.KEYS_SQL,
                 values={"keys": keys},
             )
-            await self._mark_deleted(level, missing)
+            await self._mark_deleted(resource, missing)
 
-    async def _mark_deleted(self, level: str, keys: Sequence[str]) -> None:
+    async def _mark_deleted(self, resource: str, keys: Sequence[str]) -> None:
         if not keys:
             return
-        await log.log_deleted(self.connection, self.claimed, level, keys)
-        await mark_deleted.mark_deleted(self.connection, self.context, level, keys)
+        await log.log_deleted(self.connection, self.run, resource, keys)
+        await mark_deleted.mark_deleted(self.connection, self.context, resource, keys)
         self.has_deleted = True
-        if level == self.levels[0]:
+        if resource == self.resources[0]:
             self.deleted += len(keys)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from psycopg.errors import UniqueViolation
 
 from koppel.connector.contract import Page, ReadMode
-from koppel.kit.database.pool import Connection, Database
+from koppel.kit.database.pool import Database, DatabaseConnection
 from koppel.sync.engine.page_writer import PageResult, PageWriter, advance_checkpoint
 from koppel.sync.models import ResourceState
 from koppel.sync.runs import checkpoints, claims
@@ -71,14 +71,14 @@ class PendingPage:
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
 
-    async def apply(self, connection: Connection, *, compares: bool) -> PageResult:
+    async def apply(self, connection: DatabaseConnection, *, compares: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
             delta = ResourceDelta(
                 ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode
             )
-            applied = PageResult(new, delta, touched=False)
+            applied = PageResult(new, delta, has_changes=False)
         else:
             applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)
         return (
@@ -91,14 +91,14 @@ class PendingPage:
 class PageCommitter:
     """Commits the pages of one run in the order in which they were read.
 
-    `touched` holds the resources that changed in the books.
+    `changed_resources` holds the resources that changed in the books.
     """
 
-    def __init__(self, database: Database, claimed: ClaimedRun) -> None:
-        self._database, self._claimed = database, claimed
+    def __init__(self, database: Database, run: ClaimedRun) -> None:
+        self._database, self._run = database, run
         self._pending: list[PendingPage] = []
         self._failures_reset = False
-        self.touched: set[str] = set()
+        self.changed_resources: set[str] = set()
 
     async def add(self, pending: PendingPage) -> CheckpointState:
         """Commit the page, or hold it back if it may wait; return the checkpoint after it.
@@ -132,16 +132,16 @@ class PageCommitter:
             return await self._commit_pending(compares=True)
 
     async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
-        updates, touched = [], set()
-        async with claims.fenced_transaction(self._database, self._claimed) as connection:
+        updates, changed_resources = [], set()
+        async with claims.fenced_transaction(self._database, self._run) as connection:
             for pending in self._pending:
                 applied = await pending.apply(connection, compares=compares)
                 updates.append((pending.resource, applied.checkpoint, applied.delta))
-                touched |= {pending.resource} if applied.touched else set()
-            await checkpoints.save_checkpoints(connection, self._claimed, updates)
-            if self._claimed.failures and not self._failures_reset:
-                await claims.reset_failures(connection, self._claimed)
+                changed_resources |= {pending.resource} if applied.has_changes else set()
+            await checkpoints.save_checkpoints(connection, self._run, updates)
+            if self._run.failures and not self._failures_reset:
+                await claims.reset_failures(connection, self._run)
         self._failures_reset = True
         self._pending.clear()
-        self.touched |= touched
+        self.changed_resources |= changed_resources
         return updates[-1][1]

@@ -11,7 +11,7 @@ from functools import cache
 from koppel.books.storage import staging, writer
 from koppel.connector.contract import Connector, Page, ReadMode, Record
 from koppel.kit.clock import now
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
 from koppel.sync.engine.deletions import PageDeletions
 from koppel.sync.engine.read_rules import CHILDREN
@@ -33,7 +33,7 @@ class _PageCounts:
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
-    touched: bool = False
+    has_changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PageResult:
 
     checkpoint: CheckpointState
     delta: ResourceDelta
-    touched: bool
+    has_changes: bool
 
 
 class PageWriter:
@@ -52,31 +52,36 @@ class PageWriter:
     `UniqueViolation`, and the caller writes the page again with `compares`, which looks each record up first.
     """
 
-    def __init__(self, claimed: ClaimedRun, connector: Connector, resource: str) -> None:
-        self._claimed, self._connector, self._resource = claimed, connector, resource
+    def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
+        self._run, self._connector, self._resource = run, connector, resource
         self._last_digest: dict[str, bytes | None] = {}
-        self._levels: tuple[str, ...] = (
+        self._resources: tuple[str, ...] = (
             (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
         )
 
     async def apply(
-        self, connection: Connection, checkpoint: CheckpointState, page: Page, *, compares: bool = False
+        self,
+        connection: DatabaseConnection,
+        checkpoint: CheckpointState,
+        page: Page,
+        *,
+        compares: bool = False,
     ) -> PageResult:
         """Write the page, in the transaction that also locks the run and stores the checkpoint."""
         context = self._write_context()
-        batches = self._batches_by_level(page.records)
+        batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
-        await rejected_records.store(connection, self._claimed, self._resource, page.rejected)
-        for level, written in (
+        await rejected_records.store(connection, self._run, self._resource, page.rejected)
+        for resource, written in (
             await self._write(connection, context, batches, checkpoint, compares=compares)
         ).items():
-            await rejected_records.store(connection, self._claimed, level, written.rejected)
+            await rejected_records.store(connection, self._run, resource, written.rejected)
             counts.rejected += len(written.rejected)
-            counts.touched |= written.has_changes
-            if level == self._resource:
+            counts.has_changes |= written.has_changes
+            if resource == self._resource:
                 counts.added, counts.changed = len(written.added), len(written.changed)
         counts.lines = sum(len(record.children) for record in page.records)
-        deletions = PageDeletions(connection, context, self._claimed, self._levels)
+        deletions = PageDeletions(connection, context, self._run, self._resources)
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -85,60 +90,66 @@ class PageWriter:
             await deletions.delete_missing_lines(page.records)
         await deletions.apply_tombstones(page.tombstones)
         new = advance_checkpoint(await deletions.apply_snapshot(checkpoint, page, batches), page)
-        counts.deleted, counts.touched = deletions.deleted, counts.touched or deletions.has_deleted
+        counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
-            await rejected_records.delete_older(connection, self._claimed, self._levels, new.read_started_at)
-        return PageResult(new, self._count(new, page, counts), counts.touched)
+            await rejected_records.delete_older(connection, self._run, self._resources, new.read_started_at)
+        return PageResult(new, self._count(new, page, counts), counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
-        claimed = self._claimed
+        run = self._run
         return writer.WriteContext(
-            claimed.organisation_id, claimed.administration_id, now(), self._connector.normalise
+            run.organisation_id, run.administration_id, now(), self._connector.normalise
         )
 
-    def _batches_by_level(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
+    def _batches(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
         batches: list[writer.RecordBatch] = []
-        if len(self._levels) > 1:
+        if len(self._resources) > 1:
             lines = [child for record in records for child in record.children]
             parents = {
                 child.external_id: record.external_id for record in records for child in record.children
             }
-            batches.append((self._levels[1], lines, parents))
-        return [(self._resource, records, {}), *batches]
+            batches.append(writer.RecordBatch(self._resources[1], lines, parents))
+        return [writer.RecordBatch(self._resource, records, {}), *batches]
 
     async def _write(
         self,
-        connection: Connection,
+        connection: DatabaseConnection,
         context: writer.WriteContext,
-        levels: Sequence[writer.RecordBatch],
+        batches: Sequence[writer.RecordBatch],
         checkpoint: CheckpointState,
         *,
         compares: bool,
     ) -> dict[str, writer.WriteResult]:
         if checkpoint.is_baseline and not compares:
-            return await self._insert(connection, context, levels)
-        written_by_level = {}
-        for level, batch, parents in levels:
-            written = written_by_level[level] = await writer.stage(connection, context, level, batch, parents)
+            return await self._insert(connection, context, batches)
+        written_by_resource = {}
+        for batch in batches:
+            resource = batch.resource
+            written = written_by_resource[resource] = await writer.stage(connection, context, *batch)
             if written.has_changes:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline
-                    else (_change_log_ctes(level), log.cte_params(self._claimed, level))
+                    else (_change_log_ctes(resource), log.cte_params(self._run, resource))
                 )
-                await writer.merge(connection, context, level, change_log_ctes=ctes, values=values)
-        return written_by_level
+                await writer.merge(connection, context, resource, change_log_ctes=ctes, values=values)
+        return written_by_resource
 
     async def _insert(
-        self, connection: Connection, context: writer.WriteContext, levels: Sequence[writer.RecordBatch]
+        self,
+        connection: DatabaseConnection,
+        context: writer.WriteContext,
+        batches: Sequence[writer.RecordBatch],
     ) -> dict[str, writer.WriteResult]:
         """Insert the records of a first read.
 
         A page of a journal may begin in the middle of an entry, so the last record of the previous page may
         come again.
         """
-        written = await writer.insert_new(connection, context, levels, self._last_digest)
-        self._last_digest = {record.external_id: writer.digest_of(record) for record in levels[0][1][-1:]}
+        written = await writer.insert_new(connection, context, batches, self._last_digest)
+        self._last_digest = {
+            record.external_id: writer.digest_of(record) for record in batches[0].records[-1:]
+        }
         return written
 
     def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
@@ -162,10 +173,9 @@ def _plausible(total: int | None) -> int | None:
 
 
 @cache
-def _change_log_ctes(level: str) -> str:
-    return (
-        f"WITH {log.insert_cte(level)}, {rejected_records.delete_cte(staging.table(level).staging_table())} "
-    )
+def _change_log_ctes(resource: str) -> str:
+    staging_table = staging.table(resource).staging_table()
+    return f"WITH {log.insert_cte(resource)}, {rejected_records.delete_cte(staging_table)} "
 
 
 def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:

@@ -14,7 +14,7 @@ from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
 CHILDREN = {"entries": "entry_lines"}
-"""Resources whose records contain those of another resource."""
+"""Resources whose records contain the records of another resource."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class ReadRules:
     """The time zone of the installation."""
 
     @classmethod
-    def of_run(cls, claimed: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
+    def of_run(cls, run: ClaimedRun, plan: SyncPlan, zone: tzinfo) -> "ReadRules":
         resources = frozenset(plan.resources)
-        if claimed.resources is not None:
-            resources &= frozenset(claimed.resources)
-        requested_at = claimed.created_at if claimed.full else None
+        if run.resources is not None:
+            resources &= frozenset(run.resources)
+        requested_at = run.created_at if run.full else None
         return cls(resources, plan.fiscal_years_back, plan.full_comparison_weekday, requested_at, zone)
 
     def choose(self, specs: Sequence[ResourceSpec]) -> list[ResourceSpec]:
@@ -57,7 +57,7 @@ class ReadRules:
         return _new_read(checkpoint, spec.read_modes[0], checkpoint.fiscal_years_back, at)
 
     def next_read(self, checkpoint: CheckpointState, at: datetime) -> CheckpointState | None:
-        """Return the checkpoint of the read that follows a finished one; None when none follows."""
+        """Return the checkpoint of the next read after a finished one; None when there is no next read."""
         return self._full_read(checkpoint, at) if self.full_read_follows(checkpoint, at) else None
 
     def full_read_follows(self, checkpoint: CheckpointState, at: datetime) -> bool:

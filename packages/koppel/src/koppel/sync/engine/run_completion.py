@@ -38,81 +38,78 @@ RUN_ISSUES = (
 """Issues that a run may raise about its administration, and that a successful run resolves."""
 
 
-def succeed(claimed: ClaimedRun, plan: SyncPlan) -> bool:
+def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
     """Close a run that read every available resource of its plan.
 
     Returns False, and changes nothing, when this worker no longer holds the run.
     """
-    subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
-    with organisation_scope(claimed.organisation_id):
-        if not _finish_run(claimed, RunState.SUCCEEDED, "", ""):
+    subject = Subject(SubjectKind.ADMINISTRATION, run.administration_id)
+    with organisation_scope(run.organisation_id):
+        if not _finish_run(run, RunState.SUCCEEDED, "", ""):
             return False
-        first = mark_synced(
-            claimed.organisation_id, claimed.administration_id, _complete_as_of(claimed, plan)
-        )
-        resolve_issues(claimed.organisation_id, subject, *RUN_ISSUES)
-        close_event_for(
-            claimed.organisation_id, SyncEvent.SYNC_FAILING, _key(claimed), [claimed.administration_id]
-        )
-        if first or is_due(claimed):
-            differences_before = open_contexts(claimed.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
-            check(claimed.organisation_id, claimed.administration_id)
-            differences = open_contexts(claimed.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
+        first = mark_synced(run.organisation_id, run.administration_id, _complete_as_of(run, plan))
+        resolve_issues(run.organisation_id, subject, *RUN_ISSUES)
+        close_event_for(run.organisation_id, SyncEvent.SYNC_FAILING, _key(run), [run.administration_id])
+        if first or is_due(run):
+            differences_before = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
+            check(run.organisation_id, run.administration_id)
+            differences = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
             # Deleted records are announced nowhere: a new difference may be one. A full read has seen it all.
-            if differences - differences_before and not (first or claimed.full):
-                request_full_check(claimed.organisation_id, claimed.administration_id)
+            if differences - differences_before and not (first or run.full):
+                request_full_check(run.organisation_id, run.administration_id)
         if first:
-            notify_import_finished(claimed.organisation_id, claimed.administration_id)
+            notify_import_finished(run.organisation_id, run.administration_id)
     return True
 
 
 def fail(
-    claimed: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED
+    run: ClaimedRun, policy: ErrorPolicy, code: str, message: str, state: RunState = RunState.FAILED
 ) -> None:
     """Close a run that needs attention, and notify, in one transaction.
 
-    A worker that dies here leaves both to its successor; one that lost the run notifies no one.
+    If the worker dies here, the next attempt does both. A worker that lost the run changes and notifies
+    nothing.
     """
-    subject = Subject(SubjectKind.ADMINISTRATION, claimed.administration_id)
-    with organisation_scope(claimed.organisation_id):
-        if not _finish_run(claimed, state, code, message):
+    subject = Subject(SubjectKind.ADMINISTRATION, run.administration_id)
+    with organisation_scope(run.organisation_id):
+        if not _finish_run(run, state, code, message):
             return
-        resolve_issues(claimed.organisation_id, subject, SyncIssue.DATABASE_ERRORS)
+        resolve_issues(run.organisation_id, subject, SyncIssue.DATABASE_ERRORS)
         if policy.action is Action.SIGN_IN:
-            require_reauth(claimed.organisation_id, claimed.connection_id, message)
+            require_reauth(run.organisation_id, run.connection_id, message)
         if policy.issue:
-            raise_issue(claimed.organisation_id, policy.issue, subject, {"reason": message, "code": code})
-        administration = Administration.objects.in_organisation(claimed.organisation_id).get(
-            pk=claimed.administration_id
+            raise_issue(run.organisation_id, policy.issue, subject, {"reason": message, "code": code})
+        administration = Administration.objects.in_organisation(run.organisation_id).get(
+            pk=run.administration_id
         )
         status = Status.BLOCKED if policy.action is Action.BLOCK else Status.FAILED
         if policy.action is Action.BLOCK or administration.activated_at is None:
-            set_status(claimed.organisation_id, claimed.administration_id, status, code=code, reason=message)
+            set_status(run.organisation_id, run.administration_id, status, code=code, reason=message)
         if policy.action is not Action.SIGN_IN:
-            _notify_failure(claimed, administration.name, message)
+            _notify_failure(run, administration.name, message)
         if administration.activated_at is None:
-            notify_import_finished(claimed.organisation_id, claimed.administration_id)
+            notify_import_finished(run.organisation_id, run.administration_id)
 
 
-def raise_outage_issue(claimed: ClaimedRun, code: str) -> None:
+def raise_outage_issue(run: ClaimedRun, code: str) -> None:
     """Raise an issue: the database has returned errors for a long time.
 
     `code` is PostgreSQL's SQLSTATE, or the class of the error.
     """
-    with organisation_scope(claimed.organisation_id):
+    with organisation_scope(run.organisation_id):
         raise_issue(
-            claimed.organisation_id,
+            run.organisation_id,
             SyncIssue.DATABASE_ERRORS,
-            Subject(SubjectKind.ADMINISTRATION, claimed.administration_id),
+            Subject(SubjectKind.ADMINISTRATION, run.administration_id),
             {"code": code},
         )
 
 
-def fail_of_error(claimed: ClaimedRun, policy: ErrorPolicy, error: ConnectorError) -> None:
-    fail(claimed, policy, error.code, str(error))
+def fail_of_error(run: ClaimedRun, policy: ErrorPolicy, error: ConnectorError) -> None:
+    fail(run, policy, error.code, str(error))
 
 
-def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -> bool:
+def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:
     """Store the state of the run. Returns False when this worker no longer holds it."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -121,23 +118,23 @@ def _finish_run(claimed: ClaimedRun, state: RunState, code: str, message: str) -
                 "state": state,
                 "code": code,
                 "reason": message,
-                "organisation": claimed.organisation_id,
-                "run": claimed.id,
-                "attempt": claimed.attempt,
+                "organisation": run.organisation_id,
+                "run": run.id,
+                "attempt": run.attempt,
                 "running": RunState.RUNNING,
             },
         )
         return bool(cursor.rowcount == 1)
 
 
-def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
+def _complete_as_of(run: ClaimedRun, plan: SyncPlan) -> datetime:
     """Return the oldest `complete_as_of` of the plan's resources."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["get_complete_as_of"],
             {
-                "organisation": claimed.organisation_id,
-                "administration": claimed.administration_id,
+                "organisation": run.organisation_id,
+                "administration": run.administration_id,
                 "resources": list(plan.resources),
             },
         )
@@ -145,17 +142,17 @@ def _complete_as_of(claimed: ClaimedRun, plan: SyncPlan) -> datetime:
         return row
 
 
-def _notify_failure(claimed: ClaimedRun, name: str, message: str) -> None:
+def _notify_failure(run: ClaimedRun, name: str, message: str) -> None:
     """Add the failure to the connection's event, which is sent unless the sync recovers first."""
     open_event(
-        claimed.organisation_id,
+        run.organisation_id,
         SyncEvent.SYNC_FAILING,
-        _key(claimed),
-        subject=Subject(SubjectKind.CONNECTION, claimed.connection_id),
-        administrations={claimed.administration_id: {"name": name, "reason": message}},
-        link=f"{reverse('administrations:list')}?connection={claimed.connection_id}",
+        _key(run),
+        subject=Subject(SubjectKind.CONNECTION, run.connection_id),
+        administrations={run.administration_id: {"name": name, "reason": message}},
+        link=f"{reverse('administrations:list')}?connection={run.connection_id}",
     )
 
 
-def _key(claimed: ClaimedRun) -> EventKey:
-    return EventKey("connection", claimed.connection_id)
+def _key(run: ClaimedRun) -> EventKey:
+    return EventKey("connection", run.connection_id)

@@ -25,41 +25,39 @@ OUTAGE_SENTENCE = gettext_noop("Koppel's own database returns errors. Syncing re
 log = structlog.get_logger(__name__)
 
 
-async def execute_run(runtime: Runtime, claimed: ClaimedRun) -> None:
+async def execute_run(runtime: Runtime, run: ClaimedRun) -> None:
     """Execute the run until it ends, must wait, or its time slice is over.
 
     The run's row records the outcome.
     """
-    organisation_id, run_id = claimed.organisation_id, claimed.id
+    organisation_id, run_id = run.organisation_id, run.id
     with structlog.contextvars.bound_contextvars(
-        organisation=organisation_id, run=run_id, attempt=claimed.attempt
+        organisation=organisation_id, run=run_id, attempt=run.attempt
     ):
         try:
             await quarantine.refuse_async()
-            await _read_and_complete(runtime, claimed)
+            await _read_and_complete(runtime, run)
         except RunTakenOver:
             log.warning("run_taken_over")
         except Preempted:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await claims.requeue(connection, claimed, 0, failed=False, code="", reason="")
+                await claims.requeue(connection, run, 0, failed=False, code="", reason="")
         except Quarantined as stopped:
             async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await claims.requeue(
-                    connection, claimed, 0, failed=False, code=stopped.code, reason=str(stopped)
-                )
+                await claims.requeue(connection, run, 0, failed=False, code=stopped.code, reason=str(stopped))
         except ConnectorError as error:
-            await _apply_policy(runtime, claimed, error)
+            await _apply_policy(runtime, run, error)
         except Exception as error:
             if is_outage(error):
-                await _wait_for_database(runtime, claimed, error)
+                await _wait_for_database(runtime, run, error)
             else:
                 log.exception("run_crashed")
-                await _record_crash(runtime, claimed, error)
+                await _record_crash(runtime, run, error)
 
 
-async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
-    plan = await run_in_thread(lambda: run_start.start_run(claimed))
-    result = await run_reader.read_run(runtime, claimed, plan)
+async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
+    plan = await run_in_thread(lambda: run_start.start_run(run))
+    result = await run_reader.read_run(runtime, run, plan)
     if result.broken:
         resource, message = next(iter(result.broken.items()))
         failure = (
@@ -67,35 +65,35 @@ async def _read_and_complete(runtime: Runtime, claimed: ClaimedRun) -> None:
             "unexpected_response",
             f"{resource}: {message}",
         )
-        await run_in_thread(lambda: run_completion.fail(claimed, *failure, RunState.PARTIAL))
+        await run_in_thread(lambda: run_completion.fail(run, *failure, RunState.PARTIAL))
         return
-    if not await run_in_thread(lambda: run_completion.succeed(claimed, plan)):
+    if not await run_in_thread(lambda: run_completion.succeed(run, plan)):
         raise RunTakenOver
-    log.info("run_succeeded", administration=claimed.administration_id, touched=sorted(result.touched))
+    log.info("run_succeeded", administration=run.administration_id, changed=sorted(result.changed_resources))
 
 
-async def _apply_policy(runtime: Runtime, claimed: ClaimedRun, error: ConnectorError) -> None:
-    async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-        failures = await claims.failures(connection, claimed)
-        down = (
-            await outage_seconds(connection, claimed.connection_id)
-            if isinstance(error, Unreachable)
-            else None
-        )
-    policy = policy_for(error, failures) if down is None else ErrorPolicy(Action.WAIT)
+async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError) -> None:
+    async with runtime.database.tenant_transaction(run.organisation_id) as connection:
+        failures = await claims.failures(connection, run)
+        outage_wait = None
+        if isinstance(error, Unreachable):
+            outage_wait = await outage_seconds(connection, run.connection_id)
+    if outage_wait is None:
+        policy, code, seconds = policy_for(error, failures), error.code, wait_seconds(error, failures)
+    else:
+        policy, code = ErrorPolicy(Action.WAIT), RunReason.OUTAGE
+        seconds = max(outage_wait, error.requested_pause_seconds)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        seconds = wait_seconds(error, failures) if down is None else max(down, error.requested_pause_seconds)
-        code = error.code if down is None else RunReason.OUTAGE
-        async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
+        async with runtime.database.tenant_transaction(run.organisation_id) as connection:
             await claims.requeue(
-                connection, claimed, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
+                connection, run, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
             )
         return
-    await run_in_thread(lambda: run_completion.fail_of_error(claimed, policy, error))
+    await run_in_thread(lambda: run_completion.fail_of_error(run, policy, error))
 
 
-async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
+async def _wait_for_database(runtime: Runtime, run: ClaimedRun, error: Exception) -> None:
     """Requeue the run until the database works again; this is not counted as a failure.
 
     If the requeue fails too, another worker claims the run once its heartbeat is old.
@@ -106,27 +104,27 @@ async def _wait_for_database(runtime: Runtime, claimed: ClaimedRun, error: Excep
         sqlstate=sqlstate_of(error),
         reason=str(error)[:200],
     )
-    async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-        outage_seconds_so_far = await claims.requeue_for_outage(connection, claimed, OUTAGE_SENTENCE)
+    async with runtime.database.tenant_transaction(run.organisation_id) as connection:
+        outage_seconds_so_far = await claims.requeue_for_outage(connection, run, OUTAGE_SENTENCE)
     if outage_seconds_so_far >= OUTAGE_ISSUE_SECONDS:
         await run_in_thread(
-            lambda: run_completion.raise_outage_issue(claimed, sqlstate_of(error) or type(error).__name__)
+            lambda: run_completion.raise_outage_issue(run, sqlstate_of(error) or type(error).__name__)
         )
 
 
-async def _record_crash(runtime: Runtime, claimed: ClaimedRun, error: Exception) -> None:
+async def _record_crash(runtime: Runtime, run: ClaimedRun, error: Exception) -> None:
     """Requeue the run after an unexpected error of Koppel; fail it at the third.
 
     Committed pages do not reset the count.
     """
-    again = claimed.crashes + 1 < CRASHES_MAX
+    may_retry = run.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
-    if again:
-        async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-            await claims.requeue_after_crash(connection, claimed, CRASH_PAUSE_SECONDS, message)
+    if may_retry:
+        async with runtime.database.tenant_transaction(run.organisation_id) as connection:
+            await claims.requeue_after_crash(connection, run, CRASH_PAUSE_SECONDS, message)
     else:
         await run_in_thread(
             lambda: run_completion.fail(
-                claimed, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message
+                run, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message
             )
         )

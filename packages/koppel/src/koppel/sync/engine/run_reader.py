@@ -20,7 +20,7 @@ from koppel.connector.contract import Connector, HistoryWindow, ReadMode, Resour
 from koppel.connector.errors import ConnectorError, NotConsented, SetupMissing, UnexpectedResponse
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine.page_commit import PageCommitter, PendingPage
 from koppel.sync.engine.page_writer import PageWriter
@@ -46,23 +46,23 @@ class RunResult:
     """
 
     broken: dict[str, str] = field(default_factory=dict)
-    touched: set[str] = field(default_factory=set)
+    changed_resources: set[str] = field(default_factory=set)
 
 
-async def read_run(runtime: Runtime, claimed: ClaimedRun, plan: SyncPlan) -> RunResult:
+async def read_run(runtime: Runtime, run: ClaimedRun, plan: SyncPlan) -> RunResult:
     """Read every resource of the plan.
 
     Raises the connector's errors and `RunTakenOver`; committed pages are kept.
     """
-    session = await reading_session(runtime, claimed.organisation_id, claimed.administration_id)
-    reader = RunReader(runtime, claimed, plan, session, connector(claimed.connector))
-    async with _heartbeat(runtime, claimed):
-        await verify_company(session, claimed.connector)
+    session = await reading_session(runtime, run.organisation_id, run.administration_id)
+    reader = RunReader(runtime, run, plan, session, connector(run.connector))
+    async with _heartbeat(runtime, run):
+        await verify_company(session, run.connector)
         return await reader.read_all()
 
 
 @contextlib.asynccontextmanager
-async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[None]:
+async def _heartbeat(runtime: Runtime, run: ClaimedRun) -> AsyncIterator[None]:
     """Send heartbeats while the block runs.
 
     When another worker takes the run over, cancel the block and raise `RunTakenOver`.
@@ -75,10 +75,10 @@ async def _heartbeat(runtime: Runtime, claimed: ClaimedRun) -> AsyncIterator[Non
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                async with runtime.database.tenant_transaction(claimed.organisation_id) as connection:
-                    still_held = await claims.heartbeat(connection, claimed)
+                async with runtime.database.tenant_transaction(run.organisation_id) as connection:
+                    still_held = await claims.heartbeat(connection, run)
             except Exception as error:
-                log.warning("heartbeat_failed", run=claimed.id, error=type(error).__name__)
+                log.warning("heartbeat_failed", run=run.id, error=type(error).__name__)
                 continue
             if not still_held and task is not None:
                 fenced = True
@@ -102,16 +102,16 @@ class RunReader:
     def __init__(
         self,
         runtime: Runtime,
-        claimed: ClaimedRun,
+        run: ClaimedRun,
         plan: SyncPlan,
         session: ReadingSession,
         connector: Connector,
     ) -> None:
-        self._runtime, self._claimed, self._session, self._connector = runtime, claimed, session, connector
-        self._rules = ReadRules.of_run(claimed, plan, timezone.get_default_timezone())
+        self._runtime, self._run, self._session, self._connector = runtime, run, session, connector
+        self._rules = ReadRules.of_run(run, plan, timezone.get_default_timezone())
         self._window = HistoryWindow(plan.fiscal_years_back, now().date())
         self._result = RunResult()
-        self._committer = PageCommitter(runtime.database, claimed)
+        self._committer = PageCommitter(runtime.database, run)
 
     async def read_all(self) -> RunResult:
         """Read the remaining resources.
@@ -122,7 +122,7 @@ class RunReader:
         async with self._transaction() as connection:
             planned = await checkpoints.plan_resources(
                 connection,
-                self._claimed,
+                self._run,
                 [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
         try:
@@ -131,7 +131,7 @@ class RunReader:
                 if state == ResourceState.FAILED:
                     self._result.broken[spec.key] = reason
                 elif state in (ResourceState.WAITING, ResourceState.RUNNING):
-                    is_first = position == 0 and self._claimed.resources is None
+                    is_first = position == 0 and self._run.resources is None
                     await self._read_or_record_failure(
                         spec, checkpoint or CheckpointState(), is_first=is_first
                     )
@@ -139,7 +139,7 @@ class RunReader:
             await self._committer.flush()
             raise
         await self._committer.flush()
-        self._result.touched |= self._committer.touched
+        self._result.changed_resources |= self._committer.changed_resources
         return self._result
 
     async def _read_or_record_failure(
@@ -158,7 +158,7 @@ class RunReader:
         except UnexpectedResponse as error:
             log.error(
                 "unexpected_response",
-                run=self._claimed.id,
+                run=self._run.id,
                 resource=spec.key,
                 code=error.code,
                 reason=str(error),
@@ -173,10 +173,10 @@ class RunReader:
         """
         await self._committer.flush()
         async with self._transaction() as connection:
-            await checkpoints.reset_cursor(connection, self._claimed, resource)
+            await checkpoints.reset_cursor(connection, self._run, resource)
             if state == ResourceState.SKIPPED:
-                await checkpoints.mark_unavailable(connection, self._claimed, resource, reason)
-            await checkpoints.finish_resource(connection, self._claimed, resource, state, reason)
+                await checkpoints.mark_unavailable(connection, self._run, resource, reason)
+            await checkpoints.finish_resource(connection, self._run, resource, state, reason)
 
     async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
         following: CheckpointState | None = self._rules.first_read(spec, checkpoint, now())
@@ -186,7 +186,7 @@ class RunReader:
 
     async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
         """Read page by page to the end. Returns the checkpoint from which another read can begin."""
-        writer = PageWriter(self._claimed, self._connector, spec.key)
+        writer = PageWriter(self._run, self._connector, spec.key)
         while True:
             cursor = checkpoint.resume_cursor or checkpoint.incremental_cursor or None
             page = await self._connector.read_page(
@@ -199,5 +199,5 @@ class RunReader:
             if not checkpoint.resume_cursor:
                 return checkpoint
 
-    def _transaction(self) -> AbstractAsyncContextManager[Connection]:
-        return claims.fenced_transaction(self._runtime.database, self._claimed)
+    def _transaction(self) -> AbstractAsyncContextManager[DatabaseConnection]:
+        return claims.fenced_transaction(self._runtime.database, self._run)

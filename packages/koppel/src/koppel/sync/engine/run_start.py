@@ -25,35 +25,35 @@ class SyncPlan:
     full_comparison_weekday: int = 6
 
 
-def start_run(claimed: ClaimedRun) -> SyncPlan:
+def start_run(run: ClaimedRun) -> SyncPlan:
     """Return the plan by the settings in force; show a first sync as configuring.
 
     Raises `RunTakenOver` for a run that was stopped meanwhile.
     """
-    administrations = Administration.objects.in_organisation(claimed.organisation_id).filter(
-        pk=claimed.administration_id
+    administrations = Administration.objects.in_organisation(run.organisation_id).filter(
+        pk=run.administration_id
     )
-    with organisation_scope(claimed.organisation_id):
-        activated_at, here, template, organisation = administrations.values_list(
+    with organisation_scope(run.organisation_id):
+        activated_at, own_settings, template, organisation = administrations.values_list(
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:
-            if not _is_ours(claimed):
+            if not _holds_run(run):
                 raise RunTakenOver
-            set_status(claimed.organisation_id, claimed.administration_id, Status.CONFIGURING)
-        settings = resolve_settings(here, template or {}, organisation)
+            set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
+        settings = resolve_settings(own_settings, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def _is_ours(claimed: ClaimedRun) -> bool:
+def _holds_run(run: ClaimedRun) -> bool:
     """Return whether this worker holds the run; it is locked until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],
             {
-                "organisation": claimed.organisation_id,
-                "run": claimed.id,
-                "attempt": claimed.attempt,
+                "organisation": run.organisation_id,
+                "run": run.id,
+                "attempt": run.attempt,
                 "running": RunState.RUNNING,
             },
         )

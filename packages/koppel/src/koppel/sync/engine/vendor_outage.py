@@ -1,14 +1,14 @@
 """Vendor outages, read from the connection's health so that all its runs wait together."""
 
 from koppel.connections.models import ConnectionState
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 OUTAGE_SECONDS = (2.0, 300.0)
 _SQL = load_statements("koppel.sync")
 
 
-async def outage_seconds(connection: Connection, connection_id: int) -> float | None:
+async def outage_seconds(connection: DatabaseConnection, connection_id: int) -> float | None:
     """Return how long to wait for the vendor; None when it is not down.
 
     About as long as the outage has lasted, so the pauses double.

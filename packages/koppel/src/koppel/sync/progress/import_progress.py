@@ -96,11 +96,15 @@ def import_page(
     page_ids = list(_ids(actor, import_id, group)[start : start + size])
     running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
     progress = {
-        key: run
-        for key, run in progress_of_runs(actor.organisation_id, sorted({*page_ids, *running_ids})).items()
+        administration_id: run
+        for administration_id, run in progress_of_runs(
+            actor.organisation_id, sorted({*page_ids, *running_ids})
+        ).items()
         if run.trigger == Trigger.IMPORT
     }
-    running = [progress[key] for key in running_ids if key in progress]
+    running = [
+        progress[administration_id] for administration_id in running_ids if administration_id in progress
+    ]
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
@@ -134,12 +138,17 @@ def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
 def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]) -> list[ImportLine]:
     administrations_by_id = Administration.objects.for_actor(actor).in_bulk(ids)
     runs = newest_runs(actor.organisation_id, ids, Trigger.IMPORT)
-    ended = [run.pk for key, run in runs.items() if key not in progress]
+    ended = [run.pk for administration_id, run in runs.items() if administration_id not in progress]
     run_resources = RunResource.objects.for_actor(actor).filter(run_id__in=ended).values_list("run_id")
     rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
-        ImportLine(administrations_by_id[key], run, progress.get(key), rows.get(run.pk) if run else None)
-        for key in ids
-        if key in administrations_by_id
-        for run in (runs.get(key),)
+        ImportLine(
+            administrations_by_id[administration_id],
+            run,
+            progress.get(administration_id),
+            rows.get(run.pk) if run else None,
+        )
+        for administration_id in ids
+        if administration_id in administrations_by_id
+        for run in (runs.get(administration_id),)
     ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from koppel.administrations.effective_settings import effective_settings
-from koppel.administrations.hooks import Progress
+from koppel.administrations.hooks import SyncProgress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource, Trigger
@@ -50,11 +50,11 @@ def run_totals(run: Run) -> RunTotals:
     )
 
 
-def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, Progress]:
+def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, SyncProgress]:
     """Return the progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
     return {
-        key: Progress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
+        key: SyncProgress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
         for key, run in runs.items()
     }
 

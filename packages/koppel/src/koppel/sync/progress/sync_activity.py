@@ -11,7 +11,7 @@ from koppel.sync.progress.queries import progress_of
 
 
 def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
-    """Return every open run; with the seconds left of those in progress."""
+    """Yield every open run, with the seconds left of those in progress."""
     queryset = Run.objects.in_organisation(organisation_id).filter(state__in=OPEN_STATES)
     runs = list(queryset.values_list("administration_id", "trigger", "state"))
     running = [administration_id for administration_id, _trigger, state in runs if state == RunState.RUNNING]

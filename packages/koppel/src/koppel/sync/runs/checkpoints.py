@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from koppel.connector.contract import ReadMode
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import ResourceState
 from koppel.sync.runs.claims import ClaimedRun
@@ -81,7 +81,7 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 
 
 async def plan_resources(
-    connection: Connection, claimed: ClaimedRun, resources: Sequence[tuple[str, str]]
+    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
     """Store the resources of the run (resource, reason or '') once.
 
@@ -90,8 +90,8 @@ async def plan_resources(
     await connection.execute(
         _SQL["insert_run_resources"],
         {
-            "organisation": claimed.organisation_id,
-            "run": claimed.id,
+            "organisation": run.organisation_id,
+            "run": run.id,
             "resources": [key for key, _reason in resources],
             "reasons": [reason for _key, reason in resources],
             "waiting": ResourceState.WAITING,
@@ -99,7 +99,7 @@ async def plan_resources(
         },
     )
     rows = await connection.execute(
-        _LIST_RUN_RESOURCES, {"administration": claimed.administration_id, "run": claimed.id}
+        _LIST_RUN_RESOURCES, {"administration": run.administration_id, "run": run.id}
     )
     return {
         str(resource): (str(state), str(reason), CheckpointState(*values) if checkpoint_id else None)
@@ -111,7 +111,7 @@ CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
 async def save_checkpoints(
-    connection: Connection, claimed: ClaimedRun, updates: Sequence[CheckpointUpdate]
+    connection: DatabaseConnection, run: ClaimedRun, updates: Sequence[CheckpointUpdate]
 ) -> None:
     """Save the checkpoints and counts of the pages of one transaction, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
@@ -124,41 +124,43 @@ async def save_checkpoints(
         _SAVE_CHECKPOINTS,
         {
             "rows": msgspec.json.encode(list(rows.values())).decode(),
-            "organisation": claimed.organisation_id,
-            "administration": claimed.administration_id,
-            "run": claimed.id,
+            "organisation": run.organisation_id,
+            "administration": run.administration_id,
+            "run": run.id,
             "done": ResourceState.DONE,
         },
     )
 
 
 async def finish_resource(
-    connection: Connection, claimed: ClaimedRun, resource: str, state: str, reason: str
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, state: str, reason: str
 ) -> None:
     """Record that a resource could not be read: skipped or failed, with the reason."""
     await connection.execute(
         _SQL["finish_run_resource"],
-        {"state": state, "reason": reason, "run": claimed.id, "resource": resource},
+        {"state": state, "reason": reason, "run": run.id, "resource": resource},
     )
 
 
-async def reset_cursor(connection: Connection, claimed: ClaimedRun, resource: str) -> None:
+async def reset_cursor(connection: DatabaseConnection, run: ClaimedRun, resource: str) -> None:
     """Make a refused read start again next time, in the same mode.
 
     Its cursor may be invalid at the source and would be refused every time.
     """
     await connection.execute(
         _SQL["reset_checkpoint_cursor"],
-        {"administration": claimed.administration_id, "resource": resource, "full": ReadMode.FULL},
+        {"administration": run.administration_id, "resource": resource, "full": ReadMode.FULL},
     )
 
 
-async def mark_unavailable(connection: Connection, claimed: ClaimedRun, resource: str, reason: str) -> None:
+async def mark_unavailable(
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, reason: str
+) -> None:
     await connection.execute(
         _SQL["mark_resource_unavailable"],
         {
-            "organisation": claimed.organisation_id,
-            "administration": claimed.administration_id,
+            "organisation": run.organisation_id,
+            "administration": run.administration_id,
             "resource": resource,
             "reason": reason,
         },

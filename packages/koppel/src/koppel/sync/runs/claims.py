@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from koppel.connections.models import ConnectionState
 from koppel.kit.backoff import with_jitter
 from koppel.kit.database.outage import OUTAGE_BACKOFF
-from koppel.kit.database.pool import Connection, Database, GuardFailed
+from koppel.kit.database.pool import Database, DatabaseConnection, GuardFailed
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.errors import RunTakenOver
 from koppel.sync.models import RunReason, RunState
@@ -43,7 +43,7 @@ class ClaimedRun:
     created_at: datetime
 
 
-async def claim_runs(connection: Connection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
+async def claim_runs(connection: DatabaseConnection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
     """Claim those of the runs that are queued or have an expired heartbeat; skip the others."""
     async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(
@@ -54,40 +54,40 @@ async def claim_runs(connection: Connection, run_ids: list[int], worker: str) ->
 
 
 @asynccontextmanager
-async def fenced_transaction(database: Database, claimed: ClaimedRun) -> AsyncIterator[Connection]:
+async def fenced_transaction(database: Database, run: ClaimedRun) -> AsyncIterator[DatabaseConnection]:
     """Open a transaction in the organisation's scope that locks the run.
 
     Raises `RunTakenOver` when this worker no longer holds it.
     """
-    guard = _SQL["fence_run"].format(run=claimed.id, attempt=claimed.attempt, running=f"'{RunState.RUNNING}'")
+    guard = _SQL["fence_run"].format(run=run.id, attempt=run.attempt, running=f"'{RunState.RUNNING}'")
     try:
-        async with database.tenant_transaction(claimed.organisation_id, guard=guard) as connection:
+        async with database.tenant_transaction(run.organisation_id, guard=guard) as connection:
             yield connection
     except GuardFailed:
         raise RunTakenOver from None
 
 
-async def heartbeat(connection: Connection, claimed: ClaimedRun) -> bool:
+async def heartbeat(connection: DatabaseConnection, run: ClaimedRun) -> bool:
     """Store a heartbeat. Returns False when this worker no longer holds the run.
 
     A run that was claimed just as its connection was paused is requeued.
     """
     cursor = await connection.execute(
         _SQL["renew_heartbeat"],
-        {**_claim_params(claimed), "connection": claimed.connection_id, "paused": ConnectionState.PAUSED},
+        {**_run_params(run), "connection": run.connection_id, "paused": ConnectionState.PAUSED},
     )
     row = await cursor.fetchone()
     return row is not None and row[0] == RunState.RUNNING
 
 
 async def requeue(
-    connection: Connection, claimed: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
+    connection: DatabaseConnection, run: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
 ) -> None:
     """Put the run back in the queue, to start after `seconds`."""
     await connection.execute(
         _SQL["requeue_run"],
         {
-            **_claim_params(claimed),
+            **_run_params(run),
             "seconds": seconds,
             "failures": int(failed),
             "code": code,
@@ -97,15 +97,15 @@ async def requeue(
 
 
 async def requeue_after_crash(
-    connection: Connection, claimed: ClaimedRun, seconds: float, reason: str
+    connection: DatabaseConnection, run: ClaimedRun, seconds: float, reason: str
 ) -> None:
     await connection.execute(
         _SQL["requeue_run_after_crash"],
-        {**_claim_params(claimed), "seconds": seconds, "code": RunReason.CRASHED, "reason": reason},
+        {**_run_params(run), "seconds": seconds, "code": RunReason.CRASHED, "reason": reason},
     )
 
 
-async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason: str) -> float:
+async def requeue_for_outage(connection: DatabaseConnection, run: ClaimedRun, reason: str) -> float:
     """Requeue the run while the database returns errors, for about as long as the outage has lasted.
 
     Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors a new
@@ -114,7 +114,7 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
     cursor = await connection.execute(
         _SQL["requeue_run_for_outage"],
         {
-            **_claim_params(claimed),
+            **_run_params(run),
             "code": RunReason.DATABASE,
             "reason": reason,
             "new_after": OUTAGE_NEW_AFTER_SECONDS,
@@ -127,18 +127,18 @@ async def requeue_for_outage(connection: Connection, claimed: ClaimedRun, reason
     return float(row[0]) if row else 0.0
 
 
-def _claim_params(claimed: ClaimedRun) -> dict[str, object]:
+def _run_params(run: ClaimedRun) -> dict[str, object]:
     """Return the parameters of a statement about a run that this worker holds."""
-    return {**_STATES, "run": claimed.id, "attempt": claimed.attempt}
+    return {**_STATES, "run": run.id, "attempt": run.attempt}
 
 
-async def failures(connection: Connection, claimed: ClaimedRun) -> int:
+async def failures(connection: DatabaseConnection, run: ClaimedRun) -> int:
     """Return the number of consecutive failures without progress."""
-    result = await connection.execute(_SQL["get_run_failures"], {"run": claimed.id})
+    result = await connection.execute(_SQL["get_run_failures"], {"run": run.id})
     row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
-async def reset_failures(connection: Connection, claimed: ClaimedRun) -> None:
+async def reset_failures(connection: DatabaseConnection, run: ClaimedRun) -> None:
     """Set the count of failures to 0 after a committed page."""
-    await connection.execute(_SQL["reset_run_failures"], {"run": claimed.id})
+    await connection.execute(_SQL["reset_run_failures"], {"run": run.id})

@@ -1,16 +1,15 @@
-"""The queue of runs, which is the table `sync_run`. A worker claims as many runs as it has room for.
+"""The queue of runs: the table `sync_run`. A worker claims as many runs as it has room for.
 
-Order: runs of dead workers and runs that a person requested come first. Then organisations take turns,
-weighted by what is running for them, so that a large import does not delay a small organisation. Within an
-organisation imports precede scheduled runs, and runs without a turn precede those that had one: small
-companies of an import finish early although their size is not known beforehand. Runs of a paused connection
-wait.
+Runs of dead workers and runs that a person requested come first. Then organisations take turns, weighted by
+their running runs, so that a large import does not delay a small organisation. Within an organisation imports
+precede scheduled runs, and runs without a turn precede the others: small companies of an import finish early
+although their size is unknown beforehand. Runs of a paused connection wait.
 """
 
 from dataclasses import dataclass
 
 from koppel.connections.models import ConnectionState
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.models import RunState, Trigger
 from koppel.sync.runs import claims
@@ -44,7 +43,7 @@ class ClaimedRuns:
     next_in_seconds: float | None
 
 
-async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedRuns:
+async def claim_next(connection: DatabaseConnection, worker: str, room: int) -> ClaimedRuns:
     """Claim at most `room` runs.
 
     Runs in a transaction of the installation's scope: all organisations share one queue.
@@ -53,17 +52,17 @@ async def claim_next(connection: Connection, worker: str, room: int) -> ClaimedR
     ids = [run_id for (run_id,) in await rows.fetchall()]
     runs = await claims.claim_runs(connection, ids, worker) if ids else []
     row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
-    runs.sort(key=lambda claimed: ids.index(claimed.id))
+    runs.sort(key=lambda run: ids.index(run.id))
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
-async def has_waiting(connection: Connection) -> bool:
+async def has_waiting(connection: DatabaseConnection) -> bool:
     """Return whether a run could start now if there were room."""
     row = await (await connection.execute(_HAS_WAITING_RUN)).fetchone()
     return bool(row and row[0])
 
 
-async def release_claims(connection: Connection, worker: str) -> int:
+async def release_claims(connection: DatabaseConnection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its tasks must have ended."""
     cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

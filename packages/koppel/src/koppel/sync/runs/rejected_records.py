@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from koppel.connector.contract import RejectedRecord
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
 
@@ -12,7 +12,7 @@ _SQL = load_statements("koppel.sync")
 
 
 async def store(
-    connection: Connection, claimed: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]
 ) -> None:
     if not rejected:
         return
@@ -21,9 +21,9 @@ async def store(
             _SQL["upsert_rejected_record"],
             [
                 {
-                    "organisation": claimed.organisation_id,
-                    "administration": claimed.administration_id,
-                    "run": claimed.id,
+                    "organisation": run.organisation_id,
+                    "administration": run.administration_id,
+                    "run": run.id,
                     "resource": resource,
                     "key": record.external_id,
                     "reason": record.reason,
@@ -35,7 +35,7 @@ async def store(
 
 
 async def delete_older(
-    connection: Connection, claimed: ClaimedRun, resources: Sequence[str], before: datetime | None
+    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], before: datetime | None
 ) -> None:
     """Delete the rejected records that a complete read did not reject again.
 
@@ -44,9 +44,9 @@ async def delete_older(
     await connection.execute(
         _SQL["delete_older_rejected_records"],
         {
-            "administration": claimed.administration_id,
+            "administration": run.administration_id,
             "resources": list(resources),
-            "run": claimed.id,
+            "run": run.id,
             "before": before,
         },
     )

@@ -86,11 +86,7 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administrations = Administration.objects.for_actor(actor).filter(pk__in=list(administration_ids))
-    new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
-    administrations.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
-    imported_ids = sorted(set(administration_ids) - set(new_ids))
-    created = _queue_runs(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
-    return created + _queue_runs(actor.organisation_id, imported_ids, Trigger.MANUAL, actor.name)
+    return _queue_by_activation(actor.organisation_id, administrations, actor.name, later=Trigger.MANUAL)
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -131,28 +127,22 @@ def request_runs_after_reconnect(actor: Actor, connection_id: int) -> int:
     """
     administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     waiting = administrations.exclude(status=Status.DEACTIVATED)
-    imported_ids = list(waiting.exclude(activated_at=None).values_list("pk", flat=True))
-    new_ids = list(waiting.filter(activated_at=None).values_list("pk", flat=True))
-    waiting.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
-    created = _queue_runs(actor.organisation_id, new_ids, Trigger.IMPORT, actor.name)
-    # The run makes up for the schedule; nobody asked for it.
-    return created + _queue_runs(actor.organisation_id, imported_ids, Trigger.SCHEDULE, "")
+    return _queue_by_activation(actor.organisation_id, waiting, actor.name, later=Trigger.SCHEDULE)
 
 
-def request_released(organisation_id: int, administration_ids: Sequence[int], requested_by: str) -> int:
+def request_runs_after_confirmation(
+    organisation_id: int, administration_ids: Sequence[int], requested_by: str
+) -> int:
     """Queue runs for companies whose identity was confirmed. Returns the number of runs.
 
-    A first import continues; the others get a full read, because anything may have changed meanwhile.
+    A first import continues; other administrations are read completely, because anything may have changed.
     """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )
-    active = administrations.exclude(status=Status.DEACTIVATED)
-    new_ids = list(active.filter(activated_at=None).values_list("pk", flat=True))
-    imported_ids = list(active.exclude(activated_at=None).values_list("pk", flat=True))
-    created = _queue_runs(organisation_id, new_ids, Trigger.IMPORT, requested_by)
-    trigger = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
-    return created + _queue_runs(organisation_id, imported_ids, trigger, requested_by, full=True)
+    waiting = administrations.exclude(status=Status.DEACTIVATED)
+    later = Trigger.MANUAL if requested_by else Trigger.SCHEDULE
+    return _queue_by_activation(organisation_id, waiting, requested_by, later=later, full=True)
 
 
 def request_full_check(organisation_id: int, administration_id: int) -> bool:
@@ -204,6 +194,27 @@ def _schedulable_administrations() -> "QuerySet[Any]":
         .annotate(last_run_at=Subquery(complete_runs.order_by("-created_at").values("created_at")[:1]))
         .select_related("template", "organisation")
     )
+
+
+def _queue_by_activation(
+    organisation_id: int,
+    administrations: "QuerySet[Administration]",
+    requested_by: str,
+    *,
+    later: Trigger,
+    full: bool = False,
+) -> int:
+    """Queue the first sync of administrations that were never completely read, and a later one of the others.
+
+    `later` and `full` are the trigger and the extent of a later sync. Returns the number of runs.
+    """
+    new_ids = list(administrations.filter(activated_at=None).values_list("pk", flat=True))
+    activated_ids = list(administrations.exclude(activated_at=None).values_list("pk", flat=True))
+    administrations.filter(pk__in=new_ids).update(status=Status.QUEUED, status_code="", status_reason="")
+    created = _queue_runs(organisation_id, new_ids, Trigger.IMPORT, requested_by)
+    # A scheduled run makes up for the schedule: no person requested it.
+    later_requested_by = "" if later == Trigger.SCHEDULE else requested_by
+    return created + _queue_runs(organisation_id, activated_ids, later, later_requested_by, full=full)
 
 
 def _queue_runs(

@@ -5,7 +5,7 @@ Rows without a key at the end of the read are deleted at the source.
 
 from collections.abc import Sequence
 
-from koppel.kit.database.pool import Connection
+from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
 
@@ -15,14 +15,14 @@ READ_KEYS_SQL = _SQL["list_snapshot_keys"]
 
 
 async def add_keys(
-    connection: Connection, claimed: ClaimedRun, resource: str, read_id: int, keys: list[str]
+    connection: DatabaseConnection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
     """Store the keys of a page of a complete read. Returns how many were new."""
     cursor = await connection.execute(
         _SQL["insert_snapshot_keys"],
         {
-            "organisation": claimed.organisation_id,
-            "administration": claimed.administration_id,
+            "organisation": run.organisation_id,
+            "administration": run.administration_id,
             "resource": resource,
             "read": read_id,
             "keys": keys,
@@ -31,21 +31,23 @@ async def add_keys(
     return cursor.rowcount
 
 
-async def count(connection: Connection, claimed: ClaimedRun, resources: Sequence[str], read_id: int) -> int:
+async def count(
+    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], read_id: int
+) -> int:
     """Return the number of stored keys.
 
     Fewer than were stored means that the database crashed in between: the table is unlogged.
     """
     result = await connection.execute(
         _SQL["count_snapshot_keys"],
-        {"administration": claimed.administration_id, "resources": list(resources), "read": read_id},
+        {"administration": run.administration_id, "resources": list(resources), "read": read_id},
     )
     row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
-async def delete(connection: Connection, claimed: ClaimedRun, resources: Sequence[str]) -> None:
+async def delete(connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str]) -> None:
     await connection.execute(
         _SQL["delete_snapshot_keys"],
-        {"administration": claimed.administration_id, "resources": list(resources)},
+        {"administration": run.administration_id, "resources": list(resources)},
     )

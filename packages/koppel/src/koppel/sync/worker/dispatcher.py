@@ -1,7 +1,7 @@
 """Claims runs while there is room, executes them concurrently, and requeues them on shutdown.
 
-`LISTEN` wakes the dispatcher when runs are added; runs with a start time are claimed when it comes. A long
-run yields after a page when others wait, and continues later from its checkpoint.
+`LISTEN` wakes the dispatcher when runs are added; a run with a start time is claimed at that time. A long run
+yields after a page when other runs wait, and continues later from its checkpoint.
 """
 
 import asyncio
@@ -99,16 +99,16 @@ class Dispatcher:
                 self._others_wait = await queue.has_waiting(connection)
                 return LOOK_SECONDS
             claim = await queue.claim_next(connection, WORKER_ID, room)
-        for claimed in claim.runs:
-            self._start(claimed)
+        for run in claim.runs:
+            self._start(run)
         self._others_wait = len(claim.runs) == room
         return min(
             LOOK_SECONDS,
             max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS),
         )
 
-    def _start(self, claimed: ClaimedRun) -> None:
-        task = asyncio.create_task(execute_run(self._runtime, claimed), context=self._context(claimed))
+    def _start(self, run: ClaimedRun) -> None:
+        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run))
         self._tasks.add(task)
         task.add_done_callback(self._on_run_done)
 
@@ -119,17 +119,17 @@ class Dispatcher:
             log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
-    def _context(self, claimed: ClaimedRun) -> Context:
+    def _context(self, run: ClaimedRun) -> Context:
         context = copy_context()
-        context.run(on_before_request.set, self._time_slice(claimed))
+        context.run(on_before_request.set, self._time_slice(run))
         return context
 
-    def _time_slice(self, claimed: ClaimedRun) -> Callable[[], None]:
+    def _time_slice(self, run: ClaimedRun) -> Callable[[], None]:
         """Return a check that raises `Preempted` when the run must yield.
 
         It is called before each call to the vendor, when everything read so far is written or can be.
         """
-        ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(claimed.attempt - 1, 3)
+        ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(run.attempt - 1, 3)
 
         def check_preemption() -> None:
             if self._stopping or (self._others_wait and time.monotonic() > ends_at):
@@ -138,7 +138,7 @@ class Dispatcher:
         return check_preemption
 
     async def _listen(self) -> None:
-        """Wake up when runs are added, and become the leader when there is none.
+        """Wake up when runs are added, and become the leader when there is no leader.
 
         One session serves both and is renewed when it breaks.
         """

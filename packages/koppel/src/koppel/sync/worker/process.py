@@ -17,6 +17,7 @@ from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
+from koppel.audit.chain import link_pending
 from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
@@ -35,6 +36,7 @@ READER_SESSION_CHECK_SECONDS = 5
 NICENESS = 10
 GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
+AUDIT_LINK_SECONDS = 4
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
 JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
@@ -92,6 +94,7 @@ async def _main(concurrency: int) -> None:
                 _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
             ),
             asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
+            asyncio.create_task(_every(AUDIT_LINK_SECONDS, lambda: _link_audit(dispatcher), "audit_links")),
         ]
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -173,3 +176,9 @@ async def _keep_schedule(dispatcher: Dispatcher) -> None:
     count = await run_in_thread(request_due_runs)
     if count:
         log.info("runs_scheduled", count=count)
+
+
+async def _link_audit(dispatcher: Dispatcher) -> None:
+    """Link new entries of the audit log; only on the leader."""
+    if dispatcher.leads:
+        await run_in_thread(link_pending)

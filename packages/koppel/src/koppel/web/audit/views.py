@@ -23,7 +23,7 @@ from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import SubjectKind
 from koppel.kit.tabular.export_places import export_place
-from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, Column, ColumnType, Format, write_table
+from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, ColumnType, FileColumn, Format, write_table
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
@@ -101,15 +101,15 @@ def _export(
 ) -> HttpResponseBase:
     """Export all rows of the filter, at most a million."""
     columns = (
-        Column("at", _("When"), ColumnType.DATETIME),
-        Column("who", _("Who")),
-        Column("kind", _("As")),
-        Column("from", _("IP address")),
-        Column("interface", _("Source")),
-        Column("action", _("Action")),
-        Column("code", _("Code")),
-        Column("what", _("Subject")),
-        Column("details", _("Details")),
+        FileColumn("at", _("When"), ColumnType.DATETIME),
+        FileColumn("who", _("Who")),
+        FileColumn("kind", _("As")),
+        FileColumn("from", _("IP address")),
+        FileColumn("interface", _("Source")),
+        FileColumn("action", _("Action")),
+        FileColumn("code", _("Code")),
+        FileColumn("what", _("Subject")),
+        FileColumn("details", _("Details")),
     )
     redacted = map(redactor.redact, entries[:1_000_000].iterator(chunk_size=2000))
     renderer = AuditRenderer(request.actor)

@@ -34,7 +34,7 @@ class KnownBrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        user_id = getattr(request, "knows", None)
+        user_id = getattr(request, "known_user_id", None)
         if user_id is not None:
             response.set_cookie(
                 COOKIE,
@@ -51,7 +51,7 @@ class KnownBrowserMiddleware:
 def remember(request: HttpRequest, user_id: int) -> None:
     """Record that this person has just signed in here."""
     if _read_cookie(request)[0] != user_id:
-        request.knows = user_id  # type: ignore[attr-defined]
+        request.known_user_id = user_id  # type: ignore[attr-defined]
 
 
 def is_known(request: HttpRequest, login: str) -> bool:

@@ -18,6 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import Interface
+from koppel.audit.services import actor_scope
 from koppel.kit import quarantine
 from koppel.kit.database.outage import sqlstate_of
 from koppel.kit.errors import KoppelError
@@ -201,11 +202,12 @@ def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
 
 
 def _frame_actor(request: HttpRequest) -> Actor | None:
-    """Return the member whose navigation surrounds allauth's pages about one's own account.
+    """Return the member whose navigation allauth's pages about one's own account show.
 
-    These views act on the account and not in an organisation: `request.actor` stays None and they have no
-    scope. None without a member, before a required second step, for an operator inside an organisation,
-    and when the session's organisation is no longer the person's."""
+    These pages act on the account and not in an organisation: `request.actor` stays None and they have no
+    scope. Returns None without a member, before a required second factor, for an operator inside an
+    organisation, and when the person is no longer a member of the session's organisation.
+    """
     session = request.session
     if not request.user.is_authenticated or session.get("operator_in"):
         return None
@@ -223,7 +225,9 @@ def _frame_actor(request: HttpRequest) -> Actor | None:
 
 
 def _operator_access_ended(request: HttpRequest) -> bool:
-    """Tell whether the request may come from a page of an organisation that no longer lets this operator in.
+    """Return whether the request may come from a page of an organisation that no longer grants this operator
+    access.
+
     It must not act in the operator's own organisation.
     """
     del request.session["operator_in"]
@@ -277,14 +281,8 @@ def _call_view(
     structlog.contextvars.bind_contextvars(organisation=actor.organisation_id, user=actor.user_id)
     request.META[ORGANISATION_ID] = actor.organisation_id
     try:
-        if runs_outside_transaction(view):
-            return view(request, *args, **values)
-        with organisation_scope(actor.organisation_id):
-            response = _render(view(request, *args, **values))
-            if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
-                # The API turns errors into answers; what the refused call had begun to write must not stay.
-                transaction.set_rollback(True)
-            return response
+        with actor_scope(actor.audit):
+            return _run_view(request, actor, view, args, values)
     except KoppelError as error:
         return refusal_response(request, error, actor.organisation_id, view, values)
     except DataError as error:
@@ -299,6 +297,23 @@ def _call_view(
         return json_refusal(busy) if is_api(request) else too_many_page(request, busy)
     finally:
         structlog.contextvars.clear_contextvars()
+
+
+def _run_view(
+    request: HttpRequest,
+    actor: Actor,
+    view: Callable[..., HttpResponseBase],
+    args: tuple[Any, ...],
+    values: dict[str, Any],
+) -> HttpResponseBase:
+    if runs_outside_transaction(view):
+        return view(request, *args, **values)
+    with organisation_scope(actor.organisation_id):
+        response = _render(view(request, *args, **values))
+        if is_api(request) and response.status_code >= HTTPStatus.BAD_REQUEST:
+            # The API turns errors into answers; what the refused call had begun to write must not stay.
+            transaction.set_rollback(True)
+        return response
 
 
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:

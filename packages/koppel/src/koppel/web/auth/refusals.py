@@ -81,7 +81,9 @@ def _page(
 
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
-    """Return a page with what was refused, and no rows. A filter that is left out would show everything."""
+    """Return a page that names the refused parameters, without rows: ignoring a filter would show
+    everything.
+    """
     links = removal_links(request, error.parts)
     parts = [(message, "" if query is None else f"?{query}") for message, query in links]
     return render(request, "web/unknown_parameter.html", {"parts": parts}, status=error.status)

@@ -74,7 +74,7 @@ def bundled(stylesheet: Path) -> str:
 
 @contextmanager
 def _exclusive_lock() -> Iterator[None]:
-    """Let concurrent builds wait; they then find nothing to do."""
+    """Make concurrent builds wait; they then have nothing left to do."""
     folder = os.open(SOURCE / "web", os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 STATIC_SOURCE = SOURCE / "web" / "static"
 COLLECTED = SOURCE / "web" / "staticfiles"
 SOURCES_FILE = "sources.json"
-OURS = "koppel"
+OWN_FILES = "koppel"
 PACKAGES = ("django", "django-allauth", "django-htmx", "whitenoise")
 """Static files of others come from these, or are made by them."""
 UNPACKED_SECONDS = 60

@@ -14,7 +14,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import Storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-from koppel.web.build.built import COLLECTED, OURS, digests, group_of, recorded_digests
+from koppel.web.build.built import COLLECTED, OWN_FILES, digests, group_of, recorded_digests
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
@@ -25,7 +25,10 @@ class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[m
         *(each for each in CompressedManifestStaticFilesStorage.patterns if each[0] != "*.js"),
         # Imports between our own scripts. In those of others, what
         # looks like one may be an example in a comment.
-        (f"{OURS}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),
+        (
+            f"{OWN_FILES}/*.js",
+            CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1],
+        ),
     )
     keep_only_hashed_files = True
 

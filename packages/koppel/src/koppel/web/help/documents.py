@@ -76,7 +76,7 @@ def load_documents() -> dict[str, Document]:
 
 
 def find_image(name: str) -> Path | None:
-    """Return the file of an image of the documentation; None when there is none of that name."""
+    """Return the file of an image of the documentation; None for an unknown name."""
     images = {file.name: file for file in (documents_folder() / "images").glob("*.png")}
     return images.get(name)
 
@@ -116,7 +116,7 @@ def _parse(name: str, markdown: str) -> Document:
 
 
 def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
-    """Give each heading an id. Return those that are listed and found."""
+    """Give each heading an id. Return the headings for the table of contents and the search."""
     used: dict[str, int] = {}
     for token, content in itertools.pairwise(tokens):
         if token.type != "heading_open":

@@ -11,7 +11,7 @@ from koppel.web.help.documents import find_image, load_documents, search_titles
 
 @query_parameters(q=TEXT)
 def help_index(request: AuthenticatedRequest) -> HttpResponse:
-    """List the pages, or those whose title has the words of `q`."""
+    """List the pages, filtered by the words of `q` in their titles."""
     words = (request.parameters["q"] or "")[:100].strip()
     context = {
         "documents": load_documents().values(),
@@ -23,7 +23,7 @@ def help_index(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def help_page(request: AuthenticatedRequest, name: str) -> HttpResponse:
-    """Show one page; 404 when there is none of that name."""
+    """Show one page; 404 for an unknown name."""
     documents = load_documents()
     if name not in documents:
         raise Http404
@@ -32,7 +32,7 @@ def help_page(request: AuthenticatedRequest, name: str) -> HttpResponse:
 
 
 def help_image(request: HttpRequest, name: str) -> FileResponse:
-    """Send an image that a page shows; 404 when there is none of that name."""
+    """Send an image of a page; 404 for an unknown name."""
     file = find_image(name)
     if file is None:
         raise Http404

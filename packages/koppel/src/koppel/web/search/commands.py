@@ -19,8 +19,11 @@ LANGUAGES = ("en", "nl")
 
 @dataclass(frozen=True)
 class Command:
-    """A page or an action. `url_name` takes the open administration's id if `for_administration`. `words` are
-    other names of it, in either language. `is_offered` is a condition besides the permission."""
+    """A page or an action.
+
+    `url_name` takes the open administration's id if `for_administration`. `words` are its other names, in
+    either language. `is_offered` is a condition besides the permission.
+    """
 
     key: str
     label: str | Promise

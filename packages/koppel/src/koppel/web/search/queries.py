@@ -26,8 +26,10 @@ _STATIC = {
 
 
 def search(actor: Actor, text: str, administration_id: int | None = None) -> list[ResultGroup]:
-    """Return what matches the text, by kind. `administration_id`: the open one, whose actions, pages and
-    accounts are found too. Nothing for less than two letters."""
+    """Return the matches of a text, by kind; none for less than two letters.
+
+    `administration_id`: the open administration, whose actions, pages and accounts are searched too.
+    """
     query = clean_text(text)
     words = normalize_search(query).replace("-", " ").split()
     if len(query) < LETTERS_MIN or not words:
@@ -53,7 +55,7 @@ def suggestions(
 ) -> list[ResultGroup]:
     """Return what to offer before anything is typed: results chosen before, actions, pages."""
     administration = get_visible(actor, administration_id)
-    here = (
+    page_results = (
         [
             commands.result_of(command, ACTION_KIND, administration)
             for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS)
@@ -67,7 +69,7 @@ def suggestions(
     pages = [commands.result_of(command, PAGE_KIND) for command in commands.offered(actor, commands.PAGES)]
     groups = [
         ResultGroup(_("Recent"), tuple(_recent(actor, recent_keys[:RECENT_MAX]))),
-        ResultGroup(_("Actions"), (*here, *actions)),
+        ResultGroup(_("Actions"), (*page_results, *actions)),
         ResultGroup(_("Pages"), tuple(pages)),
     ]
     return [group for group in groups if group.results]
@@ -82,13 +84,20 @@ def _scored(
 
 
 def _actions(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
-    here = commands.ADMINISTRATION_ACTIONS if administration else ()
-    return _scored(commands.offered(actor, (*here, *commands.ACTIONS)), words, ACTION_KIND, administration)
+    administration_actions = commands.ADMINISTRATION_ACTIONS if administration else ()
+    return _scored(
+        commands.offered(actor, (*administration_actions, *commands.ACTIONS)),
+        words,
+        ACTION_KIND,
+        administration,
+    )
 
 
 def _pages(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
-    here = commands.ADMINISTRATION_PAGES if administration else ()
-    return _scored(commands.offered(actor, (*here, *commands.PAGES)), words, PAGE_KIND, administration)
+    administration_pages = commands.ADMINISTRATION_PAGES if administration else ()
+    return _scored(
+        commands.offered(actor, (*administration_pages, *commands.PAGES)), words, PAGE_KIND, administration
+    )
 
 
 def _actions_by_name(actor: Actor, words: list[str]) -> list[SearchResult]:
@@ -112,7 +121,7 @@ def _help(text: str) -> tuple[SearchResult, ...]:
 
 
 def _ranked(groups: list[ResultGroup], text: str) -> list[ResultGroup]:
-    """Put kinds first whose best result is called exactly so or begins with the text; else keep the order."""
+    """Order kinds: first those whose best result equals the text or begins with it, then as they were."""
     return sorted(groups, key=lambda group: _distance(group.results[0], text))
 
 

@@ -152,7 +152,9 @@ def find_administrations(actor: Actor, words: Sequence[str], limit: int) -> list
 
 def find_accounts(actor: Actor, administration: Administration, text: str) -> list[SearchResult]:
     """Return accounts of an administration whose code begins with the text or whose name contains its words.
-    They are books: opening a restricted administration's is audited."""
+
+    Accounts are books: finding those of a restricted administration is audited.
+    """
     audit_access(actor, administration)
     accounts = Account.objects.filter(administration_id=administration.pk, deleted_at=None)
     condition = Q()

@@ -7,8 +7,9 @@ from django.utils.functional import Promise
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`key` names it among those chosen before: `kind:id`. `detail` distinguishes equal labels. `posts`: its
-    address takes a POST."""
+    """A match. `key` identifies it among earlier choices: `kind:id`. `detail` distinguishes equal labels.
+    `posts`: its address takes a POST.
+    """
 
     key: str
     label: str

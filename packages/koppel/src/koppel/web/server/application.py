@@ -15,7 +15,7 @@ import structlog
 
 from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
-from koppel.web.server.clients import Client, Clients, credential_digest
+from koppel.web.server.clients import Clients, RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from koppel.web.server.refusals import RequestRefused, refusal_content
@@ -29,7 +29,7 @@ from koppel.web.server.wsgi_environ import (
     response_headers,
 )
 
-HEALTH_CHECK = Client("health check", is_known=True)
+HEALTH_CHECK = RequestClient("health check", is_known=True)
 Scope = Mapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Content = IO[bytes] | FileContent
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Response:
+class CompleteResponse:
     """A complete response; `content` is closed after it was sent."""
 
     status: int
@@ -106,7 +106,7 @@ class Application:
         if size > self._limits.head_size or len(headers) > self._limits.headers:
             raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    async def _process(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Response:
+    async def _process(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> CompleteResponse:
         credential = credential_digest(headers.get("authorization", ""), headers.get("cookie", ""))
         direct = (scope.get("client") or ("",))[0]
         address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
@@ -116,12 +116,12 @@ class Application:
         size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
-            async with self._threads.place(client):
+            async with self._threads.reserve(client):
                 response = await self._call(scope, headers, body)
         self._clients.learn(credential, response.organisation_id)
         return response
 
-    async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> Response:
+    async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
         # Shielded: a place is free again when its thread is, not when the client has gone.
         call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
@@ -131,7 +131,7 @@ class Application:
             await asyncio.wait([call])
             raise
 
-    async def _send(self, send: Send, response: Response) -> None:
+    async def _send(self, send: Send, response: CompleteResponse) -> None:
         start = {"type": "http.response.start", "status": response.status, "headers": response.headers}
         await send(start)
         while True:
@@ -146,7 +146,7 @@ class Application:
                 return
 
 
-def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> Response:
+def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> CompleteResponse:
     """Process a request in the calling thread, to its end unless the response is a file."""
     started: list[Any] = []
 
@@ -156,7 +156,7 @@ def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> Response:
     parts = wsgi(environ, start_response)
     content = parts if isinstance(parts, FileContent) else _whole(parts)
     [status, headers] = started
-    return Response(status, headers, content, environ.get(ORGANISATION_ID))
+    return CompleteResponse(status, headers, content, environ.get(ORGANISATION_ID))
 
 
 def _whole(parts: Iterable[bytes]) -> IO[bytes]:

@@ -14,7 +14,7 @@ IPV6_NETWORK_BITS = 64
 
 
 @dataclass(frozen=True)
-class Client:
+class RequestClient:
     """`key` names an organisation, or an address when `is_known` is False."""
 
     key: str
@@ -29,12 +29,12 @@ class Clients:
     def __init__(self) -> None:
         self._organisation_ids: OrderedDict[bytes, int] = OrderedDict()
 
-    def client(self, credential: bytes, address: str) -> Client:
+    def client(self, credential: bytes, address: str) -> RequestClient:
         organisation_id = self._organisation_ids.get(credential)
         if organisation_id is None:
-            return Client(_network(address), is_known=False)
+            return RequestClient(_network(address), is_known=False)
         self._organisation_ids.move_to_end(credential)
-        return Client(f"organisation {organisation_id}", is_known=True)
+        return RequestClient(f"organisation {organisation_id}", is_known=True)
 
     def learn(self, credential: bytes, organisation_id: int | None) -> None:
         if not credential:

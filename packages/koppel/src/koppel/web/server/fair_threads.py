@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
-from koppel.web.server.clients import Client
+from koppel.web.server.clients import RequestClient
 from koppel.web.server.limits import Limits
 from koppel.web.server.refusals import RequestRefused
 
@@ -29,13 +29,13 @@ class FairThreads:
 
     def __init__(self, threads: int, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self._threads, self._limits, self._now = threads, limits, now
-        self._running: Counter[Client] = Counter()
-        self._waiting: dict[Client, deque[asyncio.Future[None]]] = {}
-        self._uses: dict[Client, tuple[float, float]] = {}
+        self._running: Counter[RequestClient] = Counter()
+        self._waiting: dict[RequestClient, deque[asyncio.Future[None]]] = {}
+        self._uses: dict[RequestClient, tuple[float, float]] = {}
 
     @contextlib.asynccontextmanager
-    async def place(self, client: Client) -> AsyncIterator[None]:
-        """Wait for a place and hold it during the block. Raises `RequestRefused` when too many wait."""
+    async def reserve(self, client: RequestClient) -> AsyncIterator[None]:
+        """Wait for a thread and reserve it during the block. Raises `RequestRefused` when too many wait."""
         await self._acquire(client)
         began = self._now()
         try:
@@ -44,7 +44,7 @@ class FairThreads:
             self._add_use(client, self._now() - began)
             self._release(client)
 
-    def share(self, client: Client) -> int:
+    def share(self, client: RequestClient) -> int:
         """Return how many threads the client may use now: all but two when it is alone, else a quarter."""
         recently = self._now() - RECENT_SECONDS
         others = any(
@@ -53,7 +53,7 @@ class FairThreads:
         ) or any(other != client for other in self._waiting)
         return max(1, self._threads // 4 if others else self._threads - KEPT_FREE)
 
-    async def _acquire(self, client: Client) -> None:
+    async def _acquire(self, client: RequestClient) -> None:
         queue = self._waiting.setdefault(client, deque())
         waiting = sum(map(len, self._waiting.values()))
         if waiting >= self._limits.waiting or len(queue) >= self._limits.waiting_of_client:
@@ -70,8 +70,8 @@ class FairThreads:
                 raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
             raise
 
-    def _withdraw(self, client: Client, turn: "asyncio.Future[None]") -> None:
-        """Give up waiting, or the place that was given in the same moment."""
+    def _withdraw(self, client: RequestClient, turn: "asyncio.Future[None]") -> None:
+        """Stop waiting, or return a thread that was reserved in the same moment."""
         if turn.done() and not turn.cancelled():
             self._release(client)
             return
@@ -81,14 +81,14 @@ class FairThreads:
             if not queue:
                 del self._waiting[client]
 
-    def _release(self, client: Client) -> None:
+    def _release(self, client: RequestClient) -> None:
         self._running[client] -= 1
         if self._running[client] <= 0:
             del self._running[client]
         self._admit()
 
     def _admit(self) -> None:
-        """Give free places away."""
+        """Reserve free threads for waiting requests."""
         while self._running.total() < self._threads:
             candidates = [client for client in self._waiting if self._may_run(client)]
             if not candidates:
@@ -102,7 +102,7 @@ class FairThreads:
                 self._running[client] += 1
                 turn.set_result(None)
 
-    def _may_run(self, client: Client) -> bool:
+    def _may_run(self, client: RequestClient) -> bool:
         if self._running[client] >= self.share(client):
             return False
         if client.is_known:
@@ -110,11 +110,11 @@ class FairThreads:
         strangers = sum(count for other, count in self._running.items() if not other.is_known)
         return strangers < max(1, self._threads // 2)
 
-    def _use(self, client: Client) -> float:
+    def _use(self, client: RequestClient) -> float:
         use, used_at = self._uses.get(client, (0.0, self._now()))
         return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
 
-    def _add_use(self, client: Client, seconds: float) -> None:
+    def _add_use(self, client: RequestClient, seconds: float) -> None:
         self._uses[client] = (self._use(client) + seconds, self._now())
         if len(self._uses) > CLIENTS_MAX:
             recently = self._now() - RECENT_SECONDS

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs: those of the wheel that pip installed, otherwise those on the path."""
+"""Finds PostgreSQL's programs: the wheel's, if pip installed it, otherwise the ones on the path."""
 
 import importlib.util
 import re

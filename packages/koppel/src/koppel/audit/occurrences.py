@@ -1,0 +1,111 @@
+"""Acts that an attacker can repeat at will, such as failed sign-ins: in the log, and never a flood in it.
+
+The first one within a window is an entry at once. Those after it are counted, and one more entry says how
+many there were, when its window is over. What tells windows apart (organisation, action, subject) is never
+what the attacker chooses freely, such as an address.
+"""
+
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from koppel.audit.audit_actions import AuditAction
+from koppel.audit.chain import chain_scope
+from koppel.audit.hooks import audit_actions
+from koppel.audit.models import ActorKind, Occurrence
+from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.tenancy import installation_scope
+
+WINDOW = timedelta(minutes=10)
+ADDRESSES_MAX = 10
+_COUNT = """
+INSERT INTO audit_occurrence AS o
+  (organisation_id, action, subject_kind, subject_id, subject_name, addresses, count)
+VALUES (%(organisation)s, %(action)s, %(kind)s, %(id)s, %(name)s, jsonb_build_array(%(address)s::text), 1)
+ON CONFLICT (organisation_id, action, subject_kind, subject_id) DO UPDATE
+   SET count = o.count + 1, last_at = now(),
+       addresses = CASE WHEN o.addresses ? %(address)s::text
+                          OR jsonb_array_length(o.addresses) >= %(addresses_max)s
+                        THEN o.addresses ELSE o.addresses || to_jsonb(%(address)s::text) END
+RETURNING count
+"""
+
+
+def record_repeatable(
+    organisation_id: int,
+    actor: AuditActor,
+    action: AuditAction,
+    *,
+    subject: Subject | None = None,
+    reason: str = "",
+) -> None:
+    """Record an act of which only the first within ten minutes becomes an entry of its own.
+
+    In a transaction of its own, so that it stays whatever becomes of the request. `organisation_id` 0: of the
+    installation.
+    """
+    with chain_scope(organisation_id):
+        if _count(organisation_id, actor, action, subject) == 1:
+            add_audit_entry(
+                organisation_id, actor, action, subject=subject, details={"reason": reason} if reason else {}
+            )
+
+
+def close_windows() -> int:
+    """Record the repetitions of windows that are over, and begin anew. Return the number of windows."""
+    with installation_scope("repeated acts"):
+        over = list(
+            Occurrence.objects.filter(began_at__lt=timezone.now() - WINDOW).values_list(
+                "pk", "organisation_id"
+            )
+        )
+    for key, organisation_id in over:
+        with chain_scope(organisation_id):
+            window = Occurrence.objects.select_for_update().filter(pk=key).first()
+            if window is not None:
+                _record_repetitions(window)
+                window.delete()
+    return len(over)
+
+
+def _count(organisation_id: int, actor: AuditActor, action: AuditAction, subject: Subject | None) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _COUNT,
+            {
+                "organisation": organisation_id,
+                "action": action,
+                "kind": subject.kind if subject else "",
+                "id": (subject.id if subject else None) or 0,
+                "name": subject.name if subject else "",
+                "address": actor.ip_address[:100],
+                "addresses_max": ADDRESSES_MAX,
+            },
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _record_repetitions(window: Occurrence) -> None:
+    action = audit_actions.get(window.action)
+    if window.count == 1 or action is None:
+        return
+    subject = (
+        Subject(SubjectKind(window.subject_kind), window.subject_id or None, window.subject_name)
+        if window.subject_kind
+        else None
+    )
+    details = {
+        "count": window.count - 1,
+        "since": window.began_at.isoformat(),
+        "until": window.last_at.isoformat(),
+        "addresses": window.addresses,
+    }
+    add_audit_entry(
+        window.organisation_id,
+        AuditActor(ActorKind.JOB, None, "Koppel"),
+        action,
+        subject=subject,
+        details=details,
+    )

@@ -1,0 +1,209 @@
+"""Verification of the audit log: whether an entry was changed, deleted, inserted or moved, or the end cut.
+
+`verify_links` is pure: it computes everything anew from rows. A deletion at the end of retention and an
+erasure are allowed as far as the log itself records them.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from koppel.audit.chain import GENESIS, EntryValues, next_link
+from koppel.audit.signing import HeadDocument, SigningKeys
+from koppel.audit.subjects import SubjectKind
+
+RETENTION_MIN = timedelta(days=365)
+"""`audit_expire` deletes nothing younger, whatever an organisation's setting says."""
+ERASABLE_FIELD = "subject_name"
+
+
+class FindingCode(StrEnum):
+    CHANGED = "changed"
+    """The values of an entry are not those that were linked."""
+    DELETED = "deleted"
+    INSERTED = "inserted"
+    """An entry that did not come in by `audit_append`."""
+    REORDERED = "reordered"
+    """A link does not follow from the one before it."""
+    TRUNCATED = "truncated"
+    """The chain is shorter than its own head or a signed one says."""
+    REWRITTEN = "rewritten"
+    """The chain is consistent, and another one than the head that was signed."""
+    SIGNATURE_INVALID = "signature_invalid"
+    ERASED_WITHOUT_RECORD = "erased_without_record"
+    """Values are erased of an administration whose erasure the log does not record."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`position` in the chain and `entry` are None where the finding has none."""
+
+    chain: int
+    code: FindingCode
+    position: int | None = None
+    entry: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class LinkedEntry:
+    """A link, and its entry as far as that is there."""
+
+    position: int
+    entry_id: int
+    at: datetime
+    digest: bytes
+    link: bytes
+    values: EntryValues | None = None
+    subject_kind: str = ""
+    subject_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """What the log records as deleted and erased.
+
+    `expiries`: (last position, time of the deletion). `companies` are ids of remote companies.
+    """
+
+    expiries: Collection[tuple[int, datetime]] = ()
+    administrations: frozenset[int] = frozenset()
+    companies: frozenset[int] = frozenset()
+
+    def deletes(self, link: LinkedEntry) -> bool:
+        return any(
+            link.position <= through and link.at <= deleted_at - RETENTION_MIN
+            for through, deleted_at in self.expiries
+        )
+
+    def erases(self, link: LinkedEntry, path: str) -> bool:
+        if link.subject_kind == SubjectKind.ADMINISTRATION and link.subject_id in self.administrations:
+            return True
+        if not path.startswith("["):
+            return False
+        _details, field_name, key = json.loads(path)
+        ids = self.companies if field_name == "companies" else self.administrations
+        return isinstance(key, str) and key.isdecimal() and int(key) in ids
+
+
+@dataclass
+class ChainResult:
+    """The state of a chain after its last link. `links` holds those at which a head was signed."""
+
+    chain: int
+    length: int = 0
+    head: bytes = GENESIS
+    entries: int = 0
+    erased: int = 0
+    expired: int = 0
+    pending: int = 0
+    signed_lengths: list[int] = field(default_factory=list)
+    links: dict[int, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, code: FindingCode, link: LinkedEntry | None = None, detail: str = "") -> None:
+        position, entry = (link.position, link.entry_id) if link else (None, None)
+        self.findings.append(Finding(self.chain, code, position, entry, detail))
+
+
+def verify_links(
+    chain: int, links: Iterable[LinkedEntry], permitted: Permitted, lengths: Collection[int] = ()
+) -> ChainResult:
+    """Follow a chain from its first link, ordered by position."""
+    result = ChainResult(chain, links={0: GENESIS})
+    for link in links:
+        _follow(result, link)
+        _check_entry(result, link, permitted)
+        if link.position in lengths:
+            result.links[link.position] = link.link
+    return result
+
+
+def verify_heads(
+    result: ChainResult, length: int, head: bytes, documents: Iterable[HeadDocument], keys: SigningKeys
+) -> None:
+    """Compare the end of a chain with its own head and with signed ones."""
+    if length > result.length:
+        result.add(FindingCode.TRUNCATED, detail=f"{result.length} of {length} links")
+    elif (length, head) != (result.length, result.head):
+        result.add(FindingCode.REWRITTEN, detail="its own head is another one")
+    for document in documents:
+        signed = document.head
+        if not keys.verifies(document):
+            result.add(FindingCode.SIGNATURE_INVALID, detail=f"head {signed.length} of {signed.signed_at}")
+        elif signed.length > result.length:
+            result.add(FindingCode.TRUNCATED, detail=f"{result.length} of {signed.length} signed links")
+        elif result.links.get(signed.length, b"").hex() != signed.head:
+            result.add(
+                FindingCode.REWRITTEN, detail=f"another head {signed.length} was signed at {signed.signed_at}"
+            )
+        else:
+            result.signed_lengths.append(signed.length)
+
+
+def _follow(result: ChainResult, link: LinkedEntry) -> None:
+    if link.position != result.length + 1:
+        result.add(FindingCode.DELETED, link, f"links {result.length + 1} to {link.position - 1} are missing")
+    else:
+        expected = next_link(result.head, result.chain, link.position, link.entry_id, link.at, link.digest)
+        if expected != link.link:
+            result.add(FindingCode.REORDERED, link)
+    result.length, result.head = link.position, link.link
+
+
+def _check_entry(result: ChainResult, link: LinkedEntry, permitted: Permitted) -> None:
+    if link.values is None:
+        if permitted.deletes(link):
+            result.expired += 1
+        else:
+            result.add(FindingCode.DELETED, link)
+        return
+    result.entries += 1
+    if link.values.digest() != link.digest or not _is_blank(link.values):
+        result.add(FindingCode.CHANGED, link)
+    erased = link.values.erased_paths
+    result.erased += bool(erased)
+    if any(not permitted.erases(link, path) for path in erased):
+        result.add(FindingCode.ERASED_WITHOUT_RECORD, link)
+
+
+def _is_blank(values: EntryValues) -> bool:
+    """Return whether what counts as erased holds nothing, and is a value that may be erased."""
+    return all(
+        values.values.get(path) == ""
+        if path == ERASABLE_FIELD
+        else path.startswith("[") and path not in values.values
+        for path in values.erased_paths
+    )
+
+
+def linked_entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[LinkedEntry]:
+    """Read rows of the statement `linked_entries`."""
+    for (
+        position,
+        entry_id,
+        at,
+        digest,
+        link,
+        found_id,
+        subject_kind,
+        subject_id,
+        salt,
+        parts,
+        fields,
+        details,
+    ) in rows:
+        values = None
+        if found_id is not None:
+            pairs: Mapping[str, str | None] = dict([*fields, *details])
+            values = EntryValues(pairs, bytes(salt) if salt is not None else None, _parts(parts))
+        yield LinkedEntry(
+            position, entry_id, at, bytes(digest), bytes(link), values, subject_kind or "", subject_id
+        )
+
+
+def _parts(parts: Any) -> Mapping[str, Mapping[str, str]]:
+    return json.loads(parts) if isinstance(parts, str) else parts or {}

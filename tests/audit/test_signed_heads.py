@@ -1,0 +1,163 @@
+"""Signed heads leave the database: to the log, to a SIEM and to files, and prove there what the log was."""
+
+import asyncio
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from koppel.audit import tasks
+from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
+from koppel.audit.signing import HeadDocument, signing_keys
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.http.siem_url import parse_siem_url
+from koppel.kit.logging.redaction import redacted
+from koppel.kit.tenancy import installation_scope
+from koppel.organisations.roles import Actor
+from tests.audit.factories import record_linked
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator", name="Anna")  # type: ignore[no-any-return]
+
+
+class Siem(BaseHTTPRequestHandler):
+    """Takes heads by POST, after refusing the first."""
+
+    received: list[Any]
+    refusals: list[int]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status = self.refusals.pop() if self.refusals else 202
+        if status == 202:
+            self.received.extend(body)
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Silent."""
+
+
+class Syslog(socketserver.StreamRequestHandler):
+    received: list[bytes]
+
+    def handle(self) -> None:
+        rest = self.rfile.read()
+        while rest:
+            length, _blank, rest = rest.partition(b" ")
+            self.received.append(rest[: int(length)])
+            rest = rest[int(length) :]
+
+
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[str]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_each_signed_head_reaches_the_siem_once(boss: Actor, settings: Any) -> None:
+    """By https, and again after a refusal; the line of the log is the same and still verifies."""
+    record_linked(boss, "Noord")
+    sign_heads(signing_keys())
+    handler = type("Handler", (Siem,), {"received": [], "refusals": [500]})
+    with serving(HTTPServer(("127.0.0.1", 0), handler)) as address:
+        settings.AUDIT_SIEM_URL = f"http://{address}/heads"
+        asyncio.run(tasks.deliver_heads())
+        assert len(undelivered_heads()) == 1
+        asyncio.run(tasks.deliver_heads())
+        asyncio.run(tasks.deliver_heads())
+    (sent,) = handler.received  # type: ignore[attr-defined]
+    assert undelivered_heads() == []
+    for received in (sent, redacted({**sent, "level": "info"})):
+        document = HeadDocument.from_dict(json.loads(json.dumps(received)))
+        assert document == all_signed_heads()[0]
+        assert signing_keys().verifies(document)
+
+
+def test_syslog_messages_are_framed(boss: Actor, settings: Any) -> None:
+    record_linked(boss, "Noord")
+    sign_heads(signing_keys())
+    record_linked(boss, "Zuid")
+    sign_heads(signing_keys())
+    handler = type("Handler", (Syslog,), {"received": []})
+    with serving(socketserver.TCPServer(("127.0.0.1", 0), handler)) as address:
+        settings.AUDIT_SIEM_URL = f"syslog://{address}"
+        asyncio.run(tasks.deliver_heads())
+    assert undelivered_heads() == []
+    messages = [message.decode() for message in handler.received]  # type: ignore[attr-defined]
+    assert [message.startswith("<109>1 2") for message in messages] == [True, True]
+    assert [json.loads(message[message.index("{") :])["length"] for message in messages] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://siem.example/", "ftp://siem.example", "https://", "siem.example"]
+)
+def test_an_address_that_is_not_encrypted_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=r"siem|https"):
+        parse_siem_url(address)
+
+
+def koppel(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "koppel.cli", "audit", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **variables}, check=False
+    )
+
+
+def test_the_command_finds_what_was_cut_off_and_a_new_key_vouches_for_nothing_old(
+    boss: Actor, database_addresses: Addresses, tmp_path: Path
+) -> None:
+    record_linked(boss, "Noord", "Zuid")
+    secrets = {
+        name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS", "KOPPEL_AUDIT_KEYS")
+    }
+    (tmp_path / "secrets.json").write_text(json.dumps(secrets))
+    home = {"KOPPEL_DATA_DIR": str(tmp_path), **dict.fromkeys(secrets, "")}
+    heads = koppel("heads", **home)
+    (tmp_path / "heads").write_text(f"Nov 30 host koppel: {heads.stdout}")
+    (tmp_path / "keys").write_text(koppel("keys", "--json", **home).stdout.replace('"', " "))
+    rotated = json.loads(koppel("rotate-key", "--json", **home).stdout)
+    stored = json.loads((tmp_path / "secrets.json").read_text())["KOPPEL_AUDIT_KEYS"]
+    assert [part.startswith("public:") for part in stored.split(",")] == [False, True], (
+        "the old key signs no more"
+    )
+    done = koppel("verify", "--json", "--heads", str(tmp_path / "heads"), **home)
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["verified"], answer["findings"]) == (0, True, []), done.stderr
+    assert [(row["chain"] == 0, row["length"], row["signed"]) for row in answer["chains"]] == [
+        (True, 1, 1),
+        (False, 2, 2),
+    ]
+    with psycopg.connect(database_addresses.superuser_url) as superuser:
+        for table in ("audit_link", "audit_entry", "audit_chain", "audit_signed_head"):
+            superuser.execute(f"DELETE FROM {table} WHERE organisation_id <> 0".encode())
+    assert koppel("verify", **home).returncode == 0
+    done = koppel("verify", "--json", "--heads", str(tmp_path / "heads"), **home)
+    assert (done.returncode, [one["code"] for one in json.loads(done.stdout)["findings"]]) == (
+        1,
+        ["truncated"],
+    )
+    with installation_scope("test"):
+        assert [document.head.key for document in all_signed_heads()] == [rotated["former"]]
+    only_new = tmp_path / "new"
+    only_new.write_text(
+        koppel("keys", "--json", **home).stdout.split('"signs": true')[1].split("}")[0].replace('"', " ")
+    )
+    done = koppel("verify", "--json", "--public-keys", str(only_new), **home)
+    assert [one["code"] for one in json.loads(done.stdout)["findings"]] == ["signature_invalid"]
