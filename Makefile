@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_PROCESSES ?= 3
 PYTEST_ARGS = $(if $(ARGS),$(ARGS),-n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder)
 
-.PHONY: help install demo demo-once test drills check style types imports translations setup-tests collected coverage hooks bench docs wheel release vendor built clean
+.PHONY: help install demo demo-once test drills check style types imports translations audited audit sbom setup-tests collected coverage hooks screenshots bench docs wheel release vendor built clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ collected: built
 drills: built ## Run tests that take minutes or need other servers: restores, two hosts, single wheels; reports what cannot run
 	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
-check: style types imports translations ## Check style, types, imports and translations; takes seconds
+check: style types imports translations audited ## Check style, types, imports, translations and the last audit; takes seconds
 
 style: $(READY)
 	@.venv/bin/ruff format --check -q .
@@ -57,6 +57,16 @@ imports: $(READY)
 translations: $(READY)
 	@! command -v xgettext >/dev/null || .venv/bin/python -m koppel.web.build.translations
 
+# Compare the lock file with what the registries said last; without `make audit` it says "never audited".
+audited: $(READY)
+	@.venv/bin/python .ci/audit.py --check
+
+audit: $(READY) ## Ask PyPI and npm about known vulnerabilities of the locked packages; writes .ci/audit.json
+	@.venv/bin/python .ci/audit.py
+
+sbom: $(READY) ## Write the software bill of materials (CycloneDX, JSON) to dist/koppel.cdx.json
+	@$(UV) run --frozen -q --group release python .ci/sbom.py $(ARGS)
+
 setup-tests: ## Install Chromium, gettext, PostgreSQL and iproute2 as root on Debian; elsewhere print what to install
 	@PYTHON="$(PYTHON)" .ci/setup-tests
 
@@ -67,6 +77,9 @@ coverage: built ## Run the tests with coverage: the total and the least covered 
 
 hooks: $(READY) ## Check style, types and imports before every commit (pre-commit)
 	@.venv/bin/pre-commit install
+
+screenshots: built ## Keep a picture of every page, width, language and theme in test-output/pages, and report what is wrong (PAGES=overview,sync)
+	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots.py $(ARGS)
 
 bench: built ## Run benchmarks, one JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2
@@ -88,6 +101,7 @@ release: built ## Keep the wheels of this version and what they were locked to i
 	@rm -rf dist $(RELEASE) && mkdir -p $(RELEASE)
 	@$(MAKE) --no-print-directory wheel
 	@cp dist/*.whl $(RELEASE)/
+	@$(MAKE) --no-print-directory sbom ARGS=$(RELEASE)/koppel.cdx.json
 	@$(UV) export --frozen -q --package koppel --extra demo --no-dev --no-emit-workspace --no-header -o $(RELEASE)/requirements.txt >/dev/null
 
 # Compiled texts and collected static files: checked each time, built again when a source has changed.
@@ -107,10 +121,10 @@ $(READY): uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml) | $(UV)
 	@$(UV) sync --frozen -q --python "$$(command -v $(PYTHON))" >&2
 	@touch $(READY)
 
-$(UV):
+$(UV): .ci/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "Koppel needs Python 3.11 or newer; install it, or name one with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "This Python cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing what uv.lock names, once …" >&2; rm -rf $(TOOLS); $(PYTHON) -m venv $(TOOLS) >&2
-	@$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9 >&2
+	@$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r .ci/uv.txt >&2

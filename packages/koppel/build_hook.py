@@ -1,5 +1,6 @@
 """A wheel brings its texts compiled and its static files collected: who installs it may write nothing beside
-the code."""
+the code.
+"""
 
 import os
 import subprocess
@@ -16,7 +17,8 @@ NEEDED = ("django", "allauth", "django_htmx", "whitenoise", "polib", "psycopg")
 
 class BuildHook(BuildHookInterface[Any]):
     """Builds where the packages are there to do it, as in `make wheel`; else takes what has been built, if it
-    is up to date."""
+    is up to date.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":  # a source tree: `make` builds in it

@@ -82,8 +82,9 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
 
 
 def test_all_matching_become_a_job_with_visible_progress(page: Page, address: str, firm: Firm) -> None:
-    """The filter counts, not the page: what is on other pages changes
-    too, and nothing that the filter leaves out."""
+    """The filter counts, not the page: what is on other pages changes too, and nothing that the filter leaves
+    out.
+    """
     complaints, before = listen(page), divisions(firm)
     north = sum(one == firm.divisions[0] for one in before.values())
     page.goto(

@@ -132,9 +132,9 @@ def test_a_setting_disabled_by_the_organisation_stays_disabled_below(actor: Any)
         some = settings_templates.preview(boss, firm.templates[0], {"resources": ["accounts", "entries"]})
         assert (some.changed, some.total) == (6, 6)
     page = browser_of(boss).get(f"/administrations/{administration.pk}/settings/").content.decode()
-    assert page.count("switched off by the organisation") == 2
+    assert page.count("Switched off by the organisation") == 2
     editor = browser_of(boss).get(f"/organisation/templates/{firm.templates[0]}/").content.decode()
-    assert "switched off by the organisation" in editor
+    assert "Switched off by the organisation" in editor
 
 
 def test_notification_settings_are_per_event_and_show_their_origin(actor: Any) -> None:
@@ -176,7 +176,7 @@ def test_notification_settings_are_per_event_and_show_their_origin(actor: Any) -
             {},
             "nobody",
         )
-    assert "switched off by the organisation" in browser.get(settings).content.decode()
+    assert "Switched off by the organisation" in browser.get(settings).content.decode()
     headers = {"content_type": "application/json"}
     for wrong in ({"nothing": "nobody"}, {"sync_failing": "everybody"}, ["sync_failing"]):
         answer = browser.patch(f"/api/v1{settings.rstrip('/')}", {"values": {"notify": wrong}}, **headers)

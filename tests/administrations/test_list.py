@@ -90,8 +90,9 @@ def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
 
 
 def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
-    """On the page, in a file, over REST and in a saved view; ids of the
-    highest installation have sixteen digits."""
+    """On the page, in a file, over REST and in a saved view; ids of the highest installation have sixteen
+    digits.
+    """
     boss, count = actor("administrator"), 250
     firm = firm_of(boss, 12)
     with organisation_scope(boss.organisation_id):

@@ -11,6 +11,7 @@ from koppel.administrations.bulk.operations import Selection
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.connections.lifecycle.removal import preview_removal
 from koppel.connections.models import RemoteCompany
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
@@ -99,6 +100,29 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
         not in browser_of(people["team_leader"]).get("/administrations/").content.decode()
     )
     assert names(named, "") == [SECRET]
+
+
+def test_no_count_and_no_link_betrays_it(people: dict[str, Actor]) -> None:
+    boss, named = people["administrator"], people["user"]
+    hidden, other = administration_of(boss, SECRET), administration_of(boss, "Bakkerij B.V.")
+    with organisation_scope(boss.organisation_id):
+        Administration.objects.filter(pk=other.pk).update(
+            connection_id=hidden.connection_id, predecessor=hidden
+        )
+        RemoteCompany.objects.update(connection_id=hidden.connection_id)
+        assert preview_removal(boss, hidden.connection_id).administrations == 2
+        restrict(boss, hidden.pk, [named.membership_id])
+        assert preview_removal(boss, hidden.connection_id).administrations == 1
+    assign(named, other)
+    for role, person in people.items():
+        client, sees = browser_of(person), person is named
+        if role in ("administrator", "team_leader", "user_plus"):
+            assert client.get(f"/api/v1/connections/{hidden.connection_id}").json()["administrations"] == 1
+        if role in ("administrator", "user"):
+            for path in (f"/api/v1/administrations/{other.pk}", "/api/v1/administrations"):
+                body = client.get(path).json()
+                rows = [one for one in body.get("items", [body]) if one["id"] == other.pk]
+                assert [one["predecessor"] for one in rows] == [hidden.pk if sees else None], role
 
 
 def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str, Actor]) -> None:
@@ -287,7 +311,8 @@ def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, A
 
 def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
     """And what the page first showed too: else the next save would take back what a colleague has done
-    meanwhile."""
+    meanwhile.
+    """
     boss, named = people["administrator"], people["user"]
     administration = administration_of(boss, SECRET)
     assign(named, administration)

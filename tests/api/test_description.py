@@ -78,7 +78,8 @@ def call_many(program: Program, operation: Any) -> None:
 @pytest.mark.usefixtures("program")
 def test_no_two_objects_of_the_description_have_one_name() -> None:
     """A second class of a name would take the place of the first in the description, and be published for
-    both."""
+    both.
+    """
     classes = {schema for schema in subclasses(Schema) if schema.__module__.startswith("koppel.")}
     assert len(classes) > 50
     names = Counter(schema.__name__ for schema in classes)

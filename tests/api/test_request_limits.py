@@ -7,7 +7,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pydantic import ValidationError
 
+from koppel.organisations.inputs import OrganisationInput
 from tests.web.factories import World, build_world
 
 BYTES_MAX = 200_000
@@ -75,6 +77,31 @@ def test_permissions_are_checked_before_the_filter(world: World) -> None:
     assert post(world.client("reader"), BULK, body.replace("columns", "stauts")).status_code == 403
 
 
+@pytest.mark.parametrize("text", [rb"\ud800", rb"Bakkerij \uDFFF", b"\xed\xa0\x80"])
+def test_half_a_character_is_refused_before_anything_is_stored(world: World, text: bytes) -> None:
+    client = world.client("administrator")
+    for body in (b'{"name": "' + text + b'"}', b'{"x": ["' + text + b'"]}', b'{"' + text + b'": 1}'):
+        answer = client.post("/api/v1/divisions", body, content_type="application/json")
+        assert answer.status_code in (400, 422), answer.content
+    assert (
+        client.post(
+            "/api/v1/divisions", b'{"name": "\\ud83d\\ude00"}', content_type="application/json"
+        ).status_code
+        == 201
+    )
+
+
+@pytest.mark.parametrize("name", ["A\r\nBcc: b@c.test", "A\nB", "A\tB", "A\x1b[2J", "A\u2028B", "A\u202eB"])
+def test_a_name_is_one_line_everywhere(world: World, name: str) -> None:
+    client = world.client("administrator")
+    rest = client.post("/api/v1/divisions", {"name": name}, content_type="application/json")
+    assert rest.status_code == 422, rest.content
+    page = client.post("/organisation/settings/", {"name": name})
+    assert "without control characters" in page.content.decode()
+    with pytest.raises(ValidationError):
+        OrganisationInput(name=name)
+
+
 def test_a_body_with_many_mistakes_is_refused_in_few_words(world: World) -> None:
     body = json.dumps({"action": "add_favourite", "ids": ["x"] * 20_000, "y" * 100_000: 1})
     answer = post(world.client("administrator"), BULK, body)
@@ -129,7 +156,8 @@ IDS = [(digits, "9" * digits) for digits in (17, 18, 19, 20)]
 )
 def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> None:
     """Of a person or division that does not exist there is nothing; a number that no row can have is
-    refused."""
+    refused.
+    """
     client, fits = world.client("administrator"), int(number) < 2**63
     for path in (
         f"/organisation/activity/?person={number}",

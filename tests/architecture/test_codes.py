@@ -93,7 +93,8 @@ def members_in(node: ast.AST) -> Iterator[str]:
 
 def apps_enums(base: type[StrEnum]) -> list[type[StrEnum]]:
     """The enums of the apps: not those of tests, nor private ones, which stand for codes that no app
-    knows."""
+    knows.
+    """
     enums = base.__subclasses__()
     return [
         codes

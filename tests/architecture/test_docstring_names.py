@@ -1,8 +1,8 @@
-"""A docstring or comment names only what exists: in backticks stand
-names, modules, settings, columns and files.
+"""A docstring or comment names only what exists: in backticks stand names, modules, settings, columns and
+files.
 
-Names are looked up in the distribution that the docstring belongs to: the
-sandbox may not name what only Koppel defines.
+Names are looked up in the distribution that the docstring belongs to: the sandbox may not name what only
+Koppel defines.
 """
 
 import ast
@@ -54,8 +54,9 @@ def looks_like_code(word: str) -> bool:
 
 
 def names_in(span: str) -> Iterator[str]:
-    """The identifiers of what stands in backticks; a call without its
-    arguments, a sentence without its words."""
+    """The identifiers of what stands in backticks; a call without its arguments, a sentence without its
+    words.
+    """
     span = span.strip()
     call = re.fullmatch(r"([\w.]+)\(.*\)", span)
     if call:
@@ -93,8 +94,9 @@ def text_of(file: Path) -> str:
 
 @cache
 def code_words(source: Path) -> frozenset[str]:
-    """Every word of a distribution's code, of strings in it (columns,
-    keys, SQL), and of its templates and styles."""
+    """Every word of a distribution's code, of strings in it (columns, keys, SQL), and of its templates and
+    styles.
+    """
     return frozenset().union(*map(words_of, _files(source)))
 
 

@@ -1,5 +1,6 @@
 """An app's folder stays small enough to be read at a glance: beyond its conventional files it has at most a
-dozen entries."""
+dozen entries.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""A view reads what was sent through a form or through the parameters of
-its page, and leaves refusals to one place."""
+"""A view reads what was sent through a form or through the parameters of its page, and leaves refusals to one
+place.
+"""
 
 import ast
 import re

@@ -82,7 +82,8 @@ def written(node: ast.AST) -> Iterator[str]:
 
 def test_hooks_stand_in_hooks_and_are_documented() -> None:
     """When it is called, in which transaction, and what an exception does: a listener's author needs no
-    more."""
+    more.
+    """
     misplaced, silent = [], []
     for name, code in modules():
         for position, (hook, kind) in declared(code).items():

@@ -150,7 +150,8 @@ def test_a_key_between_tables_of_organisations_compares_the_organisation(catalog
 
 def test_each_relation_of_the_models_is_a_key_in_the_database(catalogue: Catalogue) -> None:
     """Django's own keys are left out of the database where both columns are compared; none may be missing
-    there."""
+    there.
+    """
     watched = {(key.table, key.columns[-1], key.parent) for key in catalogue.keys}
     relations = {
         (model._meta.db_table, field.column, field.related_model._meta.db_table)

@@ -1,5 +1,6 @@
 """Every advisory lock has a name and a sentence in `koppel.kit.database.locks`, and no two locks share a
-key."""
+key.
+"""
 
 import ast
 import inspect

@@ -1,5 +1,6 @@
-"""A module's name says one thing in the whole program: two modules share
-it only by convention, or for the same job."""
+"""A module's name says one thing in the whole program: two modules share it only by convention, or for the
+same job.
+"""
 
 from collections import defaultdict
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Names say what they hold: words that could name anything name no module, class, function, parameter, local,
-attribute, key of a dict or variable of a template."""
+attribute, key of a dict or variable of a template.
+"""
 
 import ast
 import re

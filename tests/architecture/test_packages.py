@@ -48,7 +48,8 @@ def test_the_licence_of_each_package_is_that_of_the_repository() -> None:
 
 def test_every_layer_exists_and_every_module_stands_in_one() -> None:
     """`lint-imports` refuses a layer that does not exist unless it is in parentheses, and in an exhaustive
-    contract a module without a layer."""
+    contract a module without a layer.
+    """
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]
     contracts = [contract for contract in settings["contracts"] if contract["type"] == "layers"]
     apps = [contract for contract in contracts if "containers" in contract]

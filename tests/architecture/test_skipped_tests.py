@@ -1,5 +1,6 @@
 """A run ends with one sentence on the tests that it skipped; every test is skipped with a reason that the
-sentence can use."""
+sentence can use.
+"""
 
 import ast
 import os
@@ -87,7 +88,8 @@ def test_under_ci_a_test_may_lack_what_is_listed(tmp_path: Path) -> None:
 
 def run_tests(folder: Path, source: str, *arguments: str, **variables: str) -> tuple[int, list[str]]:
     """Exit status and printed lines of a pytest that has the plugin and none of this repository's
-    settings."""
+    settings.
+    """
     (folder / "test_example.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\n")
     command = [

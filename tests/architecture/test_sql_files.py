@@ -1,5 +1,6 @@
 """Packages that keep their SQL in files have it there: named, used, without words of states, and understood
-by PostgreSQL."""
+by PostgreSQL.
+"""
 
 import ast
 import re
@@ -46,7 +47,8 @@ def sources(package: str) -> Iterator[Path]:
 
 def names_used(source: str, package: str) -> set[str]:
     """The names by which a module asks for statements of the package: `_SQL["name"]`, or of the call
-    itself."""
+    itself.
+    """
     tree = ast.parse(source)
     loaded = {
         target.id
@@ -161,7 +163,8 @@ def test_postgresql_understands_each_statement(
 
 def refusal(connection: psycopg.Connection[tuple[Any, ...]], statement: str) -> str:
     """What PostgreSQL says against a statement, whose parameters it must find the types of by itself; '' if
-    nothing."""
+    nothing.
+    """
     names = list(dict.fromkeys(PARAMETER.findall(statement)))
     text = PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement).replace("%%", "%")
     try:

@@ -1,5 +1,6 @@
-"""Organisations are kept apart by PostgreSQL itself: every table of every
-app, seen as the application role sees it."""
+"""Organisations are kept apart by PostgreSQL itself: every table of every app, seen as the application role
+sees it.
+"""
 
 import ast
 import uuid
@@ -273,8 +274,9 @@ def insert(connection: Connection, table: str, **column_values: int) -> None:
 
 
 def test_query_sets_of_an_organisation_start_from_it() -> None:
-    """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say
-    whose rows they are first, in one way."""
+    """`Model.objects.for_actor(actor)` and `.in_organisation(id)` say whose rows they are first, in one
+    way.
+    """
     models = {model.__name__ for model in apps.get_models() if issubclass(model, TenantModel)}
     repeated = [
         f"{path.relative_to(KOPPEL)}:{line}"
@@ -314,7 +316,8 @@ def test_other_filters_are_not(code: str) -> None:
 
 def filters_by_organisation(tree: ast.AST, models: set[str]) -> Iterator[int]:
     """Lines of `Model.objects….filter(organisation_id=…)`, also through a mapping, and of `get` and
-    `exclude`; not those of a sub-query about the outer row's."""
+    `exclude`; not those of a sub-query about the outer row's.
+    """
     assignments = [
         node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _has_organisation(node.value)
     ]

@@ -79,7 +79,8 @@ def names_in_python(text: str) -> Iterator[tuple[int, str]]:
 
 def paths_in_python(text: str) -> Iterator[tuple[int, str]]:
     """(line, path) of texts that are a page of ours, whole or behind a variable; `/` only where it is
-    redirected to."""
+    redirected to.
+    """
     tree = ast.parse(text)
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):

@@ -1,5 +1,6 @@
 """A vendor's name stays inside its connector, its sandbox and the demo's configuration; a planned one in the
-list of those."""
+list of those.
+"""
 
 import re
 from collections.abc import Iterator, Sequence

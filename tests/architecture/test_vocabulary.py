@@ -1,5 +1,6 @@
 """docs/vocabulary.md and the code name the same things: each model has a row, and each row names what
-exists."""
+exists.
+"""
 
 import re
 from importlib import import_module

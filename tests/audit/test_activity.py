@@ -212,7 +212,8 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
 
 def test_changes_are_rendered_in_the_readers_language(boss: Actor) -> None:
     """Fields by their labels, divisions and companies by name, dates as dates; what is gone is called
-    removed."""
+    removed.
+    """
     with organisation_scope(boss.organisation_id):
         create_division(boss, DivisionInput(name="Zuid"))
         division = Division.objects.get()

@@ -143,7 +143,7 @@ DELETE FROM audit_link; DELETE FROM audit_chain;
 def test_every_change_of_a_linked_log_is_found(boss: Actor, superuser: Superuser) -> None:
     record_linked(boss, "Noord", "Zuid", "West")
     sign_heads(signing_keys())
-    found = {}
+    codes_by_attack = {}
     for name, (statements, _codes) in ATTACKS.items():
         with undone(superuser):
             scope = set_scope_sql(boss.organisation_id)
@@ -151,8 +151,8 @@ def test_every_change_of_a_linked_log_is_found(boss: Actor, superuser: Superuser
                 superuser.execute(*scope)
                 for statement in statements.split(";"):
                     superuser.execute(statement.encode())
-            found[name] = finding_codes()
-    assert found == {name: codes for name, (_statements, codes) in ATTACKS.items()}
+            codes_by_attack[name] = finding_codes()
+    assert codes_by_attack == {name: codes for name, (_statements, codes) in ATTACKS.items()}
     assert finding_codes() == set()
 
 

@@ -64,14 +64,14 @@ def test_a_trial_balance_has_groups_with_subtotals_and_dashes_for_zero(
     header, *rows = rows_of(browser.get(f"{home(ledger)}trial-balance/").content.decode())
     assert header == ["Account", "Name", "Opening balance", "Debit", "Credit", "Closing balance"]
     assert [row[0] for row in rows] == [
-        *("Assets", "1000", "1300", "Total Assets"),
+        *("Assets", "1000", "1300", "Total assets"),
         *("Income", "8000", "Total Income"),
         *("Expenses", "4000", "Total Expenses"),
         *("Other accounts", "9999", "Total Other accounts", "Total"),
     ]
     assert rows[1] == ["1000", "Bank", "100.00", "250.00", "50.00", "300.00"]
     assert rows[2] == ["1300", "Debiteuren", "–", "–", "7.00", "−7.00"]
-    assert rows[3] == ["Total Assets", "100.00", "250.00", "57.00", "293.00"]
+    assert rows[3] == ["Total assets", "100.00", "250.00", "57.00", "293.00"]
     assert rows[-1] == ["Total", "100.00", "307.00", "307.00", "100.00"]
 
 
@@ -89,7 +89,7 @@ def test_what_the_source_states_is_a_column_only_where_something_differs(
     assert "1 account does not match" in html
     assert next(row for row in rows if row[0] == "1300")[-2:] == ["5.34", "−12.34"]
     only = rows_of(browser.get(f"{home(ledger)}trial-balance/?only=differences").content.decode())
-    assert [row[0] for row in only[1:]] == ["Assets", "1300", "Total Assets", "Total"]
+    assert [row[0] for row in only[1:]] == ["Assets", "1300", "Total assets", "Total"]
 
 
 def test_periods_from_and_until_move_what_came_earlier_into_the_opening_balance(

@@ -1,6 +1,7 @@
 """A column of the books is declared once, as a field of a connector's row type: table, staging table, the
 order of COPY, the SQL view and the records over REST have the same columns in the same order. Rows are copied
-by position."""
+by position.
+"""
 
 from collections.abc import Iterator
 from datetime import date

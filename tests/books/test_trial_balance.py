@@ -63,7 +63,8 @@ def test_a_difference_is_ours_less_the_source(ledger: Ledger) -> None:
 
 def test_the_check_of_all_years_finds_what_the_trial_balance_of_each_year_shows(ledger: Ledger) -> None:
     """They are two statements, because one page looks at one year; they must not come to differ in what they
-    count."""
+    count.
+    """
     ledger.balance("1300", "202602", "0", "12.34")
     ledger.balance("1000", "202501", "10", "20", branch="2")
     ledger.balance("8000", "202502", "0", "-5.00")
@@ -99,7 +100,8 @@ def test_branches_of_an_account_add_up(ledger: Ledger) -> None:
 @pytest.mark.parametrize("bank", ["1000", "202601"])
 def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
     """The source states each apart, from the first period in which it moved, and names neither in its
-    entries."""
+    entries.
+    """
     if bank != "1000":
         ledger.balance(bank, "202601", "100.00", "350.00")
         ledger.balance(bank, "202602", "350.00", "300.00")

@@ -33,7 +33,8 @@ class Installation:
 
 def install(distribution: str, wheels: Path, folder: Path, *, extra: str = "") -> Installation:
     """The packages of others as the lock file has them; then the wheel, whose own metadata may ask for
-    nothing more."""
+    nothing more.
+    """
     installation = Installation(folder)
     requirements = folder / "requirements.txt"
     extras, requirement = (("--extra", extra), f"{distribution}[{extra}]") if extra else ((), distribution)

@@ -1,5 +1,6 @@
 """Where texts and static files were not built, or a source has changed since, pages work and no browser keeps
-an old script. test_wheels.py has what was built."""
+an old script. test_wheels.py has what was built.
+"""
 
 import re
 import subprocess
@@ -38,7 +39,7 @@ def test_a_checkout_in_which_nothing_was_built_works_and_says_so(
 ADDRESSES = """
 import django; django.setup()
 from django.templatetags.static import static
-names = ("koppel/koppel.css", "koppel/wizard.js", "koppel/extra.js", "django_htmx/htmx-2.min.js")
+names = ("koppel/koppel.css", "koppel/js/peek.js", "koppel/js/extra.js", "django_htmx/htmx-2.min.js")
 print(*(static(name) for name in names))
 """
 
@@ -61,17 +62,21 @@ def test_a_changed_file_is_served_without_hash_until_the_next_build(tmp_path: Pa
     first = addresses()
     assert [bool(HASHED.search(one)) for one in first] == [True, True, False, True]
 
-    (static / "extra.js").write_text("export const extra = 1;\n")
-    (static / "wizard.js").write_text('import { extra } from "./extra.js";\nconsole.log(extra);\n')
+    (static / "js/extra.js").write_text("export const extra = 1;\n")
+    (static / "js/peek.js").write_text('import { extra } from "./extra.js";\nconsole.log(extra);\n')
     (static / "koppel.css").write_text("body { background: url(koppel.svg) }\n")
     plain = addresses()
-    assert plain[:3] == ["/static/koppel/koppel.css", "/static/koppel/wizard.js", "/static/koppel/extra.js"]
+    assert plain[:3] == [
+        "/static/koppel/koppel.css",
+        "/static/koppel/js/peek.js",
+        "/static/koppel/js/extra.js",
+    ]
     assert plain[3] == first[3], "What others made has not changed."
 
     build()
-    style, wizard, extra, others = addresses()
-    assert all(HASHED.search(one) for one in (style, wizard, extra, others))
+    style, script, extra, others = addresses()
+    assert all(HASHED.search(one) for one in (style, script, extra, others))
     assert first[0] != style
-    written = {one: (collected / one.removeprefix("/static/")).read_text() for one in (style, wizard)}
-    assert f'"./{Path(extra).name}"' in written[wizard]
+    written = {one: (collected / one.removeprefix("/static/")).read_text() for one in (style, script)}
+    assert f'"./{Path(extra).name}"' in written[script]
     assert re.search(r'url\("?koppel\.[0-9a-f]{12}\.svg"?\)', written[style])

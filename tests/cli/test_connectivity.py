@@ -10,7 +10,7 @@ import pytest
 
 from koppel.cli import first_steps
 from koppel.cli.checks.connectivity import addresses, mail, try_mail
-from koppel.cli.checks.result import Finding
+from koppel.cli.checks.result import CheckFinding
 from tests.notifications.smtp import MailServer, serve
 
 FREE = 1
@@ -29,7 +29,7 @@ def mail_server() -> Iterator[MailServer]:
 
 def address_findings(
     monkeypatch: pytest.MonkeyPatch, url: str, port: int = FREE, **more: str
-) -> list[Finding]:
+) -> list[CheckFinding]:
     for name, value in {"KOPPEL_PUBLIC_URL": url, "KOPPEL_PROXIES": "0", **more}.items():
         monkeypatch.setenv(name, value)
     return list(addresses(port))

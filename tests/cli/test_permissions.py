@@ -43,7 +43,8 @@ WORDS = {
     "name": "9 lured",
 }
 """What is typed for a value that a command needs. A number of nothing for the others: whoever may is told of
-that."""
+that.
+"""
 NEVER_ENDS = {"sync watch"}
 
 

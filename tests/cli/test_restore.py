@@ -31,7 +31,8 @@ Snapshot = dict[str, Any]
 @pytest.fixture
 def firm(actor: Any, database_addresses: Addresses) -> World:
     """A firm in the middle of its work, with the entry lines of seven administrations in as many partitions
-    as they fall."""
+    as they fall.
+    """
     world = build_world(actor)
     administrations = [administration_of(world.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
     for administration in administrations:
@@ -128,7 +129,8 @@ def code_after(words: str) -> list[str]:
 
 def snapshot(superuser_url: str) -> Snapshot:
     """All that a restore must bring back: rows, sequences, rights, policies, and what else the database is
-    made of."""
+    made of.
+    """
     with psycopg.connect(superuser_url) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
@@ -158,7 +160,8 @@ def is_the_same(restored: Snapshot, before: Snapshot) -> None:
 
 def _is_in_use(addresses: Addresses, firm: World, port: int) -> None:
     """The application reads its own firm under the policies and no row without a scope; `koppel check` finds
-    nothing wrong."""
+    nothing wrong.
+    """
     with psycopg.connect(addresses.app_url) as connection:
         connection.execute(*set_scope_sql(firm.boss.organisation_id))
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (
@@ -218,7 +221,7 @@ def _debian() -> Binaries:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     if not folders:
         skip_without(DEBIAN_POSTGRESQL)
-    return Binaries(folders[-1], int(folders[-1].parent.name))
+    return Binaries(folders[-1], (int(folders[-1].parent.name), 0))
 
 
 def _fill(target: Addresses, source: Addresses) -> None:

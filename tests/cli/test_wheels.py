@@ -1,6 +1,7 @@
 """Each distribution is built from a bare checkout and installed alone in an empty environment: it brings all
 that it needs, and nothing of the other. Packages of others come from uv's cache, and what is not there from
-PyPI."""
+PyPI.
+"""
 
 import subprocess
 import sys

@@ -40,7 +40,8 @@ def import_first(firm: Connected, count: int = 1, *, sync: bool = False) -> "lis
 
 def wait_until_described(firm: Connected) -> None:
     """Wait until the worker has asked the vendor who the listed companies are: it begins as soon as they are
-    listed."""
+    listed.
+    """
     wait_until(lambda: all(one.described_at for one in companies(firm)))
 
 
@@ -73,7 +74,8 @@ def sign_in(
     firm: Connected, purpose: str, *, by: "Actor | None" = None, anew: bool = False, **consent: Any
 ) -> None:
     """Somebody signs in for the connection, or `anew` for none that exists, through the sandbox's real forms;
-    nothing after the exchange of the code."""
+    nothing after the exchange of the code.
+    """
     person, connection_id = by or firm.actor, None if anew else firm.connection.pk
     with organisation_scope(firm.actor.organisation_id):
         url = begin_consent(

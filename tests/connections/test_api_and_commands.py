@@ -11,8 +11,9 @@ from koppel.connections.commands.connections import app
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
-from koppel.organisations.models import User
+from koppel.organisations.models import Organisation, User
 from tests.connections.factories import import_first, reload_connection, statuses
+from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected
 
 
@@ -81,3 +82,16 @@ def test_connections_are_watched_and_repaired_from_the_command_line(
     assert reload_connection(anna).state == "active"
     assert run("delete", number, "--policy", "wait", "--yes")["deleted"] is True
     assert reload_connection(anna).state == "removed"
+
+
+@pytest.mark.parametrize("role", ["reader", "user"])
+def test_who_may_not_manage_connections_does_not_learn_which_exist(
+    connected: MakeConnected, actor: Any, role: str
+) -> None:
+    anna = connected()
+    with organisation_scope(anna.actor.organisation_id):
+        firm = Organisation.objects.get(pk=anna.actor.organisation_id)
+    client = signed_in(actor(role, organisation=firm))
+    for number in (anna.connection.pk, anna.connection.pk + 1000):
+        for action in ("reconnect", "accept-transfer", "pause", "resume", "probe"):
+            assert client.post(f"/connections/{number}/{action}").status_code == 403, (number, action)

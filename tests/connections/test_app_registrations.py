@@ -163,7 +163,7 @@ def test_only_an_unused_app_is_removed_and_its_secret_goes_with_it(
 def test_an_app_of_the_installation_is_shown_but_not_changed(actor: Any, sandbox: Sandbox) -> None:
     app = register_app(sandbox)
     client = browser(actor("administrator"), sandbox)
-    assert "managed by the operator" in page_text(client.get(PAGE))
+    assert "Managed by the operator" in page_text(client.get(PAGE))
     for action in ("change", "remove"):
         assert client.post(f"{PAGE}{app.pk}/{action}", {"client_id": "x"}).status_code == 404
 

@@ -190,7 +190,8 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
 
 def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert: Actor) -> None:
     """Bert's account reached too little, so what he signed in with is to be withdrawn; before a worker comes
-    to it he has the missing role, and signs in with the same account."""
+    to it he has the missing role, and signs in with the same account.
+    """
     import_first(anna, 3)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
@@ -263,7 +264,8 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
     anna: Connected, bert: Actor, by: str
 ) -> None:
     """Bert's consent is withdrawn before it is known what it reaches: Anna's, on which all runs, is as good
-    as ever."""
+    as ever.
+    """
     import_first(anna, 1)
     within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")

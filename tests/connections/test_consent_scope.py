@@ -12,6 +12,7 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.models import Administration
+from koppel.administrations.scope import MISSES_AUDITED
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
@@ -73,10 +74,16 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
     assert len(entries) == refused_count
     assert {one.actor_name for one in entries} == {anna.actor.name}
     assert book_calls(anna, other) == []
+    for number in range(MISSES_AUDITED):
+        browser.get(f"/administrations/{administration.pk + 2000 + number}/")
+    assert len(refusals(anna.actor.organisation_id)) == MISSES_AUDITED, "A search buries no other entries."
 
 
-def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(anna: Connected) -> None:
+def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(
+    anna: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every one that names an administration, whatever it does."""
+    monkeypatch.setattr("koppel.administrations.scope.MISSES_AUDITED", 1000)
     (administration,) = import_first(anna)
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
@@ -130,7 +137,8 @@ def test_an_administration_that_was_pointed_at_another_connection_is_blocked(
     anna: Connected, connected: MakeConnected, actor: Any
 ) -> None:
     """Somebody with access to the database gives an administration a company of another connection of the
-    same firm."""
+    same firm.
+    """
     with installation_scope("test"):
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     carl = connected("company_per_sign_in", actor=actor("team_leader", firm, "Carl Bos"))

@@ -235,7 +235,8 @@ def test_a_worker_that_died_after_a_renewal_leaves_no_sign_in_request(
     anna: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client secret was changed at the vendor and put right; the worker that renews the consent then
-    dies."""
+    dies.
+    """
     change(anna, Grant, expires_at=datetime.now(UTC))
     anna.sandbox.client(anna.app.client_id, secret="changed")
     assert check_connection(anna.actor, anna.connection.pk).state == "needs_reauth"

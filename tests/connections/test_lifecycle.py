@@ -79,7 +79,8 @@ def runs(firm: Connected) -> list[Run]:
 
 def page(firm: Connected, path: str = "", *, by: Actor | None = None, **form: str) -> Any:
     """A page of the connection as a person's browser gets it; with `form`, or a path without a slash at its
-    end, sent."""
+    end, sent.
+    """
     browser = Client()
     browser.force_login(User.objects.get(pk=(by or firm.actor).user_id))
     address = f"/connections/{firm.connection.pk}/{path}"
@@ -221,7 +222,8 @@ def test_a_removed_connection_gives_its_tokens_back_and_its_administrations_wait
     anna: Connected, connected: MakeConnected
 ) -> None:
     """Books, settings and checkpoints stay; the next sign-in that reaches the companies takes them up by
-    itself."""
+    itself.
+    """
     import_first(anna, 2, sync=True)
     wait_until(lambda: statuses(anna) == {"active"})
     with organisation_scope(anna.actor.organisation_id):
@@ -419,7 +421,8 @@ def test_where_each_sign_in_is_for_one_company_a_take_over_ends_with_the_last(
     connected: MakeConnected, actor: Any
 ) -> None:
     """Bert signs in for the first company and then the second; later Carl takes over from him, whose tokens
-    are newer."""
+    are newer.
+    """
     anna = connected("company_per_sign_in")
     tenants = [one["tenant_id"] for one in anna.sandbox.companies()[:2]]
     sign_in(anna, "add_company", tenant=tenants[1], anew=True)

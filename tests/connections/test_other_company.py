@@ -62,7 +62,8 @@ def perform_open(connected: Connected, administration: Administration) -> str:
 
 def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
     """Every row of the books, of checkpoints and of the log of changes, with the transaction that wrote
-    it."""
+    it.
+    """
     with organisation_scope(connected.actor.organisation_id), database.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "

@@ -224,8 +224,9 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
 def test_a_request_during_the_return_of_an_idle_slice_gets_another(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is slow over the report that gives it back;
-    meanwhile the next run of the company begins."""
+    """The database is slow over the report that gives it back; meanwhile the next run of the company
+    begins.
+    """
     monkeypatch.setattr(leases, "IDLE_SECONDS", -1.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.01)
     key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
@@ -249,8 +250,9 @@ def test_a_request_during_the_return_of_an_idle_slice_gets_another(
 def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     clean_database: None, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second asks while the database still thinks about the first:
-    neither takes away what the other was given."""
+    """The second asks while the database still thinks about the first: neither takes away what the other was
+    given.
+    """
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 3600)
     key = QuotaKey(1, "company")
 
@@ -275,8 +277,9 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
 def test_slices_that_go_to_and_fro_make_no_call_too_many(
     clean_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers with many runs of two firms; whatever lies idle for a moment
-    is given back, and everything is reported."""
+    """Two workers with many runs of two firms; whatever lies idle for a moment is given back, and everything
+    is reported.
+    """
     monkeypatch.setattr(leases, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.001)

@@ -101,7 +101,8 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
 @pytest.mark.parametrize("also_the_grant", [False, True])
 def test_a_consent_of_another_company_reads_nothing(connected: MakeConnected, also_the_grant: bool) -> None:
     """What is stored says one company and the vendor's token another: nothing is read or written, somebody is
-    told."""
+    told.
+    """
     anna = connected("company_per_sign_in")
     wait_until_described(anna)
     (administration,) = import_first(anna)

@@ -18,7 +18,8 @@ JSON = MappingProxyType({"content-type": "application/json"})
 
 class FakeSession:
     """A session to which the vendor lists these fiscal years: the first day of each, and how many months it
-    has."""
+    has.
+    """
 
     base_urls = MappingProxyType({"legacy": "http://127.0.0.1"})
     consent_mode = COMPANY_LIST

@@ -1,5 +1,6 @@
 """Answers that break on the way: chunks that are malformed, lengths that lie, compressed halves. Each is a
-failure with a name, never a shorter or an empty body. A server writes the bytes in one packet or in two."""
+failure with a name, never a shorter or an empty body. A server writes the bytes in one packet or in two.
+"""
 
 import asyncio
 import gzip

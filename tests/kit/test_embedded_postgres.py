@@ -69,7 +69,8 @@ def test_a_killed_server_comes_back_on_the_same_address_with_its_rows(server: Em
 @pytest.mark.kill
 def test_a_recovering_server_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash it says for minutes that it is starting up; stopped and started anew, it would begin all
-    over again."""
+    over again.
+    """
     connect, seconds = psycopg.connect, [0, 50, 100, 150]
 
     def busy(*args: object, **kwargs: object) -> object:

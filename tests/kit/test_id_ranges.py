@@ -1,5 +1,6 @@
 """Ids of two installations are never equal: each sequence counts within the range of its installation, and
-cannot leave it."""
+cannot leave it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ IN_32_BITS = {
     "django_content_type_id_seq",
 }
 """Of Django and allauth, whose migrations say so. No row of ours, and none that leaves the database, has such
-an id."""
+an id.
+"""
 
 Connection = psycopg.Connection[tuple[int, ...]]
 

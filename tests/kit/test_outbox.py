@@ -173,8 +173,9 @@ def test_a_message_of_a_killed_worker_is_sent_by_another(
 def test_a_mail_of_a_killed_worker_is_sent_once(
     anna: Actor, mail_server: MailServer, database_addresses: Addresses, point: str, states: tuple[str, str]
 ) -> None:
-    """Whether the server accepted it is unknown when the worker dies
-    behind that: then it is not sent again."""
+    """Whether the server accepted it is unknown when the worker dies behind that: then it is not sent
+    again.
+    """
     run_and_kill(
         database_addresses,
         f"from koppel.notifications.email import delivery; {point}",

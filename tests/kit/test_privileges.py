@@ -59,7 +59,8 @@ def test_a_process_killed_while_granting_leaves_the_audit_log_append_only(
 
 def test_views_that_a_killed_migration_dropped_are_made_by_the_next(database_addresses: Addresses) -> None:
     """Dropped before the first migration, made after the last: without them no program reads the books by
-    SQL."""
+    SQL.
+    """
     with psycopg.connect(database_addresses.owner_url) as owner:
         owner.execute("DROP SCHEMA books CASCADE")
     preparation.migrate()

@@ -1,5 +1,6 @@
 """SQL in files: each statement is found by its name, a file that is malformed is refused, and a wheel brings
-the files."""
+the files.
+"""
 
 import shutil
 import sys

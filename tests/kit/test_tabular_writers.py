@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 from django.utils import translation
 
+from koppel.kit.tabular.reader import unescape_formula
 from koppel.kit.tabular.writers import ColumnType, FileColumn, Format, csv_lines, write_table
 
 COLUMNS = [
@@ -72,11 +73,36 @@ def test_plain_csv_is_the_same_in_every_language() -> None:
         assert line == "-88781.1100,0.000000000000001,2026-01-02,2026-03-01T12:30:00+00:00,true,'=x,"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "=",
+        "+",
+        "-",
+        "@",
+        "\t",
+        "\r",
+        "\n",
+        "＝",
+        "＋",
+        "－",
+        "＠",
+        "−",
+        "﹦",
+        " =",
+        "\u00a0=",
+        "\ufeff=",
+        "\u200b=",
+        '"=',
+        "'=",
+    ],
+)
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_a_text_that_begins_like_a_formula_is_defused(language: str, start: str) -> None:
     text = "\n".join(lines(language, [f"{start}cmd", Decimal("-5.00")]))
-    assert f"'{start}cmd" in text
+    escaped = f"'{start}cmd"
+    assert escaped in text.replace('""', '"')
+    assert unescape_formula(escaped) == f"{start}cmd", "What an import reads back is what was there."
     assert f"'-5{',' if language == 'nl' else '.'}00" not in text, "a negative number stays a number"
 
 

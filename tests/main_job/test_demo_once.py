@@ -40,7 +40,8 @@ class Counted:
 @pytest.fixture(scope="module")
 def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `koppel demo-once --json` printed although its worker was killed again and again, and its web
-    once."""
+    once.
+    """
     home = tmp_path_factory.mktemp("home")
     words = (
         "demo-once",
@@ -70,7 +71,8 @@ def outcome(shared_reference: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int, int]:
     """SIGKILL for one worker after the other, each when it has read some entries and not yet all; for the web
-    with the first. How many workers, and processes of the web."""
+    with the first. How many workers, and processes of the web.
+    """
     killed: set[str] = set()
     webs: set[int] = set()
     with entries_kept_back(process):
@@ -89,7 +91,8 @@ def kill_programs_of(process: "subprocess.Popen[str]", home: Path) -> tuple[int,
 @contextlib.contextmanager
 def entries_kept_back(process: "subprocess.Popen[str]") -> Iterator[None]:
     """Every company's second page of entries, once for each worker that is to die: whenever we look, it is in
-    the middle."""
+    the middle.
+    """
     sandbox = None
     while process.poll() is None and sandbox is None:
         for _pid, words in programs_below(process.pid, b"koppel_sandbox"):

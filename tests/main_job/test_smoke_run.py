@@ -23,7 +23,8 @@ ASSIGN = """<form method="post"><select name="division"><option value="3">Noord<
 @contextmanager
 def _wizard(stale_answers: int, late_questions: int = 0) -> Iterator[tuple[str, list[str]]]:
     """A wizard whose question changes `stale_answers` times before an answer is taken, and whose Finish leads
-    back to Identify `late_questions` times; and what was answered."""
+    back to Identify `late_questions` times; and what was answered.
+    """
     answers: list[str] = []
     returns: list[str] = []
 
@@ -75,7 +76,8 @@ def _wizard(stale_answers: int, late_questions: int = 0) -> Iterator[tuple[str, 
 
 def test_a_question_that_changed_before_the_answer_is_read_and_answered_anew() -> None:
     """A register answered between the question and the answer: the page asks again, and nothing was
-    stored."""
+    stored.
+    """
     with _wizard(stale_answers=2) as (url, answers):
         browser = Browser()
         page = identify(browser, browser.get(url), Console(quiet=True))

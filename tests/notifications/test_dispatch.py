@@ -408,7 +408,8 @@ def test_erasing_an_administration_keeps_notifications_of_similar_names(
 
 def test_an_event_that_fails_does_not_block_others(firm: Firm, actor: Any) -> None:
     """A fault of ours at one event: neither its firm's other news nor the firms after it wait for a new
-    version."""
+    version.
+    """
 
     def breaks(_organisation_id: int, _member: int, administrations: Collection[int]) -> dict[int, None]:
         if 2 in administrations:

@@ -345,7 +345,8 @@ def test_a_worker_that_was_taken_over_does_not_change_the_outcome(
     anna: Actor, post: MailServer, monkeypatch: Any, awakes: str
 ) -> None:
     """One worker slept before it could reach the server; the other took over, and the server wanted no such
-    mail."""
+    mail.
+    """
     open_news_event(anna)
     original_connection = SmtpSession._open_connection
 

@@ -1,5 +1,6 @@
 """What a receiver's answer means: a 2xx is delivered whatever its body does, and `Retry-After` holds for all
-messages to that webhook."""
+messages to that webhook.
+"""
 
 import gzip
 import socket

@@ -125,7 +125,8 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
     browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
 ) -> None:
     """One company per sign-in: whatever the person does on the way, what was allowed stays and nothing is
-    there twice."""
+    there twice.
+    """
     register_app(sandbox, "company_per_sign_in")
     names = [one["name"] for one in sandbox.companies()]
     for page in open_page(browser, koppel_url, boss, 390, "en", "light"):

@@ -31,7 +31,8 @@ DERIVED, PLACEHOLDER = "922518440", "999999999"
 @pytest.fixture
 def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
     """She is at Identify with three companies of Norway: all have the placeholder and a VAT number; the
-    register knows that number by another name than the second one's."""
+    register knows that number by another name than the second one's.
+    """
     settings.REGISTERS = ["brreg"]
     newcomer_at_identify = newcomer(actor("administrator", name="Anna"), sandbox)
     newcomer_at_identify.connect(register_app(sandbox).pk)

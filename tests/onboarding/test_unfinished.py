@@ -80,4 +80,4 @@ def test_a_later_import_ticks_what_is_new_and_not_what_was_left_out(listed: Newc
         new.pk, new.external_id, new.name, new._state.adding = None, "new", "Nieuw B.V.", True
         new.save()
     assert ticked(listed, second_path) == {new.pk}
-    assert "only new" not in listed.client.get(second_path).content.decode(), "all that is listed is new"
+    assert "Only new" not in listed.client.get(second_path).content.decode(), "all that is listed is new"

@@ -112,7 +112,8 @@ def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed
 
 def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, actor: Any) -> None:
     """Neither through the connection it was imported by, nor through an account of one's own, by screen or
-    REST."""
+    REST.
+    """
     ids = to_assign(listed, 1)
     listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
@@ -127,7 +128,7 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
     piet.connect(register_app(piet.sandbox).pk)
     for page, companies_listed in (through_hers, flow_pages(piet)):
         assert company.name not in page
-        assert "already imported" not in page
+        assert "Already imported" not in page
         assert (len(companies_listed), {one["state"] for one in companies_listed}) == (total - 1, {"new"})
     listed.connect(register_app(listed.sandbox).pk)
     page, companies_listed = flow_pages(listed)
@@ -233,7 +234,8 @@ def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
 
 def asked_about(person: Newcomer, step: str) -> tuple[int, int, int]:
     """On an open page: how many companies it says are being asked about, what its next look says, and of how
-    many companies."""
+    many companies.
+    """
     page = words(person.client.get(f"{person.flow}{step}"))
     address = re.search(r'data-poll="([^"]+)"', page)
     stated = re.search(r"data-poll-left>(\d+)<", page)

@@ -29,7 +29,7 @@ from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Role
-from tests.fixtures.people import PASSWORD, signed_in
+from tests.fixtures.people import PASSWORD, deliver_password_links, signed_in
 from tests.organisations.provider_processes import (
     Idp,
     configure,
@@ -281,6 +281,7 @@ def test_an_account_without_password_gets_one_by_mail_and_links(ada: Actor, idp:
     idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
     assert walk(ada).status_code == 302
     Client().post("/accounts/password/reset/", {"email": email})
+    deliver_password_links()
     (message,) = [
         message for message in mail.outbox if message.to == [email] and "/password/reset/key/" in message.body
     ]

@@ -19,13 +19,13 @@ from pydantic import ValidationError as InputError
 
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.cli.checks.installation import findings
-from koppel.cli.checks.result import Finding
+from koppel.cli.checks.result import CheckFinding
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.commands import organisations, people
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor
-from tests.fixtures.people import PASSWORD, signed_in
+from tests.fixtures.people import PASSWORD, deliver_password_links, signed_in
 from tests.organisations.test_invitations import CHOSEN, deliver
 
 MAKE = ("create", "--name", "Kantoor Noord", "--email", "anna@noord.example")
@@ -58,7 +58,7 @@ def signs_in(email: str, password: str) -> bool:
     return bool(Client().post(SIGN_IN, {"login": email, "password": password}).status_code == 302)
 
 
-def finding(topic: str) -> Finding:
+def finding(topic: str) -> CheckFinding:
     return next(one for one in findings(8499) if one.topic == topic)
 
 
@@ -184,6 +184,7 @@ def test_a_link_by_mail_leads_to_the_address_that_people_type(actor: Any, settin
     email = User.objects.get(pk=actor().user_id).email
     mail.outbox = []
     Client().post("/accounts/password/reset/", {"email": email}, headers={"Host": "127.0.0.1"})
+    deliver_password_links()
     assert "https://koppel.firm.example/accounts/password/reset/key/" in mail.outbox[0].body
 
 

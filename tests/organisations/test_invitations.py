@@ -19,6 +19,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.invitations import services as invitations
+from koppel.organisations.invitations import throttling
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -135,7 +136,8 @@ def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any)
 
 def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: Any) -> None:
     """An invitation of an Administrator ends with the access of who sent it, unless another one sends it
-    again."""
+    again.
+    """
     boss = actor()
     with organisation_scope(boss.organisation_id):
         firm = Organisation.objects.get()
@@ -333,3 +335,23 @@ def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: st
     answer = signed_in(actor("administrator")).post(MANY, {"text": text})
     assert answer.status_code == 200
     assert "a@kantoor.test" in answer.content.decode() or "could not be read" in answer.content.decode()
+
+
+def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    boss, rival = actor("administrator"), actor("administrator")
+    monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
+    with organisation_scope(boss.organisation_id):
+        invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
+        for _number in range(throttling.DAILY_MAX - 1):
+            invitations.resend(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.resend(boss, invitation.pk)
+        invitations.revoke(boss, invitation.pk)
+        with pytest.raises(Refused, match="Try again tomorrow"):
+            invitations.invite(boss, InvitationInput(email="Doel@example.test"))
+        for number in range(3):
+            invitations.invite(boss, InvitationInput(email=f"nieuw{number}@example.test"))
+        with pytest.raises(Refused, match="Try again in an hour"):
+            invitations.invite(boss, InvitationInput(email="nog@example.test"))
+    with organisation_scope(rival.organisation_id), pytest.raises(Refused, match="Try again tomorrow"):
+        invitations.invite(rival, InvitationInput(email="doel@example.test"))

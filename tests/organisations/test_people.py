@@ -182,7 +182,8 @@ def test_a_leaving_member_hands_everything_over_at_once(boss: Actor, actor: Any)
 
 def test_handing_over_does_not_disclose_restricted_administrations(boss: Actor, actor: Any) -> None:
     """Restricted books go along by who is named on them, or when nobody else is left; a number tells nobody
-    that they exist."""
+    that they exist.
+    """
     firm = firm_of(boss)
     leader, owner = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Lotte")
     secret = administration_of(boss, "Geheim", restricted=True)
@@ -262,7 +263,8 @@ def test_saving_a_persons_page_leaves_what_it_does_not_show(boss: Actor, actor: 
 
 def test_handing_over_preserves_default_and_chosen_assignments(boss: Actor, actor: Any) -> None:
     """Being on it by default is no choice of anybody; being chosen for it is, also for who was on it by
-    default."""
+    default.
+    """
     firm = firm_of(boss)
     leaver, heir = actor("administrator", organisation=firm), actor("administrator", organisation=firm)
     by_default, chosen = administration_of(boss, "Default"), administration_of(boss, "Chosen")

@@ -74,8 +74,9 @@ def callback_of(boss: Actor) -> str:
 
 
 def sends_on_to(hostile: Idp, honest: Idp, stolen: dict[str, str], redirect_uri: str) -> None:
-    """The hostile sign-in page leads the browser to the honest one,
-    for a sign-in that the attacker began there."""
+    """The hostile sign-in page leads the browser to the honest one, for a sign-in that the attacker began
+    there.
+    """
     parameters = {
         "response_type": "code",
         "client_id": CLIENT_ID,
@@ -131,8 +132,9 @@ def test_the_honest_provider_knows_no_redirect_address_of_the_hostile_one(
 def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
     ada: Actor, eve: Actor, honest: Idp, hostile: Idp, names_itself: bool
 ) -> None:
-    """A careless Administrator registered both addresses at the honest
-    provider: `iss` still tells, where it is sent."""
+    """A careless Administrator registered both addresses at the honest provider: `iss` still tells, where it
+    is sent.
+    """
     honest.control(announces=names_itself, redirect_uris=None)
     hostile.control(announces=True)
     victim = Client()
@@ -220,8 +222,9 @@ def test_the_same_subject_at_two_issuers_is_two_people(
 def test_links_belong_to_the_issuer_at_which_they_were_made(
     ada: Actor, honest: Idp, both_running: tuple[Idp, Idp]
 ) -> None:
-    """The firm names another provider, in which the same subject is
-    somebody else; later it comes back to the first."""
+    """The firm names another provider, in which the same subject is somebody else; later it comes back to the
+    first.
+    """
     other = both_running[1]
     other.reset()
     other.says(sub="ada", email=email_of(ada), email_verified=True)

@@ -461,8 +461,9 @@ def test_a_provider_disabled_during_the_sign_in_is_refused(
 
 @contextmanager
 def nobody_links_yet() -> Iterator[None]:
-    """Holds back whoever is about to write a link, until two have
-    come that far: then they are at it together."""
+    """Holds back whoever is about to write a link, until two have come that far: then they are at it
+    together.
+    """
 
     def both_wait() -> bool:
         cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")

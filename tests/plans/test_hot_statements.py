@@ -1,9 +1,9 @@
 """What runs all day finds its rows by an index, on the embedded PostgreSQL and on Debian's 15: as the
 application role, under row level security, among the rows of fifty organisations.
 
-The statements are those of the code, explained as it sends them. PostgreSQL chooses
-freely; a table of thousands of rows that is read from end to end is the failure. How long
-anything takes is measured elsewhere (`bench/`).
+The statements are those of the code, explained as it sends them. PostgreSQL chooses freely; a table of
+thousands of rows that is read from end to end is the failure. How long anything takes is measured elsewhere
+(`bench/`).
 """
 
 import asyncio
@@ -87,8 +87,9 @@ class Tables(NamedTuple):
     partial_indexes: frozenset[str]
 
     def read_whole(self, plan: dict[str, Any]) -> Iterator[str]:
-        """The large tables that a plan reads from end to end: by
-        themselves, or by an index of all their rows."""
+        """The large tables that a plan reads from end to end: by themselves, or by an index of all their
+        rows.
+        """
         kind = plan["Node Type"]
         by_index = kind in ("Index Scan", "Index Only Scan") and "Index Cond" not in plan
         is_whole = kind == "Seq Scan" or (by_index and plan["Index Name"] not in self.partial_indexes)
@@ -153,7 +154,7 @@ def _debian() -> Binaries:
     installed = Path("/usr/lib/postgresql")
     if not (folder := installed / "15" / "bin").is_dir():
         skip_without("PostgreSQL 15" if installed.is_dir() else DEBIAN_POSTGRESQL)
-    return Binaries(folder, 15)
+    return Binaries(folder, (15, 0))
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ def koppel_quarantine(*words: str) -> dict[str, Any]:
 
 class Programs:
     """`koppel …` for each of the commands, with a log of its own in `folder`; killed at the end of the
-    block."""
+    block.
+    """
 
     def __init__(self, folder: Path, *commands: str, environment: dict[str, str] | None = None) -> None:
         self._folder, self._commands, self._environment = (

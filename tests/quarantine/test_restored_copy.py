@@ -56,7 +56,8 @@ def program(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Receiver
 @pytest.fixture
 def firm(connected: MakeConnected, program: Receiver) -> Connected:
     """Two administrations that were read once; a mail, a webhook message, an invitation and a sync wait; the
-    token is over."""
+    token is over.
+    """
     connected_firm = connected()
     first, second = import_first(connected_firm, 2, sync=True)
     with run_worker(_superuser_url()):
@@ -205,7 +206,8 @@ def _is_up(port: int) -> bool:
 
 def _has_come_to_all(copy: Addresses) -> bool:
     """The worker of the copy has looked at each job that would send something, and the invitation's waits for
-    another look."""
+    another look.
+    """
     with psycopg.connect(copy.superuser_url) as connection:
         jobs = connection.execute(
             "SELECT task_name, scheduled_at IS NOT NULL FROM procrastinate_jobs"

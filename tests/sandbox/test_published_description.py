@@ -179,7 +179,8 @@ async def read(
 
 class VendorSession:
     """The contract's session, straight to the played API; remembers what was sent: (template of the path,
-    names)."""
+    names).
+    """
 
     consent_mode = "service"
 

@@ -1,5 +1,6 @@
 """SIE files as programs write them: every encoding, every fault seen, and files made up by hypothesis read
-back exactly."""
+back exactly.
+"""
 
 from datetime import date
 from decimal import Decimal

@@ -1,5 +1,6 @@
 """SIE files as they come from many programs, spreadsheets and hands: each is read right, or the line that
-cannot be read is named. No line vanishes."""
+cannot be read is named. No line vanishes.
+"""
 
 import json
 import shutil

@@ -62,7 +62,8 @@ class Synced:
 
     def versions(self) -> dict[str, set[tuple[str, str]]]:
         """Where PostgreSQL keeps each row and which transaction wrote it: an UPDATE, even to the same values,
-        changes it."""
+        changes it.
+        """
         with organisation_scope(self.actor.organisation_id), connection.cursor() as cursor:
             versions_by_resource = {}
             for resource, model in MODELS_BY_RESOURCE.items():

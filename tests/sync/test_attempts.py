@@ -25,7 +25,8 @@ def clear_faults(synced: Synced) -> None:
 
 def test_unreadable_resources_of_an_earlier_attempt_are_remembered(synced: Synced) -> None:
     """The accounts broke the contract, then the journal was down: whoever goes on with the journal has not
-    seen the first."""
+    seen the first.
+    """
     synced.sandbox.fault("/v1/account$", status=404)
     synced.sandbox.fault(JOURNAL, status=500, times=50)
     run = synced.sync()
@@ -41,7 +42,8 @@ def test_unreadable_resources_of_an_earlier_attempt_are_remembered(synced: Synce
 
 def test_a_read_whose_cursor_is_gone_starts_again(synced: Synced) -> None:
     """A dimension was deleted between the list and its values: asking for it again would be refused for
-    ever."""
+    ever.
+    """
     gone = {"path": "/v1/dimension/", "status": 404}
     synced.sandbox.fault(**gone)
     synced.sandbox.fault("/v1/dimension$", kind="replace", old="[]", body='["SUBACCOUNT"]')
@@ -113,7 +115,8 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
 @pytest.mark.parametrize("same", [False, True])
 def test_changes_and_comparison_in_one_commit_are_logged_once_each(synced: Synced, same: bool) -> None:
     """The comparison's first page is committed together with what changed: of one resource, and perhaps of
-    one entry."""
+    one entry.
+    """
     synced.sync()
     first = min(first_entry.period for first_entry in synced.rows("entries"))  # type: ignore[attr-defined]
     first_entry, other = synced.rows("entries", period=first)[:2]

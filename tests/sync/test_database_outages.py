@@ -138,7 +138,8 @@ def test_a_limit_of_time_that_strikes_is_an_outage(
     synced: Synced, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     """Somebody's maintenance holds the table; PostgreSQL itself breaks the statement off, after 2 s instead
-    of a minute or a quarter of an hour."""
+    of a minute or a quarter of an hour.
+    """
     assert f"-c {setting}=" in pool.TIME_OUT_OPTIONS
     monkeypatch.setattr(pool, "TIME_OUT_OPTIONS", f"-c {setting}=2s")
     with psycopg.connect(database_addresses.superuser_url) as maintenance:

@@ -300,7 +300,8 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
 )
 def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) -> None:
     """Who edits a row that was passed already, while the rest is read for three hours, is met by the next
-    read of changes."""
+    read of changes.
+    """
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         from koppel.connectors.visma_net.cursors import Delta, checkpoint
         from koppel.kit.clock import now
@@ -311,7 +312,8 @@ def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) ->
 
 def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
     """Even when the run before it left a read of changes half done, and what was deleted meanwhile is
-    flagged."""
+    flagged.
+    """
     synced.sync()
     synced.paging(page_size_max=3)
     gone = synced.rows("entries")[2].number  # type: ignore[attr-defined]
@@ -373,7 +375,8 @@ def test_a_run_taken_over_at_its_end_changes_nothing(synced: Synced, monkeypatch
 
 def test_a_refused_list_is_reported_and_the_others_are_read(synced: Synced) -> None:
     """The first part of the list was as known, and waits for others to be committed with: it does not undo
-    the refusal."""
+    the refusal.
+    """
     synced.sync()
     synced.sandbox.fault("supplier", status=403)
     run = synced.sync()
@@ -393,7 +396,8 @@ def test_a_reported_deletion_includes_the_lines_and_is_logged_once(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Visma.net tells of none; other accounting systems do, and tell the same one again within their
-    overlap."""
+    overlap.
+    """
     synced.sync()
     entry = synced.rows("entries")[2].external_id
     lines = synced.rows("entry_lines", entry=entry)

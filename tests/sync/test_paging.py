@@ -48,7 +48,8 @@ def test_rows_inserted_and_deleted_while_a_first_read_is_paging(synced: Synced) 
 @pytest.mark.parametrize("calls", [1, 2, 3, 7])
 def test_a_row_deleted_while_a_comparison_is_paging_hides_no_other(synced: Synced, calls: int) -> None:
     """The rows behind it move up by one page place: the one that moved over the edge of a page is on neither
-    page."""
+    page.
+    """
     synced.sync()
     synced.paging(page_size_max=5)
     numbers = [one["number"] for one in synced.batches()]
@@ -90,7 +91,8 @@ def test_a_period_without_entries_and_a_list_without_rows(synced: Synced) -> Non
 @pytest.mark.parametrize("kind", ["truncate", "garbage", "html", "drop"])
 def test_an_answer_that_broke_off_is_asked_for_again(synced: Synced, kind: str) -> None:
     """A connection that was dropped may be tried again at once by the HTTP client; everything else waits for
-    the vendor."""
+    the vendor.
+    """
     synced.sandbox.fault(JOURNAL, kind=kind, skip=3)
     run = synced.sync()
     assert run.state == "queued" or kind == "drop"
@@ -177,7 +179,8 @@ def test_an_unreadable_page_proves_no_deletion(
     synced: Synced, path: str, resource: str, old: str, broken: str
 ) -> None:
     """Neither its own rows nor those of the pages around it; the totals that stood in its first row are found
-    elsewhere."""
+    elsewhere.
+    """
     synced.sync()
     before = synced.keys(resource)
     synced.paging(page_size_max=5)

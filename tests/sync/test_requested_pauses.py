@@ -1,5 +1,6 @@
 """A vendor asks for a pause, on an endpoint or at its token endpoint: no call is made before it is over, by
-this worker, another one, or after a restart. Real HTTP against the sandbox; calls are counted."""
+this worker, another one, or after a restart. Real HTTP against the sandbox; calls are counted.
+"""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -82,7 +82,8 @@ def test_a_page_of_which_nothing_can_be_understood_is_not_the_last(synced: Synce
 
 def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_the_others_say() -> None:
     """Of customers one is odd, a supplier changed later: the customers that changed before it are not passed
-    over."""
+    over.
+    """
 
     class Answering:
         base_urls = MappingProxyType({"api": "http://vendor"})

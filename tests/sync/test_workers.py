@@ -57,7 +57,8 @@ def pages_of(firm: Connected) -> int:
 
 def stand_still(firm: Connected, administrations: list[Administration]) -> None:
     """Each of them when its first page of entries is written and the second is asked for, until the sandbox
-    is released. Nothing that was read waits to be written then."""
+    is released. Nothing that was read waits to be written then.
+    """
     for administration in administrations:
         company = int(administration.remote_company.external_id)
         firm.sandbox.fault("journaltransaction", kind="hold", company=company, skip=1)

@@ -31,7 +31,8 @@ DESTROYS_LAST = (
 
 def all_command_output(firm: Connected) -> str:
     """By every command about this firm, and by the programs where something is wrong with what surrounds
-    them."""
+    them.
+    """
     said = "\n".join([*_by_commands(firm), *_by_programs(firm)])
     assert said.count(firm.connection.account) > 4, "Some of them answered."
     return said

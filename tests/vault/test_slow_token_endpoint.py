@@ -224,7 +224,8 @@ def _workers(superuser_url: str) -> int:
 
 def expired(connected: Connected) -> GrantedAccess:
     """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is
-    held back."""
+    held back.
+    """
     connected.sandbox.client(CLIENT, grace_seconds=0)
     with organisation_scope(connected.actor.organisation_id):
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()

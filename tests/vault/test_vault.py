@@ -399,7 +399,8 @@ def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_bac
     granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """The hour passes on two clocks, the vault's and the vendor's; syncs ask for a token every ten
-    seconds."""
+    seconds.
+    """
     sandbox.fault("/connect/token", kind="down", status=503, times=10_000)
     began, passed = now(), timedelta(0)
 

@@ -18,7 +18,8 @@ import django
 
 STEPS = ("locked", "intended", "called", "answered", "stored")
 """Lock held, nothing written; intent committed, nothing sent; answer under way; answer here, not stored;
-stored, not used."""
+stored, not used.
+"""
 
 
 def say(**facts: Any) -> None:

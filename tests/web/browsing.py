@@ -1,12 +1,12 @@
-"""A real browser on pages that this process serves: errors, axe-core, overflow.
+"""A real browser on pages that this process serves: errors, axe-core, measures.
 
-Screenshots are stored in `test-output/`.
+Screenshots are stored in `test-output/`; those of all pages by `make screenshots`.
 """
 
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -26,10 +26,21 @@ from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.requirements import CHROMIUM, skip_without
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
+from tests.web.measures import (
+    WIDTHS,
+    ZOOMED_WIDTH,
+    Scales,
+    cut_text,
+    layout_shifts,
+    observe,
+    opened_parts,
+    overflow,
+)
+from tests.web.page_table import NOWHERE
 
 SCREENSHOTS = REPOSITORY / "test-output" / "screenshots"
-NOWHERE = "/administrations/987654/"
-WIDTHS = {"wide": 1280, "narrow": 390}
+LOADED_WIDTH = 1280
+ACCESSIBILITY_WIDTHS = (1280, 390)
 HEIGHT = 900
 
 
@@ -55,7 +66,8 @@ class _Quiet(WSGIRequestHandler):
 
 class _Pages(WSGIHandler):
     """Lends the thread of a request a database connection that an earlier one has given back, as threads of
-    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them."""
+    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,8 +119,9 @@ def address(clean_database: None) -> Iterator[str]:
 
 
 def listen(page: Page) -> list[str]:
-    """What the browser complains about: scripts that fail, what the policy
-    stops, addresses that answer with an error."""
+    """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with
+    an error.
+    """
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
     page.on(
@@ -126,10 +139,11 @@ def is_failure(response: Any) -> bool:
     return response.status >= HTTPStatus.BAD_REQUEST and NOWHERE not in response.url
 
 
-def opened(browser: Browser, width: int = WIDTHS["wide"], **how: Any) -> Page:
+def opened(browser: Browser, width: int = LOADED_WIDTH, **how: Any) -> Page:
     """A page of a person who has visited nothing yet. Close its context when the test is over."""
     context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **how)
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    observe(context)
     return context.new_page()
 
 
@@ -143,7 +157,8 @@ def sign_in(page: Page, address: str, person: Actor) -> None:
 
 def click_twice(page: Page, selector: str) -> None:
     """A double click of which both halves meet this page, however quickly the next one comes: `dblclick` of a
-    machine that pauses in between presses whatever lies there on the next page."""
+    machine that pauses in between presses whatever lies there on the next page.
+    """
     page.locator(selector).first.evaluate("button => { button.click(); setTimeout(() => button.click()); }")
 
 
@@ -153,21 +168,48 @@ SETTLED = "() => !document.querySelector('.htmx-request, [hx-trigger=load]')"
 
 def look(page: Page, name: str) -> None:
     """Keep a picture; nothing sticks out sideways; axe-core finds nothing."""
-    page.wait_for_load_state("load")
-    page.wait_for_function(SETTLED)
+    settle(page)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=90, full_page=True)
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0, f"{name} is {wider} pixels too wide"
+    check_accessibility(page, name)
+
+
+def settle(page: Page) -> None:
+    page.wait_for_load_state("load")
+    page.wait_for_function(SETTLED)
+
+
+def check_accessibility(page: Page, name: str) -> None:
+    assert overflow(page) == [], name
     _load_axe(page)
     report = Axe("").run(page, options=AXE_OPTIONS)
     assert report.violations_count == 0, f"{name}: {report.generate_report()}"
 
 
+def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], language: str) -> None:
+    """Load each page once, and look at it on desks and phones. Needs the page of `opened`."""
+    scales, findings = Scales(), list[str]()
+    for name, path in addresses.items():
+        page.set_viewport_size({"width": LOADED_WIDTH, "height": HEIGHT})
+        response = page.goto(address + path)
+        settle(page)
+        assert response
+        page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
+        for width in (*WIDTHS, ZOOMED_WIDTH):
+            page.set_viewport_size({"width": width, "height": HEIGHT})
+            page_findings += [f"at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
+            if width in ACCESSIBILITY_WIDTHS:
+                page_findings += opened_parts(page)
+                check_accessibility(page, f"{name} at {width} ({language})")
+        findings += [f"{name} ({language}): {finding}" for finding in page_findings]
+    assert findings == [], "\n".join(findings)
+
+
 AXE_OPTIONS = {"preload": False, "resultTypes": ["violations"]}
 """Preloading makes axe write the page's styles into a document of its own; the browser reports each as an
 inline style that the Content-Security-Policy stops. Only rules about sounds and locked screens need it. To
-describe all that passed takes as long as to check it."""
+describe all that passed takes as long as to check it.
+"""
 
 
 def _load_axe(page: Page) -> None:
@@ -175,10 +217,3 @@ def _load_axe(page: Page) -> None:
     if not page.evaluate("'axe' in window"):
         page.context.add_init_script(AXE_SCRIPT)
         page.evaluate(AXE_SCRIPT)
-
-
-def look_at_widths(page: Page, name: str, language: str) -> None:
-    """The page as it was loaded, on a desk and on a phone."""
-    for width, pixels in WIDTHS.items():
-        page.set_viewport_size({"width": pixels, "height": HEIGHT})
-        look(page, f"{name}-{width}-{language}")

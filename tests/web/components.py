@@ -1,5 +1,6 @@
 """Markup with the scripts of pages, without a server: one page of one component, under the security policy of
-the real pages."""
+the real pages.
+"""
 
 import json
 import mimetypes
@@ -37,7 +38,8 @@ def open_component(
     """Return the page, what the browser complains about, and the bodies of what the page posts.
 
     `answers`: by path, what a GET is answered with: JSON, or markup as text. `has_clock`: time passes only as
-    the test lets it."""
+    the test lets it.
+    """
     context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **options)
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = context.new_page()

@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - markup of one element stays on one line
 """Each behaviour of pages in a real browser, by keyboard alone, in both languages, under the security policy:
-combobox, dialogs, toasts, menus, columns, charts, period picker."""
+combobox, dialogs, toasts, menus, columns, charts, period picker.
+"""
 
 from typing import Any
 

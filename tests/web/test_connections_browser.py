@@ -13,8 +13,9 @@ from koppel.issues.services import raise_issue
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import address, browser, listen, look_at_widths, opened, sign_in
+from tests.web.browsing import address, browser, listen, look_at_pages, opened, sign_in
 from tests.web.factories import World
+from tests.web.page_table import pages_of_connections
 from tests.web.test_browser import world
 
 __all__ = ["address", "browser", "world"]
@@ -87,14 +88,7 @@ def trouble(world: World) -> dict[str, str]:
             Subject(SubjectKind.ADMINISTRATION, world.active.pk),
             facts,
         )
-    return {
-        "connections": "/connections/",
-        "connection-well": f"/connections/{well.pk}/",
-        "connection-broken": f"/connections/{broken.pk}/",
-        "connection-remove": f"/connections/{well.pk}/remove/",
-        "connections-reconnect-all": "/connections/reconnect/",
-        "connections-offboarding": f"/connections/offboarding/{broken.owner_id}/",
-    }
+    return {**pages_of_connections(world), "connection-broken": f"/connections/{broken.pk}/"}
 
 
 def event(
@@ -118,8 +112,6 @@ def test_pages_of_failing_connections_are_accessible(
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
     sign_in(page, address, world.boss)
-    for name, path in trouble(world).items():
-        page.goto(address + path)
-        look_at_widths(page, name, language)
+    look_at_pages(page, address, trouble(world), language)
     page.context.close()
     assert complaints == []

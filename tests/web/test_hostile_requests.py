@@ -16,7 +16,8 @@ from tests.fixtures.stack import PATIENCE_SECONDS, end_process, wait_until
 
 HEADER_CHARACTERS = 60_000
 """Nearly as long as the server takes them. What grows with the square of it would need minutes for all of
-these requests."""
+these requests.
+"""
 PATH_CHARACTERS = 60_000
 HOSTILE = [
     "postgres://a:",

@@ -76,8 +76,9 @@ def test_public_pages(clean_database: None, language: str) -> None:
 
 
 def reads(client: Client, address: str, language: str, status: int = 200) -> str:
-    """The page has this status, says its language, and holds nothing
-    that the content security policy would stop."""
+    """The page has this status, says its language, and holds nothing that the content security policy would
+    stop.
+    """
     response = client.get(address, follow=address.startswith("/accounts/"))
     text = response.content.decode()
     assert response.status_code == status, f"{address}: {response.status_code}"

@@ -138,7 +138,8 @@ def test_a_failed_log_line_is_not_printed_elsewhere(
     actor: MakeActor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full, or who read the log has gone: Python's own report of that would show the line as it
-    was."""
+    was.
+    """
     path, token = live_links(actor("administrator", name="Anna"))["invitation"]
     closed = io.StringIO()
     with monkeypatch.context() as patch:

@@ -7,7 +7,7 @@ from playwright.sync_api import Route
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import WIDTHS, address, browser, look, opened, sign_in
+from tests.web.browsing import address, browser, look, opened, sign_in
 from tests.web.factories import World
 from tests.web.test_browser import world
 
@@ -21,7 +21,7 @@ A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
 def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
     browser: Any, world: World, address: str
 ) -> None:
-    page = opened(browser, WIDTHS["narrow"], locale="nl")
+    page = opened(browser, 390, locale="nl")
     sign_in(page, address, world.boss)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")

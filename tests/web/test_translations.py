@@ -1,5 +1,6 @@
 """Every text has a Dutch translation."""
 
+import re
 import shutil
 
 import polib
@@ -21,3 +22,27 @@ def test_a_text_is_translated_one_way_only() -> None:
         for entry in polib.pofile(str(po)):
             translations.setdefault(entry.msgid, set()).add(entry.msgstr or str(entry.msgstr_plural))
     assert {text: sorted(words) for text, words in translations.items() if len(words) > 1} == {}
+
+
+NAMES = {"Koppel", "Administrator", "Administrators", "Beheerder", "Team", "European", "Europese", "Nachts"}
+"""Words with a capital within a heading or a label."""
+
+
+def test_headings_and_labels_are_in_sentence_case() -> None:
+    """Texts of few words without a full stop: only names have a capital after the first word."""
+    catalogues = [polib.pofile(str(po)) for po in sorted(SOURCE.glob("**/locale/*/LC_MESSAGES/django.po"))]
+    english = {
+        entry.msgid: entry.msgstr for po in catalogues if po.metadata["Language"] == "en" for entry in po
+    }
+    texts = {english.get(entry.msgid, entry.msgid) for po in catalogues for entry in po}
+    texts |= {entry.msgstr for po in catalogues for entry in po}
+    wrong = {text for text in texts if _is_label(text) and _capitals(text) - NAMES}
+    assert wrong == set()
+
+
+def _is_label(text: str) -> bool:
+    return not re.search(r"[.!?:;–“\"]", text) and len(text.split()) <= 6
+
+
+def _capitals(text: str) -> set[str]:
+    return {word for word in text.split()[1:] if re.fullmatch(r"[A-Z][a-z]+", word)}

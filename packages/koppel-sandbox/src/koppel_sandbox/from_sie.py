@@ -152,7 +152,8 @@ def _entry_numbers(file: sie.SieFile) -> list[str]:
     """Return a number for each voucher that no other has: year, series and number.
 
     Voucher numbers repeat in real files, and may be missing. The first keeps its number, another one gets
-    `-2` and so on, but never a number that a voucher has of its own."""
+    `-2` and so on, but never a number that a voucher has of its own.
+    """
     plain = [f"{_year_of(file, one.year)}-{one.series}{one.number}" for one in file.vouchers]
     taken, seen, counts = set(plain), set[str](), dict[str, int]()
     numbers = []

@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent
 def _read(reader: Callable[[str], T], name: str, text: str) -> T:
     """Read a variable.
 
-    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password."""
+    Raises `ImproperlyConfigured` with a sentence that names it, but not its value: it may hold a password.
+    """
     try:
         return reader(text)
     except (ValueError, KeyError):
@@ -46,7 +47,8 @@ def _time_outs() -> str:
     """Return PostgreSQL's options that bound statements and waits for locks, by the kind of process.
 
     A page is over within seconds, and a job within minutes. Commands of an operator may take as long as they
-    need."""
+    need.
+    """
     match os.environ.get("KOPPEL_PROCESS", ""):
         case "web":
             return "-c statement_timeout=60s -c lock_timeout=10s"
@@ -58,7 +60,8 @@ def _time_outs() -> str:
 
 def _database(url: str, time_outs: str = "") -> dict[str, Any]:
     """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
-    …) are kept."""
+    …) are kept.
+    """
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
     return {
@@ -156,6 +159,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "koppel.web.auth.middleware.ContentSecurityPolicyMiddleware",
+    "koppel.web.auth.middleware.NoStoreMiddleware",
     "koppel.web.auth.login_throttling.KnownBrowserMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -190,6 +194,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    "reset_password": "koppel.web.auth.password_forms.ResetPasswordForm",
+    "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
+    "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"
@@ -197,6 +206,10 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # the mail would invite strangers to sign up
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_ADAPTER = "koppel.web.auth.allauth_adapters.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "koppel.web.auth.second_step.AuthenticateForm",
+    "reauthenticate": "koppel.web.auth.second_step.ReauthenticateForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True
@@ -204,11 +217,20 @@ MFA_TOTP_ISSUER = "Koppel"
 MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = PUBLIC_URL.startswith("http://")
 """Passkeys need https; over http browsers allow them on localhost alone."""
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
-"""In the database, so that throttling at sign-in counts over all web processes."""
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "django_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+"""In the database, so that throttling at sign-in counts over all web processes. Django's own limit is 300
+entries: whoever filled them would reset every count.
+"""
 ALLAUTH_TRUSTED_PROXY_COUNT = _read(int, "KOPPEL_PROXIES", os.environ.get("KOPPEL_PROXIES", "0"))
 """How many of our proxies stand before the web process: this number of addresses at the end of
-`X-Forwarded-For` is trusted."""
+`X-Forwarded-For` is trusted.
+"""
 if ALLAUTH_TRUSTED_PROXY_COUNT:
     # What the proxy must set, whatever the caller said: whether people came by https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -37,7 +37,8 @@ def complete(sie_file: SieFile) -> None:
 
 def _complete_dates(sie_file: SieFile) -> None:
     """Give a voucher without a date that of its lines, of its entry, or the first day of the year; and a file
-    without #RAR its calendar years."""
+    without #RAR its calendar years.
+    """
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             days = [line.booked_on for line in voucher.lines if line.booked_on]
@@ -51,7 +52,8 @@ def _complete_dates(sie_file: SieFile) -> None:
 
 def _derive_years(sie_file: SieFile) -> None:
     """Make the year that no #RAR line names: after the one before; without that too, the calendar years of
-    the vouchers, of which the last is the file's own. Raises `NotSie` when nothing shows a year."""
+    the vouchers, of which the last is the file's own. Raises `NotSie` when nothing shows a year.
+    """
     year, previous = sie_file.year, sie_file.years.get(-1, FiscalYear())
     if previous.ends_on is not None:
         year.starts_on = previous.ends_on + timedelta(days=1)
@@ -78,7 +80,8 @@ def _leave_out_other_years(sie_file: SieFile) -> None:
     """Give every voucher its fiscal year, and name those that are in none.
 
     A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
-    named as well."""
+    named as well.
+    """
     kept = []
     for voucher in sie_file.vouchers:
         years = [number for number, year in sie_file.years.items() if year.has(voucher.booked_on)]
@@ -107,8 +110,9 @@ def _complete_opening(sie_file: SieFile) -> None:
     """Take opening balances that are missing from the closing ones of the year before.
 
     Without any #IB of the year they all come from there, unless the year's own closing balances show that
-    nothing was carried forward. Where only some accounts have one, another account
-    gets last year's closing balance if its own closing balance, as stated, then adds up."""
+    nothing was carried forward. Where only some accounts have one, another account gets last year's closing
+    balance if its own closing balance, as stated, then adds up.
+    """
     moves = _movements(sie_file)
     for number, year in sie_file.years.items():
         before = sie_file.years.get(number - 1)
@@ -125,7 +129,8 @@ def _complete_opening(sie_file: SieFile) -> None:
 
 def _closes_without_opening(year: FiscalYear, before: FiscalYear, moved: dict[str, Decimal]) -> bool:
     """Return whether the stated closing balances are the movements alone: the program has not carried last
-    year's balances forward yet. An account without a closing balance has none."""
+    year's balances forward yet. An account without a closing balance has none.
+    """
     if not year.closing:
         return False
     carried = alone = 0

@@ -1,5 +1,6 @@
 """The encoding of a SIE file, seen from its bytes: `#FORMAT PC8` means CP437, and programs write anything
-else under the same label."""
+else under the same label.
+"""
 
 import re
 import unicodedata
@@ -8,7 +9,8 @@ NEVER = -1_000_000
 SAMPLE_WORDS = 5000
 CANDIDATES = ("utf-8", "cp437", "cp1252", "cp850")
 """Where two fit equally well the first one is taken; CP850 differs from CP437 in ø, Ø and capitals with
-accents."""
+accents.
+"""
 _WORDS = re.compile(rb"[\x21-\x7e]*[\x80-\xff][\x21-\xff]*")
 _LETTERS = frozenset("àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽðÐþÞ")
 _SIGNS = frozenset("§°´½¼¾²³€£«»·–—‘’“”„…•©®±µ\xa0¤")

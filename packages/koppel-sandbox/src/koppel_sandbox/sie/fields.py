@@ -54,7 +54,8 @@ def split_fields(line: str) -> tuple[list[str], bool]:
 
     Blanks separate fields, quotation marks keep blanks together, a backslash or a second quotation mark
     escapes one, `{…}` is one field. One before a letter is a character where another follows: some programs
-    write `"F"rskott"` for a letter that they lost. A brace that is alone is a `Brace`."""
+    write `"F"rskott"` for a letter that they lost. A brace that is alone is a `Brace`.
+    """
     fields: list[str] = []
     is_open = False
     for match in _FIELD.finditer(line):
@@ -105,7 +106,8 @@ def read_amount(text: str, sign: DecimalSign = DecimalSign.UNKNOWN) -> Decimal:
     """Return an amount: `1 234,50`, `1.234,50`, `1'234.50`, `(12.50)`, `12.50-` and `1.25E3` too.
 
     Raises `Unreadable`, also for one that can be read in two ways: `1.234` in a file of which no other amount
-    shows what the point means."""
+    shows what the point means.
+    """
     typed = text.strip()
     if not typed:
         raise Unreadable("the amount is empty")
@@ -164,8 +166,9 @@ def _decimal(text: str, typed: str) -> Decimal:
 
 
 def join_groups(fields: list[str]) -> list[str]:
-    """Return the fields with an amount that was written with blanks and without quotation marks,
-    `1 234 567,50`, as one."""
+    """Return the fields with an amount that was written with blanks and without quotation marks, `1 234
+    567,50`, as one.
+    """
     if not fields or not _FIRST_GROUP.fullmatch(fields[0]):
         return fields
     end = 1

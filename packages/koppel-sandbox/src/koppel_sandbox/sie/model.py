@@ -35,7 +35,8 @@ class SieLine:
 class Voucher:
     """`series` and `number` as the file has them; numbers repeat in some files and may be blank.
 
-    `year` is the number of its fiscal year as in #RAR: 0 the file's own, -1 the one before."""
+    `year` is the number of its fiscal year as in #RAR: 0 the file's own, -1 the one before.
+    """
 
     series: str
     number: str
@@ -72,7 +73,8 @@ class SieFile:
     """One file.
 
     `years` is by the number in #RAR. Every one of the `line_count` lines that are not blank is either
-    understood or one of `left_out`."""
+    understood or one of `left_out`.
+    """
 
     source: str
     name: str = ""

@@ -1,5 +1,6 @@
 """Reads a SIE file line by line. A line that cannot be read is named with its reason and left out; what is no
-ledger at all is refused."""
+ledger at all is refused.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -58,7 +59,8 @@ UNDERSTOOD = frozenset(
     }
 )
 """Labels of SIE that say nothing which these books hold. `#RTRANS` and `#BTRANS` are the history of
-corrections."""
+corrections.
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def _what_it_is(labels: set[str]) -> str:
 
 def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
     """Yield the lines that can be split. A text whose quotation mark is open goes on in the next line, unless
-    that one begins like a line of its own."""
+    that one begins like a line of its own.
+    """
     lines = re.split(r"\r\n|\r|\n", text)
     position = 0
     while position < len(lines):
@@ -220,7 +223,8 @@ class _Reader:
     def _added_line(self, row: _Row, following: _Row | None) -> None:
         """Pass over a line that was added afterwards: the same one stands behind it as #TRANS.
 
-        Raises `Unreadable` where it does not: the line would be lost."""
+        Raises `Unreadable` where it does not: the line would be lost.
+        """
         if self.is_left_out or self.voucher is None:
             return
         added = _line(self._after_last_field(row), self.sign, row.at)
@@ -331,7 +335,8 @@ def _amount_texts(rows: Iterable[_Row]) -> Iterator[str]:
 def _behind_objects(rest: list[str]) -> tuple[list[str], list[str]]:
     """Return the objects of a line, as number and code in turn, and the fields from its amount on.
 
-    Some programs leave the braces out, some write quotation marks for them."""
+    Some programs leave the braces out, some write quotation marks for them.
+    """
     after = rest[1:]
     if after and isinstance(after[0], Braces):
         return split_fields(after[0])[0], after[1:]

@@ -2,7 +2,8 @@
 Koppel's default.
 
 A resource or the schedule that the organisation switched off cannot be switched on by a template or an
-administration."""
+administration.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ class Setting:
 class EffectiveSettings:
     """The settings of one administration, each with its source in `sources`.
 
-    `limited_keys`: settings of which the organisation switched something off that would otherwise be on."""
+    `limited_keys`: settings of which the organisation switched something off that would otherwise be on.
+    """
 
     resources: tuple[str, ...]
     fiscal_years_back: int
@@ -86,7 +88,8 @@ def resolve_settings(
     administration_settings: SettingsMap, template: SettingsMap, organisation: SettingsMap
 ) -> EffectiveSettings:
     """Resolve each setting, nearest first. What the organisation switched off is off: resources, and syncing
-    itself."""
+    itself.
+    """
     resolved = {
         key: _resolve_setting(key, administration_settings, template, organisation) for key in DEFAULTS
     }

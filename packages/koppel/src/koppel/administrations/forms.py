@@ -79,8 +79,9 @@ class AdministrationForm(Form[AdministrationInput]):
     was_access = ChoiceField(choices=[("open", "open"), ("restricted", "restricted")])
 
     def changes(self, administration: Administration, *, may_assign: bool) -> dict[str, Any]:
-        """Return what differs from the page: client number, and division and template
-        for those who may assign. Raises `Invalid`."""
+        """Return what differs from the page: client number, and division and template for those who may
+        assign. Raises `Invalid`.
+        """
         values = self.values
         kept = {
             "client_number": administration.client_number,
@@ -92,9 +93,10 @@ class AdministrationForm(Form[AdministrationInput]):
         return {name: values[name] for name in names if values[name] != before[name]}
 
     def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent when that was refused, else what is
-        stored. Access that a colleague changed meanwhile is shown as it is now, with its people:
-        saving again must not take that back unseen."""
+        """Return what the page shows in each field: what was sent when that was refused, else what is stored.
+        Access that a colleague changed meanwhile is shown as it is now, with its people: saving again must
+        not take that back unseen.
+        """
         access = "restricted" if administration.restricted else "open"
         stored: dict[str, Any] = {
             "client_number": administration.client_number,
@@ -154,8 +156,9 @@ class SettingsPageForm(SettingsForm[SettingsInput]):
         )
 
     def shown_values(self, in_force: EffectiveSettings) -> dict[str, Any]:
-        """Return what the page shows in each field: what was sent
-        when that was refused, else what is in force."""
+        """Return what the page shows in each field: what was sent when that was refused, else what is in
+        force.
+        """
         if self.is_bound:
             return {name: self[name].value() for name in self.fields}
         return {
@@ -203,8 +206,8 @@ class IdentityForm(Form[IdentityInput]):
 
 
 class RegisterCheckForm(Form[Input]):
-    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page offers
-    it.
+    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page
+    offers it.
     """
 
     action = ChoiceField(choices=[("again", "again"), ("seen", "seen")])
@@ -234,7 +237,8 @@ class WithdrawalForm(Form[WithdrawalInput]):
 class PredecessorForm(Form[Input]):
     """The predecessor by name, number or id; '' removes the link.
 
-    No input type: a person types a name, from which `resolve_reference` finds the id of the input."""
+    No input type: a person types a name, from which `resolve_reference` finds the id of the input.
+    """
 
     predecessor = TextField()
 
@@ -248,7 +252,8 @@ class ReassignForm(Form[Input]):
 class SavedViewForm(Form[Input]):
     """A view of the list: to save, to open the list with, or to remove. `query` is what the list shows.
 
-    No input type: views exist on the list's page alone."""
+    No input type: views exist on the list's page alone.
+    """
 
     action = ChoiceField(choices=[(key, key) for key in ("save", "default", "no_default", "remove")])
     id = IdField()

@@ -27,7 +27,8 @@ class Status(models.TextChoices):
 
 class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name and number that a person confirmed to be the same company, who (a membership) and when. `at`
-    '': not confirmed."""
+    '': not confirmed.
+    """
 
     name: str = ""
     number: str = ""
@@ -42,10 +43,11 @@ class AdministrationQuerySet(OrganisationQuerySet["Administration"]):
     """Administrations, and which of them an actor may see."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Return all for Administrators and Team leaders, and for others those assigned to them,
-        personally or through a division.
+        """Return all for Administrators and Team leaders, and for others those assigned to them, personally
+        or through a division.
 
-        A restricted administration is visible only to the people named on it, whatever their role."""
+        A restricted administration is visible only to the people named on it, whatever their role.
+        """
         administrations = self.for_actor(actor).filter(withdrawn_at=None)
         is_assigned = Exists(
             Assignment.objects.for_actor(actor).filter(
@@ -82,7 +84,8 @@ class Administration(TenantModel):
 
     `scheduled_deactivation_on`: deactivated on that day. `client_left_on`: the client left; everything is
     erased on `erase_on`. `withdrawn_at`: no longer shown; its data is being erased. `predecessor`: the same
-    client before it was renamed, merged or moved."""
+    client before it was renamed, merged or moved.
+    """
 
     connection = models.ForeignKey(
         Connection,
@@ -245,7 +248,8 @@ class Favourite(TenantModel):
 class SavedView(TenantModel):
     """A person's named view of the list: filters, sorting and columns as the address bar's query string.
 
-    `is_default`: the view of the list when its address has no query string."""
+    `is_default`: the view of the list when its address has no query string.
+    """
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -283,7 +287,8 @@ class BulkParameters(TypedDict, total=False):
     action of a higher app adds its own keys here.
 
     `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number,
-    text, why)."""
+    text, why).
+    """
 
     division: int | None
     template: int | None
@@ -300,7 +305,8 @@ class BulkParameters(TypedDict, total=False):
 
 class BulkValues(TypedDict, total=False):
     """The part of an administration's state that an action touches. `people` maps membership ids to whether
-    the assignment is automatic, None = not assigned."""
+    the assignment is automatic, None = not assigned.
+    """
 
     columns: dict[str, str | int | bool | None]
     people: dict[str, bool | None]
@@ -312,8 +318,8 @@ class BulkOperation(TenantModel):
     undone.
 
     `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection
-    came from. `total` counts its items. `role`: what the person may do at most, however long the job
-    waits."""
+    came from. `total` counts its items. `role`: what the person may do at most, however long the job waits.
+    """
 
     membership = models.ForeignKey(
         Membership,

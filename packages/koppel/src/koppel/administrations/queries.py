@@ -82,7 +82,8 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
     """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`,
-    `connections`."""
+    `connections`.
+    """
     people = (
         Membership.objects.for_actor(actor)
         .filter(is_active=True)
@@ -136,7 +137,8 @@ def list_successors(actor: Actor, administration: Administration) -> list[Admini
 
 def resolve_reference(actor: Actor, reference: str, other_than: int) -> int:
     """Return the administration with this name, number or id. Raises `Refused` when none or several have
-    it."""
+    it.
+    """
     candidates = Administration.objects.visible_to(actor).exclude(pk=other_than)
     if (administration_id := id_of(reference)) is not None:
         exact = candidates.filter(

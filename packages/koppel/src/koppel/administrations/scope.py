@@ -4,18 +4,28 @@ A query of several administrations starts from `Administration.objects.visible_t
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from koppel.administrations.errors import NoSuchAdministration, NoSuchChoice
 from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.connections.audit_actions import VaultAction
 from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
+from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.parameters import ID_MAX, unknown_value
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
+
+AUDIT_INTERVAL = timedelta(hours=1)
+MISSES_AUDITED = 20
+log = structlog.get_logger(__name__)
 
 
 def restricted_company_ids(actor: Actor) -> Any:
@@ -38,7 +48,8 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
     """Return the administration with its row locked, in the caller's transaction. Raises
-    `NoSuchAdministration` as `administration_for` does."""
+    `NoSuchAdministration` as `administration_for` does.
+    """
     queryset = Administration.objects.visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
     if administration is None:
@@ -70,7 +81,25 @@ def require_assignable(
 
 
 def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:
-    """Return the error to raise, after an audit entry about a request for a hidden administration."""
-    subject = Subject(SubjectKind.ADMINISTRATION, min(administration_id, ID_MAX))
-    in_separate_transaction(lambda: audit_refusal(actor.organisation_id, subject, "not_found", actor.audit))
+    """Return the error to raise, after an audit entry about a request for a hidden administration.
+
+    At most `MISSES_AUDITED` an hour for one person: who tries every number must not bury other entries.
+    """
+    in_separate_transaction(lambda: _audit_miss(actor, min(administration_id, ID_MAX)))
     return NoSuchAdministration()
+
+
+def _audit_miss(actor: Actor, administration_id: int) -> None:
+    with organisation_scope(actor.organisation_id):
+        recent = AuditEntry.objects.filter(
+            organisation_id=actor.organisation_id,
+            action=VaultAction.CONSENT_SCOPE_REFUSED,
+            actor_id=actor.audit.id,
+            at__gt=timezone.now() - AUDIT_INTERVAL,
+        )
+        count = len(recent.values_list("pk")[:MISSES_AUDITED])
+    if count < MISSES_AUDITED:
+        subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
+        audit_refusal(actor.organisation_id, subject, "not_found", actor.audit)
+    else:
+        log.warning("administration_not_found", administration=administration_id, user=actor.user_id)

@@ -40,7 +40,8 @@ class NewAdministration:
     (`company_registers.numbers.identity`).
 
     `predecessor_id`: the administration that it continues. `seen_name` and `seen_number`: the name and number
-    shown when the company was chosen; '' = as listed now."""
+    shown when the company was chosen; '' = as listed now.
+    """
 
     remote_company_id: int
     number: str = ""
@@ -65,7 +66,8 @@ def import_companies(
     left unchanged.
 
     Returns the ids of the new ones. Assigns every Administrator, the importer, and the members chosen in the
-    wizard. Raises `NoSuchChoice`."""
+    wizard. Raises `NoSuchChoice`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     new_by_company = {company.remote_company_id: company for company in companies}
     queryset = RemoteCompany.objects.for_actor(actor).filter(
@@ -222,7 +224,8 @@ def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration])
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
     """Confirm the name and number that were shown, in the name of the importer: a later change of either is
-    noticed."""
+    noticed.
+    """
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed

@@ -8,6 +8,7 @@ from koppel.organisations.roles import Actor, Permission
 def get_administration_or_404(actor: Actor, administration_id: int) -> Administration:
     """Return the administration if the actor may see it.
 
-    Raises `NoSuchAdministration`, a page with status 404: unknown and hidden look alike."""
+    Raises `NoSuchAdministration`, a page with status 404: unknown and hidden look alike.
+    """
     actor.require(Permission.VIEW)
     return administration_for(actor, administration_id)

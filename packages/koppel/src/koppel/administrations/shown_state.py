@@ -22,7 +22,8 @@ SHOWN_STATES = (*Status.values, *(state.value for state in STOPPED_STATES))
 
 def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
     """Return by administration the state to show, with one query. One that would be synced but for its
-    connection has the connection's state, also when only the consent for its own company was lost."""
+    connection has the connection's state, also when only the consent for its own company was lost.
+    """
     lost = _without_consent(actor, [administration.pk for administration in administrations])
     return {administration.pk: _state(administration, lost) for administration in administrations}
 

@@ -1,5 +1,6 @@
 """Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not
-in memory."""
+in memory.
+"""
 
 from collections.abc import Callable
 
@@ -46,7 +47,8 @@ def erase(organisation_id: int, administration_id: int) -> None:
 @app.task(name="administrations.process_due_dates", pass_context=False)
 def process_due_dates(timestamp: int) -> None:
     """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews that
-    were never started."""
+    were never started.
+    """
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.find_due_work()
@@ -60,8 +62,9 @@ def process_due_dates(timestamp: int) -> None:
 @app.periodic(cron="37 * * * *")
 @app.task(name="administrations.recheck_numbers", pass_context=False)
 def recheck_numbers(timestamp: int) -> None:
-    """Ask the registers about some of each organisation's administrations: new numbers, and those
-    not checked for a year. Not in quarantine."""
+    """Ask the registers about some of each organisation's administrations: new numbers, and those not checked
+    for a year. Not in quarantine.
+    """
     if quarantine.current() is not None:
         return
     close_old_connections()

@@ -1,6 +1,4 @@
-"""Register the listeners, issues and bulk actions of administrations. Imported once, by
-`AppConfig.ready`.
-"""
+"""Register the listeners, issues and bulk actions of administrations. Imported once, by `AppConfig.ready`."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

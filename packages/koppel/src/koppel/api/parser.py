@@ -1,10 +1,15 @@
 """Parse bodies as JSON without duplicate keys: of two values of one key the last would win silently."""
 
 import json
+import re
 from typing import Any
 
 from django.http import HttpRequest
 from ninja.parser import Parser
+
+from koppel.kit.database.text import has_lone_surrogate
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class DuplicateKeyError(ValueError):
@@ -15,11 +20,20 @@ class DuplicateKeyError(ValueError):
         super().__init__(key)
 
 
+class SurrogateError(ValueError):
+    """A text has half of a pair of UTF-16: no character, and nothing can store it."""
+
+
 class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        """Parse the body as a JSON object. Raises `DuplicateKeyError`, and `ValueError` for what is no
-        JSON."""
-        fields: dict[str, Any] = json.loads(request.body, object_pairs_hook=_object)
+        """Parse the body as a JSON object. Raises `DuplicateKeyError`, `SurrogateError`, and `ValueError` for
+        what is no JSON.
+        """
+        # Python would let surrogates pass that are encoded like characters.
+        text = request.body.decode("utf-8-sig")
+        fields: dict[str, Any] = json.loads(text, object_pairs_hook=_object)
+        if _ESCAPED_SURROGATE.search(text) and has_lone_surrogate(json.dumps(fields, ensure_ascii=False)):
+            raise SurrogateError
         return fields
 
 

@@ -1,8 +1,9 @@
-"""The published description of the API, made ready to be read: each operation
-with what goes in, what comes back, an example.
+"""The published description of the API, made ready to be read: each operation with what goes in, what comes
+back, an example.
 
-Made from the OpenAPI description alone, so that it cannot say anything else.
-Nothing is fetched from elsewhere to show it."""
+Made from the OpenAPI description alone, so that it cannot say anything else. Nothing is fetched from
+elsewhere to show it.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

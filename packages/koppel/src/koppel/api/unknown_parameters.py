@@ -9,12 +9,12 @@ from functools import wraps
 from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from ninja import NinjaAPI
 from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.operation import Operation
 
-from koppel.api.parser import DuplicateKeyError
+from koppel.api.parser import DuplicateKeyError, SurrogateError
 from koppel.kit.web.parameters import (
     SHOWN_PARTS_MAX,
     UnknownParameter,
@@ -28,18 +28,22 @@ from koppel.kit.web.parameters import (
 from koppel.organisations.errors import NotAllowed
 
 Run = Callable[..., HttpResponseBase]
+SURROGATE = gettext_lazy("A text has a character that does not exist.")
 EMPTY_BODIES = (b"", b"{}", b"null")
 
 
 class StrictAPI(NinjaAPI):
-    """Also names the refused value of a query parameter. Values of a
-    body may be secret and are not repeated."""
+    """Also names the refused value of a query parameter. Values of a body may be secret and are not
+    repeated.
+    """
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         cause = getattr(exc, "__cause__", None)
-        return super().on_exception(
-            request, _duplicate_key_error(cause) if isinstance(cause, DuplicateKeyError) else exc
-        )
+        if isinstance(cause, DuplicateKeyError):
+            exc = _duplicate_key_error(cause)
+        elif isinstance(cause, SurrogateError):
+            exc = ValidationError([{"type": "surrogate", "loc": ["body"], "msg": str(SURROGATE)}])
+        return super().on_exception(request, exc)
 
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
@@ -57,8 +61,9 @@ class StrictAPI(NinjaAPI):
 
 
 def refuses_unknown(run: Run) -> Run:
-    """Decorate an operation: refuse parameters and values that it
-    does not declare. In ninja's mode `view`."""
+    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode
+    `view`.
+    """
     operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)

@@ -1,6 +1,7 @@
 """Audit actions: a code that is stored, with the label that a person reads.
 
-An app declares its own in its `audit_actions` and registers them in its `wiring`."""
+An app declares its own in its `audit_actions` and registers them in its `wiring`.
+"""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

@@ -8,7 +8,8 @@ audit_actions = Registry[AuditAction]()
 
 erasure_actions = Registry[AuditAction]()
 """Actions that record the erasure of their subject, an administration; the detail `company` is its remote
-company."""
+company.
+"""
 
 
 def action_label(code: str) -> str:

@@ -1,5 +1,6 @@
 """The audit log. The application role may read it, and append to it through `audit_append` alone: see
-`koppel.kit.tenancy.privileges`."""
+`koppel.kit.tenancy.privileges`.
+"""
 
 from typing import Any
 
@@ -165,7 +166,8 @@ class HeadDelivery(models.Model):
 
 class Occurrence(models.Model):
     """Counts an action that an attacker can repeat at will: the first one within a window is an entry, those
-    after it are one more entry at its end. `addresses`: the first few."""
+    after it are one more entry at its end. `addresses`: the first few.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()

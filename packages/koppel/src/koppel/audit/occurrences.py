@@ -61,9 +61,9 @@ def close_windows() -> int:
                 "pk", "organisation_id"
             )
         )
-    for key, organisation_id in over:
+    for window_id, organisation_id in over:
         with chain_scope(organisation_id):
-            window = Occurrence.objects.select_for_update().filter(pk=key).first()
+            window = Occurrence.objects.select_for_update().filter(pk=window_id).first()
             if window is not None:
                 _record_repetitions(window)
                 window.delete()

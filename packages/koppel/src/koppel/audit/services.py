@@ -31,7 +31,8 @@ class AuditActor:
 @contextmanager
 def actor_scope(actor: AuditActor) -> Iterator[None]:
     """Record everything within the block as done by this actor, whatever its callers pass; only what Koppel
-    does itself keeps the kind `job`."""
+    does itself keeps the kind `job`.
+    """
     with scope_actor(_to_json(actor)):
         yield
 
@@ -46,7 +47,8 @@ def add_audit_entry(
 ) -> None:
     """Add an entry to the audit log, in the caller's transaction; if that is rolled back, so is the entry.
 
-    The database sets the time, and takes the actor from the scope where one is set (`actor_scope`)."""
+    The database sets the time, and takes the actor from the scope where one is set (`actor_scope`).
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _APPEND,

@@ -1,8 +1,8 @@
 """Signed heads: the length and last link of a chain, with a time, under a key that is not in the database.
 
-Who can rewrite the whole database can rewrite a chain with it, but not a head that was signed before.
-The key is Ed25519; `KOPPEL_AUDIT_KEYS` holds the installation's, the newest first. Its id is the beginning of
-the hash of its public part, so nobody can give another key the same id.
+Who can rewrite the whole database can rewrite a chain with it, but not a head that was signed before. The key
+is Ed25519; `KOPPEL_AUDIT_KEYS` holds the installation's, the newest first. Its id is the beginning of the
+hash of its public part, so nobody can give another key the same id.
 """
 
 import base64
@@ -121,7 +121,8 @@ class SigningKeys:
 
 def signing_keys() -> SigningKeys:
     """Return the installation's keys: those of the environment, and of `secrets.json` when that extends them.
-    Raises `ValueError` with a sentence."""
+    Raises `ValueError` with a sentence.
+    """
     text = settings.AUDIT_KEYS
     try:
         stored = str(json.loads(Path(settings.DATA_DIR, "secrets.json").read_text())["KOPPEL_AUDIT_KEYS"])

@@ -25,7 +25,8 @@ class SubjectKind(StrEnum):
 @dataclass(frozen=True)
 class Subject:
     """A thing by its id, and its name at the time where that is kept. Of a person the id is the
-    membership's."""
+    membership's.
+    """
 
     kind: SubjectKind
     id: int | None

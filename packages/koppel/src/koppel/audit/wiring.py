@@ -1,7 +1,8 @@
 """Closes the audit log: the application role appends to it by its function and never rewrites it. Brings this
 app's own actions.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from koppel.audit.audit_actions import AUDIT_ACTIONS
 from koppel.audit.hooks import audit_actions

@@ -1,5 +1,6 @@
 """Makes tables of what the pages of accounts show, to be exported: balances, the trial balance, movements per
-period, an account's lines."""
+period, an account's lines.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ MovementRow = tuple[str, str, Sequence[Decimal | None]]
 @dataclass(frozen=True)
 class ReportTable:
     """`name` is the end of its file's name and stands in the audit log, `title` is the name of an Excel
-    sheet."""
+    sheet.
+    """
 
     name: str
     title: str

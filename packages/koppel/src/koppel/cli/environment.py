@@ -32,6 +32,7 @@ DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")
 DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
 ADDRESS_FILE = "public-url"
+OWNER_VARIABLE = "KOPPEL_OWNER_DATABASE_URL"
 AUDIT_KEYS = "KOPPEL_AUDIT_KEYS"
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
@@ -65,20 +66,57 @@ def has_external_database() -> bool:
 def external_database() -> dict[str, str]:
     """Return `DATABASE_URL` and the owner's address, after connecting to each. Raises `CommandError`."""
     urls = {}
-    for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
+    for name in ("DATABASE_URL", OWNER_VARIABLE):
         if url := os.environ.get(name):
             require_reachable(url, name)
             urls[name] = url
     return urls
 
 
+def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the owner's address: whoever reads it must not be able to switch row
+    level security off.
+    """
+    return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
+
+
+def environment_of_web(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return that of a worker without the keys that sign the audit log, which only jobs use."""
+    return {name: value for name, value in environment_of_worker(environment).items() if name != AUDIT_KEYS}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program that is not Koppel's own, such as the sandbox: nothing of the
+    installation.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("KOPPEL_", "DATABASE_URL", "DJANGO_", "PG"))
+    }
+
+
+def make_private(home: Path) -> None:
+    """Take from other accounts what they could read of a data directory that an older version made."""
+    cluster = home / "postgres" / "cluster"
+    is_passage = cluster.exists() and cluster.stat().st_uid != os.geteuid()
+    for folder in (home, home / "postgres", home / "logs", home / "mail"):
+        if not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+            continue
+        folder.chmod(folder.stat().st_mode & (0o711 if is_passage else 0o700))
+        for file in folder.iterdir():
+            if file.is_file() and not file.is_symlink() and file.stat().st_uid == os.geteuid():
+                file.chmod(file.stat().st_mode & 0o600)
+
+
 def embedded_database(addresses: Addresses) -> dict[str, str]:
-    return {"DATABASE_URL": addresses.app_url, "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url}
+    return {"DATABASE_URL": addresses.app_url, OWNER_VARIABLE: addresses.owner_url}
 
 
 def require_reachable(url: str, name: str) -> None:
     """Require that the database answers. Raises `CommandError` with the server's reason, without the
-    password."""
+    password.
+    """
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
@@ -164,7 +202,8 @@ def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_databa
 def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     """Return `KOPPEL_SECRET_KEY` and `KOPPEL_VAULT_KEYS` of this data directory.
 
-    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed."""
+    With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed.
+    """
     names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
     if all(os.environ.get(name) for name in names):
         return {name: os.environ[name] for name in names}

@@ -45,7 +45,8 @@ def lines(installation_state: str, environment: Mapping[str, str], host: str = L
 
 def shell_command(arguments: str, data_dir: str) -> str:
     """Return the command line to type in another shell: with the data directory unless it is the default one,
-    and with the program's path unless it is on PATH."""
+    and with the program's path unless it is on PATH.
+    """
     is_default = Path(data_dir) == DATA_DIRECTORY.absolute()
     setting = "" if is_default else f"KOPPEL_DATA_DIR={shlex.quote(data_dir)} "
     return f"{setting}{program()} {arguments}"

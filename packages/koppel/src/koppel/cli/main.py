@@ -23,6 +23,8 @@ from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
 from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
+PRIVATE = 0o077
+"""What Koppel writes, and the programs that it starts, is for its own account: books, mail, logs, exports."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,10 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2
-    (1 for a failed check), never a traceback."""
+    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed
+    check), never a traceback.
+    """
+    os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ExitStack() as until_done:

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from koppel.cli import first_steps
 from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
+    OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
+    environment_of_web,
     export_environment,
     external_database,
     has_external_database,
@@ -24,6 +27,7 @@ from koppel.cli.environment import (
     load_module,
     set_up_django,
     stop_seconds,
+    without_secrets,
 )
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
@@ -91,6 +95,7 @@ def web(
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
+    _keep_only(environment_of_web(os.environ))
     if quarantined:
         logging.configure()
         set_up_django()
@@ -113,7 +118,11 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
     logging.configure()
     os.environ["KOPPEL_PROCESS"] = "worker"
+    if os.environ.pop(OWNER_VARIABLE, None):
+        # Begin anew without it: what a process was started with stays readable in /proc.
+        _become_program("koppel.cli", *sys.argv[1:])
     with load_installation(data_directory(data_dir), start_database=False):
+        os.environ.pop(OWNER_VARIABLE, None)
         if quarantined:
             begin_quarantine()
         if not settings.SENDS_MAIL:
@@ -124,7 +133,14 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
+    _keep_only(without_secrets(os.environ))
     _become_program(SANDBOX_MODULE, *context.args)
+
+
+def _keep_only(environment: Mapping[str, str]) -> None:
+    """Remove from this process's environment what is not in the given one."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
 
 
 def enter_environment_only(home: Path) -> None:

@@ -1,5 +1,6 @@
 """A whole Koppel on this machine: database, migrations, sandbox, web, workers. `up`, the demo and the browser
-tests use it."""
+tests use it.
+"""
 
 import json
 import os
@@ -14,11 +15,15 @@ from typing import Self
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database,
+    environment_of_web,
+    environment_of_worker,
     external_database,
     has_external_database,
     installation,
+    make_private,
     stop_seconds,
     store_address,
+    without_secrets,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
 from koppel.cli.supervisor import Program, Supervisor
@@ -96,11 +101,12 @@ class Stack:
         try:
             self._start_database()
             if self.options.sandbox_port is not None:
-                self._keep_running("sandbox", self._sandbox_command())
+                self._keep_running("sandbox", self._sandbox_command(), without_secrets(self.environment))
             self.facts = self._prepare()
-            self._keep_running("web", self._web_command())
+            self._keep_running("web", self._web_command(), environment_of_web(self.environment))
+            environment = environment_of_worker(self.environment)
             for number in range(1, self.options.workers + 1):
-                self._keep_running(f"worker-{number}", self._worker_command())
+                self._keep_running(f"worker-{number}", self._worker_command(), environment)
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -133,6 +139,7 @@ class Stack:
 
     def _start_database(self) -> None:
         home, port = self.options.home, self.options.web_port
+        make_private(home)
         if has_external_database():
             database: Mapping[str, str] = external_database()
         else:
@@ -179,9 +186,9 @@ class Stack:
         people = tuple(SignIn(**person) for person in report.pop("people", ()))
         return DemoAccounts(people=people, **report)
 
-    def _keep_running(self, name: str, command: list[str]) -> None:
+    def _keep_running(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         output = self.options.home / SEPARATE_LOGS / f"{name}.log" if self.options.log_to_files else None
-        self.supervisor.start(Program(name, command, self.environment, output))
+        self.supervisor.start(Program(name, command, environment, output))
 
     def _sandbox_command(self) -> list[str]:
         return sandbox_command("--port", str(self.options.sandbox_port), *self.options.sandbox_arguments)

@@ -52,7 +52,8 @@ def _is_of_a_word(letter: str) -> bool:
 
 def core_of(name: str) -> str:
     """Return the words of a name without capitals, accents, signs and the legal form, which books often leave
-    out."""
+    out.
+    """
     plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
     plain = "".join(letter for letter in plain if not "\u0300" <= letter <= "\u036f")
     text = _DOTTED.sub(lambda found: re.sub(r"[./\s]", "", found[1]), plain)

@@ -1,5 +1,6 @@
 """Use cases of register look-ups: request them, read known results and store an answer. No page waits for a
-register."""
+register.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -27,8 +28,9 @@ FRESH_FOR = timedelta(days=30)
 def build_query(country: str, number: str = "", vat_number: str = "", name: str = "") -> RegisterQuery | None:
     """Return the query for a company with these details; None when no register can answer it.
 
-    A valid or doubtful number is looked up itself; a Dutch RSIN, typed or within the VAT number, leads to
-    it; without either the name is searched for, which only proposes candidates."""
+    A valid or doubtful number is looked up itself; a Dutch RSIN, typed or within the VAT number, leads to it;
+    without either the name is searched for, which only proposes candidates.
+    """
     country = {"UK": "GB"}.get(country.upper(), country.upper())
     query = _build_query(country, number.strip(), vat_number.strip(), name.strip())
     return query if query and register_for(query) else None
@@ -38,7 +40,8 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     """Request these look-ups in the caller's transaction and scope; a job makes them after commit. Returns
     how many.
 
-    Recent answers are not requested again, unless `refresh`."""
+    Recent answers are not requested again, unless `refresh`.
+    """
     unique_queries = list(dict.fromkeys(queries))
     known_results = cached_results(organisation_id, unique_queries)
     now = timezone.now()
@@ -119,7 +122,8 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
 
 def _rsin(number: str, vat_number: str) -> str:
     """Return an RSIN that was typed, or the nine digits of a legal entity's VAT number. A sole trader's VAT
-    number has no RSIN."""
+    number has no RSIN.
+    """
     for text in (number, re.sub(r"[^A-Z0-9]", "", vat_number.upper())):
         if match := re.fullmatch(r"(?:NL)?(\d{9})(?:B\d{2})?", text):
             return match[1]
@@ -127,8 +131,9 @@ def _rsin(number: str, vat_number: str) -> str:
 
 
 def _rows(organisation_id: int, queries: list[RegisterQuery]) -> "QuerySet[Lookup]":
-    """Return the rows of these queries. The values of different kinds never coincide, so one
-    list of values is enough."""
+    """Return the rows of these queries. The values of different kinds never coincide, so one list of values
+    is enough.
+    """
     return Lookup.objects.in_organisation(organisation_id).filter(
         country__in={query.country for query in queries},
         kind__in={query.kind for query in queries},

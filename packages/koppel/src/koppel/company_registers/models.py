@@ -58,7 +58,8 @@ class Lookup(TenantModel):
 
 class RegisterRateLimit(models.Model):
     """How often a register was called lately, by all workers and organisations together. It names no
-    company."""
+    company.
+    """
 
     source = models.CharField(max_length=20, primary_key=True)
     window_started_at = models.DateTimeField()

@@ -1,5 +1,6 @@
-"""Jobs of registers: make the look-ups that wait. Calls are made between
-transactions, within each register's rate limit."""
+"""Jobs of registers: make the look-ups that wait. Calls are made between transactions, within each register's
+rate limit.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -131,7 +132,8 @@ async def _query_register(
 
 async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
     """Wait for a call within the register's rate limit. Returns 0.0 when it may be made, else the seconds
-    that are not worth waiting for here."""
+    that are not worth waiting for here.
+    """
     waited = 0.0
     while True:
         async with runtime.database.installation_transaction() as connection:

@@ -14,7 +14,8 @@ SHOWN_MAX = 24
 @query_parameters(q=TEXT)
 def search_sectors(request: AuthenticatedRequest) -> HttpResponse:
     """Return what a few letters may mean: `{"sectors": [{letter, text, because, example}]}`; without any, all
-    22."""
+    22.
+    """
     choices = search((request.parameters["q"] or "")[:100], get_language() or "en")[:SHOWN_MAX]
     rows = [
         {

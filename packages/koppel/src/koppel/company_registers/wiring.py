@@ -1,6 +1,7 @@
 """Register how connections compare registration numbers and names of companies.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from koppel.company_registers.company_names import core_of
 from koppel.company_registers.numbers import check_number, mask_number

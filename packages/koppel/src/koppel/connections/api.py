@@ -59,7 +59,8 @@ class TimelineEventOut(Schema):
 
 class CompanyOut(Schema):
     """An imported company. `health` is ok, failing, awaiting_sign_in, unreachable, unlisted or other_company;
-    `message` says why."""
+    `message` says why.
+    """
 
     administration: int
     name: str
@@ -85,7 +86,8 @@ class CompanyChangeOut(Schema):
     """What a person has yet to settle about an imported company. `code` is company_renamed,
     company_code_changed, company_number_changed, company_number_missing, or other_company: name and number
     are both different from what was confirmed, and nothing is read. `other_company_confirmed`: a person said
-    that it is another company. The numbers are '' but for these two."""
+    that it is another company. The numbers are '' but for these two.
+    """
 
     administration: int
     name: str
@@ -182,8 +184,9 @@ def list_administrations(request: AuthenticatedRequest, connection_id: int) -> l
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
-    """List what is different at the accounting system and waits for a
-    person, those that stop a sync first."""
+    """List what is different at the accounting system and waits for a person, those that stop a sync
+    first.
+    """
     open_changes = list_open_changes(request.actor, queries.get_connection(request.actor, connection_id))
     return [
         CompanyChangeOut(**{name: getattr(change, name) for name in CompanyChangeOut.model_fields})

@@ -1,5 +1,6 @@
-"""The page of one connection: health, administrations, what others
-may import, its owner, and what happened."""
+"""The page of one connection: health, administrations, what others may import, its owner, and what
+happened.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connections import queries
+from koppel.connections.app_registrations.services import environment_of
 from koppel.connections.companies.company_rows import (
     CompanyHealthRow,
     PendingDecision,
@@ -35,6 +37,8 @@ class ConnectionPage:
     card: ConnectionSummary
     setup_requirements: str
     """What the accounting system must be set to; '' for one that is not installed any more."""
+    environment: str
+    """Its name, or its key where no connector knows it."""
     events: list[TimelineEvent]
     rows: list[CompanyHealthRow]
     other_companies: list[PendingDecision]
@@ -63,6 +67,7 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
         connection=connection,
         card=summarize(actor, connection),
         setup_requirements=_setup_requirements(connection),
+        environment=_environment_title(connection),
         events=queries.timeline(actor, connection),
         rows=list_company_rows(actor, connection),
         other_companies=list_other_companies(actor, connection),
@@ -84,6 +89,11 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
 def _setup_requirements(connection: Connection) -> str:
     connector = connectors().get(connection.connector)
     return str(connector.descriptor.setup_requirements) if connector else ""
+
+
+def _environment_title(connection: Connection) -> str:
+    environment = environment_of(connection.app)
+    return str(environment.title) if environment else connection.app.environment
 
 
 def _possible_new_owners(actor: Actor, connection: Connection) -> list[Membership]:

@@ -21,7 +21,8 @@ class NoSuchConnection(NotFoundError):
 
 class RegistrationRefused(KoppelError):
     """An app registration that cannot be stored or removed. `problems` maps a field ('' = the whole) to a
-    sentence."""
+    sentence.
+    """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         super().__init__(" ".join(problems.values()))

@@ -53,7 +53,8 @@ class SecretField(TextField):
 class ReconnectForm(Form[Input]):
     """`since`: when a round of signing in again began, to which this sign-in leads back.
 
-    No input type: REST and commands print the address of one sign-in, without a round."""
+    No input type: REST and commands print the address of one sign-in, without a round.
+    """
 
     since = MomentField()
 
@@ -132,7 +133,8 @@ class RemovalForm(Form[RemovalInput]):
 class AppRegistrationForm(Form[AppRegistrationInput]):
     """A new app registration, or all that can be changed about one; then it has no `consent_mode`.
 
-    The use case says what is missing, for a new one and for a change."""
+    The use case says what is missing, for a new one and for a change.
+    """
 
     input_type = AppRegistrationInput
     consent_mode = TextField()

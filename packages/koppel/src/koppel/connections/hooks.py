@@ -2,7 +2,8 @@
 registers.
 
 All are called in the caller's transaction and scope, and an exception of a listener rolls that transaction
-back, unless stated otherwise."""
+back, unless stated otherwise.
+"""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from koppel.organisations.roles import Actor
 class RemovalPolicy(StrEnum):
     """The fate of the administrations of a removed connection. MOVE: administrations that another connection
     reaches continue through that one, the others wait. WAIT: until another connection reaches them.
-    DEACTIVATE: kept as they are, without syncs."""
+    DEACTIVATE: kept as they are, without syncs.
+    """
 
     MOVE = "move"
     WAIT = "wait"
@@ -50,7 +52,8 @@ find_imported_company = SingleHook[[DatabaseConnection, int], Awaitable[Imported
     _not_imported
 )
 """Called with an open database connection and an administration's id before a session may read its books.
-None, also without a listener: nothing of that id was imported here, and nothing is read."""
+None, also without a listener: nothing of that id was imported here, and nothing is read.
+"""
 
 restricted_company_ids = SingleHook[[Actor], Any]()
 """Called with an actor: the remote companies, as ids or a query of them, whose administration the actor may
@@ -68,42 +71,50 @@ If a listener fails, all listeners are undone and the new consent stays.
 
 connection_recovered = Hook[[int, int], object]()
 """Called with organisation and connection when the vendor responds again: runs that waited for this continue
-at once."""
+at once.
+"""
 
 stop_runs = Hook[[int, int, StopReason], object]()
 """Called with organisation and connection when the connection is paused or removed: its runs stop, and keep
-what they have read."""
+what they have read.
+"""
 
 detach_administrations = SingleHook[[Actor, int, RemovalPolicy], int](lambda *_: 0)
 """Called with the connection's id before it is removed. Returns how many administrations did not move."""
 
 attach_waiting = SingleHook[[Actor, int], int](lambda *_: 0)
 """Called with the connection's id after its companies were listed: administrations that wait for a connection
-continue with this one. Returns how many."""
+continue with this one. Returns how many.
+"""
 
 block_administrations = Hook[[int, Sequence[int], str], object]()
 """Called with organisation, administrations and a message: the vendor describes another company under their
-id, so nothing is read."""
+id, so nothing is read.
+"""
 
 unblock_administrations = Hook[[int, Sequence[int], str], object]()
 """Called with organisation, administrations and the name of the person who decided, or '': they are the
-confirmed companies, and their syncs continue."""
+confirmed companies, and their syncs continue.
+"""
 
 restart_runs = Hook[[int, Sequence[int]], object]()
 """Called with organisation and administrations: their open runs restart and check the company first.
 
-Call before taking other locks: whoever ends a run locks the run before its administration."""
+Call before taking other locks: whoever ends a run locks the run before its administration.
+"""
 
 accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
 """Called with an administration, a field (name, legal_name, number) and the vendor's new value, which a
-person accepted. Returns '' if the administration has the value now, otherwise the reason why not."""
+person accepted. Returns '' if the administration has the value now, otherwise the reason why not.
+"""
 
 comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
 """A registration number of a country in the form in which two can be compared. Touches no database."""
 
 masked_number = SingleHook[[str, str], str]()
 """A registration number of a country as the audit log may show it. Touches no database. No default: without a
-listener no number may be shown."""
+listener no number may be shown.
+"""
 
 core_name = SingleHook[[str], str](lambda name: name)
 """A company's name without its legal form. Touches no database."""

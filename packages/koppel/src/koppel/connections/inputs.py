@@ -5,14 +5,15 @@ from pydantic import AwareDatetime, ConfigDict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class ChangeResolution(Input):
     """`accept`: apply the change, or leave the administration unchanged; for other_company: whether it is the
     same company. `viewed_at`: when you read the changes; changes after that time are refused. `fingerprints`:
     the fingerprints of the changes that you read; if a current change has another fingerprint, nothing is
-    resolved. For other_company `viewed_at` must be given."""
+    resolved. For other_company `viewed_at` must be given.
+    """
 
     administrations: list[int] = []
     code: str = ""
@@ -55,5 +56,5 @@ class AppRegistrationInput(Input):
     consent_mode: str
     client_id: str
     client_secret: Secret | None
-    name: str = ""
+    name: Name = ""
     refresh_token_days: int | None = None

@@ -20,7 +20,8 @@ class AppRegistration(models.Model):
     `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own
     word for it, '' where it has none. A removed one stays for the history, without its secret.
     `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not
-    say."""
+    say.
+    """
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
@@ -63,10 +64,11 @@ class Connection(TenantModel):
     """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state
     to a person.
 
-    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since
-    then, `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the
-    vendor; until then it runs on the old owner's account. `expiry_notified_for` is the end of the
-    consent that a notification was sent about."""
+    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then,
+    `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the vendor; until
+    then it runs on the old owner's account. `expiry_notified_for` is the end of the consent that a
+    notification was sent about.
+    """
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
@@ -127,7 +129,8 @@ class Grant(TenantModel):
 
     `account` is the readable name of `subject`. `is_pending_transfer`: given by a pending owner, and not used
     until the grant is known to reach the same companies. `transferred_by`: the membership that signed in to
-    take over."""
+    take over.
+    """
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants"
@@ -183,8 +186,8 @@ class RemoteCompany(TenantModel):
     about this company was answered, and Koppel tries again.
 
     `confirmed_name` and `confirmed_number` are the name and number that a person last confirmed of an
-    imported company, '' = not known then. `conflict_detected_at` is set while the vendor describes
-    another company under this id: `conflicting_name` and `conflicting_number` are the name and number of that
+    imported company, '' = not known then. `conflict_detected_at` is set while the vendor describes another
+    company under this id: `conflicting_name` and `conflicting_number` are the name and number of that
     company, and nothing is read until a person decides. `conflict_rejected_at` is when a person rejected it.
     """
 
@@ -272,7 +275,8 @@ class TimelineKind(models.TextChoices):
 class TimelineEvent(TenantModel):
     """An event of a connection's timeline. An event with a duration has an end in `ended_at` (NULL until
     then); repeated events are stored as one, with their number in `count`. `context` fills the message of its
-    `kind`."""
+    `kind`.
+    """
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events"
@@ -347,7 +351,8 @@ class RateLimit(models.Model):
     as a whole (errors only), `token endpoint` = its token endpoint (pauses only).
 
     `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
-    these rows."""
+    these rows.
+    """
 
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()

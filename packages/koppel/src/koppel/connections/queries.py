@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from koppel.connections.app_registrations.services import (
@@ -12,7 +12,7 @@ from koppel.connections.app_registrations.services import (
     registrations_of,
 )
 from koppel.connections.errors import NoSuchConnection
-from koppel.connections.hooks import exclude_restricted
+from koppel.connections.hooks import exclude_restricted, restricted_company_ids
 from koppel.connections.models import (
     AppRegistration,
     Connection,
@@ -39,11 +39,14 @@ class AppChoice:
 
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
-    """Return live connections by system and account, with `administration_count` and their owner."""
+    """Return live connections by system and account, with their owner and `administration_count`: those that
+    exist for the actor.
+    """
+    visible = ~Q(administrations__remote_company__in=restricted_company_ids(actor))
     connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
     return (
         connections.select_related("owner__user", "pending_owner__user", "app")
-        .annotate(administration_count=Count("administrations", distinct=True))
+        .annotate(administration_count=Count("administrations", filter=visible, distinct=True))
         .order_by("connector", "account", "pk")
     )
 
@@ -57,8 +60,9 @@ def get_connection(actor: Actor, connection_id: int) -> Connection:
 
 
 def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
-    """Return a sentence on why nothing can be read through the connection
-    now; '' when it can. In the caller's scope."""
+    """Return a sentence on why nothing can be read through the connection now; '' when it can. In the
+    caller's scope.
+    """
     if connection.state == ConnectionState.PAUSED:
         return _("The connection is paused. Resume it first.")
     if connection.state == ConnectionState.REMOVED:
@@ -71,7 +75,8 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
     """Return the newest first, without what happened to companies that do not exist for the actor.
 
-    All token refreshes are one event at the end, counted from the grants."""
+    All token refreshes are one event at the end, counted from the grants.
+    """
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
     hidden = _hidden_names(actor, connection)
     events = [
@@ -118,7 +123,8 @@ def _remove_company_names(event: TimelineEvent, names: set[str]) -> TimelineEven
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
     """Return all that the connection lists and exists for the actor, by name: for the person who decides what
-    is released."""
+    is released.
+    """
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_listed=True
     )
@@ -130,8 +136,9 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return what the connection lists and the actor may see: who consented sees
-    all, others what was released for import."""
+    """Return what the connection lists and the actor may see: who consented sees all, others what was
+    released for import.
+    """
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
         companies = companies.filter(importable_by_others=True)
@@ -139,10 +146,11 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
-    """Return ways to sign in with the app registrations of the
-    organisation and the installation, best way first.
+    """Return ways to sign in with the app registrations of the organisation and the installation, best way
+    first.
 
-    A way that the connector does not offer in that environment is left out."""
+    A way that the connector does not offer in that environment is left out.
+    """
     choices = []
     for app in registrations_of(actor).filter(connector=connector_key):
         environment, mode = environment_of(app), mode_of(app)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
 from koppel.connections.companies.reachable_names import CompanyNames, company_names, find_connections
 from koppel.connections.health import DayHealth, consent_expiry, daily_health
+from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
@@ -106,7 +107,7 @@ def _summarize_all(actor: Actor, connections: Iterable[Connection]) -> list[Conn
     selected = list(connections)
     names = company_names(actor, selected)
     days, ends = daily_health(selected), consent_expiry([connection.pk for connection in selected])
-    counts = {row["connection_id"]: row for row in _counts(selected)}
+    counts = {row["connection_id"]: row for row in _counts(actor, selected)}
     return [
         _summary(
             connection,
@@ -139,9 +140,9 @@ def _summary(
     )
 
 
-def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
+def _counts(actor: Actor, connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
     return (
-        imported_through(connections)
+        exclude_restricted(actor, imported_through(connections))
         .values("connection_id")
         .annotate(
             count=Count("pk", distinct=True),
@@ -153,8 +154,9 @@ def _counts(connections: Sequence[Connection]) -> Iterable[Mapping[str, Any]]:
 
 
 def _first_reason(connection: Connection) -> str:
-    """Return why an administration is not read, without a name: the
-    card is for everybody who sees connections."""
+    """Return why an administration is not read, without a name: the card is for everybody who sees
+    connections.
+    """
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()

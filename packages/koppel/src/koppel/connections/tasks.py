@@ -43,7 +43,8 @@ class RetryAfterPause(BaseRetryStrategy):
 @app.task(name="connections.describe_companies", retry=RetryAfterOutage())
 async def describe_companies(organisation_id: int, connection_id: int) -> None:
     """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never
-    read here."""
+    read here.
+    """
     async with put_back_in_quarantine(
         describe_companies, organisation_id=organisation_id, connection_id=connection_id
     ):
@@ -66,8 +67,9 @@ AT_ONCE_MAX = 200
 @app.periodic(cron="* * * * *")
 @app.task(name="connections.check_health", queueing_lock="connections.check_health", pass_context=False)
 async def check_health(timestamp: int) -> None:
-    """Probe what is degraded or has been idle for long, and notify of consents
-    about to end, each minute. Not in quarantine."""
+    """Probe what is degraded or has been idle for long, and notify of consents about to end, each minute. Not
+    in quarantine.
+    """
     if await quarantine.current_async() is not None:
         return
     runtime = current_worker()
@@ -93,8 +95,9 @@ async def check_health(timestamp: int) -> None:
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
-    """Withdraw the tokens of grants that are no longer used at the vendor, then
-    forget them. Tried again for a day or two."""
+    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for
+    a day or two.
+    """
     async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
         await revoke(current_worker(), organisation_id, grant_ids)
 

@@ -17,7 +17,8 @@ SANDBOX = "sandbox"
 
 def base_urls_of(app: AppRegistration) -> dict[str, str]:
     """Return the environment's base URLs, with the app registration's own ones over them. Where a sandbox
-    listens is the installation's to say, not an organisation's."""
+    listens is the installation's to say, not an organisation's.
+    """
     environments = {
         environment.key: environment for environment in connector(app.connector).descriptor.environments
     }

@@ -16,7 +16,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
     """Company details as the source states them; one row per organisation or branch of the company. `kind` is
-    company or branch; None where the source does not say."""
+    company or branch; None where the source does not say.
+    """
 
     name: str
     kind: str | None = None

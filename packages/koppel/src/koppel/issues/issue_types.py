@@ -1,6 +1,7 @@
 """The text and the button of every issue code.
 
-An app declares its codes and their types in its `issue_types` and registers them in its `wiring`."""
+An app declares its codes and their types in its `issue_types` and registers them in its `wiring`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
     that counts. `link` gives the path of the button. `localize` returns facts whose text depends on the
     reader's language. `title` heads the issues of this type; those with `stops_sync` come first. One that
-    `is_fact` may be dismissed when it was noted. `remedy` is a second button."""
+    `is_fact` may be dismissed when it was noted. `remedy` is a second button.
+    """
 
     code: IssueCode
     message: StrOrPromise

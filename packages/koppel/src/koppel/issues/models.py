@@ -25,7 +25,8 @@ class Issue(TenantModel):
     not needed.
 
     People assign it to a colleague, hide it until the day `snoozed_until`, or dismiss a fact that was noted;
-    a dismissed issue returns when its facts change."""
+    a dismissed issue returns when its facts change.
+    """
 
     code = models.CharField(max_length=60)
     subject_kind = models.CharField(max_length=40)
@@ -92,7 +93,8 @@ class IssueComment(TenantModel):
 
 class IssueOperation(TenantModel):
     """An action on some issues, which can be undone for a day. `before` and `after` hold the columns that it
-    changed, by issue id."""
+    changed, by issue id.
+    """
 
     action = models.CharField(max_length=20)
     before = TypedJSONField(dict[str, IssueValues], default=dict)

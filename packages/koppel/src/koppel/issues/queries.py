@@ -99,7 +99,8 @@ def render_issue_message(code: str, context: MessageFacts) -> str:
 def _fill(issue_type: IssueType, template: StrOrPromise, context: MessageFacts) -> str:
     """Fill the context into a message; a value that an old issue lacks shows as a dash.
 
-    Values are stored without a language: amounts and periods are formatted here."""
+    Values are stored without a language: amounts and periods are formatted here.
+    """
     currency = str(context.get("currency") or "")
     formatters: dict[str, Callable[[str], str]] = {
         "period": format_period,

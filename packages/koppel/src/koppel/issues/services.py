@@ -41,8 +41,9 @@ def raise_issue(
     *,
     detail_key: str = "",
 ) -> bool:
-    """Open an issue, or refresh the context of the open one. True when it is
-    new. `context` must be JSON, without secrets."""
+    """Open an issue, or refresh the context of the open one. True when it is new. `context` must be JSON,
+    without secrets.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             _RAISE,

@@ -70,6 +70,8 @@ class NotFoundError(KoppelError):
 
 
 _SENTENCES = {
+    "control_characters": _("Write it in one line, without control characters."),
+    "surrogate": _("A text has a character that does not exist."),
     "missing": _("This field is required."),
     "string_too_short": _("Enter at least %(min_length)s characters."),
     "string_too_long": _("Enter at most %(max_length)s characters."),
@@ -90,7 +92,8 @@ def sentence_of(error: ErrorDetails) -> str:
 
 def refusal_text(error: KoppelError | InputError) -> str:
     """Return all that is wrong, in one line, with the names of the fields of an input. The first line of an
-    error's docstring serves when it has no message."""
+    error's docstring serves when it has no message.
+    """
     if isinstance(error, InputError):
         return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())
     return error.message or (type(error).__doc__ or "").partition("\n")[0]

@@ -1,6 +1,7 @@
 """The types of events, with their texts.
 
-An app declares its codes and their types in its `event_types` and registers them in its `wiring`."""
+An app declares its codes and their types in its `event_types` and registers them in its `wiring`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ class EventType:
     of issues that need no notification of their own besides this event. `is_momentary`: the event is closed
     as soon as members are notified, so the next one is new. `is_private`: it concerns one person only, and is
     never sent to webhooks. `by_administration`: the settings of the affected administrations choose further
-    recipients."""
+    recipients.
+    """
 
     code: EventCode
     message: StrOrPromise
@@ -78,7 +80,8 @@ def get_event_type(event_type: str) -> EventType:
 
 def render_message(event_type: str, facts: EventFacts) -> str:
     """Return the event's text in the active language. Facts may be older than the text: a missing one shows
-    as a dash."""
+    as a dash.
+    """
     definition = get_event_type(event_type)
     number = facts.get(definition.count_key)
     is_plural = isinstance(number, int) and number > 1

@@ -29,7 +29,8 @@ class EventState(models.TextChoices):
 
 class IssueReference(msgspec.Struct, frozen=True):
     """The first of the issues that an event is about. A copy, because the issue may be deleted before the
-    notification is read."""
+    notification is read.
+    """
 
     code: str
     facts: MessageContext = {}
@@ -47,7 +48,8 @@ class Event(TenantModel):
     Members are notified once, however often it is opened. Announcements with the same `key` are the same
     event. `administrations` maps the ids of the affected administrations to their facts (`name`, `reason` …);
     `notified_administrations` are the ids of those in notifications sent. `subject_kind` and `subject_id`
-    identify the subject: an administration, a connection."""
+    identify the subject: an administration, a connection.
+    """
 
     event_type = models.CharField(max_length=60)
     key = models.CharField(max_length=120)
@@ -106,7 +108,8 @@ class Notification(TenantModel):
     path within Koppel.
 
     `on_screen` False: by email alone. `recovered_at`: the event is closed. `round`: the first is about all
-    administrations affected at that time, a later one about those added since."""
+    administrations affected at that time, a later one about those added since.
+    """
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="notifications"
@@ -143,7 +146,8 @@ class Notification(TenantModel):
 
 class DeliveryState(models.TextChoices):
     """SENDING is stored right before the text is sent to the mail server. When the process dies then, the
-    server may have accepted the email, so it becomes UNCERTAIN and is not sent again."""
+    server may have accepted the email, so it becomes UNCERTAIN and is not sent again.
+    """
 
     WAITING = "waiting"
     CLAIMED = "claimed"
@@ -156,7 +160,8 @@ class DeliveryState(models.TextChoices):
 
 class EmailReason(models.TextChoices):
     """Why an email was not sent, or may not have been, where Koppel itself knows; else the mail server's
-    words are stored."""
+    words are stored.
+    """
 
     RECOVERED = "recovered"
     UNSUBSCRIBED = "unsubscribed"
@@ -238,7 +243,8 @@ class Preference(TenantModel):
 
 class DeliverySettings(TenantModel):
     """How a person receives email: at once or in one daily digest; and the stand-in while the person is
-    away."""
+    away.
+    """
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -285,7 +291,8 @@ class WebhookEndpoint(TenantModel):
 
     `previous_secret` signs too until `previous_until`, so that a receiver can change secrets without losing a
     message. `failing_since`: no message was accepted since then. `paused_until`: the receiver asked for no
-    call before then. `disabled_reason`: why Koppel switched it off, a `WebhookReason`."""
+    call before then. `disabled_reason`: why Koppel switched it off, a `WebhookReason`.
+    """
 
     name = models.CharField(max_length=100)
     url = models.CharField(max_length=500)
@@ -318,7 +325,8 @@ class WebhookDelivery(TenantModel):
     """One message to one webhook, and its outcome. `body` is the text that is signed and sent, the same in
     every attempt.
 
-    It is SENT once the receiver answered 2xx. It may arrive twice; `message_id` identifies it."""
+    It is SENT once the receiver answered 2xx. It may arrive twice; `message_id` identifies it.
+    """
 
     webhook = models.ForeignKey(
         WebhookEndpoint, on_delete=models.CASCADE, db_constraint=False, related_name="deliveries"

@@ -1,7 +1,8 @@
 """Use cases of the operator: put the installation into quarantine, and end it.
 
 Emails and webhook messages that waited when the quarantine began are cancelled at its end, unless the
-operator has them sent: a restored copy must not repeat what the original has sent. Later ones are sent."""
+operator has them sent: a restored copy must not repeat what the original has sent. Later ones are sent.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -61,7 +61,8 @@ async def send_webhooks(organisation_id: int, webhook_id: int) -> None:
 @app.task(name="notifications.run_maintenance")
 async def run_maintenance(timestamp: int) -> None:
     """Dispatch due events every minute, and defer jobs for due deliveries. In quarantine notifications appear
-    on screen only."""
+    on screen only.
+    """
     for organisation_id in await run_in_thread(_organisations_with_work):
         for step in STEPS:
             try:

@@ -37,7 +37,8 @@ class FieldErrorOut(Schema):
 
 class StepResultOut(Schema):
     """advance: on to `step`. errors: see `errors`. external: a person continues at `url`, in a browser.
-    abort: ended, nothing imported. complete: `import_id` has begun."""
+    abort: ended, nothing imported. complete: `import_id` has begun.
+    """
 
     result: Literal["advance", "errors", "external", "abort", "complete"]
     step: str | None = None
@@ -88,9 +89,10 @@ class IdentityOut(Schema):
     """The present identity, typed or guessed. `tone` is ok, warn, bad, busy or '' for the `message` about the
     number.
 
-    `needs_confirmation`: names or numbers differ (`differences`), and nothing
-    is imported before `same_company` is given. `predecessor`: an administration with the same number, which
-    this company may continue; `continues` is the answer."""
+    `needs_confirmation`: names or numbers differ (`differences`), and nothing is imported before
+    `same_company` is given. `predecessor`: an administration with the same number, which this company may
+    continue; `continues` is the answer.
+    """
 
     company: int
     name: str
@@ -119,8 +121,9 @@ def start(request: AuthenticatedRequest, payload: FlowInput) -> FlowOut:
 @router.get("/flows/{token}", response=FlowOut)
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
-    """Return the state of a flow, with the connections of sign-ins
-    that were completed in a browser meanwhile."""
+    """Return the state of a flow, with the connections of sign-ins that were completed in a browser
+    meanwhile.
+    """
     return _flow_out(request, _flow(request, token))
 
 
@@ -204,8 +207,9 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> 
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import the chosen companies, once: called again it returns the same import.
 
-    `complete_later` imports administrations without number or reason too; each
-    has an issue until a person completes it."""
+    `complete_later` imports administrations without number or reason too; each has an issue until a person
+    completes it.
+    """
     flow = flows.get_flow(request.actor, token)
     needed = Step.IDENTIFY if complete_later else Step.ASSIGN
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
@@ -240,8 +244,9 @@ def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> No
 
 
 def _flow(request: AuthenticatedRequest, token: UUID, step: Step = Step.SIGN_IN) -> Flow:
-    """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a
-    step that lies ahead or a flow that is over."""
+    """Return the actor's flow. Raises `NoSuchFlow`, `FlowExpired`, and `StepNotReached` for a step that lies
+    ahead or a flow that is over.
+    """
     flow = flows.get_flow(request.actor, token)
     if flow.state == FlowState.OPEN:
         flows.collect_completed_sign_ins(request.actor, flow, flows.return_path(flow))

@@ -1,5 +1,6 @@
 """The wizard's state in the database: start a flow, get it, save a step. A flow belongs to one person and
-expires."""
+expires.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +23,8 @@ LIFETIME = timedelta(days=30)
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
 """The `origin` of a flow that was started from an existing connection: only companies that are not imported
-are offered."""
+are offered.
+"""
 
 
 def start_flow(actor: Actor, connector: str) -> Flow:
@@ -115,7 +117,8 @@ def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
 
 def save_step(flow: Flow, step: Step, *fields: str) -> None:
     """Save `fields` and `step`, the furthest step that may be opened; no other column, as another tab may
-    have saved those."""
+    have saved those.
+    """
     flow.step = step
     flow.expires_at = timezone.now() + LIFETIME
     flow.save(update_fields=["step", "expires_at", *fields])

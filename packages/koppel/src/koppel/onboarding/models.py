@@ -1,5 +1,6 @@
 """The wizard's state: a flow lives here, not in a browser, so that reload, two tabs and sign-out lose
-nothing."""
+nothing.
+"""
 
 import uuid
 
@@ -64,7 +65,8 @@ class TypedIdentity(msgspec.Struct, frozen=True):
 
 class SameCompanyAnswer(msgspec.Struct, frozen=True):
     """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership)
-    and when."""
+    and when.
+    """
 
     listed_name: str
     register_name: str

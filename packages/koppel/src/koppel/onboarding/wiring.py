@@ -1,6 +1,7 @@
 """Tells connections where connections are made and companies imported.
 
-Imported once, by `AppConfig.ready`."""
+Imported once, by `AppConfig.ready`.
+"""
 
 from django.urls import reverse
 

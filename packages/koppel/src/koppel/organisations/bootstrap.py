@@ -10,11 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from allauth.account.forms import EmailAwarePasswordResetTokenGenerator
-from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.db.models import Count, QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -25,6 +22,7 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import mfa
 from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.access.password_links import password_link
 from koppel.organisations.audit_actions import OrganisationAction, PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.inputs import OrganisationInput
@@ -238,7 +236,5 @@ def _password_link(
                 action,
                 subject=subject,
             )
-    key = EmailAwarePasswordResetTokenGenerator().make_token(user)
-    address = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), key])
     valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return RecoveryLink(user.email, LinkKind.PASSWORD, settings.PUBLIC_URL + address, valid_until)
+    return RecoveryLink(user.email, LinkKind.PASSWORD, password_link(user), valid_until)

@@ -33,7 +33,8 @@ resource_labels = Registry[str | Promise]()
 
 audience_events = SingleHook[[], Mapping[str, str | Promise]](dict)
 """Events of administrations, by name with their labels: settings choose the recipients of each. Touches no
-database."""
+database.
+"""
 
 account_tabs = Registry[AccountTab]()
 """Of a person's own account, by what the page calls itself; in the order in which they were registered."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from django.utils.timezone import is_naive, make_aware
 from pydantic import AfterValidator, StringConstraints
 
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, OneLine
 
 
 def _aware(moment: datetime) -> datetime:
@@ -19,12 +19,14 @@ Moment = Annotated[datetime, AfterValidator(_aware)]
 
 ORGANISATION_NAME_LENGTH_MAX = 200
 OrganisationName = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX)
+    str, StringConstraints(strip_whitespace=True, max_length=ORGANISATION_NAME_LENGTH_MAX), OneLine
 ]
 PERSON_NAME_LENGTH_MAX = 200
-PersonName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=PERSON_NAME_LENGTH_MAX)]
+PersonName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=PERSON_NAME_LENGTH_MAX), OneLine
+]
 EMAIL_LENGTH_MAX = 254
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=EMAIL_LENGTH_MAX)]
+Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=EMAIL_LENGTH_MAX), OneLine]
 """The text of an e-mail address. A use case checks that it is one."""
 
 

@@ -67,14 +67,17 @@ class Organisation(models.Model):
     """The accounting firm: the tenant.
 
     `settings` are the defaults below every template (see `administrations.effective_settings`).
-    `email_domains` [] = any address is allowed. `operator_access_until`: operators of the installation may
-    read until then. `brand_colour` (`#0f766e`) '' = Koppel's."""
+    `email_domains` [] = any address is allowed. `networks` [] = members sign in from anywhere.
+    `operator_access_until`: operators of the installation may read until then. `brand_colour` (`#0f766e`) ''
+    = Koppel's.
+    """
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(max_length=200)
     settings = TypedJSONField(SettingsMap, default=dict)
     requires_mfa = models.BooleanField(default=False)
     email_domains = TypedJSONField(list[str], default=list)
+    networks = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
     operator_access_until = models.DateTimeField(null=True)
     brand_colour = models.CharField(max_length=7, default="", blank=True)
@@ -93,7 +96,8 @@ class Organisation(models.Model):
 
 class Logo(TenantModel):
     """The organisation's picture, beside its name on every page. `digest`: the first half of the SHA-256 of
-    `content`, which is part of its address."""
+    `content`, which is part of its address.
+    """
 
     media_type = models.CharField(max_length=20)
     content = models.BinaryField()
@@ -177,7 +181,8 @@ class DivisionMember(TenantModel):
 
 class Template(TenantModel):
     """A named set of settings. `settings` holds only what the template sets: resources, fiscal_years_back,
-    schedule, full_comparison_weekday, notify."""
+    schedule, full_comparison_weekday, notify.
+    """
 
     name = models.CharField(max_length=120)
     settings = TypedJSONField(SettingsMap, default=dict)

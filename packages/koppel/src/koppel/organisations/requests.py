@@ -26,7 +26,8 @@ class AuthenticatedRequest(HttpRequest):
 
 def needs(permission: Permission) -> Callable[[View], View]:
     """Require this permission for a REST operation, before the request is parsed
-    (`api.unknown_parameters`)."""
+    (`api.unknown_parameters`).
+    """
 
     def mark(view: View) -> View:
         @wraps(view)

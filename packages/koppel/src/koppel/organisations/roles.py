@@ -53,9 +53,10 @@ class Actor:
     subject of every permission check.
 
     `token_id` names the API token in use. The middleware enforces `read_only`: it refuses a request that
-    could change something before it reaches a view; and `must_enrol_mfa`, which admits only its own pages.
-    `is_operator`: no member, but an operator of the installation: let in by the organisation for a while, or
-    at the shell (then `user_id` and `membership_id` are 0).
+    could change something before it reaches a view; `must_enrol_mfa`, which admits only its own pages; and
+    `is_outside_networks`: at an address from which the organisation lets no member in. `is_operator`: no
+    member, but an operator of the installation: let in by the organisation for a while, or at the shell (then
+    `user_id` and `membership_id` are 0).
     """
 
     organisation_id: int
@@ -70,6 +71,7 @@ class Actor:
     read_only: bool = False
     is_operator: bool = False
     must_enrol_mfa: bool = False
+    is_outside_networks: bool = False
     may_switch: bool = False
 
     def can(self, permission: Permission) -> bool:

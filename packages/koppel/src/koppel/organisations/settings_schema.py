@@ -53,9 +53,9 @@ DEFAULTS: dict[str, Any] = {
     "full_comparison_weekday": 6,
     "notify": {},
 }
-"""Koppel's defaults. `full_comparison_weekday` counts from Monday =
-0, `fiscal_years_back` from the current one. `notify` maps events to audiences; one that it
-does not name is notified to the responsible person."""
+"""Koppel's defaults. `full_comparison_weekday` counts from Monday = 0, `fiscal_years_back` from the current
+one. `notify` maps events to audiences; one that it does not name is notified to the responsible person.
+"""
 AUDIENCE_DEFAULT = "responsible"
 
 
@@ -94,8 +94,9 @@ def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _describe_invalid_values(key: str, value: Any) -> str:
-    """Return a message with the invalid values of a setting and the
-    valid ones; '' for a number out of range."""
+    """Return a message with the invalid values of a setting and the valid ones; '' for a number out of
+    range.
+    """
     allowed: Mapping[str, Collection[str]] = {
         "resources": RESOURCES,
         "schedule": SCHEDULES,

@@ -18,8 +18,9 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
+from koppel.organisations.access.password_links import password_link
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.models import Invitation, Organisation
+from koppel.organisations.models import Invitation, Organisation, User
 
 ATTEMPTS = 5
 log = structlog.get_logger(__name__)
@@ -59,6 +60,30 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
         invitations.mark_mail_failed(organisation_id, invitation_id, sends)
 
 
+@app.task(
+    name="organisations.send_password_link",
+    pass_context=True,
+    retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
+)
+def send_password_link(context: JobContext, *, user_id: int, language: str) -> None:
+    """Send a link for a new password. The job is there for an unknown address too (0): a request must take as
+    long without an account.
+    """
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or quarantine.current():
+        return
+    with translation.override(language):
+        values = {"link": password_link(user), "user": user}
+        subject = render_to_string("organisations/mail/password_link_subject.txt", values)
+        body = render_to_string("organisations/mail/password_link.txt", values)
+    try:
+        EmailMessage(" ".join(subject.split()), body, settings.DEFAULT_FROM_EMAIL, [user.email]).send()
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("password_link_not_sent", user=user_id, reason=type(error).__name__)
+        if context.job.attempts + 1 < ATTEMPTS:
+            raise
+
+
 def _mail(invitation: Invitation, link: str) -> EmailMessage:
     with translation.override(invitation.language):
         by = invitation.invited_by.user if invitation.invited_by else None
@@ -68,16 +93,17 @@ def _mail(invitation: Invitation, link: str) -> EmailMessage:
             "by": by,
             "link": link,
         }
-        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context).strip()
+        subject = render_to_string("organisations/mail/invitation_subject.txt", template_context)
         body = render_to_string("organisations/mail/invitation.txt", template_context)
-    return EmailMessage(subject, body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
+    return EmailMessage(" ".join(subject.split()), body, settings.DEFAULT_FROM_EMAIL, [invitation.email])
 
 
 @app.periodic(cron="17 3 * * *")
 @app.task(name="organisations.expire_audit", queueing_lock="organisations.expire_audit", pass_context=False)
 def expire_audit(timestamp: int) -> None:
     """Delete audit entries past the organisation's retention, every night, through the SQL function
-    `audit_expire`."""
+    `audit_expire`.
+    """
     with installation_scope("audit retention"):
         ids = [INSTALLATION, *Organisation.objects.values_list("pk", flat=True)]
     for organisation_id in ids:

@@ -83,7 +83,8 @@ class NavGroup:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Return what every page needs. Pages about one's own account have a frame without an actor of their
-    request (`ActorMiddleware`)."""
+    request (`ActorMiddleware`).
+    """
     actor: Actor | None = getattr(request, "actor", None) or getattr(request, "frame_actor", None)
     context: dict[str, Any] = {
         "actor": actor,

@@ -144,7 +144,8 @@ def load_dashboard(actor: Actor) -> Dashboard:
 
 def _growth(created: Sequence[datetime]) -> list[int]:
     """Return the number of administrations at the end of each of the last days; [] without a week's history,
-    and when it did not change."""
+    and when it did not change.
+    """
     now = timezone.now()
     if min(created, default=now) > now - timedelta(days=HISTORY_DAYS_MIN):
         return []

@@ -25,10 +25,11 @@ class CountsOut(Schema):
 
 
 class OperationOut(Schema):
-    """`state`: draft, queued, running, done, undoing, undone.
-    `can_undo`: for 24 hours, assignments and settings.
+    """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and
+    settings.
 
-    `params` is without a number, which may be a person's: each item has its own."""
+    `params` is without a number, which may be a person's: each item has its own.
+    """
 
     id: int
     action: str
@@ -45,8 +46,9 @@ class OperationOut(Schema):
 
 @router.get("", response=list[OperationOut])
 def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
-    """List the bulk operations that were started, newest first;
-    Administrators and Team leaders see everybody's."""
+    """List the bulk operations that were started, newest first; Administrators and Team leaders see
+    everybody's.
+    """
     return [_out(operation) for operation in bulk.list_operations(request.actor)]
 
 
@@ -70,8 +72,9 @@ def get_operation(request: AuthenticatedRequest, operation_id: int) -> Operation
 
 
 class ItemOut(Schema):
-    """`state`: waiting, changed, skipped, undone, kept. `reason_code`
-    is a stable word, `message` its text."""
+    """`state`: waiting, changed, skipped, undone, kept. `reason_code` is a stable word, `message` its
+    text.
+    """
 
     administration: int
     state: str

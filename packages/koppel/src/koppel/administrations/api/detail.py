@@ -1,5 +1,6 @@
 """One administration over REST: what is known of it, and what a person changes on it."""
 
+from collections.abc import Container, Iterable
 from datetime import date, datetime
 
 from ninja import Router, Schema, Status
@@ -68,7 +69,8 @@ def change_administration(
     request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
 ) -> ChangedAdministrationOut:
     """Assign and set, as bulk work on one administration: undone like it, under the id in the audit log. What
-    is wrong is refused, and then nothing changes."""
+    is wrong is refused, and then nothing changes.
+    """
     changed = services.change_administration(request.actor, administration_id, payload)
     administration = get_administration_out(request.actor, administration_id)
     return ChangedAdministrationOut(**administration.dict(), changed=changed)
@@ -135,10 +137,22 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),
+        visible_ids(actor, [administration.predecessor_id]),
     )
 
 
-def administration_out(administration: Administration, state: str, issues: int) -> AdministrationOut:
+def visible_ids(actor: Actor, administration_ids: Iterable[int | None]) -> set[int]:
+    """Return those of these administrations that exist for the actor."""
+    ids = {administration_id for administration_id in administration_ids if administration_id is not None}
+    queryset = Administration.objects.visible_to(actor).filter(pk__in=ids)
+    return set(queryset.values_list("pk", flat=True))
+
+
+def administration_out(
+    administration: Administration, state: str, issues: int, predecessors: Container[int]
+) -> AdministrationOut:
+    """`predecessors`: those that exist for the caller; another one is not named."""
+    predecessor_id = administration.predecessor_id
     return AdministrationOut(
         id=administration.pk,
         name=administration.name,
@@ -159,6 +173,6 @@ def administration_out(administration: Administration, state: str, issues: int) 
         complete_as_of=administration.complete_as_of,
         client_left_on=administration.client_left_on,
         erase_on=administration.erase_on,
-        predecessor=administration.predecessor_id,
+        predecessor=predecessor_id if predecessor_id in predecessors else None,
         issues=issues,
     )

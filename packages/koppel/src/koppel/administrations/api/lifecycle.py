@@ -43,6 +43,7 @@ def set_predecessor(
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawalInput) -> Status[None]:
     """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be
-    undone."""
+    undone.
+    """
     offboarding.withdraw(request.actor, administration_id, payload)
     return Status(204, None)

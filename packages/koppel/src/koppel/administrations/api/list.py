@@ -1,5 +1,6 @@
 """The list of administrations over REST: filtered and sorted as on screen, saved views, and what is
-hidden."""
+hidden.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from koppel.administrations import restriction
-from koppel.administrations.api.detail import AdministrationOut, administration_out
+from koppel.administrations.api.detail import AdministrationOut, administration_out, visible_ids
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
@@ -86,11 +87,17 @@ def list_administrations(
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
     states = shown_states(request.actor, page)
+    predecessors = visible_ids(request.actor, [administration.predecessor_id for administration in page])
     total = apply_filters(request.actor, query).count()
     return AdministrationList(
         total=total,
         items=[
-            administration_out(administration, states[administration.pk], issues.get(administration.pk, 0))
+            administration_out(
+                administration,
+                states[administration.pk],
+                issues.get(administration.pk, 0),
+                predecessors,
+            )
             for administration in page
         ],
     )

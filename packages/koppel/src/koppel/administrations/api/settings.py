@@ -18,7 +18,8 @@ class SettingsOut(Schema):
     """`effective_values` with the source of each (administration, template, organisation, default); `values`
     are set here.
 
-    `limited_by_organisation` names those of which the organisation switched something off."""
+    `limited_by_organisation` names those of which the organisation switched something off.
+    """
 
     effective_values: dict[str, Any]
     sources: dict[str, str]

@@ -21,7 +21,8 @@ router = Router()
 
 class FieldChangeOut(Schema):
     """A field that an action changed, in words: names instead of ids. Its label and values are in the
-    language of the request."""
+    language of the request.
+    """
 
     field: str
     before: str
@@ -30,7 +31,8 @@ class FieldChangeOut(Schema):
 
 class EntryOut(Schema):
     """`actor` is the person, also for an act of one of their tokens; null for a job. `details` holds `before`
-    and `after` with ids; `changes` says the same with names."""
+    and `after` with ids; `changes` says the same with names.
+    """
 
     id: int
     at: datetime

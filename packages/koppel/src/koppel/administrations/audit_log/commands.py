@@ -36,7 +36,8 @@ def list_all(
     as_json: AsJson = False,
 ) -> None:
     """List the audit log, newest first, with what changed, in names; with `--json` also the ids before and
-    after."""
+    after.
+    """
     audit_filter = AuditFilter(
         search_text=search, action=action, interface=interface, since=_day(since), until=_day(until)
     )

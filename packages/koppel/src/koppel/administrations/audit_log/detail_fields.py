@@ -145,6 +145,7 @@ def kind_of(action: str, field: str) -> Kind | None:
 
 
 def is_by_administration(action: str) -> bool:
-    """Return whether `before` and `after` hold a state for each
-    administration, by its id: actions on many at once do."""
+    """Return whether `before` and `after` hold a state for each administration, by its id: actions on many at
+    once do.
+    """
     return action.startswith("administrations.")

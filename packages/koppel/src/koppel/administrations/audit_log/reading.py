@@ -1,6 +1,7 @@
-"""The audit log as one member may read it: a restricted administration that the member may
-not see has neither name nor values there, also in entries from before it was restricted; and
-the erasure of a client from the audit log."""
+"""The audit log as one member may read it: a restricted administration that the member may not see has
+neither name nor values there, also in entries from before it was restricted; and the erasure of a client from
+the audit log.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Redactor:
 
     def _visible(self, action: str, state: Any) -> Any:
         """Return `before` or `after` of an action on many without the hidden administrations. Deeper down the
-        same number is a person's, or a division's."""
+        same number is a person's, or a division's.
+        """
         if not action.startswith("administrations.") or not isinstance(state, Mapping):
             return state
         return {
@@ -75,7 +77,8 @@ def redactor_for(actor: Actor) -> Redactor:
 def list_entries(actor: Actor, audit_filter: AuditFilter, redactor: Redactor) -> "QuerySet[AuditEntry]":
     """Find entries, newest first; pass each through `redactor.redact` before showing it.
 
-    A search by name finds no redacted entry. Raises `UnknownParameter` for an unknown action or person."""
+    A search by name finds no redacted entry. Raises `UnknownParameter` for an unknown action or person.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     _require_known(actor, audit_filter)
     entries = entries_of(actor.organisation_id, audit_filter)
@@ -102,6 +105,7 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
 
 def anonymise_administration(organisation_id: int, administration_id: int) -> None:
     """Blank the texts that name this administration by the function of their owner; called before its row is
-    deleted, because the names are read from it."""
+    deleted, because the names are read from it.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_forget(%s, %s)", [organisation_id, administration_id])

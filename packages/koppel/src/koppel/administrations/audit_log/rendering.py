@@ -59,8 +59,9 @@ class AuditRenderer:
         return self.name(kind, entry.subject_id)
 
     def changes(self, entry: AuditEntry) -> list[ChangedValue]:
-        """Return before and after where they differ, field by field; of an action
-        on many, administration by administration."""
+        """Return before and after where they differ, field by field; of an action on many, administration by
+        administration.
+        """
         before, after = entry.details.get("before"), entry.details.get("after")
         if field := WHOLE_STATE.get(entry.action):
             return [
@@ -85,8 +86,9 @@ class AuditRenderer:
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
     def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
-        """Return a sentence for each thing that an action changed for this
-        administration, also when it was one of many."""
+        """Return a sentence for each thing that an action changed for this administration, also when it was
+        one of many.
+        """
         if not is_by_administration(entry.action):
             code = entry.details.get("issue")
             issue = [f"{self.label('issue')}: {self.value(entry.action, 'issue', code)}"] if code else []
@@ -109,7 +111,8 @@ class AuditRenderer:
 
     def name(self, kind: Kind, subject_id: int) -> str:
         """Return the name of the object with this id. An erased object is called removed; one that the reader
-        may not see has no name."""
+        may not see has no name.
+        """
         if kind is Kind.ADMINISTRATION and subject_id in self._hidden:
             return REDACTED
         return self._names(kind).get(subject_id) or str(REMOVED[kind])
@@ -166,7 +169,8 @@ class AuditRenderer:
 
     def _moves(self, people: Any) -> str:
         """Return the people added or removed. A flag says whether the assignment is automatic; None:
-        removed."""
+        removed.
+        """
         if not isinstance(people, dict):
             return self.value("", "people", people)
         moves = [
@@ -230,7 +234,8 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_moves(state: Any) -> Any:
     """Leave the people out: before an action they are those whom the action adds or removes, as the new state
-    states."""
+    states.
+    """
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}

@@ -25,7 +25,8 @@ class PlannedChange:
     `CommonReason`, or of the action's `reasons`.
 
     `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
-    None}}."""
+    None}}.
+    """
 
     reason_code: BulkReason | None = None
     before: BulkValues = field(default_factory=BulkValues)
@@ -41,7 +42,8 @@ Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
 @dataclass(frozen=True)
 class BulkAction:
     """`validate` returns the parameters to store or raises `Refused`. `audit_action` is what is recorded
-    (None: nothing); `choose_audit_action` overrides it by the parameters."""
+    (None: nothing); `choose_audit_action` overrides it by the parameters.
+    """
 
     key: str
     label: str | Promise
@@ -63,7 +65,8 @@ class BulkAction:
 
 bulk_actions = Registry[BulkAction]()
 """By key, in the order of the menu. `validate` and `plan` only read; `execute` runs in the transaction of its
-part of the operation: with an exception that part is not done."""
+part of the operation: with an exception that part is not done.
+"""
 
 
 def get_action(key: str) -> BulkAction:

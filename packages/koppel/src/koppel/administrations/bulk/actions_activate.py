@@ -1,5 +1,6 @@
 """The bulk actions that start and stop processing. Deactivating loses nothing: books, people and settings
-stay."""
+stay.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +29,8 @@ CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
     """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises
-    `Refused`."""
+    `Refused`.
+    """
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
@@ -116,7 +118,8 @@ def _plan_stop(administration: Administration, params: BulkParameters) -> Planne
 
 def _plan_start(administration: Administration, *, is_reached: bool, is_conflicting: bool) -> PlannedChange:
     """Plan the next status. Without its connection it waits for another; what may be another company waits
-    for a person."""
+    for a person.
+    """
     if administration.client_left_on:
         return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.scheduled_deactivation_on and administration.status != Status.DEACTIVATED:

@@ -1,5 +1,6 @@
-"""The bulk action that assigns and sets: division, template, people on and
-off, number or reason, sector, client number."""
+"""The bulk action that assigns and sets: division, template, people on and off, number or reason, sector,
+client number.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

@@ -96,7 +96,8 @@ CLEAR = "-"
 @dataclass
 class CsvChanges:
     """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
-    left out). `unread`: headings of an exported list's columns that no file changes."""
+    left out). `unread`: headings of an exported list's columns that no file changes.
+    """
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
@@ -110,7 +111,8 @@ class _Problem(Exception):
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
     """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: read the first column alone."""
+    `names_only`: read the first column alone.
+    """
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))

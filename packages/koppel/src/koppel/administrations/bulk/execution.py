@@ -2,7 +2,8 @@
 
 Each chunk is one transaction: it locks its items, plans them again on current data, applies the changes and
 stores a result per item. If a worker dies, its chunk rolls back; two workers take different chunks, so no
-item is processed twice."""
+item is processed twice.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +41,8 @@ PENDING = (BulkState.QUEUED, BulkState.RUNNING)
 
 def process_chunk(organisation_id: int, operation_id: int) -> bool:
     """Process one chunk in its own transaction, in the organisation's scope. Returns whether more may
-    remain."""
+    remain.
+    """
     operation = BulkOperation.objects.in_organisation(organisation_id).filter(pk=operation_id).first()
     if operation is None or operation.state not in (*PENDING, BulkState.UNDOING):
         return False
@@ -63,7 +65,8 @@ def process_chunk(organisation_id: int, operation_id: int) -> bool:
 
 def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: bool) -> None:
     """Close the operation when no item is pending. Items that another worker holds are still pending: that
-    worker closes it."""
+    worker closes it.
+    """
     if pending.exists():
         return
     queryset = BulkOperation.objects.in_organisation(operation.organisation_id).filter(pk=operation.pk)
@@ -126,7 +129,8 @@ def _audit_details(
     changed: Mapping[int, PlannedChange],
 ) -> dict[str, object]:
     """Return ids and parameters; for a small operation also before and after, which the items of a large one
-    hold."""
+    hold.
+    """
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
     details.pop("problems", None)
     if len(changed) <= AUDITED_ITEMS_MAX:

@@ -65,7 +65,8 @@ class NameLookup:
 
 def describe_reason(reason_code: str) -> str:
     """Return the sentence of a reason code: one of all actions, or one of the `reasons` of a single
-    action."""
+    action.
+    """
     if not reason_code:
         return ""
     reason_enums: list[type[BulkReason]] = [
@@ -88,7 +89,8 @@ def mask_values(values: BulkValues, country: str) -> BulkValues:
 
 def mask_params(params: BulkParameters) -> Mapping[str, object]:
     """Return the parameters that are the same for all items, without a number: whether it is a person's
-    depends on the country of each administration."""
+    depends on the country of each administration.
+    """
     return {key: value for key, value in params.items() if key != "number"}
 
 

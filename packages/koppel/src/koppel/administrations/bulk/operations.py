@@ -1,6 +1,7 @@
 """Use cases of bulk work: preview an operation as a draft, start it once, undo it, discard a draft.
 
-`execution` executes a started operation: a small one at once, a large one by a job."""
+`execution` executes a started operation: a small one at once, a large one by a job.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,8 @@ class Selection:
 def get_allowed_action(actor: Actor, key: str) -> BulkAction:
     """Return the action if the actor may do it. Raises `Refused`.
 
-    Call this before the selection is read, so that a person without permission learns nothing of it."""
+    Call this before the selection is read, so that a person without permission learns nothing of it.
+    """
     action = get_action(key)
     actor.require(action.permission)
     return action
@@ -126,7 +128,8 @@ def preview(
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
     """Start a previewed operation. Returns False if it was started already: by a double click, a second tab
-    or a stale page. Raises `Refused` when others of the organisation are still running."""
+    or a stale page. Raises `Refused` when others of the organisation are still running.
+    """
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
@@ -142,7 +145,8 @@ def record_completed(
     actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
     """Record a change that another use case made in this transaction as a completed operation, with a result
-    per administration, so that it can be undone."""
+    per administration, so that it can be undone.
+    """
     now = timezone.now()
     operation = BulkOperation.objects.create(
         organisation_id=actor.organisation_id,
@@ -168,7 +172,8 @@ def record_completed(
 
 def undo(actor: Actor, operation_id: int) -> bool:
     """Undo what was changed, except values changed since. Returns False if the undo already began. Raises
-    `Refused`."""
+    `Refused`.
+    """
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):

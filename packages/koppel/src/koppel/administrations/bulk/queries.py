@@ -30,10 +30,11 @@ class ItemCounts:
 
 
 def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
-    """Return an operation that the actor may see: an own one; as
-    Administrator or Team leader any that was started.
+    """Return an operation that the actor may see: an own one; as Administrator or Team leader any that was
+    started.
 
-    Raises `NoSuchAdministration`."""
+    Raises `NoSuchAdministration`.
+    """
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation_id)
     operation = queryset.select_related("membership__user").first()
     if operation is None:
@@ -59,8 +60,9 @@ def list_drafts(actor: Actor) -> "QuerySet[BulkOperation]":
 
 
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
-    """Return the id of what the wizard assigned in this import, while
-    it can be undone; None when nothing was."""
+    """Return the id of what the wizard assigned in this import, while it can be undone; None when nothing
+    was.
+    """
     queryset = BulkOperation.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, query=f"import={import_id}"
     )

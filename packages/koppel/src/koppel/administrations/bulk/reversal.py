@@ -69,7 +69,8 @@ def _columns_to_restore(
     administration: Administration, change: RecordedChange, not_offered: Mapping[str, Collection[int]]
 ) -> dict[str, Any]:
     """Return the earlier values of the columns that still have the value of the operation, except divisions
-    and templates archived since."""
+    and templates archived since.
+    """
     before, after = change.before.get("columns", {}), change.after.get("columns", {})
     current = snapshot.read(administration, after)
     return {
@@ -81,7 +82,8 @@ def _columns_to_restore(
 
 def _people_to_restore(current_people: People, change: RecordedChange) -> dict[str, bool | None]:
     """Return the earlier assignments, by membership id, of the members whose assignment is still as the
-    operation left it."""
+    operation left it.
+    """
     before, after = change.before.get("people", {}), change.after.get("people", {})
     return {member: before[member] for member in after if current_people.get(int(member)) == after[member]}
 

@@ -1,5 +1,6 @@
 """Parse the filter of a bulk operation. Selecting everything must be explicit; a filter that excludes nothing
-is refused."""
+is refused.
+"""
 
 from collections.abc import Iterator
 
@@ -17,7 +18,8 @@ ARRANGING = ("page", "sort", "columns", "done")
 def parse_bulk_filter(text: str) -> ListQuery:
     """Parse a filter: '' and `all=1` select everything, any other one what its values narrow down.
 
-    Raises `UnknownParameter` by name for a part that narrows nothing down."""
+    Raises `UnknownParameter` by name for a part that narrows nothing down.
+    """
     parameters = query_of_text(text)
     query = parse_query(parameters)
     if not text or (not query.unknown and list(parameters.lists()) == [("all", ["1"])]):

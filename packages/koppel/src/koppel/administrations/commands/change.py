@@ -211,7 +211,8 @@ def _selection(
     actor: Actor, action: str, ids: list[int] | None, matching: str | None, *, everything: bool
 ) -> Selection:
     """Select by ids, by a filter that narrows down, or by --all. Checks the permission before anything is
-    read."""
+    read.
+    """
     bulk.get_allowed_action(actor, action)
     if sum((bool(ids), bool(matching), everything)) > 1:
         raise CommandError(
@@ -245,7 +246,8 @@ def _run_action(
 
 def _print(actor: Actor, operation_id: int, *, as_json: bool) -> None:
     """Print how many of each, and why some were left; many are done by a worker, so `state` may say
-    queued."""
+    queued.
+    """
     operation = bulk.get_operation(actor, operation_id)
     counts = bulk.count_items(operation)
     row = {

@@ -1,5 +1,6 @@
 """The yearly check with the registers: a little every hour, so that no register gets a firm's 5,000 numbers
-in one night."""
+in one night.
+"""
 
 from itertools import islice
 

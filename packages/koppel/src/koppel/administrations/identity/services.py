@@ -42,8 +42,8 @@ DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
     """Store the identity and enqueue its look-up. Returns the problems, and then stores nothing.
 
-    A new number that the register knows by another name needs `same_company`. Raises
-    `NoSuchAdministration`."""
+    A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     check = check_identity(
@@ -103,7 +103,8 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
     """Enqueue look-ups of these administrations in the registers; cached results are applied now.
 
-    Returns the number of look-ups. Raises `Quarantined`."""
+    Returns the number of look-ups. Raises `Quarantined`.
+    """
     quarantine.refuse()
     administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
     return _request_lookups(actor.organisation_id, administrations, refresh=refresh)
@@ -111,7 +112,8 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
     """Raise issues for incomplete identities, and enqueue look-ups of the others, in the import's
-    transaction."""
+    transaction.
+    """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
     administrations = list(queryset)
     for administration in administrations:
@@ -127,7 +129,8 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
 
 def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
     """Keep in the audit log which of these a person confirmed to be the same company, and by which name and
-    number."""
+    number.
+    """
     administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
     for administration in administrations.exclude(confirmed_identity={}):
         confirmed = administration.confirmed_identity
@@ -146,7 +149,8 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
 
 def other_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours; '' when a person confirmed that
-    it is the same."""
+    it is the same.
+    """
     return (
         other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
         if number

@@ -23,7 +23,8 @@ router = Router()
 class IssueDetailOut(Schema):
     """`code` is a stable word, `message` its text in the caller's language. `administration` or `connection`
     is what it is about. `state`: open, snoozed, dismissed, resolved; `severity`: stops_sync, attention.
-    `assignee` is the id of a membership."""
+    `assignee` is the id of a membership.
+    """
 
     id: int
     code: str
@@ -45,7 +46,8 @@ class IssueDetailOut(Schema):
 
 class IssuesIn(Schema):
     """`user`: issues of administrations on whose team this member is; `assignee`: issues assigned to them.
-    Both take "me", "none" or the id of a membership. `kind` is an issue code."""
+    Both take "me", "none" or the id of a membership. `kind` is an issue code.
+    """
 
     q: str = Field("", max_length=100)
     kind: str = ""

@@ -22,7 +22,8 @@ class IssueActionName(StrEnum):
 
 class IssueActionInput(Input):
     """`assignee` is the id of a membership, and null takes the assignment away; `until` is the day on which
-    snoozed issues return."""
+    snoozed issues return.
+    """
 
     ids: Annotated[list[RowId], Field(min_length=1, max_length=ISSUES_MAX)]
     action: IssueActionName

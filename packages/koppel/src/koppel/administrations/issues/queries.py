@@ -58,7 +58,8 @@ class Severity(StrEnum):
 class IssueFilter:
     """`search_text` limits issues to administrations with this name or number, `person` to those that
     they work on ("me", "none" or a membership's id), `assignee` to those assigned to them, `kind` to one
-    issue code."""
+    issue code.
+    """
 
     search_text: str = ""
     kind: str = ""

@@ -1,6 +1,7 @@
 """What members do with issues: assign, snooze, dismiss, reopen, undo and comment, within what they may see.
 
-Each joins the caller's transaction and writes the audit log of the administration or connection."""
+Each joins the caller's transaction and writes the audit log of the administration or connection.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,8 @@ def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
 
 def undo_operation(actor: Actor, operation_id: int) -> int:
     """Put back what the operation set and nobody changed since. Returns the number of issues. Raises
-    `NoSuchIssue` for an unknown operation and `Refused` for one that is over."""
+    `NoSuchIssue` for an unknown operation and `Refused` for one that is over.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     operations = IssueOperation.objects.for_actor(actor).select_for_update()
     operation = operations.filter(pk=operation_id).first()

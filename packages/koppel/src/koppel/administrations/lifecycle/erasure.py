@@ -1,7 +1,8 @@
 """What falls due by itself: planned deactivations, and the end of what may be erased.
 
 Books are erased first and the row itself last; then the audit log has no names any more. Restartable at any
-moment."""
+moment.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class DueWork:
 
 def find_due_work() -> DueWork:
     """Return what falls due today: deactivations that were planned, and erasures. In the installation's
-    scope."""
+    scope.
+    """
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
     over = Administration.objects.filter(

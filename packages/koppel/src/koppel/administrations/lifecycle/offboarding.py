@@ -1,6 +1,7 @@
 """The end of an administration: an import withdrawn, a client who left, and a client who came back.
 
-Nothing is deleted here: `erasure` does that, a part at a time."""
+Nothing is deleted here: `erasure` does that, a part at a time.
+"""
 
 from collections.abc import Mapping
 

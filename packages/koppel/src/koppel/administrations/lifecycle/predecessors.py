@@ -18,7 +18,8 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     """Set the administration that this one continues, because it was renamed, merged or moved to another
     system.
 
-    Raises `NoSuchAdministration`, and `Refused` for itself or a circle."""
+    Raises `NoSuchAdministration`, and `Refused` for itself or a circle.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
     administration, predecessor_id = get_locked(actor, administration_id), data.administration
@@ -47,7 +48,8 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
 
 def list_duplicates(actor: Actor, administration: Administration) -> list[Administration]:
     """Return up to ten other visible administrations with the same company number, without predecessors and
-    successors."""
+    successors.
+    """
     if not administration.number:
         return []
     same = (

@@ -1,2 +1,3 @@
 """The list of administrations: what is asked for (`query`), found (`queryset`), shown (`columns`,
-`page_rows`) and saved."""
+`page_rows`) and saved.
+"""

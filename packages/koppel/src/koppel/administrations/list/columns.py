@@ -27,7 +27,8 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 @dataclass(frozen=True)
 class ListColumn:
     """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
-    way. `value` is its cell in a file, `html` on the page."""
+    way. `value` is its cell in a file, `html` on the page.
+    """
 
     key: str
     label: str | Promise
@@ -198,8 +199,9 @@ DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 
 
 def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
-    """Return (annotations needed, order) of a sort key such as `-complete`. Ties
-    go by name, so that pages do not overlap."""
+    """Return (annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do
+    not overlap.
+    """
     column, descending = COLUMNS[sort.removeprefix("-")], sort.startswith("-")
     annotations: dict[str, Combinable] = (
         {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}

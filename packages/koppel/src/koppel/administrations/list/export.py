@@ -22,7 +22,8 @@ CHUNK_ROWS = 2000
 
 def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes]:
     """Write the list to a temporary file, and its filter and number of rows to the audit log. Raises
-    `UnknownParameter`."""
+    `UnknownParameter`.
+    """
     require_known(actor, query)
     columns = [COLUMNS[key] for key in query.columns]
     counted = _Counted(_rows(actor, query, columns))

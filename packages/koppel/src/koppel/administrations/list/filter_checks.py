@@ -2,7 +2,8 @@
 member or import.
 
 A filter with an unknown part is refused for lists, files and bulk operations: without that part it would
-select everything."""
+select everything.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -49,7 +50,8 @@ def require_known(actor: Actor, query: ListQuery) -> None:
 
 def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
     """Return the parts of the filter whose object does not exist, is archived or removed, or is hidden from
-    the actor."""
+    the actor.
+    """
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
         ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
@@ -66,7 +68,8 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
 
 def _is_issue(actor: Actor, code: str) -> bool:
     """Return whether the code is one of an issue, also of one that an earlier version or another connector
-    raised."""
+    raised.
+    """
     return code in issue_types or Issue.objects.for_actor(actor).filter(code=code).exists()
 
 

@@ -96,8 +96,9 @@ def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
-    """Return a chip for each filter, in the order of the menus; a dash for
-    what is gone, so that it can be taken away."""
+    """Return a chip for each filter, in the order of the menus; a dash for what is gone, so that it can be
+    taken away.
+    """
     offered = {key: dict(pairs) for key, pairs in _filter_choices(choices).items()}
     chip_list = []
     for key, values in query.multi.items():

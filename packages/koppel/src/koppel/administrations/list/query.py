@@ -1,7 +1,8 @@
 """The query of the administration list: filters, search, sorting, columns, page. Unknown parts are kept in
 `unknown`, and a search with one is refused (`filter_checks`).
 
-One type for the page, the export, bulk work on "all that match", saved views, REST and the shell."""
+One type for the page, the export, bulk work on "all that match", saved views, REST and the shell.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -102,8 +103,9 @@ _PARAMETERS: Mapping[str, Parameter] = {
     "done": Parameter(parse=id_of, may_be_blank=False),
     "peek": Parameter(parse=id_of, may_be_blank=False),
 }
-"""`all`: the whole list, where a default view would show otherwise.
-`done`: bulk work that the page offers to undo. `peek`: the administration whose panel is open."""
+"""`all`: the whole list, where a default view would show otherwise. `done`: bulk work that the page offers to
+undo. `peek`: the administration whose panel is open.
+"""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class ListQuery:
 
     def with_columns(self, keys: Iterable[str]) -> "ListQuery":
         """Return the query with these columns in this order; without columns the default ones. Unknown keys
-        are left out."""
+        are left out.
+        """
         return replace(self, columns=_columns(keys))
 
     def sorted_by(self, sort: str) -> "ListQuery":

@@ -43,8 +43,9 @@ class ListPage:
 
 
 def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
-    """Return all that the actor may see and the filters let through,
-    in no order. Raises `UnknownParameter`."""
+    """Return all that the actor may see and the filters let through, in no order. Raises
+    `UnknownParameter`.
+    """
     require_known(actor, query)
     return _matching(actor, query)
 
@@ -78,8 +79,9 @@ def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 def get_page(actor: Actor, query: ListQuery) -> ListPage:
     """Read the requested page, else the last one. Raises `UnknownParameter`.
 
-    Ids are ordered first and rows fetched for one page only: sorting whole rows with
-    their four parents costs five times as much."""
+    Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs
+    five times as much.
+    """
     annotations, order = ordering(query.sort)
     ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     page = Paginator(ids, PAGE_SIZE).get_page(query.page)
@@ -125,8 +127,9 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 
 def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
-    """Return the condition on who works on it. That Administrators
-    are on everything by default does not count."""
+    """Return the condition on who works on it. That Administrators are on everything by default does not
+    count.
+    """
     on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]
@@ -166,8 +169,9 @@ def _number(actor: Actor, value: str) -> Q:
 
 
 def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
-    """Return numbers that more than one of the visible
-    administrations has: the same client, imported twice."""
+    """Return numbers that more than one of the visible administrations has: the same client, imported
+    twice.
+    """
     carried = (
         Administration.objects.visible_to(actor)
         .exclude(number="")

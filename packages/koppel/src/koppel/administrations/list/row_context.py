@@ -14,7 +14,8 @@ from koppel.organisations.roles import Actor
 @dataclass(frozen=True)
 class RowContext:
     """By administration id: the state to show, the sync under way, the number of open issues, the names of
-    the people chosen."""
+    the people chosen.
+    """
 
     states: Mapping[int, str]
 

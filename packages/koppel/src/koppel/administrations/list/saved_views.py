@@ -19,7 +19,8 @@ def list_views(actor: Actor) -> list[SavedView]:
 
 def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) -> SavedView:
     """Keep a view under this name; a view of the same name is replaced. Raises `Refused`,
-    `UnknownParameter`."""
+    `UnknownParameter`.
+    """
     actor.require(Permission.VIEW)
     name = " ".join(clean_text(name).split())
     if not name:

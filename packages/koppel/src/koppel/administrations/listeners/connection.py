@@ -78,7 +78,8 @@ def _move(
     actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]"
 ) -> int:
     """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing
-    else changes: settings, people, books and checkpoints stay. Returns how many moved."""
+    else changes: settings, people, books and checkpoints stay. Returns how many moved.
+    """
     waiting = list(administrations.select_related("remote_company", "connection"))
     external_ids = {administration.remote_company.external_id for administration in waiting}
     by_company = {

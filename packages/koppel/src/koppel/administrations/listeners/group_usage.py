@@ -1,5 +1,6 @@
 """Administrations as the firm's divisions and templates see them: counted, moved, and asked what other
-settings would do."""
+settings would do.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
     """Compute what other settings of a template would do. Administrations with the same own settings share an
-    answer."""
+    answer.
+    """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         template_id=template_id, withdrawn_at=None, restricted=False
     )

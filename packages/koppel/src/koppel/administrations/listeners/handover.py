@@ -1,5 +1,6 @@
-"""The administrations that a person holds, shown before they leave
-and handed to a colleague with the rest."""
+"""The administrations that a person holds, shown before they leave and handed to a colleague with the
+rest.
+"""
 
 import itertools
 from collections.abc import Collection
@@ -91,7 +92,8 @@ def _preview_assignments(
     actor: Actor, leaver_id: int, _new_owner_id: int, deactivate: bool
 ) -> list[tuple[int, str]]:
     """Return id and name of the administrations that `_move_assignments` would move. One that the actor may
-    not see is returned without its name."""
+    not see is returned without its name.
+    """
     has_left = deactivate or not Membership.objects.get(pk=leaver_id).is_live
     ids = _ids_that_move(actor, leaver_id, has_left=has_left)
     names = dict(

@@ -15,7 +15,8 @@ async def find_imported_company(
     connection: DatabaseConnection, administration_id: int
 ) -> ImportedCompany | None:
     """Find the administration of a company. In the scope of one organisation: row security hides those of
-    others."""
+    others.
+    """
     cursor = await connection.execute(_IMPORTED, [administration_id])
     row = await cursor.fetchone()
     return ImportedCompany(*row) if row else None

@@ -1,5 +1,6 @@
 """Recipients of an administration's events: its responsible person, and members with access, its division or
-a favourite."""
+a favourite.
+"""
 
 from collections.abc import Collection
 

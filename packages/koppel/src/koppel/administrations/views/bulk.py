@@ -36,8 +36,9 @@ OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 @action_of("administrations:list")
 def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
-    """Preview what the action would do to what is ticked, or to all that match; a
-    refusal leads back to the list as it was."""
+    """Preview what the action would do to what is ticked, or to all that match; a refusal leads back to the
+    list as it was.
+    """
     form = BulkForm.of(request)
     with form.refusals():
         data = form.input
@@ -55,7 +56,8 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
 
 def _selection(request: AuthenticatedRequest, data: BulkInput, shown_query: str) -> bulk.Selection:
     """Return the ticked administrations, or all that match. Raises `UnknownParameter`, also for ticks in a
-    list whose own query was refused."""
+    list whose own query was refused.
+    """
     if data.filter is None:
         require_known(request.actor, parse_query_string(shown_query))
         return bulk.Selection(ids=data.ids)
@@ -65,16 +67,18 @@ def _selection(request: AuthenticatedRequest, data: BulkInput, shown_query: str)
 
 
 def _query_of(form: BulkForm) -> str:
-    """Return the list's address: the filter, the sorting and the
-    columns. What is unknown of it is left out."""
+    """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left
+    out.
+    """
     arrangement = parse_query_string(form.values["arrangement"]).arrangement()
     return "&".join(text for text in (form.values["query"], arrangement) if text)
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Show before it starts what changes, what does not and why; afterwards
-    how far it is, what happened, and the undo."""
+    """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and
+    the undo.
+    """
     operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
@@ -161,7 +165,8 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: bool = False) -> HttpResponse:
     """Start it. Few are changed at once, and the next page says what happened: the list as it was, or with
-    `back` the page that the form names. Many are followed on their own page."""
+    `back` the page that the form names. Many are followed on their own page.
+    """
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("Already started."))
     operation.refresh_from_db()

@@ -188,7 +188,8 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
     """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
-    it or nothing. Raises `Invalid` and `Refused`."""
+    it or nothing. Raises `Invalid` and `Refused`.
+    """
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)
     member_ids: set[int] | None = None
@@ -219,7 +220,8 @@ def _requested_member_ids(
     administration: Administration, form: AdministrationForm, added: set[int], removed: set[int]
 ) -> set[int] | None:
     """Return the ids of the members to name, or None if access does not change. Raises `Refused` if the
-    access changed after the page was shown."""
+    access changed after the page was shown.
+    """
     current = "restricted" if administration.restricted else "open"
     if (form.values["was_access"] or current) != current:
         raise Refused(

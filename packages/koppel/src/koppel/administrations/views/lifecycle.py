@@ -1,5 +1,6 @@
-"""The life of one administration after its import: withdrawn, left by its client,
-continued by another; and who may see it."""
+"""The life of one administration after its import: withdrawn, left by its client, continued by another; and
+who may see it.
+"""
 
 from datetime import timedelta
 

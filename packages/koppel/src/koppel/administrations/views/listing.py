@@ -41,7 +41,8 @@ LIST_NAME = "administrations"
 @dataclass(frozen=True)
 class ColumnHeading:
     """A column's head: a link that sorts by it, the other way when it is sorted by it already. `width` in
-    pixels, None when the person has not resized it."""
+    pixels, None when the person has not resized it.
+    """
 
     key: str
     label: str | Promise
@@ -54,7 +55,8 @@ class ColumnHeading:
 def show_list(request: AuthenticatedRequest) -> HttpResponse:
     """Show the list; it asks for its rows again every two seconds while something is being read in.
 
-    Opened without asking for anything it shows the person's default view, if there is one."""
+    Opened without asking for anything it shows the person's default view, if there is one.
+    """
     views = saved_views.list_views(request.actor)
     default = next((view for view in views if view.is_default and view.query), None)
     if default and not _query_of(request):
@@ -95,8 +97,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
 def _refusal_response(
     request: AuthenticatedRequest, unknown: Sequence[UnknownPart], view: SavedView | None
 ) -> HttpResponse:
-    """Show no rows, nothing to tick and nothing to export: a filter
-    that is left out would show everything."""
+    """Show no rows, nothing to tick and nothing to export: a filter that is left out would show
+    everything.
+    """
     parts = first_parts(unknown)
     context = {
         "nav_section": NAV_SECTION,

@@ -12,7 +12,8 @@ from koppel.kit.clock import now
 RECORDS_MAX = 1000
 OVERLAP = timedelta(minutes=10)
 """A record carries the time at which its page was read and becomes visible when the page is committed, a
-little later."""
+little later.
+"""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
 from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedy_of, script_of
 from koppel.books.sql_access.views import grants
+from koppel.kit.database.embedded_postgres import scram_verifier
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
@@ -158,10 +159,13 @@ def _create_role(url: str, role: str, password: str) -> None:
     statement = sql.SQL(
         "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOINHERIT CONNECTION LIMIT {} "
         "PASSWORD {}"
-    ).format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), sql.Literal(password))
+    )
     try:
         with psycopg.connect(url) as administrator:
-            administrator.execute(statement)
+            verifier = sql.Literal(scram_verifier(administrator, role, password))
+            administrator.execute(
+                statement.format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), verifier)
+            )
             _set_for_role(administrator, role, _ROLE_SETTINGS)
             with contextlib.suppress(psycopg.errors.InsufficientPrivilege), administrator.transaction():
                 _set_for_role(administrator, role, _SUPERUSER_SETTINGS)

@@ -31,7 +31,8 @@ _SQL = load_statements("koppel.books")
 @dataclass(frozen=True)
 class ExcessRight:
     """An excess right. `remedy` is SQL for the owner of the database or a superuser; '' where the superuser
-    script removes it."""
+    script removes it.
+    """
 
     message: str
     remedy: str

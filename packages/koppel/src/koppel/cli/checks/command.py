@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from koppel.cli.checks.result import Finding
+from koppel.cli.checks.result import CheckFinding
 from koppel.cli.environment import data_directory, load_installation, load_module
 from koppel.cli.options import DataDir, Port
 from koppel.cli.ports import WEB_PORT
@@ -29,7 +29,7 @@ def check(
     logging.configure()
     home = data_directory(data_dir)
     with load_installation(home, start_database=(home / "postgres").exists()):
-        all_findings: list[Finding] = load_module("koppel.cli.checks.installation").findings(port)
+        all_findings: list[CheckFinding] = load_module("koppel.cli.checks.installation").findings(port)
         if mail_to:
             all_findings.append(load_module("koppel.cli.checks.connectivity").try_mail(mail_to))
         if support_bundle:
@@ -42,12 +42,12 @@ def check(
     raise typer.Exit(0 if all(finding.is_well for finding in all_findings) else 1)
 
 
-def _print_as_json(finding: Finding) -> None:
+def _print_as_json(finding: CheckFinding) -> None:
     row = {"topic": finding.topic, "ok": finding.is_well, "text": finding.text}
     sys.stdout.write(f"{json.dumps(row, ensure_ascii=False)}\n")
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: CheckFinding) -> None:
     console = Console()
     mark = "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
     console.print(f"{mark} {finding.topic}: ", end="")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import get_connection, send_mail
 
-from koppel.cli.checks.result import Finding, advice
+from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.ports import THIS_MACHINE
 from koppel.kit import quarantine
 from koppel.kit.database.embedded_postgres import is_free
@@ -22,24 +22,24 @@ ANSWER_SECONDS = 5
 HEALTHY = b'"status": "ok"'
 
 
-def addresses(web_port: int) -> Iterator[Finding]:
+def addresses(web_port: int) -> Iterator[CheckFinding]:
     """Check `KOPPEL_PUBLIC_URL`, and whether Koppel knows the proxies in front of it."""
     url = os.environ.get("KOPPEL_PUBLIC_URL", "")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        yield Finding(
+        yield CheckFinding(
             ADDRESS, False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://…."
         )
         return
     if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
         text = f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
-        yield Finding(ADDRESS, False, text)
+        yield CheckFinding(ADDRESS, False, text)
     elif quarantine.last_known() and parts.hostname not in THIS_MACHINE:
         # A restored copy has the address of the original.
         yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
     elif not is_free(web_port) and (reason := _unreachable_reason(url)):
         text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
-        yield Finding(ADDRESS, False, f"{text}. Correct it, or the proxy in front of Koppel.")
+        yield CheckFinding(ADDRESS, False, f"{text}. Correct it, or the proxy in front of Koppel.")
     elif parts.hostname in THIS_MACHINE:
         text = (
             f"People reach Koppel at {url}: on this machine alone. For others, "
@@ -47,7 +47,7 @@ def addresses(web_port: int) -> Iterator[Finding]:
         )
         yield advice(ADDRESS, text)
     else:
-        yield Finding(ADDRESS, True, f"People reach Koppel at {url}.")
+        yield CheckFinding(ADDRESS, True, f"People reach Koppel at {url}.")
     if parts.scheme == "https" and os.environ.get("KOPPEL_PROXIES", "0") == "0":
         yield advice(
             "proxy",
@@ -57,7 +57,7 @@ def addresses(web_port: int) -> Iterator[Finding]:
         )
 
 
-def mail() -> Finding:
+def mail() -> CheckFinding:
     """Check whether mail can be sent: connect and sign in at the mail server, without sending."""
     if not settings.SENDS_MAIL:
         return _files(str(settings.EMAIL_FILE_PATH))
@@ -68,30 +68,34 @@ def mail() -> Finding:
         )
     try:
         with get_connection(timeout=ANSWER_SECONDS):
-            return Finding(MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.")
+            return CheckFinding(
+                MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}."
+            )
     except (OSError, smtplib.SMTPException) as error:
         text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_describe_error(error)}"
-        return Finding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
+        return CheckFinding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
 
 
-def try_mail(to: str) -> Finding:
+def try_mail(to: str) -> CheckFinding:
     """Send a test mail."""
     if quarantine.last_known():
-        return Finding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
+        return CheckFinding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
     text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."
     try:
         send_mail("Koppel can send mail", text, None, [to])
     except (OSError, smtplib.SMTPException) as error:
-        return Finding("mail to you", False, f"The mail to {to} was not accepted: {_describe_error(error)}.")
+        return CheckFinding(
+            "mail to you", False, f"The mail to {to} was not accepted: {_describe_error(error)}."
+        )
     where = (
         "handed to the mail server"
         if settings.SENDS_MAIL
         else f"written to a file in {settings.EMAIL_FILE_PATH}"
     )
-    return Finding("mail to you", True, f"A mail to {to} was {where}.")
+    return CheckFinding("mail to you", True, f"A mail to {to} was {where}.")
 
 
-def _files(directory: str) -> Finding:
+def _files(directory: str) -> CheckFinding:
     """Accept mail files for a trial on one machine, or in a chosen folder; otherwise mail would be lost
     unnoticed.
     """
@@ -102,7 +106,7 @@ def _files(directory: str) -> Finding:
     )
     is_chosen = Path(directory) != Path(os.environ.get("KOPPEL_DATA_DIR", "")) / "mail"
     is_trial = urlsplit(os.environ.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE
-    return advice(MAIL, text) if is_chosen or is_trial else Finding(MAIL, False, text)
+    return advice(MAIL, text) if is_chosen or is_trial else CheckFinding(MAIL, False, text)
 
 
 def _unreachable_reason(url: str) -> str:

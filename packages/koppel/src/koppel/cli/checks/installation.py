@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 
 import psycopg
 
 from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.connectivity import addresses, mail
-from koppel.cli.checks.result import Finding, advice
+from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
 from koppel.cli.ports import responds
@@ -15,7 +16,7 @@ from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
 from koppel.kit.encryption import Keyring, keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
@@ -27,13 +28,16 @@ from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
 POSTGRES_VERSION_MIN = 150000
+QUARTER_DAYS = 100
+"""PostgreSQL publishes fixes every quarter; some days are for the wheel and the upgrade."""
 SECRET_KEY_CHARACTERS_MIN = 50
 
 
-def findings(web_port: int) -> list[Finding]:
+def findings(web_port: int) -> list[CheckFinding]:
     """Run all checks, in the order of repair. Later ones are skipped when the database does not answer."""
     results = [_database_answers()]
     if results[0].is_well:
+        results += _embedded_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers()]
@@ -48,20 +52,43 @@ def findings(web_port: int) -> list[Finding]:
     ]
 
 
-def _database_answers() -> Finding:
+def _database_answers() -> CheckFinding:
     try:
         for name in ("DATABASE_URL", "KOPPEL_OWNER_DATABASE_URL"):
             if url := os.environ.get(name):
                 require_reachable(url, name)
     except CommandError as refusal:
-        return Finding("database", False, str(refusal))
+        return CheckFinding("database", False, str(refusal))
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         version = connection.info.server_version
     if version < POSTGRES_VERSION_MIN:
-        return Finding(
+        return CheckFinding(
             "database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer."
         )
-    return Finding("database", True, f"PostgreSQL {version // 10000} answers.")
+    return CheckFinding("database", True, f"PostgreSQL {version // 10000}.{version % 10000} answers.")
+
+
+def _embedded_age(today: date | None = None) -> Iterator[CheckFinding]:
+    """Say how old the embedded server is; nothing about a server of one's own."""
+    if not administrator_url():
+        return
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        version = connection.info.server_version
+    name = f"{version // 10000}.{version % 10000}"
+    published = PUBLISHED.get(name)
+    days = ((today or datetime.now(UTC).date()) - published).days if published else None
+    if days is None:
+        yield CheckFinding(
+            "embedded database", True, f"PostgreSQL {name}; its date is not known to this Koppel."
+        )
+    elif days <= QUARTER_DAYS:
+        yield CheckFinding("embedded database", True, f"PostgreSQL {name} is {days} days old.")
+    else:
+        text = (
+            f"PostgreSQL {name} is {days} days old, and fixes come every quarter: upgrade Koppel, "
+            "or use a server of your own (DATABASE_URL; docs/operations.md, Roles)."
+        )
+        yield advice("embedded database", text)
 
 
 _ROLE_QUERY = """
@@ -72,7 +99,7 @@ SELECT r.rolname, r.rolsuper, r.rolbypassrls,
 """
 
 
-def _roles() -> Iterator[Finding]:
+def _roles() -> Iterator[CheckFinding]:
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         row = connection.execute(_ROLE_QUERY).fetchone()
     name, is_superuser, bypasses, owns_tables = row or ("", True, True, True)
@@ -82,47 +109,49 @@ def _roles() -> Iterator[Finding]:
         (owns_tables, "owns Koppel's tables or belongs to their owner"),
     ):
         if is_violated:
-            yield Finding(
+            yield CheckFinding(
                 "application role",
                 False,
                 f"The role {name} of DATABASE_URL {problem}; use a plain role of its own.",
             )
             return
-    yield Finding("application role", True, f"The application role {name} is neither superuser nor owner.")
+    yield CheckFinding(
+        "application role", True, f"The application role {name} is neither superuser nor owner."
+    )
 
 
-def _migrations() -> Finding:
+def _migrations() -> CheckFinding:
     owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
     try:
         if is_too_old("owner" if owner else "default"):
-            return Finding("migrations", False, TOO_OLD)
+            return CheckFinding("migrations", False, TOO_OLD)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
-        return Finding(
+        return CheckFinding(
             "migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}"
         )
     if pending:
-        return Finding(
+        return CheckFinding(
             "migrations",
             False,
             f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate.",
         )
-    return Finding("migrations", True, "All migrations are applied.")
+    return CheckFinding("migrations", True, "All migrations are applied.")
 
 
-def _installation_number() -> Iterator[Finding]:
+def _installation_number() -> Iterator[CheckFinding]:
     """Return nothing before the first migration."""
     number = stored_number("default")
     if conflict := number_conflict("default"):
-        yield Finding(INSTALLATION_NUMBER, False, conflict)
+        yield CheckFinding(INSTALLATION_NUMBER, False, conflict)
     elif number is not None:
         first, last = id_range(number)
-        yield Finding(
+        yield CheckFinding(
             INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}."
         )
 
 
-def _quarantine() -> Iterator[Finding]:
+def _quarantine() -> Iterator[CheckFinding]:
     if (period := quarantine.current()) is not None:
         by = f" by {period.by}" if period.by else ""
         text = (
@@ -133,7 +162,7 @@ def _quarantine() -> Iterator[Finding]:
         yield advice("quarantine", text)
 
 
-def _organisations() -> Iterator[Finding]:
+def _organisations() -> Iterator[CheckFinding]:
     home = os.environ["KOPPEL_DATA_DIR"]
     state = installation_state()
     if state is InstallationState.EMPTY:
@@ -141,15 +170,15 @@ def _organisations() -> Iterator[Finding]:
             f"There is no organisation yet, so no user can sign in. Create one: "
             f"{shell_command(CREATE_ORGANISATION, home)}"
         )
-        yield Finding("organisations", False, text)
+        yield CheckFinding("organisations", False, text)
         return
     organisations = summaries()
     if state is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
-        yield Finding("organisations", False, text)
+        yield CheckFinding("organisations", False, text)
     else:
         people = sum(organisation.people for organisation in organisations)
-        yield Finding(
+        yield CheckFinding(
             "organisations",
             True,
             f"Organisations: {len(organisations)}, with {people} people who may sign in.",
@@ -164,7 +193,7 @@ def _organisations() -> Iterator[Finding]:
             )
 
 
-def _sql_readers() -> Iterator[Finding]:
+def _sql_readers() -> Iterator[CheckFinding]:
     """Check the rights of PUBLIC and each reader in this database (connect, temporary tables, schemas,
     objects in `public`), and the other databases to which everybody may connect. Nothing without readers.
     """
@@ -177,9 +206,9 @@ def _sql_readers() -> Iterator[Finding]:
     if rights:
         sentences = "; ".join(right.message for right in rights)
         text = f"{sentences}. {remedy_of(rights)}"
-        yield Finding("sql readers", False, text)
+        yield CheckFinding("sql readers", False, text)
     else:
-        yield Finding(
+        yield CheckFinding(
             "sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books."
         )
     if databases:
@@ -190,28 +219,28 @@ def _sql_readers() -> Iterator[Finding]:
         )
 
 
-def _vault_keys(*, database_answers: bool) -> Finding:
+def _vault_keys(*, database_answers: bool) -> CheckFinding:
     try:
         keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
     except ValueError as error:
-        return Finding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
+        return CheckFinding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
     well = f"New secrets are sealed with key {keyring.current}."
-    return (_sealed_secrets() if database_answers else None) or Finding("vault keys", True, well)
+    return (_sealed_secrets() if database_answers else None) or CheckFinding("vault keys", True, well)
 
 
-def _sealed_secrets() -> Finding | None:
+def _sealed_secrets() -> CheckFinding | None:
     """Report secrets that the keys do not open, or that should be encrypted again; None when all use the
     current key.
     """
     try:
         uses = key_uses()
     except Exception as error:
-        return Finding(
+        return CheckFinding(
             "vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}"
         )
     if broken := [use for use in uses if use.reason]:
         count = sum(use.unreadable for use in broken)
-        return Finding(
+        return CheckFinding(
             "vault keys",
             False,
             f"{count} tokens and client secrets cannot be opened, among {sum(use.secrets for use in uses)}: "
@@ -220,7 +249,7 @@ def _sealed_secrets() -> Finding | None:
     current = keyring().current
     if older := [use for use in uses if use.key != current]:
         count, names = sum(use.secrets for use in older), ", ".join(use.key for use in older)
-        return Finding(
+        return CheckFinding(
             "vault keys",
             True,
             f"New secrets are sealed with key {current}; {count} still need {names}. "
@@ -229,28 +258,28 @@ def _sealed_secrets() -> Finding | None:
     return None
 
 
-def _secret_key() -> Finding:
+def _secret_key() -> CheckFinding:
     length = len(os.environ.get("KOPPEL_SECRET_KEY", ""))
     if length < SECRET_KEY_CHARACTERS_MIN:
-        return Finding(
+        return CheckFinding(
             "secret key",
             False,
             f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random "
             f"ones.",
         )
-    return Finding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+    return CheckFinding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
 
 
-def _build_warnings() -> Iterator[Finding]:
+def _build_warnings() -> Iterator[CheckFinding]:
     for shortcoming in stale_build_warnings(outdated_groups()):
         yield advice("installation", shortcoming)
 
 
-def _web_port(port: int) -> Finding:
+def _web_port(port: int) -> CheckFinding:
     if is_free(port):
-        return Finding("port", True, f"Port {port} is free.")
+        return CheckFinding("port", True, f"Port {port} is free.")
     if responds(port, paths.HEALTH):
-        return Finding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
-    return Finding(
+        return CheckFinding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
+    return CheckFinding(
         "port", False, f"Port {port} is taken by another program; stop it, or choose another with --port."
     )

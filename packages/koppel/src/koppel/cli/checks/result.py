@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """`text` is a sentence: what is well, or what is wrong and what to do. `is_advice`: it works, and could
     be better.
     """
@@ -15,5 +15,5 @@ class Finding:
     is_advice: bool = False
 
 
-def advice(topic: str, text: str) -> Finding:
-    return Finding(topic, True, text, is_advice=True)
+def advice(topic: str, text: str) -> CheckFinding:
+    return CheckFinding(topic, True, text, is_advice=True)

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from koppel.cli.checks.result import Finding
+from koppel.cli.checks.result import CheckFinding
 from koppel.kit.database.embedded_postgres import write_private
 from koppel.kit.logging.redaction import TextLimits, redacted
 from koppel.kit.tenancy import set_scope_sql
@@ -51,7 +51,7 @@ QUERIES = {
 }
 
 
-def write_bundle(file: Path, findings: Sequence[Finding]) -> None:
+def write_bundle(file: Path, findings: Sequence[CheckFinding]) -> None:
     """Write a ZIP of JSON files, readable by its owner only."""
     write_private(file, "")
     parts = {

@@ -1,5 +1,6 @@
 """`koppel audit`: verify the audit log of every organisation, and manage the key that signs it, for anyone
-with the installation's shell."""
+with the installation's shell.
+"""
 
 import json
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ def verify(
 ) -> None:
     """Find entries that were changed, deleted, inserted or moved, and logs that were cut off or rewritten.
 
-    The exit code is 1 when there are any."""
+    The exit code is 1 when there are any.
+    """
     keys = _keys(public_keys)
     documents = [document for file in heads or () for document in _read_heads(file)]
     results = verify_chains(keys, documents, chain)
@@ -108,7 +110,8 @@ def generate_key() -> None:
 @app.command("rotate-key")
 def rotate_key(as_json: AsJson = False) -> None:
     """Sign with a new key from now on. The old one signs a last time, over the entry that names the new one,
-    and keeps its public part."""
+    and keeps its public part.
+    """
     file = data_directory(None) / "secrets.json"
     keys, kept = _keys(None), _stored(file)
     new_text = new_signing_key()
@@ -154,7 +157,8 @@ def _keys(file: Path | None) -> SigningKeys:
 
 def _read_heads(file: Path) -> Iterator[HeadDocument]:
     """Read signed heads from lines of a log, of syslog or of `koppel audit heads`; other lines are left out.
-    Raises `CommandError` for one that cannot be read."""
+    Raises `CommandError` for one that cannot be read.
+    """
     number = Installation.objects.get().number
     for line_number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
         if '"audit_head"' not in line:

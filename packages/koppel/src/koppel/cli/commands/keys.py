@@ -1,5 +1,6 @@
-"""`koppel keys`: the keys that encrypt tokens and client secrets, for
-anyone with the installation's shell."""
+"""`koppel keys`: the keys that encrypt tokens and client secrets, for anyone with the installation's
+shell.
+"""
 
 import json
 import secrets
@@ -33,8 +34,9 @@ def rotate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt every secret again with the first key of
-    KOPPEL_VAULT_KEYS, while Koppel runs. It can be repeated."""
+    """Encrypt every secret again with the first key of KOPPEL_VAULT_KEYS, while Koppel runs. It can be
+    repeated.
+    """
     _refuse_unreadable_keys()
     try:
         require_matching_keys()

@@ -25,7 +25,8 @@ def migrate(data_dir: DataDir = None) -> None:
 def prepare(demo_sandbox_url: Annotated[str, typer.Option()] = "", quarantined: Quarantined = False) -> None:
     """Migrate, start the quarantine if requested, and create the demo firm if there is a sandbox.
 
-    Prints the facts of the demo, and who is here, as JSON."""
+    Prints the facts of the demo, and who is here, as JSON.
+    """
     logging.configure()
     with load_installation(data_directory(None), start_database=False):
         preparation = load_module(PREPARATION)

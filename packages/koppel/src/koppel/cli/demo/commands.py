@@ -47,7 +47,8 @@ def demo(
     quarantined: Quarantined = False,
 ) -> None:
     """Start everything with a demo firm and a sandbox; print address and sign-ins; Ctrl-C stops it, the data
-    stays."""
+    stays.
+    """
     logging.configure()
     console, began = Console(), time.monotonic()
     stack = Stack(
@@ -85,7 +86,8 @@ def demo_once(
     ] = 900,
 ) -> None:
     """Do the whole main job without a person, beside other instances. Exit code 0 when every administration
-    is active."""
+    is active.
+    """
     logging.configure()
     home = Path(tempfile.mkdtemp(prefix="koppel-demo-once-"))
     web_port, sandbox_port = choose_free_port(), choose_free_port()

@@ -123,7 +123,8 @@ def _assign_and_finish(browser: Browser, page: HtmlPage) -> HtmlPage:
 
 def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
     """Return why files were `refused`, by name, and the lines of others that were `left_out`, with file, line
-    and reason."""
+    and reason.
+    """
     response = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
     return {"refused": response["refused"], "left_out": response["left_out"]}
 

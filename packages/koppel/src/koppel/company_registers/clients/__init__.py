@@ -11,7 +11,8 @@ from koppel.company_registers.clients.vies import Vies
 
 def registers() -> list[Register]:
     """Return the registers that the settings switch on, national ones first: the first that can answer is
-    queried."""
+    queried.
+    """
     urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
     clients: list[Register] = []
     if "kvk" in enabled and settings.KVK_API_KEY:

@@ -1,5 +1,6 @@
 """Norway's Enhetsregisteret: open, without a key. A deleted company answers 200, a removed one 410
-(docs/registers.md)."""
+(docs/registers.md).
+"""
 
 from datetime import date
 

@@ -132,8 +132,9 @@ class Kvk:
 
 
 def _is_not_found(response: Response) -> bool:
-    """Return True for the register's own "not found" and False for a result. Raises `RegisterUnavailable`
-    for other errors, such as the 404 of an address that moved."""
+    """Return True for the register's own "not found" and False for a result. Raises `RegisterUnavailable` for
+    other errors, such as the 404 of an address that moved.
+    """
     if response.status == 200:
         return False
     try:

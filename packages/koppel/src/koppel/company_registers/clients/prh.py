@@ -1,5 +1,6 @@
 """Finland's YTJ, open data v3 of PRH: without a key; the hyphen in the number is required; 429 for too many
-requests."""
+requests.
+"""
 
 from datetime import date
 

@@ -12,7 +12,8 @@ from koppel.kit.http.client import HttpClient
 
 class QueryKind(StrEnum):
     """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to it. NAME: a search, for want of
-    a number."""
+    a number.
+    """
 
     NUMBER = "number"
     RSIN = "rsin"
@@ -21,7 +22,8 @@ class QueryKind(StrEnum):
 
 class LookupOutcome(StrEnum):
     """UNAVAILABLE says nothing about the company: it is asked again later, and is never shown as "not
-    found"."""
+    found".
+    """
 
     FOUND = "found"
     CLOSED = "closed"
@@ -33,7 +35,8 @@ class LookupOutcome(StrEnum):
 @dataclass(frozen=True)
 class RegisterQuery:
     """`value` is normalised (`koppel.company_registers.numbers`); for NAME it is the accounting system's
-    name."""
+    name.
+    """
 
     country: str
     kind: QueryKind
@@ -53,7 +56,8 @@ class CompanyCandidate:
 class RegisterResult:
     """`number` and `legal_name` as the register has them; `legal_name` '' when it does not give one.
 
-    `candidates` when AMBIGUOUS. `retry_after_seconds` and `reason` (a stable word) when UNAVAILABLE."""
+    `candidates` when AMBIGUOUS. `retry_after_seconds` and `reason` (a stable word) when UNAVAILABLE.
+    """
 
     outcome: LookupOutcome
     source: str
@@ -68,7 +72,8 @@ class RegisterResult:
 
 class RegisterUnavailable(Exception):
     """The register did not answer the question, whatever the answer would have been. `reason` is a stable
-    word. `is_requested`: the register itself asked for the pause."""
+    word. `is_requested`: the register itself asked for the pause.
+    """
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0, *, is_requested: bool = False) -> None:
         super().__init__(reason)

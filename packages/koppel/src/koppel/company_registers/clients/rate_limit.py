@@ -31,7 +31,8 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 
 async def acquire(connection: DatabaseConnection, source: str, limit: RegisterQuota) -> float:
     """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking
-    again."""
+    again.
+    """
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
     if await (await connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0

@@ -25,7 +25,8 @@ async def request(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Make one call and return an answer to the question, of status below 500. Raises `RegisterUnavailable`
-    for everything else."""
+    for everything else.
+    """
     try:
         async with asyncio.timeout(SECONDS_MAX):
             response = await http.send(
@@ -51,7 +52,8 @@ async def request(
 
 def decode(response: Response, kind: type[T]) -> T:
     """Return the typed body. Raises `RegisterUnavailable` for a page, half a body or another shape than
-    published."""
+    published.
+    """
     try:
         return msgspec.json.decode(response.body, type=kind)
     except msgspec.DecodeError:

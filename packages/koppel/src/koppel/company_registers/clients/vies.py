@@ -26,7 +26,8 @@ NO_NAME = "---"
 REFUSED = "INVALID_INPUT"
 COUNTRIES = ("SE", "DK", "BE", "FR", "FI", "LV")
 """Where the VAT number follows from the company's number. Finland is asked here when its own register is
-switched off."""
+switched off.
+"""
 
 
 class _Fault(msgspec.Struct):
@@ -73,7 +74,8 @@ class Vies:
 
 def vat_of(country: str, number: str) -> str:
     """Return the VAT number that follows from a company's number, without the country's letters; '' where
-    none follows."""
+    none follows.
+    """
     digits = re.sub(r"\D", "", number)
     if country not in COUNTRIES or not digits:
         return ""

@@ -21,7 +21,8 @@ PLACEHOLDERS = {
     "BE": {"0123456749"},
 }
 """Beyond one repeated digit: numbers that people type to get past a field, and that pass their country's
-check."""
+check.
+"""
 
 
 def check_number(text: str, country: str) -> NumberCheck:
@@ -50,7 +51,8 @@ def _check_with_rules(compact_number: str, typed: str, country: str) -> NumberCh
 
 def _as_placeholder(check: NumberCheck) -> NumberCheck:
     """Return the check as refused: vendors put such a number into sample books, and people type it to get
-    past a field."""
+    past a field.
+    """
     message = _("This is a made-up number. For a test company, choose the reason “test / demo”.")
     return replace(
         check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo"
@@ -59,7 +61,8 @@ def _as_placeholder(check: NumberCheck) -> NumberCheck:
 
 def is_placeholder(compact_number: str, country: str) -> bool:
     """Return whether it is one digit repeated, or a number of `PLACEHOLDERS`. Vendors' sample books hold such
-    numbers."""
+    numbers.
+    """
     digits = re.sub(r"[^0-9]", "", compact_number)
     repeated = len(digits) >= 6 and len(set(digits)) == 1
     # Check digits make 1111111-2 of a row of ones.

@@ -22,7 +22,8 @@ SCHEMES = {
 
 class NumberStatus(StrEnum):
     """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this
-    country's number."""
+    country's number.
+    """
 
     VALID = "valid"
     DOUBTFUL = "doubtful"
@@ -35,7 +36,8 @@ class NumberCheck:
     is well.
 
     `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the
-    reason that fits better than this number."""
+    reason that fits better than this number.
+    """
 
     number: str
     scheme: str

@@ -149,8 +149,9 @@ def _check_latvian(compact_number: str, _original_text: str) -> NumberCheck:
 
 
 def _check_lithuanian(compact_number: str, _original_text: str) -> NumberCheck:
-    """Check a company code by the check digit of a VAT number, which
-    python-stdnum knows: the same in five codes."""
+    """Check a company code by the check digit of a VAT number, which python-stdnum knows: the same in five
+    codes.
+    """
     if not re.fullmatch(r"\d{9}", compact_number):
         return invalid(
             compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9}
@@ -163,7 +164,8 @@ def _check_lithuanian(compact_number: str, _original_text: str) -> NumberCheck:
 def _check_polish(compact_number: str, _original_text: str) -> NumberCheck:
     """Check a KRS, NIP or REGON.
 
-    KRS and NIP have ten digits; a KRS begins with zeros and has no check digit. REGON has 9 or 14."""
+    KRS and NIP have ten digits; a KRS begins with zeros and has no check digit. REGON has 9 or 14.
+    """
     digits = compact_number.removeprefix("PL").removeprefix("KRS").removeprefix("NIP").removeprefix("REGON")
     if re.fullmatch(r"00\d{8}", digits):
         return valid(digits, "PL")
@@ -190,8 +192,9 @@ def _check_irish(compact_number: str, _original_text: str) -> NumberCheck:
 
 
 def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:
-    """Check a number by `validate`. A check digit that does not fit is a
-    doubt; a wrong length or a letter is refused."""
+    """Check a number by `validate`. A check digit that does not fit is a doubt; a wrong length or a letter is
+    refused.
+    """
     try:
         return valid(validate(digits), country)
     except exceptions.ValidationError:

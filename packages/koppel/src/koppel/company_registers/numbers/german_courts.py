@@ -1,7 +1,7 @@
 """German register numbers: a court, a register and a number, in any order and spelling.
 
-A number counts only with its court, so that a court is kept as it was typed where python-stdnum does not
-know it.
+A number counts only with its court, so that a court is kept as it was typed where python-stdnum does not know
+it.
 """
 
 import re

@@ -62,7 +62,8 @@ def check_identity(
     stop real work. With a number, the reason is ignored.
 
     `allow_incomplete` also accepts an identity without number and reason, for an import without a person;
-    what is given must still be valid."""
+    what is given must still be valid.
+    """
     if number.strip():
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
@@ -90,7 +91,8 @@ def check_identity(
 
 def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:
     """Return what to fill in at first: the number that the accounting system states, else the one in its VAT
-    number."""
+    number.
+    """
     number_check = check_number(number, country) if number.strip() else None
     if number_check is not None and number_check.status is NumberStatus.VALID:
         return number_check.number, number_check

@@ -91,7 +91,8 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 @dataclass(frozen=True)
 class PastedLine:
     """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
-    belongs to the row of the table at its place."""
+    belongs to the row of the table at its place.
+    """
 
     index: int
     name: str
@@ -220,7 +221,8 @@ def _table(text: str) -> list[FileRow]:
 
 def _cell(text: str) -> str:
     """Strip what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind. Three
-    zeros behind at most three digits are thousands: `1.000`."""
+    zeros behind at most three digits are thousands: `1.000`.
+    """
     text = text.strip()
     if match := re.fullmatch(r'="?([^"]*)"?', text):
         text = match[1]
@@ -240,7 +242,8 @@ def _by_header(row: Sequence[str]) -> dict[str, int]:
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
     """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the
-    names."""
+    names.
+    """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:

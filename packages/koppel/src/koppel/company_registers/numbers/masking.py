@@ -13,5 +13,6 @@ def is_personal(number: str, country: str) -> bool:
 
 def mask_number(number: str, country: str) -> str:
     """Return the number for lists, logs and exports: the end of a person's number is hidden, others are shown
-    whole."""
+    whole.
+    """
     return f"{number[:-4]}****" if is_personal(number, country) else number

@@ -74,7 +74,8 @@ LABELS = (
 )
 SHORT_LABELS = (r"NO(?=[.:°º#])", r"N[°º]", r"NR(?=\d)", "NR", "ID", "FO", "IN", "AND", "OF")
 """A country's letters may be the beginning of a number (`NO000123` of Companies House), so that what is short
-must be followed by a separator."""
+must be followed by a separator.
+"""
 _LONG = "|".join(sorted(map(re.escape, LABELS), key=len, reverse=True))
 _GAP = r"[\s.:;,#=/()\[\]\-–_°º]"
 _LABEL = rf"(?:(?:{_LONG})(?={_GAP}|\d|{_LONG}|NR|NO[.:])|(?:{'|'.join(SHORT_LABELS)})(?={_GAP}|\d))"

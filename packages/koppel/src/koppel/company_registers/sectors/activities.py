@@ -52,7 +52,8 @@ DISSOLVED = {"451": "G", "452": "T", "453": "G"}
 @dataclass(frozen=True)
 class Activity:
     """`code` as the register writes it, without dots; `scheme` is a key of `REVISIONS`; `label` the
-    register's own text."""
+    register's own text.
+    """
 
     code: str
     scheme: str
@@ -79,7 +80,8 @@ def section_in_own_revision(code: str, scheme: str) -> Section | None:
 
 def sector_of(code: str, scheme: str) -> Section | None:
     """Return the section of NACE Rev. 2.1, which Koppel stores as the sector; None when the code alone cannot
-    say."""
+    say.
+    """
     section = section_in_own_revision(code, scheme)
     if section is None or section.revision == REVISION_2_1:
         return section
@@ -90,7 +92,8 @@ def sector_of(code: str, scheme: str) -> Section | None:
 
 def sbi_scheme(code: str, read_on: date) -> str:
     """Return the revision of a Dutch code, which the register does not name: four digits are SBI 2008; five
-    are SBI 2025 when read after the change."""
+    are SBI 2025 when read after the change.
+    """
     is_new = len(_digits(code)) == 5 and read_on >= SBI_CHANGED_ON
     return "SBI-2025" if is_new else "SBI-2008"
 

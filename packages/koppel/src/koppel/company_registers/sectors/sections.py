@@ -1,5 +1,6 @@
 """Sectors: the 22 sections of NACE Rev. 2.1. A letter is never stored without its revision: from J on they
-moved."""
+moved.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -64,7 +65,8 @@ EXAMPLES: dict[str, str | Promise] = {
 @dataclass(frozen=True)
 class SectorChoice:
     """A section to choose. `matched_division` is the division that the typed letters fit, '' when the
-    section's own name did."""
+    section's own name did.
+    """
 
     letter: str
     label: str
@@ -114,7 +116,8 @@ def search(text: str, language: str) -> list[SectorChoice]:
 
 def resolve_sector(text: str) -> str:
     """Return the letter for a letter, `K – Telecom and IT`, or a section's or division's name or number in
-    either language. '' when it means none or more than one section."""
+    either language. '' when it means none or more than one section.
+    """
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():

@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 def consent_modes() -> list[str]:
     """Return system, environment and mode, parted by slashes, of every way to sign in that an app can be
-    registered for."""
+    registered for.
+    """
     return [
         f"{option.descriptor.key}/{environment.key}/{mode}"
         for option in connectors().values()
@@ -37,7 +38,8 @@ def consent_modes() -> list[str]:
 
 def list_apps() -> list[AppRegistration]:
     """Return the apps of the installation, with `connection_count` of live connections in all
-    organisations."""
+    organisations.
+    """
     with installation_scope("apps of the installation"):
         return list(_installation_apps())
 
@@ -68,7 +70,8 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
 
 def remove_app(by: str, app_id: int) -> None:
     """Remove an app and its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any
-    organisation uses it."""
+    organisation uses it.
+    """
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
         if app.connections.exclude(state=ConnectionState.REMOVED).exists():
@@ -81,7 +84,8 @@ def remove_app(by: str, app_id: int) -> None:
 
 def check_app(app_id: int) -> AppCheck:
     """Make a real call at the vendor; when all is well, grants that it had failed are tried again. Raises
-    `NoSuchConnection`."""
+    `NoSuchConnection`.
+    """
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
     outcome = check_with_vendor(app)

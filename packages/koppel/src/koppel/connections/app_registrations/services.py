@@ -111,7 +111,8 @@ def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
 
 def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
     """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its
-    problems."""
+    problems.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     app = get_own_app(actor, app_id) if app_id is not None else None
     problems = _problems(actor, app, values)
@@ -139,7 +140,8 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
 
 def remove_app(actor: Actor, app_id: int) -> None:
     """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`,
-    `RegistrationRefused` when used."""
+    `RegistrationRefused` when used.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     app = get_own_app(actor, app_id)
     if app.connections.exclude(state=ConnectionState.REMOVED).exists():
@@ -152,10 +154,11 @@ def remove_app(actor: Actor, app_id: int) -> None:
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:
-    """Call the vendor with it, outside any transaction; when all is
-    well, grants that it had failed are tried again.
+    """Call the vendor with it, outside any transaction; when all is well, grants that it had failed are tried
+    again.
 
-    Raises `NoSuchConnection`."""
+    Raises `NoSuchConnection`.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)

@@ -34,7 +34,8 @@ def create_app(
     as_json: AsJson = False,
 ) -> None:
     """Create an app registration for all organisations. The secret is prompted for, or read from standard
-    input."""
+    input.
+    """
     if consent_mode not in installation_apps.consent_modes():
         raise CommandError(
             f"There is no {consent_mode}; choose one of {', '.join(installation_apps.consent_modes())}."

@@ -40,8 +40,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ConnectionRow:
-    """One connection. `awaiting_sign_in` administrations wait for a
-    sign-in; `failing` ones cannot be reached."""
+    """One connection. `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be
+    reached.
+    """
 
     id: int
     system: str
@@ -152,8 +153,9 @@ def reconnect_connection(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print the address at which to sign in again, in a browser that
-    is signed in to Koppel as the same member."""
+    """Print the address at which to sign in again, in a browser that is signed in to Koppel as the same
+    member.
+    """
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.get_connection(actor, connection)

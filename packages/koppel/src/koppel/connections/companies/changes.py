@@ -1,7 +1,8 @@
 """Compare the vendor's description of a company with the stored one, at every listing and in every run.
 
 The immutable id identifies the company; sessions refuse another company. A changed name, code or number
-raises an issue and stops nothing, unless both name and number changed (`same_company`)."""
+raises an issue and stops nothing, unless both name and number changed (`same_company`).
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
@@ -48,7 +49,8 @@ REWRITE_AFTER = timedelta(hours=12)
 async def verify_company(session: ReadingSession, connector_key: str) -> None:
     """Describe the company at the start of a run, with one cheap call, and raise an issue per change.
 
-    Raises the errors of `describe_company`, and `OtherCompany`: then the description is not stored."""
+    Raises the errors of `describe_company`, and `OtherCompany`: then the description is not stored.
+    """
     organisation_id, company_id = session.target.organisation_id, session.target.remote_company_id or 0
     try:
         with session.prefetching():
@@ -129,7 +131,8 @@ def apply_description(
 
 def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorError | None) -> None:
     """Store that the vendor refuses this company. `refusal` None: the call failed, which says nothing about
-    the company."""
+    the company.
+    """
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
@@ -177,8 +180,9 @@ def reconcile_list(
     """Raise and resolve issues for companies that a new list renames, misses or has again, before it is
     stored.
 
-    In the caller's transaction. `unverified_ids`: external ids of what may be other companies; their
-    names are not compared."""
+    In the caller's transaction. `unverified_ids`: external ids of what may be other companies; their names
+    are not compared.
+    """
     listed = {company.external_id: company for company in companies}
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
@@ -238,7 +242,8 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
 
 def _raise_number_missing(company: RemoteCompany, new: str) -> None:
     """Raise an issue for a number that the accounting system no longer states, which proves nothing; else
-    resolve it."""
+    resolve it.
+    """
     for administration_id in company.administrations.values_list("pk", flat=True):
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         if normalize_for_comparison(new):
@@ -253,7 +258,8 @@ def _raise_change(
     company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts
 ) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one,
-    it is resolved."""
+    it is resolved.
+    """
     organisation_id, subject = company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id)
     existing = Issue.objects.in_organisation(organisation_id).filter(code=code, resolved_at=None)
     open_issue = existing.filter(subject_kind=subject.kind, subject_id=administration_id).first()

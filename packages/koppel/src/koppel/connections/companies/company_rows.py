@@ -1,5 +1,6 @@
-"""The imported companies of a connection: whether each is reached, and
-what a person has yet to settle about it."""
+"""The imported companies of a connection: whether each is reached, and what a person has yet to settle about
+it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,8 +64,9 @@ class PendingDecision:
 
 @dataclass(frozen=True)
 class CompanyHealthRow:
-    """An imported company on a connection's page. `health` is ok, failing,
-    awaiting_sign_in, unreachable, unlisted or other_company."""
+    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable,
+    unlisted or other_company.
+    """
 
     company: RemoteCompany
     administration_id: int
@@ -78,7 +80,8 @@ class CompanyHealthRow:
 
 def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyHealthRow]:
     """Return the imported companies that exist for the actor, with their health, failing ones first. At most
-    `ROWS_MAX`."""
+    `ROWS_MAX`.
+    """
     imported = exclude_restricted(actor, imported_through([connection])).select_related("grant")
     companies = list(
         imported.annotate(needs_attention=_needs_attention()).order_by(

@@ -20,8 +20,9 @@ log = structlog.get_logger(__name__)
 async def describe_all(
     runtime: Runtime, organisation_id: int, companies: Iterable[tuple[int, str]]
 ) -> set[int]:
-    """Describe companies given as (id, connector key), a few at a time, with one
-    cheap call each. Returns the ids described."""
+    """Describe companies given as (id, connector key), a few at a time, with one cheap call each. Returns the
+    ids described.
+    """
     semaphore = asyncio.Semaphore(AT_A_TIME)
 
     async def describe_in_turn(company_id: int, connector_key: str) -> int | None:

@@ -27,9 +27,9 @@ AT_A_TIME = 10
 def sync_company_list(actor: Actor, connection_id: int) -> int:
     """List the companies that the connection's grants reach, and store the list. Outside any transaction.
 
-    A grant for one company is listed once, when it is new: what it reaches cannot
-    change. Returns how many companies were listed now. Raises `ConnectorError` when no
-    grant could be listed, and `NoSuchConnection`."""
+    A grant for one company is listed once, when it is new: what it reaches cannot change. Returns how many
+    companies were listed now. Raises `ConnectorError` when no grant could be listed, and `NoSuchConnection`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
@@ -64,7 +64,8 @@ def _list_companies(
     organisation_id: int, connection: Connection, grants: Sequence[int]
 ) -> tuple[dict[int, _ListingResult], set[str]]:
     """Return the companies or the error of each grant, and the external ids of companies that could not be
-    described although their name changed."""
+    described although their name changed.
+    """
 
     async def listing(open_runtime: Runtime) -> tuple[dict[int, _ListingResult], set[str]]:
         semaphore = asyncio.Semaphore(AT_A_TIME)
@@ -119,7 +120,8 @@ def _upsert_companies(
 ) -> int:
     """Store the list and return how many companies it has.
 
-    A company that waits for a person's decision, or is in `unverified_ids`, keeps its name and code."""
+    A company that waits for a person's decision, or is in `unverified_ids`, keeps its name and code.
+    """
     listed_at, kept, connection_id = timezone.now(), 0, connection.pk
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id

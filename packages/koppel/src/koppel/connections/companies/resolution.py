@@ -1,5 +1,6 @@
-"""Carry out what a person decides about a changed name or number of a
-company, or about another company in its place."""
+"""Carry out what a person decides about a changed name or number of a company, or about another company in
+its place.
+"""
 
 import hashlib
 import json
@@ -37,12 +38,13 @@ CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
 
 
 def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResolution) -> int:
-    """Apply one decision to the changes of many administrations. Returns how
-    many were open; a repetition changes nothing.
+    """Apply one decision to the changes of many administrations. Returns how many were open; a repetition
+    changes nothing.
 
-    A change later than `viewed_at` is refused; so is a decision about other values than
-    those of the `fingerprints` (`fingerprint_of`), also one to leave them. Raises
-    `Refused` with a message, and `NoSuchConnection`."""
+    A change later than `viewed_at` is refused; so is a decision about other values than those of the
+    `fingerprints` (`fingerprint_of`), also one to leave them. Raises `Refused` with a message, and
+    `NoSuchConnection`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if resolution.accept is None:
         raise Refused(_("Set `accept` to true or false."), field="accept")
@@ -87,8 +89,9 @@ def _require_current(
     fingerprints: Collection[str],
     viewed_at: datetime | None,
 ) -> None:
-    """Require the changes that the person saw. The caller has locked
-    the companies. Raises `Refused` for others."""
+    """Require the changes that the person saw. The caller has locked the companies. Raises `Refused` for
+    others.
+    """
     conflicting = {
         administration_id: company
         for administration_id, company in companies.items()
@@ -147,8 +150,9 @@ def imported_companies(actor: Actor, connection_id: int) -> "QuerySet[RemoteComp
 def _companies(
     actor: Actor, connection_id: int, administration_ids: Collection[int]
 ) -> dict[int, RemoteCompany]:
-    """Return the companies by administration, locked in a fixed order,
-    so that two decisions wait for each other."""
+    """Return the companies by administration, locked in a fixed order, so that two decisions wait for each
+    other.
+    """
     imported = imported_companies(actor, connection_id).filter(administrations__in=administration_ids)
     administration_of = dict(imported.values_list("pk", "administrations__pk"))
     locked = RemoteCompany.objects.select_for_update(no_key=True, of=("self",)).select_related("connection")
@@ -185,7 +189,8 @@ def _accept_field(actor: Actor, administration_id: int, field: str, value: str) 
 
 def _confirm_field(company: RemoteCompany, field: str, value: str) -> None:
     """Store the name or number as confirmed. Whether the change was accepted or not, the person decided that
-    it is the same company."""
+    it is the same company.
+    """
     is_listed_name = field == "name" and (not company.legal_name or same_name(company.legal_name, value))
     if field == "legal_name" or is_listed_name:
         company.confirmed_name = value[:300]
@@ -217,7 +222,8 @@ def _resolve_other_company(
 
 def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
     """Store the new identity as confirmed. An administration's name or number that equalled the old one
-    changes with it; one that the firm entered itself stays."""
+    changes with it; one that the firm entered itself stays.
+    """
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
     name, number = company.conflicting_name, company.conflicting_number
     if not normalize_for_comparison(name):

@@ -34,7 +34,8 @@ CONFLICT_FIELDS = ("conflicting_name", "conflicting_number", "conflict_detected_
 @dataclass(frozen=True)
 class ReferenceIdentity:
     """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or
-    confirmed, first the one that the accounting system stated."""
+    confirmed, first the one that the accounting system stated.
+    """
 
     name: str
     numbers: tuple[str, ...]
@@ -52,7 +53,8 @@ class VendorIdentity:
 
 def normalize_for_comparison(text: str) -> str:
     """Normalise a text for comparison: without case, spaces, punctuation and differences in how accents are
-    encoded."""
+    encoded.
+    """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(_distinguishes, folded))
 
@@ -61,7 +63,8 @@ def _distinguishes(letter: str) -> bool:
     """Return whether a character counts: letters, digits, and marks that are vowels in scripts such as
     Devanagari.
 
-    Accents and variation selectors do not."""
+    Accents and variation selectors do not.
+    """
     is_mark = unicodedata.category(letter)[0] == "M" and not (
         "\u0300" <= letter <= "\u036f" or _is_selector(letter)
     )
@@ -87,7 +90,8 @@ def same_name(first: str, second: str) -> bool:
 
 def same_number(first: str, second: str, *countries: str) -> bool:
     """Return whether two numbers are the same in one of the forms in which they are written in these
-    countries."""
+    countries.
+    """
     forms = [
         {
             normalize_for_comparison(text),
@@ -105,7 +109,8 @@ def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) ->
     A confirmed name or number that the accounting system no longer states counts as different, so that
     removing one and changing the other is noticed; a number alone that is missing only raises an issue. A
     value that was never confirmed is no difference. Where the accounting system states neither, a person
-    decides."""
+    decides.
+    """
     numbers = [number for number in confirmed.numbers if normalize_for_comparison(number)]
     if not normalize_for_comparison(described.number):
         # Only a number that the accounting system stated can go
@@ -165,7 +170,8 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
 
 def forget_identity(company: RemoteCompany) -> None:
     """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
-    caller saves."""
+    caller saves.
+    """
     if company.conflict_detected_at is not None:
         company.name, company.legal_name, company.number = company.conflicting_name, "", ""
     company.confirmed_name = company.confirmed_number = ""
@@ -242,7 +248,8 @@ def _record_conflict(
 
 def _store_first_description(company: RemoteCompany, described: VendorIdentity) -> None:
     """Confirm the identity in the first description, because the company was imported before it was
-    described."""
+    described.
+    """
     if not company.confirmed_name:
         company.confirmed_name, company.confirmed_number = described.name[:300], described.number[:100]
     is_first = not company.legal_name

@@ -1,7 +1,8 @@
 """Use cases of a sign-in at the vendor: begin it, keep the vendor's response, exchange its code once.
 
 An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
-to, and to the vendor's response by `state` and `nonce`."""
+to, and to the vendor's response by `state` and `nonce`.
+"""
 
 import hashlib
 import secrets
@@ -78,7 +79,8 @@ def begin_consent(
 
     `return_path` is a path within Koppel. `browser` is the value of the browser's cookie
     (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
-    `ConsentRefused` and `Quarantined`."""
+    `ConsentRefused` and `Quarantined`.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     app = app_for(actor, app_id)
@@ -115,7 +117,8 @@ def begin_consent(
 def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
     """Store the vendor's response under its `state`. Returns the attempt's id; None for an unknown state.
 
-    A second answer to the same state changes nothing."""
+    A second answer to the same state changes nothing.
+    """
     with installation_scope("consent callback"):
         attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=_hash(state)).first()
         if attempt is None:
@@ -261,7 +264,8 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
     """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or
-    interrupted."""
+    interrupted.
+    """
     if attempt.error:
         code, _colon, message = attempt.error.partition(": ")
         raise ConsentRefused(code, message)

@@ -35,7 +35,8 @@ from koppel.organisations.roles import Actor
 def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """Store a consent and return the connection's id. In the caller's transaction.
 
-    Raises `ConsentRefused` when another account or company signed in."""
+    Raises `ConsentRefused` when another account or company signed in.
+    """
     if attempt.purpose == ConsentPurpose.TRANSFER:
         return store_pending_grant(actor, attempt, consent)
     connection = _connection_for(actor, attempt, consent)
@@ -99,7 +100,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
 
 def _require_same_companies(actor: Actor, connection: Connection, consent: Consent) -> None:
     """Require the same account, and the same company where one sign-in reaches one. Raises `ConsentRefused`
-    for another."""
+    for another.
+    """
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")

@@ -63,7 +63,8 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     """Add companies to the app's connection, and enqueue a job that describes them. In the caller's
     transaction.
 
-    Raises `NoSuchConnection` for an app of another kind."""
+    Raises `NoSuchConnection` for an app of another kind.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     app = app_for(actor, app_id)
     mode = mode_of(app)
@@ -159,7 +160,8 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
 
 def _store_company(connection: Connection, company_id: str) -> None:
     """Store a company with a grant whose token has expired, so that the vault fetches the first one like
-    every other."""
+    every other.
+    """
     over = timezone.now()
     grant = store_grant(
         connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)

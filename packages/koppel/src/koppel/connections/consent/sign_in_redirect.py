@@ -15,7 +15,8 @@ def sign_in_at_vendor(
     request: HttpRequest, actor: Actor, app_id: int, purpose: ConsentPurpose, return_path: str, **options: Any
 ) -> HttpResponseRedirect:
     """Redirect to the vendor's sign-in page, bound to this browser. Raises `NoSuchConnection` and
-    `ConsentRefused`."""
+    `ConsentRefused`.
+    """
     key = browser_binding.browser_key(request)
     url = begin_consent(
         actor, app_id, purpose, return_path, language=get_language() or "en", browser=key, **options

@@ -1,5 +1,6 @@
 """Warn before something ends: consents about to expire, and connections on the account of a person who
-left."""
+left.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,7 +42,8 @@ class _ExpiringConsent:
 
 def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """Return when the first consent of each connection ends; absent where it is unknown. In the caller's
-    scope."""
+    scope.
+    """
     if not connection_ids:
         return {}
     with database.cursor() as cursor:
@@ -58,7 +60,8 @@ def expires_soon(connection_id: int) -> bool:
 
 def notify_expiring_and_review_owners() -> int:
     """Notify of consents about to end; raise `owner_left` and `vendor_unresponsive`; resolve `owner_left`
-    where the owner is back. Returns the number of expiring consents examined."""
+    where the owner is back. Returns the number of expiring consents examined.
+    """
     with installation_scope("consents about to end"):
         expiring_consents = _list_expiring()
         orphaned = list(_orphaned_connections().values_list("organisation_id", "pk"))

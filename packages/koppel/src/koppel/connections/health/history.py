@@ -1,5 +1,6 @@
 """The last thirty days of a connection as thirty bars: how much of each day it was not well, and in which
-way."""
+way.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

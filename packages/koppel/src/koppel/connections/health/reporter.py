@@ -1,5 +1,6 @@
 """Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is
-well."""
+well.
+"""
 
 from time import monotonic
 

@@ -1,9 +1,9 @@
 """The health of a connection: what its states mean, and who moves it from one to another.
 
-*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by
-itself, without mail · *needs_reauth* a person must sign in (or put the app registration right)
-· *paused* by a person. A connection with several grants of which some are lost stays active for
-the others; its issue says who must sign in.
+*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by itself, without
+mail · *needs_reauth* a person must sign in (or put the app registration right) · *paused* by a person. A
+connection with several grants of which some are lost stays active for the others; its issue says who must
+sign in.
 """
 
 from datetime import timedelta
@@ -63,7 +63,8 @@ def record_failure(
     """Degrade the connection after a call that was not answered.
 
     `connection_wide`: the token endpoint did not answer, on which every company depends. One company's
-    failure degrades the connection only when no other company is answered."""
+    failure degrades the connection only when no other company is answered.
+    """
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
@@ -101,7 +102,8 @@ def record_success(organisation_id: int, connection_id: int) -> None:
 
 def require_reauth(organisation_id: int, connection_id: int, message: str) -> None:
     """Mark the connection as needing a sign-in: one state, one issue and one notification, however many calls
-    failed."""
+    failed.
+    """
     with organisation_scope(organisation_id):
         connection = lock_connection(organisation_id, connection_id)
         if connection is None:
@@ -159,7 +161,8 @@ def mark_signed_in(connection: Connection, account: str) -> None:
 
 def mark_resumed(connection: Connection) -> None:
     """End a pause. A connection whose grants are lost needs a sign-in again. In the caller's transaction and
-    scope."""
+    scope.
+    """
     if derived_state(connection) == ConnectionState.ACTIVE:
         _become_active(connection)
     else:
@@ -186,7 +189,8 @@ def grants_of(connection: Connection) -> "QuerySet[Grant]":
 def _has_recovered(connection: Connection) -> bool:
     """Return whether an answer ends the bad state.
 
-    A connection that needs a sign-in recovers only when the refresh of no grant fails."""
+    A connection that needs a sign-in recovers only when the refresh of no grant fails.
+    """
     if connection.state == ConnectionState.DEGRADED:
         return True
     failing = grants_of(connection).filter(failures__gt=0)

@@ -1,5 +1,6 @@
 """A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into
-one line."""
+one line.
+"""
 
 from datetime import timedelta
 

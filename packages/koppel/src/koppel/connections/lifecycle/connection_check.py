@@ -1,5 +1,6 @@
 """Test whether a connection works, with one cheap call: on request, and automatically when nothing called it
-for long."""
+for long.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,7 +31,8 @@ IDLE = timedelta(hours=6)
 @dataclass(frozen=True)
 class ConnectionCheck:
     """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a
-    person. `company` is '' when companies were listed, or when the actor may not read the name."""
+    person. `company` is '' when companies were listed, or when the actor may not read the name.
+    """
 
     connection: int
     answered: bool
@@ -45,7 +47,8 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     """Check a connection for a person. Outside any transaction. The outcome is in the connection's health
     already.
 
-    Raises `NoSuchConnection` and `Quarantined`."""
+    Raises `NoSuchConnection` and `Quarantined`.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
@@ -93,7 +96,8 @@ async def check_once(
 ) -> tuple[int | None, int, ConnectorError | None]:
     """Describe a listed company, one that failed latest or answered latest; without one, list the companies.
 
-    Returns the company's id, milliseconds, and the error."""
+    Returns the company's id, milliseconds, and the error.
+    """
     async with current.database.tenant_transaction(organisation_id) as database:
         rows = await database.execute(SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()

@@ -15,7 +15,8 @@ from koppel.organisations.roles import Actor
 
 def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
     """Return the confirmation page for handing over all connections of one person. Raises `NoSuchMember`,
-    `Refused`."""
+    `Refused`.
+    """
     person = owned_connections(actor, departing_member_id).person
     items = _connections_to_transfer(actor, departing_member_id, new_owner_id, False)
     new_owner = next((str(member.user) for member in possible_owners(actor) if member.pk == new_owner_id), "")
@@ -40,7 +41,8 @@ def _connections_to_transfer(
     actor: Actor, departing_member_id: int, new_owner_id: int, _deactivate: bool
 ) -> list[tuple[int, str]]:
     """Return (id, name) of the connections whose transfer to the new owner is not requested yet. Raises
-    `Refused` for a member who may not."""
+    `Refused` for a member who may not.
+    """
     connections = owned_connections(actor, departing_member_id).connections
     if connections and new_owner_id not in {member.pk for member in possible_owners(actor)}:
         message = _("Only an active Administrator or Team leader can take over a connection.")

@@ -12,7 +12,8 @@ def set_import_policy(actor: Actor, connection_id: int, chosen: ImportPolicyInpu
     """Set which companies others than the owner may import through this connection. Returns how many they may
     now.
 
-    Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE."""
+    Companies listed later follow the policy: importable with ALL, not with SELECTED and NONE.
+    """
     connection, policy = lock_for_change(actor, connection_id), chosen.policy
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
     requested_ids = set(chosen.companies) if policy is ImportPolicy.SELECTED else set()

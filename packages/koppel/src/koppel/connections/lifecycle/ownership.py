@@ -69,7 +69,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     """Ask a member to take a connection over; the owner's own id withdraws the request. False when nothing
     changes.
 
-    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`."""
+    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)
     if connection is None:
@@ -108,7 +109,8 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
 
 def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
     """Return the administrations that stop when this person's account at the vendor is closed. Raises
-    `NoSuchMember`."""
+    `NoSuchMember`.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     person = Membership.objects.for_actor(actor).filter(pk=membership_id).first()
     if person is None:
@@ -118,7 +120,8 @@ def owned_connections(actor: Actor, membership_id: int) -> OwnedConnections:
 
 def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int:
     """Ask a member to take over all connections that run on a person's account. Returns how many requests
-    changed."""
+    changed.
+    """
     owned = owned_connections(actor, membership_id).connections
     return sum(request_transfer(actor, connection.pk, to_membership_id) for connection in owned)
 
@@ -126,7 +129,8 @@ def transfer_all(actor: Actor, membership_id: int, to_membership_id: int) -> int
 def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> int:
     """Store the new owner's consent as pending and return the connection's id. In the caller's transaction.
 
-    Raises `ConsentRefused` without a requested transfer to this member."""
+    Raises `ConsentRefused` without a requested transfer to this member.
+    """
     connection = lock_connection(actor.organisation_id, attempt.connection_id or 0)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
@@ -151,7 +155,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
     Returns False if further companies still run on the old account (one sign-in for each). Raises
     `ConsentRefused`, after withdrawing the new consent, if the account does not reach an imported company;
-    and the connector's errors."""
+    and the connector's errors.
+    """
     with organisation_scope(actor.organisation_id):
         grants = Grant.objects.for_actor(actor).filter(connection_id=connection_id)
         candidates = list(
@@ -183,7 +188,8 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
 
 def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
     """Return the names of imported companies that the next owner has yet to sign in for; '' before the first
-    sign-in, and when all are done."""
+    sign-in, and when all are done.
+    """
     if connection.pending_owner_id is None:
         return ""
     transfer = TransferState(connection, connection.pending_owner_id)
@@ -212,7 +218,8 @@ def _move_or_give_back(
     actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]
 ) -> list[str]:
     """Assign the companies to the new grant. If it does not reach all of them, revoke it and return the
-    names."""
+    names.
+    """
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
         transfer.move_companies(grant, reached)

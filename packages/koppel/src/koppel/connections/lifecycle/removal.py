@@ -9,7 +9,13 @@ from django.utils.translation import ngettext
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.health import LASTING_KINDS, add_timeline_event, end_timeline_event
-from koppel.connections.hooks import RemovalPolicy, StopReason, detach_administrations, stop_runs
+from koppel.connections.hooks import (
+    RemovalPolicy,
+    StopReason,
+    detach_administrations,
+    exclude_restricted,
+    stop_runs,
+)
 from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
 from koppel.connections.lifecycle.revocation import revoke_later
@@ -26,8 +32,10 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a connection would do. `reached_elsewhere` counts administrations that another live
-    connection of the firm lists too; `fingerprint` changes when any of this does."""
+    """What removing a connection would do, of administrations that exist for the actor. `reached_elsewhere`
+    counts those that another live connection of the firm lists too; `fingerprint` changes when any of this
+    does.
+    """
 
     connection_id: int
     account: str
@@ -49,7 +57,7 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection)
-    imported = companies.filter(administrations__isnull=False).distinct()
+    imported = exclude_restricted(actor, companies.filter(administrations__isnull=False)).distinct()
     elsewhere = (
         RemoteCompany.objects.for_actor(actor)
         .filter(

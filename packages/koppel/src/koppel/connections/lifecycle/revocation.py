@@ -27,7 +27,8 @@ ERASED = b""
 async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -> None:
     """Revoke grants at the vendor, one after the other. Outside any transaction.
 
-    Raises the connector's errors: then the job is repeated for the rest."""
+    Raises the connector's errors: then the job is repeated for the rest.
+    """
     for grant_id in grant_ids:
         app_and_token = await run_in_thread(partial(_revocable_token, organisation_id, grant_id))
         if app_and_token is None:
@@ -45,7 +46,8 @@ async def revoke(current: Runtime, organisation_id: int, grant_ids: list[int]) -
 
 def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """Mark grants as invalid, and enqueue a job that revokes them at the vendor. In the caller's transaction
-    and scope."""
+    and scope.
+    """
     grants = Grant.objects.in_organisation(organisation_id).filter(pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
@@ -64,7 +66,8 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
     Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer
-    needed."""
+    needed.
+    """
     ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=encrypt_column(attempt, "secrets", token))
     enqueue(
         "connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk
@@ -73,7 +76,8 @@ def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
 
 async def revoke_attempt(current: Runtime, organisation_id: int, attempt_id: int) -> None:
     """Revoke the unused token of an attempt. Outside any transaction. Raises the connector's errors: then the
-    job is repeated."""
+    job is repeated.
+    """
     app_and_token = await run_in_thread(partial(_unused_token, organisation_id, attempt_id))
     if app_and_token is None:
         return
@@ -107,7 +111,8 @@ def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistrati
     """Return the app, the generation and the token to revoke: the refresh token, which revokes its whole
     family, or else the access token.
 
-    None for a valid grant: the same account was signed in again before this job."""
+    None for a valid grant: the same account was signed in again before this job.
+    """
     with organisation_scope(organisation_id):
         queryset = (
             Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).exclude(invalid_since=None)

@@ -20,7 +20,8 @@ class TransferState:
     reaches one company, each company may need its own.
 
     The steps of each sign-in: `unreached_companies` finds why it is refused, `move_companies` lets it serve,
-    and `retire_previous_grants` says whether it was the last."""
+    and `retire_previous_grants` says whether it was the last.
+    """
 
     connection: Connection
     new_owner_id: int

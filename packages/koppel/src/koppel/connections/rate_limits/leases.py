@@ -1,8 +1,8 @@
-"""The calls that one process has leased, and the usage that it has not reported
-yet: bookkeeping without clock and database.
+"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without
+clock and database.
 
-Times are of the caller's monotonic clock, also those in reports;
-`quota_store` converts them to the database's.
+Times are of the caller's monotonic clock, also those in reports; `quota_store` converts them to the
+database's.
 """
 
 import asyncio
@@ -27,8 +27,9 @@ USABLE_SECONDS = LEASE_SECONDS - 5
 """Stop using a lease well before its end: a report may be late, a clock uneven."""
 SERVER_ERROR = 500
 SECONDS_MAX = 86_400.0
-"""The end of a window that a vendor states counts for a day at most: an absurd
-number must not block a company for ever."""
+"""The end of a window that a vendor states counts for a day at most: an absurd number must not block a
+company for ever.
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -87,8 +88,9 @@ class LeaseCache:
     def record_response(
         self, key: LeaseKey, status: int, limits: Sequence[RateLimitStatus], now: float
     ) -> None:
-        """Count a call that was answered, with whatever status, and
-        keep what the response states about the limits."""
+        """Count a call that was answered, with whatever status, and keep what the response states about the
+        limits.
+        """
         usage = self._end_call(key, now).usage
         for limit in limits:
             reading = RateLimitReading(
@@ -108,7 +110,8 @@ class LeaseCache:
     def record_failure(self, key: LeaseKey, now: float, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without a response.
 
-        `cancelled_by_us`: it counts as no error of the vendor."""
+        `cancelled_by_us`: it counts as no error of the vendor.
+        """
         usage = self._end_call(key, now).usage
         usage.unstated += 1
         usage.errors += not cancelled_by_us

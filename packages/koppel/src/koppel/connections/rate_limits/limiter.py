@@ -2,7 +2,8 @@
 
 `RateLimiter` is one process's side: it leases calls in batches, and uses the database only for the next batch
 and, once a second, to report for all companies at once. A caller waits at most for the response of a call
-under way: a company without calls raises `RateLimited`, and its run goes back to the queue."""
+under way: a company without calls raises `RateLimited`, and its run goes back to the queue.
+"""
 
 import asyncio
 import os
@@ -32,8 +33,9 @@ RETRY_SECONDS_DEFAULT = 60.0
 PAUSE_REQUESTED = gettext_noop("The accounting system asked Koppel to wait before the next call.")
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
-"""A function to call before each request; it may raise one of the connector's
-errors. Set by the code that runs a sync."""
+"""A function to call before each request; it may raise one of the connector's errors. Set by the code that
+runs a sync.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +49,9 @@ class RateLimiter:
         self.reporter = Reporter(self._leases, QuotaStore(database, process_name))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
-        """Take a call; `record_response` or `record_failure` must follow.
-        Raises `RateLimited` when no call is left."""
+        """Take a call; `record_response` or `record_failure` must follow. Raises `RateLimited` when no call
+        is left.
+        """
         self.reporter.start()
         key = LeaseKey(quota, organisation_id)
         while not self._leases.take_call(key, time.monotonic()):
@@ -85,7 +88,8 @@ class RateLimiter:
     def record_failure(self, quota: QuotaKey, organisation_id: int, *, cancelled_by_us: bool) -> None:
         """Count a call that ended without a response; the vendor may have counted it.
 
-        `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor."""
+        `cancelled_by_us`: Koppel cancelled it, so it counts as no error of the vendor.
+        """
         self._leases.record_failure(
             LeaseKey(quota, organisation_id), time.monotonic(), cancelled_by_us=cancelled_by_us
         )
@@ -96,8 +100,9 @@ class RateLimiter:
 
 
 class RateLimitedHttp:
-    """`OriginRestrictedHttp` for one company: each call is taken from
-    its quota, and each response updates it."""
+    """`OriginRestrictedHttp` for one company: each call is taken from its quota, and each response updates
+    it.
+    """
 
     def __init__(
         self,
@@ -119,7 +124,8 @@ class RateLimitedHttp:
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send a request. Raises `RateLimited` if the quota does not allow the call, and the errors of
-        `on_before_request`."""
+        `on_before_request`.
+        """
         if before_request := on_before_request.get():
             before_request()
         await self._rate_limiter.acquire(*self._quota)

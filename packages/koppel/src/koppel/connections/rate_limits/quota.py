@@ -1,10 +1,10 @@
-"""How many calls may still be made for one company through one app
-registration: pure arithmetic on a `QuotaState`.
+"""How many calls may still be made for one company through one app registration: pure arithmetic on a
+`QuotaState`.
 
-Every worker reads and writes the same state, one after the other
-(`koppel.connections.rate_limits.limiter`). A vendor counts calls in fixed windows (an hour, per company and
-client), and each response states how many are left and when the window ends. From these readings calls are
-leased to workers in batches. No call may ever be made over the quota; so
+Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`).
+A vendor counts calls in fixed windows (an hour, per company and client), and each response states how many
+are left and when the window ends. From these readings calls are leased to workers in batches. No call may
+ever be made over the quota; so
 
 - when nothing is known, or a window is over, one call is leased, and its response
   gives the first reading. A vendor with several
@@ -37,8 +37,9 @@ SAME_WINDOW_SECONDS = 1.5
 
 
 class Window(msgspec.Struct):
-    """One of the vendor's windows, as read from answers since it began.
-    `seconds` is the longest time to its end."""
+    """One of the vendor's windows, as read from answers since it began. `seconds` is the longest time to its
+    end.
+    """
 
     limit: int
     remaining: int
@@ -63,7 +64,8 @@ class QuotaState(msgspec.Struct):
 
     is_calibrated: bool = False
     """A response has arrived, and since then no window has ended and no worker has died: the windows can be
-    trusted."""
+    trusted.
+    """
     windows: dict[str, Window] = {}
     leases: dict[str, Lease] = {}
     waiting_organisations: dict[str, float] = {}
@@ -87,7 +89,8 @@ class UsageReport(msgspec.Struct):
     had a reading.
 
     `errors`: calls that failed or got a server error. `blocked_until`: the vendor refuses calls until then.
-    `done`: the rest of the lease is returned."""
+    `done`: the rest of the lease is returned.
+    """
 
     calls: int = 0
     in_flight: int = 0
@@ -100,8 +103,9 @@ class UsageReport(msgspec.Struct):
 
 
 class AllocationReason(StrEnum):
-    """Why no call may be made. BUSY: other workers hold the calls
-    that are left. ERRORS: too many calls failed. REQUESTED: the vendor asked for a pause."""
+    """Why no call may be made. BUSY: other workers hold the calls that are left. ERRORS: too many calls
+    failed. REQUESTED: the vendor asked for a pause.
+    """
 
     BUSY = "busy"
     ERRORS = "errors"
@@ -141,7 +145,8 @@ def apply_report(now: float, state: QuotaState, holder: str, organisation: int, 
 def allocate(now: float, state: QuotaState, holder: str, organisation: int) -> Allocation:
     """Lease a batch of calls to a worker, or say how long to wait.
 
-    The holder's earlier lease must have been reported as done."""
+    The holder's earlier lease must have been reported as done.
+    """
     _remove_expired(now, state)
     leased = sum(lease.calls for lease in state.leases.values())
     obstacle = _blocked_for(now, state, leased)
@@ -182,8 +187,9 @@ def errors_wait_seconds(now: float, state: QuotaState, errors_max: int) -> float
 
 
 def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) -> RateLimitReading:
-    """Combine two readings of one policy: of two windows the later one, of one
-    window the fewer calls and the earlier end."""
+    """Combine two readings of one policy: of two windows the later one, of one window the fewer calls and the
+    earlier end.
+    """
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
     return RateLimitReading(
@@ -229,8 +235,9 @@ def _count_errors(now: float, state: QuotaState, errors: int) -> None:
 
 
 def _share(state: QuotaState, organisation: int, left: int) -> int:
-    """Return how many of the calls `left` an organisation gets: at most a
-    batch, less when others share the window."""
+    """Return how many of the calls `left` an organisation gets: at most a batch, less when others share the
+    window.
+    """
     own_key = str(organisation)
     leased: dict[str, int] = {}
     for lease in state.leases.values():

@@ -1,5 +1,6 @@
 """The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked
-rows."""
+rows.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class QuotaStore:
 @dataclass(frozen=True)
 class _LockedStates:
     """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations
-    with too many failed calls alone; the others are not in it."""
+    with too many failed calls alone; the others are not in it.
+    """
 
     by_quota: Mapping[QuotaKey, QuotaState]
     app_waits: Mapping[int, float]

@@ -62,7 +62,8 @@ class Reporter:
         """Ask for calls in the next exchange, and fill the lease with them.
 
         Callers with the same key share one allocation, also that of the exchange under way: another exchange
-        would give back what the first caller has not used yet."""
+        would give back what the first caller has not used yet.
+        """
         future = self._requests_in_exchange.get(key) or self._requests.get(key)
         if future is None:
             future = self._requests[key] = asyncio.get_running_loop().create_future()

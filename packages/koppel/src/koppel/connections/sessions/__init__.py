@@ -2,7 +2,8 @@
 
 They guarantee the consent's scope: books are read only of imported companies, as the company that was
 imported, in every interface and job; other companies of a consent can only be listed and described. Begin
-with `vendor_sessions`; `runtime` holds the state that the sessions of a process share."""
+with `vendor_sessions`; `runtime` holds the state that the sessions of a process share.
+"""
 
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime, as_worker, call_vendor_blocking, current_worker

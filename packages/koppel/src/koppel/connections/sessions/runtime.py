@@ -25,8 +25,9 @@ from koppel.kit.http.outbound_budget import CallKind, call_place
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
-"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards
-the vendor may have received the request."""
+"""How long opening a connection to a token endpoint may take, with the name lookup: afterwards the vendor may
+have received the request.
+"""
 log = structlog.get_logger(__name__)
 
 
@@ -47,8 +48,9 @@ _current_worker: list[Runtime] = []
 
 @asynccontextmanager
 async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
-    """Open what calls to vendors need, with at most `size` database
-    connections, and close it at the end of the block."""
+    """Open what calls to vendors need, with at most `size` database connections, and close it at the end of
+    the block.
+    """
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
         HttpClient(
@@ -86,8 +88,9 @@ def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
 
 
 class _BackgroundCalls(Generic[T]):
-    """Work in a thread. `outcome` is set when everything is closed, or
-    earlier when the vault still refreshes a token."""
+    """Work in a thread. `outcome` is set when everything is closed, or earlier when the vault still refreshes
+    a token.
+    """
 
     def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
         self.outcome: Future[T] = Future()

@@ -25,7 +25,8 @@ class TokenProbe:
 
     def permit(self, grant_id: int) -> "Permit":
         """Return a context manager in which to call once with the grant's token, then `record_success` or
-        `record_unauthorized`."""
+        `record_unauthorized`.
+        """
         return Permit(self, grant_id)
 
     def is_trusted(self, grant_id: int) -> bool:
@@ -43,7 +44,8 @@ class TokenProbe:
 
 class Permit:
     """A context manager that starts at once while the grant is trusted, else when the probe under way is
-    over."""
+    over.
+    """
 
     def __init__(self, probe: TokenProbe, grant_id: int) -> None:
         self._probe, self._grant_id, self._lock = probe, grant_id, probe.lock(grant_id)

@@ -42,7 +42,8 @@ _Call = tuple[Sequence[str], ...]
 class SessionTarget:
     """The grant that a session uses. `company_id` is set when the grant reaches one company only,
     `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
-    none is affected when it is lost."""
+    none is affected when it is lost.
+    """
 
     organisation_id: int
     connection_id: int
@@ -56,7 +57,8 @@ class AuthorizedSession:
     """The contract's `Session`. It refreshes a refused token once; a second refusal is about the company.
 
     When one session finds a consent withdrawn, the others of the process do not call with its token
-    (`token_probe`)."""
+    (`token_probe`).
+    """
 
     def __init__(
         self, runtime: Runtime, target: SessionTarget, app: AppRegistration, company: Company | None
@@ -85,7 +87,8 @@ class AuthorizedSession:
     ) -> Response:
         """Call the vendor with the access token.
 
-        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope."""
+        Raises `NotConsented`, after an audit entry, for a call outside of the session's scope.
+        """
         if reason := self._refusal_reason(method, url, headers or {}):
             await self._audit_refusal(reason)
             raise NotConsented(
@@ -140,8 +143,9 @@ class AuthorizedSession:
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
     async def _token(self, refused: Secret | None = None) -> Secret:
-        """Return an access token. Whenever the vault returns a new one,
-        checks that it reaches the grant's own company."""
+        """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's
+        own company.
+        """
         target = self.target
         try:
             token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
@@ -174,8 +178,9 @@ class AuthorizedSession:
 
 
 class DiscoverySession(AuthorizedSession):
-    """Lists and describes companies, also those that are not imported. It
-    refuses every other call, so it reads no books."""
+    """Lists and describes companies, also those that are not imported. It refuses every other call, so it
+    reads no books.
+    """
 
     def _refusal_reason(self, method: str, url: str, headers: Mapping[str, str]) -> str:
         path = urlsplit(url).path
@@ -205,7 +210,8 @@ class ReadingSession(AuthorizedSession):
         """Record the vendor's responses to the calls in this block; the first repetition of each call gets
         the recorded response.
 
-        Describing a company and reading its details are often the same call, and a company has few calls."""
+        Describing a company and reading its details are often the same call, and a company has few calls.
+        """
         self._recording = {}
         try:
             yield
@@ -262,7 +268,8 @@ READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".joi
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
     """Return a session for `list_companies`. One for a grant of one company names that company. Raises
-    `LookupError`."""
+    `LookupError`.
+    """
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         app, target = await _session_target(connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
@@ -284,7 +291,8 @@ async def describing_session(
 async def reading_session(runtime: Runtime, organisation_id: int, administration_id: int) -> ReadingSession:
     """Return a session for the books of one administration, through the connection that it was imported with.
 
-    Raises `NotConsented`, after an audit entry, when this organisation has no such import."""
+    Raises `NotConsented`, after an audit entry, when this organisation has no such import.
+    """
     app = target = None
     async with runtime.database.tenant_transaction(organisation_id) as connection:
         imported = await find_imported_company(connection, administration_id)

@@ -2,7 +2,8 @@
 
 It guarantees that no grant is refreshed twice at a time, in any process; that a new token is stored before it
 is used; and that after a crash, a pause or a lost response a grant works, or says why a person must sign in
-again. Secrets are encrypted with a named key and bound to their row. Begin with `token_refresh`."""
+again. Secrets are encrypted with a named key and bound to their row. Begin with `token_refresh`.
+"""
 
 from koppel.connections.vault.encryption import (
     KEY_MISSING,

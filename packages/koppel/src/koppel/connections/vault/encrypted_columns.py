@@ -22,7 +22,8 @@ def encrypted_models() -> list[type[Model]]:
 
 def lock_rows_under_other_keys(model: type[Model], key: str, after: int, limit: int) -> list[Model]:
     """Return rows after this primary key with a secret that is encrypted under another key, in order, locked
-    until the transaction ends."""
+    until the transaction ends.
+    """
     is_other = reduce(or_, (Q((f"{field.name}__under_other_key", key)) for field in encrypted_fields(model)))
     rows = model._base_manager.filter(is_other, pk__gt=after).order_by("pk").select_for_update(no_key=True)
     return list(rows[:limit])

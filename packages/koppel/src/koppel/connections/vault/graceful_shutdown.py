@@ -1,5 +1,6 @@
 """Let a stopping process finish its token calls, and wait this long for nothing else: the response may be the
-only copy of a rotated token."""
+only copy of a rotated token.
+"""
 
 import os
 import signal
@@ -19,10 +20,11 @@ token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_
 
 
 def end_with_last_call() -> None:
-    """Make a web process end 5 s after a signal to stop, or with its last call
-    to a token endpoint. Call in the main thread, in its event loop.
+    """Make a web process end 5 s after a signal to stop, or with its last call to a token endpoint. Call in
+    the main thread, in its event loop.
 
-    Without it the server would wait for slow requests as long as for tokens."""
+    Without it the server would wait for slow requests as long as for tokens.
+    """
     if threading.current_thread() is not threading.main_thread():
         return  # not a server's process: signals are not ours
     is_stopping = threading.Event()

@@ -2,7 +2,8 @@
 
 Connections are few and waiting is common, so nothing waits inside PostgreSQL: one task tries the locks of all
 requests in one statement, which also says which of the grants another process has changed meanwhile. When the
-connection is lost, its locks are lost with it: the task opens another and tries them again."""
+connection is lost, its locks are lost with it: the task opens another and tries them again.
+"""
 
 import asyncio
 import contextlib
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 class LockOutcome(Enum):
     """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
-    another process has the lock."""
+    another process has the lock.
+    """
 
     ACQUIRED = "acquired"
     STALE = "stale"
@@ -54,7 +56,8 @@ class _LockRequest:
 
 class GrantLocks:
     """The grant locks of one process. At most one task may wait for a grant at a time, because session locks
-    are re-entrant."""
+    are re-entrant.
+    """
 
     def __init__(self) -> None:
         self._connection: DatabaseConnection | None = None

@@ -1,7 +1,8 @@
 """Show on the connection what the vault finds out about a grant: lost, degraded, recovered.
 
 `mark_lost` changes grant and connection in one transaction, so that no crash leaves a lost grant on a
-connection that looks well."""
+connection that looks well.
+"""
 
 from django.utils.translation import gettext_noop
 
@@ -20,7 +21,8 @@ NO_REFRESH_TOKEN = gettext_noop("The accounting system did not issue a token to 
 def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, message: str) -> bool:
     """Mark the grant as invalid. False when it was signed in again in the meantime, or is invalid already.
 
-    A grant of a pending transfer serves nothing yet, so the connection needs no new sign-in for it."""
+    A grant of a pending transfer serves nothing yet, so the connection needs no new sign-in for it.
+    """
     with organisation_scope(organisation_id):
         grant = Grant.objects.in_organisation(organisation_id).filter(pk=grant_id).first()
         if grant is None:
@@ -42,14 +44,16 @@ def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, m
 
 
 def mark_app_refused(organisation_id: int, connection_id: int, message: str) -> None:
-    """Require a sign-in, because the vendor refuses the app registration: a person must
-    correct it, after which the grants work again."""
+    """Require a sign-in, because the vendor refuses the app registration: a person must correct it, after
+    which the grants work again.
+    """
     require_reauth(organisation_id, connection_id, message)
 
 
 def mark_degraded(organisation_id: int, connection_id: int, message: str) -> None:
     """Mark the connection as degraded, because callers have no token while Koppel retries. No notification is
-    sent."""
+    sent.
+    """
     record_failure(organisation_id, connection_id, None, message, connection_wide=True)
 
 

@@ -20,7 +20,8 @@ from koppel.kit.encryption import DecryptionError, Secret
 SQL = load_statements("koppel.connections")
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
-tenth."""
+tenth.
+"""
 CLOCKS_DIFFER = timedelta(seconds=1)
 """The difference allowed between our clock and the vendor's: a refresh that is refused as too early costs
 more than a second.
@@ -136,16 +137,18 @@ class GrantStore:
                 raise
 
     async def mark_refresh_started(self, grant: GrantSnapshot, maintain_at: datetime) -> bool:
-        """Commit the intent to refresh. False when another process
-        has changed the grant since it was read."""
+        """Commit the intent to refresh. False when another process has changed the grant since it was
+        read.
+        """
         values = {"maintain_at": maintain_at, "started_at": grant.started_at}
         return await self._update(grant, "mark_refresh_started", values)
 
     async def withdraw(self, grant: GrantSnapshot) -> bool:
-        """Withdraw the intent to refresh, because nothing was sent.
-        `grant` is as read before the intent was stored.
+        """Withdraw the intent to refresh, because nothing was sent. `grant` is as read before the intent was
+        stored.
 
-        Returns False when the grant has moved on since."""
+        Returns False when the grant has moved on since.
+        """
         values = {
             "started_at": grant.started_at,
             "refresh_error": grant.refresh_error,
@@ -161,7 +164,8 @@ class GrantStore:
         last_forced_refresh_at: datetime | None,
     ) -> bool:
         """Commit the vendor's response. False when the grant has changed meanwhile: by a new consent or
-        another process."""
+        another process.
+        """
         identity, renewed = (grant.organisation_id, grant.id), tokens.refresh_token
         values = {
             "access_token": encrypt_token(tokens.access_token, *identity, "access_token"),
@@ -180,7 +184,8 @@ class GrantStore:
         """Store a failure that needs no person. False when the grant has moved on since.
 
         `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
-        this code."""
+        this code.
+        """
         code, reason = failure
         values = {
             "code": code,
@@ -192,8 +197,9 @@ class GrantStore:
         return await self._update(grant, "record_refresh_failure", values)
 
     async def due_grants(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of what token maintenance
-        should look at, the longest overdue first."""
+        """Return (organisation, grant) of what token maintenance should look at, the longest overdue
+        first.
+        """
         async with self._database.installation_transaction() as connection:
             values = {
                 "now": now(),
@@ -205,8 +211,9 @@ class GrantStore:
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
-        """Execute a named statement on the grant's row, as it was
-        read. Returns whether it changed the row."""
+        """Execute a named statement on the grant's row, as it was read. Returns whether it changed the
+        row.
+        """
         async with self._database.tenant_transaction(grant.organisation_id) as connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
             row = await connection.execute(SQL[statement], identity | values)

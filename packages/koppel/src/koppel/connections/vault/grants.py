@@ -87,7 +87,8 @@ def superseded_refresh_token(
 
 def clear_app_failures(app: AppRegistration) -> int:
     """Let the grants of a corrected registration be tried again at once. Returns how many. In the caller's
-    scope."""
+    scope.
+    """
     refused = Grant.objects.filter(connection__app=app, invalid_since=None).exclude(retry_at=None)
     return refused.update(retry_at=None, maintain_at=now())
 

@@ -51,7 +51,8 @@ class WrongKey(KoppelError):
 
 def require_matching_keys() -> None:
     """Require that keys belong to their names. Raises `WrongKey` when one decrypts none of the secrets under
-    its name."""
+    its name.
+    """
     for use in key_uses():
         if use.key in keyring() and use.unreadable == use.secrets:
             raise WrongKey(
@@ -65,7 +66,8 @@ def rotate_keys(operator: str) -> Rotation:
     """Re-encrypt all secrets with the keyring's first key. Raises `WrongKey`.
 
     Each organisation's audit log says who did it, in the transaction that first changes one of its secrets,
-    so that an interrupted rotation is in the log too."""
+    so that an interrupted rotation is in the log too.
+    """
     require_matching_keys()
     rotation = Rotation(
         keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI)

@@ -1,6 +1,7 @@
-"""Refresh grants that nothing uses at the moment: to keep them alive within the vendor's limit, to
-recover them after a crash while the vendor's grace period lasts, and to retry after failures, so that
-a degraded connection recovers by itself."""
+"""Refresh grants that nothing uses at the moment: to keep them alive within the vendor's limit, to recover
+them after a crash while the vendor's grace period lasts, and to retry after failures, so that a degraded
+connection recovers by itself.
+"""
 
 import asyncio
 
@@ -18,8 +19,9 @@ log = structlog.get_logger(__name__)
 
 
 class TokenMaintenance:
-    """Refreshes due grants. Each worker has one; the vault ensures
-    that only one of them refreshes a grant."""
+    """Refreshes due grants. Each worker has one; the vault ensures that only one of them refreshes a
+    grant.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -30,7 +32,8 @@ class TokenMaintenance:
         """Start the refreshes that are due; none during a quarantine.
 
         Grants already being refreshed, here or at the last round elsewhere, are skipped, so a slow token
-        endpoint delays only its own grants."""
+        endpoint delays only its own grants.
+        """
         if await quarantine.current_async() is not None:
             return
         room = UNDER_WAY_MAX - len(self._under_way)

@@ -1,5 +1,6 @@
-"""When to use a token, when to refresh it, and how long to wait after a
-failure: decisions about a `GrantSnapshot`."""
+"""When to use a token, when to refresh it, and how long to wait after a failure: decisions about a
+`GrantSnapshot`.
+"""
 
 from datetime import timedelta
 
@@ -13,7 +14,8 @@ from koppel.kit.encryption import Secret
 
 CALL_SECONDS_MAX = 900
 """How long a refresh waits for the token endpoint's response. The vendor may have used up the refresh token
-long before it answers, so that a second try meanwhile costs the consent."""
+long before it answers, so that a second try meanwhile costs the consent.
+"""
 INTENT_SECONDS_MAX = CALL_SECONDS_MAX + 30
 """One call and storing its response. The process of an older intent no longer exists."""
 CALLER_SECONDS_MAX = 30
@@ -50,10 +52,11 @@ def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool 
 
 
 def _after_refusal(grant: GrantSnapshot) -> Secret | None:
-    """Return None to refresh a token that the vendor refused, or the
-    token when it was refreshed a moment ago.
+    """Return None to refresh a token that the vendor refused, or the token when it was refreshed a moment
+    ago.
 
-    Raises `Unreachable` when the vendor does not accept a refresh yet."""
+    Raises `Unreachable` when the vendor does not accept a refresh yet.
+    """
     if grant.last_forced_refresh_at is not None and now() - grant.last_forced_refresh_at < REFUSAL_PAUSE:
         return grant.access_token
     if grant.refresh_allowed_at > now():
@@ -63,16 +66,18 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
 
 
 def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
-    """Return whether an intent whose process seems to be gone is so
-    young that its call may still be under way."""
+    """Return whether an intent whose process seems to be gone is so young that its call may still be under
+    way.
+    """
     if grant.unanswered_seconds is None or grant.refresh_error:
         return False
     return grant.unanswered_seconds < INTENT_SECONDS_MAX
 
 
 def is_slow(grant: GrantSnapshot) -> bool:
-    """Return whether a refresh under way has taken longer than callers
-    wait: then they only check whether it is over."""
+    """Return whether a refresh under way has taken longer than callers wait: then they only check whether it
+    is over.
+    """
     return not grant.refresh_error and (grant.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 
@@ -85,7 +90,8 @@ def token_while_slow(grant: GrantSnapshot, refused: Secret | None) -> Secret:
 
 def token_while_paused(grant: GrantSnapshot, refused: Secret | None, seconds: float) -> Secret:
     """Return the old access token while it is valid, else raise `RateLimited`: the token endpoint asked for a
-    pause."""
+    pause.
+    """
     if grant.is_live() and grant.access_token != refused:
         return grant.access_token
     raise RateLimited("token_pause", TOKEN_PAUSE, retry_after_seconds=seconds)

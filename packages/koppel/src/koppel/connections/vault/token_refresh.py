@@ -60,7 +60,8 @@ from koppel.kit.quarantine import Quarantined
 
 SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
 """An intent without a lock is read again after this time, because its process may be reopening a lost lock
-connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s)."""
+connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s).
+"""
 CONCURRENT_REFRESHES_MAX = 256
 """The most simultaneous refreshes per app registration: a slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
@@ -68,7 +69,8 @@ MAINTAIN_SECONDS = 3.0
 APP_REFUSED_SECONDS = 3600.0
 TOKEN_CACHE_MAX, TOKEN_CACHE_SECONDS = 1000, 1.0
 """How many access tokens are cached, and how long one is used without reading its grant again. A token that
-the vendor refused is always read."""
+the vendor refused is always read.
+"""
 REPORT_SECONDS_MAX = 600
 FAILURES_UNTIL_DEGRADED = 3
 
@@ -88,8 +90,8 @@ log = structlog.get_logger(__name__)
 class _Refresh:
     """A refresh under way in this process.
 
-    `patience_seconds` 0: it was begun by token maintenance, and gives
-    up when another process has the lock."""
+    `patience_seconds` 0: it was begun by token maintenance, and gives up when another process has the lock.
+    """
 
     task: asyncio.Task[Secret]
     refused: Secret | None
@@ -105,7 +107,8 @@ class _Refresh:
 class Vault:
     """Hands out access tokens and refreshes them. One per process.
 
-    `close` finishes the refreshes under way, and gives the lock connection back."""
+    `close` finishes the refreshes under way, and gives the lock connection back.
+    """
 
     def __init__(self, database: Database, http: HttpClient) -> None:
         self._rows, self._http, self._locks = GrantStore(database), http, GrantLocks()
@@ -174,15 +177,17 @@ class Vault:
     async def maintain(self, organisation_id: int, grant_id: int) -> None:
         """Refresh a grant that must be kept alive, was left with an intent, or is due again after failures.
 
-        Does nothing when this process is refreshing it already, and does not wait for a slow
-        refresh. Raises as `get_access_token` does."""
+        Does nothing when this process is refreshing it already, and does not wait for a slow refresh. Raises
+        as `get_access_token` does.
+        """
         if grant_id not in self._refreshes:
             with contextlib.suppress(TimeoutError):
                 await self._wait(self._start(organisation_id, grant_id, None, 0))
 
     async def _wait(self, refresh: _Refresh) -> Secret:
-        """Wait for a refresh. Raises `TimeoutError` after
-        `CALLER_SECONDS_MAX`; the refresh itself continues."""
+        """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself
+        continues.
+        """
         ended, _unfinished = await asyncio.wait([refresh.task], timeout=refresh.seconds_left)
         if not ended:
             raise TimeoutError
@@ -191,8 +196,9 @@ class Vault:
         return refresh.task.result()
 
     async def due_grants(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of the grants that `maintain`
-        should refresh, the longest overdue first."""
+        """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue
+        first.
+        """
         return await self._rows.due_grants(limit, [*leave_out, *self._refreshes])
 
     def _start(
@@ -267,7 +273,8 @@ class Vault:
     async def _renew(self, grant: GrantSnapshot, refused: Secret | None) -> Secret:
         """Call the token endpoint once, with the lock held and the intent committed.
 
-        `grant` is as read before the intent was stored."""
+        `grant` is as read before the intent was stored.
+        """
         requested_at, began = now(), _loop_seconds()
         try:
             async with self._reporting_slowness(grant):
@@ -297,8 +304,9 @@ class Vault:
 
     @contextlib.asynccontextmanager
     async def _reporting_slowness(self, grant: GrantSnapshot) -> AsyncIterator[None]:
-        """Mark the connection as degraded while the block waits so
-        long that callers are left without a token."""
+        """Mark the connection as degraded while the block waits so long that callers are left without a
+        token.
+        """
         responded = asyncio.Event()
         task = asyncio.create_task(self._report_if_slow(grant, responded))
         try:
@@ -328,8 +336,9 @@ class Vault:
     ) -> Secret:
         """Store the new tokens and return the access token.
 
-        Its lifetime counts from the request, because the response may have been long under
-        way; the next maintenance from the response."""
+        Its lifetime counts from the request, because the response may have been long under way; the next
+        maintenance from the response.
+        """
         received_at = now()
         tokens = replace(
             tokens, issued_at=received_at, expires_at=requested_at + (tokens.expires_at - tokens.issued_at)
@@ -354,7 +363,8 @@ class Vault:
     async def _store_refusal(self, grant: GrantSnapshot, lost: ConsentLost) -> ConsentLost:
         """Store the vendor's refusal and return the error to raise.
 
-        `invalid_grant` ends the grant; any other code is about the app registration, and the grant stays."""
+        `invalid_grant` ends the grant; any other code is about the app registration, and the grant stays.
+        """
         if lost.code != "invalid_grant":
             retry_at = now() + timedelta(seconds=APP_REFUSED_SECONDS)
             failure = (f"{type(lost).__name__}:{lost.code}"[:60], str(lost))
@@ -383,8 +393,9 @@ class Vault:
     async def _store_failure(
         self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None
     ) -> Secret:
-        """Store a failure that needs no person, and back off.
-        Returns the old access token while it is valid."""
+        """Store a failure that needs no person, and back off. Returns the old access token while it is
+        valid.
+        """
         if pause := error.requested_pause_seconds:
             await _retry_on_outage(lambda: self._pauses.add(grant.app.pk, pause))
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
@@ -417,8 +428,9 @@ class Vault:
         raise error
 
     async def _read(self, organisation_id: int, grant_id: int) -> GrantSnapshot:
-        """Read a grant. Raises `ConsentLost` when it is known to be
-        lost, `Unreachable` when its key is missing."""
+        """Read a grant. Raises `ConsentLost` when it is known to be lost, `Unreachable` when its key is
+        missing.
+        """
         try:
             grant = await self._rows.read(organisation_id, grant_id)
         except DecryptionError as error:

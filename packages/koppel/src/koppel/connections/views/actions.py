@@ -1,5 +1,6 @@
-"""The buttons of a connection: check, sign in again, pause, transfer, import
-policy, remove. Each is safe to press twice."""
+"""The buttons of a connection: check, sign in again, pause, transfer, import policy, remove. Each is safe to
+press twice.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -41,7 +42,8 @@ def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
     """Redirect to the list, with a message, when the connection was removed.
 
     Somebody who clicks twice, or in another tab, made no mistake, as a page "not found" would suggest.
-    Nothing is written before the connection is found."""
+    Nothing is written before the connection is found.
+    """
 
     @wraps(action)
     def view(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
@@ -58,6 +60,7 @@ def redirects_when_gone(action: ConnectionAction) -> ConnectionAction:
 @redirects_when_gone
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Sign in again, in place: administrations, settings and checkpoints stay as they are."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     since = ReconnectForm.of(request).values_or_refusal()["since"]
     return_path = connection.get_absolute_url()
@@ -78,6 +81,7 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> H
 @redirects_when_gone
 def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Let the new owner sign in with an account of their own."""
+    request.actor.require(Permission.MANAGE_CONNECTIONS)
     connection = queries.get_connection(request.actor, connection_id)
     return sign_in_at_vendor(
         request,
@@ -159,7 +163,8 @@ def set_import_policy(request: AuthenticatedRequest, connection_id: int) -> Http
 def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
     """Accept or leave a change at the accounting system, for one administration or for all that are ticked.
 
-    For another company: decide whether it is the same one."""
+    For another company: decide whether it is the same one.
+    """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     data = ChangeForm.of(request).input_or_refusal()
     count = resolution.resolve_changes(request.actor, connection_id, data)

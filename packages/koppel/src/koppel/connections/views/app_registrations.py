@@ -116,8 +116,9 @@ def _stored_form(app: AppRegistration) -> AppRegistrationForm:
 def _consent_modes(
     descriptor: Descriptor,
 ) -> tuple[str, list[tuple[str, list[tuple[str, str]]]], list[Way]]:
-    """Return (title, [(environment, [(value, mode's title)])], [(mode,
-    scopes)]): what may be chosen for a new app."""
+    """Return (title, [(environment, [(value, mode's title)])], [(mode, scopes)]): what may be chosen for a
+    new app.
+    """
     modes = {option.key: option for option in descriptor.consent_modes}
     groups = [
         (

@@ -51,7 +51,8 @@ ORDER = (
 )
 WITH_CHANGES = (*master_data.WITH_CHANGES, *journal_data.ENDPOINTS)
 """Resources that support `lastModifiedDateTime` and are long enough to need it; the others are compared
-whole."""
+whole.
+"""
 
 
 class _Context(msgspec.Struct):

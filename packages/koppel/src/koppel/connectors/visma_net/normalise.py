@@ -20,7 +20,8 @@ AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
 FOUR_PLACES = Decimal("0.0001")
 """What the API documents, and the most that a currency of ISO 4217 has. Further digits are the noise of
-floating point: 10.100000000000001."""
+floating point: 10.100000000000001.
+"""
 DECIMALS_MAX = 100
 
 
@@ -246,7 +247,8 @@ def vat_code(raw: bytes) -> rows.VatCodeRow:
 
 def schedule_in_force(raw: bytes, day: date) -> str | None:
     """Return the start of the newest schedule that has begun by this day, '' for one without a start; None
-    when none has."""
+    when none has.
+    """
     schedules = _schedules.decode(raw).schedules or ()
     return max((start for start in map(_starts, schedules) if start <= day.isoformat()), default=None)
 

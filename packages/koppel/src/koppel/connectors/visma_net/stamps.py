@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 
 OVERLAP = timedelta(minutes=70)
 """Rows may become visible late, and stamps may be in local time: in autumn an hour occurs twice, and edits of
-its second pass would sort before those of its first."""
+its second pass would sort before those of its first.
+"""
 STAMP = "%Y-%m-%dT%H:%M:%S"
 FUTURE_MAX = timedelta(hours=3)
 """How far stamps may lie in the future: their time zone is not published, and Helsinki is the easternmost
-candidate."""
+candidate.
+"""
 FIRST = "1980"
 """No accounting system is older; some write the first day of their calendar for an unknown moment."""
 

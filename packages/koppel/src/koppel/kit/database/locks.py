@@ -34,22 +34,28 @@ class LockName(StrEnum):
 
     GRANT = "connections.grant"
     """Id: grant. Held by the vault's session while it refreshes the grant's token, as only one process may
-    use a refresh token."""
+    use a refresh token.
+    """
     NEW_CONNECTION = "connections.new_connection"
     """Id: organisation. Held from the end of a sign-in to its commit: two sign-ins of one account find the
-    same connection."""
+    same connection.
+    """
     CONSENT_ATTEMPT = "connections.consent_attempt"
     """Ids: organisation, sign-in. Held by the request's session during the exchange of the code; a second
-    request for the same sign-in waits for the outcome."""
+    request for the same sign-in waits for the outcome.
+    """
     PREDECESSORS = "administrations.predecessors"
     """Id: organisation. Held while the predecessor of an administration is set, until the commit: concurrent
-    changes could form a cycle without touching the same rows."""
+    changes could form a cycle without touching the same rows.
+    """
     IMPORT_START = "onboarding.import_start"
     """Id: organisation. Held by the wizard's last step until its commit: a company that two accounts reach is
-    imported once."""
+    imported once.
+    """
     IMPORT_COMPLETION = "sync.import_completion"
     """Id: import. Held at the end of an administration's first sync until its commit: exactly one is the
-    last, and notifies."""
+    last, and notifies.
+    """
     SCHEDULE = "sync.schedule"
     """Id: none. Held by the process that requests due runs, until its commit; others skip the work."""
     LEADER = "sync.leader"

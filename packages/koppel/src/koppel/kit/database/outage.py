@@ -13,7 +13,8 @@ from koppel.kit.backoff import Backoff
 
 OUTAGE_CLASSES = ("08", "40", "53", "57")
 """SQLSTATE classes: connection lost; transaction rolled back; out of memory, disk or connections; cancelled
-or shut down."""
+or shut down.
+"""
 OUTAGE_STATES = ("25006", "26000", "55P03")
 """Read only, as on a standby; prepared statement lost, as behind a pooler; lock timeout."""
 HARMLESS_CLASSES = ("40", "55")

@@ -26,7 +26,8 @@ WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
 IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
 """A process that was suspended within a transaction must not hold its locks, even if its machine still
-responds."""
+responds.
+"""
 TIME_OUT_OPTIONS = "-c statement_timeout=15min -c lock_timeout=60s"
 """Longer than any page of a sync, and than any lock that Koppel holds."""
 HEALTHCHECK_AFTER_IDLE_SECONDS = 2.0

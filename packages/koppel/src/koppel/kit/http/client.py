@@ -29,7 +29,8 @@ CONNECT_SECONDS = 10
 EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
-response may take. A silent peer that acknowledges packets is alive."""
+response may take. A silent peer that acknowledges packets is alive.
+"""
 LOST_CHECK_SECONDS = 1.0
 """How often a reader that waits for more of a body checks whether the connection is still open."""
 BROKEN = "broken_answer"
@@ -189,7 +190,8 @@ class HttpClient:
 async def _read_some(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Return what has arrived of a body; b'' at its end.
 
-    aiohttp closes the connection at a malformed chunk, but leaves a reader that waits for more waiting."""
+    aiohttp closes the connection at a malformed chunk, but leaves a reader that waits for more waiting.
+    """
     reading = asyncio.ensure_future(response.content.read(bytes_max))
     try:
         while not reading.done():

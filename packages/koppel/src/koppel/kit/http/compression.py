@@ -15,7 +15,8 @@ class BrokenBody(Exception):
 def decompress(body: bytes, encoding: str, bytes_max: int) -> bytes:
     """Return the body without its `Content-Encoding`, at most `bytes_max` of it. An empty body stays empty.
 
-    Raises `BrokenBody`."""
+    Raises `BrokenBody`.
+    """
     for name in reversed([part.strip().lower() for part in encoding.split(",")]):
         if body and name not in ("", "identity"):
             body = _decompress(body, name, bytes_max)

@@ -13,7 +13,8 @@ from koppel.kit.clock import now
 
 PAUSE_SECONDS_MAX = 3 * 86_400.0
 """Longer than a weekend's maintenance. What asks for more is called once when this is over: a wrong number
-must not stop books for a year."""
+must not stop books for a year.
+"""
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 _ONE_OF_LIST = re.compile(r"(?:[A-Za-z]+,)?[^,]+")
 

@@ -20,7 +20,8 @@ TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
 """In the data directory: held while a process waits for a token endpoint."""
 TOKEN_STOP_SECONDS = 900.0
 """How long a stop waits for token calls by default (`KOPPEL_TOKEN_STOP_SECONDS`): the timeout of a
-response."""
+response.
+"""
 
 
 def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:

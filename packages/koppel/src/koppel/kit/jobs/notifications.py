@@ -30,7 +30,8 @@ class RobustJobManager(JobManager):
 
 class Announcements:
     """Passes messages on, at most one in `PAUSE_SECONDS`. Messages are taken at once: those that wait would
-    fill the server's queue."""
+    fill the server's queue.
+    """
 
     def __init__(self, on_notification: NotificationCallback) -> None:
         self._on_notification = on_notification

@@ -39,8 +39,9 @@ for jobs of all organisations.
 LOOK_SECONDS = 5.0
 
 Lane = Mapping[str, int]
-"""Columns of the model that name the lane, `organisation_id` among
-them. They are the arguments of the job."""
+"""Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the
+job.
+"""
 Values = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
@@ -52,8 +53,9 @@ def _no_interrupted(rows: "QuerySet[Any]") -> None:
 
 @dataclass(frozen=True)
 class Outbox:
-    """A table of deliveries. The model has the columns `organisation_id`,
-    `due_at`, `leased_until`, `attempts` and `reason`."""
+    """A table of deliveries. The model has the columns `organisation_id`, `due_at`, `leased_until`,
+    `attempts` and `reason`.
+    """
 
     task_name: str
     model: type[Model]
@@ -105,8 +107,9 @@ class Outbox:
         return claim
 
     def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
-        """Defer a job for when the next row of the lane is due, and not before
-        the pause is over; none without open rows."""
+        """Defer a job for when the next row of the lane is due, and not before the pause is over; none
+        without open rows.
+        """
         with organisation_scope(lane["organisation_id"]):
             rows = self._rows(lane).filter(self.is_deliverable)
             next_due = rows.aggregate(next_due=Min(Greatest("due_at", "leased_until")))["next_due"]
@@ -119,8 +122,9 @@ class Outbox:
             enqueue_once(self.task_name, lane, queueing_lock=self._lock(lane))
 
     def enqueue_due(self) -> int:
-        """Defer a job for each lane with due rows: of workers that died, or
-        after a quarantine. Returns how many lanes."""
+        """Defer a job for each lane with due rows: of workers that died, or after a quarantine. Returns how
+        many lanes.
+        """
         with installation_scope("deliveries that are due"):
             due = self._due(self.model._default_manager.filter(self.open_rows), timezone.now())
             lanes = list(due.values(*self.lane_columns).order_by(*self.lane_columns).distinct())
@@ -129,8 +133,9 @@ class Outbox:
         return len(lanes)
 
     def cancel(self, rows: "QuerySet[Any]", reason: str, *, with_leased: bool = False) -> int:
-        """Settle the waiting rows among these undelivered, and with `with_leased` also those that a worker
-        is attempting. Returns their number. In scope."""
+        """Settle the waiting rows among these undelivered, and with `with_leased` also those that a worker is
+        attempting. Returns their number. In scope.
+        """
         return self._settle_open(rows, {**self.cancelled, "reason": reason}, with_leased=with_leased)
 
     def fail(self, rows: "QuerySet[Any]", reason: str) -> int:
@@ -140,13 +145,15 @@ class Outbox:
     def requeue(self, rows: "QuerySet[Any]", **values: Any) -> int:
         """Have settled rows delivered again from their first attempt. Returns their number. In scope.
 
-        The caller enqueues their lanes."""
+        The caller enqueues their lanes.
+        """
         defaults = {**self.waiting, "attempts": 0, "due_at": timezone.now(), "leased_until": None}
         return rows.exclude(self.open_rows).update(**{**defaults, **values})
 
     def postpone(self, lane: Lane, until: datetime) -> int:
         """Have the lane's waiting rows that are due earlier wait until then. Returns their number. In
-        scope."""
+        scope.
+        """
         return self._rows(lane).filter(leased_until=None, due_at__lt=until).update(due_at=until)
 
     def _settle_open(self, rows: "QuerySet[Any]", values: Values, *, with_leased: bool) -> int:
@@ -214,8 +221,9 @@ class Claim:
         seconds_min: float = 0.0,
         values: Values | None = None,
     ) -> None:
-        """Have the rows attempted again after the outbox's pause, and not before
-        `seconds_min`; after too many attempts it has failed."""
+        """Have the rows attempted again after the outbox's pause, and not before `seconds_min`; after too
+        many attempts it has failed.
+        """
         with organisation_scope(self.organisation_id):
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
             if attempts is None:
@@ -282,7 +290,8 @@ async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awa
     """Deliver the lane's due rows for at most `TURN_SECONDS`; if rows remain, enqueue another job.
 
     During a quarantine nothing is claimed. `deliver` settles every row of its claim; if it raises
-    `Quarantined`, the claim is put back. Returns the number delivered."""
+    `Quarantined`, the claim is put back. Returns the number delivered.
+    """
     ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
     while await quarantine.current_async() is None:
         claim = await run_in_thread(partial(outbox.claim, lane))

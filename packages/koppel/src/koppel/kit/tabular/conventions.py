@@ -11,8 +11,29 @@ from django.utils import timezone
 from django.utils.translation import get_language, gettext
 
 Cell = str | int | bool | Decimal | date | datetime | None
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet may take for the beginning of a formula, full-width signs included."""
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+    "\N{MINUS SIGN}",
+    "﹦",
+    "﹢",
+    "﹣",
+    "﹫",
+)
+"""What a spreadsheet may take for the beginning of a formula, full-width and small signs included."""
+IGNORED_BEFORE = " \u00a0\u200b\u2060\ufeff\"'`"
+"""What some spreadsheets drop before they look for one. An apostrophe is among them, so that every text that
+is written can be read back.
+"""
 CENT = Decimal("0.01")
 CENTS_EXACT_BELOW = 24
 """Powers of ten: a larger amount cannot be rounded to cents within the precision of `decimal`."""
@@ -46,7 +67,8 @@ class Conventions:
 DUTCH = Conventions(";", ",", "{0.day:02}-{0.month:02}-{0.year:04}", "dd-mm-yyyy")
 ENGLISH = Conventions(",", ".", "{0.year:04}-{0.month:02}-{0.day:02}", "yyyy-mm-dd")
 """British and American spreadsheets order day and month differently; both understand a date that begins with
-its year."""
+its year.
+"""
 _BY_LANGUAGE = {"nl": DUTCH}
 
 
@@ -83,4 +105,8 @@ def to_local(moment: datetime) -> datetime:
 
 def escape_formula(text: str) -> str:
     """Prefix a text that begins like a formula with an apostrophe, so that spreadsheets do not execute it."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if begins_like_formula(text) else text
+
+
+def begins_like_formula(text: str) -> bool:
+    return text.lstrip(IGNORED_BEFORE).startswith(FORMULA_STARTS)

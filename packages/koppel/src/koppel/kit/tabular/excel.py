@@ -15,7 +15,8 @@ DIGITS_EXACT = 15
 TEXT_MAX = 32_767
 FIRST_DAY = date(1900, 3, 1)
 """Excel has no day before 1900, and takes that year for a leap year, as other spreadsheets do not: an earlier
-day is written as text."""
+day is written as text.
+"""
 WIDTH_MIN, WIDTH_MAX = 8, 60
 MEASURED_ROWS = 2000
 """The first rows decide the widths of the columns."""

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from koppel.kit.database.text import compose
 from koppel.kit.database.text_search import normalize_search
 from koppel.kit.errors import KoppelError
-from koppel.kit.tabular.conventions import FORMULA_STARTS
+from koppel.kit.tabular.conventions import begins_like_formula
 
 Quoting = Literal[0, 3]
 """The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
@@ -110,7 +110,8 @@ def _decode(content: bytes) -> str:
 
 def _utf16_without_mark(content: bytes) -> str:
     """Return the encoding where nearly all NULs are the upper halves of characters; else ''. Other text has
-    none."""
+    none.
+    """
     even, odd = content[::2].count(0), content[1::2].count(0)
     if len(content) % 2 or max(even, odd) * 10 < len(content) or min(even, odd) * 20 > max(even, odd):
         return ""
@@ -156,7 +157,7 @@ def _heading_words(text: str) -> str:
 
 def unescape_formula(cell: str) -> str:
     """Remove the apostrophe that `conventions.escape_formula` puts before text that begins like a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and begins_like_formula(cell[1:]) else cell
 
 
 def _rows(text: str, delimiter: str, quoting: Quoting, limits: ReadLimits) -> Iterator[FileRow]:

@@ -18,7 +18,8 @@ SELECT c.relname FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
 """All sequences of 64-bit columns, also those of installed packages: new tables get their range without
 registration. A few tables of Django and allauth have 32-bit ids (content types, permissions, groups, e-mail
 addresses); these never leave the database, and each row has another key by which another installation could
-find it."""
+find it.
+"""
 
 
 def stored_number(using: str) -> int | None:

@@ -6,7 +6,8 @@ from django.db.migrations.recorder import MigrationRecorder
 
 FIRST = ("kit", "0001_initial")
 """All other migrations of Koppel depend on this one, so it is applied whenever any of them is. It did not
-exist before 0.2."""
+exist before 0.2.
+"""
 TOO_OLD = (
     "This database was made by a Koppel before 0.2, and no way leads from there to this version; "
     "nothing was changed."

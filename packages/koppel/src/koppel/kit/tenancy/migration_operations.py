@@ -5,7 +5,8 @@ from django.db.migrations.operations import RunSQL
 PINNED = "SET search_path = pg_catalog, pg_temp"
 """Required for every function that a policy or trigger calls, or that runs as its owner: otherwise the
 caller's own types and operators could change the meaning of names in its body. In these functions, Koppel's
-tables and functions are named `public.…`."""
+tables and functions are named `public.…`.
+"""
 SCOPE_FUNCTION = f"""
 CREATE FUNCTION public.koppel_scope() RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE {PINNED} AS $$
@@ -41,8 +42,9 @@ def create_scope_function() -> RunSQL:
 def tenant_table(table: str, *, column: str = "organisation_id", shared_when_null: bool = False) -> RunSQL:
     """Force row level security on `table`: the scope's organisation, or all in the installation scope.
 
-    `shared_when_null` lets every organisation read rows that belong to the installation (organisation
-    NULL), by a policy for reading alone: a policy for all commands would let it take or delete them."""
+    `shared_when_null` lets every organisation read rows that belong to the installation (organisation NULL),
+    by a policy for reading alone: a policy for all commands would let it take or delete them.
+    """
     own_rows = f"{column} = (SELECT koppel_scope()) OR (SELECT koppel_scope()) = 0"
     shared_rows = f"CREATE POLICY shared ON {table} FOR SELECT USING ({column} IS NULL);"
     return RunSQL(

@@ -1,5 +1,5 @@
-"""Forms of pages: fields with the types that use cases take, and one
-way to call a use case with what was typed.
+"""Forms of pages: fields with the types that use cases take, and one way to call a use case with what was
+typed.
 
     form = DivisionForm.of(request)
     with form.refusals():
@@ -28,7 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from pydantic import ValidationError as InputError
 
-from koppel.kit.database.text import compose
+from koppel.kit.database.text import compose, has_control_characters
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
@@ -68,7 +68,8 @@ class Form(forms.Form, Generic[InputT]):
     def of(cls, request: HttpRequest, *args: Any, initial: dict[str, Any] | None = None) -> Self:
         """Return the form of a page: bound to what was sent by POST, else with the `initial` values.
 
-        `args` are further arguments of the form."""
+        `args` are further arguments of the form.
+        """
         if request.method != "POST":
             return cls(None, *args, initial=initial)  # type: ignore[misc]
         return cls(request.POST, *args, files=request.FILES, initial=initial)  # type: ignore[misc]
@@ -82,8 +83,9 @@ class Form(forms.Form, Generic[InputT]):
 
     @property
     def input(self) -> InputT:
-        """The use case's input. Raises `Invalid`; what the input type
-        refuses is then an error at its field."""
+        """The use case's input. Raises `Invalid`; what the input type refuses is then an error at its
+        field.
+        """
         try:
             return cast("InputT", self.input_type(**self.input_values()))
         except InputError as error:
@@ -92,23 +94,26 @@ class Form(forms.Form, Generic[InputT]):
             raise Invalid from None
 
     def input_or_refusal(self) -> InputT:
-        """Return the use case's input, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the use case's input, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         try:
             return self.input
         except Invalid:
             raise InvalidForm(self) from None
 
     def values_or_refusal(self) -> dict[str, Any]:
-        """Return the cleaned values, for a button whose page has no place
-        for errors of its own. Raises `InvalidForm`."""
+        """Return the cleaned values, for a button whose page has no place for errors of its own. Raises
+        `InvalidForm`.
+        """
         if not self.is_valid():
             raise InvalidForm(self)
         return self.cleaned_data
 
     def input_values(self) -> Mapping[str, Any]:
-        """Return the input's values by name: the cleaned ones, unless
-        a form shapes them. Raises `Invalid`."""
+        """Return the input's values by name: the cleaned ones, unless a form shapes them. Raises
+        `Invalid`.
+        """
         return self.values
 
     @property
@@ -126,7 +131,8 @@ class Form(forms.Form, Generic[InputT]):
 
     def refusals(self) -> "Refusals":
         """Show at the form what the block refuses, and roll back what it wrote. Errors that are not about the
-        input propagate to the page's error handler."""
+        input propagate to the page's error handler.
+        """
         return Refusals(self)
 
 
@@ -152,7 +158,11 @@ class Refusals:
 
 
 class TextField(forms.CharField):
-    """A text of one line, stripped; '' when nothing is typed. A NUL is an error."""
+    """A text of one line, stripped; '' when nothing is typed. A control character is an error."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "control_characters": _("Write it in one line, without control characters.")
+    }
 
     def __init__(self, *, max_length: int = TEXT_LENGTH_MAX, required: bool = False, **options: Any) -> None:
         super().__init__(max_length=max_length, required=required, **options)
@@ -160,7 +170,11 @@ class TextField(forms.CharField):
     def to_python(self, value: Any) -> Any:
         """Return the text composed (NFC)."""
         text = super().to_python(value)
-        return compose(text) if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        if has_control_characters(text):
+            raise ValidationError(self.error_messages["control_characters"], code="control_characters")
+        return compose(text)
 
 
 class IdField(forms.CharField):
@@ -254,8 +268,9 @@ class MomentField(forms.CharField):
 
 
 class TextFileField(forms.FileField):
-    """An uploaded file of text; its text, decoded as
-    `koppel.kit.tabular.reader.decode` does, and '' without a file."""
+    """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without
+    a file.
+    """
 
     def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
         super().__init__(required=False, allow_empty_file=True)

@@ -14,7 +14,8 @@ _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 def format_money(amount: Decimal, currency: str = "") -> str:
     """Return `-21410.83` of EUR as `−€21,410.83`, in Dutch `−€ 21.410,83`.
 
-    A currency without a symbol shows its code; without a currency the amount stands alone."""
+    A currency without a symbol shows its code; without a currency the amount stands alone.
+    """
     text = str(
         number_format(abs(amount).quantize(_CENT, ROUND_HALF_UP), 2, use_l10n=True, force_grouping=True)
     )

@@ -4,10 +4,10 @@ from datetime import date
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from koppel.kit.database.text import compose
+from koppel.kit.database.text import compose, has_control_characters, has_lone_surrogate
 from koppel.kit.web.parameters import ID_MAX, day_of
 
 
@@ -22,8 +22,18 @@ def _day(value: Any) -> Any:
 
 Day = Annotated[date, BeforeValidator(_day)]
 RowId = Annotated[int, Field(ge=1, le=ID_MAX)]
+
+
+def _one_line(text: str) -> str:
+    if has_control_characters(text):
+        raise PydanticCustomError("control_characters", "Write it in one line, without control characters.")
+    return text
+
+
+OneLine = AfterValidator(_one_line)
+"""A name or address: mail would refuse a heading with a line break."""
 NAME_LENGTH_MAX = 120
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX), OneLine]
 """The name of an object. The use case itself refuses an empty one."""
 
 
@@ -42,8 +52,10 @@ class Input(Schema):
 
 
 def _composed(value: Any) -> Any:
-    """Return the value with every text in it composed (NFC)."""
+    """Return the value with every text in it composed (NFC). A lone surrogate is refused: it is no text."""
     if isinstance(value, str):
+        if has_lone_surrogate(value):
+            raise PydanticCustomError("surrogate", "A text has a character that does not exist.")
         return compose(value)
     if isinstance(value, list):
         return [_composed(item) for item in value]

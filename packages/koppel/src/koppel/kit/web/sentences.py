@@ -15,7 +15,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 def fill(template: str | Promise, values: Mapping[str, Any]) -> str:
     """Fill values into a sentence in the active language: `%(name)s`, and a dash for a missing one.
 
-    A `reason` is translated and a day formatted. No second full stop follows a name such as `B.V.`"""
+    A `reason` is translated and a day formatted. No second full stop follows a name such as `B.V.`
+    """
     localized = {name: _localize(name, value) for name, value in values.items()}
     filled: str = template % _DashForMissing(localized)  # type: ignore[operator, unused-ignore]
     return re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", filled)

@@ -54,7 +54,8 @@ visible_administrations_of = SingleHook[
     [int, Subject | None, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
 ](_nothing)
 """Called with organisation, subject, administrations and memberships: what each membership may see.
-Memberships that see nothing are absent."""
+Memberships that see nothing are absent.
+"""
 
 unrestricted = SingleHook[[int, Collection[int], Collection[int]], Collection[int]](lambda *_: ())
 """Called with organisation, administrations and divisions: the unrestricted ones of these administrations;
@@ -64,12 +65,14 @@ Webhooks receive no others.
 """
 
 fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_nothing)
-"""Called with organisation, membership and administrations: the administrations that this
-member may not see, each with a membership that may (None: there is none)."""
+"""Called with organisation, membership and administrations: the administrations that this member may not see,
+each with a membership that may (None: there is none).
+"""
 
 audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_nothing)
 """Called with organisation, event and administrations. Returns the members named in the settings of each
-administration, as far as they may see it."""
+administration, as far as they may see it.
+"""
 
 subjects = Registry[Callable[[int, int], SubjectDescription]]()
 """By subject kind: the function that describes a subject by organisation and id."""
@@ -77,7 +80,8 @@ subjects = Registry[Callable[[int, int], SubjectDescription]]()
 
 def subject_of(organisation_id: int, subject: Subject | None) -> SubjectDescription:
     """Return the description of the event's subject. An unregistered kind has no responsible member; an
-    Administrator is notified instead."""
+    Administrator is notified instead.
+    """
     describe = subjects.get(subject.kind) if subject else None
     if subject is None or subject.id is None or describe is None:
         return SubjectDescription()

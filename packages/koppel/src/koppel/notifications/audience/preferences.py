@@ -55,7 +55,8 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
 
 def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> None:
     """Store scopes by (event, channel); the default scope needs no row. Raises `UnknownParameter` before
-    anything is stored."""
+    anything is stored.
+    """
     _require_known(scopes)
     preferences = Preference.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     before = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences}

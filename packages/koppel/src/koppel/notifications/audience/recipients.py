@@ -43,7 +43,8 @@ class Recipient:
 
 def recipients_of(event: Event) -> list[Recipient]:
     """Return the recipients: the responsible member first, unless the settings of all affected
-    administrations are silent; then the members whom settings name, then subscribers. In scope."""
+    administrations are silent; then the members whom settings name, then subscribers. In scope.
+    """
     organisation_id, event_type = event.organisation_id, event.event_type
     affected = frozenset(int(administration_id) for administration_id in event.administrations)
     audiences = (
@@ -99,7 +100,8 @@ def _responsible(
 
 def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> list[Recipient]:
     """Return the members named in settings, by screen and email; an email channel that a member turned off
-    stays off."""
+    stays off.
+    """
     by_member: dict[int, set[int]] = {}
     for administration, audience in audiences.items():
         for member in audience.members:
@@ -125,7 +127,8 @@ def responsible_recipient(
     organisation_id: int, event_type: str, membership_id: int, reason: NotificationReason
 ) -> Recipient:
     """Return the responsible member as a recipient. The on-screen notification is always created; email can
-    be turned off."""
+    be turned off.
+    """
     scope = scopes_of(organisation_id, event_type, [membership_id]).get(
         (membership_id, Channel.EMAIL), PreferenceScope.MINE
     )

@@ -27,8 +27,9 @@ log = structlog.get_logger(__name__)
 
 
 async def send_due(organisation_id: int) -> int:
-    """Send the emails that are due; none in quarantine. Returns the number
-    sent. Opens its own transactions."""
+    """Send the emails that are due; none in quarantine. Returns the number sent. Opens its own
+    transactions.
+    """
     session = SmtpSession()
     try:
         return await deliver_due(

@@ -39,7 +39,8 @@ class SmtpSession:
     def send(self, message: EmailMultiAlternatives, before_data: Callable[[], bool]) -> bool:
         """Hand the email over. `before_data` is called right before the text is sent; when it returns False
         nothing is sent, and this returns False. Raises the errors above, and `Quarantined` before anything
-        was sent to the mail server."""
+        was sent to the mail server.
+        """
         quarantine.refuse()
         if not isinstance(self._backend, EmailBackend):
             if not before_data():

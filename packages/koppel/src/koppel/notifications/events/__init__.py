@@ -1,2 +1,3 @@
 """Events: opened and closed by the app in which they happen (`services`), then dispatched once
-(`dispatch`)."""
+(`dispatch`).
+"""

@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 def dispatch(organisation_id: int, event_id: int) -> int:
     """Notify members of a pending event; 0 if it was closed or dispatched meanwhile. In scope, in the
-    caller's transaction."""
+    caller's transaction.
+    """
     rows = Event.objects.in_organisation(organisation_id).select_for_update().filter(pk=event_id)
     event = rows.filter(state=EventState.PENDING).first()
     if event is None:
@@ -74,7 +75,8 @@ def _try_dispatch(organisation_id: int, event_id: int) -> int:
 
 def ongoing_events() -> "QuerySet[Event]":
     """Return events that were dispatched more than a day ago and opened again since: they may affect further
-    administrations."""
+    administrations.
+    """
     lasting_types = [
         event_type
         for event_type, definition in event_types.items()
@@ -90,7 +92,8 @@ def ongoing_events() -> "QuerySet[Event]":
 
 def dispatch_updates(organisation_id: int) -> int:
     """Notify about administrations added to an open event, at most once a day. Returns the number of people
-    notified."""
+    notified.
+    """
     ongoing = ongoing_events().select_for_update().filter(organisation_id=organisation_id)
     return sum(map(_dispatch_update, ongoing))
 
@@ -121,7 +124,8 @@ def _administration_ids(event: Event) -> list[int]:
 
 def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
     """Create a notification for each recipient with a channel, and an email delivery for those who receive
-    emails; a job sends the emails after commit. Returns the number of notifications."""
+    emails; a job sends the emails after commit. Returns the number of notifications.
+    """
     reachable = [recipient for recipient in recipients if recipient.channels]
     notifications = Notification.objects.bulk_create(
         _build_notification(event, recipient) for recipient in reachable

@@ -11,7 +11,8 @@ def erase_administration(organisation_id: int, administration_id: int) -> None:
     """Delete the events that are about it alone, with their notifications and emails; in others, remove its
     name and reason.
 
-    In the organisation's scope."""
+    In the organisation's scope.
+    """
     key = str(administration_id)
     concerns = Q(administrations__has_key=key) | Q(
         subject_kind=SubjectKind.ADMINISTRATION, subject_id=administration_id

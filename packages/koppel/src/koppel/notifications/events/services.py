@@ -64,7 +64,8 @@ def open_event(
 
     `administrations`: the affected ones by id, each with its `name` and own context. A context has no
     secrets. Without `responsible`, the member responsible for the subject is looked up. The event is
-    dispatched at once, or after the delay of its type."""
+    dispatched at once, or after the delay of its type.
+    """
     definition = get_event_type(event_type)
     if _is_superseded(organisation_id, definition, key):
         return
@@ -127,7 +128,8 @@ def notify_members(
 
 def close_event(organisation_id: int, event_type: EventCode, key: EventKey) -> int:
     """Close the event and cancel its waiting emails; a pending event is never dispatched. The next opening
-    with its key is a new event. Returns the number of events closed."""
+    with its key is a new event. Returns the number of events closed.
+    """
     now = timezone.now()
     events = Event.objects.in_organisation(organisation_id).filter(event_type=event_type, key=str(key))
     recovered = events.filter(state=EventState.PENDING).update(state=EventState.RECOVERED, closed_at=now)
@@ -179,7 +181,8 @@ def close_event_for(
 
 def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
     """Return whether the event is open. Plain SQL, because this runs after every successful sync, and
-    compiling a queryset would take longer than the query."""
+    compiling a queryset would take longer than the query.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_IS_OPEN, [organisation_id, event_type, str(key)])
         return bool(cursor.fetchone()[0])
@@ -187,7 +190,8 @@ def _is_open(organisation_id: int, event_type: str, key: EventKey) -> bool:
 
 def _is_superseded(organisation_id: int, definition: EventType, key: EventKey) -> bool:
     """Return whether an open event includes this one: a lost connection includes the failing syncs of its
-    administrations."""
+    administrations.
+    """
     superseding = definition.superseded_by
     return (
         bool(superseding)

@@ -11,10 +11,11 @@ from koppel.notifications.models import Channel, PreferenceScope
 
 
 class ReadForm(Form[Input]):
-    """A notice to mark as read or as unread; without either all up to the newest
-    that the page showed. `query` leads back.
+    """A notice to mark as read or as unread; without either all up to the newest that the page showed.
+    `query` leads back.
 
-    No input type: REST marks the notices that it names, without a page that shows the newest."""
+    No input type: REST marks the notices that it names, without a page that shows the newest.
+    """
 
     id = IdField()
     unread = IdField()
@@ -25,7 +26,8 @@ class ReadForm(Form[Input]):
 class NotificationPreferencesForm(Form[Input]):
     """Scopes by channel and event, in fields named for both; the digest; the stand-in with an end.
 
-    No input type: the table has a field for each pair, and REST a list of pairs."""
+    No input type: the table has a field for each pair, and REST a list of pairs.
+    """
 
     digest = ChoiceField(choices=[("now", "now"), ("daily", "daily")])
     stand_in = IdField()
@@ -68,8 +70,9 @@ class NotificationPreferencesForm(Form[Input]):
         return {"digest": self["digest"].value() == "daily", "stand_in_id": self.cleaned_data.get("stand_in")}
 
     def scopes(self) -> dict[tuple[str, str], str]:
-        """Return the chosen scopes by event and channel; what the page
-        did not show is left out. Raises `Invalid`."""
+        """Return the chosen scopes by event and channel; what the page did not show is left out. Raises
+        `Invalid`.
+        """
         chosen = {
             (event, channel): self.values[f"{channel}-{event}"]
             for event in self._events

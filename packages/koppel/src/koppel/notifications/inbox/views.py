@@ -110,8 +110,9 @@ def _save_preferences(request: AuthenticatedRequest, form: NotificationPreferenc
 @csrf_exempt
 @public
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    """Turn off email about an event without signing in: the signed
-    link is the authority (RFC 8058 posts to it)."""
+    """Turn off email about an event without signing in: the signed link is the authority (RFC 8058 posts to
+    it).
+    """
     unsubscription = email_unsubscribe.read_unsubscribe_token(token)
     if unsubscription is None:
         raise Http404

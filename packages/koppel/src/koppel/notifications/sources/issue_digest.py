@@ -28,7 +28,8 @@ BATCH_SIZE = 2000
 
 def notify_new_issues(organisation_id: int) -> int:
     """Notify each responsible member once about all new issues that did not resolve themselves. Returns how
-    many issues. In scope."""
+    many issues. In scope.
+    """
     pending = (
         Issue.objects.in_organisation(organisation_id)
         .select_for_update(skip_locked=True)
@@ -56,7 +57,8 @@ def _open_digest_event(
     descriptions: Mapping[Subject, SubjectDescription],
 ) -> None:
     """Open one event with the issues by administration, so that each recipient reads of those that he or she
-    may see."""
+    may see.
+    """
     facts: EventContext = {}
     administrations: dict[int, EventContext] = {}
     for issue in issues:

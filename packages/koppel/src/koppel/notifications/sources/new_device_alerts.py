@@ -80,7 +80,8 @@ def _record_device(organisation_id: int, membership_id: int, agent: str, address
 
 def browser_of(agent: str) -> str:
     """Return a name such as `Firefox, Windows`, without the version, or every update would be a new
-    browser."""
+    browser.
+    """
     browser = next((name for name in BROWSERS if f"{name}/" in agent), "")
     system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
     return ", ".join(filter(None, (NAMES.get(browser, browser), system))) or agent[:60] or "–"

@@ -1,6 +1,7 @@
 """Send claimed messages to their webhook, outside any transaction, and settle them.
 
-When the process is killed after sending, the message is sent a second time, under the same id."""
+When the process is killed after sending, the message is sent a second time, under the same id.
+"""
 
 import asyncio
 import time
@@ -37,7 +38,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class DeliveryResult:
     """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' when
-    the message was accepted."""
+    the message was accepted.
+    """
 
     delivery_id: int
     status: int | None
@@ -63,7 +65,8 @@ class WebhookBatch:
 async def deliver(claim: Claim) -> BatchResult:
     """Send the messages of a claim to their webhook and store the outcome.
 
-    Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages."""
+    Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages.
+    """
     batch = await run_in_thread(partial(_load, claim))
     if batch is None:
         return BatchResult()
@@ -197,7 +200,8 @@ def _is_superseded(delivery: WebhookDelivery) -> bool:
 
 def _reason_for(status: int) -> str:
     """Return the reason code of an HTTP status. Redirects are refused: a signed message is sent only to the
-    configured address."""
+    configured address.
+    """
     if 200 <= status < 300:
         return ""
     if status == HTTPStatus.GONE:

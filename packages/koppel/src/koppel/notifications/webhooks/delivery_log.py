@@ -33,7 +33,8 @@ def list_deliveries(
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     """Enqueue a test message; the returned delivery shows the response within seconds. Raises `Refused`,
-    `Quarantined` and `TooManyRequests`."""
+    `Quarantined` and `TooManyRequests`.
+    """
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)
@@ -45,7 +46,8 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
 def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | None = None) -> int:
     """Send these settled messages again under the ids they had; without ids all that failed.
 
-    Returns the number of messages. Raises `Refused`, `Quarantined` and `TooManyRequests`."""
+    Returns the number of messages. Raises `Refused`, `Quarantined` and `TooManyRequests`.
+    """
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)

@@ -1,5 +1,5 @@
-"""The state of a webhook: enabled or disabled by an Administrator, failing, or disabled by Koppel because
-it accepted nothing for days.
+"""The state of a webhook: enabled or disabled by an Administrator, failing, or disabled by Koppel because it
+accepted nothing for days.
 """
 
 from datetime import datetime, timedelta
@@ -48,8 +48,9 @@ def record_success(webhook: WebhookEndpoint, at: datetime) -> None:
 
 
 def record_pause(webhook: WebhookEndpoint, until: datetime) -> None:
-    """Send nothing before `until`, as the receiver requested, unless it requested a longer pause before.
-    In scope."""
+    """Send nothing before `until`, as the receiver requested, unless it requested a longer pause before. In
+    scope.
+    """
     webhook.paused_until = max(until, webhook.paused_until or until)
     webhook.save(update_fields=["paused_until"])
     WEBHOOK_OUTBOX.postpone(lane_of(webhook), until)
@@ -59,7 +60,8 @@ def record_failure(webhook: WebhookEndpoint, reason: str, at: datetime) -> None:
     """Store that the webhook accepted no message of a batch, and disable it when it is gone or has been
     failing for days. In scope.
 
-    Waiting messages are postponed, because the next attempt would very likely fail too."""
+    Waiting messages are postponed, because the next attempt would very likely fail too.
+    """
     WEBHOOK_OUTBOX.postpone(lane_of(webhook), at + RETRY_SCHEDULE[0])
     if webhook.failing_since is None:
         webhook.failing_since = at

@@ -94,7 +94,8 @@ def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> Webhook
 
 def rotate_secret(actor: Actor, webhook_id: int) -> Secret:
     """Replace the secret and return the new one, which is shown once. For a day messages are signed with
-    both."""
+    both.
+    """
     webhook = get_webhook(actor, webhook_id)
     webhook.previous_secret = encrypt_column(webhook, "previous_secret", current_secret(webhook))
     webhook.previous_until = timezone.now() + PREVIOUS_SECRET_VALID_FOR
@@ -158,7 +159,8 @@ def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
 
 def _clean_url(actor: Actor, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
-    address behind a name may change. Raises `Refused`."""
+    address behind a name may change. Raises `Refused`.
+    """
     url = clean_text(text)
     schemes = ["https", "http"] if webhook_networks(actor.organisation_id) else ["https"]
     try:

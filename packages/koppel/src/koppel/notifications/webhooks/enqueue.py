@@ -22,7 +22,8 @@ from koppel.notifications.webhooks.reasons import WebhookReason
 
 def enqueue_opened(event: Event) -> None:
     """Enqueue a message for each webhook that subscribes to the event. In scope, in the caller's
-    transaction."""
+    transaction.
+    """
     if event.event_type not in webhook_event_types():
         return
     enabled = _enabled_webhooks(event.organisation_id)
@@ -31,7 +32,8 @@ def enqueue_opened(event: Event) -> None:
 
 def enqueue_closed(organisation_id: int, event_ids: Collection[int]) -> None:
     """Cancel the events' waiting messages, and enqueue a closing message for each webhook that received the
-    opening one. In scope, in the caller's transaction."""
+    opening one. In scope, in the caller's transaction.
+    """
     deliveries = WebhookDelivery.objects.in_organisation(organisation_id).filter(event_id__in=event_ids)
     WEBHOOK_OUTBOX.cancel(deliveries, WebhookReason.RECOVERED)
     opening = deliveries.filter(state__in=[DeliveryState.SENT, DeliveryState.CLAIMED], is_closing=False)

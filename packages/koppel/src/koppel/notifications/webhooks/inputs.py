@@ -4,15 +4,16 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from koppel.kit.web.schemas import Input, RowId
+from koppel.kit.web.schemas import Input, OneLine, RowId
 
 NAME_LENGTH_MAX = 100
-WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX)]
+WebhookName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX), OneLine]
 
 
 class WebhookInput(Input):
     """A webhook. `events` empty: all of them. `divisions` (ids) empty: the whole organisation; else what
-    touches theirs."""
+    touches theirs.
+    """
 
     name: WebhookName
     url: str

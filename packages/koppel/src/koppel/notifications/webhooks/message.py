@@ -70,7 +70,8 @@ def build_event_message(
 ) -> WebhookMessage | None:
     """Return the message about an event for webhooks of these divisions (empty: of the whole organisation).
 
-    Returns None when all administrations of the event are restricted or in other divisions."""
+    Returns None when all administrations of the event are restricted or in other divisions.
+    """
     affected = set(event.administrations)
     if event.subject_kind == SubjectKind.ADMINISTRATION and event.subject_id is not None:
         affected.add(event.subject_id)

@@ -22,8 +22,9 @@ def new_secret() -> Secret:
 
 
 def signed_headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[Secret]) -> dict[str, str]:
-    """Return the headers of an attempt, with one signature per key. `timestamp` is the attempt's Unix time
-    in seconds: receivers refuse old ones."""
+    """Return the headers of an attempt, with one signature per key. `timestamp` is the attempt's Unix time in
+    seconds: receivers refuse old ones.
+    """
     return {
         "Content-Type": "application/json",
         "webhook-id": message_id,

@@ -118,7 +118,8 @@ def _page(
     form: WebhookForm | None = None,
 ) -> HttpResponse:
     """Return the page of a webhook, with its secret right after it was created or rotated. `state` filters
-    the log."""
+    the log.
+    """
     context = {
         "nav_section": "webhooks",
         "webhook": webhook,

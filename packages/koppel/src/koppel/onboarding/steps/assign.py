@@ -1,5 +1,6 @@
-"""Step ⑤: division, template and users of the new administrations. Users
-are added; division and template replace."""
+"""Step ⑤: division, template and users of the new administrations. Users are added; division and template
+replace.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -85,7 +86,8 @@ def assign(flow: Flow, data: AssignInput) -> int:
 
 def undo(flow: Flow) -> int:
     """Put back what the last `assign` or `clear` replaced; a second time it does that again. Returns the
-    number of companies."""
+    number of companies.
+    """
     previous = dict(flow.previous_assignments)
     _replace(flow, previous)
     return len(previous)
@@ -124,8 +126,9 @@ def clear(flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """Return what each company would get. A deleted division, template or
-    person is left out here; finishing refuses it."""
+    """Return what each company would get. A deleted division, template or person is left out here; finishing
+    refuses it.
+    """
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}
     assignment_rows = []
     for answer in list_answers(flow):

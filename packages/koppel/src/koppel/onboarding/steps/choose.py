@@ -134,7 +134,8 @@ def _offered_before(flow: Flow) -> set[int]:
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
     """Return whether the actor gave a consent of this flow: that person decides what others may import with
-    it."""
+    it.
+    """
     return actor.can(Permission.MANAGE_CONNECTIONS) and any(
         connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
     )
@@ -144,7 +145,8 @@ def set_companies_importable(
     actor: Actor, flow: Flow, company_ids: Iterable[int], *, importable: bool
 ) -> int:
     """Let others import these companies through the actor's own connections, or hide them from others.
-    Returns the number changed."""
+    Returns the number changed.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection_ids = [
         connection.pk
@@ -155,7 +157,7 @@ def set_companies_importable(
         connection_id__in=connection_ids, pk__in=list(company_ids)
     )
     companies_to_change = exclude_restricted(actor, companies).exclude(importable_by_others=importable)
-    names = {str(key): name for key, name in companies_to_change.values_list("pk", "name")}
+    names = {str(company_id): name for company_id, name in companies_to_change.values_list("pk", "name")}
     companies_to_change.update(importable_by_others=importable)
     if names:
         action = ConnectionAction.COMPANIES_SHARED if importable else ConnectionAction.COMPANIES_HIDDEN

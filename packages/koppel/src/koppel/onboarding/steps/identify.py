@@ -1,5 +1,6 @@
-"""Step ④: a COC number for each chosen company, or a reason and a sector. What
-is known is filled in, and registers are queried."""
+"""Step ④: a COC number for each chosen company, or a reason and a sector. What is known is filled in, and
+registers are queried.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ SUGGESTIONS_MAX = 3
 
 @dataclass(frozen=True)
 class IdentityAnswer:
-    """The identity of one company in step ④, typed or suggested, with its problems,
-    its discrepancy and the register's answer."""
+    """The identity of one company in step ④, typed or suggested, with its problems, its discrepancy and the
+    register's answer.
+    """
 
     company: RemoteCompany
     number: str
@@ -60,8 +62,9 @@ class IdentityAnswer:
 
     @property
     def badge(self) -> tuple[str, str]:
-        """Return the badge beside the number: (ok | warn | bad | busy | '', sentence).
-        A missing value is no problem until Next."""
+        """Return the badge beside the number: (ok | warn | bad | busy | '', sentence). A missing value is no
+        problem until Next.
+        """
         if self.number and (problem := self.problems.get("number")):
             return "bad", str(problem.message)
         if not self.number:
@@ -215,7 +218,8 @@ def accept_suggestions(flow: Flow) -> list[int]:
 
 def fill_in(flow: Flow, text: str) -> FillResult:
     """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
-    order of the table. Raises `TableError` for a list that cannot be read or is too long."""
+    order of the table. Raises `TableError` for a list that cannot be read or is too long.
+    """
     companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
         list_import.TableRow(company.pk, company.name, (company.code, company.external_id))

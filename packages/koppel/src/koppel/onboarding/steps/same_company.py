@@ -1,6 +1,7 @@
 """Ask whether a register's company is the same as the accounting system's if their names or numbers differ.
 
-A row is complete only once a person has answered; the answer applies only to the names and numbers shown."""
+A row is complete only once a person has answered; the answer applies only to the names and numbers shown.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -85,7 +86,8 @@ def find_discrepancy(
     answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
     """Return how the number's register entry differs from the company; None when it does not. `answers`: the
-    flow's."""
+    flow's.
+    """
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
@@ -123,7 +125,8 @@ def confirmed_identity(
     discrepancy: Discrepancy | None, answers: Mapping[int, SameCompanyAnswer]
 ) -> ConfirmedIdentity:
     """Return the name and number that a person confirmed, for the administration; empty where there was no
-    question."""
+    question.
+    """
     if discrepancy is None or not discrepancy.answer:
         return ConfirmedIdentity()
     stored = answers[discrepancy.company.pk]

@@ -1,5 +1,6 @@
 """Ask whether a new company continues an administration that has the same registration number: renamed,
-merged, or moved to another system. The answer links the two at Finish; unanswered links nothing."""
+merged, or moved to another system. The answer links the two at Finish; unanswered links nothing.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class Succession:
 
 def list_successions(actor: Actor, flow: Flow, answers: Sequence[IdentityAnswer]) -> dict[int, Succession]:
     """Return the possible predecessors by company, within what the actor may see: the newest administration
-    of each number that no other one continues."""
+    of each number that no other one continues.
+    """
     keys = {answer.company.pk: key for answer in answers if (key := _number_of(answer))}
     existing = Administration.objects.visible_to(actor).filter(
         number__in={number for number, _ in keys.values()}

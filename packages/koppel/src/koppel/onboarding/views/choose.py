@@ -55,8 +55,9 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what the background job has found out meanwhile, for the open
-    page: of what that shows, or `?of=chosen`."""
+    """Return what the background job has found out meanwhile, for the open page: of what that shows, or
+    `?of=chosen`.
+    """
     remote_companies = [
         choice.company
         for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))

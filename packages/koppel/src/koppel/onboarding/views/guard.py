@@ -30,7 +30,8 @@ NAMES = {
 
 def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UUID], HttpResponse]]:
     """Decorate the view of a step: call it with the actor's flow, and only when the flow has reached the
-    step."""
+    step.
+    """
 
     def decorate(view: View) -> Callable[[AuthenticatedRequest, UUID], HttpResponse]:
         @wraps(view)
@@ -62,7 +63,8 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
     """Redirect to the list of administrations, filtered to what this import brought in, with the undo of what
-    was assigned."""
+    was assigned.
+    """
     query = f"?import={import_id}" if import_id else ""
     if import_id and (operation_id := undoable_operation_of_import(actor, import_id)):
         query += f"&done={operation_id}"

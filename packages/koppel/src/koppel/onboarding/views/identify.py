@@ -47,8 +47,9 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
 
 
 def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Perform the action of the button that was pressed. Typed values are
-    stored first, so that nothing typed is lost."""
+    """Perform the action of the button that was pressed. Typed values are stored first, so that nothing typed
+    is lost.
+    """
     form = IdentifyForm.of(request, flow.chosen_company_ids)
     identify_step.save_answers(flow, form.answers)
     action, company_id = form.values_or_refusal()["action"]
@@ -85,8 +86,9 @@ def _accept_suggestions(request: AuthenticatedRequest, flow: Flow) -> None:
 
 
 def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse:
-    """Answer “Is this the same company?” with yes for all ticked rows,
-    after showing them once more with both names."""
+    """Answer “Is this the same company?” with yes for all ticked rows, after showing them once more with both
+    names.
+    """
     return_url = request.get_full_path()
     unanswered = [answer for answer in identify_step.list_answers(flow, form.ticked_ids) if answer.question]
     if not unanswered:

@@ -55,7 +55,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
     """Start an import through a connection that exists: the stored consent fetches the list, without a
-    sign-in."""
+    sign-in.
+    """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
         connections = list(connections_of(request.actor))
@@ -109,7 +110,8 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @step_page(Step.SIGN_IN)
 def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Show the requirements and the rights that Koppel will have; continue to the vendor's page or to the ids
-    (step 2)."""
+    (step 2).
+    """
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
     if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):

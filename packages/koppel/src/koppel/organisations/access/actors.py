@@ -1,12 +1,13 @@
 """Resolve an authenticated user to an actor: the memberships of the user, and the one in use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from koppel.audit.models import Interface
 from koppel.kit.tenancy import installation_scope
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.models import Membership, User
@@ -56,9 +57,13 @@ def resolve_actor(
         ) or _default_membership(memberships, interface)
         if current is None:
             return None
+        is_outside = interface is not Interface.CLI and not allowed_networks.allows(
+            current.organisation, ip_address
+        )
         requires_mfa = current.organisation.requires_mfa and sso_organisation_id is None
         must_enrol = requires_mfa and not has_mfa(current.user_id)
-    return _actor(current, ip_address, interface, must_enrol_mfa=must_enrol, may_switch=len(memberships) > 1)
+    actor = _actor(current, ip_address, interface, must_enrol_mfa=must_enrol, may_switch=len(memberships) > 1)
+    return replace(actor, is_outside_networks=is_outside)
 
 
 def list_organisations(user_id: int, *, only: int | None = None) -> list[OrganisationChoice]:

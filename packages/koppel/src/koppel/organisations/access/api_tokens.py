@@ -4,7 +4,7 @@ database.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -12,17 +12,19 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import Interface
-from koppel.audit.services import add_audit_entry
+from koppel.audit.models import ActorKind, Interface
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
-from koppel.kit.tenancy import installation_scope
+from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.token_buckets import TooManyRequests
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa
 from koppel.organisations.audit_actions import TokenAction
@@ -98,14 +100,45 @@ def revoke_token(actor: Actor, token_id: int) -> None:
         raise Refused(_("This token was already revoked."))
     if token.membership_id != actor.membership_id:
         actor.require(Permission.MANAGE_PEOPLE)
+    _revoke(token, actor.audit)
+
+
+def count_tokens(user_id: int) -> int:
+    """Return the number of a person's tokens that work, in all organisations."""
+    with installation_scope("own tokens"):
+        return _live_tokens(user_id).count()
+
+
+def revoke_all_tokens(user_id: int, ip_address: str) -> int:
+    """Revoke all tokens of a person who chose a new password, in every organisation. Return the number."""
+    with installation_scope("own tokens"):
+        rows = list(_live_tokens(user_id).select_related("membership__user"))
+    for token in rows:
+        with organisation_scope(token.organisation_id):
+            person = token.membership.user
+            _revoke(token, AuditActor(ActorKind.PERSON, user_id, str(person), ip_address, Interface.WEB))
+    return len(rows)
+
+
+def revoke_tokens_of_members(actor: Actor, membership_ids: Iterable[int]) -> int:
+    """Revoke all tokens of these members, whose sign-in has ended. Return the number."""
+    tokens = ApiToken.objects.for_actor(actor).filter(membership_id__in=membership_ids, revoked_at=None)
+    rows = list(tokens.filter(expires_at__gt=timezone.now()))
+    for token in rows:
+        _revoke(token, actor.audit)
+    return len(rows)
+
+
+def _live_tokens(user_id: int) -> "QuerySet[ApiToken]":
+    tokens = ApiToken.objects.filter(membership__user_id=user_id, revoked_at=None)
+    return tokens.filter(expires_at__gt=timezone.now())
+
+
+def _revoke(token: ApiToken, by: AuditActor) -> None:
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    add_audit_entry(
-        actor.organisation_id,
-        actor.audit,
-        TokenAction.REVOKED,
-        subject=Subject(SubjectKind.TOKEN, token.pk, token.name),
-    )
+    subject = Subject(SubjectKind.TOKEN, token.pk, token.name)
+    add_audit_entry(token.organisation_id, by, TokenAction.REVOKED, subject=subject)
 
 
 def resolve_token_actor(text: str, ip_address: str) -> Actor:
@@ -130,7 +163,9 @@ def resolve_token_actor(text: str, ip_address: str) -> Actor:
         must_enrol = membership is not None and must_enrol_mfa(membership)
     if membership is None:
         raise UnknownToken
-    return replace(_actor(token, membership, ip_address), must_enrol_mfa=must_enrol)
+    is_outside = not allowed_networks.allows(membership.organisation, ip_address)
+    actor = _actor(token, membership, ip_address)
+    return replace(actor, must_enrol_mfa=must_enrol, is_outside_networks=is_outside)
 
 
 def _actor(token: ApiToken, membership: Membership, ip_address: str) -> Actor:

@@ -1,6 +1,9 @@
-"""Encrypt the secrets of authenticator apps and recovery codes like every other secret.
+"""Encrypt the secrets of authenticator apps and recovery codes like every other secret, each bound to its
+account.
 
-allauth stores them as text within its JSON, and uses `encrypt_text` and `decrypt_text`.
+allauth stores them as text within its JSON, and uses `encrypt_text` and `decrypt_text`, which do not know the
+account. So a text is bound to it when its row is saved (`bind_to_account`), and a code of a row with a text
+of another account is refused (`has_own_secrets`).
 """
 
 import base64
@@ -14,6 +17,7 @@ from django.db import transaction
 from koppel.kit.encryption import DecryptionError, key_id_of, keyring
 
 AAD = "mfa_authenticator"
+SEPARATOR = "."
 
 
 def encrypt_text(text: str) -> str:
@@ -22,7 +26,23 @@ def encrypt_text(text: str) -> str:
 
 def decrypt_text(text: str) -> str:
     """Decrypt a secret of a second step. Raises `DecryptionError`."""
-    return keyring().decrypt(base64.b64decode(text), AAD).decode()
+    ciphertext, aad = _parse(text)
+    return keyring().decrypt(ciphertext, aad).decode()
+
+
+def bind_to_account(authenticator: Authenticator) -> None:
+    """Bind the texts of a row that is about to be saved to its account."""
+    unbound = [text for text in _encrypted_texts(authenticator.data) if not _account_of(text)]
+    if unbound:
+        user_id = authenticator.user_id
+        replacements = {text: _bound(decrypt_text(text), user_id) for text in unbound}
+        authenticator.data = _replace(authenticator.data, replacements)
+
+
+def has_own_secrets(authenticator: Authenticator) -> bool:
+    """Return whether the texts of a stored row are bound to its account."""
+    account = str(authenticator.user_id)
+    return all(_account_of(text) == account for text in _encrypted_texts(authenticator.data))
 
 
 def ciphertexts() -> Iterator[tuple[bytes, str]]:
@@ -31,7 +51,7 @@ def ciphertexts() -> Iterator[tuple[bytes, str]]:
         "data", flat=True
     ):
         for text in _encrypted_texts(data):
-            yield base64.b64decode(text), AAD
+            yield _parse(text)
 
 
 def reencrypt_all() -> tuple[int, Counter[str]]:
@@ -50,17 +70,37 @@ def reencrypt_all() -> tuple[int, Counter[str]]:
 def _reencrypt(authenticator: Authenticator, failures: Counter[str]) -> int:
     replacements = {}
     for text in _encrypted_texts(authenticator.data):
-        key = key_id_of(base64.b64decode(text))
+        key = key_id_of(_parse(text)[0])
         if key == keyring().current:
             continue
         try:
-            replacements[text] = encrypt_text(decrypt_text(text))
+            replacements[text] = _bound(decrypt_text(text), authenticator.user_id)
         except DecryptionError:
             failures[key] += 1
     if replacements:
         authenticator.data = _replace(authenticator.data, replacements)
         authenticator.save(update_fields=["data"])
     return len(replacements)
+
+
+def _bound(secret: str, user_id: int) -> str:
+    ciphertext = keyring().encrypt(secret.encode(), _aad_of(str(user_id)))
+    return f"{user_id}{SEPARATOR}{base64.b64encode(ciphertext).decode()}"
+
+
+def _parse(text: str) -> tuple[bytes, str]:
+    """Return the ciphertext of a stored text, and the place to which it is bound."""
+    account = _account_of(text)
+    return base64.b64decode(text.removeprefix(account + SEPARATOR)), _aad_of(account)
+
+
+def _account_of(text: str) -> str:
+    """Return the account to which a text is bound; '' for a text that was just encrypted."""
+    return text.rpartition(SEPARATOR)[0]
+
+
+def _aad_of(account: str) -> str:
+    return f"{AAD}|{account}" if account else AAD
 
 
 def _encrypted_texts(data: dict[str, Any]) -> list[str]:

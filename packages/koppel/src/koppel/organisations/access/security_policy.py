@@ -1,6 +1,6 @@
 """The organisation's rules for sign-in, the retention of its audit log, and access of operators."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
-from koppel.organisations.access import domains, mfa
+from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import allowed_networks, domains, mfa
 from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
@@ -23,12 +24,16 @@ OPERATOR_ACCESS_HOURS = (2, 8, 24, 72)
 class SecurityPolicy:
     requires_mfa: bool
     email_domains: tuple[str, ...]
+    networks: tuple[str, ...]
     audit_years: int
 
 
 def security_policy_of(organisation: Organisation) -> SecurityPolicy:
     return SecurityPolicy(
-        organisation.requires_mfa, tuple(organisation.email_domains), organisation.audit_years
+        organisation.requires_mfa,
+        tuple(organisation.email_domains),
+        tuple(organisation.networks),
+        organisation.audit_years,
     )
 
 
@@ -42,19 +47,45 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
             _("Set up two-step verification for yourself first, or you lose access."),
             field="requires_mfa",
         )
+    if policy.networks and not allowed_networks.contains(policy.networks, actor.ip_address):
+        raise Refused(
+            _("You are at %s, which is not in these networks: you would lose access. Add it first.")
+            % (actor.ip_address or "–"),
+            field="networks",
+        )
     for domain in policy.email_domains:
         domains.refuse_public(domain)
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = security_policy_of(organisation)
     organisation.requires_mfa = policy.requires_mfa
     organisation.email_domains = sorted(set(policy.email_domains))
-    organisation.audit_years = policy.audit_years
-    organisation.save(update_fields=["requires_mfa", "email_domains", "audit_years"])
+    organisation.networks, organisation.audit_years = list(policy.networks), policy.audit_years
+    organisation.save(update_fields=["requires_mfa", "email_domains", "networks", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
         _add_audit_entry(
             actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after)
         )
+
+
+def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
+    """Let members sign in from anywhere again: the way back for an organisation whose own address has
+    changed. Shell only. Raises `Refused`.
+    """
+    with installation_scope("networks"):
+        organisation = Organisation.objects.select_for_update().filter(pk=organisation_id).first()
+        if organisation is None:
+            raise Refused(_("Organisation not found; run `koppel organisations list`."))
+        before = vars(security_policy_of(organisation))
+        organisation.networks = []
+        organisation.save(update_fields=["networks"])
+        with organisation_scope(organisation_id):
+            actor = replace(operator, organisation_id=organisation_id)
+            after = vars(security_policy_of(organisation))
+            _add_audit_entry(
+                actor, organisation, OrganisationAction.SECURITY_CHANGED, before=before, after=after
+            )
+        return organisation
 
 
 def parse_domains(text: str) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def record_session(
 
 def touch_session(session_key: str, active_organisation_id: int, address: str) -> None:
     """Record that the session was used, at most every few minutes, and when it moved to another
-    organisation."""
+    organisation.
+    """
     sessions = UserSession.objects.filter(session_key=session_key)
     recently = timezone.now() - TOUCH_INTERVAL
     sessions.exclude(active_organisation_id=active_organisation_id, last_seen_at__gt=recently).update(

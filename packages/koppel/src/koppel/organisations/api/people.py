@@ -85,7 +85,8 @@ def _to_schema(membership: Membership) -> PersonOut:
 
 class InvitationOut(Schema):
     """`mail_failed`: the email could not be delivered. `is_outside_domains`: the organisation no longer
-    accepts its domain."""
+    accepts its domain.
+    """
 
     id: int
     email: str

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
-from koppel.organisations.access import domains
+from koppel.organisations.access import domains, security_policy
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.inputs import OrganisationInput
@@ -115,6 +115,16 @@ def unconfirm_domain(
     """Withdraw the confirmation of a domain: addresses in it no longer lead to the identity provider."""
     withdrawn_domain = domains.withdraw(current_shell_operator(), domain)
     print_record({"domain": withdrawn_domain, "confirmed": False}, as_json=as_json)
+
+
+@app.command("allow-all-networks")
+def allow_all_networks(
+    organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let members sign in from anywhere again, when the organisation has locked itself out."""
+    changed = security_policy.allow_all_networks(current_shell_operator(), organisation)
+    print_record({"organisation": changed.pk, "networks": changed.networks}, as_json=as_json)
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:

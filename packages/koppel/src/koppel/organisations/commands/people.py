@@ -156,7 +156,8 @@ def print_recovery_link(
     as_json: AsJson = False,
 ) -> None:
     """Print a link on which a person chooses a password when mail does not arrive. Recorded in the audit
-    log."""
+    log.
+    """
     created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=resets_mfa)
     if as_json:
         print_json(link_as_json(created))

@@ -86,7 +86,8 @@ def update_template(
     as_json: AsJson = False,
 ) -> None:
     """Change name and settings; omitted options stay. `--dry-run` shows the effect and the number of
-    administrations."""
+    administrations.
+    """
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
         before = settings_templates.get_template(actor, template)

@@ -1,5 +1,6 @@
-"""Forms of a person's own account. No input types: these use cases belong to a browser session, and
-neither REST nor a command offers them."""
+"""Forms of a person's own account. No input types: these use cases belong to a browser session, and neither
+REST nor a command offers them.
+"""
 
 from typing import Any
 

@@ -12,7 +12,8 @@ from koppel.organisations.groups.inputs import DivisionInput, MergeInput
 
 class DivisionForm(Form[DivisionInput]):
     """A new division, or all that can be changed about one. Without `has_people` its people stay as they
-    are."""
+    are.
+    """
 
     input_type = DivisionInput
     name = TextField(max_length=NAME_LENGTH_MAX)

@@ -89,7 +89,8 @@ class InvitationForm(Form[InvitationInput]):
 class InvitationListForm(Form[Input]):
     """Many people at once: lines, or a file of lines. `confirmed`: the person has seen the preview.
 
-    No input type: page and command pass the text itself, which `csv_import` reads line by line."""
+    No input type: page and command pass the text itself, which `csv_import` reads line by line.
+    """
 
     text = forms.CharField(required=False, strip=False, widget=forms.Textarea)
     file = TextFileField(

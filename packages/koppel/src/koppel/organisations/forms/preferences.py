@@ -19,7 +19,8 @@ class PreferencesForm(Form[Input]):
     """`list_name` names the list that `columns` (keys in order, separated by points, or one field each) and
     `widths` (`name:220.status:140`) are for. `reset` gives it its default columns.
 
-    No input type: only pages save preferences."""
+    No input type: only pages save preferences.
+    """
 
     density = ChoiceField(choices=[(density, density) for density in DENSITIES])
     theme = ChoiceField(choices=[(theme, theme) for theme in THEMES])

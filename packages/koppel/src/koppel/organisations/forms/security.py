@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import FlagField, Form, TextField
 from koppel.kit.web.schemas import Input
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.security_policy import (
     AUDIT_YEARS,
     OPERATOR_ACCESS_HOURS,
@@ -38,13 +39,15 @@ class SecurityPolicyForm(Form[Input]):
 
     requires_mfa = FlagField()
     email_domains = TextField(max_length=DOMAINS_LENGTH_MAX)
+    networks = TextField(max_length=DOMAINS_LENGTH_MAX)
     audit_years = NumberChoiceField(AUDIT_YEARS, NO_YEARS)
 
     @property
     def policy(self) -> SecurityPolicy:
-        """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain."""
+        """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain or network."""
         domains = parse_domains(self.values["email_domains"])
-        return SecurityPolicy(self.values["requires_mfa"], domains, self.values["audit_years"])
+        addresses = allowed_networks.parse(self.values["networks"])
+        return SecurityPolicy(self.values["requires_mfa"], domains, addresses, self.values["audit_years"])
 
 
 class ProviderForm(Form[ProviderInput]):

@@ -77,7 +77,8 @@ class SettingsForm(Form[InputT]):
 class TemplateForm(SettingsForm[TemplateInput]):
     """A new template, or all that can be changed about one.
 
-    `confirmed`: the number of administrations of which the page announced a change."""
+    `confirmed`: the number of administrations of which the page announced a change.
+    """
 
     input_type = TemplateInput
     name = TextField(max_length=NAME_LENGTH_MAX)

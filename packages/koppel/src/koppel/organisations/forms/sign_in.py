@@ -1,5 +1,6 @@
 """Forms of signing in through an identity provider, and of operators. No input types: a browser alone signs
-in."""
+in.
+"""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +21,8 @@ class EmailForm(Form[Input]):
 
 class AuthorizationForm(Form[Input]):
     """The parameters with which an identity provider sends a person back. An unreadable one counts as absent:
-    it finds neither an attempt nor a code."""
+    it finds neither an attempt nor a code.
+    """
 
     state = TextField()
     code = TextField(max_length=CODE_LENGTH_MAX)

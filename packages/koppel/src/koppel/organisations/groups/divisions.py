@@ -62,7 +62,8 @@ def get_summary(actor: Actor, division_id: int) -> DivisionSummary:
 
 def create_division(actor: Actor, division: DivisionInput) -> Division:
     """Create a division, with its people when they are named. Raises `Refused` when the name is taken or
-    empty."""
+    empty.
+    """
     return get_division(actor, _save(actor, None, division))
 
 
@@ -80,8 +81,9 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people to these active members of the firm; people without access keep their
-    divisions. Raises `Refused` for other people."""
+    """Set its people to these active members of the firm; people without access keep their divisions. Raises
+    `Refused` for other people.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     division = get_division(actor, division_id)
     active = set(Membership.objects.for_actor(actor).filter(is_active=True).values_list("pk", flat=True))

@@ -48,7 +48,8 @@ Restricted ones are not counted, because a number must not reveal that they exis
 
 move_usage = Hook[[Actor, GroupKind, int, int], int]()
 """Called with two ids when a division or template is merged into another: hang all of the first on the
-second. How many; with an exception of a listener nothing is merged."""
+second. How many; with an exception of a listener nothing is merged.
+"""
 
 settings_impact = SingleHook[[int, int, SettingsMap], SettingsImpact](lambda *_: SettingsImpact())
 """Called with an organisation, a template's id and its next settings: what they would do. Changes nothing."""

@@ -68,7 +68,8 @@ class GroupType(Generic[Group]):
         values: Mapping[str, Any],
     ) -> int:
         """Create, change or archive a group; return its id. `archived` None: it stays as it is. Raises
-        `Refused`."""
+        `Refused`.
+        """
         actor.require(Permission.MANAGE_PEOPLE)
         name = clean_text(name)
         if not name:

@@ -88,7 +88,8 @@ def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
     """Give its administrations another template, and archive this one. Return their number. Raises
-    `Refused`."""
+    `Refused`.
+    """
     source, target = check_merge(actor, from_id, into_id)
     moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})

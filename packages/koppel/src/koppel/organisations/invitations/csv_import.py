@@ -1,5 +1,6 @@
 """Many invitations at once, pasted or as CSV: `e-mail; name; role; divisions; access until`, a result per
-line."""
+line.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -83,7 +84,8 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
     """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`,
-    `TableError`."""
+    `TableError`.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     return [_process_row(actor, number, cells, commit=True) for number, cells in _validated_rows(text)]
 
@@ -203,7 +205,8 @@ def _until(text: str) -> datetime | None:
 
 def parse_end_of_day(text: str) -> datetime:
     """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in the installation's zone. Raises
-    `Refused`."""
+    `Refused`.
+    """
     parts = text.replace("/", "-").split("-")
     iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
     if (day := day_of(iso)) is None:

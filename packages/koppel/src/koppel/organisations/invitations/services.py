@@ -28,6 +28,7 @@ from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
 from koppel.organisations.invitations.inputs import InvitationInput
+from koppel.organisations.invitations.throttling import require_may_send
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.people import services as people_services
 from koppel.organisations.roles import Actor, Permission, Role
@@ -42,6 +43,7 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
     `language` of the email and the person's pages; '' = the sender's.
     """
     email = validate_invitation(actor, data)
+    require_may_send(actor.organisation_id, email)
     divisions = Division.objects.for_actor(actor).filter(pk__in=data.divisions)
     invitation = Invitation(
         organisation_id=actor.organisation_id,
@@ -69,7 +71,8 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
 
 def validate_invitation(actor: Actor, data: InvitationInput) -> str:
     """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would
-    refuse."""
+    refuse.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     people_services.require_grantable_role(actor, data.role)
     email = people_services.validate_email_address(
@@ -99,7 +102,8 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
 
 def is_still_valid(invitation: Invitation) -> bool:
     """Return whether the sender may still give this role: a former Administrator may not invite
-    Administrators."""
+    Administrators.
+    """
     by = invitation.invited_by
     return (
         by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
@@ -129,6 +133,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     people_services.require_allowed_domain(
         Organisation.objects.get(pk=actor.organisation_id), invitation.email
     )
+    require_may_send(actor.organisation_id, invitation.email)
     invitation.sends += 1
     invitation.valid_until, invitation.mail_failed = timezone.now() + VALID_FOR, False
     invitation.invited_by_id = actor.membership_id or None
@@ -253,7 +258,8 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
 
 def has_account(email: str) -> bool:
     """Return whether a person with this address has an account, and so signs in instead of choosing a
-    password."""
+    password.
+    """
     return User.objects.filter(email__iexact=email).exists()
 
 

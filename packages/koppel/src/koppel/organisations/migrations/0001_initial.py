@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ('settings', models.JSONField(default=dict)),
                 ('requires_mfa', models.BooleanField(default=False)),
                 ('email_domains', models.JSONField(default=list)),
+                ('networks', models.JSONField(default=list)),
                 ('audit_years', models.PositiveSmallIntegerField(default=7)),
                 ('operator_access_until', models.DateTimeField(null=True)),
                 ('brand_colour', models.CharField(blank=True, default='', max_length=7)),

@@ -37,7 +37,8 @@ def nearest_legible(colour: str) -> str:
 
 def stylesheet(colour: str) -> str:
     """Return the CSS that sets the tokens: the colour for light, a lighter one for dark, and the text on
-    each."""
+    each.
+    """
     dark = _towards(colour, _WHITE, DARK_GROUNDS)
     return (
         f":root {{ --brand: {colour}; --on-brand: #ffffff; "

@@ -91,7 +91,8 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
 
 def _inflated_size(data: bytes) -> int:
     """Return how many bytes these inflate to, without keeping them; 0 when they have no end or are too
-    many."""
+    many.
+    """
     inflater, size, rest = zlib.decompressobj(), 0, data
     while rest and not inflater.eof:
         size += len(inflater.decompress(rest, 1 << 16))

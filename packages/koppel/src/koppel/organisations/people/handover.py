@@ -1,5 +1,6 @@
 """Hand over the items that a departing member owns to a colleague in one action (`people.hooks`), with a
-preview."""
+preview.
+"""
 
 from dataclasses import dataclass
 
@@ -29,7 +30,8 @@ from koppel.organisations.roles import Actor, Permission, Role
 @dataclass(frozen=True)
 class Moving:
     """Objects of one kind that would move: ids with their names, without names that the actor may not
-    read."""
+    read.
+    """
 
     key: str
     label: str
@@ -74,7 +76,8 @@ def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
 
 def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     """Return the changes that `hand_over` would make. Other changes of access wait until the caller's
-    transaction ends. Raises `Refused`."""
+    transaction ends. Raises `Refused`.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     lock_access_changes(actor)
     departing_member, successor = _both_members(actor, membership_id, data.to)
@@ -105,8 +108,9 @@ def hand_over(
 ) -> dict[str, int]:
     """Move all items that one member owns to another, optionally ending the first member's access.
 
-    Returns the numbers by provider. Raises `Refused`, also if the items differ from those confirmed;
-    then nothing was moved."""
+    Returns the numbers by provider. Raises `Refused`, also if the items differ from those confirmed; then
+    nothing was moved.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:

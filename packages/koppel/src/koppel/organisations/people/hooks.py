@@ -27,7 +27,8 @@ class OwnershipProvider:
     `list_owned(actor, membership_id)` returns only what the actor may see. `move(actor, from_membership_id,
     to_membership_id)` returns the number moved; access that ends in the same action has ended by then.
     `moving(actor, from_membership_id, to_membership_id, deactivate)` returns id and name of the objects that
-    `move` would move."""
+    `move` would move.
+    """
 
     label: str | Promise
     list_owned: Callable[[Actor, int], list[OwnedItem]]

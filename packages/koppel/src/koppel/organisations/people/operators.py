@@ -15,6 +15,7 @@ from koppel.audit.models import Interface
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation, User
@@ -35,7 +36,8 @@ class OpenOrganisation:
 
 def list_open_organisations() -> list[OpenOrganisation]:
     """Return organisations that let operators in now, by name. For operators only; the others are not
-    named."""
+    named.
+    """
     with installation_scope("operator"):
         organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
         return [
@@ -46,16 +48,14 @@ def list_open_organisations() -> list[OpenOrganisation]:
 
 
 def operator_actor(user_id: int | None, organisation_id: int, ip_address: str) -> Actor | None:
-    """Return the operator as an actor in an organisation; None when it no longer consents. Called at every
-    request.
+    """Return the operator as an actor in an organisation; None when it no longer consents, or requires a
+    second step that the operator lacks. Called at every request.
     """
     with installation_scope("operator"):
         user = User.objects.filter(pk=user_id or 0, is_operator=True, is_active=True).first()
-        has_consented = Organisation.objects.filter(
-            pk=organisation_id, operator_access_until__gt=timezone.now()
-        ).exists()
-    if user is None or not has_consented:
-        return None
+        organisation = _consenting_organisation(organisation_id)
+        if user is None or organisation is None or _lacks_mfa(user.pk, organisation):
+            return None
     return Actor(
         organisation_id=organisation_id,
         membership_id=NO_MEMBERSHIP,
@@ -73,9 +73,28 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     """Begin to read; the organisation's audit log records it. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
+        _refuse_without_mfa(user_id, organisation_id)
         raise Refused(_("This organisation does not grant support access."), field="organisation")
     record_action(actor, OperatorAction.ACCESS_STARTED)
     return actor
+
+
+def _consenting_organisation(organisation_id: int) -> Organisation | None:
+    return Organisation.objects.filter(pk=organisation_id, operator_access_until__gt=timezone.now()).first()
+
+
+def _lacks_mfa(user_id: int, organisation: Organisation) -> bool:
+    return organisation.requires_mfa and not has_mfa(user_id)
+
+
+def _refuse_without_mfa(user_id: int | None, organisation_id: int) -> None:
+    with installation_scope("operator"):
+        organisation = _consenting_organisation(organisation_id)
+        if organisation is not None and _lacks_mfa(user_id or 0, organisation):
+            raise Refused(
+                _("This organisation requires two-step verification. Set it up for your account first."),
+                field="organisation",
+            )
 
 
 def record_action(actor: Actor, action: OperatorAction) -> None:

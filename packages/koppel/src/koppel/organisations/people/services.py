@@ -43,7 +43,8 @@ def member(actor: Actor, membership_id: int) -> Membership:
 
 def manageable_member(actor: Actor, membership_id: int) -> Membership:
     """Return a member whose access is the actor's to change. Raises `NoSuchMember`, and `Refused` for an
-    Administrator whom only another one may change."""
+    Administrator whom only another one may change.
+    """
     actor.require(Permission.MANAGE_PEOPLE)
     membership = member(actor, membership_id)
     require_grantable_role(actor, Role(membership.role))

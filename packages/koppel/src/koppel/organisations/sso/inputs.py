@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from koppel.kit.web.schemas import Input
+from koppel.kit.web.schemas import Input, Name
 
 
 class ProviderInput(Input):
     """The fields of an identity provider. An empty secret keeps the stored one."""
 
-    name: str
+    name: Name
     issuer: str
     client_id: str
     client_secret: str = Field("", repr=False)

@@ -1,8 +1,8 @@
 """The account of an identity: the member linked to this subject at this issuer, and no other.
 
-No account is linked by a verified e-mail address alone. An existing account is linked by its own
-act, in a session that its own password or passkey opened. The provider creates an account only where an
-invited address has none.
+No account is linked by a verified e-mail address alone. An existing account is linked by its own act, in a
+session that its own password or passkey opened. The provider creates an account only where an invited address
+has none.
 """
 
 import time
@@ -119,8 +119,8 @@ def _note_own(membership: Membership) -> None:
 
 
 def _create_invited_user(provider: IdentityProvider, identity: TokenIdentity, ip_address: str) -> User | None:
-    """Create the account of an invited address that has none: no other organisation uses it, so this one
-    may vouch for the person.
+    """Create the account of an invited address that has none: no other organisation uses it, so this one may
+    vouch for the person.
     """
     if not identity.email or invitations.has_account(identity.email):
         # A second tab finds the person that the first one has just made.

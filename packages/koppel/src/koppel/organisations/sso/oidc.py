@@ -1,12 +1,13 @@
-"""OpenID Connect with an organisation's identity provider: discovery,
-authorization request, token request, ID token.
+"""OpenID Connect with an organisation's identity provider: discovery, authorization request, token request,
+ID token.
 
-The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer,
-audience, times and nonce of an ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7),
-also for tokens that the token endpoint returned.
+The flow is the authorization code flow with PKCE, state and nonce. The signature, issuer, audience, times and
+nonce of an ID token are always verified (OpenID Connect Core 1.0, 3.1.3.7), also for tokens that the token
+endpoint returned.
 
 joserfc parses keys and tokens and verifies signatures and claims. HTTP goes through `kit.http`, which refuses
-quarantined and transactional calls; see decision 20 in docs/decisions."""
+quarantined and transactional calls; see decision 20 in docs/decisions.
+"""
 
 import base64
 import hashlib
@@ -23,6 +24,7 @@ from joserfc.jwk import GuestProtocol, Key, import_key
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
+from koppel.kit.database.text import clean_text, has_lone_surrogate
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
 
@@ -36,8 +38,9 @@ INVALID_CODE = "koppel-asks-whether-its-secret-is-known"
 
 
 class _HeaderRegistry(JWSRegistry):
-    """Allows headers of 8 kB: some providers send their certificates
-    in them. joserfc's own limit is 512 bytes."""
+    """Allows headers of 8 kB: some providers send their certificates in them. joserfc's own limit is 512
+    bytes.
+    """
 
     max_header_length = 8 * 1024
 
@@ -114,8 +117,9 @@ class TokenIdentity:
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
-    """Fetch the provider's metadata. Raises `ProviderRefused` when it
-    is unreachable or has another issuer."""
+    """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another
+    issuer.
+    """
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
@@ -207,26 +211,29 @@ async def verify_client(http: HttpClient, client: Client) -> None:
 
 
 def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, nonce: str) -> TokenIdentity:
-    """Return the identity that a token proves. `key_set` is the
-    parsed JWKS document. Raises `ProviderRefused`."""
+    """Return the identity that a token proves. `key_set` is the parsed JWKS document. Raises
+    `ProviderRefused`.
+    """
     try:
         registry = _HeaderRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         claims = jwt.decode(id_token, lambda token: _signing_key(token, key_set), registry=registry).claims
         _claims_registry(issuer, client_id).validate(claims)
     except (JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ProviderRefused("token_refused", type(error).__name__) from None
-    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+    if not secrets.compare_digest(str(claims.get("nonce", "")).encode(errors="replace"), nonce.encode()):
         raise ProviderRefused("other_nonce")
     has_several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if has_several else client_id) != client_id:
         raise ProviderRefused("token_refused", "azp")
     subject = claims["sub"]
-    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject:
+    if len(subject) > SUBJECT_CHARACTERS_MAX or "\0" in subject or has_lone_surrogate(subject):
         # A subject that is shortened, or changed in another way, could be another person's.
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
-    return TokenIdentity(subject, email.replace("\0", ""), str(claims.get("name", "")).replace("\0", ""))
+    return TokenIdentity(
+        subject, clean_text(email), " ".join(clean_text(str(claims.get("name", ""))).split())
+    )
 
 
 def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.urls import reverse
@@ -29,11 +30,12 @@ from koppel.kit.http import client as http_client
 from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
+from koppel.organisations.access.api_tokens import revoke_tokens_of_members
 from koppel.organisations.access.sessions import end_sso_sessions
 from koppel.organisations.audit_actions import IdentityProviderAction, PersonAction
 from koppel.organisations.email_domains import domain_of
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import IdentityProvider
+from koppel.organisations.models import FederatedIdentity, IdentityProvider
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import oidc
 from koppel.organisations.sso.inputs import ProviderInput
@@ -93,8 +95,9 @@ def provider_of(organisation_id: int) -> IdentityProvider | None:
 
 
 def prepare(actor: Actor) -> IdentityProvider:
-    """Create an empty provider, so that its redirect address can be
-    registered before the form is filled in."""
+    """Create an empty provider, so that its redirect address can be registered before the form is filled
+    in.
+    """
     actor.require(Permission.MANAGE_ORGANISATION)
     empty = encrypt_column(
         IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret("")
@@ -164,8 +167,18 @@ def disable_provider(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    _add_audit_entry(actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count)
+    tokens = revoke_tokens_of_members(actor, _members_without_own_proof(provider))
+    _add_audit_entry(
+        actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
+    )
     return count
+
+
+def _members_without_own_proof(provider: IdentityProvider) -> list[int]:
+    """Return the ids of members who can sign in through the provider only: they chose no password."""
+    linked = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(provider=provider)
+    unusable = linked.filter(membership__user__password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    return list(unusable.values_list("membership_id", flat=True))
 
 
 def active_provider(provider_id: int) -> IdentityProvider | None:

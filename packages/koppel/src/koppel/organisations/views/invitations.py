@@ -130,7 +130,8 @@ def _join(request: HttpRequest, token: str, by: User | None, form: AcceptForm) -
 
 def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confirmed: bool) -> dict[str, Any]:
     """Invite whom the lines name when they were looked at. Return what the page shows of them. Raises
-    `Refused`."""
+    `Refused`.
+    """
     text = file or text
     lines = (csv_import.invite_all if confirmed else csv_import.preview)(request.actor, text)
     valid_count = sum(not line.problem for line in lines)

@@ -57,7 +57,8 @@ def leave_organisation(request: HttpRequest) -> HttpResponse:
 
 def _require_operator(request: HttpRequest) -> User:
     """Return the operator, signed in by themselves: an organisation's identity provider vouches for no
-    account outside it."""
+    account outside it.
+    """
     user = User.objects.filter(pk=request.user.pk or 0, is_operator=True, is_active=True).first()
     if user is None or "sso_organisation_id" in request.session:
         raise Http404

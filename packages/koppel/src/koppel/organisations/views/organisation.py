@@ -16,8 +16,9 @@ from koppel.organisations.views.settings_fields import fields_context
 
 
 def show_settings(request: AuthenticatedRequest) -> HttpResponse:
-    """Show and change the organisation's name, and the settings that
-    hold beneath administrations and templates."""
+    """Show and change the organisation's name, and the settings that hold beneath administrations and
+    templates.
+    """
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = OrganisationForm.of(request)
     if request.method == "POST":

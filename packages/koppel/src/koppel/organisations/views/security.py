@@ -119,6 +119,7 @@ def _page(
         if provider_form and provider_form.is_bound
         else _stored_provider(provider),
         "support_form": support_form or SupportForm(),
+        "own_address": request.actor.ip_address,
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
         "unconfirmed_domains": domains.unconfirmed_domains(organisation),
@@ -136,7 +137,9 @@ def _page(
 
 def _stored_policy(organisation: Organisation) -> SecurityPolicyForm:
     policy = security_policy.security_policy_of(organisation)
-    return SecurityPolicyForm(initial=vars(policy) | {"email_domains": ", ".join(policy.email_domains)})
+    return SecurityPolicyForm(
+        initial=vars(policy) | {name: ", ".join(vars(policy)[name]) for name in ("email_domains", "networks")}
+    )
 
 
 def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
@@ -146,7 +149,8 @@ def _stored_provider(provider: IdentityProvider | None) -> ProviderForm:
 
 def _flush_deleted_session(request: AuthenticatedRequest) -> None:
     """Leave a session that has ended with the provider that had begun it: without its row it could not be
-    saved."""
+    saved.
+    """
     session = request.session
     if "sso_organisation_id" in session and not session.exists(str(session.session_key)):
         session.flush()

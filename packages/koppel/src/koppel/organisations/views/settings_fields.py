@@ -1,5 +1,6 @@
 """Fields of settings on the pages of the organisation and of a template: what they offer, and what applies
-where they set nothing."""
+where they set nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class AudienceRow:
 
 def fields_context(form: SettingsForm[Any], current: SettingsMap, inherited: SettingsMap) -> dict[str, Any]:
     """Return the context of `organisations/settings_fields.html`. `inherited`: what the level beneath sets,
-    {} where only Koppel's defaults are."""
+    {} where only Koppel's defaults are.
+    """
     return {
         "form": form,
         "current": current,

@@ -37,8 +37,9 @@ REFUSED_PAGE = "organisations/sign_in_refused.html"
 
 @public
 def choose_provider(request: HttpRequest) -> HttpResponse:
-    """Find the organisation's provider by the address's domain,
-    without revealing whether the person exists."""
+    """Find the organisation's provider by the address's domain, without revealing whether the person
+    exists.
+    """
     form = EmailForm.of(request)
     if request.method == "POST":
         with form.refusals():
@@ -67,8 +68,9 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 @public
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
-    """Take the person back from the provider with a code: at its own address,
-    and for an attempt of this browser at it."""
+    """Take the person back from the provider with a code: at its own address, and for an attempt of this
+    browser at it.
+    """
     quarantine.refuse()  # before the attempt is used up
     form = AuthorizationForm(request.GET)
     attempt = _take_attempt(request, form.state_sent)
@@ -88,8 +90,9 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 @outside_transaction
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
-    """Let the provider sign this person in from now on: their own act,
-    in a session that their own proof opened."""
+    """Let the provider sign this person in from now on: their own act, in a session that their own proof
+    opened.
+    """
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404
@@ -141,8 +144,9 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
-    """Return this browser's own attempt with the state of the
-    response; it serves once, whatever becomes of the response."""
+    """Return this browser's own attempt with the state of the response; it serves once, whatever becomes of
+    the response.
+    """
     attempts = dict(_attempts(request))
     attempt = attempts.pop(state, None)
     if attempt is None:
@@ -154,8 +158,9 @@ def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
 def _unlinked_response(
     request: HttpRequest, provider: IdentityProvider, identity: UnlinkedIdentity
 ) -> HttpResponse:
-    """Sign nobody in. Who proves an account by its own password can
-    link it; the same page for everybody else."""
+    """Sign nobody in. Who proves an account by its own password can link it; the same page for everybody
+    else.
+    """
     if "sso_organisation_id" in request.session:
         # It proves nothing of the person, so it must not be what links another sign-in.
         logout(request)

@@ -49,8 +49,9 @@ def list_templates(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Show a template's settings. Saving one that administrations
-    have shows first how many change and how."""
+    """Show a template's settings. Saving one that administrations have shows first how many change and
+    how.
+    """
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = settings_templates.get_template(request.actor, template_id)
     form = TemplateForm.of(request)
@@ -81,8 +82,9 @@ def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpRespo
 
 
 def _change(request: AuthenticatedRequest, template: Template, form: TemplateForm) -> HttpResponse:
-    """Store what was confirmed, or has no effect; else show the same form
-    with what it would do and a second button."""
+    """Store what was confirmed, or has no effect; else show the same form with what it would do and a second
+    button.
+    """
     effects = settings_templates.preview(request.actor, template.pk, form.input.settings)
     if effects.changed and form.values["confirmed"] != str(effects.changed):
         return _editor(request, template, form, _impact_context(effects))

@@ -17,7 +17,8 @@ from koppel.organisations.roles import Actor, Role
 
 def list_tokens(request: AuthenticatedRequest) -> HttpResponse:
     """Show the tokens, and the form for another. A new token's text is in this one answer and nowhere
-    else."""
+    else.
+    """
     form = TokenForm.of(request)
     created: dict[str, Any] = {}
     if request.method == "POST":

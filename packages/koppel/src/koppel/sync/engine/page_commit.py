@@ -18,7 +18,8 @@ from koppel.sync.runs.claims import ClaimedRun
 
 PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
 """Limits of the batch of pending pages: rows, and seconds since the first was read. Progress becomes visible
-with each commit."""
+with each commit.
+"""
 
 
 @dataclass(frozen=True)

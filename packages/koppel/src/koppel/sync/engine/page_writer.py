@@ -23,7 +23,8 @@ from koppel.sync.runs.claims import ClaimedRun
 ROWS_MAX = 2**31
 UNPROVEN_FULL_READ_AGE = timedelta(days=8)
 """The age recorded for a first read that could not be proved complete: it makes the next run compare
-again."""
+again.
+"""
 
 
 @dataclass

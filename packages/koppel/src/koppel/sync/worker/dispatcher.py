@@ -32,7 +32,8 @@ TIME_SLICE_SECONDS = 20.0
 """The first time slice of a run; each later one doubles, up to eight times this."""
 LOOK_SECONDS = 5.0
 """The longest interval between looks at the queue. With 15 s until a heartbeat expires, a dead worker's runs
-are taken over within 20 s."""
+are taken over within 20 s.
+"""
 QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
 """The backoff while the queue cannot be read."""
 GATHER_SECONDS = 0.03

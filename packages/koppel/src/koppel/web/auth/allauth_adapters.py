@@ -2,16 +2,13 @@
 
 import time
 from typing import Any
-from urllib.parse import quote
 
 from allauth.account import app_settings as account_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
-from django.conf import settings
 from django.http import HttpRequest
-from django.urls import reverse
 
 from koppel.kit import quarantine
 from koppel.organisations.access.mfa_secrets import decrypt_text, encrypt_text
@@ -23,11 +20,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
-
-    def get_reset_password_from_key_url(self, key: str) -> str:
-        """Use the public address, whatever address the request came to."""
-        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
-        return str(settings.PUBLIC_URL + path.replace("UID-KEY", quote(key)))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send an email. Raises `Quarantined`, whether or not a person has this address."""
@@ -50,7 +42,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str) -> bool:
         """Return False within minutes of a sign-in: a person who sets up a second step has just typed the
-        password."""
+        password.
+        """
         records = get_authentication_records(self.request, self.request.user)
         just_now = time.time() - account_settings.REAUTHENTICATION_TIMEOUT
         is_fresh = any(record["at"] > just_now for record in records)

@@ -27,7 +27,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.token_buckets import TokenBuckets
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
-from koppel.organisations.access.actors import resolve_actor
+from koppel.organisations.access.actors import list_organisations, resolve_actor
 from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session
 from koppel.organisations.errors import NotAllowed
@@ -115,6 +115,22 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         forms = " ".join(getattr(request, "csp_forms", ()))
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(forms=forms))
+        return response
+
+
+class NoStoreMiddleware:
+    """Keeps what Koppel shows out of the caches of browsers and proxies, unless a view says otherwise. Static
+    files are answered before.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        directives = response.headers.get("Cache-Control", "").replace(" ", "").split(",")
+        if "no-store" not in directives and "private" not in directives:
+            response.headers["Cache-Control"] = "no-store, private"
         return response
 
 
@@ -219,7 +235,8 @@ def _frame_actor(request: HttpRequest) -> Actor | None:
         Interface.WEB,
         sso_organisation_id=session.get("sso_organisation_id"),
     )
-    if actor is None or actor.must_enrol_mfa or organisation_id not in (None, actor.organisation_id):
+    is_held = actor is not None and (actor.must_enrol_mfa or actor.is_outside_networks)
+    if actor is None or is_held or organisation_id not in (None, actor.organisation_id):
         return None
     return actor
 
@@ -254,21 +271,32 @@ def _refuse_sso_session(
 def _check_restrictions(
     request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
 ) -> HttpResponseBase | None:
-    """Refuse everything before a required second step is set up, and every changing request of a read-only
-    actor.
+    """Refuse everything from a network that is not allowed, everything before a required second step is set
+    up, and every changing request of a read-only actor.
     """
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
-    if actor.must_enrol_mfa and is_switching and request.method == "POST":
-        return None
-    if actor.must_enrol_mfa and is_api(request):
-        return JsonResponse({"error": "second_step_needed"}, status=403)
-    if actor.must_enrol_mfa:
-        return HttpResponseRedirect(reverse("account:second_step_needed"))
+    if actor.must_enrol_mfa or actor.is_outside_networks:
+        return None if is_switching and request.method == "POST" else _held_back(request, actor)
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):
         return JsonResponse({"error": "read_only"}, status=403)
     return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
+
+
+def _held_back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Refuse a member at an address from which the organisation lets nobody in, or without the second step
+    that it requires; other organisations may let them in.
+    """
+    if is_api(request):
+        code = "network_not_allowed" if actor.is_outside_networks else "second_step_needed"
+        return JsonResponse({"error": code}, status=403)
+    if not actor.is_outside_networks:
+        return HttpResponseRedirect(reverse("account:second_step_needed"))
+    choices = list_organisations(actor.user_id, only=request.session.get("sso_organisation_id"))
+    others = [choice for choice in choices if choice.organisation_id != actor.organisation_id]
+    context = {"address": actor.ip_address, "others": others}
+    return render(request, "web/network_not_allowed.html", context, status=403)
 
 
 def _call_view(

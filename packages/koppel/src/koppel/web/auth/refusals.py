@@ -36,9 +36,10 @@ def refusal_response(
 ) -> HttpResponseBase:
     """Return the response to a refused request, after its transaction was rolled back.
 
-    A refused form or button leads back to its page, which shows the message; a page that
-    cannot be shown says why. A view that belongs to no organisation (`organisation_id` is
-    None) shows the refusal itself. Raises `Http404`."""
+    A refused form or button leads back to its page, which shows the message; a page that cannot be shown says
+    why. A view that belongs to no organisation (`organisation_id` is None) shows the refusal itself. Raises
+    `Http404`.
+    """
     if is_api(request):
         return json_refusal(error)
     if error.status == HTTPStatus.NOT_FOUND and not (error.is_about_input and request.method not in SAFE):

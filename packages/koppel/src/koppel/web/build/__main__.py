@@ -25,7 +25,8 @@ IMPORT = re.compile(r'@import url\("(?P<path>[^"]+)"\) layer\((?P<layer>\w+)\);'
 def build() -> None:
     """Compile translations and collect static files. Needs Django's settings.
 
-    It is safe to repeat, to interrupt, and to run twice at once."""
+    It is safe to repeat, to interrupt, and to run twice at once.
+    """
     with _exclusive_lock():
         compile_all()
         _collect_if_outdated()
@@ -47,8 +48,9 @@ def _collect_if_outdated() -> None:
 
 
 def _collect(folder: Path) -> None:
-    """Collect static files, each with its hashed copy. Raises
-    `ValueError` when a file refers to a missing one."""
+    """Collect static files, each with its hashed copy. Raises `ValueError` when a file refers to a missing
+    one.
+    """
     paths = {name: (storage, path) for name, storage, path in sources()}
     for name, (storage, path) in paths.items():
         target = folder / name
@@ -64,7 +66,8 @@ def _collect(folder: Path) -> None:
 
 def bundled(stylesheet: Path) -> str:
     """Return the stylesheet with what it imports inlined, each in its layer, so that a page loads one file.
-    References in imported files are relative to the stylesheet's folder, or data."""
+    References in imported files are relative to the stylesheet's folder, or data.
+    """
 
     def inlined(match: re.Match[str]) -> str:
         return f"@layer {match['layer']} {{\n{(stylesheet.parent / match['path']).read_text()}}}"

@@ -83,7 +83,8 @@ def find_image(name: str) -> Path | None:
 
 def search_titles(text: str) -> list[HelpResult]:
     """Return the pages and sections whose title has every word of `text`, pages first. Case and accents do
-    not count; an empty text finds nothing."""
+    not count; an empty text finds nothing.
+    """
     words = normalize_search(text).split()
     if not words:
         return []
@@ -149,8 +150,9 @@ def _first_sentence(tokens: list[Token]) -> str:
 
 
 def _rewrite_targets(tokens: list[Token]) -> None:
-    """Point links and images at their address under /help/. A link to a file outside it loses its target:
-    who reads this inside the product has no repository beside it."""
+    """Point links and images at their address under /help/. A link to a file outside it loses its target: who
+    reads this inside the product has no repository beside it.
+    """
     for inline in tokens:
         for child in inline.children or ():
             if child.type == "image":

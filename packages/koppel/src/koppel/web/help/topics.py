@@ -31,7 +31,8 @@ TOPICS: Mapping[str, str] = {
 
 def help_url(view_name: str) -> str:
     """Return the URL of the help for a page with this URL name (`connections:list`); the list of all help
-    pages when none explains it."""
+    pages when none explains it.
+    """
     namespace, _colon, name = view_name.partition(":")
     candidates = [topic for topic in TOPICS if topic == namespace or f"{namespace}:{name}".startswith(topic)]
     candidates = [topic for topic in candidates if ":" in topic or topic == namespace]

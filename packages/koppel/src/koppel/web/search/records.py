@@ -32,7 +32,8 @@ _NUMBER = re.compile(r"(?:[a-z]{2})?([0-9]{4,})")
 @dataclass(frozen=True)
 class RecordKind:
     """A kind of rows. `rows` are those the actor may see, annotated with `search_text`, its words folded;
-    `order` breaks ties of equal matches."""
+    `order` breaks ties of equal matches.
+    """
 
     key: str
     label: str | Promise
@@ -56,7 +57,8 @@ class RecordKind:
 
 def _matches(words: Sequence[str]) -> Q:
     """Return the condition that every word matches. Numbers may contain spaces, points and a country
-    prefix."""
+    prefix.
+    """
     condition = Q()
     for word in words[:WORDS_MAX]:
         condition &= Q(search_text__contains=word)

@@ -1,5 +1,6 @@
 """The ASGI application: it receives a request whole, has Django process it in a thread, and sends the
-response without that thread."""
+response without that thread.
+"""
 
 import asyncio
 import contextlib
@@ -51,7 +52,8 @@ class CompleteResponse:
 
 class Application:
     """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
-    the server begins."""
+    the server begins.
+    """
 
     def __init__(
         self,

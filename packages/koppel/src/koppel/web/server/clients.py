@@ -24,7 +24,8 @@ class RequestClient:
 class Clients:
     """Learns from Django to which organisation a session or token belongs.
 
-    Nothing is decided by it but the order in which requests are processed."""
+    Nothing is decided by it but the order in which requests are processed.
+    """
 
     def __init__(self) -> None:
         self._organisation_ids: OrderedDict[bytes, int] = OrderedDict()

@@ -9,7 +9,8 @@ MEBIBYTE = 1024 * KIBIBYTE
 @dataclass(frozen=True)
 class Limits:
     """`bodies` are request bodies that are being received or processed. Times are in seconds, sizes in
-    bytes."""
+    bytes.
+    """
 
     head_size: int = 64 * KIBIBYTE
     """Of the address and all headers together."""

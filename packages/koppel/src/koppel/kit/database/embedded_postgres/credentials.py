@@ -17,7 +17,8 @@ DATABASE = "koppel"
 SUPERUSER, OWNER, APPLICATION = "postgres", "koppel_owner", "koppel_app"
 DATABASE_PORTS, PROGRAM_PORTS = range(15432, 20432), range(20432, 25432)
 """Below the range of ephemeral ports, so that no outgoing connection takes the port. Databases and programs
-have separate ranges: a port that was chosen but is not in use yet must not be chosen again."""
+have separate ranges: a port that was chosen but is not in use yet must not be chosen again.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The database and its two roles: the owner migrates, the application works under row level security."""
 
+from typing import Any
+
 import psycopg
 from psycopg import sql
 
@@ -15,7 +17,7 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
                 connection.execute(
                     sql.SQL(
                         "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {}"
-                    ).format(sql.Identifier(role), sql.Literal(password))
+                    ).format(sql.Identifier(role), sql.Literal(scram_verifier(connection, role, password)))
                 )
         if not _exists(connection, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
             connection.execute(
@@ -33,6 +35,14 @@ def create_database_and_roles(credentials: ServerCredentials) -> None:
             )
     with psycopg.connect(credentials.addresses.superuser_url, autocommit=True) as connection:
         connection.execute(superuser_script(DATABASE, OWNER, APPLICATION).encode())
+
+
+def scram_verifier(connection: psycopg.Connection[Any], role: str, password: str) -> str:
+    """Return what PostgreSQL stores of a password. A statement that fails is in the server's log, with the
+    verifier and without the password.
+    """
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+    return verifier.decode()
 
 
 def _exists(connection: psycopg.Connection[tuple[object, ...]], query: str, name: str) -> bool:

@@ -23,6 +23,9 @@ NAMESPACE_UID = 1000
 """The id that root has inside the namespace: any but 0. No account has it."""
 
 
+_NAMESPACE = ("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--")
+
+
 @dataclass(frozen=True)
 class OsUser:
     """How PostgreSQL's programs are started.
@@ -90,7 +93,7 @@ def choose_os_user(cluster: Path, programs: Path) -> OsUser:
     if os.geteuid() != 0:
         return _current_user(cluster, written_by)
     nobody = OsUser(owner_uid=pwd.getpwnam(UNPRIVILEGED).pw_uid, user=UNPRIVILEGED)
-    namespace = OsUser(owner_uid=0, prefix=("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--"))
+    namespace = OsUser(owner_uid=0, prefix=_NAMESPACE)
     if written_by in (None, nobody.owner_uid) and _can_use(nobody, programs, cluster.parent):
         return nobody
     if written_by in (None, 0) and _can_use(namespace, programs, cluster.parent):
@@ -100,6 +103,26 @@ def choose_os_user(cluster: Path, programs: Path) -> OsUser:
         f"{cluster.parent};"
         " start Koppel as an ordinary user, or set DATABASE_URL to a running server."
     )
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, for this account alone.
+
+    Where the server must run as `nobody`, because there are no user namespaces, other accounts may pass
+    through it; nothing in it can be listed or read by them.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    needs_passage = bool(missing) and os.geteuid() == 0 and not _has_namespaces()
+    for path in missing:
+        path.chmod(0o711 if needs_passage else 0o700)
+
+
+def _has_namespaces() -> bool:
+    try:
+        return OsUser(owner_uid=0, prefix=_NAMESPACE).run(["true"]).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 def _current_user(cluster: Path, written_by: int | None) -> OsUser:

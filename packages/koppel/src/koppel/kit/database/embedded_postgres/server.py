@@ -5,6 +5,7 @@ The directory contains `cluster/` (PostgreSQL's), `access.json` (passwords and p
 """
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from koppel.kit.database.embedded_postgres.credentials import (
 )
 from koppel.kit.database.embedded_postgres.database_roles import create_database_and_roles
 from koppel.kit.database.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
-from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user
+from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user, make_folder
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
 
 CONNECTIONS_MAX = 300
@@ -35,7 +36,8 @@ READY_SECONDS = 60
 """How long a start may take without any sign of life from the server."""
 RETRY_SECONDS = 20
 """How long a start is retried: after `kill -9` the old server's children hold its shared memory for a
-moment."""
+moment.
+"""
 STOP_SECONDS = 15
 LOG_BYTES_MAX = 10 * 1024 * 1024
 
@@ -64,7 +66,7 @@ class EmbeddedPostgres:
         """
         if self._process is not None and self._process.poll() is None:
             return self.addresses
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data_dir)
         self._lock.acquire()
         try:
             self._prepare()
@@ -169,7 +171,8 @@ class EmbeddedPostgres:
         options = {**_options(self._required_credentials.port), **({} if self._durable else _NOT_DURABLE)}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         command = [self._binaries.program("postgres"), "-D", str(self._cluster), *arguments]
-        with self._log.open("ab") as log:
+        descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as log:
             return self._os_user.popen(command, dies_with_us=True, output=log)
 
     def _becomes_ready(self, process: subprocess.Popen[bytes]) -> bool:
@@ -216,7 +219,8 @@ def running_addresses(data_dir: Path) -> Addresses | None:
 
 _STARTING_MESSAGES = ("is starting up", "not yet accepting connections", "in recovery mode")
 """Messages during recovery after a crash, which may take minutes; stopping the server would restart the
-recovery."""
+recovery.
+"""
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 

@@ -1,4 +1,5 @@
 // Behaviour of all pages. Each module binds to attributes of the markup; pages work without them.
+import "./table-scroll.js";
 import "./checkboxes.js";
 import "./forms.js";
 import "./row-filter.js";

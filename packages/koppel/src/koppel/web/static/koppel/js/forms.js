@@ -74,3 +74,8 @@ narrow.addEventListener("change", foldNavigation); // a tablet that is turned
 
 // Where tabs do not fit, the open one is in view.
 every(":is(.tabs, .subtabs) [aria-current]", (tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16; });
+
+// A search that asks for nothing stays out of the address bar.
+document.addEventListener("formdata", (event) => {
+  if (event.target.matches("[data-filters]") && !event.formData.get("q")) event.formData.delete("q");
+});

@@ -3,7 +3,7 @@
 const BY_THE_READER = { INPUT: ["value", "checked"], TEXTAREA: ["value"], OPTION: ["selected"], DETAILS: ["open"], DIALOG: ["open"] };
 
 // What a script has made of an element stays: a combobox beside its select, a chart.
-const isMadeByScript = (node) => node.nodeType === Node.ELEMENT_NODE && node.matches(".ts-wrapper, .chart-canvas, [data-made-by-script]");
+const isMadeByScript = (node) => node.nodeType === Node.ELEMENT_NODE && node.matches(".ts-wrapper, .chart-canvas, .uplot, [data-made-by-script]");
 
 if (window.Idiomorph) {
   Object.assign(window.Idiomorph.defaults.callbacks, {

@@ -1,0 +1,146 @@
+// Identify: each row is stored as it is typed, and marked with what the server and the registers say of it.
+import { element, language } from "./enhance.js";
+import { fetchJson, REFUSED, runInSequence } from "./requests.js";
+
+const RETRY_MS = 2000;
+const MARKS_MS = 1500;
+const ROWS_MAX = 250;
+const PASTE_MS = 30;
+
+const table = document.getElementById("identities");
+const form = document.getElementById("identify");
+const pendingRows = new Set();
+let waitingCount = Number(document.getElementById("tally")?.dataset.waiting ?? 0);
+
+export function awaitRow(row) {
+  pendingRows.add(row.dataset.row);
+}
+
+function showRow(row, answer) {
+  row.dataset.marks = answer.complete ? "complete" : "incomplete";
+  if (answer.complete) row.classList.remove("row-bad");
+  const field = row.querySelector("[data-column]");
+  field.toggleAttribute("aria-invalid", answer.tone === "bad");
+  if (answer.tone === "bad") field.setAttribute("aria-invalid", "true");
+  const mark = row.querySelector("[data-mark]");
+  mark.className = `mark mark-${answer.tone}`;
+  mark.textContent = answer.message;
+  row.querySelector("[data-sector-mark]").textContent = answer.problems.sector || "";
+  showDiscrepancy(row, answer.question);
+  showSuccession(row, answer);
+  row.querySelector("[data-suggestions]").replaceChildren(...answer.suggestions.map(suggestionButton));
+  if (answer.waiting) awaitRow(row);
+  else pendingRows.delete(row.dataset.row);
+}
+
+// A hidden box is not ticked: the answer would be about something that is not seen.
+function showDiscrepancy(row, isVisible) {
+  const question = row.querySelector("[data-discrepancy]");
+  question.hidden = !isVisible;
+  if (!isVisible) question.querySelector("input").checked = false;
+  document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
+}
+
+function showSuccession(row, answer) {
+  const question = row.querySelector("[data-succession]");
+  question.hidden = !answer.predecessor;
+  question.querySelector("[data-predecessor]").textContent = answer.predecessor;
+  for (const button of question.querySelectorAll("[data-continues]")) {
+    button.setAttribute("aria-pressed", String(String(answer.continues) === button.dataset.continues));
+  }
+}
+
+function suggestionButton({ number, name }) {
+  const attributes = { type: "button", class: "button button-quiet", "data-suggest": number };
+  return element("button", attributes, `${number} `, element("span", { class: "hint" }, name));
+}
+
+// The figures are those of all rows, of other pages too.
+function showTally(states) {
+  for (const key of ["incomplete", "complete"]) {
+    document.querySelector(`[data-tally="${key}"]`).textContent = states[key].toLocaleString(language);
+  }
+  waitingCount = states.waiting;
+  const left = states.incomplete;
+  const label = document.querySelector("[data-tally-words]");
+  label.textContent = left === 1 ? label.dataset.one : label.dataset.many;
+  document.querySelector("[data-tally-open]").hidden = !left;
+  document.querySelector("[data-tally-done]").hidden = Boolean(left);
+  document.querySelector("[data-suggested]").hidden = !states.suggested;
+  document.querySelector("[data-suggested-count]").textContent = states.suggested.toLocaleString(language);
+}
+
+function showStates(states) {
+  for (const state of states.rows) {
+    const row = table.querySelector(`tr[data-row="${state.id}"]`);
+    if (row) showRow(row, state);
+  }
+  showTally(states);
+}
+
+async function storeRows(rows) {
+  const body = new URLSearchParams();
+  for (const row of rows) {
+    for (const name of ["number", "reason", "sector"]) {
+      const key = `${name}-${row.dataset.row}`;
+      body.set(key, form.elements[key].value);
+    }
+  }
+  const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
+  const answer = await fetchJson(form.dataset.rowUrl, { method: "POST", body, headers });
+  if (answer === REFUSED) return;
+  if (answer === null) return void setTimeout(() => runInSequence(() => storeRows(rows)), RETRY_MS); // as they are typed by then
+  showStates(answer);
+  scheduleMarks();
+}
+
+let timer = null;
+function scheduleMarks() {
+  if ((pendingRows.size || waitingCount) && !timer) timer = setTimeout(() => { timer = null; runInSequence(fetchMarks); }, MARKS_MS);
+}
+
+let turns = 600;
+export async function fetchMarks() {
+  if (!table || !(pendingRows.size || waitingCount) || turns-- <= 0) return;
+  const query = new URLSearchParams([...pendingRows].slice(0, ROWS_MAX).map((id) => ["id", id]));
+  const answer = await fetchJson(`${form.dataset.statesUrl}?${query}`);
+  if (answer === REFUSED) return;
+  if (answer) showStates(answer);
+  scheduleMarks();
+}
+
+// A pasted column changes many fields at once: they are stored together.
+let changedRows = [];
+function storeSoon(event) {
+  const row = event.target.closest("tr[data-row]");
+  if (!row) return;
+  changedRows.push(row);
+  if (changedRows.length > 1) return;
+  setTimeout(() => runInSequence(() => { const rows = new Set(changedRows); changedRows = []; return storeRows(rows); }), PASTE_MS);
+}
+
+function takeSuggestion(event) {
+  const button = event.target.closest("[data-suggest]");
+  if (!button) return;
+  const field = button.closest("tr").querySelector("[data-column]");
+  field.value = button.dataset.suggest;
+  field.focus();
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function showFirstProblem() {
+  const first = table.querySelector("[aria-invalid=true]");
+  if (!first) return;
+  first.id ||= "first-problem";
+  first.scrollIntoView({ block: "center" });
+  first.focus();
+  document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
+}
+
+if (table) {
+  table.addEventListener("change", storeSoon);
+  table.addEventListener("click", takeSuggestion);
+  for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) awaitRow(row);
+  scheduleMarks();
+  showFirstProblem();
+}

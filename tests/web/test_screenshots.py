@@ -1,0 +1,120 @@
+"""A picture of every page at every width, in both languages, light and dark, with 900 companies; and what is
+wrong with them. `make screenshots` runs it; the pictures are in `test-output/pages/`.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from koppel.administrations.models import Administration
+from koppel.kit.tenancy import organisation_scope
+from koppel.organisations.models import Division, Template
+from tests.administrations.factories import firm_of
+from tests.fixtures.environment import REPOSITORY
+from tests.web.browsing import HEIGHT, address, browser, listen, opened, settle, sign_in
+from tests.web.factories import IMPORT, World, build_world
+from tests.web.measures import WIDTHS, Scales, cut_text, layout_shifts, opened_parts, overflow
+from tests.web.page_table import PUBLIC, add_books, all_pages
+from tests.web.test_connections_browser import trouble
+
+__all__ = ["address", "browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(1800)]
+FOLDER = REPOSITORY / "test-output" / "pages"
+COMPANIES = 900
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    new_world = build_world(actor)
+    add_books(new_world)
+    return new_world
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_pictures_of_all_pages(
+    browser: Browser, world: World, address: str, language: str, settings: Any, capsys: Any
+) -> None:
+    """In the environment, `PAGES=overview,sync` visits these only, and `PICTURES=1440-en-light,390-en-dark`
+    keeps these pictures only; what is wrong is found at every width all the same.
+    """
+    settings.STYLEGUIDE = True
+    camera = Camera(opened(browser, WIDTHS[0], locale=language), address, language)
+    for name, path in chosen(PUBLIC):
+        camera.visit(name, path)
+    sign_in(camera.page, address, world.boss)
+    for name, path in chosen(busy_pages(world)):
+        camera.visit(name, path)
+    camera.page.context.close()
+    with capsys.disabled():
+        heaviest, name = camera.scales.heaviest
+        sys.stdout.write(
+            f"\n{camera.count} pictures in {FOLDER}; the heaviest page, {name}, has {heaviest} bytes"
+        )
+        sys.stdout.write(f" and {camera.scales.fonts_max} of fonts\n")
+    assert camera.findings + camera.complaints == [], "\n".join(camera.findings + camera.complaints)
+
+
+def chosen(addresses: dict[str, str]) -> Iterator[tuple[str, str]]:
+    return ((name, path) for name, path in addresses.items() if is_chosen("PAGES", name))
+
+
+def is_chosen(variable: str, name: str) -> bool:
+    names = os.environ.get(variable)
+    return not names or name in names.split(",")
+
+
+def busy_pages(world: World) -> dict[str, str]:
+    """The pages of a member, as they are on a bad day of a firm with many clients."""
+    addresses = {**all_pages(world), **trouble(world)}
+    for name in PUBLIC:
+        del addresses[name]
+    with organisation_scope(world.boss.organisation_id):
+        Division.objects.update(name="Klanten van vestiging Zuidoost-Brabant")
+        Template.objects.update(name="Elke nacht")
+    firm_of(world.boss, COMPANIES, [world.bystander.membership_id])
+    with organisation_scope(world.boss.organisation_id):
+        Administration.objects.update(import_id=IMPORT)
+    return addresses
+
+
+class Camera:
+    """Loads a page once for the widths of desks and once for those of phones, and takes its pictures."""
+
+    def __init__(self, page: Page, address: str, language: str) -> None:
+        self.page, self.address, self.language = page, address, language
+        self.complaints = listen(page)
+        self.findings: list[str] = []
+        self.scales = Scales()
+        self.count = 0
+
+    def visit(self, name: str, path: str) -> None:
+        for widths in (WIDTHS[:-1], WIDTHS[-1:]):
+            self.page.set_viewport_size({"width": widths[0], "height": HEIGHT})
+            response = self.page.goto(self.address + path)
+            settle(self.page)
+            self._note(name, widths[0], layout_shifts(self.page))
+            assert response
+            self._note(name, widths[0], self.scales.weigh(self.page, response.body(), name))
+            for width in widths:
+                self.page.set_viewport_size({"width": width, "height": HEIGHT})
+                self._measure(name, width)
+
+    def _measure(self, name: str, width: int) -> None:
+        for scheme in ("light", "dark"):
+            folder = FOLDER / f"{width}-{self.language}-{scheme}"
+            if not is_chosen("PICTURES", folder.name):
+                continue
+            self.page.emulate_media(color_scheme=scheme)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=folder / f"{name}.png", full_page=True)
+            self.count += 1
+        self.page.emulate_media(color_scheme="light")
+        for measure in (overflow, cut_text, opened_parts):
+            self._note(name, width, measure(self.page))
+
+    def _note(self, name: str, width: int, findings: list[str]) -> None:
+        self.findings += [f"{name} at {width} ({self.language}): {finding}" for finding in findings]
