@@ -173,7 +173,7 @@ def _attacker(app: BenchApp, receiver_url: str) -> Any:
         user = User.objects.create_user("attacker@example.test", "not used", name="Attacker")
         member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
     boss = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
-    firm = firm_of(boss, ADMINISTRATIONS, status="active")
+    firm = firm_of(boss, ADMINISTRATIONS, status="deactivated")
     with organisation_scope(organisation.pk):
         webhook, _secret = create_webhook(boss, WebhookInput(name="Silent", url=receiver_url))
     with psycopg.connect(app.addresses.superuser_url) as superuser:
@@ -209,6 +209,7 @@ def _attacking(app: BenchApp, attack: Attack) -> Iterator[None]:
     )
     process.start()
     with psycopg.connect(app.addresses.superuser_url) as superuser:
+        superuser.execute(_ACTIVATION, [attack.organisation_id])
         superuser.execute(_RUNS, [attack.organisation_id])
     time.sleep(WARM_UP_SECONDS)
     try:
@@ -296,6 +297,10 @@ SELECT own.organisation_id, own.id, 'L' || n, '202601', convert_to('{"n": ' || n
        sha256(n::text::bytea), now(), now(), 'GL1', n + 2, '1000', n / 100.0, 0
   FROM generate_series(1, %s) n JOIN administrations_administration own ON own.id = %s
 """
+_ACTIVATION = """
+UPDATE administrations_administration SET status = 'active' WHERE organisation_id = %s
+"""
+"""Not earlier: they would be synced before the attack."""
 _RUNS = """
 INSERT INTO sync_run (organisation_id, administration_id, trigger, "full", state, attempt, failures, worker,
   requested_by, created_at, reason_code, reason)

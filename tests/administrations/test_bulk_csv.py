@@ -211,3 +211,29 @@ def test_a_reason_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
         pytest.raises(Refused, match="at most 300 characters"),
     ):
         operations.preview(firm.boss, "deactivate", {"reason": "x" * 301}, Selection(ids=firm.ids))
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "problem"),
+    [
+        ("code;name;sector\nV00000;{other};A\n", 0, "belongs to another administration"),
+        ("name;id;sector\n{name};{other_id};A\n", 0, "belongs to another administration"),
+        ("name;name;sector\n{name};{other};A\n", 0, "belongs to another administration"),
+        ("name;code;sector\n{name};V00000;A\n", 1, ""),
+        ('code;sector\n="V00000";="A"\n', 1, ""),
+        ("code;number\nV00000;68750110.0\n", 1, ""),
+        ("code;number\nV00000;6,8750110E+07\n", 1, ""),
+        ('code;number\nV00000;="68750110"\n', 1, ""),
+    ],
+)
+def test_a_line_changes_the_administration_it_names_in_every_column(
+    firm: Firm, text: str, count: int, problem: str
+) -> None:
+    with organisation_scope(firm.boss.organisation_id):
+        first = Administration.objects.get(remote_company__code="V00000")
+        other = Administration.objects.get(remote_company__code="V00001")
+        names = {"name": first.name, "other": other.name, "other_id": other.pk}
+        changes = csv_import.read_changes(firm.boss, text.format(**names))
+    assert len(changes.values_by_id) == count
+    assert [problem in sentence for _line, _text, sentence in changes.problems] == [True] * (1 - count)
+    assert {values.get("number", "68750110") for values in changes.values_by_id.values()} <= {"68750110"}

@@ -143,6 +143,29 @@ def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
     assert open_ones == []
 
 
+def test_a_truth_value_is_never_the_number_of_a_row(
+    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    """`true` was row 1: a merge into it moved administrations."""
+    schemas = boss.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    tried, wrong = 0, []
+    for method, path, description in operations:
+        name = next(iter(refs_in(description.get("requestBody", {}))), "")
+        for field, schema in schemas.get(name, {}).get("properties", {}).items():
+            if '"integer"' not in json.dumps(schema):
+                continue
+            tried += 1
+            answer = send(boss, method, address(world, path), {field: [True] if "items" in schema else True})
+            if answer.status_code != 422 or not refuses_number(answer.json(), field):
+                wrong.append(f"{method} {path} {field}: {answer.status_code} {answer.content[:160]!r}")
+    assert tried > 10
+    assert wrong == []
+
+
+def refuses_number(body: dict[str, Any], field: str) -> bool:
+    return any(field in error["loc"] and error["type"] == "int_type" for error in body["detail"])
+
+
 def schemas_sent(description: dict[str, Any]) -> Iterator[str]:
     """Names of the schemas of bodies, and of what they hold."""
     bodies = [

@@ -136,7 +136,6 @@ DISTURBANCES = [
     "SELECT lo_create(0)",
     "SELECT lo_from_bytea(0, 'x')",
     "SELECT pg_notify('procrastinate_any_queue_v1', 'x')",
-    "SELECT pg_logical_emit_message(false, 'x', 'y')",
     "DO $$ BEGIN LOOP END LOOP; END $$",
     "CREATE TEMPORARY TABLE copy (line text)",
     "SELECT koppel_reader_organisation('koppel_reader_other')",

@@ -62,7 +62,7 @@ def running(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: len(programs(process.pid)) == 4, seconds=90)
+        wait_until(lambda: len(programs(process.pid)) == 4, seconds=250)
         yield process
     finally:
         end_process(process)
@@ -83,6 +83,7 @@ def programs(pid: int) -> dict[str, int]:
     }
 
 
+@pytest.mark.drill
 def test_every_program_has_only_its_own_secrets_and_writes_private_files(
     running: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:

@@ -195,3 +195,39 @@ def test_decomposed_names_are_the_same_names() -> None:
         read_lines("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084"), [TableRow(3, "Café Zürich")]
     )
     assert match.id == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "number"),
+    [
+        ("Lijst 2026\n\nCode;KvK\n12;69599084", 1, "69599084"),
+        ("Lijst 2026;\nCode;KvK\n12;69599084", 1, "69599084"),
+        ("Code;KvK;Org.nr\n12;;69599084", 1, "69599084"),
+        ("Code;KvK;KvK\n12;69599084;69599084", 1, "69599084"),
+        ("Code;KvK\n12;6,9599084E+07", 1, "69599084"),
+        ("Code;KvK\n12;6,9599E+07", 1, "6,9599E+07"),
+        ("Code;KvK\n-12;69599084", None, "69599084"),
+        ("Code;KvK\n1-2;69599084", None, "69599084"),
+        ("Code;KvK\n1/2;69599084", None, "69599084"),
+        ("Code;KvK\n1.000,00;69599084", 2, "69599084"),
+        ("Code;KvK\n1 000;69599084", 2, "69599084"),
+        ('Code;KvK\n"1,000.00";69599084', 2, "69599084"),
+        ("Code;KvK\nb7;69599084", 3, "69599084"),
+    ],
+)
+def test_a_code_and_a_number_go_where_they_belong_or_nowhere(text: str, row: int | None, number: str) -> None:
+    companies = [(1, "A", ("12",)), (2, "B", ("1000",)), (3, "C", ("B-7",))]
+    (match,) = match_lines(read_lines(text), companies)
+    assert (match.id, match.line.number) == (row, number)
+
+
+def test_two_columns_of_one_meaning_that_differ_fill_in_nothing() -> None:
+    (match,) = match_lines(
+        read_lines("Naam;KvK;Nummer\nFjordheim AS;69599084;68750110"), [(1, "Fjordheim AS")]
+    )
+    assert (match.status, match.id) == (MatchStatus.CONFLICT, None)
+
+
+def test_headings_without_a_known_value_are_named() -> None:
+    with pytest.raises(TableError, match="Unknown headings: Nummr, Plaats"):
+        read_lines("Naam;Nummr;Plaats\nVan Dam Holding;69599084;Assen")

@@ -193,7 +193,7 @@ def test_commands_do_what_the_page_does_and_a_comment_shows_there(
     def run(*words: str) -> Any:
         outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
         assert outcome.exit_code == 0, outcome.output
-        return json.loads(outcome.stdout)
+        return json.loads(outcome.stdout.splitlines()[-1])
 
     run("comment", str(issue_id), "Gebeld met de klant")
     operation = run("assign", str(issue_id), "--to", str(boss.membership_id))["operation"]

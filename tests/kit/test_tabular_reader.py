@@ -18,6 +18,7 @@ from koppel.kit.tabular.reader import (
     heading_keys,
     read_rows,
     unescape_formula,
+    unwrap_number,
 )
 from koppel.kit.tabular.writers import FileColumn, Format, csv_lines, write_table
 
@@ -213,3 +214,41 @@ def test_utf_16_without_its_mark_is_seen(text: str, encoding: str) -> None:
 def test_letters_are_composed() -> None:
     assert decode("Cafe\u0301".encode()) == "Caf\xe9"
     assert [row.cells for row in read_rows("Cafe\u0301;b")] == [("Caf\xe9", "b")]
+
+
+WINDOWS = ("O’Brien", "€ 5,00", "“De Haan” B.V.", "Café Één", "SØRBØ", "Köln – Ås", "Nº 5", "Zürich™", "½ §")
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_file_of_windows_is_read_as_one(name: str) -> None:
+    assert decode(f"naam\n{name}\n".encode("cp1252")) == f"naam\n{name}\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "cp437", "mac_roman"])
+def test_excels_csv_for_ms_dos_and_macintosh_is_read(encoding: str) -> None:
+    text = "naam;afdeling\nCafé Zürich B.V.;Noord\nCoöperatie Één;Väst\nGarçon & Señor;Øst\n"
+    if encoding == "cp437":
+        text = text.replace("Øst", "Öst")
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ('="01234567"', "01234567"),
+        ("'01234567", "01234567"),
+        ("1000.0", "1000"),
+        ("1,00", "1"),
+        ("1.000", "1.000"),
+        ("1.000,00", "1000"),
+        ("1,000.00", "1000"),
+        ("1.000.00", "1.000.00"),
+        ("6,9599084E+07", "69599084"),
+        ("6.9599E7", "6.9599E7"),
+        ("1e3", "1e3"),
+        ("12.5", "12.5"),
+        ("Café 1.0", "Café 1.0"),
+    ],
+)
+def test_a_number_is_unwrapped_from_what_spreadsheets_write(cell: str, text: str) -> None:
+    assert unwrap_number(cell) == text

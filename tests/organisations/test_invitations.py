@@ -1,7 +1,7 @@
 """Invitations by mail, from sending to membership."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from koppel.organisations import tasks
 from koppel.organisations.errors import Refused
 from koppel.organisations.groups.divisions import create_division
 from koppel.organisations.groups.inputs import DivisionInput
+from koppel.organisations.invitations import csv_import, throttling
 from koppel.organisations.invitations import services as invitations
-from koppel.organisations.invitations import throttling
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
@@ -255,6 +255,7 @@ a@example.test;Ada again
 c@example.test;Cor;Koning
 d@example.test;Dirk;user;Elders
 e@example.test;Els;reader;;31-01-2001
+f@example.test;g@example.test
 """
 
 
@@ -266,12 +267,13 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
     page = client.post(MANY, {"text": LINES}).content.decode()
     for words in (
         "2 people will be invited",
-        "5 lines will be skipped",
+        "6 lines will be skipped",
         "is not an e-mail address",
         "an earlier line",
         "is not a role",
         "Division “Elders” not found",
         "end date in the future",
+        "“g@example.test” is an address, not a name.",
     ):
         assert words in page, words
     assert deliver(settings) == []
@@ -335,6 +337,28 @@ def test_a_list_that_is_no_table_is_refused_with_a_sentence(actor: Any, text: st
     answer = signed_in(actor("administrator")).post(MANY, {"text": text})
     assert answer.status_code == 200
     assert "a@kantoor.test" in answer.content.decode() or "could not be read" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2027-03-31",
+        "31-03-2027",
+        "31.3.2027",
+        "2027/03/31",
+        "2027-03-31 00:00:00",
+        "2027-03-31T00:00",
+        "46477.0",
+    ],
+)
+def test_a_last_day_is_read_as_spreadsheets_write_it(written: str) -> None:
+    assert csv_import.parse_end_of_day(written).date() == date(2027, 3, 31)
+
+
+@pytest.mark.parametrize("written", ["03/31/2027", "31-03-27", "31-02-2027", "123", "31 mrt", "٣١-٠٣-٢٠٢٧"])
+def test_what_is_no_day_is_refused_by_name(written: str) -> None:
+    with pytest.raises(Refused, match=f"“{written}” is not a date"):
+        csv_import.parse_end_of_day(written)
 
 
 def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:

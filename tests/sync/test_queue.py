@@ -102,6 +102,19 @@ def test_a_person_who_waits_goes_first_and_the_schedule_last(actor: MakeActor) -
     assert [run.id for run in first] == by_person + imports[:3]
 
 
+def test_thousands_of_runs_by_hand_do_not_delay_one_of_another_organisation(actor: MakeActor) -> None:
+    _large, many = firm_with(actor, 40)
+    small, few = firm_with(actor, 2)
+    queued_runs(many, "manual")
+    one = queued_runs(few[:1], "manual")
+    (first,) = claimed_by(4)
+    assert one[0] in [run.id for run in first]
+    another = queued_runs(few[1:], "manual")
+    (next_claimed,) = claimed_by(1)
+    assert [run.id for run in next_claimed] == another
+    assert small.organisation_id == next_claimed[0].organisation_id
+
+
 def test_a_run_that_had_its_turn_waits_for_those_that_had_none(actor: MakeActor) -> None:
     """Small companies of an import finish early although nobody knew that they are small."""
     _firm, companies = firm_with(actor, 4)

@@ -6,7 +6,7 @@ from koppel.kit.errors import NotFoundError
 
 
 class NoSuchAdministration(NotFoundError):
-    """No such administration, or the actor may not see it: the two look alike from outside."""
+    """No such administration, or the actor may not see it: both look the same from outside."""
 
 
 class NoSuchIssue(NotFoundError):

@@ -206,7 +206,7 @@ class IdentityForm(Form[IdentityInput]):
 
 
 class RegisterCheckForm(Form[Input]):
-    """Repeat the look-up in the register, or acknowledge its result. No input type: only this page
+    """Repeat the lookup in the register, or acknowledge its result. No input type: only this page
     offers it.
     """
 

@@ -26,7 +26,10 @@ class SettingsInput(Input):
 
 
 class RestrictionInput(Input):
-    """`people` are ids of memberships: when restricted exactly these, else these are added."""
+    """The access to an administration.
+
+    `people` are ids of memberships: the only ones if `restricted`, otherwise added to the assigned ones.
+    """
 
     restricted: bool
     people: list[int] = []

@@ -283,11 +283,10 @@ class BulkState(models.TextChoices):
 
 
 class BulkParameters(TypedDict, total=False):
-    """Parameters of a bulk action, as its action validated them. An absent key leaves the value unchanged; an
-    action of a higher app adds its own keys here.
+    """Validated parameters of a bulk action.
 
-    `per_item`: the values are those of the items. `problems`: lines of a file that could not be used (number,
-    text, why).
+    An absent key leaves the value unchanged; an action of a higher app adds its own keys here. `per_item`:
+    the values are in the items. `problems`: unusable lines of a file (number, text, reason).
     """
 
     division: int | None

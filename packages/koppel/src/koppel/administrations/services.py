@@ -31,7 +31,7 @@ from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership, SettingsMap
 from koppel.organisations.roles import Actor, Permission, Role
-from koppel.organisations.settings_schema import validate_settings
+from koppel.organisations.settings_schema import SETTING_LABELS, validate_settings
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,13 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     values = data.values
-    validate_settings({key: value for key, value in values.items() if value is not None})
     administration = get_locked(actor, administration_id)
     before = dict(administration.settings)
+    # A setting that a later version no longer has can be given back all the same.
+    resettable = {*SETTING_LABELS, *before}
+    validate_settings(
+        {key: value for key, value in values.items() if value is not None or key not in resettable}
+    )
     merged = {**administration.settings, **values}
     administration.settings = to_shape(
         {key: value for key, value in merged.items() if value is not None}, SettingsMap
@@ -223,9 +227,7 @@ def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration])
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Confirm the name and number that were shown, in the name of the importer: a later change of either is
-    noticed.
-    """
+    """Store the shown name and number as confirmed by the importer, so that a later change is noticed."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
         name = new.seen_name or listed

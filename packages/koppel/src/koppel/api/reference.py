@@ -194,7 +194,7 @@ class _Book:
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:
-        """Return a value that the schema allows; of an object its required fields, else its first."""
+        """Return an example value of a schema: an object's required fields, else its first field."""
         resolved = self._resolve_reference(schema)
         if options := resolved.get("anyOf"):
             return self.sample(options[0])

@@ -56,7 +56,7 @@ def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEnt
 
 
 def actors_of(organisation_id: int) -> list[tuple[int, str]]:
-    """Return the actors of an organisation, by name, with a few index look-ups per person instead of reading
+    """Return the actors of an organisation, by name, with a few index lookups per person instead of reading
     the whole log.
     """
     with connection.cursor() as cursor:

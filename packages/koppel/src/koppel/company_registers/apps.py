@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class CompanyRegistersConfig(AppConfig):
-    """Company numbers, sectors and look-ups at public registers."""
+    """Company numbers, sectors and lookups at public registers."""
 
     name = "koppel.company_registers"
     label = "company_registers"

@@ -1,4 +1,4 @@
-"""The state of a company's look-up at the registers."""
+"""The state of a company's lookup at the registers."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

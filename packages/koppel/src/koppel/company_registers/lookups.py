@@ -1,4 +1,4 @@
-"""Use cases of register look-ups: request them, read known results and store an answer. No page waits for a
+"""Use cases of register lookups: request them, read known results and store an answer. No page waits for a
 register.
 """
 
@@ -37,7 +37,7 @@ def build_query(country: str, number: str = "", vat_number: str = "", name: str 
 
 
 def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, refresh: bool = False) -> int:
-    """Request these look-ups in the caller's transaction and scope; a job makes them after commit. Returns
+    """Request these lookups in the caller's transaction and scope; a job makes them after commit. Returns
     how many.
 
     Recent answers are not requested again, unless `refresh`.

@@ -1,4 +1,4 @@
-"""The outbox of register look-ups. Each organisation has one lane."""
+"""The outbox of register lookups. Each organisation has one lane."""
 
 from datetime import timedelta
 

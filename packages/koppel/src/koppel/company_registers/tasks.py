@@ -1,4 +1,4 @@
-"""Jobs of registers: make the look-ups that wait. Calls are made between transactions, within each register's
+"""Jobs of registers: make the lookups that wait. Calls are made between transactions, within each register's
 rate limit.
 """
 
@@ -37,14 +37,14 @@ RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
 """How long a job waits for its turn at a register; after that the lookup waits in its table."""
 
 SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
-"""Errors of one look-up that say nothing about the register itself."""
+"""Errors of one lookup that say nothing about the register itself."""
 
 log = structlog.get_logger(__name__)
 
 
 @app.task(name="company_registers.look_up", retry=RetryAfterOutage())
 async def look_up(organisation_id: int) -> None:
-    """Make the organisation's look-ups that are due. In quarantine they stay due."""
+    """Make the organisation's lookups that are due. In quarantine they stay due."""
     count = await deliver_due(LOOKUP_OUTBOX, {"organisation_id": organisation_id}, _look_up_batch)
     if count:
         log.info("registers_queried", count=count)
@@ -53,7 +53,7 @@ async def look_up(organisation_id: int) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="company_registers.enqueue_due")
 async def enqueue_due(timestamp: int) -> None:
-    """Enqueue jobs for look-ups that are due: after a quarantine, or of a worker that died."""
+    """Enqueue jobs for lookups that are due: after a quarantine, or of a worker that died."""
     if await quarantine.current_async() is None:
         await run_in_thread(LOOKUP_OUTBOX.enqueue_due)
 
@@ -109,7 +109,7 @@ async def _store(
         await run_in_thread(lambda: store_result(claim.organisation_id, lookup.pk, result))
     except Exception as error:
         if is_outage(error):
-            raise  # the look-up is due again when the lease is over
+            raise  # the lookup is due again when the lease is over
         log.exception("register_result_not_stored", register=register.name)
         return RegisterUnavailable("crashed", 600)
     return None
@@ -125,7 +125,7 @@ async def _query_register(
     except Quarantined:
         raise
     except Exception:
-        # An error of ours in one look-up must not stop the others of the batch.
+        # An error of ours in one lookup must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
         return RegisterUnavailable("crashed", 600)
 
@@ -168,5 +168,5 @@ def _source(register: Register) -> Mapping[str, Any]:
 
 
 def _unless_answered(column: str, value: str) -> Case:
-    """Return the value, or the column's own when the look-up was answered before."""
+    """Return the value, or the column's own when the lookup was answered before."""
     return Case(When(answered_at=None, then=Value(value)), default=F(column))

@@ -16,12 +16,13 @@ class ConsentRefused(KoppelError):
 
 
 class NoSuchConnection(NotFoundError):
-    """No such connection, or not one that the actor may use: the two look alike from outside."""
+    """No such connection, or not one that the actor may use: both look the same from outside."""
 
 
 class RegistrationRefused(KoppelError):
-    """An app registration that cannot be stored or removed. `problems` maps a field ('' = the whole) to a
-    sentence.
+    """An app registration cannot be stored or removed.
+
+    `problems` maps a field ('' = the whole) to a message.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:

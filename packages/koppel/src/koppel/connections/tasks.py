@@ -95,9 +95,7 @@ async def check_health(timestamp: int) -> None:
 
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
-    """Withdraw the tokens of grants that are no longer used at the vendor, then forget them. Tried again for
-    a day or two.
-    """
+    """Revoke tokens of unused grants at the vendor, then delete them. Retried for a day or two."""
     async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
         await revoke(current_worker(), organisation_id, grant_ids)
 

@@ -91,8 +91,9 @@ def sentence_of(error: ErrorDetails) -> str:
 
 
 def refusal_text(error: KoppelError | InputError) -> str:
-    """Return all that is wrong, in one line, with the names of the fields of an input. The first line of an
-    error's docstring serves when it has no message.
+    """Return all errors in one line, with the names of an input's fields.
+
+    Without a message, the first line of the error's docstring is used.
     """
     if isinstance(error, InputError):
         return " ".join(f"{'.'.join(map(str, part['loc']))}: {sentence_of(part)}" for part in error.errors())

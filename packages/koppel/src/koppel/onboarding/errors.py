@@ -6,7 +6,7 @@ from koppel.kit.errors import KoppelError, NotFoundError
 
 
 class NoSuchFlow(NotFoundError):
-    """No such flow, or another person's: the two look alike from outside."""
+    """No such flow, or another person's: both look the same from outside."""
 
 
 class FlowExpired(KoppelError):

@@ -1,6 +1,7 @@
 """The web application, for granian."""
 
 import resource
+import sys
 
 from django.conf import settings
 
@@ -9,12 +10,19 @@ from koppel.web.wsgi import application as wsgi
 
 from koppel.connections.vault import end_with_last_call  # isort: skip - needs configured settings
 
+FILES_MAX = 16_384
+"""Open files; a slow client costs one."""
+THREAD_SWITCH_SECONDS = 0.001
+"""A page waits so long for the interpreter after each query while another thread computes, as for an export;
+Python's own 5 ms would add up to more than the page."""
+
 
 def _allow_many_connections() -> None:
-    """Slow clients cost a file descriptor each: take as many as the system allows."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
 
 
 _allow_many_connections()
+sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 application = Application(wsgi, threads=settings.WEB_THREADS, started=end_with_last_call)

@@ -20,7 +20,7 @@ from koppel.company_registers.numbers.number_labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.reader import FileRow, heading_keys, read_rows, unescape_formula
+from koppel.kit.tabular.reader import FileRow, heading_keys, read_rows, unescape_formula, unwrap_number
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
@@ -89,6 +89,8 @@ OF_LIST = {
 KEYS = ("id", "name", "number", "client_number", "code")
 VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
 IDENTIFYING = ("name", "number", "client_number", "code")
+IDENTITY_ONLY = ("id", "name", "code")
+"""Columns that say which administration is meant, and never what to set."""
 UNREAD = "unread"
 CLEAR = "-"
 
@@ -135,7 +137,13 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
 
 def _rows(text: str) -> list[FileRow]:
     rows = [row for row in read_rows(text, has_header=True) if not row.is_blank]
-    return [FileRow(row.number, tuple(unescape_formula(cell.strip()) for cell in row.cells)) for row in rows]
+    return [FileRow(row.number, tuple(_cell(cell) for cell in row.cells)) for row in rows]
+
+
+def _cell(text: str) -> str:
+    """Return a cell without what exports put around text that begins like a formula, and around numbers."""
+    text = unescape_formula(text.strip())
+    return text[2:-1] if len(text) > 2 and text.startswith('="') and text.endswith('"') else text
 
 
 def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
@@ -191,6 +199,11 @@ class _Current:
         if key == "sector":
             return bool(self.sector) and text.split(" ", 1)[0].upper() == self.sector
         return key in OF_LIST.values() and _normalize(text) == _normalize(str(getattr(self, key)))
+
+    def is_named(self, key: str, text: str) -> bool:
+        """Return whether its id, name or code is this text."""
+        wanted = _normalize(str(getattr(self, key)))
+        return wanted in (_normalize(text), _normalize(unwrap_number(text)))
 
 
 def _current(actor: Actor) -> Iterator[_Current]:
@@ -251,19 +264,21 @@ class _LineParser:
         named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
         current = self._administration(cells[0], named)
         values = {
-            key: self.parsers[key](text)
+            key: self.parsers[key](unwrap_number(text) if key == "number" else text)
             for key, text in named[1:]
             if key in self.parsers and not current.shows(key, text)
         }
         try:
-            # Ids need no second look-up: they come from the lists above.
+            # Ids need no second lookup: they come from the lists above.
             return current.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
     def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> _Current:
         """Return the administration of a line. Of several with one name the line's number or code tells."""
-        matches = self.administrations.get(self._key(text), [])
+        matches = self.administrations.get(self._key(text)) or self.administrations.get(
+            self._key(unwrap_number(text)), []
+        )
         if not matches:
             raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
@@ -276,6 +291,9 @@ class _LineParser:
             matches = narrowed or matches
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
+        for key, cell in named[1:]:
+            if key in IDENTITY_ONLY and not matches[0].is_named(key, cell):
+                raise _Problem(_("“%s” belongs to another administration.") % cell[:60])
         return matches[0]
 
     def _key(self, text: str) -> str:

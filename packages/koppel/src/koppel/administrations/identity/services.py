@@ -40,7 +40,7 @@ DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
 def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
-    """Store the identity and enqueue its look-up. Returns the problems, and then stores nothing.
+    """Store the identity and enqueue its lookup. Returns the problems, and then stores nothing.
 
     A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
     """
@@ -89,7 +89,7 @@ def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple
 
 
 def handle_number_change(actor: Actor, administration: Administration) -> None:
-    """Resolve the issues of the old number, and enqueue the look-up of the new one."""
+    """Resolve the issues of the old number, and enqueue the lookup of the new one."""
     resolve_issues(
         administration.organisation_id,
         Subject(SubjectKind.ADMINISTRATION, administration.pk),
@@ -101,9 +101,9 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
 
 
 def request_register_check(actor: Actor, administration_ids: Sequence[int], *, refresh: bool = False) -> int:
-    """Enqueue look-ups of these administrations in the registers; cached results are applied now.
+    """Enqueue lookups of these administrations in the registers; cached results are applied now.
 
-    Returns the number of look-ups. Raises `Quarantined`.
+    Returns the number of lookups. Raises `Quarantined`.
     """
     quarantine.refuse()
     administrations = list(Administration.objects.visible_to(actor).filter(pk__in=administration_ids))
@@ -111,7 +111,7 @@ def request_register_check(actor: Actor, administration_ids: Sequence[int], *, r
 
 
 def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> None:
-    """Raise issues for incomplete identities, and enqueue look-ups of the others, in the import's
+    """Raise issues for incomplete identities, and enqueue lookups of the others, in the import's
     transaction.
     """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)

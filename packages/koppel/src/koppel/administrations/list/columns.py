@@ -64,7 +64,7 @@ def text_column(
 
 
 def count_open_issues() -> Combinable:
-    """Count the issues of each, as one index look-up per row."""
+    """Count the issues of each, as one index lookup per row."""
     issues = Issue.objects.filter(
         needs_attention(),
         organisation_id=OuterRef("organisation_id"),
@@ -75,7 +75,7 @@ def count_open_issues() -> Combinable:
 
 
 def count_people() -> Combinable:
-    """Count the people chosen for each, as one index look-up per row."""
+    """Count the people chosen for each, as one index lookup per row."""
     assignments = Assignment.objects.filter(
         organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
     )

@@ -13,8 +13,8 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class RowContext:
-    """By administration id: the state to show, the sync under way, the number of open issues, the names of
-    the people chosen.
+    """What the rows show besides columns, by administration id: the state, the open sync, the number of open
+    issues, the names of the assigned members.
     """
 
     states: Mapping[int, str]

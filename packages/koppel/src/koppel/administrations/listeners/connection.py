@@ -116,14 +116,14 @@ def _move(
 
 
 def _guard(target: RemoteCompany) -> None:
-    """Hold the company where the other connection describes it as another one than before."""
+    """Apply the guard to the company, as the other connection may describe another one than before."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
     apply_guard(target, described, interrupts=False)
     target.save()
 
 
 def accept_change(actor: Actor, administration_id: int, field: str, value: str) -> str:
-    """Take over what the accounting system says of the company. Returns '' or a sentence why not."""
+    """Store a value of the accounting system in the administration. Returns '' or the reason why not."""
     administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
         return _("You do not have access to this administration.")

@@ -85,7 +85,7 @@ def state_of(administration: Administration, actor: Actor) -> str:
 
 @register.simple_tag
 def sync_obstacle(administration: Administration) -> str:
-    """Return why its connection cannot sync now, such as a sign-in that is needed; '' when it can."""
+    """Return why the administration's connection cannot sync now, or ''."""
     return reconnect_hint(administration.connection, administration.remote_company)
 
 

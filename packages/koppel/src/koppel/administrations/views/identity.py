@@ -71,7 +71,7 @@ def _field_values(form: IdentityForm, administration: Administration) -> dict[st
 
 
 def show_register_card(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show the company on the Overview; the card reloads while a look-up runs."""
+    """Show the company on the Overview; the card reloads while a lookup runs."""
     administration = get_administration_or_404(request.actor, administration_id)
     context = {"administration": administration, **company_context(request.actor, administration)}
     return render(request, "administrations/company_card.html", context)
@@ -79,7 +79,7 @@ def show_register_card(request: AuthenticatedRequest, administration_id: int) ->
 
 @action_of("administrations:identity", "administration_id")
 def request_check(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Repeat the look-up in the register, or acknowledge its result."""
+    """Repeat the lookup in the register, or acknowledge its result."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     if RegisterCheckForm.of(request).values_or_refusal()["action"] == "seen":

@@ -200,7 +200,7 @@ def _column_choices(visible_keys: Sequence[str]) -> Sequence[tuple[str, str | Pr
 
 
 def _next_sort(key: str, sort: str) -> str:
-    """Return what a click on a heading sorts by: the other way, or first by the largest figure."""
+    """Return the sorting after a click on a heading: reversed, or largest first for a figure."""
     if key == sort.removeprefix("-"):
         return key if sort.startswith("-") else f"-{key}"
     return f"-{key}" if COLUMNS[key].is_figure else key

@@ -139,7 +139,7 @@ def _print_left_out(left_out: dict[str, Any], console: Console) -> None:
 
 
 def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
-    """Wait up to a minute for a worker's look-up of numbers and countries; missing ones get a reason."""
+    """Wait up to a minute for a worker's lookup of numbers and countries; missing ones get a reason."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         response = browser.get(url)

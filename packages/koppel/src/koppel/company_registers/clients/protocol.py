@@ -71,8 +71,9 @@ class RegisterResult:
 
 
 class RegisterUnavailable(Exception):
-    """The register did not answer the question, whatever the answer would have been. `reason` is a stable
-    word. `is_requested`: the register itself asked for the pause.
+    """The register gave no usable answer.
+
+    `reason` is a stable code. `is_requested`: the register asked for the pause.
     """
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0, *, is_requested: bool = False) -> None:

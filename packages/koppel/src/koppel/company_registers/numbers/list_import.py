@@ -10,10 +10,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from koppel.kit.database.text import compose
-from koppel.kit.tabular.reader import FileRow, ReadLimits, TableError, TableProblem, heading_keys, read_rows
+from koppel.kit.tabular.reader import (
+    FileRow,
+    ReadLimits,
+    TableError,
+    TableProblem,
+    heading_keys,
+    read_rows,
+    unwrap_number,
+)
 
 LINES_MAX = 5000
 LIMITS = ReadLimits(rows=2 * LINES_MAX)
+TITLE_LINES_MAX = 5
+VALUES = ("number", "reason", "sector")
+"""What a list fills in. Its other fields say whose line it is."""
 HEADERS = {
     "name": {
         "name",
@@ -91,7 +102,7 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 @dataclass(frozen=True)
 class PastedLine:
     """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
-    belongs to the row of the table at its place.
+    belongs to the row of the table at its place. `has_conflict`: two columns of one meaning differ.
     """
 
     index: int
@@ -100,6 +111,7 @@ class PastedLine:
     code: str = ""
     reason: str = ""
     sector: str = ""
+    has_conflict: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -114,6 +126,7 @@ class MatchStatus(StrEnum):
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
     TWICE = "twice"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True)
@@ -143,9 +156,10 @@ def read_lines(text: str) -> list[PastedLine]:
     text = text.strip("\0\r\n")
     if not text.strip():
         return []
-    rows = _rows(text)
+    rows = _without_title(_rows(text))
     columns = _by_header(rows[0]) if rows else {}
     if columns:
+        _require_values(rows[0], columns)
         rows = rows[1:]
     else:
         columns = _by_content(rows)
@@ -159,7 +173,7 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[TableRow]) -> 
 
     Of two lines for one row the first counts. A name that two rows share matches neither.
     """
-    by_code = _index(candidates, lambda candidate: [_normalize(code) for code in candidate.codes])
+    by_code = _index(candidates, lambda candidate: [_normalize_code(code) for code in candidate.codes])
     by_name = _index(candidates, lambda candidate: [_normalize(candidate.name)])
     matched_ids: set[int] = set()
     return [_match_line(line, candidates, by_code, by_name, matched_ids) for line in lines]
@@ -174,14 +188,16 @@ def _match_line(
 ) -> MatchedLine:
     if line.code or line.name:
         matches = (
-            by_code.get(_normalize(line.code), [])
+            by_code.get(_normalize_code(line.code), [])
             or by_name.get(_normalize(line.name), [])
-            or by_code.get(_normalize(line.name), [])
+            or by_code.get(_normalize_code(line.name), [])
         )
     else:
         matches = [candidates[line.index].id] if line.index < len(candidates) else []
     if line.is_empty:
         return MatchedLine(line, MatchStatus.EMPTY)
+    if line.has_conflict:
+        return MatchedLine(line, MatchStatus.CONFLICT)
     if len(matches) != 1:
         return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
     if matches[0] in matched_ids:
@@ -204,11 +220,21 @@ def _normalize(text: str) -> str:
     return re.sub(r"[\W_]", "", compose(text).casefold())
 
 
+def _normalize_code(text: str) -> str:
+    """Normalise a code: `B-7` and `b7` are one. Signs between digits alone are part of it: `1-2` is not `12`,
+    but `1 000` and `1.000` are 1000.
+    """
+    code = re.sub(r"[\s'’]", "", compose(text).casefold())
+    if re.search(r"[^\W\d_]", code):
+        return _normalize(code)
+    return re.sub(r"[.,]", "", code) if re.fullmatch(r"\d{1,3}([.,])\d{3}(\1\d{3})*", code) else code
+
+
 def _rows(text: str) -> list[list[str]]:
     rows = _table(text)
     if any(len(row.cells) > 1 for row in rows):
         rows = [row for row in rows if not row.is_blank]
-    return [[_cell(cell) for cell in row.cells or ("",)] for row in rows]
+    return [[unwrap_number(cell) for cell in row.cells or ("",)] for row in rows]
 
 
 def _table(text: str) -> list[FileRow]:
@@ -219,35 +245,42 @@ def _table(text: str) -> list[FileRow]:
         return list(read_rows(text, LIMITS, has_quotes=False))
 
 
-def _cell(text: str) -> str:
-    """Strip what spreadsheets wrap around a number: `="01234567"`, an apostrophe in front, `.0` behind. Three
-    zeros behind at most three digits are thousands: `1.000`.
-    """
-    text = text.strip()
-    if match := re.fullmatch(r'="?([^"]*)"?', text):
-        text = match[1]
-    text = text.removeprefix("'").strip()
-    return re.sub(
-        r"^(\d+[.,]0{1,2}|\d{4,}[.,]0+|\d+[.,]0{4,})$", lambda match: re.split("[.,]", match[0])[0], text
-    )
+def _without_title(rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows from the headings on, where lines of one cell stand above them."""
+    for index, row in enumerate(rows[:TITLE_LINES_MAX]):
+        fields = [field for field in heading_keys(row, HEADINGS) if field]
+        if len(fields) > 1:
+            return rows[index:]
+        if fields or sum(bool(cell) for cell in row) > 1:
+            break
+    return rows
 
 
-def _by_header(row: Sequence[str]) -> dict[str, int]:
-    columns: dict[str, int] = {}
+def _by_header(row: Sequence[str]) -> dict[str, list[int]]:
+    columns: dict[str, list[int]] = {}
     for index, field in enumerate(heading_keys(row, HEADINGS)):
         if field:
-            columns.setdefault(field, index)
+            columns.setdefault(field, []).append(index)
     return columns
 
 
-def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
+def _require_values(headings: Sequence[str], columns: Mapping[str, object]) -> None:
+    """Raise `TableError` where headings say whose line it is, and none that is known what to fill in."""
+    unknown = [
+        heading for heading, key in zip(headings, heading_keys(headings, HEADINGS), strict=True) if not key
+    ]
+    if not columns.keys() & set(VALUES) and any(unknown):
+        raise TableError(TableProblem.UNKNOWN_HEADINGS, text=", ".join(filter(None, unknown))[:200])
+
+
+def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
     """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the
     names.
     """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:
-        return {"number": 0}
+        return {"number": [0]}
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
     number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
     text_columns = [at for at in range(columns) if at != number_at]
@@ -255,10 +288,10 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, int]:
         at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns
     }
     name_at = max(text_columns, key=lambda at: (letters[at], -at))
-    found_columns = {"number": number_at, "name": name_at}
+    found_columns = {"number": [number_at], "name": [name_at]}
     rest = [at for at in text_columns if at != name_at]
     if rest:
-        found_columns["code"] = rest[0]
+        found_columns["code"] = rest[:1]
     return found_columns
 
 
@@ -267,9 +300,17 @@ def _looks_like_number(text: str) -> bool:
     return 6 <= len(digits) <= 14 and len(digits) >= len(re.sub(r"[\s.\-/]", "", text)) - 5
 
 
-def _line(index: int, row: Sequence[str], columns: Mapping[str, int]) -> PastedLine:
-    def cell(field: str) -> str:
-        at = columns.get(field, -1)
-        return row[at].strip() if 0 <= at < len(row) else ""
+def _line(index: int, row: Sequence[str], columns: Mapping[str, Sequence[int]]) -> PastedLine:
+    def cells(field: str) -> list[str]:
+        texts = [row[at].strip() for at in columns.get(field, ()) if at < len(row)]
+        return list(dict.fromkeys(filter(None, texts))) or [""]
 
-    return PastedLine(index, cell("name"), cell("number"), cell("code"), cell("reason"), cell("sector"))
+    return PastedLine(
+        index,
+        cells("name")[0],
+        cells("number")[0],
+        cells("code")[0],
+        cells("reason")[0],
+        cells("sector")[0],
+        has_conflict=any(len(cells(field)) > 1 for field in VALUES),
+    )

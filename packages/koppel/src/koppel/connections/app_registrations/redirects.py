@@ -5,5 +5,5 @@ from django.urls import reverse
 
 
 def redirect_uri() -> str:
-    """Return the address to register at the vendor."""
+    """Return the redirect address, which is registered at the vendor."""
     return f"{settings.PUBLIC_URL}{reverse('connections:callback')}"

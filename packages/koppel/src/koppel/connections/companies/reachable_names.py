@@ -27,7 +27,7 @@ class CompanyNames:
 
 
 def company_names(actor: Actor, connections: Iterable[Connection]) -> Mapping[int, CompanyNames]:
-    """Return the names by connection, of those that the actor may see. One query."""
+    """Return the names of the companies that the actor may see, by connection. One query."""
     one_connection = F("connection_id")
     numbered = _visible_companies(actor, connections).annotate(
         position=Window(RowNumber(), partition_by=one_connection, order_by=[Folded("name"), "pk"]),

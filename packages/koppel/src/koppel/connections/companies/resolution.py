@@ -221,8 +221,10 @@ def _resolve_other_company(
 
 
 def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_id: int) -> None:
-    """Store the new identity as confirmed. An administration's name or number that equalled the old one
-    changes with it; one that the firm entered itself stays.
+    """Store the new identity as confirmed.
+
+    A name or number of the administration that equalled the old one changes too; one that the organisation
+    entered itself stays.
     """
     # A value that is no longer stated stays confirmed: otherwise any next value would be accepted.
     name, number = company.conflicting_name, company.conflicting_number

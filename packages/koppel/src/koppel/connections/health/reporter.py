@@ -24,7 +24,7 @@ class HealthReporter:
         self._written: dict[tuple[str, int], float] = {}
 
     async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
-        """Record that the vendor answered, with whatever result."""
+        """Record that the vendor responded, whatever the response was."""
         connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
         company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
         if not connection_due and not company_due:

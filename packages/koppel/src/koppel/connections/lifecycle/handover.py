@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor
 
 
 def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
-    """Return the confirmation page for handing over all connections of one person. Raises `NoSuchMember`,
+    """Return the confirmation of handing over all connections of one person. Raises `NoSuchMember`,
     `Refused`.
     """
     person = owned_connections(actor, departing_member_id).person

@@ -93,7 +93,7 @@ class GrantLocks:
         self._serve()
 
     def stop_waiting(self) -> None:
-        """Answer all requests that wait with BUSY."""
+        """Refuse all waiting requests with BUSY."""
         for request in self._waiting.values():
             if not request.outcome.done():
                 request.outcome.set_result(LockOutcome.BUSY)

@@ -203,7 +203,7 @@ def _child(key: str, payload: bytes, partition: str) -> Record:
 def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
     """Return the head as the vendor wrote it, without its lines and the page's totals.
 
-    They are cut from the text where that is safe, as it usually is.
+    They are cut out of the text if that is safe, as it usually is.
     """
     start, end = payload.find(LINES), payload.rfind(AFTER_LINES)
     is_safe = (

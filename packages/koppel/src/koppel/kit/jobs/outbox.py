@@ -280,7 +280,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The number delivered, and how long the lane should pause when it should."""
+    """The result of a batch: the number delivered, and how long the lane pauses (None: no pause)."""
 
     delivered: int = 0
     pause_seconds: float | None = None

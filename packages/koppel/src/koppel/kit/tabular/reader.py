@@ -2,8 +2,8 @@
 
 Python's csv splits the cells. Two libraries were tried and rejected: charset-normalizer reads short lists of
 names in cp1252 as cp1250, so that `Møller` becomes `Mřller` (a file that is neither UTF-8 nor marked as
-UTF-16 comes from Windows in Western Europe); csv.Sniffer finds no delimiter in a list of one column, nor if
-rows omit their last cells.
+UTF-16 comes from Western Europe: Windows, or Excel's “CSV (MS-DOS)” and “CSV (Macintosh)”); csv.Sniffer finds
+no delimiter in a list of one column, nor if rows omit their last cells.
 """
 
 import csv
@@ -29,6 +29,13 @@ Quoting = Literal[0, 3]
 """The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
 DELIMITERS = ("\t", ";", ",", "|")
 """In order of preference when two fit equally well: names and amounts contain commas, but no tabs."""
+BYTE_ENCODINGS = ("cp1252", "cp850", "mac_roman")
+"""Where two fit equally well the first one is taken."""
+SAMPLE_WORDS = 5000
+_WORDS = re.compile(rb"[\x21-\x7e]*[\x80-\xff][\x21-\xff]*")
+_LETTERS = frozenset("áàäåãæçéèëêíïñóöôøúüßÄÅÆÇÉÈÖØÜÑ")
+_RARE_SIGNS = frozenset("‚ƒ„†‡ˆ‰‹›˜¤¢¡¬¯¿")
+_QUOTES = frozenset("“”™•—")
 SAMPLE_ROWS = 50
 """The number of rows, from the first, from which the delimiter is detected."""
 NO_DELIMITER = "\x1f"
@@ -36,6 +43,11 @@ NO_DELIMITER = "\x1f"
 END = "\x1e"
 """Marks the end of the last line. Inside a cell it shows that a quotation mark was never closed."""
 CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_EXPONENT = re.compile(r"([1-9])[.,]([0-9]+)[eE]\+?([0-9]{1,2})")
+_WHOLE = re.compile(r"[0-9]+[.,]0{1,2}|[0-9]{4,}[.,]0+|[0-9]+[.,]0{4,}")
+_GROUPED_WHOLE = re.compile(
+    r"[0-9]{1,3}(?:(?:\.[0-9]{3})+,|(?:,[0-9]{3})+\.|(?:['’ \u00a0\u202f][0-9]{3})+[.,])0{1,2}"
+)
 SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 """Excel's own first line of a CSV, which is not a row."""
 
@@ -74,21 +86,25 @@ class TableProblem(StrEnum):
     TOO_MANY_CELLS = "too_many_cells"
     CELL_TOO_LONG = "cell_too_long"
     OPEN_QUOTE = "open_quote"
+    UNKNOWN_HEADINGS = "unknown_headings"
 
 
 class TableError(KoppelError):
-    """The only error of this module. `row` is the number of the row, 0 for the table as a whole."""
+    """The only error of this module. `row` is the number of the row, 0 for the table as a whole. `text`: what
+    of the table is meant.
+    """
 
     code = "unreadable_table"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
-    def __init__(self, problem: TableProblem, limit: int = 0, row: int = 0) -> None:
+    def __init__(self, problem: TableProblem, limit: int = 0, row: int = 0, text: str = "") -> None:
         self.problem, self.limit, self.row = problem, limit, row
-        super().__init__(_message(problem) % {"row": row, "limit": limit})
+        super().__init__(_message(problem) % {"row": row, "limit": limit, "text": text})
 
 
 def decode(content: bytes, limits: ReadLimits = ReadLimits()) -> str:
-    """Return the text of a file: UTF-8, UTF-16, otherwise cp1252; composed (NFC).
+    """Return the text of a file: UTF-8, UTF-16, otherwise the one of `BYTE_ENCODINGS` in which its words look
+    most like words; composed (NFC).
 
     Raises `TableError` when it is too large.
     """
@@ -105,7 +121,41 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
+        words = [match[0] for match in islice(_WORDS.finditer(content), SAMPLE_WORDS)]
+    if not any(_is_odd(word.decode("cp1252", errors="replace")) for word in words):
         return content.decode("cp1252", errors="replace")
+    best = max(BYTE_ENCODINGS, key=lambda name: sum(_plausibility(word, name) for word in words))
+    return content.decode(best, errors="replace")
+
+
+def _is_odd(word: str) -> bool:
+    """Return whether no program on Windows wrote this: `Caf‚`, `F”rskott`, `CafŽ`."""
+    for before, letter, after in zip(" " + word, word, word[1:] + " ", strict=False):
+        is_within = before.isalpha() or after.islower()
+        if letter == "\ufffd" or (letter in _RARE_SIGNS and is_within):
+            return True
+        if letter in _QUOTES and before.islower() and after.islower():
+            return True
+        if not letter.isascii() and letter.isupper() and before.islower():
+            return True
+    return False
+
+
+def _plausibility(word: bytes, encoding: str) -> int:
+    """Return how much a word looks like one of Western Europe in this encoding."""
+    text, score = word.decode(encoding, errors="replace"), 0
+    for before, letter, after in zip(" " + text, text, text[1:] + " ", strict=False):
+        if letter.isascii():
+            continue
+        if letter.isalpha():
+            score += 3 if letter in _LETTERS else 1
+            # mÄn and SØRBØø are no words.
+            is_odd = letter.isupper() and before.islower()
+            is_odd = is_odd or (letter.islower() and before.isupper() and after.isupper())
+            score -= 4 if is_odd else 0
+        elif before.isalpha() or after.islower() or letter == "\ufffd":
+            score -= 2
+    return score
 
 
 def _utf16_without_mark(content: bytes) -> str:
@@ -153,6 +203,24 @@ def heading_keys(cells: Sequence[str], names: Mapping[str, str]) -> list[str]:
 
 def _heading_words(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", normalize_search(unicodedata.normalize("NFKC", text))))
+
+
+def unwrap_number(cell: str) -> str:
+    """Return a number as it was meant before a spreadsheet wrote it: `="01234567"`, `'01234567`, `1000.0`,
+    `1.000,00` and `6,9599084E+07`. Other text, and a number that lost digits, stays as it is.
+
+    Three zeros behind at most three digits are thousands: `1.000`.
+    """
+    text = cell.strip()
+    if match := re.fullmatch(r'="?([^"]*)"?', text):
+        text = match[1]
+    text = text.removeprefix("'").strip()
+    if match := _EXPONENT.fullmatch(text):
+        first, decimals, exponent = match[1], match[2], int(match[3])
+        return first + decimals if len(decimals) == exponent else text
+    if _GROUPED_WHOLE.fullmatch(text):
+        return re.sub(r"[^0-9]", "", text[: max(text.rfind("."), text.rfind(","))])
+    return re.split("[.,]", text)[0] if _WHOLE.fullmatch(text) else text
 
 
 def unescape_formula(cell: str) -> str:
@@ -268,5 +336,6 @@ def _message(problem: TableProblem) -> str:
         TableProblem.OPEN_QUOTE: _(
             "Line %(row)d could not be read as a table row. Check for a missing quotation mark."
         ),
+        TableProblem.UNKNOWN_HEADINGS: _("Unknown headings: %(text)s."),
     }
     return messages[problem]

@@ -1,10 +1,19 @@
 """The base of use-case inputs, shared by pages, REST and commands."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from ninja import Schema
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from koppel.kit.database.text import compose, has_control_characters, has_lone_surrogate
@@ -49,6 +58,23 @@ class Input(Schema):
     @classmethod
     def _compose_texts(cls, values: Any) -> Any:
         return _composed(values)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` where a number is meant: pydantic would take it for the row with id 1."""
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, bool) for item in items):
+            types = _types_in(cls.model_fields[info.field_name or ""].annotation)
+            if int in types and bool not in types:
+                raise PydanticCustomError("int_type", "Write a whole number.")
+        return value
+
+
+def _types_in(annotation: Any) -> set[type]:
+    """Return the types that an annotation is made of: int and None for `list[int] | None`."""
+    types = {annotation} if isinstance(annotation, type) else set()
+    return types.union(*map(_types_in, get_args(annotation)))
 
 
 def _composed(value: Any) -> Any:

@@ -2,7 +2,7 @@
 registers are queried.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from koppel.company_registers.numbers.identity import (
     check_identity,
     suggest_number,
 )
-from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
@@ -229,7 +229,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
     typed_by_company = {
         matched.id: {
             "number": matched.line.number,
-            "reason": _reason(matched.line.reason),
+            "reason": resolve_reason(matched.line.reason),
             "sector": matched.line.sector,
         }
         for matched in matched_lines
@@ -241,13 +241,27 @@ def fill_in(flow: Flow, text: str) -> FillResult:
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
         list_import.MatchStatus.TWICE: _("duplicate; the first one is used"),
+        list_import.MatchStatus.CONFLICT: _("two columns of the same meaning differ"),
     }
     unmatched = [
-        f"{matched.line.name or matched.line.code or matched.line.number}: {misses[matched.status]}"
+        f"{_label(matched.line)}: {misses[matched.status]}"
         for matched in matched_lines
         if matched.status in misses
     ]
-    return FillResult(len(typed_by_company), tuple(unmatched))
+    return FillResult(len(typed_by_company), (*unmatched, *_unknown_words(matched_lines)))
+
+
+def _unknown_words(matched_lines: Iterable[list_import.MatchedLine]) -> Iterator[str]:
+    """Yield a sentence for each reason and sector of a list that is none."""
+    for line in (matched.line for matched in matched_lines if matched.id is not None):
+        if line.reason and not resolve_reason(line.reason):
+            yield f"{_label(line)}: " + _("“%s” is not a reason") % line.reason[:60]
+        if line.sector and not resolve_sector(line.sector):
+            yield f"{_label(line)}: " + _("“%s” is not a sector") % line.sector[:60]
+
+
+def _label(line: list_import.PastedLine) -> str:
+    return line.name or line.code or line.number
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
@@ -270,12 +284,6 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
         allow_incomplete=complete_later,
     )
     return check.identity if check.is_valid else None
-
-
-def _reason(text: str) -> str:
-    """Return the key of a reason that was typed as its key or its words."""
-    normalized = text.strip().casefold()
-    return next((key for key, words in REASONS.items() if normalized in (key, str(words).casefold())), "")
 
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:

@@ -28,6 +28,8 @@ from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
+NAMED_LINES_MAX = 8
+"""So many lines of a list that found no row are named in the notice."""
 PAGE_ROWS = 250
 """The rows of a page; more rows are shown in pages, incomplete ones first."""
 
@@ -136,7 +138,7 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
 @require_POST
 @step_page(Step.IDENTIFY)
 def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Store one row when it is left, start a look-up, and return its state."""
+    """Store one row when it is left, start a lookup, and return its state."""
     form = IdentifyForm.of(request, flow.chosen_company_ids)
     stored_ids = identify_step.save_answers(flow, form.answers)
     if not stored_ids:
@@ -250,4 +252,18 @@ def _fill_in(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> N
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})
     if result.unmatched:
-        messages.warning(request, _("Not matched: %s") % "; ".join(result.unmatched[:8]))
+        messages.warning(request, _("Not matched: %s") % _shortened(result.unmatched))
+
+
+def _shortened(lines: Sequence[str]) -> str:
+    """Return the first lines of a list, and how many more there are."""
+    text, more = "; ".join(lines[:NAMED_LINES_MAX]), len(lines) - NAMED_LINES_MAX
+    return (
+        ngettext("%(text)s; and %(count)d more", "%(text)s; and %(count)d more", more)
+        % {
+            "text": text,
+            "count": more,
+        }
+        if more > 0
+        else text
+    )

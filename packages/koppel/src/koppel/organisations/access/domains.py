@@ -83,7 +83,7 @@ def organisation_of(domain: str) -> int | None:
 
 
 def unconfirmed_domains(organisation: Organisation) -> list[str]:
-    """Return domains that the organisation names and the sign-in page does not use. Within the organisation's
+    """Return the organisation's domains that are not confirmed, so that the sign-in page ignores them. In
     scope.
     """
     public = [domain for domain in organisation.email_domains if is_public(domain)]

@@ -95,7 +95,7 @@ def _parse(text: str) -> tuple[bytes, str]:
 
 
 def _account_of(text: str) -> str:
-    """Return the account to which a text is bound; '' for a text that was just encrypted."""
+    """Return the account to which an encrypted text is bound; '' for a text that is not bound yet."""
     return text.rpartition(SEPARATOR)[0]
 
 

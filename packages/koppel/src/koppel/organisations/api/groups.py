@@ -72,7 +72,7 @@ class DifferenceOut(Schema):
 
 
 class EffectsOut(Schema):
-    """Of `total` administrations, `changed` would sync differently."""
+    """The effect of a change: `changed` of `total` administrations would sync differently."""
 
     total: int
     changed: int

@@ -14,7 +14,7 @@ class DivisionInput(Input):
 
 
 class TemplateInput(Input):
-    """A template with all that it sets. `archived` None: it stays as it is."""
+    """A template with all its settings. `archived` None leaves it unchanged."""
 
     name: Name
     settings: dict[str, Any] = {}

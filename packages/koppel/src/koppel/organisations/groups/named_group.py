@@ -95,7 +95,7 @@ class GroupType(Generic[Group]):
         return group_id
 
     def set_archived(self, actor: Actor, group_id: int, *, archived: bool) -> None:
-        """Archive it or offer it again; everything else stays. Raises `Refused`."""
+        """Archive the group, or make it available again; nothing else changes. Raises `Refused`."""
         actor.require(Permission.MANAGE_PEOPLE)
         self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
 

@@ -2,10 +2,11 @@
 line.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 
 from django.db import transaction
 from django.utils import timezone, translation
@@ -23,6 +24,7 @@ from koppel.organisations.models import Division
 from koppel.organisations.roles import Actor, Permission, Role
 
 LINES_MAX = 1000
+SPREADSHEET_DAY_ZERO = date(1899, 12, 30)
 LIMITS = ReadLimits(size=1024 * 1024)
 FIELDS = ("email", "name", "role", "divisions", "until")
 HEADINGS = {
@@ -83,7 +85,7 @@ def preview(actor: Actor, text: str) -> list[InvitationRow]:
 
 
 def invite_all(actor: Actor, text: str) -> list[InvitationRow]:
-    """Invite whom the lines name; a line that cannot be done is left out with its reason. Raises `Refused`,
+    """Invite the people in the lines; a line that fails is left out with its reason. Raises `Refused`,
     `TableError`.
     """
     actor.require(Permission.MANAGE_PEOPLE)
@@ -150,6 +152,10 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
     try:
         if surplus:
             raise Refused(_("The value “%s” is below no heading.") % surplus[:60])
+        if "@" in name:
+            raise Refused(
+                _("“%s” is an address, not a name. Put each person on a separate line.") % name[:60]
+            )
         role = _role(role_word)
         data = InvitationInput(
             email=email,
@@ -204,11 +210,19 @@ def _until(text: str) -> datetime | None:
 
 
 def parse_end_of_day(text: str) -> datetime:
-    """Return the last moment of a day, `2027-03-31` or `31-03-2027`, in the installation's zone. Raises
-    `Refused`.
+    """Return the last moment of a day in the installation's zone: `2027-03-31`, `31-03-2027`, `31.3.2027`,
+    with midnight behind it too, and `46477` as spreadsheets store it. Raises `Refused`.
     """
-    parts = text.replace("/", "-").split("-")
-    iso = text if len(parts[0]) == 4 else "-".join(reversed(parts))
-    if (day := day_of(iso)) is None:
+    if (day := day_of(_iso_date(text.strip()))) is None:
         raise Refused(_("“%s” is not a date. Use the format 2027-03-31.") % text, field="until")
     return timezone.make_aware(datetime.combine(day, time.max))
+
+
+def _iso_date(text: str) -> str:
+    """Return a date in ISO order; other text as it is."""
+    if re.fullmatch(r"[3-9][0-9]{4}(\.0+)?", text):
+        return (SPREADSHEET_DAY_ZERO + timedelta(days=int(text[:5]))).isoformat()
+    parts = re.split(r"[-./]", re.sub(r"[ T]00:00(:00(\.0+)?)?\Z", "", text))
+    if len(parts) == 3 and len(parts[-1]) == 4:
+        parts.reverse()
+    return "-".join(part.zfill(2) for part in parts)

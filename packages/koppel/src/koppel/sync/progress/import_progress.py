@@ -34,9 +34,8 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import, with the run that imported or imports it.
-
-    Later syncs do not change what the page says. `rows` were read by that run.
+    """An administration of an import, with its import run; later syncs do not change this line. `rows` were
+    read by that run.
     """
 
     administration: Administration

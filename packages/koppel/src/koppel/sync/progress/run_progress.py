@@ -72,7 +72,7 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class Throughput:
-    """How long a resource takes on average: a whole read, and each row of it."""
+    """The average duration of a resource: a whole read, and each row of it."""
 
     seconds: float
     seconds_per_row: float | None
@@ -80,9 +80,8 @@ class Throughput:
 
 @dataclass(frozen=True)
 class DurationHistory:
-    """Durations of earlier runs.
-
-    Of these administrations by (administration, resource); of the organisation by resource.
+    """Durations of earlier runs: of these administrations by (administration, resource), of the organisation
+    by resource.
     """
 
     of_administration: Mapping[tuple[int, str], float]

@@ -3,14 +3,18 @@
 
 -- name: choose_runs
 -- 'import' < 'manual' < 'schedule': the order of triggers is that of the alphabet.
+-- A person waits for a manual run: three of an organisation at a time go before all others, more of them in turn.
 WITH busy AS MATERIALIZED (
-  SELECT organisation_id, count(*) AS runs FROM sync_run WHERE state = {running} GROUP BY organisation_id
+  SELECT organisation_id, count(*) AS runs, count(*) FILTER (WHERE trigger = {manual}) AS manual_runs
+    FROM sync_run WHERE state = {running} GROUP BY organisation_id
 ), due AS MATERIALIZED (
   SELECT run.id, 0 AS rank FROM sync_run run
    WHERE run.state = {running} AND run.heartbeat_at < now() - make_interval(secs => {stalled_seconds})
    UNION ALL
-  SELECT run.id, CASE WHEN run.trigger = {manual} THEN 0 ELSE coalesce(busy.runs, 0) + row_number() OVER (
-           PARTITION BY run.organisation_id ORDER BY run.trigger, run.attempt, run.id) END
+  SELECT run.id, CASE WHEN run.trigger = {manual} THEN greatest(coalesce(busy.manual_runs, 0) + row_number() OVER (
+             PARTITION BY run.organisation_id, run.trigger = {manual} ORDER BY run.attempt, run.id) - 3, 0)
+           ELSE coalesce(busy.runs, 0) + row_number() OVER (
+             PARTITION BY run.organisation_id, run.trigger = {manual} ORDER BY run.trigger, run.attempt, run.id) END
     FROM sync_run run
     JOIN administrations_administration a ON a.id = run.administration_id
     JOIN connections_connection c ON c.id = a.connection_id

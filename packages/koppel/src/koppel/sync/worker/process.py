@@ -108,7 +108,7 @@ async def _main(concurrency: int) -> None:
 
 
 async def _run_job_worker(worker_app: App) -> None:
-    """Run all jobs except syncs: look-ups, email, work after a reconnect.
+    """Run all jobs except syncs: lookups, email, work after a reconnect.
 
     When the database fails the job worker is restarted, with growing pauses and new sessions: old ones may be
     read-only or have short timeouts.

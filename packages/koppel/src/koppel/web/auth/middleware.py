@@ -1,5 +1,6 @@
 """Middleware of every request: language, actor, organisation, and one transaction in its scope."""
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -72,10 +73,12 @@ class DatabaseBusy(KoppelError):
 class _SessionRequests:
     """The limit on requests of a session, and of all sessions of an organisation."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         per_minute = settings.SESSION_REQUESTS_PER_MINUTE
-        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2)
-        self._organisations = TokenBuckets(per_minute=5 * per_minute, burst=2 * per_minute)
+        self._sessions = TokenBuckets(per_minute=per_minute, burst=per_minute // 2, monotonic=monotonic)
+        self._organisations = TokenBuckets(
+            per_minute=5 * per_minute, burst=2 * per_minute, monotonic=monotonic
+        )
 
     def spend_for(self, session_key: str, organisation_id: int) -> None:
         """Count a request. Raises `TooManyRequests`."""

@@ -1,0 +1,99 @@
+"""What one session or organisation may have at once, and what it is told beyond that."""
+
+import runpy
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.test import Client
+
+from koppel import settings as settings_module
+from koppel.connections.sessions.runtime import run_sync
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.http import outbound_budget
+from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, call_place
+from koppel.kit.tabular.export_places import EXPORTS_MAX, export_place
+from koppel.web.auth import middleware
+from tests.web.factories import World, build_world
+
+LIST = "/administrations/"
+LIST_API = "/api/v1/administrations"
+
+
+@pytest.fixture
+def world(actor: Any) -> World:
+    return build_world(actor)
+
+
+@pytest.fixture
+def browser(world: World) -> Client:
+    return world.client("administrator")
+
+
+def refused(answer: Any, status: HTTPStatus) -> str:
+    """The page or the code of a refusal that says when to come again."""
+    assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (status, True)
+    return str(answer.content.decode())
+
+
+def test_a_session_with_too_many_requests_is_told_when_to_go_on(
+    world: World, browser: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SESSION_REQUESTS_PER_MINUTE = 6
+    monkeypatch.setattr(middleware, "_requests", middleware._SessionRequests(lambda: 0.0))
+    assert [browser.get(LIST).status_code for _number in range(3)] == [HTTPStatus.OK] * 3
+    assert "Try again in 10 seconds" in refused(browser.get(LIST), HTTPStatus.TOO_MANY_REQUESTS)
+    assert '"too_many_requests"' in refused(browser.get(LIST_API), HTTPStatus.TOO_MANY_REQUESTS)
+    others = [world.client("administrator") for _number in range(4)]
+    answers = [other.get(LIST).status_code for other in others for _number in range(3)]
+    assert answers.count(HTTPStatus.OK) == 9, "Twelve at once for all sessions of the organisation."
+
+
+def test_exports_at_a_time_are_limited_for_each_organisation(world: World, browser: Client) -> None:
+    export = f"{LIST}export.csv"
+    with ExitStack() as places:
+        for _number in range(EXPORTS_MAX):
+            places.enter_context(export_place(world.boss.organisation_id))
+        refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
+    with export_place(world.boss.organisation_id + 1):
+        assert browser.get(export).status_code == HTTPStatus.OK
+
+
+def test_a_request_that_finds_too_many_waiting_for_vendors_is_told_so(
+    clean_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbound_budget, "WAITING_SECONDS", 0.01)
+    with ExitStack() as places:
+        for _number in range(CALLS_MAX):
+            places.enter_context(call_place(CallKind.VENDOR))
+        with pytest.raises(outbound_budget.CallsBusy):
+            run_sync(lambda _runtime: pytest.fail("It must not call."))
+
+
+def test_a_page_does_not_wait_for_a_lock_for_ever(browser: Client, database_addresses: Addresses) -> None:
+    browser.get(LIST)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+    with psycopg.connect(database_addresses.superuser_url) as maintenance:
+        maintenance.execute("LOCK TABLE administrations_administration IN ACCESS EXCLUSIVE MODE")
+        assert "stopped" in refused(browser.get(LIST), HTTPStatus.SERVICE_UNAVAILABLE)
+        assert '"database_busy"' in refused(browser.get(LIST_API), HTTPStatus.SERVICE_UNAVAILABLE)
+    assert browser.get(LIST).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("process", "statement", "lock"), [("web", "60s", "10s"), ("worker", "15min", "60s"), ("", "", "5min")]
+)
+def test_statements_have_time_outs_and_migrations_none(
+    monkeypatch: pytest.MonkeyPatch, process: str, statement: str, lock: str
+) -> None:
+    monkeypatch.setenv("KOPPEL_PROCESS", process)
+    databases = runpy.run_path(settings_module.__file__)["DATABASES"]
+    options = databases["default"]["OPTIONS"]["options"]
+    assert f"lock_timeout={lock}" in options
+    assert (f"statement_timeout={statement}" in options) == bool(statement)
+    assert "statement_timeout" not in databases["owner"]["OPTIONS"]["options"]
+    assert "lock_timeout" not in databases["owner"]["OPTIONS"]["options"]
