@@ -21,7 +21,6 @@ from koppel.notifications.event_types import EventCode, event_types
 from tests.fixtures.environment import KOPPEL as PACKAGE
 
 RECORDED_ELSEWHERE = {
-    "AuditLogAction.EXPIRED": "the SQL function audit_expire writes it, in the transaction that deletes",
     "DivisionAction.CREATED": "recorded by GroupType through its field `actions`",
     "DivisionAction.CHANGED": "recorded by GroupType through its field `actions`",
     "TemplateAction.CREATED": "recorded by GroupType through its field `actions`",

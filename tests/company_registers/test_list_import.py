@@ -216,14 +216,14 @@ def test_decomposed_names_are_the_same_names() -> None:
     ],
 )
 def test_a_code_and_a_number_go_where_they_belong_or_nowhere(text: str, row: int | None, number: str) -> None:
-    companies = [(1, "A", ("12",)), (2, "B", ("1000",)), (3, "C", ("B-7",))]
+    companies = [TableRow(1, "A", ("12",)), TableRow(2, "B", ("1000",)), TableRow(3, "C", ("B-7",))]
     (match,) = match_lines(read_lines(text), companies)
     assert (match.id, match.line.number) == (row, number)
 
 
 def test_two_columns_of_one_meaning_that_differ_fill_in_nothing() -> None:
     (match,) = match_lines(
-        read_lines("Naam;KvK;Nummer\nFjordheim AS;69599084;68750110"), [(1, "Fjordheim AS")]
+        read_lines("Naam;KvK;Nummer\nFjordheim AS;69599084;68750110"), [TableRow(1, "Fjordheim AS")]
     )
     assert (match.status, match.id) == (MatchStatus.CONFLICT, None)
 

@@ -76,8 +76,8 @@ def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
     when too many requests of this process wait for vendors, and `RuntimeError` inside a database transaction.
     """
     refuse_in_transaction()
-    calls = _BackgroundCalls(work)
     with call_place(CallKind.VENDOR):
+        calls = _BackgroundCalls(work)
         # Not a daemon: a process that ends waits for it.
         threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
         try:
