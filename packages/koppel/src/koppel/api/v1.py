@@ -14,6 +14,7 @@ from koppel.administrations.api.lifecycle import router as administration_lifecy
 from koppel.administrations.api.list import router as administrations
 from koppel.administrations.api.settings import router as administration_settings
 from koppel.administrations.audit_log.api import router as activity
+from koppel.administrations.issues.api import router as issues
 from koppel.api.parser import StrictParser
 from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown, shown_errors
 from koppel.books.api import router as books
@@ -52,6 +53,7 @@ api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/connections", connections, tags=["connections"])
 for router in (administrations, administration, administration_settings, administration_lifecycle):
     api.add_router("/administrations", router, tags=["administrations"])
+api.add_router("/issues", issues, tags=["issues"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])
