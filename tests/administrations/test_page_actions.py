@@ -74,13 +74,21 @@ def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
 def test_a_dead_connection_is_named_and_sync_now_is_disabled(
     boss: Actor, administration: Administration, state: str, sentence: str, listed: str
 ) -> None:
-    assert listed not in signed_in(boss).get("/administrations/?all=1").content.decode()
+    assert listed not in rows_of(signed_in(boss))
     with organisation_scope(boss.organisation_id):
         Connection.objects.update(state=state)
     page = signed_in(boss).get(f"/administrations/{administration.pk}/").content.decode()
     assert sentence in page
     assert "disabled title=" in page
-    assert listed in signed_in(boss).get("/administrations/?all=1").content.decode()
+    assert listed in rows_of(signed_in(boss))
+    exported = b"".join(signed_in(boss).get("/administrations/export.csv?all=1").streaming_content)
+    assert listed in exported.decode("utf-8-sig"), "the file says what the list says"
+    rest = signed_in(boss).get(f"/api/v1/administrations?status={state}").json()
+    assert [one["status"] for one in rest["items"]] == [state]
+    assert signed_in(boss).get("/api/v1/administrations?status=active").json()["total"] == 0
+    dashboard = signed_in(boss).get("/").content.decode()
+    assert f'href="/administrations/?status={state}">1</a>' in dashboard
+    assert "0 active" in dashboard
 
 
 def test_a_column_of_figures_is_sorted_by_the_largest_first(
@@ -89,3 +97,7 @@ def test_a_column_of_figures_is_sorted_by_the_largest_first(
     browser = signed_in(boss)
     assert "sort=-issues" in browser.get("/administrations/?all=1").content.decode()
     assert "sort=issues" in browser.get("/administrations/?sort=-issues").content.decode()
+
+
+def rows_of(browser: Client) -> str:
+    return str(browser.get("/administrations/?all=1").content.decode().partition("<tbody")[2])

@@ -35,6 +35,7 @@ WORDS = {
     "resource": "accounts",
     "erase_on": "2099-01-01",
     "policy": "wait",
+    "until": "2099-01-01",
     "file": "absent.csv",
     "on": "--on",
     "email": "lured@example.test",

@@ -43,6 +43,8 @@ def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcom
     page = listed.client.get(location).content.decode()
     assert f'name="q" value="{search}"' in page
     assert "1 of 3 assigned" in page
+    listed.client.post(f"{listed.flow}assign/undo")
+    assert ticked(listed, f"{listed.flow}assign") == set(ids)
 
 
 def ticked(person: Newcomer, path: str) -> set[int]:

@@ -147,7 +147,11 @@ INSTALLED_APPS = [
     "koppel.api",
 ]
 
+ACCESS_LOG = os.environ.get("KOPPEL_ACCESS_LOG", "")
+"""The file of the web's access log; '' = none."""
+
 MIDDLEWARE = [
+    "koppel.web.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -323,6 +327,14 @@ ORGANISATION_WEBHOOK_NETWORKS = {
     if key is not None
 }
 """Likewise for one organisation, by its id."""
+
+_sso_networks = os.environ.get("KOPPEL_SSO_NETWORKS", "").replace(" ", "").split(",")
+SSO_NETWORKS = tuple(
+    _read(lambda text: ip_network(text, strict=False), "KOPPEL_SSO_NETWORKS", text)
+    for text in _sso_networks
+    if text
+)
+"""Networks of one's own in which identity providers may stand, besides public addresses."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, include, path
 
+from koppel.administrations.urls import issue_urlpatterns
 from koppel.api.v1 import api
 from koppel.kit.web import paths
 from koppel.kit.web.decorators import outside_transaction
@@ -46,6 +47,6 @@ urlpatterns = [
     path("account/", include((account_urlpatterns, "account"))),
     path("registers/", include("koppel.company_registers.urls")),
     path("notifications/", include("koppel.notifications.urls")),
-    path("issues/", include(([path("", views.issues_page, name="list")], "issues"))),
+    path("issues/", include((issue_urlpatterns, "issues"))),
     path("", include("koppel.web.urls")),
 ]

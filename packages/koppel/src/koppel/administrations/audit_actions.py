@@ -49,7 +49,19 @@ class BulkAuditAction(AuditAction):
     UNDONE = "administrations.undone", _("undid a bulk edit")
 
 
+class IssueAction(AuditAction):
+    """Actions on issues, in the log of their administration or connection."""
+
+    ASSIGNED = "issue.assigned", _("assigned an issue")
+    COMMENTED = "issue.commented", _("commented on an issue")
+    DISMISSED = "issue.dismissed", _("dismissed an issue")
+    REOPENED = "issue.reopened", _("reopened an issue")
+    SNOOZED = "issue.snoozed", _("snoozed an issue")
+    UNDONE = "issue.undone", _("undid a change to an issue")
+
+
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *AdministrationAction,
     *BulkAuditAction,
+    *IssueAction,
 )

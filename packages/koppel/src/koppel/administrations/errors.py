@@ -9,6 +9,10 @@ class NoSuchAdministration(NotFoundError):
     """No such administration, or the actor may not see it: both look the same from outside."""
 
 
+class NoSuchIssue(NotFoundError):
+    """No such issue, or the actor may not see it; or no such operation on issues."""
+
+
 class NoSuchChoice(NoSuchAdministration):
     """A division, template or person that was chosen does not exist any more; `detail` says which."""
 

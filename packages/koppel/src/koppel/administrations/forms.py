@@ -16,6 +16,12 @@ from koppel.administrations.inputs import (
     SettingsInput,
     WithdrawalInput,
 )
+from koppel.administrations.issues.inputs import (
+    COMMENT_LENGTH_MAX,
+    CommentInput,
+    IssueActionInput,
+    IssueActionName,
+)
 from koppel.administrations.list.query import NONE
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers.reasons import REASONS
@@ -27,9 +33,11 @@ from koppel.kit.web.forms import (
     Form,
     IdField,
     IdsField,
+    Invalid,
     TextField,
     TextFileField,
 )
+from koppel.kit.web.parameters import id_of
 from koppel.kit.web.schemas import NAME_LENGTH_MAX, Input
 from koppel.organisations.forms.settings_values import SettingsForm
 from koppel.organisations.settings_schema import notification_audiences
@@ -321,3 +329,38 @@ class BulkTableForm(BulkForm):
 
     def clean_action(self) -> str:
         return self.cleaned_data["action"] or "change"
+
+
+class IssueActionForm(Form[IssueActionInput]):
+    """The bar of the list of issues; `assignee` "none" takes the assignment away."""
+
+    input_type = IssueActionInput
+
+    id = IdsField()
+    action = ChoiceField(choices=[(action.value, action.value) for action in IssueActionName], required=True)
+    assignee = TextField()
+    until = DayField()
+
+    def input_values(self) -> Mapping[str, Any]:
+        """Return the input; only the action's own fields are read. Raises `Invalid`."""
+        values = self.values
+        if not values["id"]:
+            self.show_error(str(_("Select at least one issue.")))
+            raise Invalid
+        shaped = {"ids": values["id"], "action": values["action"]}
+        if values["action"] == IssueActionName.ASSIGN and values["assignee"] != NONE:
+            shaped["assignee"] = id_of(values["assignee"])
+            if shaped["assignee"] is None:
+                self.show_error(str(_("Choose a user.")))
+                raise Invalid
+        if values["action"] == IssueActionName.SNOOZE:
+            shaped["until"] = values["until"]
+        return shaped
+
+
+class CommentForm(Form[CommentInput]):
+    """A comment on an issue."""
+
+    input_type = CommentInput
+
+    text = TextField(max_length=COMMENT_LENGTH_MAX, required=True, widget=forms.Textarea)

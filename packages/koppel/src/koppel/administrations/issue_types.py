@@ -22,7 +22,7 @@ def _page(administration_id: int, _facts: MessageFacts) -> str:
 ISSUE_TYPES = (
     IssueType(
         AdministrationIssue.COMPANY_CLOSED,
-        _("According to the register, %(name)s was closed on %(closed_on)s."),
+        _("According to the register, the company was closed on %(closed_on)s."),
         _(
             "Is this still a client? If not, deactivate the administration or mark the client as "
             "left. If so, correct the number."
@@ -30,6 +30,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Deregistered companies"),
+        is_fact=True,
     ),
     IssueType(
         AdministrationIssue.LEGAL_NAME_CHANGED,
@@ -38,6 +39,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Names that differ from the register"),
+        is_fact=True,
     ),
     IssueType(
         AdministrationIssue.IDENTITY_INCOMPLETE,

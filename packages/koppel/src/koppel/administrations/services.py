@@ -39,7 +39,8 @@ class NewAdministration:
     """A remote company to import, identified and assigned. Identity has been checked
     (`company_registers.numbers.identity`).
 
-    `seen_name` and `seen_number`: the name and number shown when the company was chosen; '' = as listed now.
+    `predecessor_id`: the administration that it continues. `seen_name` and `seen_number`: the name and number
+    shown when the company was chosen; '' = as listed now.
     """
 
     remote_company_id: int
@@ -50,6 +51,7 @@ class NewAdministration:
     sector: str = ""
     sector_scheme: str = ""
     confirmed_identity: ConfirmedIdentity = field(default_factory=ConfirmedIdentity)
+    predecessor_id: int | None = None
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
@@ -86,6 +88,7 @@ def import_companies(
         subject=Subject(SubjectKind.CONNECTION, connection_id),
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
+    _record_predecessors(actor, {ids[key]: new_by_company[key] for key in ids})
     record_confirmed(actor, sorted(ids.values()))
     handle_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
@@ -202,11 +205,25 @@ def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministra
         sector=new.sector,
         sector_scheme=new.sector_scheme,
         confirmed_identity=new.confirmed_identity,
+        predecessor_id=new.predecessor_id,
         division_id=new.division_id,
         template_id=new.template_id,
         imported_by_id=actor.membership_id,
         import_id=import_id,
     )
+
+
+def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration]) -> None:
+    linked = {key: new.predecessor_id for key, new in created.items() if new.predecessor_id is not None}
+    names = dict(Administration.objects.for_actor(actor).filter(pk__in=linked).values_list("pk", "name"))
+    for key, predecessor_id in linked.items():
+        add_audit_entry(
+            actor.organisation_id,
+            actor.audit,
+            AdministrationAction.PREDECESSOR_SET,
+            subject=Subject(SubjectKind.ADMINISTRATION, key, names[key]),
+            details={"before": None, "after": predecessor_id},
+        )
 
 
 def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:

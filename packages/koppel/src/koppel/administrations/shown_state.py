@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
+from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
+from django.utils.translation import gettext_lazy as _
+
 from koppel.administrations.models import Administration, Status
 from koppel.connections.models import ConnectionState
 from koppel.organisations.roles import Actor
 
 SYNCED_STATUSES = (Status.QUEUED, Status.CONFIGURING, Status.ACTIVE)
-STOPPED_STATES = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, ConnectionState.REMOVED)
+STOPPED_LABELS = {
+    ConnectionState.NEEDS_REAUTH: _("Waits for sign-in"),
+    ConnectionState.PAUSED: _("Connection paused"),
+    ConnectionState.REMOVED: _("Connection removed"),
+}
+STOPPED_STATES = tuple(STOPPED_LABELS)
+SHOWN_STATES = (*Status.values, *(state.value for state in STOPPED_STATES))
 
 
 def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
@@ -21,6 +30,35 @@ def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dic
 
 def shown_state(actor: Actor, administration: Administration) -> str:
     return shown_states(actor, [administration])[administration.pk]
+
+
+def state_label(state: str) -> str:
+    """Return the word for a state to show."""
+    return str(Status(state).label if state in Status.values else STOPPED_LABELS[ConnectionState(state)])
+
+
+def state_condition(state: str) -> Q:
+    """Return the condition of those for which `shown_states` gives this state."""
+    is_stopped = Q(connection__state__in=STOPPED_STATES)
+    is_lost = Q(remote_company__grant__invalid_since__isnull=False)
+    is_removed = Q(connection__state=ConnectionState.REMOVED)
+    if state == ConnectionState.REMOVED:
+        return is_removed & Q(status__in=(*SYNCED_STATUSES, Status.BLOCKED))
+    if state == ConnectionState.PAUSED:
+        return Q(connection__state=ConnectionState.PAUSED, status__in=SYNCED_STATUSES)
+    if state == ConnectionState.NEEDS_REAUTH:
+        needs_sign_in = Q(connection__state=ConnectionState.NEEDS_REAUTH) | (~is_stopped & is_lost)
+        return needs_sign_in & Q(status__in=SYNCED_STATUSES)
+    if state in SYNCED_STATUSES:
+        return Q(status=state) & ~is_stopped & Q(remote_company__grant__invalid_since=None)
+    return Q(status=state) & ~is_removed if state == Status.BLOCKED else Q(status=state)
+
+
+def count_by_state(administrations: "QuerySet[Administration]") -> dict[str, int]:
+    """Return how many show each state; those that none shows are absent."""
+    whens = [When(state_condition(state), then=Value(state)) for state in SHOWN_STATES]
+    annotated = administrations.annotate(state=Case(*whens, output_field=CharField()))
+    return dict(annotated.order_by().values_list("state").annotate(Count("pk")))
 
 
 def _state(administration: Administration, lost: AbstractSet[int]) -> str:

@@ -1,8 +1,8 @@
-"""Addresses below `/administrations/`."""
+"""Addresses below `/administrations/`, and below `/issues/`."""
 
 from django.urls import path
 
-from koppel.administrations.views import bulk, detail, identity, lifecycle, listing
+from koppel.administrations.views import bulk, detail, identity, issues, lifecycle, listing
 
 app_name = "administrations"
 urlpatterns = [
@@ -36,4 +36,10 @@ urlpatterns = [
     ),
     path("<int:administration_id>/withdraw", lifecycle.withdraw, name="withdraw"),
     path("<int:administration_id>/predecessor", lifecycle.set_predecessor, name="set_predecessor"),
+]
+issue_urlpatterns = [
+    path("", issues.list_issues, name="list"),
+    path("actions", issues.act_on_issues, name="act"),
+    path("operations/<int:operation_id>/undo", issues.undo_operation, name="undo"),
+    path("<int:issue_id>/", issues.show_issue, name="detail"),
 ]

@@ -14,6 +14,7 @@ from koppel.administrations.api.lifecycle import router as administration_lifecy
 from koppel.administrations.api.list import router as administrations
 from koppel.administrations.api.settings import router as administration_settings
 from koppel.administrations.audit_log.api import router as activity
+from koppel.administrations.issues.api import router as issues
 from koppel.api.parser import StrictParser
 from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown, shown_errors
 from koppel.books.api import router as books
@@ -25,6 +26,7 @@ from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
 from koppel.organisations.api.groups import router as groups
 from koppel.organisations.api.people import router as organisations
+from koppel.organisations.errors import NotAllowed
 from koppel.sync.api import imports as sync_imports
 from koppel.sync.api import router as sync
 
@@ -51,6 +53,7 @@ api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/connections", connections, tags=["connections"])
 for router in (administrations, administration, administration_settings, administration_lifecycle):
     api.add_router("/administrations", router, tags=["administrations"])
+api.add_router("/issues", issues, tags=["issues"])
 api.add_router("/administrations", books, tags=["books"])
 api.add_router("/administrations", sync, tags=["sync"])
 api.add_router("/imports", sync_imports, tags=["sync"])
@@ -81,6 +84,9 @@ def _source(request: HttpRequest, name: str) -> str:
 @api.exception_handler(KoppelError)
 def refusal(request: HttpRequest, error: KoppelError) -> HttpResponse:
     """Answer a refusal of any app: its code, and in `message` the reason, in the caller's language."""
+    if isinstance(error, NotAllowed):
+        # Recorded when the transaction of the request is over, with which it would be rolled back.
+        request.refused_permission = error.permission  # type: ignore[attr-defined]
     response = api.create_response(request, {"error": error.code, **error.details}, status=error.status)
     for name, value in error.headers.items():
         response[name] = value

@@ -53,6 +53,9 @@ COMMAND_GROUPS = (
     CommandGroup(
         "administrations", "koppel.administrations.commands", "app", "List and change administrations."
     ),
+    CommandGroup(
+        "issues", "koppel.administrations.issues.commands", "app", "List, assign, snooze and dismiss issues."
+    ),
     CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
     CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
     CommandGroup("sql-readers", "koppel.books.commands", "readers", "Manage roles that read books by SQL."),

@@ -15,9 +15,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
-    """Company details as the source states them; one row per organisation or branch of the company."""
+    """Company details as the source states them; one row per organisation or branch of the company. `kind` is
+    company or branch; None where the source does not say.
+    """
 
     name: str
+    kind: str | None = None
     number: str | None = None
     vat_number: str | None = None
     country: str | None = None

@@ -3,7 +3,7 @@
 An app declares its codes and their types in its `issue_types` and registers them in its `wiring`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,10 +21,20 @@ class IssueCode(StrEnum):
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """A button that acts at once: it posts `fields` to the path that `url` gives."""
+
+    label: StrOrPromise
+    url: Callable[[int, MessageFacts], str]
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class IssueType:
     """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
     that counts. `link` gives the path of the button. `localize` returns facts whose text depends on the
-    reader's language. `title` heads the issues of this type; those with `stops_sync` come first.
+    reader's language. `title` heads the issues of this type; those with `stops_sync` come first. One that
+    `is_fact` may be dismissed when it was noted. `remedy` is a second button.
     """
 
     code: IssueCode
@@ -35,6 +45,8 @@ class IssueType:
     localize: Callable[[MessageFacts], MessageFacts] | None = None
     title: StrOrPromise = ""
     stops_sync: bool = False
+    is_fact: bool = False
+    remedy: Remedy | None = None
 
 
 issue_types = Registry[IssueType]()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db.models import Count
@@ -11,11 +11,12 @@ from django.utils.translation import gettext
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connector.period_format import format_period
-from koppel.issues.issue_types import IssueType, StrOrPromise, get_issue_type
-from koppel.issues.models import Issue
+from koppel.issues.issue_types import IssueType, Remedy, StrOrPromise, get_issue_type
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.web.money import format_money
 from koppel.kit.web.sentences import fill
+from koppel.organisations.models import Membership
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,22 @@ class IssueView:
     link: str
     context: MessageContext
     raised_at: datetime
+    is_fact: bool
+    assignee: Membership | None
+    snoozed_until: date | None
+    dismissed_at: datetime | None
+    resolved_at: datetime | None
+    comment_count: int
+    remedy: Remedy | None
+    remedy_url: str
 
 
 def open_issues(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, list[IssueView]]:
-    """Open issues by subject id, oldest first; subjects without issues are absent."""
+    """Return issues that need attention by subject id, oldest first; subjects without issues are absent."""
     issues = (
         Issue.objects.in_organisation(organisation_id)
-        .filter(subject_kind=kind, subject_id__in=list(ids), resolved_at=None)
+        .filter(needs_attention(), subject_kind=kind, subject_id__in=list(ids))
+        .select_related("assignee__user")
         .order_by("raised_at", "id")
     )
     by_subject: dict[int, list[IssueView]] = {}
@@ -48,9 +58,9 @@ def open_issues(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> 
 
 
 def count_open(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, int]:
-    """Return the number of open issues per subject; subjects without are absent."""
+    """Return the number of issues that need attention per subject; subjects without are absent."""
     issues = Issue.objects.in_organisation(organisation_id).filter(
-        subject_kind=kind, subject_id__in=list(ids), resolved_at=None
+        needs_attention(), subject_kind=kind, subject_id__in=list(ids)
     )
     return dict(issues.values_list("subject_id").annotate(Count("id")).order_by())
 
@@ -69,6 +79,14 @@ def view_of(issue: Issue) -> IssueView:
         link=issue_type.link(issue.subject_id, context) if issue_type.link else "",
         context=issue.context,
         raised_at=issue.raised_at,
+        is_fact=issue_type.is_fact,
+        assignee=issue.assignee,
+        snoozed_until=issue.snoozed_until,
+        dismissed_at=issue.dismissed_at,
+        resolved_at=issue.resolved_at,
+        comment_count=getattr(issue, "comment_count", 0),
+        remedy=issue_type.remedy,
+        remedy_url=issue_type.remedy.url(issue.subject_id, context) if issue_type.remedy else "",
     )
 
 

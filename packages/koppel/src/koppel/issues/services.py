@@ -11,14 +11,26 @@ from koppel.issues.issue_types import IssueCode
 from koppel.issues.models import Issue
 from koppel.kit.database.json_fields import MessageContext, MessageFacts, encode
 
-_RAISE = """
+_REFRESH = """
+DO UPDATE SET context = excluded.context, last_seen_at = now(),
+  dismissed_at = CASE WHEN NOT (__is_news__) THEN issues_issue.dismissed_at END,
+  notified_at = CASE WHEN issues_issue.dismissed_at IS NULL OR NOT (__is_news__)
+    THEN issues_issue.notified_at END
+""".replace(
+    "__is_news__",
+    """issues_issue.context - 'count' <> excluded.context - 'count'
+    OR COALESCE((excluded.context->>'count')::bigint, 0)
+     > COALESCE((issues_issue.context->>'count')::bigint, 0)""",
+)
+"""Other facts, or more of the same, bring a dismissed issue back."""
+_RAISE = f"""
 INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detail_key, context, raised_at,
   last_seen_at)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb, now(), now())
 ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
-DO UPDATE SET context = excluded.context, last_seen_at = now()
+{_REFRESH}
 RETURNING xmax = 0
-"""
+"""  # noqa: S608 - statements of our own
 
 
 def raise_issue(
@@ -58,7 +70,7 @@ _HAS_OPEN = """
 SELECT EXISTS (SELECT FROM issues_issue WHERE organisation_id = %s AND subject_kind = %s AND subject_id = %s
                   AND code = ANY(%s) AND resolved_at IS NULL)
 """
-_RECONCILE = """
+_RECONCILE = f"""
 WITH current_issue AS (
   SELECT code, detail_key, context::jsonb
     FROM unnest(%(of)s::text[], %(details)s::text[], %(context)s::text[]) AS listed (code, detail_key,
@@ -76,8 +88,8 @@ INSERT INTO issues_issue (organisation_id, code, subject_kind, subject_id, detai
   last_seen_at)
 SELECT %(organisation)s, code, %(kind)s, %(subject)s, detail_key, context, now(), now() FROM current_issue
     ON CONFLICT (organisation_id, subject_kind, subject_id, code, detail_key) WHERE resolved_at IS NULL
-    DO UPDATE SET context = excluded.context, last_seen_at = now()
-"""
+{_REFRESH}
+"""  # noqa: S608 - statements of our own
 
 
 def reconcile_issues(

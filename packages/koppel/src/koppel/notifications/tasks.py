@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.threads import run_in_thread
@@ -88,7 +88,7 @@ def _organisations_with_work() -> list[int]:
     now = timezone.now()
     with installation_scope("due notifications"):
         events = Event.objects.filter(state=EventState.PENDING, due_at__lte=now)
-        issues = Issue.objects.filter(resolved_at=None, notified_at=None, raised_at__lt=now - SETTLE_TIME)
+        issues = Issue.objects.filter(needs_attention(), notified_at=None, raised_at__lt=now - SETTLE_TIME)
         organisation_ids = {
             *events.values_list("organisation_id", flat=True),
             *ongoing_events().values_list("organisation_id", flat=True),

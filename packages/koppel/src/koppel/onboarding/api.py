@@ -18,6 +18,8 @@ from koppel.onboarding.models import Flow, FlowState, Step
 from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps.identify import IdentityAnswer
+from koppel.onboarding.steps.succession import Succession, list_successions
 from koppel.organisations.requests import AuthenticatedRequest, needs
 from koppel.organisations.roles import Permission
 
@@ -88,7 +90,8 @@ class IdentityOut(Schema):
     number.
 
     `needs_confirmation`: names or numbers differ (`differences`), and nothing is imported before
-    `same_company` is given.
+    `same_company` is given. `predecessor`: an administration with the same number, which this company may
+    continue; `continues` is the answer.
     """
 
     company: int
@@ -103,6 +106,9 @@ class IdentityOut(Schema):
     message: str
     needs_confirmation: bool
     differences: list[str]
+    predecessor: int | None
+    predecessor_name: str
+    continues: bool | None
 
 
 @router.post("/flows", response=FlowOut)
@@ -172,24 +178,10 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> 
 @needs(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """List the chosen companies with their number, the errors in it, and the missing fields."""
-    answers = identify_step.list_answers(_flow(request, token, Step.IDENTIFY))
-    return [
-        IdentityOut(
-            company=answer.company.pk,
-            name=answer.company.name,
-            country=answer.company.country,
-            number=answer.number,
-            reason=answer.reason,
-            sector=answer.sector,
-            is_suggested=answer.is_suggested,
-            is_complete=answer.is_complete,
-            tone=answer.badge[0],
-            message=answer.badge[1],
-            needs_confirmation=answer.question is not None,
-            differences=answer.discrepancy.differences if answer.discrepancy else [],
-        )
-        for answer in answers
-    ]
+    flow = _flow(request, token, Step.IDENTIFY)
+    answers = identify_step.list_answers(flow)
+    successions = list_successions(request.actor, flow, answers)
+    return [_identity_out(answer, successions.get(answer.company.pk)) for answer in answers]
 
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
@@ -223,6 +215,26 @@ def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = Fa
     if flow.state == FlowState.OPEN and not flows.has_reached(flow, needed):
         raise StepNotReached
     return _out(services.finish(request.actor, token, complete_later=complete_later))
+
+
+def _identity_out(answer: IdentityAnswer, succession: Succession | None) -> IdentityOut:
+    return IdentityOut(
+        company=answer.company.pk,
+        name=answer.company.name,
+        country=answer.company.country,
+        number=answer.number,
+        reason=answer.reason,
+        sector=answer.sector,
+        is_suggested=answer.is_suggested,
+        is_complete=answer.is_complete,
+        tone=answer.badge[0],
+        message=answer.badge[1],
+        needs_confirmation=answer.question is not None,
+        differences=answer.discrepancy.differences if answer.discrepancy else [],
+        predecessor=succession.predecessor.pk if succession else None,
+        predecessor_name=succession.predecessor.name if succession else "",
+        continues=succession.continues if succession else None,
+    )
 
 
 def _require_companies(company_ids: Iterable[int], offered: Iterable[int]) -> None:

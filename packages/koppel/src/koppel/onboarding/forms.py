@@ -94,8 +94,8 @@ class IdentifyForm(Form[IdentifyInput]):
     `sector-7`).
 
     `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows, or
-    `same-7` and `other-7` for one. `answers` holds the typed values by company id; rows that the page did not
-    show are not in it.
+    for one row `same-7` and `other-7`, and `continues-7` and `separate-7` about the administration that has
+    its number. `answers` holds the typed values by company id; rows that the page did not show are not in it.
     """
 
     input_type = IdentifyInput
@@ -153,7 +153,7 @@ class IdentifyForm(Form[IdentifyInput]):
         action, separator, text = (self.cleaned_data["action"] or "next").partition(ACTION_SEPARATOR)
         if not separator and action in ("accept", "fill", "next", "same"):
             return action, None
-        if action in ("same", "other") and text in map(str, self._chosen_ids):
+        if action in ("same", "other", "continues", "separate") and text in map(str, self._chosen_ids):
             return action, int(text)
         raise ValidationError(
             _("“%(value)s” is not one of the options."), params={"value": self.data["action"][:80]}

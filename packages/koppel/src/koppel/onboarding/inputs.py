@@ -36,7 +36,7 @@ class CompanyIdentityInput(Input):
     """A number; or a reason and a sector (letter, name or code). What is null stays as it is; '' removes it.
 
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another
-    company.
+    company. `continues` says whether it continues the existing administration with the same number.
     """
 
     company: int
@@ -44,6 +44,7 @@ class CompanyIdentityInput(Input):
     reason: IdentityText | None = None
     sector: IdentityText | None = None
     same_company: bool | None = None
+    continues: bool | None = None
 
 
 class IdentifyInput(Input):

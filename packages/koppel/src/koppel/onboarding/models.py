@@ -77,6 +77,13 @@ class SameCompanyAnswer(msgspec.Struct, frozen=True):
     at: str
 
 
+class SuccessionAnswer(msgspec.Struct, frozen=True):
+    """Whether a company continues the administration with this id, which has the same number."""
+
+    predecessor: int
+    continues: bool
+
+
 class CompanyAssignment(msgspec.Struct, frozen=True):
     """The assignments of a new administration: ids."""
 
@@ -93,8 +100,9 @@ class Flow(TenantModel):
     `chosen_company_ids` are remote companies, `offered_company_ids` the ones that could be chosen at that
     time; `displayed_identities` maps chosen ones to the name and number that the person saw.
     `typed_identities` maps remote company id to the input at Identify (number, reason, sector).
-    `confirmations` maps remote company id to the answer to “is this the same company?”. `assignments` maps
-    remote company id to {division, template, users}. `expires_at` moves with each answer.
+    `confirmations` maps it to the answer to “is this the same company?”, `successions` to whether it
+    continues an administration with the same number, `assignments` to {division, template, users} and
+    `previous_assignments` to those that the last change replaced. `expires_at` moves with each answer.
     """
 
     token = models.UUIDField(default=uuid.uuid4)
@@ -115,7 +123,9 @@ class Flow(TenantModel):
     displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
     confirmations = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
+    successions = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
+    previous_assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     import_record = models.ForeignKey(
         Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )

@@ -28,6 +28,7 @@ from koppel.onboarding.steps import assign as assign_step
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import finish as finish_step
 from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps.succession import answer_successions
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -95,6 +96,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
             company_id for company_id, identity in identities.items() if identity.same_company is same
         ]
         identify_step.answer_same_company(actor, flow, answered, same=same)
+        continued = [key for key, identity in identities.items() if identity.continues is same]
+        answer_successions(actor, flow, identify_step.list_answers(flow, continued), continues=same)
     identity_answers = identify_step.complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)

@@ -18,4 +18,5 @@ urlpatterns = [
     path("<uuid:token>/row-states.json", identify.list_row_states, name="row_states"),
     path("<uuid:token>/sectors.json", identify.list_sectors, name="sectors"),
     path("<uuid:token>/assign", assign.assign_companies, name="assign"),
+    path("<uuid:token>/assign/undo", assign.undo_assignment, name="undo_assignment"),
 ]

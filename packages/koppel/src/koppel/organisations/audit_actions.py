@@ -36,6 +36,7 @@ class PersonAction(AuditAction):
     JOINED = "person.joined", _("accepted the invitation")
     MFA_RESET = "person.mfa_reset", _("removed a user's two-step verification")
     OWNERSHIP_TRANSFERRED = "person.ownership_transferred", _("transferred the responsibilities of a person")
+    PERMISSION_REFUSED = "person.permission_refused", _("was refused for lack of permission")
     RECOVERY_LINK_CREATED = (
         "person.recovery_link_created",
         _("created a link to choose a new password"),
@@ -43,6 +44,22 @@ class PersonAction(AuditAction):
     SIGNED_IN = "person.signed_in", _("signed in")
     SESSIONS_ENDED = "sessions.ended", _("ended sessions")
     SIGN_IN_REFUSED = "sign_in.refused", _("was refused by an identity provider")
+
+
+class SignInAction(AuditAction):
+    """Proofs of identity, and failures to give one."""
+
+    FAILED = "sign_in.failed", _("failed to sign in")
+    PASSWORD_CHANGED = "sign_in.password_changed", _("changed the password")
+    PASSWORD_RESET = "sign_in.password_reset", _("chose a new password by a link")
+    RECOVERY_CODE_USED = "sign_in.recovery_code_used", _("used a recovery code")
+    RECOVERY_CODES_RENEWED = "sign_in.recovery_codes_renewed", _("made new recovery codes")
+    RESET_REQUESTED = "sign_in.reset_requested", _("requested a link for a new password")
+    SECOND_STEP_ADDED = "sign_in.second_step_added", _("added a second step")
+    SECOND_STEP_FAILED = "sign_in.second_step_failed", _("failed the second step")
+    SECOND_STEP_REMOVED = "sign_in.second_step_removed", _("removed a second step")
+    THROTTLED = "sign_in.throttled", _("was slowed down after too many attempts")
+    TOKEN_REFUSED = "sign_in.token_refused", _("was refused with an API token")
 
 
 class IdentityProviderAction(AuditAction):
@@ -83,6 +100,7 @@ AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *OrganisationAction,
     *OperatorAction,
     *PersonAction,
+    *SignInAction,
     *IdentityProviderAction,
     *TokenAction,
     *DivisionAction,

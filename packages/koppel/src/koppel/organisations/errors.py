@@ -21,6 +21,13 @@ class NotAllowed(KoppelError):
         return {"permission": self.permission}
 
 
+class RecentSignInRequired(KoppelError):
+    """The session was opened too long ago for this; the person proves their identity once more."""
+
+    code = "recent_sign_in_required"
+    status = HTTPStatus.FORBIDDEN
+
+
 class Refused(KoppelError):
     """The rules forbid it; the message says why."""
 

@@ -1,5 +1,6 @@
 """The request of a signed-in member, its required permission, and the organisation of its session."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -8,8 +9,12 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django_htmx.middleware import HtmxDetails
 
+from koppel.organisations.errors import RecentSignInRequired
 from koppel.organisations.roles import Actor, Permission
 
+PROVED_AT = "proved_at"
+"""The key of the session under which the time of the last proof of identity is."""
+RECENT_SECONDS = 15 * 60
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -39,6 +44,26 @@ def needs(permission: Permission) -> Callable[[View], View]:
         return cast("View", wrapper)
 
     return mark
+
+
+def note_proof(request: HttpRequest) -> None:
+    """Record that the person has just proved their identity in this session."""
+    request.session[PROVED_AT] = time.time()
+
+
+def needs_recent_proof(view: View) -> View:
+    """Decorate a view whose changes a borrowed session must not make: raises `RecentSignInRequired` for them
+    when the last proof of identity is more than a quarter of an hour old.
+    """
+
+    @wraps(view)
+    def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
+        age = time.time() - request.session.get(PROVED_AT, 0)
+        if request.method == "POST" and not 0 <= age <= RECENT_SECONDS:
+            raise RecentSignInRequired
+        return view(request, *args, **values)
+
+    return cast("View", wrapper)
 
 
 def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from koppel.books.read.labels import RESOURCES
-from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.issues.issue_types import IssueCode, IssueType, Remedy
 from koppel.kit.database.json_fields import MessageFacts
 
 
@@ -40,6 +40,10 @@ def _differences(administration_id: int, context: MessageFacts) -> str:
     return f"{url}?year={context.get('year', '')}&only=differences"
 
 
+def _start_sync(administration_id: int, _context: MessageFacts) -> str:
+    return reverse("sync:now", args=[administration_id])
+
+
 def _name_resource(context: MessageFacts) -> MessageFacts:
     key = str(context.get("resource", ""))
     return {"resource": str(RESOURCES.get(key, key))}
@@ -53,6 +57,7 @@ ISSUE_TYPES = (
         _("Show entry"),
         _entry,
         title=_("Entries that do not balance"),
+        is_fact=True,
     ),
     IssueType(
         SyncIssue.CLOSED_PERIOD_CHANGED,
@@ -65,6 +70,7 @@ ISSUE_TYPES = (
         _("Show changes"),
         _closed_changes,
         title=_("Changed closed periods"),
+        is_fact=True,
     ),
     IssueType(
         SyncIssue.BALANCE_DIFFERS,
@@ -79,7 +85,9 @@ ISSUE_TYPES = (
         ),
         _("Show differences"),
         _differences,
+        remedy=Remedy(_("Run full check"), _start_sync, {"full": "1"}),
         title=_("Balances that do not match"),
+        is_fact=True,
     ),
     IssueType(
         SyncIssue.RECORDS_REJECTED,
@@ -96,6 +104,7 @@ ISSUE_TYPES = (
         _sync,
         _name_resource,
         title=_("Records that could not be read"),
+        is_fact=True,
     ),
     IssueType(
         SyncIssue.SETUP_MISSING,

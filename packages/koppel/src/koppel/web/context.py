@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.issues.queries import open_count
 from koppel.kit import quarantine
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import unread_count
@@ -20,7 +21,6 @@ from koppel.organisations.organisation_settings.branding import branding_of
 from koppel.organisations.people.page_preferences import preferences_of, theme_of_browser
 from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
-from koppel.web.issues import open_count
 
 
 @dataclass(frozen=True)

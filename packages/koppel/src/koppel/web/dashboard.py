@@ -14,19 +14,20 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
+from koppel.administrations.issues.queries import IssueKind, newest_of, open_kinds
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.shown_state import count_by_state
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import IssueView
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.sync.issue_types import SyncIssue
-from koppel.web.issues import IssueKind, newest_of, open_kinds
 
 ROWS_SHOWN = 7
 CLOSED_SHOWN = 5
@@ -121,7 +122,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
     visible = Administration.objects.visible_to(actor)
     rows = list(visible.values_list("pk", "name", "created_at"))
     names = {key: name for key, name, _created_at in rows}
-    by_status = dict(visible.values_list("status").annotate(Count("pk")).order_by())
+    by_status = count_by_state(visible)
     changes = _changes(actor, names)
     states = _connections(actor)
     return Dashboard(
@@ -154,7 +155,7 @@ def _growth(created: Sequence[datetime]) -> list[int]:
 
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
-    issues = Issue.objects.for_actor(actor).filter(resolved_at=None)
+    issues = Issue.objects.for_actor(actor).filter(needs_attention())
     subjects = (
         issues.filter(subject_kind=SubjectKind.ADMINISTRATION)
         .values_list("subject_id")

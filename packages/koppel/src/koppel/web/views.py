@@ -12,26 +12,16 @@ from django.urls import reverse
 from django.utils import translation
 from django.views.decorators.http import require_POST
 
-from koppel.administrations.list.query import NONE
-from koppel.administrations.queries import assignment_choices
-from koppel.issues.issue_types import issue_types
 from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import return_url
-from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, Parameter, is_id, lazy_choices, one_of
+from koppel.kit.web.parameters import IDENTIFIER, TEXT, Parameter
 from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
-from koppel.web.issues import IssueFilter
-from koppel.web.issues import page_of as issues_page_of
 from koppel.web.search import queries as search_queries
-
-
-def _issue_person(text: str) -> str | None:
-    """Return "me", "none" or the id of a membership; None for anything else."""
-    return text if text in ("me", NONE) or is_id(text) else None
 
 
 @public
@@ -98,29 +88,3 @@ def search(request: AuthenticatedRequest) -> HttpResponse:
     else:
         groups = search_queries.suggestions(request.actor, request.parameters["recent"], administration_id)
     return render(request, "web/parts/palette_results.html", {"groups": groups})
-
-
-@query_parameters(
-    q=TEXT,
-    page=PAGE,
-    kind=lazy_choices(lambda: issue_types),
-    user=Parameter(parse=_issue_person),
-    group=one_of("client"),
-)
-def issues_page(request: AuthenticatedRequest) -> HttpResponse:
-    """Show what a person must fix, with the button that fixes it, by kind or by client."""
-    parameters = request.parameters
-    filters = IssueFilter(
-        (parameters["q"] or "").replace("\0", "")[:100], parameters["kind"] or "", parameters["user"] or ""
-    )
-    by_client = parameters["group"] == "client"
-    page = issues_page_of(request.actor, filters, number=parameters["page"] or 1, by_client=by_client)
-    context = {
-        "page": page,
-        "filters": filters,
-        "by_client": by_client,
-        "is_filtered": filters != IssueFilter(),
-        "people": assignment_choices(request.actor)["people"],
-        "nav_section": "issues",
-    }
-    return render(request, "web/issues.html", context)

@@ -10,6 +10,7 @@ from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
+from koppel.administrations.shown_state import shown_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
 from koppel.organisations.requests import AuthenticatedRequest, needs
@@ -22,7 +23,9 @@ class AdministrationOut(Schema):
     """An administration.
 
     `source_id` is the accounting system's id of the company, `code` its code there, `client_number` the
-    organisation's own. `issues` is the number of open issues. A personal number is masked.
+    organisation's own. `status` is the one that the list shows: of an administration that its connection
+    stops `needs_reauth`, `paused` or `removed`. `issues` is the number that need attention. A personal number
+    is masked.
     """
 
     id: int
@@ -98,8 +101,9 @@ def remove_favourite(request: AuthenticatedRequest, administration_id: int) -> S
 
 
 class IssueOut(Schema):
-    """`code` is a stable word, `message` its text in the caller's language."""
+    """`id` is that of `/issues/{id}`, `code` a stable word, `message` its text in the caller's language."""
 
+    id: int
     code: str
     message: str
     advice: str
@@ -108,13 +112,19 @@ class IssueOut(Schema):
 
 @router.get("/{int:administration_id}/issues", response=list[IssueOut])
 def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[IssueOut]:
-    """List the open issues, oldest first."""
+    """List the issues that need attention, oldest first: neither snoozed nor dismissed."""
     administration = administration_for(request.actor, administration_id)
     open_administration_issues = open_issues(
         administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
     ).get(administration.pk, [])
     return [
-        IssueOut(code=issue.code, message=issue.message, advice=issue.advice, raised_at=issue.raised_at)
+        IssueOut(
+            id=issue.id,
+            code=issue.code,
+            message=issue.message,
+            advice=issue.advice,
+            raised_at=issue.raised_at,
+        )
         for issue in open_administration_issues
     ]
 
@@ -123,6 +133,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
+        shown_state(actor, administration),
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),
@@ -138,7 +149,7 @@ def visible_ids(actor: Actor, administration_ids: Iterable[int | None]) -> set[i
 
 
 def administration_out(
-    administration: Administration, issues: int, predecessors: Container[int]
+    administration: Administration, state: str, issues: int, predecessors: Container[int]
 ) -> AdministrationOut:
     """`predecessors`: those that exist for the caller; another one is not named."""
     predecessor_id = administration.predecessor_id
@@ -151,7 +162,7 @@ def administration_out(
         country=administration.country,
         base_currency=administration.base_currency,
         sector=administration.sector,
-        status=administration.status,
+        status=state,
         status_reason=administration.status_reason,
         connection=administration.connection_id,
         source_id=administration.remote_company.external_id,

@@ -31,6 +31,7 @@ from koppel.audit.queries import ChangedValue
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.connections.models import Connection
+from koppel.issues.issue_types import get_issue_type
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Role
 from koppel.organisations.settings_schema import resource_label
@@ -89,7 +90,10 @@ class AuditRenderer:
         one of many.
         """
         if not is_by_administration(entry.action):
-            return [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
+            code = entry.details.get("issue")
+            issue = [f"{self.label('issue')}: {self.value(entry.action, 'issue', code)}"] if code else []
+            changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
+            return [*issue, *changes]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
             before, after = ((details.get(side) or {}).get(key) or {} for side in ("before", "after"))
@@ -240,6 +244,8 @@ def _without_moves(state: Any) -> Any:
 def _text(field: str, value: str) -> str:
     if field == "resources":
         return resource_label(value)
+    if field == "issue":
+        return str(get_issue_type(value).title)
     return str(_CHOICES.get(field, {}).get(value) or _format_moment(value) or value)
 
 

@@ -15,6 +15,7 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
 from koppel.administrations.models import Administration
 from koppel.administrations.scope import administration_for
+from koppel.administrations.shown_state import shown_state, shown_states
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, InLanguage, Language, print_record, print_rows
 from koppel.kit.tabular.writers import Format
@@ -36,9 +37,9 @@ def list_administrations(
 ) -> None:
     """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
-        rows = [
-            _row(administration) for administration in search(actor, parse_query_string(matching))[:limit]
-        ]
+        administrations = list(search(actor, parse_query_string(matching))[:limit])
+        states = shown_states(actor, administrations)
+        rows = [_row(administration, states[administration.pk]) for administration in administrations]
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
@@ -52,7 +53,7 @@ def show_administration(
     """Show an administration with its settings and the origin of each."""
     with acting_as(person, organisation) as actor:
         administration = administration_for(actor, administration_id)
-        row = _row(administration) | {
+        row = _row(administration, shown_state(actor, administration)) | {
             "restricted": administration.restricted,
             "client_left_on": administration.client_left_on,
             "settings": settings_row(administration),
@@ -88,14 +89,14 @@ def export_administrations(
     print_record({"file": str(out), "bytes": out.stat().st_size}, as_json=as_json)
 
 
-def _row(administration: Administration) -> dict[str, Any]:
+def _row(administration: Administration, state: str) -> dict[str, Any]:
     return {
         "id": administration.pk,
         "name": administration.name,
         "number": display_number(administration),
         "client_number": administration.client_number,
         "code": administration.remote_company.code,
-        "status": administration.status,
+        "status": state,
         "division": administration.division.name if administration.division else None,
         "template": administration.template.name if administration.template else None,
         "sector": administration.sector,

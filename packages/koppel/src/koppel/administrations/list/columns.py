@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations.list import cell_markup, cell_values
 from koppel.administrations.list.cell_markup import PageContext
 from koppel.administrations.list.row_context import RowContext
-from koppel.administrations.models import Administration, Assignment, Status
+from koppel.administrations.models import Administration, Assignment
+from koppel.administrations.shown_state import state_label
 from koppel.audit.subjects import SubjectKind
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit.tabular.writers import Cell, ColumnType
 
 CellValue = Callable[[Administration, RowContext], Cell]
@@ -65,10 +66,10 @@ def text_column(
 def count_open_issues() -> Combinable:
     """Count the issues of each, as one index lookup per row."""
     issues = Issue.objects.filter(
+        needs_attention(),
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=OuterRef("pk"),
-        resolved_at=None,
     )
     return _count(issues, "subject_id")
 
@@ -116,8 +117,8 @@ _COLUMNS = (
         "status",
         _("Status"),
         "status",
-        value=lambda administration, rows: administration.status,
-        display=lambda code: str(Status(code).label),
+        value=lambda administration, rows: rows.states[administration.pk],
+        display=state_label,
         html=cell_markup.status_cell,
         is_default=True,
     ),

@@ -7,6 +7,8 @@ so the search compares plain folded text within one organisation's rows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -17,9 +19,10 @@ from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
+from koppel.administrations.shown_state import state_condition
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Role
 
@@ -108,7 +111,7 @@ def freshness_condition(freshness: str) -> Q:
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
     queryset = Issue.objects.for_actor(actor).filter(
-        subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None
+        needs_attention(), subject_kind=SubjectKind.ADMINISTRATION
     )
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
@@ -136,6 +139,10 @@ def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
 
 def _sectors(actor: Actor, values: Sequence[str]) -> Q:
     return Q(sector__in=["" if text == NONE else text for text in values])
+
+
+def _states(actor: Actor, values: Sequence[str]) -> Q:
+    return reduce(or_, map(state_condition, values))
 
 
 def _freshness(actor: Actor, values: Sequence[str]) -> Q:
@@ -187,7 +194,7 @@ def _recently_changed(actor: Actor, value: str) -> Q:
 
 
 _MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
-    "status": lambda actor, values: Q(status__in=values),
+    "status": _states,
     "division": lambda actor, values: _ids("division_id", values),
     "template": lambda actor, values: _ids("template_id", values),
     "connection": lambda actor, values: _ids("connection_id", values),

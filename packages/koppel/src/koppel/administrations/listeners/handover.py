@@ -11,7 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from koppel.administrations.issues.queries import subject_names, visible_issues
 from koppel.administrations.models import Administration, Assignment, SavedView
+from koppel.issues.models import Issue
 from koppel.organisations.models import Membership
 from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor, Role
@@ -147,10 +149,33 @@ def _free_name(view: SavedView, used_names: Collection[str]) -> str:
     )
 
 
+def _assigned_issues(actor: Actor, membership_id: int) -> "QuerySet[Issue]":
+    return visible_issues(actor).filter(assignee_id=membership_id, resolved_at=None)
+
+
+def _list_issues(actor: Actor, membership_id: int) -> list[OwnedItem]:
+    count = _assigned_issues(actor, membership_id).count()
+    label = ngettext("%(count)s issue assigned", "%(count)s issues assigned", count)
+    return [OwnedItem(label % {"count": count}, count, f"{reverse('issues:list')}?assignee={membership_id}")]
+
+
+def _preview_issues(
+    actor: Actor, leaver_id: int, _new_owner_id: int, _deactivate: bool
+) -> list[tuple[int, str]]:
+    issues = list(_assigned_issues(actor, leaver_id).order_by("pk"))
+    names = subject_names(issues)
+    return [(issue.pk, names.get(issue.subject, "")) for issue in issues]
+
+
+def _move_issues(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
+    return _assigned_issues(actor, leaver_id).update(assignee_id=new_owner_id)
+
+
 PROVIDERS = {
     "assignments": OwnershipProvider(
         gettext_lazy("Administrations"), _list_assignments, _move_assignments, _preview_assignments
     ),
+    "issues": OwnershipProvider(gettext_lazy("Issues"), _list_issues, _move_issues, _preview_issues),
     "saved_views": OwnershipProvider(
         gettext_lazy("Saved views"), _list_saved_views, _move_views, _preview_views
     ),

@@ -96,6 +96,7 @@ class Migration(migrations.Migration):
                 ('last_changed', models.DateTimeField()),
                 ('deleted_at', models.DateTimeField(null=True)),
                 ('name', models.TextField()),
+                ('kind', models.TextField(null=True)),
                 ('number', models.TextField(null=True)),
                 ('vat_number', models.TextField(null=True)),
                 ('country', models.TextField(null=True)),

@@ -87,6 +87,9 @@ VALUES = {
     "input": _("Purchases"),
     "both": _("Both"),
     "active": _("Active"),
+    "company": _("Company"),
+    "branch": _("Branch"),
+    "department": _("Employee department"),
 }
 """Labels of values that are the same for every source; other values are shown as the source wrote them."""
 GROUPS = {
@@ -97,7 +100,7 @@ GROUPS = {
     "": _("Other accounts"),
 }
 """Headings of the groups of a trial balance, by the kind of their accounts."""
-CODED = frozenset({"kind", "status", "direction", "balance_type"})
+CODED = frozenset({"kind", "status", "direction", "balance_type", "dimension"})
 """Columns that hold such words. A name or a description may be the same text, and stays as it is."""
 
 

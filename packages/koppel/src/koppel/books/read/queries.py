@@ -40,7 +40,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "projects": ("code", "name", "status", "customer", "starts_on", "ends_on"),
     "payment_terms": ("code", "name", "days"),
     "balances": ("account", "period", "branch", "opening", "debit", "credit", "closing"),
-    "company_details": ("name", "number", "vat_number", "country", "base_currency", "address", "city"),
+    "company_details": (
+        "kind",
+        "name",
+        "number",
+        "vat_number",
+        "country",
+        "base_currency",
+        "address",
+        "city",
+    ),
 }
 """The columns of each table, in order. The search looks in text columns."""
 _ORDER: dict[str, tuple[str, ...]] = {
@@ -49,7 +58,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "entries": ("-booked_on", "-external_id"),
     "balances": ("account", "period"),
     "periods": ("-period",),
-    "company_details": ("name",),
+    "company_details": ("-kind", "name"),
 }
 
 

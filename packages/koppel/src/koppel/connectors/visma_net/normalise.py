@@ -50,6 +50,7 @@ class ContactInfo(msgspec.Struct, gc=False):
 
 
 class Organization(msgspec.Struct, gc=False):
+    endpoint: str = ""
     name: str = ""
     corporateId: str | None = None
     vatRegistrationId: str | None = None
@@ -204,6 +205,7 @@ def company_details(raw: bytes) -> rows.CompanyRow:
     country = (organization.defaultCountry or (address.country if address else None)) or Named()
     return rows.CompanyRow(
         name=_clean(organization.name) or "–",
+        kind="branch" if organization.endpoint == "branch" else "company",
         number=_clean(organization.corporateId),
         vat_number=_clean(organization.vatRegistrationId),
         country=country.code,

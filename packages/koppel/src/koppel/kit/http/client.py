@@ -234,17 +234,26 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def run(work: Callable[[HttpClient], Awaitable[T]], *, body_bytes_max: int = BODY_BYTES_MAX) -> T:
-    """Run calls to an identity provider from a web request or a command.
+def run(
+    work: Callable[[HttpClient], Awaitable[T]],
+    *,
+    body_bytes_max: int = BODY_BYTES_MAX,
+    seconds_max: float = 60,
+    egress_policy: EgressPolicy | None = None,
+) -> T:
+    """Run calls to an identity provider from a web request or a command: all of them within `seconds_max`.
 
-    Raises `CallsBusy` when too many requests of this process wait for providers, and `RuntimeError` inside a
-    database transaction.
+    Raises `CallsBusy` when too many requests of this process wait for providers, `TimeoutError`, and
+    `RuntimeError` inside a database transaction.
     """
     refuse_in_transaction()
     quarantine.refuse()
 
     async def with_client() -> T:
-        async with HttpClient(timeout_seconds=60, body_bytes_max=body_bytes_max) as http:
+        client = HttpClient(
+            timeout_seconds=seconds_max, body_bytes_max=body_bytes_max, egress_policy=egress_policy
+        )
+        async with asyncio.timeout(seconds_max), client as http:
             return await work(http)
 
     with call_place(CallKind.IDENTITY_PROVIDER):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.hooks import issues_url
-from koppel.issues.models import Issue
+from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import render_issue_message
 from koppel.notifications.audience.hooks import SubjectDescription, subject_of
 from koppel.notifications.audience.visible_context import count_in
@@ -33,7 +33,7 @@ def notify_new_issues(organisation_id: int) -> int:
     pending = (
         Issue.objects.in_organisation(organisation_id)
         .select_for_update(skip_locked=True)
-        .filter(resolved_at=None, notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME)
+        .filter(needs_attention(), notified_at=None, raised_at__lt=timezone.now() - SETTLE_TIME)
     )
     issues = list(pending.order_by("raised_at", "pk")[:BATCH_SIZE])
     selected = Issue.objects.in_organisation(organisation_id).filter(pk__in=[issue.pk for issue in issues])

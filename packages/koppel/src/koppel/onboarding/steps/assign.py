@@ -80,9 +80,24 @@ def assign(flow: Flow, data: AssignInput) -> int:
             template=assignment.template if data.template is None else data.template,
             users=sorted({*assignment.users, *added}),
         )
-    save_values(flow, "assignments", changed)
-    save_step(flow, Step.ASSIGN)
+    _replace(flow, changed)
     return len(selected)
+
+
+def undo(flow: Flow) -> int:
+    """Put back what the last `assign` or `clear` replaced; a second time it does that again. Returns the
+    number of companies.
+    """
+    previous = dict(flow.previous_assignments)
+    _replace(flow, previous)
+    return len(previous)
+
+
+def _replace(flow: Flow, assignments: dict[int, CompanyAssignment]) -> None:
+    """Store these assignments, and keep those that they replace."""
+    flow.previous_assignments = {key: flow.assignments.get(key, CompanyAssignment()) for key in assignments}
+    save_values(flow, "assignments", assignments)
+    save_step(flow, Step.ASSIGN, "previous_assignments")
 
 
 def _require_offered(
@@ -106,8 +121,7 @@ def _require_offered(
 def clear(flow: Flow, company_ids: Iterable[int]) -> int:
     """Clear the assignments of the ticked companies. Returns their number."""
     selected = set(company_ids) & set(flow.chosen_company_ids)
-    save_values(flow, "assignments", {company_id: CompanyAssignment() for company_id in selected})
-    save_step(flow, Step.ASSIGN)
+    _replace(flow, {company_id: CompanyAssignment() for company_id in selected})
     return len(selected)
 
 

@@ -1,5 +1,6 @@
 """The end of the wizard: import the chosen companies, once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from koppel.onboarding.models import CompanyAssignment, DisplayedIdentity, Flow,
 from koppel.onboarding.steps.choose import list_company_choices
 from koppel.onboarding.steps.identify import identity_of, list_answers
 from koppel.onboarding.steps.same_company import confirmed_identity
+from koppel.onboarding.steps.succession import predecessors_of
 from koppel.organisations.roles import Actor
 from koppel.sync.runs.services import request_first_runs
 
@@ -60,7 +62,8 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
         membership_id=actor.membership_id,
         count=0,
     )
-    ids = _import(actor, flow, import_record, identities_by_company, confirmed)
+    predecessors = predecessors_of(actor, flow, identity_answers)
+    ids = _import(actor, flow, import_record, identities_by_company, confirmed, predecessors)
     request_first_runs(actor, ids)
     import_record.count = len(ids)
     import_record.save(update_fields=["count"])
@@ -75,6 +78,7 @@ def _import(
     import_record: Import,
     identities_by_company: dict[int, Identity],
     confirmed: dict[int, ConfirmedIdentity],
+    predecessors: Mapping[int, int],
 ) -> list[int]:
     """Import each company through the connection that reaches it. Returns the ids of the administrations."""
     by_connection: dict[int, list[NewAdministration]] = {}
@@ -82,7 +86,13 @@ def _import(
         company_id = row.company.pk
         if row.can_be_chosen and company_id in identities_by_company:
             by_connection.setdefault(row.company.connection_id, []).append(
-                _new(flow, company_id, identities_by_company[company_id], confirmed[company_id])
+                _new(
+                    flow,
+                    company_id,
+                    identities_by_company[company_id],
+                    confirmed[company_id],
+                    predecessors.get(company_id),
+                )
             )
     return [
         administration_id
@@ -91,7 +101,13 @@ def _import(
     ]
 
 
-def _new(flow: Flow, company_id: int, identity: Identity, confirmed: ConfirmedIdentity) -> NewAdministration:
+def _new(
+    flow: Flow,
+    company_id: int,
+    identity: Identity,
+    confirmed: ConfirmedIdentity,
+    predecessor_id: int | None,
+) -> NewAdministration:
     assignment = flow.assignments.get(company_id, CompanyAssignment())
     seen = flow.displayed_identities.get(company_id, DisplayedIdentity())
     return NewAdministration(
@@ -103,6 +119,7 @@ def _new(flow: Flow, company_id: int, identity: Identity, confirmed: ConfirmedId
         sector=identity.sector,
         sector_scheme=identity.sector_scheme,
         confirmed_identity=confirmed,
+        predecessor_id=predecessor_id,
         division_id=assignment.division,
         template_id=assignment.template,
         membership_ids=tuple(assignment.users),

@@ -5,12 +5,15 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
 
 from koppel.administrations.queries import assignment_choices
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
+from koppel.kit.web.undo_messages import success_with_undo
 from koppel.onboarding import services
 from koppel.onboarding.forms import AssignForm
 from koppel.onboarding.inputs import AssignInput
@@ -62,7 +65,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         text = ngettext(
             "Cleared for %(count)d administration.", "Cleared for %(count)d administrations.", count
         )
-        messages.success(request, text % {"count": count})
+        success_with_undo(request, text % {"count": count}, _undo_url(flow))
         return HttpResponseRedirect(page_url)
     if action == "finish":
         _apply(request, flow, data, announce=False)
@@ -81,7 +84,21 @@ def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, anno
         text = ngettext(
             "Assigned to %(count)d administration.", "Assigned to %(count)d administrations.", count
         )
-        messages.success(request, text % {"count": count})
+        success_with_undo(request, text % {"count": count}, _undo_url(flow))
+
+
+@require_POST
+@step_page(Step.ASSIGN)
+def undo_assignment(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Put back what the last Apply or Clear replaced."""
+    count = assign_step.undo(flow)
+    text = ngettext("Undone for %(count)d administration.", "Undone for %(count)d administrations.", count)
+    messages.success(request, text % {"count": count})
+    return to_step(flow, Step.ASSIGN)
+
+
+def _undo_url(flow: Flow) -> str:
+    return reverse("onboarding:undo_assignment", args=[flow.token])
 
 
 def _finish(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:

@@ -23,8 +23,10 @@ from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import IdentityAnswer
+from koppel.onboarding.steps.succession import Succession, answer_successions, list_successions
 from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Actor
 
 NAMED_LINES_MAX = 8
 """So many lines of a list that found no row are named in the notice."""
@@ -40,6 +42,8 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
         return _perform(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
+    successions = list_successions(request.actor, flow, context["answers"])
+    context["rows"] = [(answer, successions.get(answer.company.pk)) for answer in context["answers"]]
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
     return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
 
@@ -61,7 +65,11 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         _accept_suggestions(request, flow)
         return HttpResponseRedirect(request.get_full_path())
     if company_id is not None:
-        identify_step.answer_same_company(request.actor, flow, [company_id], same=action == "same")
+        if action in ("continues", "separate"):
+            answers = identify_step.list_answers(flow, [company_id])
+            answer_successions(request.actor, flow, answers, continues=action == "continues")
+        else:
+            identify_step.answer_same_company(request.actor, flow, [company_id], same=action == "same")
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
     if action == "same":
         return _confirm_ticked(request, flow, form)
@@ -138,7 +146,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     if form.row_errors:
         return JsonResponse({"error": "invalid", "message": " ".join(form.row_errors)}, status=422)
     identify_step.enqueue_lookups(flow, stored_ids)
-    return _row_states(flow, stored_ids)
+    return _row_states(request.actor, flow, stored_ids)
 
 
 @query_parameters(id=IDENTIFIERS)
@@ -146,7 +154,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
-    return _row_states(flow, company_ids)
+    return _row_states(request.actor, flow, company_ids)
 
 
 @query_parameters(q=TEXT)
@@ -164,13 +172,15 @@ def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
 
 
-def _row_states(flow: Flow, company_ids: Sequence[int]) -> JsonResponse:
+def _row_states(actor: Actor, flow: Flow, company_ids: Sequence[int]) -> JsonResponse:
     """Return the states of these rows, and the figures of all: rows of other pages are looked up too."""
     answers, requested_ids = identify_step.list_answers(flow), set(company_ids)
     complete = sum(answer.is_complete for answer in answers)
+    requested = [answer for answer in answers if answer.company.pk in requested_ids]
+    successions = list_successions(actor, flow, requested)
     return JsonResponse(
         {
-            "rows": [_as_json(answer) for answer in answers if answer.company.pk in requested_ids],
+            "rows": [_as_json(answer, successions.get(answer.company.pk)) for answer in requested],
             "complete": complete,
             "incomplete": len(answers) - complete,
             "waiting": sum(_is_waiting(answer) for answer in answers),
@@ -187,8 +197,9 @@ def _count_suggested(answers: Sequence[IdentityAnswer]) -> int:
     return sum(bool(answer.equal_suggestion) for answer in answers)
 
 
-def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
+def _as_json(answer: IdentityAnswer, succession: Succession | None) -> dict[str, Any]:
     tone, message = answer.badge
+    name, continues = (succession.predecessor.name, succession.continues) if succession else ("", None)
     return {
         "id": answer.company.pk,
         "complete": answer.is_complete,
@@ -196,6 +207,8 @@ def _as_json(answer: IdentityAnswer) -> dict[str, Any]:
         "message": message,
         "question": answer.question is not None,
         "waiting": _is_waiting(answer),
+        "predecessor": name,
+        "continues": continues,
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
         "problems": {
             name: str(problem.message) for name, problem in answer.problems.items() if name != "number"

@@ -26,7 +26,7 @@ from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 from koppel.kit.database.text import clean_text, has_lone_surrogate
 from koppel.kit.encryption import Secret
-from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_of
+from koppel.kit.http.client import NOT_ALLOWED, HttpClient, NetworkFailure, Response, origin_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384")
 CLOCK_SKEW_SECONDS = 60
@@ -86,11 +86,13 @@ class LoginAttempt:
     nonce: str
     verifier: str
     begun_at: float
+    is_repeated: bool = False
+    """The person is signed in through this provider, and must prove their identity to it once more."""
 
     @classmethod
-    def new(cls, provider_id: int, issuer: str) -> "LoginAttempt":
+    def new(cls, provider_id: int, issuer: str, *, is_repeated: bool = False) -> "LoginAttempt":
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(provider_id, issuer, state, nonce, verifier, time.time())
+        return cls(provider_id, issuer, state, nonce, verifier, time.time(), is_repeated)
 
     @property
     def has_lapsed(self) -> bool:
@@ -156,6 +158,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
         "nonce": attempt.nonce,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
+        **({"prompt": "login"} if attempt.is_repeated else {}),
     }
     separator = "&" if "?" in endpoints.authorization else "?"
     return endpoints.authorization + separator + urlencode(params)
@@ -285,7 +288,8 @@ async def _send(http: HttpClient, method: str, url: str, origins: set[str], **mo
     try:
         return await http.send(method, url, allowed_origins=origins, **more)
     except (NetworkFailure, ValueError) as failure:
-        raise ProviderRefused("unreachable", str(failure)) from None
+        is_refused = isinstance(failure, NetworkFailure) and failure.code == NOT_ALLOWED
+        raise ProviderRefused(NOT_ALLOWED if is_refused else "unreachable", str(failure)) from None
 
 
 def _json(response: Response, code: str) -> Any:

@@ -28,6 +28,8 @@ from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.http import client as http_client
 from koppel.kit.http.client import HttpClient
+from koppel.kit.http.egress import EgressPolicy
+from koppel.kit.http.receiver_slots import NoSlot, ReceiverSlots
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.api_tokens import revoke_tokens_of_members
@@ -52,6 +54,10 @@ MESSAGES = {
     "other_issuer": lambda: _("The identity provider uses a different address from the one entered here."),
     "not_encrypted": lambda: _("The identity provider uses an address that is not encrypted."),
     "unreachable": lambda: _("The identity provider cannot be reached."),
+    "address_not_allowed": lambda: _(
+        "The identity provider's address is not public. The operator can allow its network."
+    ),
+    "busy": lambda: _("The identity provider answers slowly. Please try again in a minute."),
     "no_keys": lambda: _("The identity provider publishes no keys."),
     "client_unknown": lambda: _("The identity provider does not accept this client id or secret."),
     "invalid_response": lambda: _("Koppel cannot read the identity provider's answer."),
@@ -70,6 +76,11 @@ MESSAGES = {
 T = TypeVar("T")
 
 REFUSAL_AUDIT_INTERVAL = timedelta(minutes=10)
+CALL_SECONDS_MAX = 8.0
+"""For all calls of one step of a sign-in together."""
+REQUESTS_EACH_MAX, REQUESTS_MAX = 3, 6
+"""So many threads of a process may call or wait for one provider, and for all; `koppel web` has 8."""
+_slots = ReceiverSlots(each=REQUESTS_EACH_MAX, total=REQUESTS_MAX)
 
 
 class AuthorizationRefused(Refused):
@@ -148,7 +159,7 @@ def test(actor: Actor) -> None:
         raise Refused(_("Complete the identity provider settings first."))
     client = client_of(provider)
     try:
-        _run(lambda session: oidc.verify_client(session, client))
+        _run(provider, lambda session: oidc.verify_client(session, client))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
@@ -221,7 +232,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     quarantine.refuse()
     client = client_of(provider)
     try:
-        endpoints = _run(lambda session: oidc.discover(session, client.issuer))
+        endpoints = _run(provider, lambda session: oidc.discover(session, client.issuer))
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     return oidc.authorization_url(endpoints, client, attempt)
@@ -239,14 +250,29 @@ def identity_of(
         raise AuthorizationRefused("code_refused")
     client = client_of(provider)
     try:
-        return _run(lambda session: oidc.exchange_code(session, client, attempt, response))
+        return _run(provider, lambda session: oidc.exchange_code(session, client, attempt, response))
     except ProviderRefused as refusal:
         raise AuthorizationRefused(refusal.code) from None
 
 
-def _run(work: Callable[[HttpClient], Awaitable[T]]) -> T:
-    """Call the provider, with a limit on the size of each response."""
-    return http_client.run(work, body_bytes_max=oidc.DOCUMENT_BYTES_MAX)
+def _run(provider: IdentityProvider, work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Call the provider at an allowed address, with limits on time, on the size of each response, and on the
+    requests that wait for it. Raises `ProviderRefused`.
+
+    Anyone may begin a sign-in, so a provider that never answers must leave threads for everyone else.
+    """
+    try:
+        with _slots.slot(provider.pk):
+            return http_client.run(
+                work,
+                body_bytes_max=oidc.DOCUMENT_BYTES_MAX,
+                seconds_max=CALL_SECONDS_MAX,
+                egress_policy=EgressPolicy(settings.SSO_NETWORKS),
+            )
+    except NoSlot:
+        raise ProviderRefused("busy") from None
+    except TimeoutError:
+        raise ProviderRefused("unreachable") from None
 
 
 def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:

@@ -58,7 +58,8 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
         return _refusal_response(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
-    attempt = LoginAttempt.new(provider.pk, provider.issuer)
+    is_repeated = request.session.get("sso_organisation_id") == provider.organisation_id
+    attempt = LoginAttempt.new(provider.pk, provider.issuer, is_repeated=is_repeated)
     address = single_sign_on.authorization_url(provider, attempt)
     other_attempts = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
     request.session[ATTEMPTS] = {**dict(other_attempts), attempt.state: asdict(attempt)}

@@ -8,11 +8,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from koppel.kit import quarantine
 from koppel.organisations.access.mfa_secrets import decrypt_text, encrypt_text
-from koppel.web.auth import login_throttling
+from koppel.organisations.audit_actions import SignInAction
+from koppel.web.auth import login_throttling, security_log
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -31,6 +33,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         login = credentials.get("email", "").lower()
+        try:
+            self._throttle(request, login, credentials)
+        except ValidationError:
+            security_log.record_failure(request, login, SignInAction.THROTTLED)
+            raise
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        security_log.record_failure(request, credentials.get("email", ""), SignInAction.FAILED)
+
+    def _throttle(self, request: HttpRequest, login: str, credentials: dict[str, Any]) -> None:
         if not login_throttling.is_known(request, login):
             rate = {"other_browsers": login_throttling.OTHER_BROWSERS_RATE}
             if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):

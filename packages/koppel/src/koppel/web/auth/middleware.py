@@ -31,12 +31,14 @@ from koppel.kit.web.decorators import is_public, runs_outside_transaction
 from koppel.organisations.access.actors import list_organisations, resolve_actor
 from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session
+from koppel.organisations.audit_actions import SignInAction
 from koppel.organisations.errors import NotAllowed
 from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
 from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
 from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_page
+from koppel.web.auth.security_log import record_refused_permission, record_request_refused
 from koppel.web.server.wsgi_environ import ORGANISATION_ID
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -148,7 +150,10 @@ class ActorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            record_request_refused(request, SignInAction.THROTTLED)
+        return response
 
     def process_view(
         self,
@@ -166,6 +171,8 @@ class ActorMiddleware:
         try:
             actor_or_response = _authenticate(request)
         except KoppelError as error:  # an API token that may not come in, or too many requests
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                record_request_refused(request, SignInAction.TOKEN_REFUSED)
             return json_refusal(error) if is_api(request) else too_many_page(request, error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
@@ -313,8 +320,13 @@ def _call_view(
     request.META[ORGANISATION_ID] = actor.organisation_id
     try:
         with actor_scope(actor.audit):
-            return _run_view(request, actor, view, args, values)
+            response = _run_view(request, actor, view, args, values)
+        if permission := getattr(request, "refused_permission", ""):
+            record_refused_permission(actor, permission)
+        return response
     except KoppelError as error:
+        if isinstance(error, NotAllowed):
+            record_refused_permission(actor, error.permission)
         return refusal_response(request, error, actor.organisation_id, view, values)
     except DataError as error:
         if not _is_nul_error(error):

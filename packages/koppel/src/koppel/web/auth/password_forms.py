@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.jobs import enqueue
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.api_tokens import count_tokens, revoke_all_tokens
+from koppel.web.auth.security_log import record_reset_requested
 
 REVOKE = "revoke_tokens"
 
@@ -36,6 +37,7 @@ class ResetPasswordForm(forms.ResetPasswordForm):  # type: ignore[misc]
 
     def save(self, request: HttpRequest, **_options: Any) -> str:
         user_id = self.users[0].pk if self.users else 0
+        record_reset_requested(request, self.users[0] if self.users else None)
         enqueue("organisations.send_password_link", user_id=user_id, language=get_language() or "en")
         return str(self.cleaned_data["email"])
 

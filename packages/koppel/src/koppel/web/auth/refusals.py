@@ -5,6 +5,7 @@ operation begins.
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import (
@@ -16,6 +17,7 @@ from django.http import (
     JsonResponse,
 )
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.kit.errors import KoppelError
@@ -23,7 +25,8 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import page_url, refusal_page
 from koppel.kit.web.parameters import UnknownParameter, removal_links
-from koppel.organisations.errors import NotAllowed
+from koppel.organisations.errors import NotAllowed, RecentSignInRequired
+from koppel.organisations.sso.services import provider_of
 from koppel.web.auth.api_authentication import SAFE, is_api
 
 
@@ -52,7 +55,7 @@ def refusal_response(
     if organisation_id is None:
         return _refused_page(request, error)
     with organisation_scope(organisation_id):
-        return _page(request, error, view, values)
+        return _page(request, error, organisation_id, view, values)
 
 
 def too_many_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
@@ -69,8 +72,14 @@ def json_refusal(error: KoppelError) -> JsonResponse:
 
 
 def _page(
-    request: HttpRequest, error: KoppelError, view: Callable[..., Any], values: Mapping[str, Any]
+    request: HttpRequest,
+    error: KoppelError,
+    organisation_id: int,
+    view: Callable[..., Any],
+    values: Mapping[str, Any],
 ) -> HttpResponseBase:
+    if isinstance(error, RecentSignInRequired):
+        return _prove_again(request, organisation_id, page_url(view, request.get_full_path(), values))
     if isinstance(error, NotAllowed):
         return render(request, "web/not_allowed.html", {"permission": error.permission}, status=error.status)
     if isinstance(error, UnknownParameter):
@@ -79,6 +88,15 @@ def _page(
         return _refused_page(request, error)
     messages.error(request, error.message or _("This is not possible."))
     return HttpResponseRedirect(page_url(view, request.get_full_path(), values))
+
+
+def _prove_again(request: HttpRequest, organisation_id: int, back: str) -> HttpResponseRedirect:
+    """Lead to a sign-in: at the identity provider that opened the session, or by one's own proof."""
+    messages.info(request, _("Sign in again to continue, then repeat the last step."))
+    provider = provider_of(organisation_id) if "sso_organisation_id" in request.session else None
+    if provider is not None:
+        return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
+    return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}")
 
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:

@@ -13,6 +13,7 @@ from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.sessions import end_sessions, record_session
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
+from koppel.organisations.requests import note_proof
 from koppel.web.auth import login_throttling
 
 
@@ -23,6 +24,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     if not request.session.session_key:
         request.session.save()
     session, address = request.session, client_ip(request)
+    note_proof(request)
     sso_organisation_id = session.get("sso_organisation_id")
     if sso_organisation_id is None:
         # By the person's own proof: a provider must not let its browsers guess the password in peace.
@@ -41,6 +43,14 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
             add_audit_entry(
                 actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details
             )
+
+
+def note_repeated_proof(
+    request: HttpRequest | None = None, *, reauthenticated: bool = False, **_more: Any
+) -> None:
+    """Receive the signal of a step of a sign-in; in a session that is open it is a proof anew."""
+    if request is not None and reauthenticated:
+        note_proof(request)
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:

@@ -27,6 +27,7 @@ function showRow(row, answer) {
   mark.textContent = answer.message;
   row.querySelector("[data-sector-mark]").textContent = answer.problems.sector || "";
   showDiscrepancy(row, answer.question);
+  showSuccession(row, answer);
   row.querySelector("[data-suggestions]").replaceChildren(...answer.suggestions.map(suggestionButton));
   if (answer.waiting) awaitRow(row);
   else pendingRows.delete(row.dataset.row);
@@ -38,6 +39,15 @@ function showDiscrepancy(row, isVisible) {
   question.hidden = !isVisible;
   if (!isVisible) question.querySelector("input").checked = false;
   document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
+}
+
+function showSuccession(row, answer) {
+  const question = row.querySelector("[data-succession]");
+  question.hidden = !answer.predecessor;
+  question.querySelector("[data-predecessor]").textContent = answer.predecessor;
+  for (const button of question.querySelectorAll("[data-continues]")) {
+    button.setAttribute("aria-pressed", String(String(answer.continues) === button.dataset.continues));
+  }
 }
 
 function suggestionButton({ number, name }) {

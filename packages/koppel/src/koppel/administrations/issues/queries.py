@@ -1,0 +1,267 @@
+"""Issues within what a member may see: by kind or by client, page by page."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.core.paginator import Paginator
+from django.db.models import (
+    Case,
+    Count,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.functional import Promise
+
+from koppel.administrations.errors import NoSuchIssue
+from koppel.administrations.list.query import NONE
+from koppel.administrations.list.queryset import worked_on_by
+from koppel.administrations.models import Administration
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.connections.models import Connection
+from koppel.issues.issue_types import get_issue_type, issue_types
+from koppel.issues.models import Issue, IssueComment, needs_attention
+from koppel.issues.queries import IssueView, view_of
+from koppel.kit.database.text_search import search_condition
+from koppel.organisations.roles import Actor, Permission
+
+PAGE_SIZE = 100
+Named = tuple[IssueView, str]
+"""An issue, and the name of the administration it is about; '' for a connection's."""
+
+
+class IssueState(StrEnum):
+    """Which of the unresolved issues a list shows."""
+
+    OPEN = "open"
+    SNOOZED = "snoozed"
+    DISMISSED = "dismissed"
+
+
+class Severity(StrEnum):
+    """Whether an issue stops the sync."""
+
+    STOPS_SYNC = "stops_sync"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True)
+class IssueFilter:
+    """`search_text` limits issues to administrations with this name or number, `person` to those that
+    they work on ("me", "none" or a membership's id), `assignee` to those assigned to them, `kind` to one
+    issue code.
+    """
+
+    search_text: str = ""
+    kind: str = ""
+    person: str = ""
+    assignee: str = ""
+    severity: str = ""
+    state: IssueState = IssueState.OPEN
+    administration: int | None = None
+
+
+@dataclass(frozen=True)
+class IssueKind:
+    """Open issues of one code, with their number."""
+
+    code: str
+    title: str | Promise
+    count: int
+    stops_sync: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether an app still declares the code: only then can the list be filtered by it."""
+        return self.code in issue_types
+
+
+@dataclass(frozen=True)
+class IssuePage:
+    """A page of issues, grouped by kind or by client. `kinds` are the kinds on all pages, whatever kind is
+    chosen.
+    """
+
+    items: list[Named]
+    total: int
+    number: int
+    pages: int
+    kinds: Sequence[IssueKind]
+
+    @property
+    def rows(self) -> list[tuple[IssueView, str, IssueKind]]:
+        """Return the issues with their kind."""
+        kinds = {kind.code: kind for kind in self.kinds}
+        return [(issue, name, kinds[issue.code]) for issue, name in self.items]
+
+
+def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> IssuePage:
+    """Return a page of the issues that the filter lets through."""
+    issues = _matching(actor, filters)
+    kinds = kinds_of(issues)
+    if filters.kind:
+        issues = issues.filter(code=filters.kind)
+    issues = _ordered(issues, kinds, by_client=by_client).select_related("assignee__user")
+    page = Paginator(issues.annotate(comment_count=_comment_count()), PAGE_SIZE).get_page(number)
+    named = _with_subject_names(page)
+    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
+
+
+def open_count(actor: Actor) -> int:
+    return _open(actor).count()
+
+
+def has_hidden(actor: Actor) -> bool:
+    """Return whether some unresolved issues are snoozed or dismissed."""
+    return visible_issues(actor).filter(resolved_at=None).exclude(needs_attention()).exists()
+
+
+def open_kinds(actor: Actor) -> list[IssueKind]:
+    """Return the kinds of all open issues that the actor may see."""
+    return kinds_of(_open(actor))
+
+
+def newest_of(actor: Actor, kind: str, count: int) -> list[Named]:
+    """Return the newest issues of one kind."""
+    return _with_subject_names(_open(actor).filter(code=kind).order_by("-raised_at", "-pk")[:count])
+
+
+def kinds_of(issues: "QuerySet[Issue]") -> list[IssueKind]:
+    """Count issues by kind: those that stop syncs first, then the most frequent ones."""
+    counts = issues.values_list("code").annotate(count=Count("pk")).order_by()
+    types = [(get_issue_type(code), code, count) for code, count in counts]
+    kinds = [IssueKind(code, kind.title or code, count, kind.stops_sync) for kind, code, count in types]
+    return sorted(kinds, key=lambda kind: (not kind.stops_sync, -kind.count, kind.code))
+
+
+def _ordered(issues: "QuerySet[Issue]", kinds: Sequence[IssueKind], *, by_client: bool) -> "QuerySet[Issue]":
+    subjects = Administration.objects.filter(pk=OuterRef("subject_id"), organisation=OuterRef("organisation"))
+    is_about_one = When(
+        subject_kind=SubjectKind.ADMINISTRATION, then=Subquery(subjects.values("sort_name")[:1])
+    )
+    places = [When(code=kind.code, then=Value(place)) for place, kind in enumerate(kinds)]
+    issues = issues.annotate(
+        client=Case(is_about_one, default=Value(""), output_field=TextField()),
+        kind_order=Case(*places, default=Value(len(kinds)), output_field=IntegerField()),
+    )
+    client = ("client", "subject_kind", "subject_id")
+    return issues.order_by(
+        *((*client, "kind_order") if by_client else ("kind_order", *client)), "-raised_at", "-pk"
+    )
+
+
+def visible_issues(actor: Actor) -> "QuerySet[Issue]":
+    """Return issues, resolved ones too; those of connections only for members who may act on them."""
+    visible = Administration.objects.visible_to(actor)
+    condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=visible.values("pk"))
+    if actor.can(Permission.IMPORT_ADMINISTRATIONS):
+        condition |= Q(subject_kind=SubjectKind.CONNECTION)
+    return Issue.objects.for_actor(actor).filter(condition)
+
+
+def issue_for(actor: Actor, issue_id: int) -> Issue:
+    """Return the issue, also a resolved one, with its assignee. Raises `NoSuchIssue`."""
+    issue = visible_issues(actor).filter(pk=issue_id).select_related("assignee__user").first()
+    if issue is None:
+        raise NoSuchIssue
+    return issue
+
+
+def list_matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
+    """Return the issues that the filter lets through, oldest first."""
+    issues = _matching(actor, filters)
+    if filters.kind:
+        issues = issues.filter(code=filters.kind)
+    return issues.select_related("assignee__user").order_by("raised_at", "pk")
+
+
+def state_of(issue: Issue) -> str:
+    """Return the issue's `IssueState`, or `resolved`."""
+    if issue.resolved_at:
+        return "resolved"
+    if issue.dismissed_at:
+        return IssueState.DISMISSED
+    is_snoozed = issue.snoozed_until and issue.snoozed_until > timezone.localdate()
+    return IssueState.SNOOZED if is_snoozed else IssueState.OPEN
+
+
+def list_comments(issue: Issue) -> "QuerySet[IssueComment]":
+    return IssueComment.objects.in_organisation(issue.organisation_id).filter(issue=issue).order_by("pk")
+
+
+def subject_names(issues: Iterable[Issue]) -> dict[Subject, str]:
+    """Return the names of the administrations and the accounts of the connections."""
+    names: dict[Subject, str] = {}
+    ids: dict[SubjectKind, list[int]] = {}
+    for issue in issues:
+        ids.setdefault(issue.subject.kind, []).append(issue.subject_id)
+    administrations = Administration.objects.filter(pk__in=ids.get(SubjectKind.ADMINISTRATION, ()))
+    for key, name in administrations.values_list("pk", "name"):
+        names[Subject(SubjectKind.ADMINISTRATION, key)] = name
+    connections = Connection.objects.filter(pk__in=ids.get(SubjectKind.CONNECTION, ()))
+    for key, name in connections.values_list("pk", "account"):
+        names[Subject(SubjectKind.CONNECTION, key)] = name
+    return names
+
+
+def _open(actor: Actor) -> "QuerySet[Issue]":
+    return visible_issues(actor).filter(needs_attention())
+
+
+def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
+    """Return issues of all kinds that the filter lets through."""
+    issues = visible_issues(actor).filter(_STATES[filters.state]())
+    words, person, assignee = filters.search_text.strip(), filters.person, filters.assignee
+    if words or person or filters.administration:
+        matches = Administration.objects.for_actor(actor)
+        matches = matches.filter(search_condition(words, lambda word: Q(search_key__contains=word)))
+        if person:
+            matches = matches.filter(worked_on_by(actor, [person]))
+        if filters.administration:
+            matches = matches.filter(pk=filters.administration)
+        issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
+    if assignee:
+        key = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
+        issues = issues.filter(assignee_id=key)
+    if filters.severity:
+        codes = [code for code, kind in issue_types.items() if kind.stops_sync]
+        condition = Q(code__in=codes)
+        issues = issues.filter(condition if filters.severity == Severity.STOPS_SYNC else ~condition)
+    return issues
+
+
+_STATES: Mapping[IssueState, Callable[[], Q]] = {
+    IssueState.OPEN: needs_attention,
+    IssueState.SNOOZED: lambda: Q(
+        resolved_at=None, dismissed_at=None, snoozed_until__gt=timezone.localdate()
+    ),
+    IssueState.DISMISSED: lambda: Q(resolved_at=None, dismissed_at__isnull=False),
+}
+
+
+def _comment_count() -> Combinable:
+    comments = IssueComment.objects.filter(organisation_id=OuterRef("organisation_id"), issue=OuterRef("pk"))
+    counted = comments.order_by().values("issue").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
+
+
+def _with_subject_names(page: Iterable[Issue]) -> list[Named]:
+    issues = list(page)
+    ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
+    names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
+    return [
+        (
+            view_of(issue),
+            names.get(issue.subject_id, "") if issue.subject_kind == SubjectKind.ADMINISTRATION else "",
+        )
+        for issue in issues
+    ]

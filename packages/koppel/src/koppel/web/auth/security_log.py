@@ -1,0 +1,156 @@
+"""Writes to the audit log what happens around proof of identity: failures, throttles, resets, second steps.
+
+What anyone can cause is counted within ten minutes (`record_repeatable`), so that nobody floods the log. An
+act about a person is in the log of each organisation in which they are a member; what cannot be attributed is
+in the installation's.
+"""
+
+import time
+from typing import Any
+
+import structlog
+from allauth.mfa.models import Authenticator
+from django.http import HttpRequest
+
+from koppel.audit.models import ActorKind, Interface
+from koppel.audit.occurrences import record_repeatable
+from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
+from koppel.kit.web.client_ip import client_ip
+from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.audit_actions import PersonAction, SignInAction
+from koppel.organisations.models import Membership, User
+from koppel.organisations.roles import Actor
+
+UNKNOWN = "–"
+"""The name of an actor who proved nothing."""
+REFUSAL_SECONDS = 0.2
+_counted_at: dict[SignInAction, float] = {}
+log = structlog.get_logger(__name__)
+
+
+def record_failure(request: HttpRequest, login: str, action: SignInAction) -> None:
+    """Record a failed or throttled sign-in for an address that somebody typed."""
+    user = User.objects.filter(email__iexact=login).first() if login else None
+    log.warning(action.value.replace(".", "_"), address=client_ip(request))
+    _record_unproved(request, user, action)
+
+
+def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
+    """Record a refused request of which nothing is known but its address.
+
+    In a flood only some of them: counting must not cost more than refusing.
+    """
+    now = time.monotonic()
+    if now - _counted_at.get(action, -REFUSAL_SECONDS) >= REFUSAL_SECONDS:
+        _counted_at[action] = now
+        record_repeatable(INSTALLATION, _unproved(request), action)
+
+
+def record_refused_permission(actor: Actor, permission: str) -> None:
+    """Record that a member tried what their role does not allow."""
+    subject = Subject(SubjectKind.PERSON, actor.membership_id or None, actor.name)
+    record_repeatable(
+        actor.organisation_id,
+        actor.audit,
+        PersonAction.PERMISSION_REFUSED,
+        subject=subject,
+        reason=permission,
+    )
+
+
+def on_second_step_failed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    """Receive the signal of a wrong code."""
+    if request is not None and user is not None:
+        _record_unproved(request, user, SignInAction.SECOND_STEP_FAILED)
+
+
+def on_authenticator_used(
+    request: HttpRequest | None = None,
+    user: User | None = None,
+    authenticator: Authenticator | None = None,
+    **_more: Any,
+) -> None:
+    """Receive the signal of a second step; each recovery code serves once."""
+    if authenticator is not None and authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        _record_own(request, user, SignInAction.RECOVERY_CODE_USED)
+
+
+def on_authenticator_added(
+    request: HttpRequest | None = None,
+    user: User | None = None,
+    authenticator: Authenticator | None = None,
+    **_more: Any,
+) -> None:
+    _record_own(request, user, SignInAction.SECOND_STEP_ADDED, authenticator)
+
+
+def on_authenticator_removed(
+    request: HttpRequest | None = None,
+    user: User | None = None,
+    authenticator: Authenticator | None = None,
+    **_more: Any,
+) -> None:
+    _record_own(request, user, SignInAction.SECOND_STEP_REMOVED, authenticator)
+
+
+def on_authenticator_reset(
+    request: HttpRequest | None = None,
+    user: User | None = None,
+    authenticator: Authenticator | None = None,
+    **_more: Any,
+) -> None:
+    _record_own(request, user, SignInAction.RECOVERY_CODES_RENEWED, authenticator)
+
+
+def on_password_reset(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    _record_own(request, user, SignInAction.PASSWORD_RESET)
+
+
+def on_password_changed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
+    _record_own(request, user, SignInAction.PASSWORD_CHANGED)
+
+
+def record_reset_requested(request: HttpRequest, user: User | None) -> None:
+    """Record that a link for a new password was requested, for this account or for an unknown address."""
+    _record_unproved(request, user, SignInAction.RESET_REQUESTED)
+
+
+def _record_unproved(request: HttpRequest, user: User | None, action: SignInAction) -> None:
+    actor = _unproved(request)
+    memberships = _memberships(user)
+    for membership in memberships:
+        subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
+        record_repeatable(membership.organisation_id, actor, action, subject=subject)
+    if not memberships:
+        record_repeatable(INSTALLATION, actor, action)
+
+
+def _record_own(
+    request: HttpRequest | None,
+    user: User | None,
+    action: SignInAction,
+    authenticator: Authenticator | None = None,
+) -> None:
+    """Record an act of a person on their own account, in each of their organisations."""
+    if user is None:
+        return
+    address = client_ip(request) if request is not None else ""
+    actor = AuditActor(ActorKind.PERSON, user.pk, str(user), address, Interface.WEB)
+    details = {"kind": str(authenticator.type)} if authenticator is not None else {}
+    for membership in _memberships(user):
+        with organisation_scope(membership.organisation_id):
+            subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
+            add_audit_entry(membership.organisation_id, actor, action, subject=subject, details=details)
+
+
+def _memberships(user: User | None) -> list[Membership]:
+    if user is None:
+        return []
+    with installation_scope("sign-in log"):
+        return list(active_memberships().filter(user=user).select_related("user"))
+
+
+def _unproved(request: HttpRequest) -> AuditActor:
+    return AuditActor(ActorKind.PERSON, None, UNKNOWN, client_ip(request), Interface.WEB)

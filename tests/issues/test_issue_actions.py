@@ -1,0 +1,226 @@
+"""Issues are assigned, snoozed, dismissed, commented on and undone: on pages, over REST, by commands."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from typer.testing import CliRunner
+
+from koppel.administrations.issues.commands import app
+from koppel.administrations.models import Administration
+from koppel.audit.models import AuditEntry
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.issues.models import Issue, IssueComment
+from koppel.issues.services import raise_issue, reconcile_issues
+from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.sources.issue_digest import notify_new_issues
+from koppel.organisations.models import Organisation, User
+from koppel.organisations.people.hooks import ownership_providers
+from koppel.organisations.roles import Actor
+from koppel.sync.issue_types import SyncIssue
+from tests.books.factories import administration_of, assign
+from tests.fixtures.people import signed_in
+
+CLOSED = {"period": "202411", "count": 3, "run": 7}
+
+
+@pytest.fixture
+def boss(actor: Any) -> Actor:
+    return actor("administrator")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def bakery(boss: Actor) -> Administration:
+    return administration_of(boss)
+
+
+def colleague(actor: Any, boss: Actor, role: str, name: str) -> Actor:
+    with organisation_scope(boss.organisation_id):
+        firm = Organisation.objects.get(pk=boss.organisation_id)
+    return actor(role, organisation=firm, name=name)  # type: ignore[no-any-return]
+
+
+def raised(
+    administration: Administration, code: SyncIssue = SyncIssue.CLOSED_PERIOD_CHANGED, **context: Any
+) -> int:
+    organisation_id = administration.organisation_id
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
+    with organisation_scope(organisation_id):
+        raise_issue(organisation_id, code, subject, context or CLOSED, detail_key="202411")
+        return Issue.objects.get(code=code, subject_id=administration.pk, resolved_at=None).pk
+
+
+def checked_again(administration: Administration, **context: Any) -> None:
+    """What the checks after a sync find."""
+    with organisation_scope(administration.organisation_id):
+        reconcile_issues(
+            administration.organisation_id,
+            Subject(SubjectKind.ADMINISTRATION, administration.pk),
+            {SyncIssue.CLOSED_PERIOD_CHANGED: {"202411": {**CLOSED, **context}}},
+        )
+
+
+def press(browser: Client, action: str, ids: Sequence[int], **values: Any) -> tuple[str, str]:
+    """The text of the next page, and where its Undo posts to."""
+    browser.post("/issues/actions", {"action": action, "id": ids, **values})
+    page = browser.get("/issues/").content.decode()
+    _before, _form, after = page.partition('action="/issues/operations/')
+    return page, f"/issues/operations/{after.partition('/')[0]}/undo" if after else ""
+
+
+def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
+    boss: Actor, bakery: Administration
+) -> None:
+    fact, failure = raised(bakery), raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
+    browser = signed_in(boss)
+    page, undo = press(browser, "dismiss", [fact, failure])
+    assert "1 issue dismissed." in page
+    assert "1 issue unchanged: Disappears only when its cause is gone." in page
+    assert 'data-issue="closed_period_changed"' not in page
+    assert 'data-issue="sync_failed"' in page
+    assert "closed_period_changed" not in browser.get(f"/administrations/{bakery.pk}/").content.decode()
+    assert browser.get(f"/api/v1/administrations/{bakery.pk}").json()["issues"] == 1
+    assert [one["id"] for one in browser.get("/api/v1/issues?state=dismissed").json()] == [fact]
+
+    checked_again(bakery, count=2)
+    assert [one["id"] for one in browser.get("/api/v1/issues?state=dismissed").json()] == [fact]
+    checked_again(bakery, count=4, run=8)
+    assert browser.get("/api/v1/issues?state=dismissed").json() == []
+
+    assert browser.post(undo).status_code == 302
+    page, undo = press(browser, "dismiss", [fact])
+    browser.post(undo)
+    assert 'data-issue="closed_period_changed"' in browser.get("/issues/").content.decode()
+    browser.post(undo)
+    assert "This can no longer be undone." in browser.get("/issues/").content.decode()
+    history = browser.get(f"/administrations/{bakery.pk}/history/").content.decode()
+    assert "dismissed an issue" in history
+    assert "Changed closed periods" in history
+
+
+def test_a_snoozed_issue_returns_on_its_day_and_is_notified_then(boss: Actor, bakery: Administration) -> None:
+    issue_id = raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
+    with organisation_scope(boss.organisation_id):
+        Issue.objects.update(raised_at=timezone.now() - timedelta(days=3), notified_at=timezone.now())
+    browser, today = signed_in(boss), timezone.localdate()
+    page, _undo = press(browser, "snooze", [issue_id], until=today.isoformat())
+    assert "Choose a date after today" in page
+    page, _undo = press(browser, "snooze", [issue_id], until=(today + timedelta(days=7)).isoformat())
+    assert "1 issue snoozed." in page
+    assert "data-issue=" not in page
+    assert "data-issue=" in browser.get("/issues/?state=snoozed").content.decode()
+    with organisation_scope(boss.organisation_id):
+        assert notify_new_issues(boss.organisation_id) == 0
+        Issue.objects.update(snoozed_until=today)
+        assert notify_new_issues(boss.organisation_id) == 1
+    assert "data-issue=" in browser.get("/issues/").content.decode()
+
+
+def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
+    boss: Actor, bakery: Administration, actor: Any
+) -> None:
+    anna, kees = (colleague(actor, boss, "user", name) for name in ("Anna", "Kees"))
+    reader = colleague(actor, boss, "reader", "Rosa")
+    for person in (anna, reader):
+        assign(person, bakery)
+    issue_id = raised(bakery)
+    browser = signed_in(boss)
+    assert (
+        "no access to the administration"
+        in press(browser, "assign", [issue_id], assignee=kees.membership_id)[0]
+    )
+    press(browser, "assign", [issue_id], assignee=reader.membership_id)
+    assert browser.get(f"/api/v1/issues/{issue_id}").json()["assignee"] is None
+    press(browser, "assign", [issue_id], assignee=anna.membership_id)
+    for query, count in (("assignee=me", 1), ("assignee=none", 0), ("severity=stops_sync", 0), ("q=Haan", 1)):
+        assert len(signed_in(anna).get(f"/api/v1/issues?{query}").json()) == count, query
+    assert "data-issue=" not in signed_in(kees).get("/issues/?assignee=me").content.decode()
+
+    provider = ownership_providers.get("issues")
+    assert provider is not None
+    with organisation_scope(boss.organisation_id):
+        assert provider.list_owned(boss, anna.membership_id)[0].count == 1
+        provider.move(boss, anna.membership_id, boss.membership_id)
+        entry = AuditEntry.objects.get(action="issue.assigned")
+        assert (entry.subject_name, entry.details["after"]) == (
+            bakery.name,
+            {"assignee_id": anna.membership_id},
+        )
+    assert signed_in(boss).get(f"/api/v1/issues/{issue_id}").json()["assignee"] == boss.membership_id
+
+
+def test_readers_and_strangers_change_nothing(boss: Actor, bakery: Administration, actor: Any) -> None:
+    reader, kees = colleague(actor, boss, "reader", "Rosa"), colleague(actor, boss, "user", "Kees")
+    assign(reader, bakery)
+    issue_id = raised(bakery)
+    page = signed_in(reader).get("/issues/").content.decode()
+    assert ("data-issue=" in page, 'value="dismiss"' in page) == (True, False)
+    body = {"ids": [issue_id], "action": "dismiss"}
+    for person, status in ((reader, 403), (kees, 200)):
+        answer = signed_in(person).post("/api/v1/issues/actions", body, "application/json")
+        assert answer.status_code == status
+    assert answer.json()["skipped"][0]["reason_code"] == "not_found"
+    assert signed_in(kees).get(f"/issues/{issue_id}/").status_code == 404
+    stranger = actor("administrator", name="Vreemde")
+    assert signed_in(stranger).get(f"/api/v1/issues/{issue_id}").status_code == 404
+
+
+def test_rest_refuses_unknown_filters_and_undoes_what_it_did(boss: Actor, bakery: Administration) -> None:
+    issue_id = raised(bakery)
+    browser = signed_in(boss)
+    for query in ("kind=nothing", "user=everyone", "assignee=x", "state=closed", "colour=red"):
+        assert browser.get(f"/api/v1/issues?{query}").status_code == 422, query
+    body = {"ids": [issue_id], "action": "dismiss"}
+    result = browser.post("/api/v1/issues/actions", body, "application/json").json()
+    assert result["changed"] == [issue_id]
+    again = browser.post("/api/v1/issues/actions", body, "application/json").json()
+    assert (again["operation"], again["skipped"][0]["reason_code"]) == (None, "unchanged")
+    assert browser.post(f"/api/v1/issues/operations/{result['operation']}/undo").json() == {"undone": 1}
+    assert browser.get(f"/api/v1/issues/{issue_id}").json()["state"] == "open"
+
+
+def test_commands_do_what_the_page_does_and_a_comment_shows_there(
+    boss: Actor, bakery: Administration
+) -> None:
+    issue_id = raised(bakery)
+    with organisation_scope(boss.organisation_id):
+        email = User.objects.get(pk=boss.user_id).email
+
+    def run(*words: str) -> Any:
+        outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
+        assert outcome.exit_code == 0, outcome.output
+        return json.loads(outcome.stdout.splitlines()[-1])
+
+    run("comment", str(issue_id), "Gebeld met de klant")
+    operation = run("assign", str(issue_id), "--to", str(boss.membership_id))["operation"]
+    until = (timezone.localdate() + timedelta(days=2)).isoformat()
+    assert run("snooze", str(issue_id), "--until", until)["changed"] == [issue_id]
+    assert run("list") == []
+    assert run("reopen", str(issue_id))["changed"] == [issue_id]
+    assert run("undo", str(operation))["undone"] == 1
+    assert run("show", str(issue_id))["state"] == "open"
+    browser = signed_in(boss)
+    page = browser.get(f"/issues/{issue_id}/").content.decode()
+    assert "Gebeld met de klant" in page
+    assert browser.post(f"/issues/{issue_id}/", {"text": "  "}).status_code == 200
+    browser.post(f"/issues/{issue_id}/", {"text": "Is akkoord"})
+    assert "2 comments" in browser.get("/issues/?group=client").content.decode()
+    with organisation_scope(boss.organisation_id):
+        Issue.objects.all().delete()
+        assert not IssueComment.objects.exists()
+
+
+def test_a_balance_that_differs_offers_the_full_check_with_one_button(
+    boss: Actor, bakery: Administration
+) -> None:
+    issue_id = raised(bakery, SyncIssue.BALANCE_DIFFERS, year="2025", count=1, accounts="4000 (-10.00)")
+    browser = signed_in(boss)
+    for path in (f"/administrations/{bakery.pk}/", f"/issues/{issue_id}/"):
+        page = browser.get(path).content.decode()
+        action = f'action="/administrations/{bakery.pk}/sync/now"'
+        forms = [form.partition("</form>")[0] for form in page.split(action)[1:]]
+        assert any('name="full" value="1"' in form and "Run full check" in form for form in forms), path
