@@ -24,8 +24,8 @@ def anna(actor: Any) -> Actor:
 
 def entries(chain: int, prefix: str) -> list[tuple[str, dict[str, Any]]]:
     with installation_scope("test"):
-        found = AuditEntry.objects.filter(organisation_id=chain, action__startswith=prefix).order_by("pk")
-        return [(entry.action, entry.details) for entry in found]
+        recorded = AuditEntry.objects.filter(organisation_id=chain, action__startswith=prefix).order_by("pk")
+        return [(entry.action, entry.details) for entry in recorded]
 
 
 def close_windows() -> None:

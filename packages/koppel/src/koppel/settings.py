@@ -151,7 +151,7 @@ ACCESS_LOG = os.environ.get("KOPPEL_ACCESS_LOG", "")
 """The file of the web's access log; '' = none."""
 
 MIDDLEWARE = [
-    "koppel.web.access_log.AccessLogMiddleware",
+    "koppel.web.server.access_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

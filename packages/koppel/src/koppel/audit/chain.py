@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from koppel.audit.models import PendingLink
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
 
+_SQL = load_statements("koppel.audit")
 GENESIS = hashlib.sha256(b"").digest()
 """What stands before the first link."""
 LINKED_AT_ONCE_MAX = 2000
@@ -91,7 +93,10 @@ def _link_chain(organisation_id: int) -> int:
     total = 0
     while True:
         with chain_scope(organisation_id), connection.cursor() as cursor:
-            cursor.execute("SELECT audit_link_pending(%s, %s)", [organisation_id, LINKED_AT_ONCE_MAX])
+            cursor.execute(
+                _SQL["link_pending"],
+                {"organisation": organisation_id, "entries_max": LINKED_AT_ONCE_MAX},
+            )
             count = int(cursor.fetchone()[0])
         total += count
         if count < LINKED_AT_ONCE_MAX:

@@ -16,21 +16,12 @@ from koppel.audit.hooks import audit_actions
 from koppel.audit.models import ActorKind, Occurrence
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import installation_scope
 
+_SQL = load_statements("koppel.audit")
 WINDOW = timedelta(minutes=10)
 ADDRESSES_MAX = 10
-_COUNT = """
-INSERT INTO audit_occurrence AS o
-  (organisation_id, action, subject_kind, subject_id, subject_name, addresses, count)
-VALUES (%(organisation)s, %(action)s, %(kind)s, %(id)s, %(name)s, jsonb_build_array(%(address)s::text), 1)
-ON CONFLICT (organisation_id, action, subject_kind, subject_id) DO UPDATE
-   SET count = o.count + 1, last_at = now(),
-       addresses = CASE WHEN o.addresses ? %(address)s::text
-                          OR jsonb_array_length(o.addresses) >= %(addresses_max)s
-                        THEN o.addresses ELSE o.addresses || to_jsonb(%(address)s::text) END
-RETURNING count
-"""
 
 
 def record_repeatable(
@@ -73,7 +64,7 @@ def close_windows() -> int:
 def _count(organisation_id: int, actor: AuditActor, action: AuditAction, subject: Subject | None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            _COUNT,
+            _SQL["count_occurrence"],
             {
                 "organisation": organisation_id,
                 "action": action,

@@ -8,6 +8,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from koppel.audit.models import AuditEntry, Interface
+from koppel.kit.database.sql_files import load_statements
+
+_SQL = load_statements("koppel.audit")
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,8 @@ def actors_of(organisation_id: int) -> list[tuple[int, str]]:
     the whole log.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_ACTORS, [organisation_id] * 3)
+        cursor.execute(_SQL["actors"], {"organisation": organisation_id})
         return sorted(cursor.fetchall(), key=lambda row: row[1].lower())
-
-
-_ACTORS = """
-WITH RECURSIVE person(id) AS (
-  (SELECT actor_id FROM audit_entry WHERE organisation_id = %s
-    AND actor_id IS NOT NULL ORDER BY actor_id LIMIT 1)
-  UNION ALL
-  SELECT (SELECT e.actor_id FROM audit_entry e WHERE e.organisation_id = %s AND e.actor_id > person.id
-           ORDER BY e.actor_id LIMIT 1) FROM person WHERE person.id IS NOT NULL)
-SELECT person.id,
-       (SELECT e.actor_name FROM audit_entry e WHERE e.organisation_id = %s AND e.actor_id = person.id
-         ORDER BY e.at DESC LIMIT 1)
-  FROM person WHERE person.id IS NOT NULL
-"""
 
 
 def _start_of_day(day: date) -> datetime:

@@ -12,9 +12,10 @@ from koppel.audit.audit_actions import AuditAction
 from koppel.audit.models import ActorKind, AuditDetails, Interface
 from koppel.audit.subjects import Subject
 from koppel.kit.database.json_fields import encode
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import scope_actor
 
-_APPEND = "SELECT audit_append(%s, %s::jsonb, %s, %s, %s, %s, %s::jsonb)"
+_SQL = load_statements("koppel.audit")
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ def add_audit_entry(
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _APPEND,
-            [
-                organisation_id,
-                _to_json(actor),
-                action,
-                subject.kind if subject else "",
-                subject.id if subject else None,
-                subject.name if subject else "",
-                encode(dict(details or {}), AuditDetails),
-            ],
+            _SQL["append"],
+            {
+                "organisation": organisation_id,
+                "actor": _to_json(actor),
+                "action": action,
+                "subject_kind": subject.kind if subject else "",
+                "subject_id": subject.id if subject else None,
+                "subject_name": subject.name if subject else "",
+                "details": encode(dict(details or {}), AuditDetails),
+            },
         )
 
 

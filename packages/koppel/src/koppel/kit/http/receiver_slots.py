@@ -11,10 +11,10 @@ class NoSlot(Exception):
 
 
 class ReceiverSlots:
-    """At most `each` requests for one receiver, and `total` for all of them; none waits for a slot."""
+    """At most `per_receiver` requests for one receiver, and `total` for all; none waits for a slot."""
 
-    def __init__(self, *, each: int, total: int) -> None:
-        self._each, self._total = each, total
+    def __init__(self, *, per_receiver: int, total: int) -> None:
+        self._per_receiver, self._total = per_receiver, total
         self._lock = threading.Lock()
         self._taken: Counter[int] = Counter()
 
@@ -22,7 +22,7 @@ class ReceiverSlots:
     def slot(self, receiver: int) -> Iterator[None]:
         """Hold a slot during the block. Raises `NoSlot`."""
         with self._lock:
-            if self._taken[receiver] >= self._each or self._taken.total() >= self._total:
+            if self._taken[receiver] >= self._per_receiver or self._taken.total() >= self._total:
                 raise NoSlot
             self._taken[receiver] += 1
         try:

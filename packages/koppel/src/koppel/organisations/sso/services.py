@@ -80,7 +80,7 @@ CALL_SECONDS_MAX = 8.0
 """For all calls of one step of a sign-in together."""
 REQUESTS_EACH_MAX, REQUESTS_MAX = 3, 6
 """So many threads of a process may call or wait for one provider, and for all; `koppel web` has 8."""
-_slots = ReceiverSlots(each=REQUESTS_EACH_MAX, total=REQUESTS_MAX)
+_slots = ReceiverSlots(per_receiver=REQUESTS_EACH_MAX, total=REQUESTS_MAX)
 
 
 class AuthorizationRefused(Refused):
