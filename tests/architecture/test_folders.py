@@ -14,6 +14,8 @@ CONVENTIONAL = {
     "__main__",
     "apps",
     "wiring",
+    "asgi",
+    "wsgi",
     "models",
     "errors",
     "services",

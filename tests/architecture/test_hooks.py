@@ -16,6 +16,7 @@ STATE_OF_THE_PROCESS = {
     "koppel.kit.database.embedded_postgres.credentials._chosen",
     "koppel.kit.database.threads._keep_connections",
     "koppel.kit.http.unfinished_calls._warned",
+    "koppel.web.auth.security_log._counted_at",
 }
 """What a process knows of itself. No other app adds to it."""
 

@@ -9,7 +9,7 @@ import psycopg
 from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
 from koppel.audit.services import add_audit_entry
-from koppel.audit.signing import HeadDocument, signing_keys
+from koppel.audit.signing_keys import HeadDocument, signing_keys
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.audit_actions import DivisionAction

@@ -15,7 +15,7 @@ from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
 from koppel.audit.models import ActorKind, AuditEntry, Interface
 from koppel.audit.services import AuditActor, add_audit_entry
-from koppel.audit.signing import signing_keys
+from koppel.audit.signing_keys import signing_keys
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.kit.database.embedded_postgres import Addresses

@@ -14,7 +14,7 @@ from koppel.audit.chain_reader import verify_chains
 from koppel.audit.models import AuditEntry, Chain, Link, PendingLink
 from koppel.audit.services import actor_scope
 from koppel.audit.signed_heads import all_signed_heads, sign_heads
-from koppel.audit.signing import SigningKeys, signing_keys
+from koppel.audit.signing_keys import SigningKeys, signing_keys
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import installation_scope, organisation_scope, set_scope_sql
 from koppel.organisations.roles import Actor

@@ -18,7 +18,7 @@ import pytest
 
 from koppel.audit import tasks
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
-from koppel.audit.signing import HeadDocument, signing_keys
+from koppel.audit.signing_keys import HeadDocument, signing_keys
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.logging.redaction import redacted

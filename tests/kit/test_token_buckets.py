@@ -4,7 +4,7 @@ import pytest
 
 from koppel.kit.http import outbound_budget
 from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, CallsBusy, call_place
-from koppel.kit.token_buckets import Places, TokenBuckets, TooManyRequests
+from koppel.kit.web.token_buckets import Places, TokenBuckets, TooManyRequests
 
 
 def test_a_bucket_is_refilled_and_is_of_one_key() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
-from koppel.web.server.access_log import access_line
+from koppel.web.server.request_log import access_line
 
 DOCS = Path(__file__).parents[2] / "docs" / "audit-log.md"
 DATE = re.compile(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\]")

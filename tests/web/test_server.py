@@ -19,7 +19,7 @@ import pytest
 from koppel.web.server.clients import RequestClient
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
-from koppel.web.server.refusals import RequestRefused
+from koppel.web.server.refused_requests import RequestRefused
 from koppel.web.server.request_body import RequestBodies
 from tests.fixtures.stack import end_process, wait_until
 

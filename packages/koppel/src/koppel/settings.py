@@ -106,7 +106,7 @@ VAULT_KEYS = os.environ.get("KOPPEL_VAULT_KEYS", "")
 """`id:base64-of-32-bytes[,older-id:…]`, newest first; see `koppel.kit.encryption.ciphers.Keyring.parse`."""
 
 AUDIT_KEYS = os.environ.get("KOPPEL_AUDIT_KEYS", "")
-"""Sign the heads of the audit log, newest first; see `koppel.audit.signing`."""
+"""Sign the heads of the audit log, newest first; see `koppel.audit.signing_keys`."""
 AUDIT_SIEM_URL = _read(parse_siem_url, "KOPPEL_AUDIT_SIEM_URL", os.environ.get("KOPPEL_AUDIT_SIEM_URL", ""))
 """Where signed heads go besides the log; '' = nowhere."""
 
@@ -151,7 +151,7 @@ ACCESS_LOG = os.environ.get("KOPPEL_ACCESS_LOG", "")
 """The file of the web's access log; '' = none."""
 
 MIDDLEWARE = [
-    "koppel.web.server.access_log.AccessLogMiddleware",
+    "koppel.web.server.request_log.AccessLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -13,7 +13,7 @@ from koppel.audit.chain import GENESIS, chain_scope
 from koppel.audit.hooks import erasure_actions
 from koppel.audit.models import Chain
 from koppel.audit.signed_heads import signed_heads
-from koppel.audit.signing import HeadDocument, SigningKeys
+from koppel.audit.signing_keys import HeadDocument, SigningKeys
 from koppel.audit.verification import (
     ChainResult,
     Finding,

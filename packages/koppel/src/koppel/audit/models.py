@@ -132,7 +132,7 @@ class Chain(models.Model):
 
 
 class SignedHead(models.Model):
-    """A head that was signed; `koppel.audit.signing` says over which bytes."""
+    """A head that was signed; `koppel.audit.signing_keys` says over which bytes."""
 
     id = models.BigAutoField(primary_key=True)
     organisation_id = models.BigIntegerField()

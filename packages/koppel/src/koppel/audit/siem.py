@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
-from koppel.audit.signing import HeadDocument
+from koppel.audit.signing_keys import HeadDocument
 from koppel.kit import quarantine
 from koppel.kit.http.client import HttpClient, NetworkFailure, origin_of, refuse_in_transaction
 from koppel.kit.http.siem_url import PORTS

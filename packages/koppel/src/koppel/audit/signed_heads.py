@@ -7,7 +7,7 @@ import structlog
 from django.utils import timezone
 
 from koppel.audit.models import Chain, HeadDelivery, SignedHead
-from koppel.audit.signing import Head, HeadDocument, SigningKeys
+from koppel.audit.signing_keys import Head, HeadDocument, SigningKeys
 from koppel.kit.models import Installation
 from koppel.kit.tenancy import installation_scope
 

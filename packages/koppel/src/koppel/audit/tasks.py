@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from koppel.audit.occurrences import close_windows
 from koppel.audit.siem import NotDelivered, deliver
 from koppel.audit.signed_heads import mark_delivered, sign_heads, undelivered_heads
-from koppel.audit.signing import signing_keys
+from koppel.audit.signing_keys import signing_keys
 from koppel.kit import quarantine
 from koppel.kit.database.threads import run_in_thread
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from koppel.audit.chain import GENESIS, EntryValues, next_link
-from koppel.audit.signing import HeadDocument, SigningKeys
+from koppel.audit.signing_keys import HeadDocument, SigningKeys
 from koppel.audit.subjects import SubjectKind
 
 RETENTION_MIN = timedelta(days=365)

@@ -13,7 +13,7 @@ from koppel.connections.vault import end_with_last_call  # isort: skip - needs c
 FILES_MAX = 16_384
 """Open files; a slow client costs one."""
 THREAD_SWITCH_SECONDS = 0.001
-"""A page waits so long for the interpreter after each query while another thread computes, as for an export;
+"""How long a page waits for the interpreter after each query while another thread computes, as for an export.
 Python's own 5 ms would add up to more than the page."""
 
 

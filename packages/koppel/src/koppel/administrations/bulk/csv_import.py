@@ -202,8 +202,8 @@ class _Current:
 
     def is_named(self, key: str, text: str) -> bool:
         """Return whether its id, name or code is this text."""
-        wanted = _normalize(str(getattr(self, key)))
-        return wanted in (_normalize(text), _normalize(unwrap_number(text)))
+        own_text = _normalize(str(getattr(self, key)))
+        return own_text in (_normalize(text), _normalize(unwrap_number(text)))
 
 
 def _current(actor: Actor) -> Iterator[_Current]:

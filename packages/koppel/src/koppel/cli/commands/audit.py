@@ -15,7 +15,7 @@ from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
 from koppel.audit.services import add_audit_entry
 from koppel.audit.signed_heads import all_signed_heads, sign_heads
-from koppel.audit.signing import PUBLIC_PREFIX, HeadDocument, SigningKeys, public_part, signing_keys
+from koppel.audit.signing_keys import PUBLIC_PREFIX, HeadDocument, SigningKeys, public_part, signing_keys
 from koppel.audit.verification import ChainResult
 from koppel.cli.commands.keys import replace_secrets
 from koppel.cli.environment import AUDIT_KEYS, data_directory, new_signing_key

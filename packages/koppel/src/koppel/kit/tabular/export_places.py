@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from koppel.kit.token_buckets import Places
+from koppel.kit.web.token_buckets import Places
 
 EXPORTS_MAX = 2
 _exports = Places(EXPORTS_MAX)

@@ -62,7 +62,7 @@ class Input(Schema):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_truth_values(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `true` where a number is meant: pydantic would take it for the row with id 1."""
+        """Refuse a JSON true where a number is meant: pydantic would take it for the row with id 1."""
         items = value if isinstance(value, list) else [value]
         if any(isinstance(item, bool) for item in items):
             types = _types_in(cls.model_fields[info.field_name or ""].annotation)

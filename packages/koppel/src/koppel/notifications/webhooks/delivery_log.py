@@ -5,7 +5,7 @@ from collections.abc import Collection
 from django.db.models import Q
 
 from koppel.kit import quarantine
-from koppel.kit.token_buckets import TokenBuckets
+from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.models import DeliveryState, WebhookDelivery
 from koppel.notifications.webhooks.endpoint_state import require_enabled

@@ -23,7 +23,7 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.kit.token_buckets import TooManyRequests
+from koppel.kit.web.token_buckets import TooManyRequests
 from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import must_enrol_mfa

@@ -25,9 +25,9 @@ from koppel.kit.database.outage import sqlstate_of
 from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import organisation_scope
-from koppel.kit.token_buckets import TokenBuckets
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import is_public, runs_outside_transaction
+from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.access.actors import list_organisations, resolve_actor
 from koppel.organisations.access.api_tokens import resolve_token_actor
 from koppel.organisations.access.sessions import touch_session

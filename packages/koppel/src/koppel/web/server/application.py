@@ -19,7 +19,7 @@ from koppel.kit.web.client_ip import address_behind_proxies
 from koppel.web.server.clients import Clients, RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
-from koppel.web.server.refusals import RequestRefused, refusal_content
+from koppel.web.server.refused_requests import RequestRefused, refusal_content
 from koppel.web.server.request_body import ClientDisconnected, Receive, RequestBodies, RequestBody
 from koppel.web.server.wsgi_environ import (
     FILE_PART_BYTES,

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from koppel.web.server.clients import RequestClient
 from koppel.web.server.limits import Limits
-from koppel.web.server.refusals import RequestRefused
+from koppel.web.server.refused_requests import RequestRefused
 
 USE_HALVED_SECONDS = 10.0
 """After this time what a client used counts half."""

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from koppel.web.server.limits import KIBIBYTE, Limits
-from koppel.web.server.refusals import RequestRefused
+from koppel.web.server.refused_requests import RequestRefused
 
 MEMORY_BYTES = 64 * KIBIBYTE
 """A larger body is kept in a temporary file."""
