@@ -177,8 +177,8 @@ def test_rest_refuses_unknown_filters_and_undoes_what_it_did(boss: Actor, bakery
     body = {"ids": [issue_id], "action": "dismiss"}
     result = browser.post("/api/v1/issues/actions", body, "application/json").json()
     assert result["changed"] == [issue_id]
-    again = browser.post("/api/v1/issues/actions", body, "application/json").json()
-    assert (again["operation"], again["skipped"][0]["reason_code"]) == (None, "unchanged")
+    repeated = browser.post("/api/v1/issues/actions", body, "application/json").json()
+    assert (repeated["operation"], repeated["skipped"][0]["reason_code"]) == (None, "unchanged")
     assert browser.post(f"/api/v1/issues/operations/{result['operation']}/undo").json() == {"undone": 1}
     assert browser.get(f"/api/v1/issues/{issue_id}").json()["state"] == "open"
 

@@ -205,11 +205,11 @@ def subject_names(issues: Iterable[Issue]) -> dict[Subject, str]:
     for issue in issues:
         ids.setdefault(issue.subject.kind, []).append(issue.subject_id)
     administrations = Administration.objects.filter(pk__in=ids.get(SubjectKind.ADMINISTRATION, ()))
-    for key, name in administrations.values_list("pk", "name"):
-        names[Subject(SubjectKind.ADMINISTRATION, key)] = name
+    for administration_id, name in administrations.values_list("pk", "name"):
+        names[Subject(SubjectKind.ADMINISTRATION, administration_id)] = name
     connections = Connection.objects.filter(pk__in=ids.get(SubjectKind.CONNECTION, ()))
-    for key, name in connections.values_list("pk", "account"):
-        names[Subject(SubjectKind.CONNECTION, key)] = name
+    for connection_id, name in connections.values_list("pk", "account"):
+        names[Subject(SubjectKind.CONNECTION, connection_id)] = name
     return names
 
 
@@ -230,8 +230,8 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
             matches = matches.filter(pk=filters.administration)
         issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
     if assignee:
-        key = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
-        issues = issues.filter(assignee_id=key)
+        member = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
+        issues = issues.filter(assignee_id=member)
     if filters.severity:
         codes = [code for code, kind in issue_types.items() if kind.stops_sync]
         condition = Q(code__in=codes)
