@@ -211,6 +211,6 @@ class _Book:
 
     def _resolve_reference(self, schema: Schema) -> Schema:
         while "$ref" in schema or "allOf" in schema:
-            ref = schema["$ref"] if "$ref" in schema else schema["allOf"][0]["$ref"]
-            schema = self._named[ref.rpartition("/")[2]]
+            part = schema if "$ref" in schema else schema["allOf"][0]
+            schema = self._named[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
         return schema

@@ -198,13 +198,6 @@ def list_comments(issue: Issue) -> "QuerySet[IssueComment]":
     return IssueComment.objects.in_organisation(issue.organisation_id).filter(issue=issue).order_by("pk")
 
 
-def _assignee_id(actor: Actor, assignee: str) -> int | None:
-    """Return the membership that "me", "none" or an id means; None for "none"."""
-    if assignee == "me":
-        return actor.membership_id
-    return int(assignee) if assignee != NONE else None
-
-
 def subject_names(issues: Iterable[Issue]) -> dict[Subject, str]:
     """Return the names of the administrations and the accounts of the connections."""
     names: dict[Subject, str] = {}
@@ -237,7 +230,8 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
             matches = matches.filter(pk=filters.administration)
         issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
     if assignee:
-        issues = issues.filter(assignee_id=_assignee_id(actor, assignee))
+        member = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
+        issues = issues.filter(assignee_id=member)
     if filters.severity:
         codes = [code for code, kind in issue_types.items() if kind.stops_sync]
         condition = Q(code__in=codes)
