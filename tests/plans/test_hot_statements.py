@@ -320,7 +320,7 @@ def test_workers_and_vault(
         lambda: list_records(ADMINISTRATION, "entries", after="E6100"),
         lambda: list_records(ADMINISTRATION, "entry_lines", changed_since=NOW),
         lambda: changes_of(
-            Administration.objects.get(pk=ADMINISTRATION), Run.objects.get(pk=RUN), ChangeFilter()
+            Administration.objects.get(pk=ADMINISTRATION), Run.objects.get(pk=RUN.id), ChangeFilter()
         ),
         lambda: (inbox.unread_count(BOSS), inbox.newest_id(BOSS), inbox.page_of(BOSS)),
         lambda: list(entries_of(FIRM, AuditFilter())[:100]),

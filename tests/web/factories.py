@@ -11,6 +11,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import AppRegistration, Connection
 from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
+from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import organisation_scope
@@ -40,6 +41,7 @@ class World:
     template: Template
     run_id: int
     webhook_id: int
+    issue_id: int
 
     def client(self, role: str, language: str = "en") -> Client:
         """A browser in which this person is signed in and reads this language."""
@@ -76,6 +78,7 @@ def build_world(actor: Any) -> World:
         assign(person, configuring)
     with organisation_scope(boss.organisation_id):
         raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk))
+        issue_id = Issue.objects.get(code="made_up_by_a_test").pk
         notify_members(
             boss.organisation_id,
             "made_up_by_a_test",
@@ -84,7 +87,16 @@ def build_world(actor: Any) -> World:
         )
     bystander = actor("user", organisation=firm, name="Kees Bos")
     return World(
-        boss, people, bystander, active, configuring, division, template, changed_run(active), _webhook(boss)
+        boss,
+        people,
+        bystander,
+        active,
+        configuring,
+        division,
+        template,
+        changed_run(active),
+        _webhook(boss),
+        issue_id,
     )
 
 

@@ -98,6 +98,7 @@ def pages(world: World) -> dict[str, str]:
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
         "issues": "/issues/",
+        "issue": f"/issues/{world.issue_id}/",
         "notices": "/notifications/",
         "notices-unread": "/notifications/?show=unread",
         "notices-preferences": "/notifications/preferences/",

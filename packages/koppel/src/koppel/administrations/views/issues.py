@@ -23,6 +23,7 @@ from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import PAGE, TEXT, Parameter, is_id, lazy_choices, one_of
 from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
 
 STATE_LABELS = {
     IssueState.OPEN: gettext_lazy("Open"),
@@ -77,6 +78,7 @@ def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
     issue = queries.issue_for(request.actor, issue_id)
     form = CommentForm.of(request)
     if request.method == "POST":
+        request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
         with form.refusals():
             services.comment_on_issue(request.actor, issue_id, form.input)
             return HttpResponseRedirect(reverse("issues:detail", args=[issue_id]))
@@ -96,6 +98,7 @@ def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
 @action_of("issues:list")
 def act_on_issues(request: AuthenticatedRequest) -> HttpResponse:
     """Do it to the ticked issues, and offer to undo it."""
+    request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     form = IssueActionForm.of(request)
     with form.refusals():
         data = form.input
