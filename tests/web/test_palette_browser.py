@@ -90,8 +90,9 @@ def test_an_answer_that_comes_late_opens_nothing(browser: Browser, world: World,
     while not routes:
         page.wait_for_timeout(50)
     page.keyboard.press("Escape")
-    with page.expect_event("requestfinished"):
+    with page.expect_response("**/search/?q=verbinding*"):
         routes[-1].continue_()
+    page.wait_for_timeout(300)
     expect(page.locator("#palette")).to_be_hidden()
     assert options(page).count() == 0
     page.context.close()

@@ -62,7 +62,7 @@ def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(
     while not routes:
         page.wait_for_timeout(50)
     page.keyboard.press("ArrowDown")
-    with page.expect_event("requestfinished", lambda one: one.url.endswith("q=bakker")):
+    with page.expect_response("**q=bakker"):
         routes[0].continue_()
     page.evaluate(A_WHILE)
     page.keyboard.press("Enter")

@@ -75,10 +75,11 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
 
 def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
     """Show one issue with its comments, and take a new one."""
+    if request.method == "POST":
+        request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     issue = queries.issue_for(request.actor, issue_id)
     form = CommentForm.of(request)
     if request.method == "POST":
-        request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
         with form.refusals():
             services.comment_on_issue(request.actor, issue_id, form.input)
             return HttpResponseRedirect(reverse("issues:detail", args=[issue_id]))
