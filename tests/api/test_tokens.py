@@ -114,7 +114,8 @@ def test_a_program_over_its_rate_limit_gets_429(actor: Any, settings: Any) -> No
     assert statuses[:3] == [200] * 3
     assert 429 in statuses
     refused = next(answer for _ in range(8) if (answer := call(text)).status_code == 429)
-    assert refused.json() == {"error": "too_many_requests"}
+    assert refused.json()["error"] == "too_many_requests"
+    assert f"{refused.headers['Retry-After']} second" in refused.json()["message"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
