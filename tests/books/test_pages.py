@@ -65,9 +65,9 @@ def test_a_trial_balance_has_groups_with_subtotals_and_dashes_for_zero(
     assert header == ["Account", "Name", "Opening balance", "Debit", "Credit", "Closing balance"]
     assert [row[0] for row in rows] == [
         *("Assets", "1000", "1300", "Total assets"),
-        *("Income", "8000", "Total Income"),
-        *("Expenses", "4000", "Total Expenses"),
-        *("Other accounts", "9999", "Total Other accounts", "Total"),
+        *("Income", "8000", "Total income"),
+        *("Expenses", "4000", "Total expenses"),
+        *("Other accounts", "9999", "Total other accounts", "Total"),
     ]
     assert rows[1] == ["1000", "Bank", "100.00", "250.00", "50.00", "300.00"]
     assert rows[2] == ["1300", "Debiteuren", "–", "–", "7.00", "−7.00"]
