@@ -41,7 +41,7 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
     open_test_event(anna, "test_worse", "two", context={"account": "s.jansen"})
     close_test_event(anna, "test_worse", "two")
     assert 'class="count count-new">2<' in page(browser)
-    assert "resolved" in page(browser)
+    assert "Resolved" in page(browser)
     assert "First" not in page(browser, "/notifications/?event=test_worse")
     with organisation_scope(anna.organisation_id):
         first = Notification.objects.get(event_type=NEWS)

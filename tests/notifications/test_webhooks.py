@@ -106,7 +106,7 @@ def test_a_webhook_receives_begin_and_end_of_an_event(
     created = create_webhook(browser, program.url, TROUBLE)
     open_test_event(anna, NEWS, context={"name": "not asked for"})
     open_test_event(
-        anna, TROUBLE, context={"name": "x", "reason": "closed"}, subject=Subject(SubjectKind.CONNECTION, 1)
+        anna, TROUBLE, context={"name": "x", "reason": "Closed"}, subject=Subject(SubjectKind.CONNECTION, 1)
     )
     pass_quarter_hour(anna)
     assert send(anna) == 1
@@ -114,7 +114,7 @@ def test_a_webhook_receives_begin_and_end_of_an_event(
     assert send(anna) == 1
     began, over = program.messages()
     assert (began["type"], began["state"], over["state"]) == (TROUBLE, "opened", "closed")
-    assert began["message"] == {"en": "Trouble at x: closed", "nl": "Trouble at x: afgesloten"}
+    assert began["message"] == {"en": "Trouble at x: Closed", "nl": "Trouble at x: Afgesloten"}
     assert (began["link"], began["subject"]) == (
         "http://localhost:8400/issues/",
         {"kind": "connection", "id": 1},
@@ -440,7 +440,7 @@ def test_the_pages_make_test_and_remove_a_webhook(anna: Actor, browser: Client, 
     assert secret not in browser.get(address).content.decode()
     program.answers = [(500, {})]
     browser.post(f"{address}test")
-    assert "sending" in browser.get(f"{address}log").content.decode()
+    assert "Sending" in browser.get(f"{address}log").content.decode()
     send(anna)
     log_text = browser.get(f"{address}log").content.decode()
     assert "500 The message was not accepted." in log_text

@@ -411,7 +411,10 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
     assert "1 session ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
     with organisation_scope(boss.organisation_id):
-        assert AuditEntry.objects.get(action="identity_provider.disabled").details == {"sessions_ended": 1}
+        assert AuditEntry.objects.get(action="identity_provider.disabled").details == {
+            "sessions_ended": 1,
+            "tokens_revoked": 0,
+        }
 
 
 def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) -> None:

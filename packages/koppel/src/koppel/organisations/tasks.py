@@ -19,6 +19,8 @@ from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
 from koppel.organisations.access.password_links import password_link
+from koppel.organisations.access.unproved_acts import record_unproved_act
+from koppel.organisations.audit_actions import SignInAction
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import Invitation, Organisation, User
 
@@ -65,11 +67,14 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
     pass_context=True,
     retry=RetryAfterOutage(RetryStrategy(max_attempts=ATTEMPTS, exponential_wait=5)),
 )
-def send_password_link(context: JobContext, *, user_id: int, language: str) -> None:
-    """Send a link for a new password. The job is there for an unknown address too (0): a request must take as
-    long without an account.
+def send_password_link(context: JobContext, *, user_id: int, language: str, address: str) -> None:
+    """Send a link for a new password, and record that one was requested from this IP address.
+
+    The job is there for an unknown email address too (0): a request must take as long without an account.
     """
     user = User.objects.filter(pk=user_id, is_active=True).first()
+    if not context.job.attempts:
+        record_unproved_act(user, SignInAction.RESET_REQUESTED, address)
     if user is None or quarantine.current():
         return
     with translation.override(language):

@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.jobs import enqueue
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.api_tokens import count_tokens, revoke_all_tokens
-from koppel.web.auth.security_log import record_reset_requested
 
 REVOKE = "revoke_tokens"
 
@@ -33,12 +32,18 @@ def _revoke_if_chosen(form: Any) -> None:
 
 
 class ResetPasswordForm(forms.ResetPasswordForm):  # type: ignore[misc]
-    """A worker sends the mail, so that the answer takes as long for an address without an account."""
+    """A worker sends the mail and writes the audit log, so that the answer takes as long for an address
+    without an account.
+    """
 
     def save(self, request: HttpRequest, **_options: Any) -> str:
         user_id = self.users[0].pk if self.users else 0
-        record_reset_requested(request, self.users[0] if self.users else None)
-        enqueue("organisations.send_password_link", user_id=user_id, language=get_language() or "en")
+        enqueue(
+            "organisations.send_password_link",
+            user_id=user_id,
+            language=get_language() or "en",
+            address=client_ip(request),
+        )
         return str(self.cleaned_data["email"])
 
 

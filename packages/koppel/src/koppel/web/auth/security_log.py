@@ -16,15 +16,17 @@ from koppel.audit.models import ActorKind, Interface
 from koppel.audit.occurrences import record_repeatable
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
-from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
+from koppel.kit.tenancy import INSTALLATION, organisation_scope
 from koppel.kit.web.client_ip import client_ip
-from koppel.organisations.access.memberships import active_memberships
+from koppel.organisations.access.unproved_acts import (
+    list_active_memberships,
+    record_unproved_act,
+    unproved_actor,
+)
 from koppel.organisations.audit_actions import PersonAction, SignInAction
-from koppel.organisations.models import Membership, User
+from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
 
-UNKNOWN = "–"
-"""The name of an actor who proved nothing."""
 REFUSAL_SECONDS = 0.2
 _counted_at: dict[SignInAction, float] = {}
 log = structlog.get_logger(__name__)
@@ -34,7 +36,7 @@ def record_failure(request: HttpRequest, login: str, action: SignInAction) -> No
     """Record a failed or throttled sign-in for an address that somebody typed."""
     user = User.objects.filter(email__iexact=login).first() if login else None
     log.warning(action.value.replace(".", "_"), address=client_ip(request))
-    _record_unproved(request, user, action)
+    record_unproved_act(user, action, client_ip(request))
 
 
 def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
@@ -45,7 +47,7 @@ def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
     now = time.monotonic()
     if now - _counted_at.get(action, -REFUSAL_SECONDS) >= REFUSAL_SECONDS:
         _counted_at[action] = now
-        record_repeatable(INSTALLATION, _unproved(request), action)
+        record_repeatable(INSTALLATION, unproved_actor(client_ip(request)), action)
 
 
 def record_refused_permission(actor: Actor, permission: str) -> None:
@@ -63,7 +65,7 @@ def record_refused_permission(actor: Actor, permission: str) -> None:
 def on_second_step_failed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
     """Receive the signal of a wrong code."""
     if request is not None and user is not None:
-        _record_unproved(request, user, SignInAction.SECOND_STEP_FAILED)
+        record_unproved_act(user, SignInAction.SECOND_STEP_FAILED, client_ip(request))
 
 
 def on_authenticator_used(
@@ -112,21 +114,6 @@ def on_password_changed(request: HttpRequest | None = None, user: User | None = 
     _record_own(request, user, SignInAction.PASSWORD_CHANGED)
 
 
-def record_reset_requested(request: HttpRequest, user: User | None) -> None:
-    """Record that a link for a new password was requested, for this account or for an unknown address."""
-    _record_unproved(request, user, SignInAction.RESET_REQUESTED)
-
-
-def _record_unproved(request: HttpRequest, user: User | None, action: SignInAction) -> None:
-    actor = _unproved(request)
-    memberships = _memberships(user)
-    for membership in memberships:
-        subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-        record_repeatable(membership.organisation_id, actor, action, subject=subject)
-    if not memberships:
-        record_repeatable(INSTALLATION, actor, action)
-
-
 def _record_own(
     request: HttpRequest | None,
     user: User | None,
@@ -139,18 +126,7 @@ def _record_own(
     address = client_ip(request) if request is not None else ""
     actor = AuditActor(ActorKind.PERSON, user.pk, str(user), address, Interface.WEB)
     details = {"kind": str(authenticator.type)} if authenticator is not None else {}
-    for membership in _memberships(user):
+    for membership in list_active_memberships(user):
         with organisation_scope(membership.organisation_id):
             subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
             add_audit_entry(membership.organisation_id, actor, action, subject=subject, details=details)
-
-
-def _memberships(user: User | None) -> list[Membership]:
-    if user is None:
-        return []
-    with installation_scope("sign-in log"):
-        return list(active_memberships().filter(user=user).select_related("user"))
-
-
-def _unproved(request: HttpRequest) -> AuditActor:
-    return AuditActor(ActorKind.PERSON, None, UNKNOWN, client_ip(request), Interface.WEB)
