@@ -1,4 +1,4 @@
-"""What the use cases of administrations take, from page, REST and command line."""
+"""Input types of the use cases of administrations."""
 
 from typing import Any
 

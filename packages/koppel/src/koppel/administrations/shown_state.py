@@ -1,4 +1,4 @@
-"""What pages show as the state of an administration: its own, or the one of the connection that stops it."""
+"""The state of an administration that pages display: its own, or that of the connection that stops it."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet

@@ -46,9 +46,7 @@ def erase(organisation_id: int, administration_id: int) -> None:
 @app.periodic(cron="*/15 * * * *")
 @app.task(name="administrations.process_due_dates", pass_context=False)
 def process_due_dates(timestamp: int) -> None:
-    """Do what falls due: planned deactivations, erasure after the time of keeping; and delete previews that
-    were never started.
-    """
+    """Run planned deactivations and due erasures, and delete stale previews."""
     close_old_connections()
     with installation_scope("dates of administrations"):
         due = erasure.find_due_work()

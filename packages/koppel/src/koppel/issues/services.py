@@ -1,4 +1,4 @@
-"""Raise and resolve. Both join the caller's transaction and scope."""
+"""Raise and resolve issues, in the caller's transaction and scope."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping

@@ -67,7 +67,7 @@ def preview_operation(request: AuthenticatedRequest, payload: BulkInput) -> Stat
 
 @router.get("/{int:operation_id}", response=OperationOut)
 def get_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Show how far it is, or what it did."""
+    """Show a bulk operation with its progress or result."""
     return _reload(request.actor, operation_id)
 
 
@@ -125,7 +125,7 @@ def list_items(
 
 @router.post("/{int:operation_id}/start", response=OperationOut)
 def start_operation(request: AuthenticatedRequest, operation_id: int) -> OperationOut:
-    """Start what was previewed; a second time changes nothing."""
+    """Start a previewed operation. Starting it again changes nothing."""
     bulk.start_operation(request.actor, operation_id)
     return _reload(request.actor, operation_id)
 

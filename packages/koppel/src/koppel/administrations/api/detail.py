@@ -81,21 +81,21 @@ def change_administration(
 def set_access(
     request: AuthenticatedRequest, administration_id: int, payload: RestrictionInput
 ) -> Status[None]:
-    """Restrict it to the people named, whatever their role, or open it again."""
+    """Restrict an administration to these people, or open it to all."""
     restriction.set_access(request.actor, administration_id, payload)
     return Status(204, None)
 
 
 @router.put("/{int:administration_id}/favourite", response={204: None})
 def add_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """Mark it as a favourite of your own."""
+    """Add an administration to your favourites."""
     services.set_favourite(request.actor, administration_id, is_favourite=True)
     return Status(204, None)
 
 
 @router.delete("/{int:administration_id}/favourite", response={204: None})
 def remove_favourite(request: AuthenticatedRequest, administration_id: int) -> Status[None]:
-    """Take it off your favourites."""
+    """Remove an administration from your favourites."""
     services.set_favourite(request.actor, administration_id, is_favourite=False)
     return Status(204, None)
 

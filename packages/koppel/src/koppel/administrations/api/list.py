@@ -128,5 +128,5 @@ class RestrictedOut(Schema):
 @router.get("/restricted", response=list[RestrictedOut])
 @needs(Permission.MANAGE_ORGANISATION)
 def list_restricted(request: AuthenticatedRequest) -> list[Any]:
-    """List for Administrators the restricted administrations that exist beside what they see."""
+    """List the restricted administrations that an Administrator cannot open."""
     return list(restriction.list_hidden(request.actor))

@@ -68,7 +68,7 @@ def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[
 def removes_last_active_member(
     people: People, moves: Mapping[int, bool | None], live: Collection[int]
 ) -> bool:
-    """Return whether it would have no member who may sign in."""
+    """Return whether the moves leave no member who may sign in."""
     return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
 
 

@@ -54,7 +54,10 @@ class IssueResult:
 
 
 def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
-    """Do it to each issue that allows it. Raises `Refused` when a day or user is missing or wrong."""
+    """Apply the action to each issue that allows it.
+
+    Raises `Refused` when a day or user is missing or wrong.
+    """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     assignee = _assignee(actor, data)
     values = _new_values(data)

@@ -1,4 +1,4 @@
-"""What falls due by itself: planned deactivations, and the end of what may be erased.
+"""Planned deactivation, and erasure after the retention period.
 
 Books are erased first and the row itself last; then the audit log has no names any more. Restartable at any
 moment.

@@ -86,7 +86,7 @@ class Chip:
 
     @property
     def url(self) -> str:
-        """Return where its cross leads."""
+        """Return the URL without this filter."""
         return f"?{self.query or 'all=1'}"
 
 

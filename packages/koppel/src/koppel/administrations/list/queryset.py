@@ -1,4 +1,4 @@
-"""The list people live in: what matches, in which order, one page of it.
+"""The list of administrations: filters, search, order and pages.
 
 Every index that serves it begins with the organisation. Policies allow only leakproof conditions below them,
 so the search compares plain folded text within one organisation's rows.
@@ -127,9 +127,7 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 
 def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
-    """Return the condition on who works on it. That Administrators are on everything by default does not
-    count.
-    """
+    """Return the condition on assigned members; automatic assignments of Administrators do not count."""
     on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]

@@ -28,7 +28,7 @@ class RowContext:
 def load_row_context(
     actor: Actor, administrations: Sequence[Administration], columns: Sequence[str]
 ) -> RowContext:
-    """Read it, without what none of the columns shows."""
+    """Load the data that the shown columns need."""
     ids = [administration.pk for administration in administrations]
     favourites = Favourite.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, administration_id__in=ids

@@ -26,7 +26,7 @@ def count_administrations(organisation_id: int, group: GroupKind) -> Mapping[int
 
 
 def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: int) -> int:
-    """Move them; a restricted one moves along and is not counted."""
+    """Move the administrations, and return their number; restricted ones move too and are not counted."""
     column = f"{group.value}_id"
     administrations = Administration.objects.for_actor(actor).filter(**{column: from_id})
     moved_count = administrations.filter(restricted=False).count()

@@ -92,7 +92,7 @@ def show_progress(request: AuthenticatedRequest, operation_id: int) -> HttpRespo
 
 @action_of("administrations:bulk_detail", "operation_id")
 def start_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Start what was previewed."""
+    """Start a previewed operation."""
     return _start(request, bulk.get_operation(request.actor, operation_id))
 
 
@@ -164,8 +164,8 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
 
 
 def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: bool = False) -> HttpResponse:
-    """Start it. Few are changed at once, and the next page says what happened: the list as it was, or with
-    `back` the page that the form names. Many are followed on their own page.
+    """Start the operation. A small one ends at once, and the next page has its result: the list as before, or
+    with `back` the page that the form names. A large one has a page that shows its progress.
     """
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("Already started."))

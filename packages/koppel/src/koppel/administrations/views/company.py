@@ -22,7 +22,7 @@ def company_context(actor: Actor, administration: Administration) -> dict[str, o
 
 
 def register_context(administration: Administration) -> dict[str, object]:
-    """Return what the register says of it."""
+    """Return what the register says of the company."""
     lookup = identity.cached_register_result(administration)
     return {
         "lookup": lookup,

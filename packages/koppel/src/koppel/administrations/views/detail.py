@@ -158,7 +158,7 @@ def show_history(request: AuthenticatedRequest, administration_id: int) -> HttpR
 
 @action_of("administrations:detail", "administration_id")
 def set_favourite(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Make it a favourite of the actor, or no longer."""
+    """Add the administration to the actor's favourites, or remove it."""
     administration = get_administration_or_404(request.actor, administration_id)
     is_favourite = FavouriteForm.of(request).values_or_refusal()["is_favourite"]
     services.set_favourite(request.actor, administration.pk, is_favourite=is_favourite)

@@ -98,7 +98,7 @@ def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
 
 @action_of("issues:list")
 def act_on_issues(request: AuthenticatedRequest) -> HttpResponse:
-    """Do it to the ticked issues, and offer to undo it."""
+    """Apply the action to the ticked issues, and offer to undo it."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     form = IssueActionForm.of(request)
     with form.refusals():

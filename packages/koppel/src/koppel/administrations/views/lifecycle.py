@@ -64,7 +64,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 
 @action_of("administrations:offboarding", "administration_id")
 def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Withdraw it for everybody at once, when its name was typed; a job erases its data."""
+    """Withdraw an administration for everybody at once, after its name was typed; a job erases the data."""
     administration = _get_administration(request, administration_id)
     offboarding.withdraw(request.actor, administration.pk, WithdrawalForm.of(request).input_or_refusal())
     messages.success(request, _("The administration was withdrawn. Its data is being erased."))

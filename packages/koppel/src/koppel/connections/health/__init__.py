@@ -1,4 +1,4 @@
-"""How a connection is, and what happened to it.
+"""Health of a connection: its state, its history and its expiry.
 
 Begin with `states`, which moves connections from one state to another. The timeline informs people, `expiry`
 warns before a consent ends, `history` shows days, and a `reporter` counts calls without a write for each.

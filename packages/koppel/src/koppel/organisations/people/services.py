@@ -78,7 +78,8 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     )
     comes_back = membership.is_live and not was_live
     if comes_back:
-        # By our word alone: until the person acts, this must not be where their next sign-in leads.
+        # Restored by an administrator: the next sign-in must not open this organisation until the person
+        # chooses it.
         membership.access_restored_at = timezone.now()
     membership.save(update_fields=["role", "is_active", "expires_at", "access_restored_at"])
     divisions = set_divisions(membership, new_terms.divisions)
