@@ -25,7 +25,7 @@ DATA = re.compile(
     r"|Anna de Vries|Piet Jansen|Kees Bos|Kantoor Noord"
     r"|Bakkerij (?:De Haan B\.V\.|Vos)|Fjordheim AS|Garage Öberg B\.V\."
     r"|Stichting Zorg in de Wijk|Holding Smit"
-    r"|Zuid|Standard|Tickets|Bank|Omzet|Kas en bank|made_up_by_a_test"
+    r"|\b(?:News|Trouble|Worse)\b|Zuid|Standard|Tickets|Bank|Omzet|Kas en bank|made_up_by_a_test"
     r"|Visma\.net|Exact Online|Twinfield|AFAS|Fortnox|Tripletex|Sandbox|Chrome|Linux|Excel"
     r"|kantoor\.nl|2001:db8::|msg_1|\b120 ms\b"
     r"|\b(?:Koppel|EN|NL|EUR|GL|CSV|ZIP|Parquet|AV|PJ|KB|KN|BB|FA)\b"
