@@ -62,7 +62,7 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
     assert len(texts) > 10
     assert {name.removesuffix(".po") + ".mo" for name in texts} <= names
     collected = [name for name in names if name.startswith("koppel/web/staticfiles/") and HASHED.search(name)]
-    for start in ("koppel/koppel.", "koppel/js/identity-rows.", "django_htmx/htmx-2.min.", "mfa/js/webauthn."):
+    for start in ("koppel/koppel.", "koppel/js/palette.", "django_htmx/htmx-2.min.", "mfa/js/webauthn."):
         assert any(name.startswith(f"koppel/web/staticfiles/{start}") for name in collected), start
     assert "koppel/web/help/docs/getting-started.md" in names
 
