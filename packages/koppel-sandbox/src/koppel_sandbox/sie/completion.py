@@ -63,7 +63,7 @@ def _derive_years(sie_file: SieFile) -> None:
     if (
         not numbers
         and not sie_file.vouchers
-        and not any(one.opening or one.stated for one in sie_file.years.values())
+        and not any(year.opening or year.stated for year in sie_file.years.values())
     ):
         raise NotSie(f"{sie_file.source} has no fiscal year, no balances and no vouchers.")
     for back, number in enumerate(numbers or [2000]):
