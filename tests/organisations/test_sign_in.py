@@ -432,6 +432,18 @@ def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisa
         assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"
 
 
+def test_a_failed_sign_in_does_the_same_work_for_an_unknown_address(actor: Any) -> None:
+    """Apart from the first in ten minutes, which is written to the log."""
+    work = []
+    for email in (email_of(actor("user")), "nobody@example.test"):
+        for _number in range(2):
+            with CaptureQueriesContext(connection) as queries:
+                answer = Client().post("/accounts/login/", {"login": email, "password": "wrong"})
+            assert answer.status_code == 200
+        work.append([query["sql"].split()[0] for query in queries.captured_queries])
+    assert work[0] == work[1]
+
+
 def test_a_link_for_an_unknown_address_gets_the_same_response_by_the_same_work(actor: Any) -> None:
     member_email = email_of(actor("user"))
     work = []

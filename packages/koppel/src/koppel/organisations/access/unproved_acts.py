@@ -28,11 +28,12 @@ def record_unproved_act(user: User | None, action: SignInAction, address: str) -
 
 
 def list_active_memberships(user: User | None) -> list[Membership]:
-    """Return the user's active memberships in all organisations, with the user."""
-    if user is None:
-        return []
+    """Return the user's active memberships in all organisations, with the user.
+
+    It looks without a user too, so that the time does not tell whether there is one.
+    """
     with installation_scope("sign-in log"):
-        return list(active_memberships().filter(user=user).select_related("user"))
+        return list(active_memberships().filter(user=user.pk if user else 0).select_related("user"))
 
 
 def unproved_actor(address: str) -> AuditActor:
