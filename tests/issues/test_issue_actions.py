@@ -183,6 +183,20 @@ def test_rest_refuses_unknown_filters_and_undoes_what_it_did(boss: Actor, bakery
     assert browser.get(f"/api/v1/issues/{issue_id}").json()["state"] == "open"
 
 
+def test_an_action_is_not_undone_by_who_sees_only_some_of_its_issues(
+    boss: Actor, bakery: Administration, actor: Any
+) -> None:
+    garage = administration_of(colleague(actor, boss, "administrator", "Bram"), "Garage Vos B.V.")
+    user = colleague(actor, boss, "user", "Ulf")
+    assign(user, bakery)
+    ids = [raised(bakery), raised(garage)]
+    body = {"ids": ids, "action": "dismiss"}
+    done = signed_in(boss).post("/api/v1/issues/actions", body, "application/json").json()
+    undo = f"/api/v1/issues/operations/{done['operation']}/undo"
+    assert signed_in(user).post(undo).status_code == 404
+    assert signed_in(boss).post(undo).json() == {"undone": 2}
+
+
 def test_commands_do_what_the_page_does_and_a_comment_shows_there(
     boss: Actor, bakery: Administration
 ) -> None:

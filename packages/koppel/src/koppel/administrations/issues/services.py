@@ -3,7 +3,7 @@
 Each joins the caller's transaction and writes the audit log of the administration or connection.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -77,14 +77,16 @@ def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
 
 
 def undo_operation(actor: Actor, operation_id: int) -> int:
-    """Put back what the operation set and nobody changed since. Returns the number of issues. Raises
-    `NoSuchIssue` for an unknown operation and `Refused` for one that is over.
+    """Put back what the operation set and nobody changed since. Returns the number of issues.
+
+    Raises `NoSuchIssue` for an unknown operation, or one with an open issue that the actor may not see, and
+    `Refused` for one that is over.
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     operations = IssueOperation.objects.for_actor(actor).select_for_update()
     operation = operations.filter(pk=operation_id).first()
     issues = _locked(actor, map(int, operation.after)) if operation else {}
-    if operation is None or not issues:
+    if operation is None or not issues or _has_hidden_issue(actor, operation, issues):
         raise NoSuchIssue
     if operation.undone_at or operation.created_at < timezone.now() - UNDO_PERIOD:
         raise Refused(_("This can no longer be undone."))
@@ -119,6 +121,12 @@ def assignable_members(actor: Actor) -> list[tuple[int, str]]:
     """Return id and name of the members who may act on issues."""
     members = active_memberships().filter(organisation_id=actor.organisation_id).exclude(role=Role.READER)
     return [(member.pk, str(member.user)) for member in members.order_by("user__name", "pk")]
+
+
+def _has_hidden_issue(actor: Actor, operation: IssueOperation, visible_ids: Collection[int]) -> bool:
+    """Return whether the operation changed an open issue beyond the visible ones."""
+    open_issues = Issue.objects.for_actor(actor).filter(pk__in=map(int, operation.after), resolved_at=None)
+    return open_issues.exclude(pk__in=visible_ids).exists()
 
 
 def _assignee(actor: Actor, data: IssueActionInput) -> Membership | None:
