@@ -148,7 +148,7 @@ def test_a_digest_is_one_mail_in_the_morning(anna: Actor, mailoutbox: list[Email
     assert send(anna) == 0
     make_due(anna)
     assert send(anna) == 1
-    assert mailoutbox[0].subject == "3 notices from Koppel"
+    assert mailoutbox[0].subject == "3 notifications from Koppel"
     assert all(f"News of Company {number}" in mailoutbox[0].body for number in range(3))
     assert mails(anna) == ["sent"] * 3
 
@@ -336,7 +336,7 @@ def test_what_is_left_of_a_digest_is_sent_when_a_part_of_it_went_meanwhile(
     send(anna)
     send(anna)
     (mail,) = post.accepted
-    assert mail["Subject"] == "1 notice from Koppel"
+    assert mail["Subject"] == "1 notification from Koppel"
     assert mails(anna) == ["sent"]
 
 

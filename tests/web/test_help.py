@@ -125,3 +125,9 @@ def test_every_page_of_the_product_has_its_help(actor: Any) -> None:
     assert namespaces - set(TOPICS) - {"web"} == set()
     page = signed_in(actor()).get("/administrations/").content.decode()
     assert re.search(r'href="/help/administrations/"', page)
+
+
+def test_a_page_is_summarised_by_its_first_sentence_without_markup() -> None:
+    summaries = {page.name: page.summary for page in load_documents().values()}
+    assert summaries["registers"] == "Every administration has a number, or a reason and a sector."
+    assert [name for name, summary in summaries.items() if " ." in summary or len(summary) < 20] == []

@@ -108,7 +108,7 @@ class Camera:
             folder = FOLDER / f"{width}-{self.language}-{scheme}"
             if not is_chosen("PICTURES", folder.name):
                 continue
-            self.page.emulate_media(color_scheme=scheme)
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             folder.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=folder / f"{name}.png", full_page=True)
             self.count += 1

@@ -69,7 +69,9 @@ def _build_item(notification: Notification, *, is_digest: bool) -> EmailItem:
 
 
 def _digest_subject(count: int) -> str:
-    return ngettext("%(count)d notice from Koppel", "%(count)d notices from Koppel", count) % {"count": count}
+    return ngettext("%(count)d notification from Koppel", "%(count)d notifications from Koppel", count) % {
+        "count": count
+    }
 
 
 def _as_text(context: dict[str, object]) -> str:

@@ -136,16 +136,15 @@ def _anchor_of(title: str) -> str:
 
 
 def _plain_text(inline: Token) -> str:
-    return "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline"))
+    """Return the text without its markup, on one line."""
+    parts = (" " if child.type == "softbreak" else child.content for child in inline.children or ())
+    return "".join(parts).strip()
 
 
 def _first_sentence(tokens: list[Token]) -> str:
     for token, content in itertools.pairwise(tokens):
         if token.type == "paragraph_open":
-            text = " ".join(
-                child.content for child in content.children or () if child.type in ("text", "code_inline")
-            )
-            return re.split(r"(?<=[.:]) ", re.sub(r"\s+", " ", text).strip())[0].rstrip(":")
+            return re.split(r"(?<=[.:]) ", _plain_text(content))[0].rstrip(":")
     return ""
 
 

@@ -15,7 +15,7 @@ TOPICS: Mapping[str, str] = {
     "imports": "getting-started#watch-the-import",
     "issues": "issues",
     "mfa": "people#your-account",
-    "notifications": "notices",
+    "notifications": "notifications",
     "onboarding": "getting-started",
     "organisations": "people",
     "organisations:settings": "administrations#settings",
@@ -24,7 +24,7 @@ TOPICS: Mapping[str, str] = {
     "sync": "sync",
     "web": "getting-started",
     "web:activity": "people#activity",
-    "webhooks": "notices#webhooks",
+    "webhooks": "notifications#webhooks",
 }
 """Page and section by URL name or its beginning; the longest that fits counts."""
 

@@ -78,7 +78,9 @@ PAGES = (
         words="clients klanten companies bedrijven",
     ),
     Command("issues", _("Issues"), "issues:list", words="fouten errors problemen problems"),
-    Command("notices", _("Notices"), "notifications:list", words="notifications meldingen berichten inbox"),
+    Command(
+        "notifications", _("Notifications"), "notifications:list", words="notices meldingen berichten inbox"
+    ),
     Command(
         "connections",
         _("Connections"),
