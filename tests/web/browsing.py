@@ -27,6 +27,7 @@ from tests.fixtures.people import PASSWORD
 from tests.fixtures.requirements import CHROMIUM, skip_without
 from tests.fixtures.stack import PATIENCE_SECONDS, wait_until
 from tests.web.measures import (
+    TWO_FRAMES,
     WIDTHS,
     ZOOMED_WIDTH,
     Scales,
@@ -186,6 +187,12 @@ def check_accessibility(page: Page, name: str) -> None:
     assert report.violations_count == 0, f"{name}: {report.generate_report()}"
 
 
+def resize(page: Page, width: int) -> None:
+    """Return when the page's scripts have seen the new width, which they do a frame later."""
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.evaluate(TWO_FRAMES)
+
+
 def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], language: str) -> None:
     """Load each page once, and look at it on desks and phones. Needs the page of `opened`."""
     scales, findings = Scales(), list[str]()
@@ -196,7 +203,7 @@ def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], langua
         assert response
         page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
         for width in (*WIDTHS, ZOOMED_WIDTH):
-            page.set_viewport_size({"width": width, "height": HEIGHT})
+            resize(page, width)
             page_findings += [f"at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
             if width in ACCESSIBILITY_WIDTHS:
                 page_findings += opened_parts(page)

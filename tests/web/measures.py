@@ -17,6 +17,9 @@ WEIGHT_MAX = 150_000
 """Bytes of a page with all that it loads, compressed, without fonts."""
 FONTS_MAX = 120_000
 
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Resolved when observers of sizes have run and what they changed is laid out."""
+
 OBSERVE_SHIFTS = """
 window.layoutShifts = [];
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
@@ -100,7 +103,7 @@ def observe(context: BrowserContext) -> None:
 
 def layout_shifts(page: Page) -> list[str]:
     """Since the page was loaded, with what moved. Needs `observe`."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(TWO_FRAMES)
     return list(page.evaluate("layoutShifts"))
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import override, trans_real
 from playwright.sync_api import Browser
 
 from koppel.web.templatetags.frame import script_texts
-from tests.web.browsing import HEIGHT, address, browser, opened, settle, sign_in
+from tests.web.browsing import address, browser, opened, resize, settle, sign_in
 from tests.web.factories import build_world
 from tests.web.measures import cut_text, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages
@@ -89,7 +89,7 @@ def test_longer_texts_have_room(browser: Browser, actor: Any, address: str, sett
         page.goto(address + path)
         settle(page)
         for width in (1440, 390):
-            page.set_viewport_size({"width": width, "height": HEIGHT})
+            resize(page, width)
             findings += [f"{name} at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
     page.context.close()
     assert findings == [], "\n".join(findings)

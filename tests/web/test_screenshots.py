@@ -15,7 +15,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Template
 from tests.administrations.factories import firm_of
 from tests.fixtures.environment import REPOSITORY
-from tests.web.browsing import HEIGHT, address, browser, listen, opened, settle, sign_in
+from tests.web.browsing import address, browser, listen, opened, resize, settle, sign_in
 from tests.web.factories import IMPORT, World, build_world
 from tests.web.measures import WIDTHS, Scales, cut_text, layout_shifts, opened_parts, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages
@@ -93,14 +93,14 @@ class Camera:
 
     def visit(self, name: str, path: str) -> None:
         for widths in (WIDTHS[:-1], WIDTHS[-1:]):
-            self.page.set_viewport_size({"width": widths[0], "height": HEIGHT})
+            resize(self.page, widths[0])
             response = self.page.goto(self.address + path)
             settle(self.page)
             self._note(name, widths[0], layout_shifts(self.page))
             assert response
             self._note(name, widths[0], self.scales.weigh(self.page, response.body(), name))
             for width in widths:
-                self.page.set_viewport_size({"width": width, "height": HEIGHT})
+                resize(self.page, width)
                 self._measure(name, width)
 
     def _measure(self, name: str, width: int) -> None:
