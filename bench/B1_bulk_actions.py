@@ -22,9 +22,9 @@ def run() -> list[dict[str, Any]]:
         from koppel.kit.tenancy import organisation_scope
         from koppel.organisations.models import Membership
 
-        boss = organisation.boss
+        admin = organisation.admin
         began = time.perf_counter()
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             people = list(Membership.objects.order_by("pk").values_list("pk", flat=True))
             params = {
                 "division": organisation.divisions[1],
@@ -33,20 +33,20 @@ def run() -> list[dict[str, Any]]:
                 "remove": [people[5]],
             }
             draft = operations.preview(
-                boss, "change", params, operations.Selection(query=parse_query_string(""))
+                admin, "change", params, operations.Selection(query=parse_query_string(""))
             )
         previewed = time.perf_counter()
-        with organisation_scope(boss.organisation_id):
-            operations.start_operation(boss, draft.pk)
-        process_bulk(boss.organisation_id, draft.pk)
+        with organisation_scope(admin.organisation_id):
+            operations.start_operation(admin, draft.pk)
+        process_bulk(admin.organisation_id, draft.pk)
         done = time.perf_counter()
-        with organisation_scope(boss.organisation_id):
-            operation = queries.get_operation(boss, draft.pk)
+        with organisation_scope(admin.organisation_id):
+            operation = queries.get_operation(admin, draft.pk)
             counts = queries.count_items(operation)
             if operation.state != BulkState.DONE or counts.changed + counts.skipped != ADMINISTRATIONS:
                 raise RuntimeError(f"{operation.state}: {counts}")
-            operations.undo(boss, draft.pk)
-        process_bulk(boss.organisation_id, draft.pk)
+            operations.undo(admin, draft.pk)
+        process_bulk(admin.organisation_id, draft.pk)
         undone = time.perf_counter()
     return [
         {"name": "preview of 5,000", "value": round(previewed - began, 2), "unit": "s"},

@@ -26,9 +26,9 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
     from tests.vault.worker_program import STEPS
 
     bench.sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
-    boss, app = bench.connected.actor, bench.connected.app
+    admin, app = bench.connected.actor, bench.connected.app
     grants_by_step = {
-        step: give(bench.sandbox, connection_of(boss, app, step), GRANTS_PER_STEP) for step in STEPS
+        step: give(bench.sandbox, connection_of(admin, app, step), GRANTS_PER_STEP) for step in STEPS
     }
     for step, grants in grants_by_step.items():
         kill_at(step, bench.sandbox, grants)

@@ -172,10 +172,10 @@ def _attacker(app: BenchApp, receiver_url: str) -> Any:
         organisation = Organisation.objects.create(name="Attacker")
         user = User.objects.create_user("attacker@example.test", "not used", name="Attacker")
         member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
-    boss = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
-    firm = firm_of(boss, ADMINISTRATIONS, status="deactivated")
+    admin = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+    firm = firm_of(admin, ADMINISTRATIONS, status="deactivated")
     with organisation_scope(organisation.pk):
-        webhook, _secret = create_webhook(boss, WebhookInput(name="Silent", url=receiver_url))
+        webhook, _secret = create_webhook(admin, WebhookInput(name="Silent", url=receiver_url))
     with psycopg.connect(app.addresses.superuser_url) as superuser:
         superuser.execute(_LINES, [LINES_OF_EXPORT, firm.ids[0]])
         superuser.execute("ANALYZE")
@@ -188,17 +188,17 @@ def _attack_of(app: BenchApp, attacker: Any, port: int) -> Attack:
     from koppel.organisations.access.api_tokens import create_token
 
     firm, webhook = attacker
-    with organisation_scope(firm.boss.organisation_id):
-        reader = add_reader(firm.boss, "attacker", administrator_url=app.addresses.superuser_url)
-        token = create_token(firm.boss, name="attack", days=30, role=None, read_only=False)[1]
+    with organisation_scope(firm.admin.organisation_id):
+        reader = add_reader(firm.admin, "attacker", administrator_url=app.addresses.superuser_url)
+        token = create_token(firm.admin, name="attack", days=30, role=None, read_only=False)[1]
     return Attack(
         f"http://127.0.0.1:{port}",
-        [signed_in(firm.boss.user_id) for _number in range(SESSIONS)],
+        [signed_in(firm.admin.user_id) for _number in range(SESSIONS)],
         token.reveal(),
         reader.url.reveal(),
         webhook.pk,
         firm.ids[0],
-        firm.boss.organisation_id,
+        firm.admin.organisation_id,
     )
 
 

@@ -60,7 +60,7 @@ def organisation_in_database(count: int) -> Iterator[Any]:
 @contextlib.contextmanager
 def served_organisation(count: int) -> Iterator[ServedOrganisation]:
     with organisation_in_database(count) as organisation, served_web() as port:
-        yield ServedOrganisation(organisation, port, signed_in(organisation.boss.user_id))
+        yield ServedOrganisation(organisation, port, signed_in(organisation.admin.user_id))
 
 
 @contextlib.contextmanager
@@ -90,8 +90,8 @@ def _create_organisation(count: int) -> Any:
             role = Role.ADMINISTRATOR if number < 2 else Role.USER
             user = User.objects.create_user(f"p{number}@example.test", None, name=f"Persoon {number:02}")
             members.append(Membership.objects.create(organisation=organisation, user=user, role=role))
-    boss = Actor(organisation.pk, members[0].pk, members[0].user_id, "Persoon 00", Role.ADMINISTRATOR)
-    return firm_of(boss, count, [one.pk for one in members])
+    admin = Actor(organisation.pk, members[0].pk, members[0].user_id, "Persoon 00", Role.ADMINISTRATOR)
+    return firm_of(admin, count, [one.pk for one in members])
 
 
 def signed_in(user_id: int) -> str:

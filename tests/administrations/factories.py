@@ -46,25 +46,25 @@ SECTORS = "ACFGHIJKMNQR"
 
 @dataclass(frozen=True)
 class Firm:
-    boss: Actor
+    admin: Actor
     ids: Sequence[int]
     divisions: Sequence[int]
     templates: Sequence[int]
     connections: Sequence[int]
 
 
-def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
+def firm_of(admin: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
     """Create `count` administrations of every kind.
 
     Each is assigned to the administrator by default, and to one of `members` by choice.
     """
-    with organisation_scope(boss.organisation_id):
-        tenant = {"organisation_id": boss.organisation_id}
+    with organisation_scope(admin.organisation_id):
+        tenant = {"organisation_id": admin.organisation_id}
         divisions = [
             Division.objects.create(**tenant, name=name).pk for name in ("Noord", "Oost", "Zuid", "West")
         ]
         templates = [Template.objects.create(**tenant, name=name).pk for name in ("Standard", "Nightly")]
-        connections = [_connection(boss, f"kantoor{number}@example.test") for number in range(3)]
+        connections = [_connection(admin, f"kantoor{number}@example.test") for number in range(3)]
         remotes = RemoteCompany.objects.bulk_create(
             [
                 RemoteCompany(
@@ -82,13 +82,13 @@ def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str
         )
         created = Administration.objects.bulk_create(
             [
-                _administration(boss, remote, number, divisions, templates, status)
+                _administration(admin, remote, number, divisions, templates, status)
                 for number, remote in enumerate(remotes)
             ],
             batch_size=1000,
         )
         ids = [administration.pk for administration in created]
-        _assign(boss, ids, members)
+        _assign(admin, ids, members)
         Issue.objects.bulk_create(
             [
                 Issue(
@@ -101,15 +101,15 @@ def firm_of(boss: Actor, count: int, members: Sequence[int] = (), *, status: str
                 for administration_id in ids[::9]
             ]
         )
-    return Firm(boss, ids, divisions, templates, [connection_.pk for connection_, _grant in connections])
+    return Firm(admin, ids, divisions, templates, [connection_.pk for connection_, _grant in connections])
 
 
 def name_of(number: int) -> str:
     return f"{TRADES[number % len(TRADES)]} {NAMES[number % len(NAMES)]} {number} B.V."
 
 
-def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
-    tenant = {"organisation_id": boss.organisation_id}
+def _connection(admin: Actor, account: str) -> tuple[Connection, Grant]:
+    tenant = {"organisation_id": admin.organisation_id}
     app = AppRegistration.objects.create(
         **tenant,
         connector="scripted",
@@ -119,7 +119,7 @@ def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
         client_secret=b"",
     )
     connection = Connection.objects.create(
-        **tenant, connector="scripted", app=app, owner_id=boss.membership_id, account=account, state="active"
+        **tenant, connector="scripted", app=app, owner_id=admin.membership_id, account=account, state="active"
     )
     now = timezone.now()
     grant = Grant.objects.create(
@@ -129,7 +129,7 @@ def _connection(boss: Actor, account: str) -> tuple[Connection, Grant]:
 
 
 def _administration(
-    boss: Actor,
+    admin: Actor,
     remote: RemoteCompany,
     number: int,
     divisions: Sequence[int],
@@ -140,7 +140,7 @@ def _administration(
     read = kind in ("active", "blocked", "deactivated")
     now = timezone.now()
     return Administration(
-        organisation_id=boss.organisation_id,
+        organisation_id=admin.organisation_id,
         connection_id=remote.connection_id,
         remote_company=remote,
         name=remote.name,
@@ -154,21 +154,21 @@ def _administration(
         status=kind,
         division_id=divisions[number % 5] if number % 5 < len(divisions) else None,
         template_id=templates[number % 3] if number % 3 < len(templates) else None,
-        imported_by_id=boss.membership_id,
+        imported_by_id=admin.membership_id,
         import_id=1 + number % 4,
         activated_at=now if read else None,
         complete_as_of=now - timedelta(hours=number % 400) if read else None,
     )
 
 
-def _assign(boss: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
-    tenant = {"organisation_id": boss.organisation_id}
+def _assign(admin: Actor, ids: Sequence[int], members: Sequence[int]) -> None:
+    tenant = {"organisation_id": admin.organisation_id}
     pairs = [
         (administration_id, members[position % len(members)], False)
         for position, administration_id in enumerate(ids)
         if members
     ]
-    pairs += [(administration_id, boss.membership_id, True) for administration_id in ids]
+    pairs += [(administration_id, admin.membership_id, True) for administration_id in ids]
     Assignment.objects.bulk_create(
         [
             Assignment(

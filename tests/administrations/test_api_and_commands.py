@@ -33,7 +33,7 @@ def send(client: Client, method: str, path: str, body: Any = None, status: int =
 
 
 def test_the_list_over_rest_filters_and_sorts_as_the_page_does(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     listed = send(
         client, "GET", f"{ROOT}?status=active&status=blocked&division={firm.divisions[0]}&sort=-name&limit=2"
     )
@@ -45,9 +45,9 @@ def test_the_list_over_rest_filters_and_sorts_as_the_page_does(firm: Firm) -> No
 
 
 def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Firm, actor: Any) -> None:
-    boss = firm.boss
-    client, administration_id, other = browser_of(boss), *firm.ids[:2]
-    anna = colleague(actor, boss, "user")
+    admin = firm.admin
+    client, administration_id, other = browser_of(admin), *firm.ids[:2]
+    anna = colleague(actor, admin, "user")
     payload = {"client_number": "C-9", "division": None, "add": [anna.membership_id]}
     assert send(client, "PATCH", f"{ROOT}/{administration_id}", payload)["client_number"] == "C-9"
     assert send(client, "GET", f"{ROOT}/{administration_id}")["division"] is None
@@ -86,14 +86,14 @@ def test_one_administration_is_changed_restricted_and_linked_over_rest(firm: Fir
     send(client, "GET", f"{ROOT}/{administration_id}", status=404)
     assert send(client, "GET", f"{ROOT}/restricted")[0]["id"] == administration_id
     send(client, "POST", f"{ROOT}/{other}/withdraw", {"name": "another"}, status=409)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         name = Administration.objects.get(pk=other).name
     send(client, "POST", f"{ROOT}/{other}/withdraw", {"name": name}, status=204)
     assert send(client, "GET", ROOT)["total"] == 10
 
 
 def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     payload = {"action": "change", "params": {"sector": "Q"}, "filter": "status=active"}
     draft = send(client, "POST", f"{ROOT}/bulk", payload, status=201)
     assert (draft["state"], draft["counts"]["changed"]) == ("draft", 0)
@@ -107,12 +107,12 @@ def test_bulk_work_over_rest_is_previewed_started_and_undone(firm: Firm) -> None
 
 
 def test_divisions_and_templates_over_rest(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     created = send(
         client,
         "POST",
         "/api/v1/divisions",
-        {"name": "Nieuw", "people": [firm.boss.membership_id]},
+        {"name": "Nieuw", "people": [firm.admin.membership_id]},
         status=201,
     )
     assert created["people"] == 1
@@ -140,52 +140,52 @@ def run(actor: Actor, *words: str, code: int = 0) -> Any:
 
 
 def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> None:
-    boss, administration_id = firm.boss, str(firm.ids[3])
-    assert len(run(boss, "list", "--filter", "status=active")) == 12
-    record = run(boss, "show", administration_id)
+    admin, administration_id = firm.admin, str(firm.ids[3])
+    assert len(run(admin, "list", "--filter", "status=active")) == 12
+    record = run(admin, "show", administration_id)
     assert record["settings"]["schedule"] == {"value": "daily", "source": "default"}
     settings = run(
-        boss, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]'
+        admin, "settings", administration_id, "--set", "schedule=night", "--set", 'resources=["accounts"]'
     )
     assert (settings["schedule"], settings["resources"]["value"]) == (
         {"value": "night", "source": "administration"},
         ["accounts"],
     )
-    assert run(boss, "settings", administration_id, "--reset", "schedule")["schedule"]["source"] == "default"
-    assert "key=value" in run(boss, "settings", administration_id, "--set", "night", code=1)
-    assert run(boss, "favourite", administration_id)["is_favourite"]
-    assert len(run(boss, "list", "--filter", "favourites=1")) == 1
-    assert not run(boss, "unfavourite", administration_id)["is_favourite"]
-    assert run(boss, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
+    assert run(admin, "settings", administration_id, "--reset", "schedule")["schedule"]["source"] == "default"
+    assert "key=value" in run(admin, "settings", administration_id, "--set", "night", code=1)
+    assert run(admin, "favourite", administration_id)["is_favourite"]
+    assert len(run(admin, "list", "--filter", "favourites=1")) == 1
+    assert not run(admin, "unfavourite", administration_id)["is_favourite"]
+    assert run(admin, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
     assert "already linked as a continuation of this one" in run(
-        boss, "set-predecessor", str(firm.ids[4]), administration_id, code=1
+        admin, "set-predecessor", str(firm.ids[4]), administration_id, code=1
     )
-    preview = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
+    preview = run(admin, "assign", administration_id, "--division", str(firm.divisions[0]), "--dry-run")
     assert (preview["state"], preview["would_change"]) == ("draft", 1)
-    done = run(boss, "assign", administration_id, "--division", str(firm.divisions[0]))
+    done = run(admin, "assign", administration_id, "--division", str(firm.divisions[0]))
     assert (done["state"], done["changed"]) == ("done", 1)
-    assert run(boss, "undo", str(done["operation"]))["undone"] == 1
-    assert run(boss, "deactivate", "--all", "--reason", "Dicht")["changed"] == 12
-    assert run(boss, "activate", administration_id)["changed"] == 1
-    assert "--all if you mean all" in run(boss, "activate", code=1)
-    assert "--yes" in run(boss, "withdraw", administration_id, code=1)
-    with organisation_scope(boss.organisation_id):
+    assert run(admin, "undo", str(done["operation"]))["undone"] == 1
+    assert run(admin, "deactivate", "--all", "--reason", "Dicht")["changed"] == 12
+    assert run(admin, "activate", administration_id)["changed"] == 1
+    assert "--all if you mean all" in run(admin, "activate", code=1)
+    assert "--yes" in run(admin, "withdraw", administration_id, code=1)
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.filter(action="administrations.deactivated", interface="cli").exists()
 
 
 def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -> None:
-    boss = firm.boss
+    admin = firm.admin
     file = tmp_path / "numbers.csv"
     file.write_bytes("sep=,\r\ncode,client number\r\nV00001,Één\r\nV00002,K2\r\n".encode("cp1252"))
-    assert run(boss, "import-csv", str(file))["changed"] == 2
+    assert run(admin, "import-csv", str(file))["changed"] == 2
     file.write_text('code;client number\n"V00001;K1\n')
-    assert "Line 2 could not be read as a table row." in run(boss, "import-csv", str(file), code=1)
+    assert "Line 2 could not be read as a table row." in run(admin, "import-csv", str(file), code=1)
     file.write_text("code;client number\nV00001;K1\nV99999;K2\n")
-    assert "line 3" in run(boss, "import-csv", str(file), code=1)
+    assert "line 3" in run(admin, "import-csv", str(file), code=1)
     out = tmp_path / "list.csv"
-    assert run(boss, "export", "--filter", "q=k2&columns=name.client", "--out", str(out))["bytes"] > 0
+    assert run(admin, "export", "--filter", "q=k2&columns=name.client", "--out", str(out))["bytes"] > 0
     assert out.read_text("utf-8-sig").splitlines()[1].endswith(",K2")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert BulkOperation.objects.exclude(state="done").count() == 0
 
 
@@ -207,7 +207,7 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
 def test_invalid_rest_input_is_refused_by_name(
     firm: Firm, method: str, path: str, body: dict[str, Any]
 ) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     address = f"/api/v1/{path.format(id=firm.ids[0])}"
     answer = getattr(client, method)(address, body, content_type="application/json")
     assert answer.status_code in (404, 409), answer.content
@@ -215,6 +215,6 @@ def test_invalid_rest_input_is_refused_by_name(
 
 
 def test_null_clears_a_text(firm: Firm) -> None:
-    client, address = browser_of(firm.boss), f"/api/v1/administrations/{firm.ids[1]}"
+    client, address = browser_of(firm.admin), f"/api/v1/administrations/{firm.ids[1]}"
     assert send(client, "get", address)["client_number"]
     assert send(client, "patch", address, {"client_number": None})["client_number"] == ""

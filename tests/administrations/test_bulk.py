@@ -32,14 +32,14 @@ def firm(actor: Any) -> Firm:
     return firm_of(actor("administrator"), 24)
 
 
-def colleague(actor: Any, boss: Actor, role: str, name: str = "Piet Jansen") -> Actor:
-    with organisation_scope(boss.organisation_id):
-        organisation = Organisation.objects.get(pk=boss.organisation_id)
+def colleague(actor: Any, admin: Actor, role: str, name: str = "Piet Jansen") -> Actor:
+    with organisation_scope(admin.organisation_id):
+        organisation = Organisation.objects.get(pk=admin.organisation_id)
     return actor(role, organisation=organisation, name=name)  # type: ignore[no-any-return]
 
 
-def results(boss: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]:
-    with organisation_scope(boss.organisation_id):
+def results(admin: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]:
+    with organisation_scope(admin.organisation_id):
         items = BulkItem.objects.filter(operation=operation)
         return {item.administration_id: (item.state, item.reason_code) for item in items}
 
@@ -47,9 +47,9 @@ def results(boss: Actor, operation: BulkOperation) -> dict[int, tuple[str, str]]
 def test_preview_and_results_list_changes_and_skipped_administrations_with_reasons(
     firm: Firm, actor: Any
 ) -> None:
-    boss, anna = firm.boss, colleague(actor, firm.boss, "user", "Anna Smit")
-    browser = browser_of(boss)
-    with organisation_scope(boss.organisation_id):
+    admin, anna = firm.admin, colleague(actor, firm.admin, "user", "Anna Smit")
+    browser = browser_of(admin)
+    with organisation_scope(admin.organisation_id):
         already = list(
             Administration.objects.filter(division_id=firm.divisions[0]).values_list("pk", flat=True)
         )
@@ -66,7 +66,7 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
     assert "Already set." in page
     assert "Not found, or you have no access." in page
     assert "Division: Zuid → Noord" in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.filter(division_id=firm.divisions[0]).count() == len(already), (
             "only previewed"
         )
@@ -74,12 +74,12 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
     answer = browser.post(f"{draft}start")
     assert answer.headers["Location"] == "/administrations/?sort=number"
     assert f'action="{draft}undo"' in browser.get(answer.headers["Location"]).content.decode()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.filter(division_id=firm.divisions[0]).count() == 24
         entry = AuditEntry.objects.get(action="administrations.assigned")
         assert len(entry.details["administrations"]) == 24 - len(already)
     browser.post(f"{draft}start")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.filter(action="administrations.assigned").count() == 1, (
             "a second click starts nothing"
         )
@@ -88,7 +88,7 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
 
 def test_skipped_administrations_come_first_in_the_results(firm: Firm, monkeypatch: Any) -> None:
     monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     form = {"action": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
     address = client.post("/administrations/bulk/preview", form).headers["Location"]
     states: list[str] = []
@@ -105,24 +105,24 @@ def test_skipped_administrations_come_first_in_the_results(firm: Firm, monkeypat
 
 
 def test_undo_reverts_only_values_that_were_not_changed_since(firm: Firm, actor: Any) -> None:
-    boss = firm.boss
-    anna, bert = (colleague(actor, boss, "user", name).membership_id for name in ("Anna", "Bert"))
+    admin = firm.admin
+    anna, bert = (colleague(actor, admin, "user", name).membership_id for name in ("Anna", "Bert"))
     first, second, third = firm.ids[1:4]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         before = dict(Administration.objects.values_list("pk", "division_id"))
         Assignment.objects.create(
-            organisation_id=boss.organisation_id, administration_id=first, membership_id=bert
+            organisation_id=admin.organisation_id, administration_id=first, membership_id=bert
         )
-        params = {"division": None, "add": [anna, boss.membership_id], "remove": [bert], "sector": "Q"}
-        draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
+        params = {"division": None, "add": [anna, admin.membership_id], "remove": [bert], "sector": "Q"}
+        draft = operations.preview(admin, "change", params, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
         assert Administration.objects.filter(division=None, sector="Q").count() == 24
-        chosen = Assignment.objects.filter(membership_id=boss.membership_id, automatic=False)
+        chosen = Assignment.objects.filter(membership_id=admin.membership_id, automatic=False)
         assert chosen.count() == 24, "who was on it by default is there by choice now"
         Administration.objects.filter(pk=second).update(division_id=firm.divisions[3])
         Assignment.objects.filter(administration_id=third, membership_id=anna).delete()
-        assert operations.undo(boss, draft.pk)
-        assert not operations.undo(boss, draft.pk), "once"
+        assert operations.undo(admin, draft.pk)
+        assert not operations.undo(admin, draft.pk), "once"
         now = dict(Administration.objects.values_list("pk", "division_id"))
         assert {key for key in now if now[key] != before[key]} == {second}
         assert not Administration.objects.filter(pk=first, sector="Q").exists()
@@ -130,39 +130,39 @@ def test_undo_reverts_only_values_that_were_not_changed_since(firm: Firm, actor:
         assert set(
             Assignment.objects.filter(administration_id=first).values_list("membership_id", flat=True)
         ) == {
-            boss.membership_id,
+            admin.membership_id,
             bert,
         }
-    states = results(boss, draft)
+    states = results(admin, draft)
     assert states[second] == states[third] == ("kept", "changed_since")
     assert states[first] == ("undone", "")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.get(action="administrations.undone").details["administrations"]
 
 
 def test_undo_is_refused_after_a_day_and_for_other_actions(firm: Firm) -> None:
-    boss = firm.boss
-    with organisation_scope(boss.organisation_id):
-        draft = operations.preview(boss, "change", {"sector": "A"}, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
+    admin = firm.admin
+    with organisation_scope(admin.organisation_id):
+        draft = operations.preview(admin, "change", {"sector": "A"}, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
         BulkOperation.objects.update(finished_at=timezone.now() - timedelta(hours=25))
         with pytest.raises(Refused):
-            operations.undo(boss, draft.pk)
-        draft = operations.preview(boss, "add_favourite", {}, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
+            operations.undo(admin, draft.pk)
+        draft = operations.preview(admin, "add_favourite", {}, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
         with pytest.raises(Refused):
-            operations.undo(boss, draft.pk)
+            operations.undo(admin, draft.pk)
 
 
 def test_deactivating_records_reason_and_day_and_stops_runs(firm: Firm) -> None:
-    boss = firm.boss
-    browser = browser_of(boss)
+    admin = firm.admin
+    browser = browser_of(admin)
     active, failed, queued, stopped = (
-        next(key for key, state in states_of(boss).items() if state == status)
+        next(key for key, state in states_of(admin).items() if state == status)
         for status in ("active", "failed", "queued", "deactivated")
     )
-    with organisation_scope(boss.organisation_id):
-        Run.objects.create(organisation_id=boss.organisation_id, administration_id=active, trigger="manual")
+    with organisation_scope(admin.organisation_id):
+        Run.objects.create(organisation_id=admin.organisation_id, administration_id=active, trigger="manual")
     tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
     ids = [active, queued, stopped]
     draft = browser.post(
@@ -171,7 +171,7 @@ def test_deactivating_records_reason_and_day_and_stops_runs(firm: Firm) -> None:
     browser.post(f"{draft.headers['Location']}start")
     form = {"action": "deactivate", "on": tomorrow, "id": [failed]}
     browser.post(browser.post("/administrations/bulk/preview", form).headers["Location"] + "start")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         administration = Administration.objects.get(pk=active)
         assert (administration.status, administration.deactivation_reason) == ("deactivated", "Dossier dicht")
         assert Run.objects.get().state == "cancelled"
@@ -179,52 +179,54 @@ def test_deactivating_records_reason_and_day_and_stops_runs(firm: Firm) -> None:
         later = Administration.objects.get(pk=failed)
         assert (later.status, str(later.scheduled_deactivation_on)) == ("failed", tomorrow)
         operation = BulkOperation.objects.order_by("pk")[0]
-    assert set(results(boss, operation).values()) == {
+    assert set(results(admin, operation).values()) == {
         ("changed", ""),
         ("skipped", "being_imported"),
         ("skipped", "unchanged"),
     }
     draft = browser.post("/administrations/bulk/preview", {"action": "activate", "id": [active, failed]})
     browser.post(f"{draft.headers['Location']}start")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.get(pk=active).status == "active"
         assert Administration.objects.get(pk=failed).scheduled_deactivation_on is None
 
 
 def test_activating_an_unread_administration_queues_its_first_sync(firm: Firm) -> None:
-    boss = firm.boss
-    with organisation_scope(boss.organisation_id):
+    admin = firm.admin
+    with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=firm.ids[0]).update(status="deactivated", activated_at=None)
-        draft = operations.preview(boss, "activate", {}, Selection(ids=[firm.ids[0]]))
-        operations.start_operation(boss, draft.pk)
+        draft = operations.preview(admin, "activate", {}, Selection(ids=[firm.ids[0]]))
+        operations.start_operation(admin, draft.pk)
         assert Administration.objects.get(pk=firm.ids[0]).status == "queued"
         assert Run.objects.get(administration_id=firm.ids[0]).trigger == "import"
 
 
 def test_bulk_sync_skips_administrations_that_cannot_be_synced(firm: Firm) -> None:
-    boss = firm.boss
-    with organisation_scope(boss.organisation_id):
-        draft = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
-        repeated = operations.preview(boss, "sync", {}, Selection(ids=firm.ids))
-    states = states_of(boss)
-    for key, result in results(boss, draft).items():
+    admin = firm.admin
+    with organisation_scope(admin.organisation_id):
+        draft = operations.preview(admin, "sync", {}, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
+        repeated = operations.preview(admin, "sync", {}, Selection(ids=firm.ids))
+    states = states_of(admin)
+    for key, result in results(admin, draft).items():
         assert result == (("skipped", "deactivated") if states[key] == "deactivated" else ("changed", ""))
-    assert set(results(boss, repeated).values()) == {
+    assert set(results(admin, repeated).values()) == {
         ("skipped", "deactivated"),
         ("skipped", "sync_in_progress"),
     }
-    with organisation_scope(boss.organisation_id):
-        assert Run.objects.count() == sum(state == "changed" for state, _why in results(boss, draft).values())
+    with organisation_scope(admin.organisation_id):
+        assert Run.objects.count() == sum(
+            state == "changed" for state, _why in results(admin, draft).values()
+        )
 
 
 def test_favourites_belong_to_the_person_and_need_no_preview(firm: Firm, actor: Any) -> None:
-    boss = firm.boss
-    reader = colleague(actor, boss, "reader")
-    with organisation_scope(boss.organisation_id):
+    admin = firm.admin
+    reader = colleague(actor, admin, "reader")
+    with organisation_scope(admin.organisation_id):
         assignments = [
             Assignment(
-                organisation_id=boss.organisation_id,
+                organisation_id=admin.organisation_id,
                 administration_id=administration_id,
                 membership_id=reader.membership_id,
             )
@@ -234,7 +236,7 @@ def test_favourites_belong_to_the_person_and_need_no_preview(firm: Firm, actor: 
     browser_of(reader).post(
         "/administrations/bulk/preview", {"action": "add_favourite", "all": "1", "query": ""}
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         favourites = Favourite.objects.values_list("administration_id", "membership_id")
         assert sorted(favourites) == [
             (administration_id, reader.membership_id) for administration_id in sorted(firm.ids[:5])
@@ -244,48 +246,50 @@ def test_favourites_belong_to_the_person_and_need_no_preview(firm: Firm, actor: 
 
 
 def test_losing_the_role_stops_the_bulk_job(firm: Firm, actor: Any) -> None:
-    boss = firm.boss
-    leader = colleague(actor, boss, "team_leader")
-    with organisation_scope(boss.organisation_id):
+    admin = firm.admin
+    leader = colleague(actor, admin, "team_leader")
+    with organisation_scope(admin.organisation_id):
         draft = operations.preview(leader, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         Membership.objects.filter(pk=leader.membership_id).update(role="reader")
         operations.start_operation(leader, draft.pk)
-    assert set(results(boss, draft).values()) == {("skipped", "unchanged"), ("skipped", "not_allowed")}
+    assert set(results(admin, draft).values()) == {("skipped", "unchanged"), ("skipped", "not_allowed")}
 
 
 def test_bulk_actions_cannot_reach_administrations_of_others(firm: Firm, actor: Any) -> None:
-    boss, stranger = firm.boss, actor("administrator")
-    user = colleague(actor, boss, "user")
+    admin, stranger = firm.admin, actor("administrator")
+    user = colleague(actor, admin, "user")
     with organisation_scope(stranger.organisation_id):
         draft = operations.preview(stranger, "change", {"sector": "A"}, Selection(ids=firm.ids))
     assert set(results(stranger, draft).values()) == {("skipped", "not_found")}
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         with pytest.raises(NotAllowed):
             operations.preview(user, "change", {"division": firm.divisions[0]}, Selection(ids=firm.ids))
         draft = operations.preview(user, "change", {"sector": "A"}, Selection(ids=firm.ids))
-    assert set(results(boss, draft).values()) == {("skipped", "not_found")}, (
+    assert set(results(admin, draft).values()) == {("skipped", "not_found")}, (
         "nothing is assigned to this user"
     )
 
 
 def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> None:
     firm = firm_of(actor("administrator"), CHUNK_ITEMS * 2 + 150)
-    boss = firm.boss
-    browser = browser_of(boss)
-    form = {"action": "change", "add": [boss.membership_id], "set_sector": "S", "all": "1", "query": ""}
+    admin = firm.admin
+    browser = browser_of(admin)
+    form = {"action": "change", "add": [admin.membership_id], "set_sector": "S", "all": "1", "query": ""}
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     assert browser.post(f"{draft}start").headers["Location"] == draft
     assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()
     operation_id = int(draft.strip("/").split("/")[-1])
-    workers = [threading.Thread(target=work, args=(boss.organisation_id, operation_id)) for _each in range(3)]
+    workers = [
+        threading.Thread(target=work, args=(admin.organisation_id, operation_id)) for _each in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    work(boss.organisation_id, operation_id)
+    work(admin.organisation_id, operation_id)
     page = browser.get(draft).content.decode()
     assert "hx-trigger" not in page.split('id="bulk-state"')[1].split(">")[0]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.exclude(sector="S").count() == 0
         changed = [
             administration_id
@@ -303,65 +307,65 @@ def work(organisation_id: int, operation_id: int) -> None:
         connections.close_all()
 
 
-def states_of(boss: Actor) -> dict[int, str]:
-    with organisation_scope(boss.organisation_id):
+def states_of(admin: Actor) -> dict[int, str]:
+    with organisation_scope(admin.organisation_id):
         return dict(Administration.objects.values_list("pk", "status"))
 
 
 def test_all_matching_uses_the_filter_instead_of_the_selection(firm: Firm) -> None:
-    boss = firm.boss
-    with organisation_scope(boss.organisation_id):
+    admin = firm.admin
+    with organisation_scope(admin.organisation_id):
         selection = Selection(query=parse_query_string("status=failed"))
-        draft = operations.preview(boss, "change", {"sector": "A"}, selection)
-    failed = {key for key, state in states_of(boss).items() if state == "failed"}
-    assert set(results(boss, draft)) == failed != set()
+        draft = operations.preview(admin, "change", {"sector": "A"}, selection)
+    failed = {key for key, state in states_of(admin).items() if state == "failed"}
+    assert set(results(admin, draft)) == failed != set()
 
 
 def test_an_archived_division_gets_no_new_members(firm: Firm) -> None:
     """By a preview that waited, or by undoing what was done before."""
-    boss, ids = firm.boss, [one for place, one in enumerate(firm.ids) if place % 5 == 1]
+    admin, ids = firm.admin, [one for place, one in enumerate(firm.ids) if place % 5 == 1]
     old, new = firm.divisions[1], firm.divisions[0]
-    with organisation_scope(boss.organisation_id):
-        done = operations.preview(boss, "change", {"division": new}, Selection(ids=ids))
-        operations.start_operation(boss, done.pk)
-        waits = operations.preview(boss, "change", {"division": old, "sector": "Q"}, Selection(ids=ids))
+    with organisation_scope(admin.organisation_id):
+        done = operations.preview(admin, "change", {"division": new}, Selection(ids=ids))
+        operations.start_operation(admin, done.pk)
+        waits = operations.preview(admin, "change", {"division": old, "sector": "Q"}, Selection(ids=ids))
         Division.objects.filter(pk=old).update(archived_at=timezone.now())
-        operations.start_operation(boss, waits.pk)
-        assert set(results(boss, waits).values()) == {("skipped", "archived")}
-        operations.undo(boss, done.pk)
-        assert set(results(boss, done).values()) == {("kept", "changed_since")}
+        operations.start_operation(admin, waits.pk)
+        assert set(results(admin, waits).values()) == {("skipped", "archived")}
+        operations.undo(admin, done.pk)
+        assert set(results(admin, done).values()) == {("kept", "changed_since")}
         assert set(Administration.objects.filter(pk__in=ids).values_list("division_id", flat=True)) == {new}
 
 
 def test_a_refused_undo_leaves_the_changes_in_place(firm: Firm, actor: Any) -> None:
-    boss, anna = firm.boss, colleague(actor, firm.boss, "team_leader")
-    with organisation_scope(boss.organisation_id):
+    admin, anna = firm.admin, colleague(actor, firm.admin, "team_leader")
+    with organisation_scope(admin.organisation_id):
         draft = operations.preview(anna, "change", {"sector": "Q"}, Selection(ids=firm.ids))
         operations.start_operation(anna, draft.pk)
         changed = queries.count_items(draft).changed
         BulkOperation.objects.filter(pk=draft.pk).update(state="undoing")
         Membership.objects.filter(pk=anna.membership_id).update(role="reader")
-    process_bulk(boss.organisation_id, draft.pk)
-    kept = [result for result in results(boss, draft).values() if result == ("kept", "not_allowed")]
+    process_bulk(admin.organisation_id, draft.pk)
+    kept = [result for result in results(admin, draft).values() if result == ("kept", "not_allowed")]
     assert len(kept) == changed > 0
 
 
 def test_an_administration_activated_without_connection_waits_for_one(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss, status="deactivated", activated_at=timezone.now())
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    administration = administration_of(admin, status="deactivated", activated_at=timezone.now())
+    with organisation_scope(admin.organisation_id):
         Connection.objects.update(state="removed")
-        draft = operations.preview(boss, "activate", {}, Selection(ids=[administration.pk]))
-        operations.start_operation(boss, draft.pk)
+        draft = operations.preview(admin, "activate", {}, Selection(ids=[administration.pk]))
+        operations.start_operation(admin, draft.pk)
         administration.refresh_from_db()
     assert (administration.status, administration.status_code) == ("blocked", "connection_removed")
     assert "The connection was removed" in administration.status_reason
 
 
 def test_an_operation_started_in_another_tab_is_kept(firm: Firm, monkeypatch: Any) -> None:
-    boss, original = firm.boss, operations.get_operation
-    with organisation_scope(boss.organisation_id):
-        draft = operations.preview(boss, "change", {"sector": "Q"}, Selection(ids=firm.ids))
+    admin, original = firm.admin, operations.get_operation
+    with organisation_scope(admin.organisation_id):
+        draft = operations.preview(admin, "change", {"sector": "Q"}, Selection(ids=firm.ids))
 
         def started_meanwhile(actor: Actor, operation_id: int) -> BulkOperation:
             monkeypatch.setattr(operations, "get_operation", original)
@@ -370,6 +374,6 @@ def test_an_operation_started_in_another_tab_is_kept(firm: Firm, monkeypatch: An
             return seen
 
         monkeypatch.setattr(operations, "get_operation", started_meanwhile)
-        operations.discard(boss, draft.pk)
-        assert operations.get_operation(boss, draft.pk).state == "done"
-    assert len(results(boss, draft)) == len(firm.ids)
+        operations.discard(admin, draft.pk)
+        assert operations.get_operation(admin, draft.pk).state == "done"
+    assert len(results(admin, draft)) == len(firm.ids)

@@ -28,13 +28,13 @@ def firm(actor: Any) -> Firm:
 @pytest.fixture
 def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
     page = opened(browser)
-    sign_in(page, address, firm.boss)
+    sign_in(page, address, firm.admin)
     yield page
     page.context.close()
 
 
 def divisions(firm: Firm) -> dict[int, int | None]:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         return dict(Administration.objects.values_list("pk", "division_id"))
 
 
@@ -134,7 +134,7 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
     assert "2 lines could not be processed" in page.inner_text("main")
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("text=1 administration changed")
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert list(
             Administration.objects.filter(client_number__startswith="N-").values_list("client_number")
         ) == [("N-1",)]
@@ -143,6 +143,6 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
 
 
 def carry_on_as_a_worker(firm: Firm) -> None:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         operation = BulkOperation.objects.latest("pk").pk
-    process_bulk(firm.boss.organisation_id, operation)
+    process_bulk(firm.admin.organisation_id, operation)

@@ -30,9 +30,9 @@ def firm(actor: Any) -> Firm:
 
 
 def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor: Any) -> None:
-    boss = firm.boss
-    anna = colleague(actor, boss, "user", "Anna")
-    with organisation_scope(boss.organisation_id):
+    admin = firm.admin
+    anna = colleague(actor, admin, "user", "Anna")
+    with organisation_scope(admin.organisation_id):
         mail = Membership.objects.select_related("user").get(pk=anna.membership_id).user.email
         first, two, three = Administration.objects.filter(pk__in=firm.ids).order_by("pk")[:3]
     text = "\n".join(
@@ -46,7 +46,7 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
             "V00000;;Noord;;",
         ]
     )
-    browser = browser_of(boss)
+    browser = browser_of(admin)
     draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
     page = browser.get(draft).content.decode()
     assert "3 lines could not be processed" in page
@@ -54,7 +54,7 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
     assert "is in the file twice" in page
     assert "This is a VAT number." in page
     browser.post(f"{draft}start")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         first.refresh_from_db()
         two.refresh_from_db()
         three.refresh_from_db()
@@ -70,8 +70,8 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
 
 def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
     """Whatever other columns it has: an export of the list can be cut down and brought back."""
-    boss = firm.boss
-    browser = browser_of(boss)
+    admin = firm.admin
+    browser = browser_of(admin)
     text = "code;naam;wat dan ook\nV00000;x;y\nV00001;x;y\nV99999;x;y\n"
     form = {"text": text, "action": "deactivate", "reason": "Praktijk verkocht"}
     draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
@@ -80,7 +80,7 @@ def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
     assert "Reason: Praktijk verkocht" in page
     assert "No administration found with this name" in page
     browser.post(f"{draft}start")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         off = Administration.objects.filter(deactivation_reason="Praktijk verkocht").order_by(
             "remote_company__code"
         )
@@ -92,30 +92,30 @@ def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
         "Location"
     ]
     browser.post(f"{draft}start")
-    with organisation_scope(boss.organisation_id):
-        assert Favourite.objects.filter(membership_id=boss.membership_id).count() == 2
+    with organisation_scope(admin.organisation_id):
+        assert Favourite.objects.filter(membership_id=admin.membership_id).count() == 2
     refused = browser.post("/administrations/bulk/csv/", {"text": text, "action": "no such act"})
     assert refused.status_code == 200
 
 
 def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> None:
     """A number, or a reason and a sector: by a file as Excel writes it on Windows, and back by its undo."""
-    boss = actor("administrator")
+    admin = actor("administrator")
     names = ("Café Één", "Twee", "Drie", "Vier")
-    first, two, three, four = (administration_of(boss, name, country="NL", number="") for name in names)
-    sole = administration_of(boss, "Enskild Firma", country="SE", number="")
-    with organisation_scope(boss.organisation_id):
+    first, two, three, four = (administration_of(admin, name, country="NL", number="") for name in names)
+    sole = administration_of(admin, "Enskild Firma", country="SE", number="")
+    with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=three.pk).update(
             no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1"
         )
         Administration.objects.filter(pk=four.pk).update(number="69599084")
         for administration in (first, two, sole):
             raise_issue(
-                boss.organisation_id,
+                admin.organisation_id,
                 "identity_incomplete",
                 Subject(SubjectKind.ADMINISTRATION, administration.pk),
             )
-        raise_issue(boss.organisation_id, "company_closed", Subject(SubjectKind.ADMINISTRATION, four.pk))
+        raise_issue(admin.organisation_id, "company_closed", Subject(SubjectKind.ADMINISTRATION, four.pk))
     text = (
         "naam;nummer;reden;sector\n"
         "Café Één;68750110;;\n"
@@ -124,7 +124,7 @@ def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> 
         "Vier;90001354;;\n"
         "Enskild Firma;811218-9876;;\n"
     )
-    browser = browser_of(boss)
+    browser = browser_of(admin)
     upload = SimpleUploadedFile("lijst.csv", text.encode("cp1252"))
     draft = browser.post("/administrations/bulk/csv/", {"file": upload}).headers["Location"]
     page = browser.get(draft).content.decode()
@@ -132,8 +132,8 @@ def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> 
     assert "811218-9876" not in page
     assert "811218-****" in page
     browser.post(f"{draft}start")
-    assert open_codes(boss) == {}
-    with organisation_scope(boss.organisation_id):
+    assert open_codes(admin) == {}
+    with organisation_scope(admin.organisation_id):
         two.refresh_from_db()
         three.refresh_from_db()
         assert (two.number, two.no_number_reason, two.sector) == ("", "not_a_company", "G")
@@ -141,22 +141,22 @@ def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> 
         details = str(AuditEntry.objects.get(action="administrations.changed").details)
     assert "9876" not in details
     browser.post(f"{draft}undo")
-    assert open_codes(boss) == {
+    assert open_codes(admin) == {
         first.pk: "identity_incomplete",
         two.pk: "identity_incomplete",
         sole.pk: "identity_incomplete",
     }
 
 
-def open_codes(boss: Actor) -> dict[int, str]:
-    with organisation_scope(boss.organisation_id):
+def open_codes(admin: Actor) -> dict[int, str]:
+    with organisation_scope(admin.organisation_id):
         return dict(Issue.objects.filter(resolved_at=None).values_list("subject_id", "code"))
 
 
 def test_a_personal_number_is_masked_in_audit_log_and_stored_parameters(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss, "Anna Lind", country="SE")
-    browser, number = browser_of(boss), "8501011230"
+    admin = actor("administrator")
+    administration = administration_of(admin, "Anna Lind", country="SE")
+    browser, number = browser_of(admin), "8501011230"
     answer = browser.patch(
         f"/api/v1/administrations/{administration.pk}", {"number": number}, content_type="application/json"
     ).json()
@@ -168,7 +168,7 @@ def test_a_personal_number_is_masked_in_audit_log_and_stored_parameters(actor: A
 @pytest.mark.parametrize("text", ["name;sector\rBakkerij;A\r\nx;y", 'name;sector\n"' + "x" * 200_000])
 def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text: str) -> None:
     upload = SimpleUploadedFile("lijst.csv", text.encode())
-    answer = browser_of(firm.boss).post("/administrations/bulk/csv/", {"file": upload})
+    answer = browser_of(firm.admin).post("/administrations/bulk/csv/", {"file": upload})
     assert answer.status_code == 200
     assert any(words in answer.content.decode() for words in ("could not be read", "No line of the file"))
 
@@ -176,20 +176,22 @@ def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text:
 def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:
     text = 'code;sector\nV00000;A\n\n"V00001;B\n'
     page = (
-        browser_of(firm.boss).post("/administrations/bulk/csv/", {"text": text}, follow=True).content.decode()
+        browser_of(firm.admin)
+        .post("/administrations/bulk/csv/", {"text": text}, follow=True)
+        .content.decode()
     )
     assert "Line 4 could not be read as a table row." in page
 
 
 def test_reading_a_csv_takes_the_same_number_of_queries_for_any_length(firm: Firm, actor: Any) -> None:
-    anna = colleague(actor, firm.boss, "user", "Anna Smit")
+    anna = colleague(actor, firm.admin, "user", "Anna Smit")
     mail = User.objects.get(pk=anna.user_id).email
 
     def query_count(count: int) -> int:
         lines = "".join(f"{one};Noord;Standard;{mail}\n" for one in firm.ids[:count])
-        with organisation_scope(firm.boss.organisation_id), CaptureQueriesContext(connection) as captured:
+        with organisation_scope(firm.admin.organisation_id), CaptureQueriesContext(connection) as captured:
             assert (
-                len(csv_import.read_changes(firm.boss, "id;division;template;add\n" + lines).values_by_id)
+                len(csv_import.read_changes(firm.admin, "id;division;template;add\n" + lines).values_by_id)
                 == count
             )
         return len(captured)
@@ -198,8 +200,8 @@ def test_reading_a_csv_takes_the_same_number_of_queries_for_any_length(firm: Fir
 
 
 def test_a_client_number_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
-    with organisation_scope(firm.boss.organisation_id):
-        changes = csv_import.read_changes(firm.boss, f"id;client number\n{firm.ids[0]};{'9' * 61}\n")
+    with organisation_scope(firm.admin.organisation_id):
+        changes = csv_import.read_changes(firm.admin, f"id;client number\n{firm.ids[0]};{'9' * 61}\n")
         assert changes.values_by_id == {}
         ((number, _text, problem),) = changes.problems
         assert (number, problem) == (2, "A client number has at most 60 characters.")
@@ -207,10 +209,10 @@ def test_a_client_number_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> 
 
 def test_a_reason_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
     with (
-        organisation_scope(firm.boss.organisation_id),
+        organisation_scope(firm.admin.organisation_id),
         pytest.raises(Refused, match="at most 300 characters"),
     ):
-        operations.preview(firm.boss, "deactivate", {"reason": "x" * 301}, Selection(ids=firm.ids))
+        operations.preview(firm.admin, "deactivate", {"reason": "x" * 301}, Selection(ids=firm.ids))
 
 
 @pytest.mark.parametrize(
@@ -229,11 +231,11 @@ def test_a_reason_that_is_too_long_is_refused_and_not_cut(firm: Firm) -> None:
 def test_a_line_changes_the_administration_it_names_in_every_column(
     firm: Firm, text: str, count: int, problem: str
 ) -> None:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         first = Administration.objects.get(remote_company__code="V00000")
         other = Administration.objects.get(remote_company__code="V00001")
         names = {"name": first.name, "other": other.name, "other_id": other.pk}
-        changes = csv_import.read_changes(firm.boss, text.format(**names))
+        changes = csv_import.read_changes(firm.admin, text.format(**names))
     assert len(changes.values_by_id) == count
     assert [problem in sentence for _line, _text, sentence in changes.problems] == [True] * (1 - count)
     assert {values.get("number", "68750110") for values in changes.values_by_id.values()} <= {"68750110"}

@@ -41,16 +41,16 @@ ENDS = (
 def test_another_worker_continues_where_a_killed_one_stopped(
     actor: Any, database_addresses: Addresses
 ) -> None:
-    boss = actor("administrator")
-    anna = colleague(actor, boss, "user")
-    firm = firm_of(boss, CHUNK_ITEMS * 8)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    anna = colleague(actor, admin, "user")
+    firm = firm_of(admin, CHUNK_ITEMS * 8)
+    with organisation_scope(admin.organisation_id):
         params = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
-        draft = operations.preview(boss, "change", params, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
+        draft = operations.preview(admin, "change", params, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
 
     def changed() -> int:
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             return BulkItem.objects.filter(operation=draft, state="changed").count()
 
     with psycopg.connect(database_addresses.superuser_url) as other:
@@ -64,8 +64,8 @@ def test_another_worker_continues_where_a_killed_one_stopped(
         connection.execute(TIME_PASSES)
     with run_worker(database_addresses.superuser_url):
         wait_until(lambda: changed() == len(firm.ids))
-        wait_until(lambda: state_of(boss.organisation_id, draft.pk) == "done")
-    with organisation_scope(boss.organisation_id):
+        wait_until(lambda: state_of(admin.organisation_id, draft.pk) == "done")
+    with organisation_scope(admin.organisation_id):
         entries = AuditEntry.objects.filter(action="administrations.assigned")
         audited_ids = [one for entry in entries for one in entry.details["administrations"]]
         assert sorted(audited_ids) == sorted(firm.ids), "each once in the trail"
@@ -78,11 +78,11 @@ def state_of(organisation_id: int, operation_id: int) -> str:
 
 
 def test_a_bulk_job_continues_after_a_database_outage(actor: Any, database_addresses: Addresses) -> None:
-    boss = actor("administrator")
-    firm = firm_of(boss, CHUNK_ITEMS)
-    with organisation_scope(boss.organisation_id):
-        draft = operations.preview(boss, "change", {"sector": "S"}, Selection(ids=firm.ids))
-        operations.start_operation(boss, draft.pk)
+    admin = actor("administrator")
+    firm = firm_of(admin, CHUNK_ITEMS)
+    with organisation_scope(admin.organisation_id):
+        draft = operations.preview(admin, "change", {"sector": "S"}, Selection(ids=firm.ids))
+        operations.start_operation(admin, draft.pk)
     with (
         psycopg.connect(database_addresses.superuser_url, autocommit=True) as other,
         run_worker(database_addresses.superuser_url),
@@ -92,4 +92,4 @@ def test_a_bulk_job_continues_after_a_database_outage(actor: Any, database_addre
             wait_until(lambda: other.execute(WAITS).fetchone() == (True,))
             other.execute(ENDS)
             wait_until(lambda: other.execute(WAITS).fetchone() == (False,))
-        wait_until(lambda: state_of(boss.organisation_id, draft.pk) == "done")
+        wait_until(lambda: state_of(admin.organisation_id, draft.pk) == "done")

@@ -25,11 +25,11 @@ LINKED = re.compile(
 
 
 def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user", "Anna Smit")
-    firm = firm_of(boss, 120, [user.membership_id, boss.membership_id, user.membership_id])
-    with organisation_scope(boss.organisation_id):
-        tenant = {"organisation_id": boss.organisation_id}
+    admin = actor("administrator")
+    user = colleague(actor, admin, "user", "Anna Smit")
+    firm = firm_of(admin, 120, [user.membership_id, admin.membership_id, user.membership_id])
+    with organisation_scope(admin.organisation_id):
+        tenant = {"organisation_id": admin.organisation_id}
         for number, administration_id in enumerate(firm.ids[:5]):
             run = Run.objects.create(
                 **tenant, administration_id=administration_id, trigger="import" if number else "schedule"
@@ -58,7 +58,7 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
             at=old,
         )
         Assignment.objects.filter(administration_id=firm.ids[0], automatic=False).delete()
-    for person in (boss, user):
+    for person in (admin, user):
         browser = browser_of(person)
         page = browser.get("/").content.decode()
         linked = [
@@ -70,51 +70,51 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
             counted = re.search(r'id="list-total">([\d,]+)</span>', listing)
             assert counted, address
             assert int(counted[1].replace(",", "")) == figure, f"{address} for {person.role}"
-    page = browser_of(boss).get("/").content.decode()
+    page = browser_of(admin).get("/").content.decode()
     assert "Anna Smit" in page
     assert "No one selected" in page
-    biggest = page.index(name(boss, firm.ids[4]), page.index("Recent changes"))
-    assert biggest < page.index(name(boss, firm.ids[3]), biggest)
+    biggest = page.index(name(admin, firm.ids[4]), page.index("Recent changes"))
+    assert biggest < page.index(name(admin, firm.ids[3]), biggest)
     assert "+2" in page
 
 
 def test_a_reader_sees_neither_others_administrations_nor_connections(actor: Any) -> None:
-    boss = actor("administrator")
-    reader = colleague(actor, boss, "reader")
-    firm_of(boss, 12)
+    admin = actor("administrator")
+    reader = colleague(actor, admin, "reader")
+    firm_of(admin, 12)
     page = browser_of(reader).get("/").content.decode()
     assert "You have no administrations yet" in page
     assert "B.V." not in page
     assert "Connection health" not in page
-    assert "Connection health" in browser_of(boss).get("/").content.decode()
+    assert "Connection health" in browser_of(admin).get("/").content.decode()
 
 
-def name(boss: Any, administration_id: int) -> str:
-    with organisation_scope(boss.organisation_id):
+def name(admin: Any, administration_id: int) -> str:
+    with organisation_scope(admin.organisation_id):
         return Administration.objects.get(pk=administration_id).name
 
 
 def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> None:
     """However many there are: the dashboard's number is the page's, and the last page holds the oldest."""
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user", "Anna Smit")
-    firm = firm_of(boss, 240, [user.membership_id, boss.membership_id])
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    user = colleague(actor, admin, "user", "Anna Smit")
+    firm = firm_of(admin, 240, [user.membership_id, admin.membership_id])
+    with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:
             raise_issue(
-                boss.organisation_id,
+                admin.organisation_id,
                 "sync_failed",
                 Subject(SubjectKind.ADMINISTRATION, administration_id),
                 {"reason": "closed"},
             )
         raise_issue(
-            boss.organisation_id,
+            admin.organisation_id,
             "consent_lost",
             Subject(SubjectKind.CONNECTION, firm.connections[0]),
             {"account": "s.jansen"},
         )
-    browser = browser_of(boss)
+    browser = browser_of(admin)
     assert "Show all 241 issues" in browser.get("/").content.decode()
     seen: list[str] = []
     for number in (1, 2, 3):
@@ -141,17 +141,17 @@ def named(page: str) -> list[str]:
 
 def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -> None:
     """What stops syncs comes first; by client, the issues of one stand together."""
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user", "Anna Smit")
-    firm = firm_of(boss, 4, [user.membership_id, boss.membership_id])
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    user = colleague(actor, admin, "user", "Anna Smit")
+    firm = firm_of(admin, 4, [user.membership_id, admin.membership_id])
+    with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:
             subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
             facts = {"name": "X", "old": "X", "new": "Y", "closed_on": "2026-01-01", "reason": "closed"}
             for code in ("company_closed", "sync_failed"):
-                raise_issue(boss.organisation_id, code, subject, facts)
-    browser = browser_of(boss)
+                raise_issue(admin.organisation_id, code, subject, facts)
+    browser = browser_of(admin)
     codes = re.findall(r'<tr data-issue="(\w+)">', browser.get("/issues/").content.decode())
     assert codes == ["sync_failed"] * 4 + ["company_closed"] * 4
     by_client = browser.get("/issues/?group=client").content.decode()
@@ -168,23 +168,23 @@ def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -
 
 
 def test_the_dashboard_groups_issues_with_one_button_for_a_kind(actor: Any) -> None:
-    boss = actor("administrator")
-    firm = firm_of(boss, 3)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    firm = firm_of(admin, 3)
+    with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:
             facts = {"count": 2, "period": "202503", "run": 7, "system": "Boekpakket"}
             subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
-            raise_issue(boss.organisation_id, "closed_period_changed", subject, facts)
-    page = browser_of(boss).get("/").content.decode()
+            raise_issue(admin.organisation_id, "closed_period_changed", subject, facts)
+    page = browser_of(admin).get("/").content.decode()
     assert page.count('<li class="issue-group') == 1
     assert '<a class="button button-small" href="/issues/?kind=closed_period_changed">' in page
     assert page.count(f"/administrations/{firm.ids[0]}/sync/runs/7/") == 1, "among the closed periods"
 
 
 def test_the_search_field_hides_the_end_of_a_persons_number(actor: Any) -> None:
-    boss = actor("administrator")
-    administration_of(boss, "Enskild Firma", country="SE", number="811218-9876")
-    page = browser_of(boss).get("/search/?q=enskild").content.decode()
+    admin = actor("administrator")
+    administration_of(admin, "Enskild Firma", country="SE", number="811218-9876")
+    page = browser_of(admin).get("/search/?q=enskild").content.decode()
     assert "811218-****" in page
     assert "9876" not in page

@@ -41,26 +41,26 @@ NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
 
 
-def fill(boss: Actor, administration: Administration) -> None:
+def fill(admin: Actor, administration: Administration) -> None:
     """Insert a row into every table with data of an administration."""
     ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.entry("1", "202601", ("1000", "10.00", "0"), ("8000", "0", "10.00"))
     ledger.balance("1000", "202601", "0", "10.00")
-    assign(boss, administration)
-    keys: dict[str, Any] = {"organisation_id": boss.organisation_id, "administration_id": administration.pk}
-    with organisation_scope(boss.organisation_id):
+    assign(admin, administration)
+    keys: dict[str, Any] = {"organisation_id": admin.organisation_id, "administration_id": administration.pk}
+    with organisation_scope(admin.organisation_id):
         run = Run.objects.create(**keys, trigger="manual")
         RunResource.objects.create(
-            organisation_id=boss.organisation_id, run=run, resource="accounts", position=1
+            organisation_id=admin.organisation_id, run=run, resource="accounts", position=1
         )
         Checkpoint.objects.create(**keys, resource="accounts")
         Change.objects.create(
             **keys, run_id=run.pk, resource="accounts", external_id="1000", kind="added", at=timezone.now()
         )
-        Favourite.objects.create(**keys, membership_id=boss.membership_id)
+        Favourite.objects.create(**keys, membership_id=admin.membership_id)
         raise_issue(
-            boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+            admin.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
         )
 
 
@@ -84,27 +84,27 @@ def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
 def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
     actor: Any, database_addresses: Addresses
 ) -> None:
-    boss = actor("administrator")
-    administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
-    fill(boss, administration)
-    fill(boss, sibling)
-    browser = browser_of(boss)
+    admin = actor("administrator")
+    administration, sibling = administration_of(admin), administration_of(admin, "Blijft B.V.")
+    fill(admin, administration)
+    fill(admin, sibling)
+    browser = browser_of(admin)
     browser.post(f"/administrations/{administration.pk}/withdraw", {"name": "something else"})
-    assert len(names(boss, "")) == 2
+    assert len(names(admin, "")) == 2
     browser.post(f"/administrations/{administration.pk}/withdraw", {"name": "bakkerij de haan b.v."})
-    assert names(boss, "") == ["Blijft B.V."]
+    assert names(admin, "") == ["Blijft B.V."]
     assert browser.get(f"/administrations/{administration.pk}/").status_code == 404
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Run.objects.get(administration_id=administration.pk).state == "cancelled"
     assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(
         database_addresses, administration.pk
     )
     before = tables_that_know(database_addresses, sibling.pk)
-    erase(boss.organisation_id, administration.pk)
-    erase(boss.organisation_id, administration.pk)
+    erase(admin.organisation_id, administration.pk)
+    erase(admin.organisation_id, administration.pk)
     assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
     assert tables_that_know(database_addresses, sibling.pk) == before
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         entry = AuditEntry.objects.get(action="administration.erased")
         assert (entry.subject_id, entry.subject_name, entry.details) == (
             administration.pk,
@@ -117,31 +117,31 @@ def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
 
 
 def test_a_queued_import_is_cancelled(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss, status="queued")
+    admin = actor("administrator")
+    administration = administration_of(admin, status="queued")
     assert (
         "Cancel the import"
-        in browser_of(boss).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
+        in browser_of(admin).get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
-    with organisation_scope(boss.organisation_id):
-        offboarding.withdraw(boss, administration.pk, WithdrawalInput(name=administration.name))
+    with organisation_scope(admin.organisation_id):
+        offboarding.withdraw(admin, administration.pk, WithdrawalInput(name=administration.name))
         assert (
             AuditEntry.objects.filter(action="administration.import_cancelled", subject_name="").count() == 1
         )
-    assert names(boss, "") == []
+    assert names(admin, "") == []
 
 
 def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     actor: Any, database_addresses: Addresses
 ) -> None:
-    boss = actor("administrator")
-    administration, sibling = administration_of(boss), administration_of(boss, "Blijft B.V.")
-    fill(boss, administration)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    administration, sibling = administration_of(admin), administration_of(admin, "Blijft B.V.")
+    fill(admin, administration)
+    with organisation_scope(admin.organisation_id):
         subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
         add_audit_entry(
-            boss.organisation_id,
-            boss.audit,
+            admin.organisation_id,
+            admin.audit,
             AdministrationAction.IDENTIFIED,
             subject=subject,
             details={"n": "x"},
@@ -149,17 +149,19 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         values = {str(administration.pk): {"number": "68750110"}, str(sibling.pk): {"number": "69599084"}}
         ids = [administration.pk, sibling.pk]
         details = {"administrations": ids, "before": {}, "after": values}
-        add_audit_entry(boss.organisation_id, boss.audit, BulkAuditAction.ASSIGNED, details=details)
+        add_audit_entry(admin.organisation_id, admin.audit, BulkAuditAction.ASSIGNED, details=details)
         companies = {str(each.remote_company_id): each.name for each in (sibling, administration)}
         details = {"companies": companies}
-        add_audit_entry(boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details=details)
+        add_audit_entry(
+            admin.organisation_id, admin.audit, ConnectionAction.COMPANIES_SHARED, details=details
+        )
         with connection.cursor() as cursor:
-            cursor.execute("SELECT audit_forget(%s, %s)", [boss.organisation_id, administration.pk])
+            cursor.execute("SELECT audit_forget(%s, %s)", [admin.organisation_id, administration.pk])
         assert (
             AuditEntry.objects.get(action="administration.identified").subject_name == administration.name
         ), "nobody forgets before"
     today = timezone.localdate()
-    browser = browser_of(boss)
+    browser = browser_of(admin)
     form = {"client_left_on": today.isoformat(), "erase_on": today.isoformat()}
     assert (
         "Choose a future date"
@@ -172,22 +174,22 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         f"/administrations/{administration.pk}/books/export/"
         in browser.get(f"/administrations/{administration.pk}/offboarding/").content.decode()
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         left = Administration.objects.get(pk=administration.pk)
         assert (left.status, left.client_left_on) == ("deactivated", today)
         assert Administration.objects.get(pk=sibling.pk).status == "active", "siblings go on"
         assert Run.objects.get().state == "cancelled"
-    assert names(boss, "lifecycle=client_left") == [administration.name]
+    assert names(admin, "lifecycle=client_left") == [administration.name]
     process_due_dates(0)
-    erase(boss.organisation_id, administration.pk)
+    erase(admin.organisation_id, administration.pk)
     assert "books_account" in tables_that_know(database_addresses, administration.pk), "its day has not come"
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=administration.pk).update(erase_on=today)
-    people_and_programs_are_told_of(boss, administration, sibling)
+    people_and_programs_are_told_of(admin, administration, sibling)
     process_due_dates(0)
-    erase(boss.organisation_id, administration.pk)
+    erase(admin.organisation_id, administration.pk)
     assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert [notice.context["names"] for notice in Notification.objects.all()] == [sibling.name]
         texts = [
             *Event.objects.values_list("context", "administrations"),
@@ -196,11 +198,11 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         assert not any(administration.name in str(each) for each in texts), (
             "notices and the logs of webhooks neither"
         )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not RemoteCompany.objects.filter(pk=administration.remote_company_id).exists()
         assert AuditEntry.objects.get(action="administration.erased").subject_name == ""
         before = AuditEntry.objects.get(action="administration.identified")
-        assert (before.subject_name, before.details, before.actor_name) == ("", {}, boss.name)
+        assert (before.subject_name, before.details, before.actor_name) == ("", {}, admin.name)
         assigned = AuditEntry.objects.get(action="administrations.assigned").details
         assert assigned["after"] == {str(sibling.pk): {"number": "69599084"}}
         assert AuditEntry.objects.get(action="connection.companies_shared").details["companies"] == {
@@ -221,17 +223,17 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
 
 
 def people_and_programs_are_told_of(
-    boss: Actor, administration: Administration, sibling: Administration
+    admin: Actor, administration: Administration, sibling: Administration
 ) -> None:
-    with organisation_scope(boss.organisation_id):
-        endpoints.create_webhook(boss, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
+    with organisation_scope(admin.organisation_id):
+        endpoints.create_webhook(admin, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
         both = {
             company.pk: {"name": company.name, "reason": company.name}
             for company in (administration, sibling)
         }
-        responsible = boss.membership_id
+        responsible = admin.membership_id
         open_event(
-            boss.organisation_id,
+            admin.organisation_id,
             "connection_lost",
             EventKey("both", 1),
             responsible=responsible,
@@ -239,7 +241,7 @@ def people_and_programs_are_told_of(
         )
         alone = {administration.pk: both[administration.pk]}
         open_event(
-            boss.organisation_id,
+            admin.organisation_id,
             "connection_lost",
             EventKey("alone", 1),
             responsible=responsible,
@@ -249,25 +251,25 @@ def people_and_programs_are_told_of(
 
 
 def test_a_reactivated_client_is_not_erased(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
+    admin = actor("administrator")
+    administration = administration_of(admin)
     today = timezone.localdate()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         data = OffboardingInput(client_left_on=today, erase_on=today + timedelta(days=1))
-        offboarding.offboard_client(boss, administration.pk, data)
-    browser_of(boss).post(f"/administrations/{administration.pk}/cancel-offboarding")
-    with organisation_scope(boss.organisation_id):
+        offboarding.offboard_client(admin, administration.pk, data)
+    browser_of(admin).post(f"/administrations/{administration.pk}/cancel-offboarding")
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.get(pk=administration.pk).erase_on is None
         assert erasure.find_due_work().to_erase == []
 
 
 def test_a_planned_deactivation_happens_on_its_day(actor: Any) -> None:
-    boss = actor("administrator")
+    admin = actor("administrator")
     administration = administration_of(
-        boss, scheduled_deactivation_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar"
+        admin, scheduled_deactivation_on=timezone.localdate(), deactivation_reason="Jaarwerk klaar"
     )
     process_due_dates(0)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         stopped = Administration.objects.get(pk=administration.pk)
         assert (stopped.status, stopped.scheduled_deactivation_on) == ("deactivated", None)
         assert stopped.deactivation_reason == "Jaarwerk klaar"
@@ -278,7 +280,7 @@ def test_an_error_in_one_organisation_does_not_block_deactivations_of_others(
 ) -> None:
     first, second = actor("administrator"), actor("administrator")
     ones = [
-        administration_of(boss, scheduled_deactivation_on=timezone.localdate()) for boss in (first, second)
+        administration_of(admin, scheduled_deactivation_on=timezone.localdate()) for admin in (first, second)
     ]
 
     def breaks(organisation_id: int, _ids: Any) -> None:
@@ -296,25 +298,25 @@ def test_an_error_in_one_organisation_does_not_block_deactivations_of_others(
 
 
 def test_concurrent_predecessor_changes_cannot_form_a_cycle(actor: Any) -> None:
-    boss = actor("administrator")
-    administration, other = administration_of(boss, "Een B.V."), administration_of(boss, "Twee B.V.")
+    admin = actor("administrator")
+    administration, other = administration_of(admin, "Een B.V."), administration_of(admin, "Twee B.V.")
     outcome = at_the_same_moment(
-        boss,
+        admin,
         lambda: predecessors.set_predecessor(
-            boss, administration.pk, PredecessorInput(administration=other.pk)
+            admin, administration.pk, PredecessorInput(administration=other.pk)
         ),
         lambda: predecessors.set_predecessor(
-            boss, other.pk, PredecessorInput(administration=administration.pk)
+            admin, other.pk, PredecessorInput(administration=administration.pk)
         ),
     )
     assert isinstance(outcome, Refused)
 
 
 def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -> None:
-    boss = actor("administrator")
-    old = administration_of(boss, "Oud B.V.", number="69599084", number_scheme="0106", client_number="K9")
-    new = administration_of(boss, "Nieuw B.V.", number="69599084", number_scheme="0106")
-    browser = browser_of(boss)
+    admin = actor("administrator")
+    old = administration_of(admin, "Oud B.V.", number="69599084", number_scheme="0106", client_number="K9")
+    new = administration_of(admin, "Nieuw B.V.", number="69599084", number_scheme="0106")
+    browser = browser_of(admin)
     assert (
         "Other administrations with this number:"
         in browser.get(f"/administrations/{new.pk}/").content.decode()
@@ -324,5 +326,5 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Other administrations with this number:" not in page
     assert "Oud B.V." in page
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
-    with organisation_scope(boss.organisation_id), pytest.raises(Refused):
-        predecessors.set_predecessor(boss, old.pk, PredecessorInput(administration=new.pk))
+    with organisation_scope(admin.organisation_id), pytest.raises(Refused):
+        predecessors.set_predecessor(admin, old.pk, PredecessorInput(administration=new.pk))

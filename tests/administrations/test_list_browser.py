@@ -28,7 +28,7 @@ def firm(actor: Any) -> Firm:
 @pytest.fixture
 def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
     page = opened(browser)
-    sign_in(page, address, firm.boss)
+    sign_in(page, address, firm.admin)
     yield page
     page.context.close()
 
@@ -37,7 +37,7 @@ def test_the_list_narrows_while_one_types_and_bulk_work_is_on_what_is_shown(
     page: Page, address: str, firm: Firm
 ) -> None:
     complaints = listen(page)
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         administration = Administration.objects.exclude(number="").order_by("pk")[0]
     page.goto(f"{address}/administrations/")
     page.locator("[data-filters] input[name=q]").press_sequentially(administration.number)
@@ -70,7 +70,7 @@ def test_an_administration_is_deactivated_with_a_reason_and_the_undo_restores_it
     page: Page, address: str, firm: Firm
 ) -> None:
     complaints = listen(page)
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         administration = Administration.objects.order_by("pk")[0]
     page.goto(f"{address}/administrations/{administration.pk}/")
     page.click("[popovertarget=administration-menu]")
@@ -82,7 +82,7 @@ def test_an_administration_is_deactivated_with_a_reason_and_the_undo_restores_it
     expect(page.locator(".page-bar button[value=activate]")).to_be_visible()
     page.click(".toast form button")
     page.wait_for_selector("text=1 administration restored")
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         administration.refresh_from_db()
     assert (administration.status, administration.deactivation_reason) == ("active", "")
     assert complaints == []
@@ -91,7 +91,7 @@ def test_an_administration_is_deactivated_with_a_reason_and_the_undo_restores_it
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_menus_stay_inside_the_window(browser: Browser, address: str, firm: Firm, language: str) -> None:
     page = opened(browser, locale=language)
-    sign_in(page, address, firm.boss)
+    sign_in(page, address, firm.admin)
     page.goto(f"{address}/administrations/")
     for width in (1366, 1280, TABLET, 390):
         page.set_viewport_size({"width": width, "height": 800})

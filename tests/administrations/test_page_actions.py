@@ -14,13 +14,13 @@ from tests.fixtures.people import signed_in
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def administration(boss: Actor) -> Administration:
-    return administration_of(boss, activated_at=NOW)
+def administration(admin: Actor) -> Administration:
+    return administration_of(admin, activated_at=NOW)
 
 
 def status(administration: Administration) -> str:
@@ -39,15 +39,15 @@ def press(browser: Client, administration: Administration, action: str) -> int:
 
 
 def test_deactivating_and_activating_from_the_page_can_be_undone(
-    boss: Actor, administration: Administration
+    admin: Actor, administration: Administration
 ) -> None:
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     for action, then in (("deactivate", "deactivated"), ("activate", "active")):
         before = status(administration)
         operation_id = press(browser, administration, action)
         assert status(administration) == then
         browser.post(f"/administrations/bulk/{operation_id}/undo")
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             assert BulkOperation.objects.get(pk=operation_id).state == "undone"
         assert status(administration) == before
         press(browser, administration, action)
@@ -55,9 +55,9 @@ def test_deactivating_and_activating_from_the_page_can_be_undone(
 
 
 def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
-    boss: Actor, administration: Administration
+    admin: Actor, administration: Administration
 ) -> None:
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     press(browser, administration, "deactivate")
     page = browser.get(f"/administrations/{administration.pk}/").content.decode()
     assert 'value="activate"' in page
@@ -72,29 +72,29 @@ def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
     ],
 )
 def test_a_dead_connection_is_named_and_sync_now_is_disabled(
-    boss: Actor, administration: Administration, state: str, sentence: str, listed: str
+    admin: Actor, administration: Administration, state: str, sentence: str, listed: str
 ) -> None:
-    assert listed not in rows_of(signed_in(boss))
-    with organisation_scope(boss.organisation_id):
+    assert listed not in rows_of(signed_in(admin))
+    with organisation_scope(admin.organisation_id):
         Connection.objects.update(state=state)
-    page = signed_in(boss).get(f"/administrations/{administration.pk}/").content.decode()
+    page = signed_in(admin).get(f"/administrations/{administration.pk}/").content.decode()
     assert sentence in page
     assert "disabled title=" in page
-    assert listed in rows_of(signed_in(boss))
-    exported = b"".join(signed_in(boss).get("/administrations/export.csv?all=1").streaming_content)
+    assert listed in rows_of(signed_in(admin))
+    exported = b"".join(signed_in(admin).get("/administrations/export.csv?all=1").streaming_content)
     assert listed in exported.decode("utf-8-sig"), "the file says what the list says"
-    rest = signed_in(boss).get(f"/api/v1/administrations?status={state}").json()
+    rest = signed_in(admin).get(f"/api/v1/administrations?status={state}").json()
     assert [one["status"] for one in rest["items"]] == [state]
-    assert signed_in(boss).get("/api/v1/administrations?status=active").json()["total"] == 0
-    dashboard = signed_in(boss).get("/").content.decode()
+    assert signed_in(admin).get("/api/v1/administrations?status=active").json()["total"] == 0
+    dashboard = signed_in(admin).get("/").content.decode()
     assert f'href="/administrations/?status={state}">1</a>' in dashboard
     assert "0 active" in dashboard
 
 
 def test_a_column_of_figures_is_sorted_by_the_largest_first(
-    boss: Actor, administration: Administration
+    admin: Actor, administration: Administration
 ) -> None:
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     assert "sort=-issues" in browser.get("/administrations/?all=1").content.decode()
     assert "sort=issues" in browser.get("/administrations/?sort=-issues").content.decode()
 

@@ -15,7 +15,7 @@ from tests.administrations.test_list import browser_of
 @pytest.fixture
 def firm(actor: Any) -> Firm:
     firm = firm_of(actor("administrator"), 8)
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         for key, country in zip(firm.ids, ("NL", "NO", "DK", "SE", "DE"), strict=False):
             Administration.objects.filter(pk=key).update(country=country, number="")
         Administration.objects.filter(pk=firm.ids[0]).update(number="69599084", client_number="C1")
@@ -27,7 +27,7 @@ def firm(actor: Any) -> Firm:
 )
 def test_a_list_refuses_what_it_does_not_know(firm: Firm, query: str) -> None:
     name, _sign, value = query.partition("=")
-    refused = send(browser_of(firm.boss), "GET", f"{ROOT}?{query}", status=422)
+    refused = send(browser_of(firm.admin), "GET", f"{ROOT}?{query}", status=422)
     assert name in str(refused)
     assert name == "stauts" or value in str(refused)
 
@@ -46,7 +46,7 @@ def test_a_list_refuses_what_it_does_not_know(firm: Firm, query: str) -> None:
 def test_a_patch_that_is_wrong_is_refused_and_changes_nothing(
     firm: Firm, body: dict[str, Any], word: str
 ) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     path = f"{ROOT}/{firm.ids[0]}"
     before = send(client, "GET", path)
     refused = client.patch(
@@ -55,27 +55,27 @@ def test_a_patch_that_is_wrong_is_refused_and_changes_nothing(
     assert refused.status_code in (404, 409, 422), refused.content.decode()
     assert word in refused.content.decode()
     assert send(client, "GET", path) == before
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert not BulkOperation.objects.exists()
 
 
 def test_an_unknown_field_is_refused_by_name(firm: Firm) -> None:
-    refused = send(browser_of(firm.boss), "PATCH", f"{ROOT}/{firm.ids[0]}", {"colour": "red"}, status=422)
+    refused = send(browser_of(firm.admin), "PATCH", f"{ROOT}/{firm.ids[0]}", {"colour": "red"}, status=422)
     assert "colour" in str(refused)
 
 
 def test_a_patch_says_what_it_changed(firm: Firm) -> None:
-    client, path = browser_of(firm.boss), f"{ROOT}/{firm.ids[0]}"
+    client, path = browser_of(firm.admin), f"{ROOT}/{firm.ids[0]}"
     body = {"client_number": "C1", "number": "KvK-nr. 69599084"}
     assert send(client, "PATCH", path, body)["changed"] == []
     body = {"client_number": "C9", "division": firm.divisions[2], "number": "69599084"}
     assert send(client, "PATCH", path, body)["changed"] == ["client_number", "division"]
     assert send(client, "PATCH", path, body)["changed"] == []
-    assert send(client, "PATCH", path, {"add": [firm.boss.membership_id]})["changed"] == ["add"]
+    assert send(client, "PATCH", path, {"add": [firm.admin.membership_id]})["changed"] == ["add"]
 
 
 def test_a_patch_of_settings_says_what_it_changed(firm: Firm) -> None:
-    client, path = browser_of(firm.boss), f"{ROOT}/{firm.ids[0]}/settings"
+    client, path = browser_of(firm.admin), f"{ROOT}/{firm.ids[0]}/settings"
     key, value = "schedule", "hourly_8"
     assert send(client, "PATCH", path, {"values": {key: value}})["changed"] == [key]
     assert send(client, "PATCH", path, {"values": {key: value}})["changed"] == []
@@ -92,19 +92,19 @@ def test_a_patch_of_settings_says_what_it_changed(firm: Firm) -> None:
     ],
 )
 def test_a_number_is_stored_without_its_label(firm: Firm, index: int, typed: str, stored: str) -> None:
-    changed = send(browser_of(firm.boss), "PATCH", f"{ROOT}/{firm.ids[index]}", {"number": typed})
+    changed = send(browser_of(firm.admin), "PATCH", f"{ROOT}/{firm.ids[index]}", {"number": typed})
     assert (changed["number"], changed["changed"]) == (stored, ["number"])
 
 
 def test_a_norwegian_number_of_no_range_is_kept_with_a_doubt(firm: Firm) -> None:
-    send(browser_of(firm.boss), "PATCH", f"{ROOT}/{firm.ids[1]}", {"number": "100000008"})
-    with organisation_scope(firm.boss.organisation_id):
+    send(browser_of(firm.admin), "PATCH", f"{ROOT}/{firm.ids[1]}", {"number": "100000008"})
+    with organisation_scope(firm.admin.organisation_id):
         stored = Administration.objects.get(pk=firm.ids[1])
         assert (stored.number, stored.number_note) == ("100000008", "looks_mistyped")
 
 
 def test_decomposed_letters_are_stored_and_searched_composed(firm: Firm) -> None:
-    client, typed = browser_of(firm.boss), unicodedata.normalize("NFD", "Ångström")
+    client, typed = browser_of(firm.admin), unicodedata.normalize("NFD", "Ångström")
     changed = send(client, "PATCH", f"{ROOT}/{firm.ids[0]}", {"client_number": typed})
     assert changed["client_number"] == "Ångström"
     for text in ("Ångström", typed, "angstrom"):

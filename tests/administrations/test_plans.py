@@ -20,14 +20,14 @@ from tests.fixtures.plans import full_table_scans
 
 
 def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresses) -> None:
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user")
-    firm = firm_of(boss, 200, [user.membership_id])
+    admin = actor("administrator")
+    user = colleague(actor, admin, "user")
+    firm = firm_of(admin, 200, [user.membership_id])
     others(actor("administrator"), database_addresses)
     queries = [parse_query_string(address.partition("?")[2]) for address in dict.fromkeys(addresses(firm))]
     assert queries
-    with organisation_scope(boss.organisation_id):
-        for viewer in (boss, user):
+    with organisation_scope(admin.organisation_id):
+        for viewer in (admin, user):
             for query in queries:
                 assert full_table_scans(lambda: get_page(viewer, query)) == [], query.to_query_string()  # noqa: B023 - called at once
             assert full_table_scans(lambda: load_dashboard(viewer)) == []  # noqa: B023

@@ -29,25 +29,25 @@ SECRET = "Familie Van Zorgen B.V."
 
 @pytest.fixture
 def people(actor: Any) -> dict[str, Actor]:
-    boss = actor("administrator")
+    admin = actor("administrator")
     roles = ("team_leader", "user_plus", "user", "reader")
-    return {"administrator": boss, **{role: colleague(actor, boss, role, role) for role in roles}}
+    return {"administrator": admin, **{role: colleague(actor, admin, role, role) for role in roles}}
 
 
 def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Actor]) -> None:
-    boss, named = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET, number="69599084", country="NL")
-    other = administration_of(boss, "Bakkerij B.V.")
+    admin, named = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET, number="69599084", country="NL")
+    other = administration_of(admin, "Bakkerij B.V.")
     Ledger(administration).account("1000", "Kas")
-    with organisation_scope(boss.organisation_id):
-        division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+    with organisation_scope(admin.organisation_id):
+        division = Division.objects.create(organisation_id=admin.organisation_id, name="Zuid")
         Administration.objects.update(division=division)
         for person in people.values():
             DivisionMember.objects.create(
-                organisation_id=boss.organisation_id, division=division, membership_id=person.membership_id
+                organisation_id=admin.organisation_id, division=division, membership_id=person.membership_id
             )
         raise_issue(
-            boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
+            admin.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, administration.pk)
         )
     for person in people.values():
         assign(person, administration)
@@ -57,7 +57,7 @@ def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Ac
         "client_number": "",
         "division": division.pk,
     }
-    answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
+    answer = browser_of(admin).post(f"/administrations/{administration.pk}/edit/", form)
     assert answer.headers["Location"] == "/administrations/", (
         "whoever does not name themselves sees it no more"
     )
@@ -75,7 +75,7 @@ def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Ac
             answer.close()
             assert (answer.status_code == 200) == sees, (role, page)
         assert (browser.get(f"/api/v1/administrations/{administration.pk}").status_code == 200) == sees
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             draft = operations.preview(
                 person, "add_favourite", {}, Selection(ids=[administration.pk, other.pk])
             )
@@ -86,13 +86,13 @@ def test_a_restricted_administration_is_invisible_to_others(people: dict[str, Ac
 
 
 def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[str, Actor]) -> None:
-    boss, named = people["administrator"], people["reader"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
-        restrict(boss, administration.pk, [named.membership_id])
-    text = browser_of(boss).get("/administrations/?all=1").content.decode()
+    admin, named = people["administrator"], people["reader"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
+        restrict(admin, administration.pk, [named.membership_id])
+    text = browser_of(admin).get("/administrations/?all=1").content.decode()
     assert "1 restricted administration hidden" in text
-    page = browser_of(boss).get("/administrations/restricted/").content.decode()
+    page = browser_of(admin).get("/administrations/restricted/").content.decode()
     assert "reader" in page
     assert SECRET not in page
     assert (
@@ -103,16 +103,16 @@ def test_an_administrator_sees_that_it_exists_but_not_what_it_is(people: dict[st
 
 
 def test_no_count_and_no_link_betrays_it(people: dict[str, Actor]) -> None:
-    boss, named = people["administrator"], people["user"]
-    hidden, other = administration_of(boss, SECRET), administration_of(boss, "Bakkerij B.V.")
-    with organisation_scope(boss.organisation_id):
+    admin, named = people["administrator"], people["user"]
+    hidden, other = administration_of(admin, SECRET), administration_of(admin, "Bakkerij B.V.")
+    with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=other.pk).update(
             connection_id=hidden.connection_id, predecessor=hidden
         )
         RemoteCompany.objects.update(connection_id=hidden.connection_id)
-        assert preview_removal(boss, hidden.connection_id).administrations == 2
-        restrict(boss, hidden.pk, [named.membership_id])
-        assert preview_removal(boss, hidden.connection_id).administrations == 1
+        assert preview_removal(admin, hidden.connection_id).administrations == 2
+        restrict(admin, hidden.pk, [named.membership_id])
+        assert preview_removal(admin, hidden.connection_id).administrations == 1
     assign(named, other)
     for role, person in people.items():
         client, sees = browser_of(person), person is named
@@ -126,14 +126,14 @@ def test_no_count_and_no_link_betrays_it(people: dict[str, Actor]) -> None:
 
 
 def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str, Actor]) -> None:
-    boss = people["administrator"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
+    admin = people["administrator"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
         with pytest.raises(Refused):
-            restrict(boss, administration.pk, [])
-        restrict(boss, administration.pk, [boss.membership_id])
+            restrict(admin, administration.pk, [])
+        restrict(admin, administration.pk, [admin.membership_id])
         draft = operations.preview(
-            boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
+            admin, "change", {"remove": [admin.membership_id]}, Selection(ids=[administration.pk])
         )
         assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
         with pytest.raises(Refused, match="Tick at least one"):
@@ -145,34 +145,36 @@ def test_a_restricted_administration_keeps_at_least_one_person(people: dict[str,
 def test_an_administrator_takes_over_a_restricted_administration_without_people(
     people: dict[str, Actor],
 ) -> None:
-    boss, named = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
-        restrict(boss, administration.pk, [named.membership_id])
+    admin, named = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
+        restrict(admin, administration.pk, [named.membership_id])
         with pytest.raises(Refused):
-            restriction.reassign_orphaned(boss, administration.pk, boss.membership_id)
+            restriction.reassign_orphaned(admin, administration.pk, admin.membership_id)
         Membership.objects.filter(pk=named.membership_id).update(is_active=False)
-    browser_of(boss).post(f"/administrations/restricted/{administration.pk}", {"member": boss.membership_id})
-    assert names(boss, "") == [SECRET]
+    browser_of(admin).post(
+        f"/administrations/restricted/{administration.pk}", {"member": admin.membership_id}
+    )
+    assert names(admin, "") == [SECRET]
 
 
 def test_lifting_the_restriction_restores_access(people: dict[str, Actor]) -> None:
-    boss = people["administrator"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
-        restrict(boss, administration.pk, [boss.membership_id])
+    admin = people["administrator"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
+        restrict(admin, administration.pk, [admin.membership_id])
     assert names(people["team_leader"], "") == []
-    form = {"access": "open", "people": [boss.membership_id], "client_number": "K1"}
-    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
+    form = {"access": "open", "people": [admin.membership_id], "client_number": "K1"}
+    browser_of(admin).post(f"/administrations/{administration.pk}/edit/", form)
     assert names(people["team_leader"], "q=k1") == [SECRET]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Assignment.objects.filter(administration=administration).count() == 1
 
 
 def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Actor]) -> None:
     """Nor says the connection's reason whom it is about."""
-    boss, named = people["administrator"], people["user_plus"]
-    administration = administration_of(boss, SECRET, restricted=True)
+    admin, named = people["administrator"], people["user_plus"]
+    administration = administration_of(admin, SECRET, restricted=True)
     assign(named, administration)
     pages = (
         f"/connections/{administration.connection_id}/",
@@ -180,7 +182,7 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
         f"/api/v1/connections/{administration.connection_id}/administrations",
     )
     for is_listed in (False, True):
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             RemoteCompany.objects.filter(pk=administration.remote_company_id).update(
                 name=SECRET, is_listed=is_listed
             )
@@ -195,21 +197,21 @@ def test_the_pages_of_its_connection_do_not_name_it_either(people: dict[str, Act
 
 
 def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str, Actor]) -> None:
-    boss, named = people["administrator"], people["user_plus"]
+    admin, named = people["administrator"], people["user_plus"]
     administration, other = (
-        administration_of(boss, SECRET, country="NL"),
-        administration_of(boss, "Bakkerij B.V.", country="NL"),
+        administration_of(admin, SECRET, country="NL"),
+        administration_of(admin, "Bakkerij B.V.", country="NL"),
     )
     for administration_ in (administration, other):
         assign(named, administration_)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         restrict(named, administration.pk, [named.membership_id])
         params = {"number": "69599084", "client_number": "K-SECRET", "add": [people["user"].membership_id]}
         draft = operations.preview(named, "change", params, Selection(ids=[administration.pk, other.pk]))
         operations.start_operation(named, draft.pk)
     items = {
         item["administration"]: (item["before"], item["after"])
-        for item in browser_of(boss).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
+        for item in browser_of(admin).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
     }
     assert items[administration.pk] == ({}, {})
     assert items[other.pk][1]["columns"]["number"] == "69599084"
@@ -218,67 +220,67 @@ def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str
 
 
 def test_the_last_named_person_must_be_able_to_sign_in(people: dict[str, Actor]) -> None:
-    boss, gone = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
-        both = [boss.membership_id, gone.membership_id]
-        restrict(boss, administration.pk, both)
+    admin, gone = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
+        both = [admin.membership_id, gone.membership_id]
+        restrict(admin, administration.pk, both)
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
         draft = operations.preview(
-            boss, "change", {"remove": [boss.membership_id]}, Selection(ids=[administration.pk])
+            admin, "change", {"remove": [admin.membership_id]}, Selection(ids=[administration.pk])
         )
         assert BulkItem.objects.get(operation=draft).reason_code == "last_member"
-        Assignment.objects.filter(membership_id=boss.membership_id).delete()
+        Assignment.objects.filter(membership_id=admin.membership_id).delete()
         with pytest.raises(Refused):
-            restriction.reassign_orphaned(boss, administration.pk, gone.membership_id)
+            restriction.reassign_orphaned(admin, administration.pk, gone.membership_id)
 
 
 def test_undo_keeps_a_named_person_and_grants_no_access(people: dict[str, Actor]) -> None:
     """What was undone was done while everybody might see it; it was restricted since."""
-    boss, other = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
+    admin, other = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
     assign(other, administration)
-    with organisation_scope(boss.organisation_id):
-        params = {"add": [boss.membership_id], "remove": [other.membership_id]}
-        draft = operations.preview(boss, "change", params, Selection(ids=[administration.pk]))
-        operations.start_operation(boss, draft.pk)
-        restrict(boss, administration.pk, [boss.membership_id])
-        operations.undo(boss, draft.pk)
+    with organisation_scope(admin.organisation_id):
+        params = {"add": [admin.membership_id], "remove": [other.membership_id]}
+        draft = operations.preview(admin, "change", params, Selection(ids=[administration.pk]))
+        operations.start_operation(admin, draft.pk)
+        restrict(admin, administration.pk, [admin.membership_id])
+        operations.undo(admin, draft.pk)
         item = BulkItem.objects.get(operation=draft)
         assert (item.state, item.reason_code) == ("kept", "changed_since")
         named = Assignment.objects.filter(administration=administration).values_list(
             "membership_id", flat=True
         )
-        assert set(named) == {boss.membership_id}
+        assert set(named) == {admin.membership_id}
 
 
 def test_a_stale_page_does_not_lift_the_restriction(people: dict[str, Actor]) -> None:
-    boss = people["administrator"]
-    administration = administration_of(boss, SECRET)
-    page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
-    with organisation_scope(boss.organisation_id):
-        restrict(boss, administration.pk, [boss.membership_id])
+    admin = people["administrator"]
+    administration = administration_of(admin, SECRET)
+    page = browser_of(admin).get(f"/administrations/{administration.pk}/edit/").content.decode()
+    with organisation_scope(admin.organisation_id):
+        restrict(admin, administration.pk, [admin.membership_id])
     form = {**form_of(page), "client_number": "K1"}
-    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
-    with organisation_scope(boss.organisation_id):
+    browser_of(admin).post(f"/administrations/{administration.pk}/edit/", form)
+    with organisation_scope(admin.organisation_id):
         administration.refresh_from_db()
     assert administration.restricted
 
 
 def test_saving_an_unchanged_page_changes_nothing(people: dict[str, Actor]) -> None:
     """Neither what colleagues did since it was opened, nor a division and a template that are archived."""
-    boss, named = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
-    tenant = {"organisation_id": boss.organisation_id}
-    with organisation_scope(boss.organisation_id):
+    admin, named = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
+    tenant = {"organisation_id": admin.organisation_id}
+    with organisation_scope(admin.organisation_id):
         old = Division.objects.create(**tenant, name="Old", archived_at=timezone.now())
         template = Template.objects.create(**tenant, name="Old", archived_at=timezone.now())
         Administration.objects.update(division=old, template=template)
-    page = browser_of(boss).get(f"/administrations/{administration.pk}/edit/").content.decode()
+    page = browser_of(admin).get(f"/administrations/{administration.pk}/edit/").content.decode()
     assign(named, administration)
     form = {**form_of(page), "client_number": ["K1"]}
-    browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
-    with organisation_scope(boss.organisation_id):
+    browser_of(admin).post(f"/administrations/{administration.pk}/edit/", form)
+    with organisation_scope(admin.organisation_id):
         administration.refresh_from_db()
         assert (administration.client_number, administration.division_id, administration.template_id) == (
             "K1",
@@ -291,36 +293,36 @@ def test_saving_an_unchanged_page_changes_nothing(people: dict[str, Actor]) -> N
 
 
 def test_a_page_that_refers_to_a_deleted_object_is_not_saved(people: dict[str, Actor]) -> None:
-    boss, named = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
-    with organisation_scope(boss.organisation_id):
+    admin, named = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
+    with organisation_scope(admin.organisation_id):
         division = Division.objects.create(
-            organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
+            organisation_id=admin.organisation_id, name="Zuid", archived_at=timezone.now()
         )
-        restrict(boss, administration.pk, [boss.membership_id])
+        restrict(admin, administration.pk, [admin.membership_id])
     form = {
         "access": "restricted",
-        "people": [boss.membership_id, named.membership_id],
+        "people": [admin.membership_id, named.membership_id],
         "division": division.pk,
     }
-    answer = browser_of(boss).post(f"/administrations/{administration.pk}/edit/", form)
+    answer = browser_of(admin).post(f"/administrations/{administration.pk}/edit/", form)
     assert "No changes were made." in answer.content.decode()
-    with organisation_scope(boss.organisation_id):
-        assert list(Assignment.objects.values_list("membership_id", flat=True)) == [boss.membership_id]
+    with organisation_scope(admin.organisation_id):
+        assert list(Assignment.objects.values_list("membership_id", flat=True)) == [admin.membership_id]
 
 
 def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None:
     """And what the page first showed too: else the next save would take back what a colleague has done
     meanwhile.
     """
-    boss, named = people["administrator"], people["user"]
-    administration = administration_of(boss, SECRET)
+    admin, named = people["administrator"], people["user"]
+    administration = administration_of(admin, SECRET)
     assign(named, administration)
-    tenant = {"organisation_id": boss.organisation_id}
-    with organisation_scope(boss.organisation_id):
+    tenant = {"organisation_id": admin.organisation_id}
+    with organisation_scope(admin.organisation_id):
         division, other = (Division.objects.create(**tenant, name=name) for name in ("Zuid", "Oost"))
         template = Template.objects.create(**tenant, name="Standard")
-    browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
+    browser, path = browser_of(admin), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {
         "client_number": ["K1"],
         "division": [str(division.pk)],
@@ -328,14 +330,14 @@ def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None
         "access": ["restricted"],
     }
     assert typed.pop("people") == [str(named.membership_id)]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Administration.objects.update(division=other)
     page = browser.post(path, typed).content.decode()
     assert "Choose at least one active user" in page
     assert {name: value for name, value in form_of(page).items() if name != "csrfmiddlewaretoken"} == {
         name: value for name, value in typed.items() if name != "csrfmiddlewaretoken"
     }
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         administration.refresh_from_db()
     assert (administration.client_number, administration.division_id, administration.restricted) == (
         "",
@@ -345,12 +347,12 @@ def test_a_refused_page_keeps_the_typed_values(people: dict[str, Actor]) -> None
 
 
 def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Actor]) -> None:
-    boss = people["administrator"]
-    administration = administration_of(boss, SECRET)
-    browser, path = browser_of(boss), f"/administrations/{administration.pk}/edit/"
+    admin = people["administrator"]
+    administration = administration_of(admin, SECRET)
+    browser, path = browser_of(admin), f"/administrations/{administration.pk}/edit/"
     typed = form_of(browser.get(path).content.decode()) | {"client_number": ["K1"]}
-    with organisation_scope(boss.organisation_id):
-        restrict(boss, administration.pk, [boss.membership_id])
+    with organisation_scope(admin.organisation_id):
+        restrict(admin, administration.pk, [admin.membership_id])
     page = browser.post(path, typed).content.decode()
     assert "after you opened this page" in page
     fields = form_of(page)
@@ -359,17 +361,17 @@ def test_access_changed_by_another_user_is_shown_as_stored(people: dict[str, Act
         ["restricted"],
         ["K1"],
     )
-    assert fields["people"] == fields["was_people"] == [str(boss.membership_id)]
+    assert fields["people"] == fields["was_people"] == [str(admin.membership_id)]
     browser.post(path, fields)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         administration.refresh_from_db()
     assert (administration.restricted, administration.client_number) == (True, "K1")
 
 
 def test_typed_settings_are_kept_when_one_is_refused(people: dict[str, Actor]) -> None:
-    boss = people["administrator"]
-    administration = administration_of(boss, SECRET)
-    browser, path = browser_of(boss), f"/administrations/{administration.pk}/settings/"
+    admin = people["administrator"]
+    administration = administration_of(admin, SECRET)
+    browser, path = browser_of(admin), f"/administrations/{administration.pk}/settings/"
     typed = form_of(browser.get(path).content.decode()) | {
         "fiscal_years_back": ["77"],
         "schedule": ["night"],
@@ -386,6 +388,6 @@ def test_typed_settings_are_kept_when_one_is_refused(people: dict[str, Actor]) -
         "notify-sync_failing",
     ):
         assert fields[name] == typed[name], name
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         administration.refresh_from_db()
     assert administration.settings == {}

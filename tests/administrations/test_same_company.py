@@ -17,7 +17,7 @@ NUMBER = "922518440"
 
 
 @pytest.fixture
-def boss(actor: Any, settings: Any) -> Actor:
+def admin(actor: Any, settings: Any) -> Actor:
     """The register's answer about the number is there."""
     settings.REGISTERS = ["brreg"]
     administrator: Actor = actor("administrator", name="Anna")
@@ -36,34 +36,34 @@ def boss(actor: Any, settings: Any) -> Actor:
     return administrator
 
 
-def now(boss: Actor, key: int) -> Administration:
-    with organisation_scope(boss.organisation_id):
+def now(admin: Actor, key: int) -> Administration:
+    with organisation_scope(admin.organisation_id):
         return Administration.objects.get(pk=key)
 
 
-def test_the_page_asks_and_records_who_answered(boss: Actor) -> None:
-    administration = administration_of(boss, "Nordlys Solberg", country="NO")
-    browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
+def test_the_page_asks_and_records_who_answered(admin: Actor) -> None:
+    administration = administration_of(admin, "Nordlys Solberg", country="NO")
+    browser, page = browser_of(admin), f"/administrations/{administration.pk}/identity/"
     answer = browser.post(page, {"number": NUMBER})
     assert answer.status_code == 422
     assert (
         "In the register this number belongs to “Nordlys Gruppen AS”. Is this the same company?"
         in answer.content.decode()
     )
-    assert now(boss, administration.pk).number == ""
+    assert now(admin, administration.pk).number == ""
     browser.post(page, {"number": NUMBER, "same_company": "1"})
-    stored = now(boss, administration.pk)
+    stored = now(admin, administration.pk)
     assert (stored.number, stored.confirmed_identity.name) == (NUMBER, "Nordlys Gruppen AS")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert (
             AuditEntry.objects.get(action="administration.company_confirmed").subject_id == administration.pk
         )
     assert "confirmed as the same company" in browser.get(page).content.decode()
 
 
-def test_an_early_import_is_confirmed_on_its_page(boss: Actor) -> None:
-    administration = administration_of(boss, "Nordlys Solberg", country="NO", number=NUMBER)
-    browser, page = browser_of(boss), f"/administrations/{administration.pk}/identity/"
+def test_an_early_import_is_confirmed_on_its_page(admin: Actor) -> None:
+    administration = administration_of(admin, "Nordlys Solberg", country="NO", number=NUMBER)
+    browser, page = browser_of(admin), f"/administrations/{administration.pk}/identity/"
     assert "Name in accounting system" in browser.get(page).content.decode()
     browser.post(f"/administrations/{administration.pk}/identity/register", {"action": "seen"})
     html = browser.get(page).content.decode()
@@ -71,10 +71,10 @@ def test_an_early_import_is_confirmed_on_its_page(boss: Actor) -> None:
     assert "confirmed as the same company" in html
 
 
-def test_bulk_actions_skip_an_unconfirmed_number_with_the_reason(boss: Actor) -> None:
-    same = administration_of(boss, "NORDLYS GRUPPEN", country="NO")
-    other = administration_of(boss, "Nordlys Solberg", country="NO")
-    browser = browser_of(boss)
+def test_bulk_actions_skip_an_unconfirmed_number_with_the_reason(admin: Actor) -> None:
+    same = administration_of(admin, "NORDLYS GRUPPEN", country="NO")
+    other = administration_of(admin, "Nordlys Solberg", country="NO")
+    browser = browser_of(admin)
     for key in (same.pk, other.pk):
         body = {"action": "change", "ids": [key], "params": {"number": NUMBER}}
         operation = browser.post("/api/v1/administrations/bulk", body, content_type="application/json").json()
@@ -83,4 +83,4 @@ def test_bulk_actions_skip_an_unconfirmed_number_with_the_reason(boss: Actor) ->
         assert (item["state"], item["reason_code"]) == (
             ("changed", "") if key == same.pk else ("skipped", "other_company")
         )
-    assert (now(boss, same.pk).number, now(boss, other.pk).number) == (NUMBER, "")
+    assert (now(admin, same.pk).number, now(admin, other.pk).number) == (NUMBER, "")

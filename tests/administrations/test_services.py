@@ -20,20 +20,20 @@ from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
 
 
-def colleague(actor: Any, boss: Actor, role: str) -> Actor:
-    with organisation_scope(boss.organisation_id):
-        firm = Organisation.objects.get(pk=boss.organisation_id)
+def colleague(actor: Any, admin: Actor, role: str) -> Actor:
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get(pk=admin.organisation_id)
     return actor(role, organisation=firm)
 
 
-def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
+def two_more_companies(admin: Actor) -> tuple[int, list[int]]:
     """A connection that reaches one imported company and two that are not."""
-    first = administration_of(boss)
-    with organisation_scope(boss.organisation_id):
+    first = administration_of(admin)
+    with organisation_scope(admin.organisation_id):
         grant_id = first.remote_company.grant_id
         company_ids = [
             RemoteCompany.objects.create(
-                organisation_id=boss.organisation_id,
+                organisation_id=admin.organisation_id,
                 connection=first.connection,
                 grant_id=grant_id,
                 external_id=name,
@@ -44,21 +44,21 @@ def two_more_companies(boss: Actor) -> tuple[int, list[int]]:
     return first.connection_id, company_ids
 
 
-def in_bulk(boss: Actor, action: str, administration: Administration) -> None:
-    operation = operations.preview(boss, action, {}, Selection(ids=[administration.pk]))
-    operations.start_operation(boss, operation.pk)
+def in_bulk(admin: Actor, action: str, administration: Administration) -> None:
+    operation = operations.preview(admin, action, {}, Selection(ids=[administration.pk]))
+    operations.start_operation(admin, operation.pk)
 
 
 def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
-    boss = actor("administrator")
-    plus = colleague(actor, boss, "user_plus")
-    connection_id, remotes = two_more_companies(boss)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    plus = colleague(actor, admin, "user_plus")
+    connection_id, remotes = two_more_companies(admin)
+    with organisation_scope(admin.organisation_id):
         ids = services.import_companies(plus, connection_id, 7, [NewAdministration(one) for one in remotes])
         assigned = set(
             Assignment.objects.filter(administration_id=ids[0]).values_list("membership_id", flat=True)
         )
-        assert assigned == {boss.membership_id, plus.membership_id}
+        assert assigned == {admin.membership_id, plus.membership_id}
         assert set(Administration.objects.filter(pk__in=ids).values_list("status", flat=True)) == {
             Status.QUEUED
         }
@@ -66,24 +66,24 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
 
 
 def test_repeated_requests_import_a_company_once(actor: Any) -> None:
-    boss = actor("administrator")
-    connection_id, remotes = two_more_companies(boss)
+    admin = actor("administrator")
+    connection_id, remotes = two_more_companies(admin)
     new_administrations = [NewAdministration(one) for one in remotes]
-    with organisation_scope(boss.organisation_id):
-        first = services.import_companies(boss, connection_id, 1, new_administrations)
+    with organisation_scope(admin.organisation_id):
+        first = services.import_companies(admin, connection_id, 1, new_administrations)
         second_ids = services.import_companies(
-            boss, connection_id, 2, [*new_administrations, *new_administrations]
+            admin, connection_id, 2, [*new_administrations, *new_administrations]
         )
         assert (len(first), second_ids) == (2, [])
         assert Administration.objects.filter(remote_company_id__in=remotes).count() == 2
 
 
 def test_companies_of_another_connection_are_not_imported(actor: Any) -> None:
-    boss = actor("administrator")
-    _connection, remotes = two_more_companies(boss)
+    admin = actor("administrator")
+    _connection, remotes = two_more_companies(admin)
     other, _remotes = two_more_companies(actor("administrator"))
-    with organisation_scope(boss.organisation_id):
-        assert services.import_companies(boss, other, 1, [NewAdministration(one) for one in remotes]) == []
+    with organisation_scope(admin.organisation_id):
+        assert services.import_companies(admin, other, 1, [NewAdministration(one) for one in remotes]) == []
 
 
 def test_a_user_may_not_import(actor: Any) -> None:
@@ -93,11 +93,11 @@ def test_a_user_may_not_import(actor: Any) -> None:
 
 
 def test_members_of_a_division_see_its_administrations(actor: Any) -> None:
-    boss = actor("administrator")
-    user = colleague(actor, boss, "user")
-    administration = administration_of(boss)
-    tenant = {"organisation_id": boss.organisation_id}
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    user = colleague(actor, admin, "user")
+    administration = administration_of(admin)
+    tenant = {"organisation_id": admin.organisation_id}
+    with organisation_scope(admin.organisation_id):
         north = Division.objects.create(**tenant, name="Noord")
         Administration.objects.update(division=north)
         assert not Administration.objects.visible_to(user).exists()
@@ -108,25 +108,25 @@ def test_members_of_a_division_see_its_administrations(actor: Any) -> None:
 
 
 def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
-    with organisation_scope(boss.organisation_id):
-        services.mark_synced(boss.organisation_id, administration.pk, administration.created_at)
-        in_bulk(boss, "deactivate", administration)
-        services.set_status(boss.organisation_id, administration.pk, Status.FAILED, code="x")
+    admin = actor("administrator")
+    administration = administration_of(admin)
+    with organisation_scope(admin.organisation_id):
+        services.mark_synced(admin.organisation_id, administration.pk, administration.created_at)
+        in_bulk(admin, "deactivate", administration)
+        services.set_status(admin.organisation_id, administration.pk, Status.FAILED, code="x")
         administration.refresh_from_db()
         assert administration.status == Status.DEACTIVATED
-        in_bulk(boss, "activate", administration)
+        in_bulk(admin, "activate", administration)
         administration.refresh_from_db()
         assert administration.status == Status.ACTIVE
 
 
 def test_a_setting_comes_from_the_nearest_place(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    administration = administration_of(admin)
+    with organisation_scope(admin.organisation_id):
         administration.template = Template(settings={"fiscal_years_back": 5, "schedule": "night"})
-        services.change_settings(boss, administration.pk, SettingsInput(values={"fiscal_years_back": 2}))
+        services.change_settings(admin, administration.pk, SettingsInput(values={"fiscal_years_back": 2}))
         administration.settings = Administration.objects.get(pk=administration.pk).settings
         administration.organisation.settings = {"resources": ["accounts", "entries"], "schedule": "hourly_8"}
         settings = effective_settings(administration)

@@ -66,12 +66,12 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
 
 
 def count_favourites(firm: Firm) -> int:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         return Favourite.objects.count()
 
 
 def test_rest_names_the_unknown_filter_or_value(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for query, word in REFUSED:
         answer = client.get(f"{ROOT}?{query}")
         assert answer.status_code == 422, query
@@ -91,7 +91,7 @@ def test_rest_names_the_unknown_filter_or_value(firm: Firm) -> None:
 
 def test_an_id_of_another_organisation_is_refused_like_an_unknown_one(firm: Firm, actor: Any) -> None:
     other = firm_of(actor("administrator"), 3)
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for name, ids in (
         ("division", other.divisions),
         ("template", other.templates),
@@ -103,14 +103,14 @@ def test_an_id_of_another_organisation_is_refused_like_an_unknown_one(firm: Firm
 
 
 def test_a_bulk_action_with_an_unknown_filter_changes_nothing(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for query, word in REFUSED:
         answer = send(
             client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True}
         )
         assert (answer.status_code, word in answer.content.decode()) == (422, True), query
     assert count_favourites(firm) == 0
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert not BulkOperation.objects.exists()
 
 
@@ -129,16 +129,16 @@ def test_a_bulk_action_with_an_unknown_filter_changes_nothing(firm: Firm) -> Non
     ],
 )
 def test_a_bulk_action_with_an_unknown_field_changes_nothing(firm: Firm, body: dict[str, Any]) -> None:
-    answer = send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body)
+    answer = send(browser_of(firm.admin), "POST", f"{ROOT}/bulk", body)
     assert answer.status_code in (409, 422), answer.content
     assert count_favourites(firm) == 0
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert not BulkOperation.objects.exists()
 
 
 def test_ids_and_a_filter_together_are_refused(firm: Firm) -> None:
     body = {"action": "add_favourite", "ids": [firm.ids[0]], "filter": "", "start": True}
-    assert send(browser_of(firm.boss), "POST", f"{ROOT}/bulk", body).status_code == 409
+    assert send(browser_of(firm.admin), "POST", f"{ROOT}/bulk", body).status_code == 409
     assert count_favourites(firm) == 0
 
 
@@ -156,30 +156,30 @@ def test_the_command_line_names_unknown_and_valid_values(firm: Firm) -> None:
             ("list", "--filter", query),
             ("export", "--filter", query),
         ):
-            outcome = run(firm.boss, *words)
+            outcome = run(firm.admin, *words)
             assert isinstance(outcome.exception, KoppelError), f"{words}: {outcome.output}"
             assert word in refusal_text(outcome.exception), words
     assert "Possible: queued, configuring, active" in str(
-        run(firm.boss, "list", "--filter", "status=faild").exception
+        run(firm.admin, "list", "--filter", "status=faild").exception
     )
     assert statuses(firm) == before
 
 
 def statuses(firm: Firm) -> list[str]:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         return list(Administration.objects.order_by("pk").values_list("status", flat=True))
 
 
 def test_assigning_what_does_not_exist_is_refused_by_name(firm: Firm) -> None:
     for option in ("--division", "--template", "--add"):
-        refusal = run(firm.boss, "assign", str(firm.ids[0]), option, "987654").exception
+        refusal = run(firm.admin, "assign", str(firm.ids[0]), option, "987654").exception
         assert (isinstance(refusal, KoppelError), "987654" in str(refusal)) == (True, True), option
-    refusal = run(firm.boss, "assign", str(firm.ids[0]), "--sector", "ZZ").exception
+    refusal = run(firm.admin, "assign", str(firm.ids[0]), "--sector", "ZZ").exception
     assert "“ZZ” is not a value of “sector”. Possible: A, B" in str(refusal)
 
 
 def test_the_page_shows_the_refused_part_no_rows_and_how_to_remove_it(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for query, _word in REFUSED:
         page = client.get(f"/administrations/?{query}").content.decode()
         assert 'class="banner banner-bad' in page, query
@@ -195,7 +195,7 @@ def test_the_page_shows_the_refused_part_no_rows_and_how_to_remove_it(firm: Firm
 
 
 def test_export_and_rows_refuse_an_unknown_filter(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for address in ("export.csv", "export.xlsx", "rows/"):
         answer = client.get(f"/administrations/{address}?stauts=failed")
         assert (answer.status_code, "stauts" in answer.content.decode()) == (422, True), address
@@ -205,7 +205,7 @@ def test_export_and_rows_refuse_an_unknown_filter(firm: Firm) -> None:
 @pytest.mark.parametrize("selection", ["all", "ticked"])
 def test_a_form_with_an_unknown_filter_changes_nothing(firm: Firm, query: str, selection: str) -> None:
     chosen = {"all": "1"} if selection == "all" else {"id": [str(key) for key in firm.ids]}
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     form = {"action": "add_favourite", "query": query, "next": "/administrations/?all=1", **chosen}
     page = client.post("/administrations/bulk/preview", form, follow=True).content.decode()
     assert query.partition("=")[0] in page
@@ -218,28 +218,28 @@ def test_a_form_with_an_unknown_filter_changes_nothing(firm: Firm, query: str, s
 )
 def test_a_form_with_an_unknown_value_changes_nothing(firm: Firm, strange: dict[str, str]) -> None:
     form = {"action": "add_favourite", "query": "", "id": [str(firm.ids[0])], **strange}
-    browser_of(firm.boss).post("/administrations/bulk/preview", form)
+    browser_of(firm.admin).post("/administrations/bulk/preview", form)
     assert count_favourites(firm) == 0
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert not BulkOperation.objects.exists()
 
 
 def test_a_view_by_an_unknown_filter_is_not_saved(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for query in ("stauts=failed", "division=987654", "sort=colour"):
         form = {"name": "Mine", "query": query, "is_default": "1"}
         assert "is not a" in client.post("/administrations/views", form, follow=True).content.decode()
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         assert not SavedView.objects.exists()
 
 
 def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm: Firm) -> None:
-    boss, client = firm.boss, browser_of(firm.boss)
+    admin, client = firm.admin, browser_of(firm.admin)
     form = {"name": "Mine", "query": f"division={firm.divisions[0]}&status=active", "is_default": "1"}
     client.post("/administrations/views", form)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         name = Division.objects.get(pk=firm.divisions[0]).name
-        divisions.change_division(boss, firm.divisions[0], DivisionInput(name=name, archived=True))
+        divisions.change_division(admin, firm.divisions[0], DivisionInput(name=name, archived=True))
         view = SavedView.objects.get()
     page = client.get("/administrations/", follow=True).content.decode()
     assert (f"The division “{name}” is archived." in page, "Your saved view “Mine”" in page) == (True, True)
@@ -249,13 +249,13 @@ def test_a_default_view_by_an_archived_division_shows_nothing_and_its_name(firm:
 
 
 def test_a_view_of_a_deleted_object_matches_nothing_over_rest(firm: Firm) -> None:
-    boss, client = firm.boss, browser_of(firm.boss)
+    admin, client = firm.admin, browser_of(firm.admin)
     connection, template, division = firm.connections[0], firm.templates[0], firm.divisions[3]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Connection.objects.filter(pk=connection).update(state=ConnectionState.REMOVED)
         Administration.objects.filter(division_id=division).update(division=None)
         Division.objects.filter(pk=division).delete()
-        divisions.merge(boss, firm.divisions[1], firm.divisions[2])
+        divisions.merge(admin, firm.divisions[1], firm.divisions[2])
     for query in (f"connection={connection}", f"division={division}", f"division={firm.divisions[1]}"):
         assert client.get(f"{ROOT}?{query}").status_code == 422
         answer = send(
@@ -268,23 +268,23 @@ def test_a_view_of_a_deleted_object_matches_nothing_over_rest(firm: Firm) -> Non
 
 
 def test_a_filter_by_a_former_member_names_the_person(firm: Firm, actor: Any) -> None:
-    anna = colleague(actor, firm.boss, "user")
-    with organisation_scope(firm.boss.organisation_id):
+    anna = colleague(actor, firm.admin, "user")
+    with organisation_scope(firm.admin.organisation_id):
         subject = Subject(SubjectKind.PERSON, anna.membership_id, "Anna de Vries")
-        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, PersonAction.CHANGED, subject=subject)
+        add_audit_entry(firm.admin.organisation_id, firm.admin.audit, PersonAction.CHANGED, subject=subject)
         Membership.objects.filter(pk=anna.membership_id).delete()
-    page = browser_of(firm.boss).get(f"{ROOT}?user={anna.membership_id}")
+    page = browser_of(firm.admin).get(f"{ROOT}?user={anna.membership_id}")
     assert page.status_code == 422
     assert page.json()["detail"][0]["msg"] == "The user “Anna de Vries” is no longer a member."
 
 
 def test_an_import_of_invisible_administrations_does_not_exist(firm: Firm, actor: Any) -> None:
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         Administration.objects.filter(pk=firm.ids[0]).update(import_id=7, status=Status.ACTIVE)
-    anna = colleague(actor, firm.boss, "user")
+    anna = colleague(actor, firm.admin, "user")
     hidden, nowhere = (browser_of(anna).get(f"{ROOT}?import_id={key}").content.decode() for key in (7, 8))
     assert hidden.replace("7", "8") == nowhere
-    assert browser_of(firm.boss).get(f"{ROOT}?import_id=7").json()["total"] == 1
+    assert browser_of(firm.admin).get(f"{ROOT}?import_id=7").json()["total"] == 1
 
 
 NARROWING_NOTHING = [
@@ -313,7 +313,7 @@ NARROWING_NOTHING = [
 
 def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> None:
     """By REST, on the page and in the shell."""
-    client, before = browser_of(firm.boss), statuses(firm)
+    client, before = browser_of(firm.admin), statuses(firm)
     for query in NARROWING_NOTHING:
         answer = send(
             client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True}
@@ -321,12 +321,12 @@ def test_a_filter_that_narrows_nothing_down_does_not_mean_all(firm: Firm) -> Non
         assert answer.status_code == 422, query
         form = {"action": "add_favourite", "query": query, "all": "1", "next": "/administrations/?all=1"}
         client.post("/administrations/bulk/preview", form)
-        assert isinstance(run(firm.boss, "deactivate", "--filter", query).exception, KoppelError), query
+        assert isinstance(run(firm.admin, "deactivate", "--filter", query).exception, KoppelError), query
     assert (count_favourites(firm), statuses(firm)) == (0, before)
 
 
 def test_all_administrations_are_changed_on_explicit_request(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     for query in ("", "all=1"):
         send(client, "POST", f"{ROOT}/bulk", {"action": "add_favourite", "filter": query, "start": True})
         assert count_favourites(firm) == 12, query
@@ -334,16 +334,16 @@ def test_all_administrations_are_changed_on_explicit_request(firm: Firm) -> None
         assert count_favourites(firm) == 0, query
     client.post("/administrations/bulk/preview", {"action": "add_favourite", "query": "", "all": "1"})
     assert count_favourites(firm) == 12
-    assert isinstance(run(firm.boss, "deactivate", "--filter", "").exception, KoppelError)
+    assert isinstance(run(firm.admin, "deactivate", "--filter", "").exception, KoppelError)
     assert isinstance(
-        run(firm.boss, "deactivate", "--all", "--filter", "status=active").exception, KoppelError
+        run(firm.admin, "deactivate", "--all", "--filter", "status=active").exception, KoppelError
     )
-    assert run(firm.boss, "deactivate", "--all").exit_code == 0
+    assert run(firm.admin, "deactivate", "--all").exit_code == 0
     assert set(statuses(firm)) == {"deactivated"}
 
 
 def test_a_bulk_action_on_a_sorted_list_uses_its_filter_and_keeps_the_sorting(firm: Firm) -> None:
-    client = browser_of(firm.boss)
+    client = browser_of(firm.admin)
     page = client.get("/administrations/?status=active&sort=-name").content.decode()
     assert 'name="query" value="status=active"' in page
     assert 'name="arrangement" value="sort=-name"' in page

@@ -36,9 +36,9 @@ class Program:
 def program(actor: Any, settings: Any) -> Program:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     world: World = build_world(actor)
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         _token, secret = api_tokens.create_token(
-            world.boss, name="schemathesis", days=30, role=None, read_only=False
+            world.admin, name="schemathesis", days=30, role=None, read_only=False
         )
     headers = {"Authorization": f"Bearer {secret.reveal()}"}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", WSGIHandler(), headers=headers)

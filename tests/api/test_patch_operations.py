@@ -54,7 +54,7 @@ def world(actor: Any) -> World:
 
 
 @pytest.fixture
-def boss(world: World) -> Client:
+def admin(world: World) -> Client:
     return world.client("administrator")
 
 
@@ -73,29 +73,29 @@ def merged(right: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
     return {**right, **both}
 
 
-def test_a_patch_that_changes_nothing_says_so(boss: Client, world: World, operations: Any) -> None:
+def test_a_patch_that_changes_nothing_says_so(admin: Client, world: World, operations: Any) -> None:
     for path in patches(operations):
         target = address(world, path)
-        first, second, empty = (send(boss, "PATCH", target, body) for body in (SAME[path], SAME[path], {}))
+        first, second, empty = (send(admin, "PATCH", target, body) for body in (SAME[path], SAME[path], {}))
         assert [answer.status_code for answer in (first, second)] == [200, 200], first.content
         assert (len(first.json()["changed"]), second.json()["changed"]) == (1, []), path
         assert empty.status_code in (409, 422) or empty.json()["changed"] == [], path
 
 
-def test_a_patch_that_is_wrong_changes_nothing(boss: Client, world: World, operations: Any) -> None:
+def test_a_patch_that_is_wrong_changes_nothing(admin: Client, world: World, operations: Any) -> None:
     wrong = []
     for path in patches(operations):
         target = address(world, path)
-        before = boss.get(target).content
+        before = admin.get(target).content
         for body in WRONG[path]:
-            answer = send(boss, "PATCH", target, merged(RIGHT[path], body))
-            if answer.status_code not in (404, 409, 422) or boss.get(target).content != before:
+            answer = send(admin, "PATCH", target, merged(RIGHT[path], body))
+            if answer.status_code not in (404, 409, 422) or admin.get(target).content != before:
                 wrong.append(f"{path} {json.dumps(body)[:80]}: {answer.status_code} {answer.content[:200]!r}")
     assert wrong == []
 
 
-def test_every_field_of_a_patch_is_tried_with_a_wrong_value(operations: Any, boss: Client) -> None:
-    named = boss.get("/api/v1/openapi.json").json()["components"]["schemas"]
+def test_every_field_of_a_patch_is_tried_with_a_wrong_value(operations: Any, admin: Client) -> None:
+    named = admin.get("/api/v1/openapi.json").json()["components"]["schemas"]
     for method, path, description in operations:
         if method == "PATCH":
             schema = json.dumps(description["requestBody"]).partition("schemas/")[2].partition('"')[0]

@@ -64,9 +64,9 @@ def test_a_made_up_token_is_refused(text: str) -> None:
 
 
 def test_a_token_has_the_lesser_role_of_its_own_and_its_members(actor: Any) -> None:
-    boss = actor("administrator")
-    assert call(token_of(boss, role=Role.READER), "/api/v1/people").status_code == 403
-    assert call(token_of(boss), "/api/v1/people").status_code == 200
+    admin = actor("administrator")
+    assert call(token_of(admin, role=Role.READER), "/api/v1/people").status_code == 403
+    assert call(token_of(admin), "/api/v1/people").status_code == 200
     user = actor("user")
     assert call(token_of(user, role=Role.ADMINISTRATOR), "/api/v1/people").status_code == 403
 
@@ -120,27 +120,27 @@ def test_a_program_over_its_rate_limit_gets_429(actor: Any, settings: Any) -> No
 
 
 def test_only_people_managers_revoke_tokens_of_others(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
-        firm = Membership.objects.get(pk=boss.membership_id).organisation
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
+        firm = Membership.objects.get(pk=admin.membership_id).organisation
     user, other = actor("user", organisation=firm), actor("user", organisation=firm)
     text = token_of(user)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         token_id = ApiToken.objects.get().pk
     client = Client()
     client.force_login(User.objects.get(pk=other.user_id))
     assert client.post(f"/account/tokens/{token_id}/revoke").status_code == 403
     assert call(text).status_code == 200
-    with organisation_scope(boss.organisation_id):
-        api_tokens.revoke_token(boss, token_id)
+    with organisation_scope(admin.organisation_id):
+        api_tokens.revoke_token(admin, token_id)
     assert call(text).status_code == 401
 
 
 def test_the_audit_log_names_token_person_address_and_interface(actor: Any) -> None:
-    boss = actor("administrator", name="Anna")
-    acting = api_tokens.resolve_token_actor(token_of(boss, name="Nightly"), "203.0.113.7")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator", name="Anna")
+    acting = api_tokens.resolve_token_actor(token_of(admin, name="Nightly"), "203.0.113.7")
+    with organisation_scope(admin.organisation_id):
         api_tokens.revoke_token(acting, ApiToken.objects.get().pk)
         entry = AuditEntry.objects.latest("pk")
-    assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("token", boss.user_id, "Anna (Nightly)")
+    assert (entry.actor_kind, entry.actor_id, entry.actor_name) == ("token", admin.user_id, "Anna (Nightly)")
     assert (entry.ip_address, entry.interface, entry.action) == ("203.0.113.7", "api", "token.revoked")

@@ -29,14 +29,14 @@ def world(actor: Any) -> World:
 
 
 @pytest.fixture
-def boss(world: World) -> Client:
+def admin(world: World) -> Client:
     return world.client("administrator")
 
 
 @pytest.fixture
-def operations(boss: Client) -> list[tuple[str, str, dict[str, Any]]]:
+def operations(admin: Client) -> list[tuple[str, str, dict[str, Any]]]:
     """(method, path, description) of every operation that is published."""
-    paths = boss.get("/api/v1/openapi.json").json()["paths"]
+    paths = admin.get("/api/v1/openapi.json").json()["paths"]
     published = [
         (method.upper(), path, description)
         for path, methods in paths.items()
@@ -68,11 +68,11 @@ def send(client: Client, method: str, path: str, body: Any = None) -> Any:
 
 
 def test_every_operation_refuses_an_unknown_query_parameter(
-    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+    admin: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
 ) -> None:
     wrong = []
     for method, path, _description in operations:
-        answer = send(boss, method, f"{address(world, path)}?stauts=failed")
+        answer = send(admin, method, f"{address(world, path)}?stauts=failed")
         named = (
             [error.get("loc") for error in answer.json().get("detail", ())]
             if answer.status_code == 422
@@ -84,14 +84,14 @@ def test_every_operation_refuses_an_unknown_query_parameter(
 
 
 def test_every_operation_refuses_a_single_parameter_that_comes_twice(
-    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+    admin: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
 ) -> None:
     tried, wrong = 0, []
     for method, path, description in operations:
         single = [one["name"] for one in description.get("parameters", ()) if is_single(one)]
         for name in single:
             tried += 1
-            answer = send(boss, method, f"{address(world, path)}?{name}=1&{name}=2")
+            answer = send(admin, method, f"{address(world, path)}?{name}=1&{name}=2")
             if answer.status_code != 422 or ["query", name] not in [
                 problem["loc"] for problem in answer.json()["detail"]
             ]:
@@ -105,13 +105,13 @@ def is_single(parameter: dict[str, Any]) -> bool:
 
 
 def test_every_operation_refuses_an_unknown_field_of_its_body(
-    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+    admin: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
 ) -> None:
     wrong = []
     for method, path, _description in operations:
         if method in ("GET", "DELETE"):
             continue
-        answer = send(boss, method, address(world, path), BODIES.get(f"{method} {path}", {"colour": "red"}))
+        answer = send(admin, method, address(world, path), BODIES.get(f"{method} {path}", {"colour": "red"}))
         if answer.status_code != 422 or not refuses_body(answer.json()):
             wrong.append(f"{method} {path}: {answer.status_code} {answer.content[:160]!r}")
     assert wrong == []
@@ -122,16 +122,16 @@ def refuses_body(body: dict[str, Any]) -> bool:
     return any("colour" in error["loc"] or "takes no body" in error["msg"] for error in body["detail"])
 
 
-def test_objects_within_a_body_refuse_unknown_fields_too(boss: Client, world: World) -> None:
+def test_objects_within_a_body_refuse_unknown_fields_too(admin: Client, world: World) -> None:
     for operation, body in NESTED.items():
         method, path = operation.split()
-        answer = send(boss, method, address(world, path), body)
+        answer = send(admin, method, address(world, path), body)
         assert (answer.status_code, refuses_body(answer.json())) == (422, True), operation
 
 
-def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
+def test_every_described_object_that_is_sent_is_closed(admin: Client) -> None:
     """Also one that is added later, and those within others."""
-    description = boss.get("/api/v1/openapi.json").json()
+    description = admin.get("/api/v1/openapi.json").json()
     sent = set(schemas_sent(description))
     assert len(sent) > 15
     named = description["components"]["schemas"]
@@ -144,10 +144,10 @@ def test_every_described_object_that_is_sent_is_closed(boss: Client) -> None:
 
 
 def test_a_truth_value_is_never_the_number_of_a_row(
-    boss: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
+    admin: Client, world: World, operations: list[tuple[str, str, dict[str, Any]]]
 ) -> None:
     """`true` was row 1: a merge into it moved administrations."""
-    schemas = boss.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    schemas = admin.get("/api/v1/openapi.json").json()["components"]["schemas"]
     tried, wrong = 0, []
     for method, path, description in operations:
         name = next(iter(refs_in(description.get("requestBody", {}))), "")
@@ -155,7 +155,7 @@ def test_a_truth_value_is_never_the_number_of_a_row(
             if '"integer"' not in json.dumps(schema):
                 continue
             tried += 1
-            answer = send(boss, method, address(world, path), {field: [True] if "items" in schema else True})
+            answer = send(admin, method, address(world, path), {field: [True] if "items" in schema else True})
             if answer.status_code != 422 or not refuses_number(answer.json(), field):
                 wrong.append(f"{method} {path} {field}: {answer.status_code} {answer.content[:160]!r}")
     assert tried > 10
@@ -211,10 +211,10 @@ def refs_in(part: Any) -> set[str]:
     ],
 )
 def test_an_unknown_value_is_refused_with_its_parameter(
-    boss: Client, world: World, path: str, name: str, value: str
+    admin: Client, world: World, path: str, name: str, value: str
 ) -> None:
     operation = send(
-        boss, "POST", "/api/v1/administrations/bulk", {"action": "add_favourite", "ids": [world.active.pk]}
+        admin, "POST", "/api/v1/administrations/bulk", {"action": "add_favourite", "ids": [world.active.pk]}
     ).json()
     words = {
         "import": IMPORT,
@@ -223,7 +223,7 @@ def test_an_unknown_value_is_refused_with_its_parameter(
         "webhook": world.webhook_id,
         "bulk": operation["id"],
     }
-    answer = boss.get(f"/api/v1{path.format(**words)}")
+    answer = admin.get(f"/api/v1{path.format(**words)}")
     assert answer.status_code == 422, answer.content
     errors = [(error["loc"], error.get("value")) for error in answer.json()["detail"]]
     assert (["query", name], value) in errors

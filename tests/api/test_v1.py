@@ -16,9 +16,9 @@ def test_who_has_not_signed_in_gets_401_as_json() -> None:
 
 
 def test_an_administrator_lists_administrations(actor: Any) -> None:
-    boss = actor("administrator")
-    administration_of(boss, number="69599084", country="NL")
-    body = signed_in(boss).get("/api/v1/administrations").json()
+    admin = actor("administrator")
+    administration_of(admin, number="69599084", country="NL")
+    body = signed_in(admin).get("/api/v1/administrations").json()
     assert body["total"] == 1
     assert (body["items"][0]["number"], body["items"][0]["status"], body["items"][0]["issues"]) == (
         "69599084",
@@ -46,19 +46,19 @@ def test_another_organisation_is_not_there(actor: Any) -> None:
 
 
 def test_a_restricted_administration_is_hidden_from_an_administrator_who_is_not_named(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss, restricted=True)
-    assert signed_in(boss).get(f"/api/v1/administrations/{administration.pk}").status_code == 404
-    assign(boss, administration)
-    assert signed_in(boss).get(f"/api/v1/administrations/{administration.pk}").status_code == 200
+    admin = actor("administrator")
+    administration = administration_of(admin, restricted=True)
+    assert signed_in(admin).get(f"/api/v1/administrations/{administration.pk}").status_code == 404
+    assign(admin, administration)
+    assert signed_in(admin).get(f"/api/v1/administrations/{administration.pk}").status_code == 200
 
 
 def test_amounts_are_exact_text(actor: Any) -> None:
-    boss = actor("administrator")
-    ledger = Ledger(administration_of(boss))
+    admin = actor("administrator")
+    ledger = Ledger(administration_of(admin))
     ledger.account("1000", "Bank")
     ledger.balance("1000", "202601", "0.10", "12345678901234567.89")
-    client = signed_in(boss)
+    client = signed_in(admin)
     root = f"/api/v1/administrations/{ledger.administration.pk}/books"
     assert client.get(root).json()["rows"]["accounts"] == 1
     assert client.get(f"{root}/balances").json()["items"][0]["closing"] == "12345678901234567.89"
@@ -67,9 +67,9 @@ def test_amounts_are_exact_text(actor: Any) -> None:
 
 
 def test_an_unknown_resource_and_an_invalid_limit_are_refused(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
-    client = signed_in(boss)
+    admin = actor("administrator")
+    administration = administration_of(admin)
+    client = signed_in(admin)
     assert client.get(f"/api/v1/administrations/{administration.pk}/books/nothing").json() == {
         "error": "unknown_resource"
     }

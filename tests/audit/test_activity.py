@@ -33,7 +33,7 @@ PAGE = "/organisation/activity/"
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
@@ -57,21 +57,21 @@ def backdate_entries(addresses: Addresses, name: str, years: int) -> None:
 
 
 def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
-    boss: Actor, actor: Any
+    admin: Actor, actor: Any
 ) -> None:
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
     other = actor("administrator", organisation=firm, name="Bram")
-    record_entry(boss, "division.created", "Zuid")
+    record_entry(admin, "division.created", "Zuid")
     record_entry(other, "division.changed", "Noord", before={"name": "N"}, after={"name": "Noord"})
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         add_audit_entry(
             firm.pk,
             AuditActor(ActorKind.JOB, None, "Koppel"),
             "division.created",
             subject=Subject(SubjectKind.DIVISION, 2, "Oost"),
         )
-    client, today = signed_in(boss), timezone.localdate()
+    client, today = signed_in(admin), timezone.localdate()
     for query, seen in (
         ("", {"Zuid", "Noord", "Oost"}),
         (f"person={other.user_id}", {"Noord"}),
@@ -99,14 +99,14 @@ def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
     assert "<del>N</del> → <ins>Noord</ins>" in " ".join(client.get(PAGE).content.decode().split())
 
 
-def test_an_export_of_the_audit_log_is_escaped_and_audited(boss: Actor) -> None:
-    record_entry(boss, "division.created", "=HYPERLINK(evil)")
-    answer = signed_in(boss).get(f"{PAGE}?action=division.created&format=csv")
+def test_an_export_of_the_audit_log_is_escaped_and_audited(admin: Actor) -> None:
+    record_entry(admin, "division.created", "=HYPERLINK(evil)")
+    answer = signed_in(admin).get(f"{PAGE}?action=division.created&format=csv")
     rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
     assert rows[0][:2] == ["When", "Who"]
     assert rows[1][1] == "Anna"
     assert "'=HYPERLINK(evil)" in rows[1]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.get(action="audit.exported").details == {
             "filter": {"action": "division.created"}
         }
@@ -118,18 +118,18 @@ def test_only_administrators_read_the_audit_log(actor: Any, role: str) -> None:
 
 
 def test_expired_entries_are_deleted_and_the_deletion_is_audited(
-    boss: Actor, database_addresses: Addresses
+    admin: Actor, database_addresses: Addresses
 ) -> None:
-    record_entry(boss, "division.created", "Ancient")
+    record_entry(admin, "division.created", "Ancient")
     backdate_entries(database_addresses, "Ancient", 4)
-    record_entry(boss, "division.created", "Recent")
+    record_entry(admin, "division.created", "Recent")
     link_pending()
     tasks.expire_audit(0)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.count() == 2, "Seven years is what holds until somebody chooses."
         Organisation.objects.update(audit_years=3)
     tasks.expire_audit(0)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not AuditEntry.objects.filter(subject_name="Ancient").exists()
         assert AuditEntry.objects.filter(subject_name="Recent").exists()
         assert AuditEntry.objects.get(action="audit.expired").details == {
@@ -143,18 +143,18 @@ def test_expired_entries_are_deleted_and_the_deletion_is_audited(
 
 
 def test_the_application_cannot_delete_entries_younger_than_a_year(
-    boss: Actor, actor: Any, database_addresses: Addresses
+    admin: Actor, actor: Any, database_addresses: Addresses
 ) -> None:
     """Whatever the application writes into the setting, and for nobody but the organisation it names."""
     stranger = actor("administrator")
-    for person in (boss, stranger):
+    for person in (admin, stranger):
         record_entry(person, "division.created", "Old")
     backdate_entries(database_addresses, "Old", 2)
-    record_entry(boss, "division.created", "Young")
-    with organisation_scope(boss.organisation_id):
+    record_entry(admin, "division.created", "Young")
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(audit_years=0)
     tasks.expire_audit(0)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert set(AuditEntry.objects.values_list("action", flat=True)) == {
             "division.created",
             "audit.expired",
@@ -163,17 +163,17 @@ def test_the_application_cannot_delete_entries_younger_than_a_year(
         assert AuditEntry.objects.filter(subject_name="Old").exists()
 
 
-def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor: Any) -> None:
+def test_entries_about_restricted_administrations_are_hidden(admin: Actor, actor: Any) -> None:
     """Nor what was written before it was restricted, nor by searching, nor in the file."""
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
     named = actor("administrator", organisation=firm, name="Noor")
-    secret, other = administration_of(boss, "Familie Van Zorgen"), administration_of(boss, "Bakkerij B.V.")
-    with organisation_scope(boss.organisation_id):
+    secret, other = administration_of(admin, "Familie Van Zorgen"), administration_of(admin, "Bakkerij B.V.")
+    with organisation_scope(admin.organisation_id):
         for administration in (secret, other):
             add_audit_entry(
                 firm.pk,
-                boss.audit,
+                admin.audit,
                 AdministrationAction.IDENTIFIED,
                 subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
@@ -181,25 +181,25 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}
         add_audit_entry(
             firm.pk,
-            boss.audit,
+            admin.audit,
             BulkAuditAction.CHANGED,
             subject=Subject(SubjectKind.BULK_OPERATION, 1),
             details={"administrations": [secret.pk, other.pk], "after": values},
         )
         add_audit_entry(
             firm.pk,
-            boss.audit,
+            admin.audit,
             ConnectionAction.COMPANIES_SHARED,
             details={"companies": [secret.name, other.name]},
         )
-        restrict(boss, secret.pk, [named.membership_id])
+        restrict(admin, secret.pk, [named.membership_id])
 
     def read(person: Actor, query: str) -> str:
         answer = signed_in(person).get(f"{PAGE}?{query}")
         return b"".join(answer).decode()
 
     for query in ("", "format=csv"):
-        seen, redacted = read(named, query), read(boss, query)
+        seen, redacted = read(named, query), read(admin, query)
         for text in ("Familie Van Zorgen", "nr-Famil", "veiled"):
             assert text in seen, (text, query)
             assert text not in redacted, (text, query)
@@ -207,34 +207,34 @@ def test_entries_about_restricted_administrations_are_hidden(boss: Actor, actor:
         assert "nr-Bakke" in redacted
         assert "shown" in redacted
     assert "nr-Famil" in read(named, "q=zorgen")
-    assert "<td>…</td>" not in read(boss, "q=zorgen"), "no search tells that it is one of these"
+    assert "<td>…</td>" not in read(admin, "q=zorgen"), "no search tells that it is one of these"
 
 
-def test_changes_are_rendered_in_the_readers_language(boss: Actor) -> None:
+def test_changes_are_rendered_in_the_readers_language(admin: Actor) -> None:
     """Fields by their labels, divisions and companies by name, dates as dates; what is gone is called
     removed.
     """
-    with organisation_scope(boss.organisation_id):
-        create_division(boss, DivisionInput(name="Zuid"))
+    with organisation_scope(admin.organisation_id):
+        create_division(admin, DivisionInput(name="Zuid"))
         division = Division.objects.get()
-    administration = administration_of(boss, "Bakkerij B.V.")
+    administration = administration_of(admin, "Bakkerij B.V.")
     record_entry(
-        boss,
+        admin,
         "administrations.assigned",
         "",
         before={str(administration.pk): {"columns": {"division_id": None}, "people": []}},
         after={
-            str(administration.pk): {"columns": {"division_id": division.pk}, "people": [boss.membership_id]}
+            str(administration.pk): {"columns": {"division_id": division.pk}, "people": [admin.membership_id]}
         },
     )
     record_entry(
-        boss,
+        admin,
         "token.created",
         "script",
         after={"read_only": True, "expires_at": "2027-02-26T20:54:06.350700+00:00"},
     )
-    record_entry(boss, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
-    client = signed_in(boss)
+    record_entry(admin, "division.changed", "Zuid", after={"division_id": 987654, "made_up_key": "x"})
+    client = signed_in(admin)
     client.cookies["koppel_language"] = "nl"
     page = client.get(PAGE).content.decode()
     for expected in (
@@ -251,5 +251,5 @@ def test_changes_are_rendered_in_the_readers_language(boss: Actor) -> None:
     assert "division_id" not in page
 
 
-def test_an_entry_names_the_interface(boss: Actor) -> None:
-    assert (boss.audit.kind, boss.audit.interface) == (ActorKind.PERSON, Interface.WEB)
+def test_an_entry_names_the_interface(admin: Actor) -> None:
+    assert (admin.audit.kind, admin.audit.interface) == (ActorKind.PERSON, Interface.WEB)

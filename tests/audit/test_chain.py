@@ -24,7 +24,7 @@ APPEND = "SELECT audit_append(%s, %s, 'division.changed', 'division', 1, %s, '{}
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
@@ -34,12 +34,12 @@ def superuser(clean_database: None, database_addresses: Addresses) -> Iterator[S
         yield connection
 
 
-def test_a_log_that_was_only_written_verifies(boss: Actor, actor: Any) -> None:
+def test_a_log_that_was_only_written_verifies(admin: Actor, actor: Any) -> None:
     """In a chain for each organisation: links follow from the salted digests of all values."""
     stranger = actor("administrator")
-    record_linked(boss, "Noord", 'Zuid "é" \\ 日本', "West")
+    record_linked(admin, "Noord", 'Zuid "é" \\ 日本', "West")
     record_linked(stranger, "Elders")
-    record_division(boss, "Later", nested={"list": [1, {"x": None}], "empty": {}}, number=1.50, nothing=None)
+    record_division(admin, "Later", nested={"list": [1, {"x": None}], "empty": {}}, number=1.50, nothing=None)
     assert {result.pending for result in verify_chains(signing_keys(), [])} == {0, 1}
     link_pending()
     assert sign_heads(signing_keys()) == 2
@@ -140,13 +140,13 @@ DELETE FROM audit_link; DELETE FROM audit_chain;
 """The attacker has the chain made anew, which then is consistent."""
 
 
-def test_every_change_of_a_linked_log_is_found(boss: Actor, superuser: Superuser) -> None:
-    record_linked(boss, "Noord", "Zuid", "West")
+def test_every_change_of_a_linked_log_is_found(admin: Actor, superuser: Superuser) -> None:
+    record_linked(admin, "Noord", "Zuid", "West")
     sign_heads(signing_keys())
     codes_by_attack = {}
     for name, (statements, _codes) in ATTACKS.items():
         with undone(superuser):
-            scope = set_scope_sql(boss.organisation_id)
+            scope = set_scope_sql(admin.organisation_id)
             with superuser.transaction():
                 superuser.execute(*scope)
                 for statement in statements.split(";"):
@@ -156,9 +156,9 @@ def test_every_change_of_a_linked_log_is_found(boss: Actor, superuser: Superuser
     assert finding_codes() == set()
 
 
-def test_a_chain_made_anew_is_betrayed_by_heads_that_were_signed(boss: Actor, superuser: Superuser) -> None:
+def test_a_chain_made_anew_is_betrayed_by_heads_that_were_signed(admin: Actor, superuser: Superuser) -> None:
     """Kept elsewhere when the attacker deletes those of the database; not by heads of another key."""
-    record_linked(boss, "Noord", "Zuid", "West")
+    record_linked(admin, "Noord", "Zuid", "West")
     sign_heads(signing_keys())
     with installation_scope("test"):
         documents = all_signed_heads()
@@ -177,10 +177,10 @@ def test_a_chain_made_anew_is_betrayed_by_heads_that_were_signed(boss: Actor, su
 
 
 def test_no_entry_is_linked_before_an_older_transaction_has_ended(
-    boss: Actor, database_addresses: Addresses
+    admin: Actor, database_addresses: Addresses
 ) -> None:
     """One that wrote earlier, and one that began earlier and writes later: none is skipped or overtaken."""
-    organisation_id, who = boss.organisation_id, json.dumps({"kind": "job"})
+    organisation_id, who = admin.organisation_id, json.dumps({"kind": "job"})
     with (
         psycopg.connect(database_addresses.app_url) as older,
         psycopg.connect(database_addresses.app_url) as oldest,
@@ -188,7 +188,7 @@ def test_no_entry_is_linked_before_an_older_transaction_has_ended(
         oldest.execute(b"SELECT pg_current_xact_id()")
         older.execute(*set_scope_sql(organisation_id))
         older.execute(APPEND, [organisation_id, who, "second"])
-        record_division(boss, "third")
+        record_division(admin, "third")
         assert link_pending() == 0
         older.commit()
         assert link_pending() == 0
@@ -203,42 +203,42 @@ def test_no_entry_is_linked_before_an_older_transaction_has_ended(
     assert finding_codes() == set()
 
 
-def test_entries_of_a_restored_database_are_linked(boss: Actor, superuser: Superuser) -> None:
+def test_entries_of_a_restored_database_are_linked(admin: Actor, superuser: Superuser) -> None:
     """Its transactions had numbers that this server has not reached yet."""
-    record_division(boss, "Before the backup")
+    record_division(admin, "Before the backup")
     superuser.execute(b"UPDATE audit_pending_link SET transaction_id = transaction_id + 1000000000")
     assert link_pending() == 1
 
 
-def test_the_database_sets_the_time_and_takes_the_actor_from_the_scope(boss: Actor, actor: Any) -> None:
+def test_the_database_sets_the_time_and_takes_the_actor_from_the_scope(admin: Actor, actor: Any) -> None:
     """A use case that passes somebody else is not believed; a tenant's scope reaches no other chain."""
     colleague = actor("administrator", name="Bram")
-    with actor_scope(boss.audit):
-        with organisation_scope(boss.organisation_id), django_connection.cursor() as cursor:
+    with actor_scope(admin.audit):
+        with organisation_scope(admin.organisation_id), django_connection.cursor() as cursor:
             cursor.execute(
-                APPEND, [boss.organisation_id, json.dumps({"kind": "person", "id": 7, "name": "Eve"}), "x"]
+                APPEND, [admin.organisation_id, json.dumps({"kind": "person", "id": 7, "name": "Eve"}), "x"]
             )
             cursor.execute(
-                APPEND, [boss.organisation_id, json.dumps({"kind": "job", "id": 7, "name": "Eve"}), "y"]
+                APPEND, [admin.organisation_id, json.dumps({"kind": "job", "id": 7, "name": "Eve"}), "y"]
             )
             cursor.execute("SELECT now()")
             transaction_began = cursor.fetchone()[0]
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             person, job = AuditEntry.objects.order_by("pk")
-    assert (person.actor_id, person.actor_name, person.interface) == (boss.user_id, "Anna", "web")
+    assert (person.actor_id, person.actor_name, person.interface) == (admin.user_id, "Anna", "web")
     assert (job.actor_kind, job.actor_id, job.actor_name) == ("job", None, "Koppel")
     assert person.at > transaction_began
     with (
         pytest.raises(Exception, match="row-level security") as refused,
-        organisation_scope(boss.organisation_id),
+        organisation_scope(admin.organisation_id),
         django_connection.cursor() as cursor,
     ):
         cursor.execute(APPEND, [colleague.organisation_id, json.dumps({"kind": "job"}), "z"])
     assert isinstance(refused.value.__cause__, InsufficientPrivilege)
 
 
-def test_the_head_of_a_chain_is_that_of_its_last_link(boss: Actor) -> None:
-    record_linked(boss, "Noord", "Zuid")
-    with organisation_scope(boss.organisation_id):
+def test_the_head_of_a_chain_is_that_of_its_last_link(admin: Actor) -> None:
+    record_linked(admin, "Noord", "Zuid")
+    with organisation_scope(admin.organisation_id):
         chain, last = Chain.objects.get(), Link.objects.latest("position")
     assert (chain.length, bytes(chain.head)) == (2, bytes(last.link))

@@ -20,24 +20,27 @@ from tests.books.factories import administration_of
 
 def test_the_name_of_an_erased_company_hides_nothing_else(actor: Any) -> None:
     """Its name is the vendor's text: a role, a key of the details or another company may be the same."""
-    boss = actor("administrator", name="before")
-    erased, sibling = administration_of(boss, "before"), administration_of(boss, "administrator")
-    record_division(boss, "before", before={"role": "administrator"}, after={"before": "before"})
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator", name="before")
+    erased, sibling = administration_of(admin, "before"), administration_of(admin, "administrator")
+    record_division(admin, "before", before={"role": "administrator"}, after={"before": "before"})
+    with organisation_scope(admin.organisation_id):
         for administration in (erased, sibling):
             subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
             add_audit_entry(
-                boss.organisation_id, boss.audit, AdministrationAction.IDENTIFIED, subject=subject
+                admin.organisation_id, admin.audit, AdministrationAction.IDENTIFIED, subject=subject
             )
         names = {str(each.remote_company_id): each.name for each in (erased, sibling)}
         add_audit_entry(
-            boss.organisation_id, boss.audit, ConnectionAction.COMPANIES_SHARED, details={"companies": names}
+            admin.organisation_id,
+            admin.audit,
+            ConnectionAction.COMPANIES_SHARED,
+            details={"companies": names},
         )
     link_pending()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         long_ago = timezone.now() - timedelta(days=1)
         Administration.objects.filter(pk=erased.pk).update(withdrawn_at=long_ago)
-        while erase_batch(boss.organisation_id, erased.pk):
+        while erase_batch(admin.organisation_id, erased.pk):
             pass
         entries = AuditEntry.objects.all()
         division = entries.get(action="division.changed")

@@ -38,7 +38,7 @@ ACTIVITY = "/organisation/activity/"
 
 @dataclass(frozen=True)
 class CollidingFirm:
-    boss: Actor
+    admin: Actor
     lars: Actor
     id: int
     other_division: int
@@ -46,7 +46,7 @@ class CollidingFirm:
     other_administration: int
 
     def browser(self, language: str = "en") -> Client:
-        client = signed_in(self.boss)
+        client = signed_in(self.admin)
         client.cookies["koppel_language"] = language
         return client
 
@@ -56,20 +56,20 @@ class CollidingFirm:
 
 @pytest.fixture
 def firm(actor: Any) -> CollidingFirm:
-    boss = actor("administrator", name="Ada Beheer")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator", name="Ada Beheer")
+    with organisation_scope(admin.organisation_id):
         organisation = Organisation.objects.get()
     lars = actor("user", organisation=organisation, name="Lars Leider")
     same = lars.membership_id
-    other = administration_of(boss, "Oud & Zonen")
-    administration_of(boss, "Jansma B.V.", pk=same)
-    tenant = {"organisation_id": boss.organisation_id}
-    with organisation_scope(boss.organisation_id):
+    other = administration_of(admin, "Oud & Zonen")
+    administration_of(admin, "Jansma B.V.", pk=same)
+    tenant = {"organisation_id": admin.organisation_id}
+    with organisation_scope(admin.organisation_id):
         Division.objects.create(**tenant, pk=same, name="Zuid")
         Template.objects.create(**tenant, pk=same, name="Maandelijks")
         north = Division.objects.create(**tenant, pk=same + 1000, name="Noord")
         quarterly = Template.objects.create(**tenant, pk=same + 1000, name="Kwartaal")
-    return CollidingFirm(boss, lars, same, north.pk, quarterly.pk, int(other.pk))
+    return CollidingFirm(admin, lars, same, north.pk, quarterly.pk, int(other.pk))
 
 
 def text_of(page: str) -> str:
@@ -79,9 +79,9 @@ def text_of(page: str) -> str:
 
 
 def change_in_bulk(firm: CollidingFirm, **parameters: Any) -> int:
-    with organisation_scope(firm.boss.organisation_id):
-        operation = operations.preview(firm.boss, "change", parameters, Selection(ids=[firm.id]))
-        operations.start_operation(firm.boss, operation.pk)
+    with organisation_scope(firm.admin.organisation_id):
+        operation = operations.preview(firm.admin, "change", parameters, Selection(ids=[firm.id]))
+        operations.start_operation(firm.admin, operation.pk)
         return int(operation.pk)
 
 
@@ -95,8 +95,8 @@ def test_added_and_removed_people_are_named(firm: CollidingFirm) -> None:
     assert "People added Lars Leider" in read
     for wrong in ("Jansma B.V.: no", "add 2", "Jansma B.V. added", ": no", ": yes"):
         assert wrong not in read
-    with organisation_scope(firm.boss.organisation_id):
-        operations.undo(firm.boss, operation)
+    with organisation_scope(firm.admin.organisation_id):
+        operations.undo(firm.admin, operation)
     assert "People: Lars Leider removed" in firm.activity()
     read = firm.activity("nl")
     assert "Lars Leider toegevoegd" in read
@@ -124,8 +124,8 @@ def test_export_rest_and_command_line_name_people(firm: CollidingFirm) -> None:
     assert entry["changes"][0]["field"] == "Jansma B.V."
     assert "Lars Leider added" in entry["changes"][0]["after"]
     assert entry["details"]["after"][str(firm.id)]["people"] == {str(firm.id): False}, "programs get the ids"
-    with organisation_scope(firm.boss.organisation_id):
-        email = User.objects.get(pk=firm.boss.user_id).email
+    with organisation_scope(firm.admin.organisation_id):
+        email = User.objects.get(pk=firm.admin.user_id).email
     printed = CliRunner().invoke(audit_commands, ["list", "--as", email, "--json"])
     assert "Lars Leider added" in printed.output, printed.output
 
@@ -184,8 +184,8 @@ def test_each_action_resolves_its_ids_by_what_its_fields_mean(
             return [with_id(item) for item in value]
         return firm.id if value == "ID" else value
 
-    with organisation_scope(firm.boss.organisation_id):
-        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, action, details=with_id(details))
+    with organisation_scope(firm.admin.organisation_id):
+        add_audit_entry(firm.admin.organisation_id, firm.admin.audit, action, details=with_id(details))
     read = firm.activity()
     for expected in words:
         assert expected.replace("COUNT", str(firm.id)) in read, read
@@ -193,14 +193,14 @@ def test_each_action_resolves_its_ids_by_what_its_fields_mean(
 
 def test_recorded_actions_are_rendered_with_names(firm: CollidingFirm) -> None:
     """Actions through their use cases, so that a field that gets another shape is noticed here."""
-    boss, same = firm.boss, firm.id
-    with organisation_scope(boss.organisation_id):
-        divisions.set_people(boss, firm.other_division, [same])
-        divisions.merge(boss, firm.other_division, same)
-        settings_templates.merge(boss, firm.other_template, same)
-        predecessors.set_predecessor(boss, firm.other_administration, PredecessorInput(administration=same))
-        preferences.update_delivery_settings(boss, digest=False, stand_in=same, away_until=None)
-        restrict(boss, same, [same, boss.membership_id])
+    admin, same = firm.admin, firm.id
+    with organisation_scope(admin.organisation_id):
+        divisions.set_people(admin, firm.other_division, [same])
+        divisions.merge(admin, firm.other_division, same)
+        settings_templates.merge(admin, firm.other_template, same)
+        predecessors.set_predecessor(admin, firm.other_administration, PredecessorInput(administration=same))
+        preferences.update_delivery_settings(admin, digest=False, stand_in=same, away_until=None)
+        restrict(admin, same, [same, admin.membership_id])
     read = firm.activity()
     for expected in (
         "People – → Lars Leider",
@@ -214,7 +214,7 @@ def test_recorded_actions_are_rendered_with_names(firm: CollidingFirm) -> None:
 
 def test_an_erased_object_is_shown_as_removed(firm: CollidingFirm) -> None:
     change_in_bulk(firm, add=[firm.id], division=firm.id, template=firm.id)
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         Assignment.objects.all().delete()
         DivisionMember.objects.all().delete()
         Administration.objects.filter(pk=firm.id).update(division=None, template=None)
@@ -225,10 +225,10 @@ def test_an_erased_object_is_shown_as_removed(firm: CollidingFirm) -> None:
     for expected in ("a removed user added", "Division: a removed division", "Template: a removed template"):
         assert expected in read, read
     assert "een verwijderde gebruiker toegevoegd" in firm.activity("nl")
-    with organisation_scope(firm.boss.organisation_id):
-        tenant = {"organisation_id": firm.boss.organisation_id}
+    with organisation_scope(firm.admin.organisation_id):
+        tenant = {"organisation_id": firm.admin.organisation_id}
         details = {"administrations": [firm.id + 5000]}
-        add_audit_entry(firm.boss.organisation_id, firm.boss.audit, BulkAuditAction.MOVED, details=details)
+        add_audit_entry(firm.admin.organisation_id, firm.admin.audit, BulkAuditAction.MOVED, details=details)
         assert AuditEntry.objects.filter(**tenant).exists()
     assert "Administrations a removed administration" in firm.activity()
 
@@ -237,12 +237,12 @@ def test_a_restricted_administration_stays_hidden_and_hides_no_person_of_its_num
     firm: CollidingFirm,
 ) -> None:
     """Lars has the number of the restricted administration; he was put on another one."""
-    with organisation_scope(firm.boss.organisation_id):
+    with organisation_scope(firm.admin.organisation_id):
         operation = operations.preview(
-            firm.boss, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
+            firm.admin, "change", {"add": [firm.id]}, Selection(ids=[firm.other_administration, firm.id])
         )
-        operations.start_operation(firm.boss, operation.pk)
-        restrict(firm.boss, firm.id, [firm.id])
+        operations.start_operation(firm.admin, operation.pk)
+        restrict(firm.admin, firm.id, [firm.id])
     read = firm.activity()
     assert "Jansma" not in read
     assert "Oud & Zonen – → People: Lars Leider added" in read

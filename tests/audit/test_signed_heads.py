@@ -28,7 +28,7 @@ from tests.audit.factories import record_linked
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
@@ -71,9 +71,9 @@ def serving(server: socketserver.TCPServer) -> Iterator[str]:
         server.server_close()
 
 
-def test_each_signed_head_reaches_the_siem_once(boss: Actor, settings: Any) -> None:
+def test_each_signed_head_reaches_the_siem_once(admin: Actor, settings: Any) -> None:
     """By https, and again after a refusal; the line of the log is the same and still verifies."""
-    record_linked(boss, "Noord")
+    record_linked(admin, "Noord")
     sign_heads(signing_keys())
     handler = type("Handler", (Siem,), {"received": [], "refusals": [500]})
     with serving(HTTPServer(("127.0.0.1", 0), handler)) as address:
@@ -90,10 +90,10 @@ def test_each_signed_head_reaches_the_siem_once(boss: Actor, settings: Any) -> N
         assert signing_keys().verifies(document)
 
 
-def test_syslog_messages_are_framed(boss: Actor, settings: Any) -> None:
-    record_linked(boss, "Noord")
+def test_syslog_messages_are_framed(admin: Actor, settings: Any) -> None:
+    record_linked(admin, "Noord")
     sign_heads(signing_keys())
-    record_linked(boss, "Zuid")
+    record_linked(admin, "Zuid")
     sign_heads(signing_keys())
     handler = type("Handler", (Syslog,), {"received": []})
     with serving(socketserver.TCPServer(("127.0.0.1", 0), handler)) as address:
@@ -121,9 +121,9 @@ def koppel(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_command_finds_what_was_cut_off_and_a_new_key_vouches_for_nothing_old(
-    boss: Actor, database_addresses: Addresses, tmp_path: Path
+    admin: Actor, database_addresses: Addresses, tmp_path: Path
 ) -> None:
-    record_linked(boss, "Noord", "Zuid")
+    record_linked(admin, "Noord", "Zuid")
     secrets = {
         name: os.environ[name] for name in ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS", "KOPPEL_AUDIT_KEYS")
     }

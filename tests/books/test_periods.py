@@ -27,23 +27,23 @@ def test_a_period_is_formatted_as_year_and_number(period: str, text: str) -> Non
 
 
 def test_every_page_formats_periods_and_files_and_rest_do_not(actor: Any) -> None:
-    boss = actor()
-    administration = administration_of(boss)
+    admin = actor()
+    administration = administration_of(admin)
     ledger = Ledger(administration)
     ledger.account("1000", "Kas")
     ledger.account("8000", "Omzet", "income")
     ledger.entry("1", "202611", ("1000", "250.00", "0"), ("8000", "0", "250.00"))
     ledger.balance("1000", "202611", "0", "250.00")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Connection.objects.update(connector=next(iter(connectors())))
         facts = {"period": "202611", "count": 2, "run": changed_run(administration)}
         raise_issue(
-            boss.organisation_id,
+            admin.organisation_id,
             "closed_period_changed",
             Subject(SubjectKind.ADMINISTRATION, administration.pk),
             facts,
         )
-    browser, home = signed_in(boss), f"/administrations/{administration.pk}/"
+    browser, home = signed_in(admin), f"/administrations/{administration.pk}/"
     for path in (
         "",
         "books/",

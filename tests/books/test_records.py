@@ -61,14 +61,14 @@ def test_a_copy_is_complete_and_brought_up_to_date_by_what_changed(connected: Ma
 
 def test_a_page_committed_late_is_not_missed(actor: Any) -> None:
     """Its page was read before the copy was made and committed after it."""
-    boss = actor("administrator")
-    ledger = Ledger(administration_of(boss))
-    client = signed_in(boss)
+    admin = actor("administrator")
+    ledger = Ledger(administration_of(admin))
+    client = signed_in(admin)
     root = f"/api/v1/administrations/{ledger.administration.pk}/books/accounts/records"
     read_at = now()
     _none, as_of = read(client, root)
     ledger.account("1000", "Bank")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Account.objects.update(first_seen=read_at, last_changed=read_at)
     assert set(read(client, root, changed_since=as_of)[0]) == {"1000"}
     assert set(read(client, root, changed_since=(now() + timedelta(hours=1)).isoformat())[0]) == set()
@@ -78,9 +78,9 @@ def test_a_page_committed_late_is_not_missed(actor: Any) -> None:
     "query", ["limit=0", "limit=1001", "changed_since=yesterday", "changed_since=2026-01-01T00:00:00"]
 )
 def test_invalid_parameters_are_refused(actor: Any, query: str) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
-    client = signed_in(boss)
+    admin = actor("administrator")
+    administration = administration_of(admin)
+    client = signed_in(admin)
     root = f"/api/v1/administrations/{administration.pk}/books"
     assert client.get(f"{root}/accounts/records?{query}").status_code == 422
     assert client.get(f"{root}/nothing/records").json() == {"error": "unknown_resource"}

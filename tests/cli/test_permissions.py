@@ -138,11 +138,11 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
         "division": str(world.division.pk),
         "template": str(world.template.pk),
         "import": str(IMPORT),
-        "to": str(world.boss.membership_id),
+        "to": str(world.admin.membership_id),
         "into": str(world.division.pk),
     }
     secrets = re.compile("|".join(map(re.escape, secrets_of(world))))
-    before = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    before = dict(fingerprints(database_addresses, world.admin.organisation_id))
     leaked = [
         name
         for name, command in commands()
@@ -151,7 +151,7 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
         and secrets.search(give(stranger, command, lure))
     ]
     assert leaked == []
-    assert dict(fingerprints(database_addresses, world.boss.organisation_id)) == before
+    assert dict(fingerprints(database_addresses, world.admin.organisation_id)) == before
 
 
 def test_the_organisation_option_selects_the_organisation(world: World, actor: Any) -> None:
@@ -160,11 +160,11 @@ def test_the_organisation_option_selects_the_organisation(world: World, actor: A
     with organisation_scope(elsewhere.organisation_id):
         Organisation.objects.update(name="Elders")
         membership = Membership.objects.create(
-            organisation_id=elsewhere.organisation_id, user_id=world.boss.user_id, role="administrator"
+            organisation_id=elsewhere.organisation_id, user_id=world.admin.user_id, role="administrator"
         )
     create = dict(commands())["divisions create"]
-    as_boss = ["--as", User.objects.get(pk=world.boss.user_id).email, "--organisation", "Elders"]
-    assert json.loads(invoke(create, "Zuid", *as_boss).splitlines()[-1])["people"] == 0
+    as_admin = ["--as", User.objects.get(pk=world.admin.user_id).email, "--organisation", "Elders"]
+    assert json.loads(invoke(create, "Zuid", *as_admin).splitlines()[-1])["people"] == 0
     with organisation_scope(elsewhere.organisation_id):
         Membership.objects.filter(pk=membership.pk).update(expires_at=timezone.now())
-    assert "not a member" in invoke(create, "Oost", *as_boss)
+    assert "not a member" in invoke(create, "Oost", *as_admin)

@@ -34,7 +34,9 @@ def firm(actor: Any, database_addresses: Addresses) -> World:
     as they fall.
     """
     world = build_world(actor)
-    administrations = [administration_of(world.boss, f"Cliënt {number}") for number in range(ADMINISTRATIONS)]
+    administrations = [
+        administration_of(world.admin, f"Cliënt {number}") for number in range(ADMINISTRATIONS)
+    ]
     for administration in administrations:
         ledger = Ledger(administration)
         ledger.account("1000", "Kas & bank")
@@ -52,10 +54,10 @@ def firm(actor: Any, database_addresses: Addresses) -> World:
 def reader(firm: World, database_addresses: Addresses) -> Iterator[str]:
     """The role of a program that reads this firm's books by SQL."""
     administrator = database_addresses.superuser_url
-    with organisation_scope(firm.boss.organisation_id):
-        yield readers.add_reader(firm.boss, "bi", administrator_url=administrator).url.reveal()
-    with organisation_scope(firm.boss.organisation_id):
-        readers.remove_reader(firm.boss, "bi", administrator_url=administrator)
+    with organisation_scope(firm.admin.organisation_id):
+        yield readers.add_reader(firm.admin, "bi", administrator_url=administrator).url.reveal()
+    with organisation_scope(firm.admin.organisation_id):
+        readers.remove_reader(firm.admin, "bi", administrator_url=administrator)
 
 
 def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
@@ -163,11 +165,11 @@ def _is_in_use(addresses: Addresses, firm: World, port: int) -> None:
     nothing wrong.
     """
     with psycopg.connect(addresses.app_url) as connection:
-        connection.execute(*set_scope_sql(firm.boss.organisation_id))
+        connection.execute(*set_scope_sql(firm.admin.organisation_id))
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (
             LINES + 2 * ADMINISTRATIONS,
         )
-        connection.execute(*set_scope_sql(firm.boss.organisation_id + 1000))
+        connection.execute(*set_scope_sql(firm.admin.organisation_id + 1000))
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (0,)
     with (
         psycopg.connect(addresses.app_url) as connection,

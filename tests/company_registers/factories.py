@@ -8,9 +8,9 @@ from koppel.kit.http.client import HttpClient
 from koppel.organisations.roles import Actor
 
 
-def work(boss: Actor) -> None:
+def work(admin: Actor) -> None:
     async def within() -> None:
         async with HttpClient() as http, as_worker(http, size=4):
-            await look_up(organisation_id=boss.organisation_id)
+            await look_up(organisation_id=admin.organisation_id)
 
     asyncio.run(within())

@@ -27,28 +27,28 @@ from tests.fixtures.stack import Sandbox
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
-def ask(boss: Actor, *queries: RegisterQuery, refresh: bool = False) -> dict[RegisterQuery, LookupResult]:
+def ask(admin: Actor, *queries: RegisterQuery, refresh: bool = False) -> dict[RegisterQuery, LookupResult]:
     """Ask, let a worker do its job, read what is known."""
-    with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, queries, refresh=refresh)
-    work(boss)
-    with organisation_scope(boss.organisation_id):
-        return cached_results(boss.organisation_id, queries)
+    with organisation_scope(admin.organisation_id):
+        request_lookups(admin.organisation_id, queries, refresh=refresh)
+    work(admin)
+    with organisation_scope(admin.organisation_id):
+        return cached_results(admin.organisation_id, queries)
 
 
 def number(country: str, value: str) -> RegisterQuery:
     return RegisterQuery(country, QueryKind.NUMBER, value)
 
 
-def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, boss: Actor) -> None:
+def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, admin: Actor) -> None:
     entry = {"country": "NL", "number": "33031431", "name": "Koekjes en Co  B.V. ", "activity": "10720"}
     registers.control("registers", entry)
     query = number("NL", "33031431")
-    result = ask(boss, query)[query]
+    result = ask(admin, query)[query]
     assert (result.outcome, result.source, result.legal_name) == (
         LookupOutcome.FOUND,
         "kvk",
@@ -60,10 +60,10 @@ def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, b
 
 
 def test_the_test_companies_of_the_dutch_register_still_have_codes_of_the_old_revision(
-    registers: Sandbox, boss: Actor
+    registers: Sandbox, admin: Actor
 ) -> None:
     query = number("NL", "68727720")
-    result = ask(boss, query)[query]
+    result = ask(admin, query)[query]
     assert result.activity is not None
     assert (result.activity.scheme, result.sector) == ("SBI-2008", Section("L", "NACE-2.1"))
 
@@ -78,14 +78,14 @@ def test_the_test_companies_of_the_dutch_register_still_have_codes_of_the_old_re
     ],
 )
 def test_each_country_is_asked_at_its_own_register(
-    registers: Sandbox, boss: Actor, country: str, value: str, source: str, activity: Any, sector: str | None
+    registers: Sandbox, admin: Actor, country: str, value: str, source: str, activity: Any, sector: str | None
 ) -> None:
     vat = {"SE": "556036079301", "DK": "22756214"}.get(country, "")
     entry = {"country": country, "number": value, "name": "Fjordheim AS", "vat": vat}
     registers.control("registers", entry | ({"activity": activity[0]} if activity else {}))
     query = build_query(country, value)
     assert query is not None
-    result = ask(boss, query)[query]
+    result = ask(admin, query)[query]
     assert (result.outcome, result.source) == (LookupOutcome.FOUND, source)
     assert not result.has_different_name("Fjordheim")
     assert result.has_different_name("Nordlys")
@@ -95,10 +95,10 @@ def test_each_country_is_asked_at_its_own_register(
 
 @pytest.mark.parametrize(("country", "value"), [("NL", "33031431"), ("NO", "923609016"), ("FI", "2077474-0")])
 def test_closed_and_unknown_companies_are_distinguished(
-    registers: Sandbox, boss: Actor, country: str, value: str
+    registers: Sandbox, admin: Actor, country: str, value: str
 ) -> None:
     query = number(country, value)
-    assert ask(boss, query)[query].outcome is LookupOutcome.NOT_FOUND
+    assert ask(admin, query)[query].outcome is LookupOutcome.NOT_FOUND
     entry = {
         "country": country,
         "number": value,
@@ -107,17 +107,17 @@ def test_closed_and_unknown_companies_are_distinguished(
         "closed_on": "2024-05-01",
     }
     registers.control("registers", entry)
-    result = ask(boss, query, refresh=True)[query]
+    result = ask(admin, query, refresh=True)[query]
     assert (result.outcome, result.closed_on) == (LookupOutcome.CLOSED, date(2024, 5, 1))
 
 
-def test_a_company_that_norway_removed_altogether_is_closed_too(registers: Sandbox, boss: Actor) -> None:
+def test_a_company_that_norway_removed_altogether_is_closed_too(registers: Sandbox, admin: Actor) -> None:
     registers.control("registers", {"country": "NO", "number": "923609016", "removed": True})
     query = number("NO", "923609016")
-    assert ask(boss, query)[query].outcome is LookupOutcome.CLOSED
+    assert ask(admin, query)[query].outcome is LookupOutcome.CLOSED
 
 
-def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, boss: Actor) -> None:
+def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, admin: Actor) -> None:
     entry = {
         "country": "NL",
         "number": "33031431",
@@ -129,12 +129,12 @@ def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, boss
     for typed, vat in (("NL002455799B11", ""), ("", "NL002455799B11")):
         query = build_query("NL", typed, vat, "Koekjes")
         assert query == RegisterQuery("NL", QueryKind.RSIN, "002455799")
-        result = ask(boss, query)[query]
+        result = ask(admin, query)[query]
         assert (result.outcome, result.number) == (LookupOutcome.FOUND, "33031431")
 
 
 def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
-    registers: Sandbox, boss: Actor
+    registers: Sandbox, admin: Actor
 ) -> None:
     for company_number in ("33031431", "17052456"):
         registers.control(
@@ -150,7 +150,7 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
         RegisterQuery("NL", QueryKind.RSIN, "002455799"),
         RegisterQuery("NL", QueryKind.NAME, "twins 33031431"),
     )
-    results = ask(boss, rsin, name)
+    results = ask(admin, rsin, name)
     assert results[rsin].outcome is LookupOutcome.AMBIGUOUS
     assert {candidate.number for candidate in results[rsin].candidates} == {"33031431", "17052456"}
     assert results[name].outcome is LookupOutcome.AMBIGUOUS
@@ -162,17 +162,17 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
     [(429, "7200", 7200), (503, "two hours ahead", 7200), (500, "7200", 7200), (429, "9" * 12, 259_200)],
 )
 def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
-    registers: Sandbox, boss: Actor, status: int, value: str, least: int
+    registers: Sandbox, admin: Actor, status: int, value: str, least: int
 ) -> None:
     in_two_hours = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
     header = in_two_hours if value == "two hours ahead" else value
     registers.fault("/registers/kvk", status=status, times=50, headers={"Retry-After": header})
     registers.forget_calls()
     queries = [number("NL", value) for value in ("33031431", "17052456", "69599084")]
-    ask(boss, queries[0])
+    ask(admin, queries[0])
     call_count = len(registers.calls("/registers/kvk"))
     for query in (*queries, *queries):
-        ask(boss, query, refresh=True)
+        ask(admin, query, refresh=True)
     assert len(registers.calls("/registers/kvk")) == call_count == 1
     with installation_scope("pauses"):
         limit = RegisterRateLimit.objects.get(source="kvk")
@@ -194,29 +194,29 @@ def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
     ],
 )
 def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
-    registers: Sandbox, boss: Actor, fault: dict[str, Any]
+    registers: Sandbox, admin: Actor, fault: dict[str, Any]
 ) -> None:
     registers.control(
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
     registers.fault("/registers/kvk", **fault)
     query = number("NL", "33031431")
-    result = ask(boss, query)[query]
+    result = ask(admin, query)[query]
     assert (result.outcome, result.is_waiting) == (LookupOutcome.UNAVAILABLE, True)
-    peace(boss)
-    work(boss)
-    with organisation_scope(boss.organisation_id):
-        assert cached_results(boss.organisation_id, [query])[query].outcome is LookupOutcome.FOUND
+    peace(admin)
+    work(admin)
+    with organisation_scope(admin.organisation_id):
+        assert cached_results(admin.organisation_id, [query])[query].outcome is LookupOutcome.FOUND
 
 
-def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, boss: Actor) -> None:
+def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, admin: Actor) -> None:
     registers.control(
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
     query = number("NL", "33031431")
-    ask(boss, query)
+    ask(admin, query)
     registers.fault("/registers/kvk", status=503)
-    result = ask(boss, query, refresh=True)[query]
+    result = ask(admin, query, refresh=True)[query]
     assert (result.outcome, result.legal_name, result.is_waiting) == (
         LookupOutcome.FOUND,
         "Koekjes B.V.",
@@ -229,41 +229,41 @@ def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, boss:
     [("300", "service_unavailable"), ("301", "ms_unavailable"), ("600", "ms_max_concurrent_req")],
 )
 def test_a_busy_member_state_is_unknown_and_never_invalid(
-    registers: Sandbox, boss: Actor, code: str, reason: str
+    registers: Sandbox, admin: Actor, code: str, reason: str
 ) -> None:
     body = f'{{"actionSucceed": false, "errorWrappers": [{{"error": "{reason.upper()}"}}]}}'
     registers.fault("/registers/vies", status=200, body=body)
     query = number("DK", "22756214")
-    result = ask(boss, query)[query]
+    result = ask(admin, query)[query]
     assert (result.outcome, result.reason) == (LookupOutcome.UNAVAILABLE, reason)
     assert code
 
 
-def peace(boss: Actor) -> None:
+def peace(admin: Actor) -> None:
     """As if the pause were over."""
     with installation_scope("test"):
         RegisterRateLimit.objects.all().delete()
         Lookup.objects.exclude(due_at=None).update(due_at=timezone.now())
 
 
-def test_a_result_is_cached_for_a_month(registers: Sandbox, boss: Actor) -> None:
+def test_a_result_is_cached_for_a_month(registers: Sandbox, admin: Actor) -> None:
     registers.control(
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
     query = number("NL", "33031431")
-    ask(boss, query)
+    ask(admin, query)
     registers.forget_calls()
-    ask(boss, query, query)
+    ask(admin, query, query)
     assert registers.calls("/registers/") == []
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Lookup.objects.update(answered_at=timezone.now() - lookups.FRESH_FOR - timedelta(minutes=1))
-    ask(boss, query)
+    ask(admin, query)
     assert len(registers.calls("/registers/kvk")) == 1
 
 
-def test_one_job_looks_up_hundreds_for_one_organisation(registers: Sandbox, boss: Actor, actor: Any) -> None:
+def test_one_job_looks_up_hundreds_for_one_organisation(registers: Sandbox, admin: Actor, actor: Any) -> None:
     queries = [number("NL", f"{50_000_000 + place}") for place in range(110)]
-    results = ask(boss, *queries)
+    results = ask(admin, *queries)
     assert {one.outcome for one in results.values()} == {LookupOutcome.NOT_FOUND}
     assert len(results) == 110
     stranger = actor("administrator")
@@ -271,13 +271,15 @@ def test_one_job_looks_up_hundreds_for_one_organisation(registers: Sandbox, boss
         assert cached_results(stranger.organisation_id, queries) == {}
 
 
-def test_calls_are_outside_transactions_and_without_personal_numbers(registers: Sandbox, boss: Actor) -> None:
+def test_calls_are_outside_transactions_and_without_personal_numbers(
+    registers: Sandbox, admin: Actor
+) -> None:
     assert build_query("SE", "640823-3234") is None
     assert build_query("NL", "12345678", "", "Dummy") is None
     assert build_query("US", "123456") is None
     query = number("NL", "33031431")
-    with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, [query])
+    with organisation_scope(admin.organisation_id):
+        request_lookups(admin.organisation_id, [query])
         register = register_for(query)
         assert register is not None
         with pytest.raises(RuntimeError, match="transaction"):
@@ -294,7 +296,7 @@ def test_disabled_registers_are_not_called(settings: Any) -> None:
     assert build_query("NO", "923609016") is not None
 
 
-def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor) -> None:
+def test_the_budget_counts_all_workers_together(registers: Sandbox, admin: Actor) -> None:
     async def within() -> list[float]:
         async with HttpClient() as http, as_worker(http, size=4) as runtime:
 
@@ -311,11 +313,11 @@ def test_the_budget_counts_all_workers_together(registers: Sandbox, boss: Actor)
     assert all(3000 < one <= 3600 for one in waits if one)
 
 
-def test_look_ups_of_a_dead_worker_are_leased_again(registers: Sandbox, boss: Actor) -> None:
+def test_look_ups_of_a_dead_worker_are_leased_again(registers: Sandbox, admin: Actor) -> None:
     query = number("NL", "69599084")
-    with organisation_scope(boss.organisation_id):
-        request_lookups(boss.organisation_id, [query])
-        assert LOOKUP_OUTBOX.claim({"organisation_id": boss.organisation_id})
+    with organisation_scope(admin.organisation_id):
+        request_lookups(admin.organisation_id, [query])
+        assert LOOKUP_OUTBOX.claim({"organisation_id": admin.organisation_id})
         Lookup.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
     with installation_scope("test"):
         ProcrastinateJob.objects.all().delete()  # it died with the job
@@ -327,9 +329,9 @@ def test_look_ups_of_a_dead_worker_are_leased_again(registers: Sandbox, boss: Ac
     asyncio.run(within())
     with installation_scope("test"):
         waiting = ProcrastinateJob.objects.filter(task_name="company_registers.look_up", status="todo")
-        assert waiting.filter(args={"organisation_id": boss.organisation_id}).count() == 1
-    work(boss)
-    with organisation_scope(boss.organisation_id):
+        assert waiting.filter(args={"organisation_id": admin.organisation_id}).count() == 1
+    work(admin)
+    with organisation_scope(admin.organisation_id):
         assert Lookup.objects.get().answered_at
 
 
@@ -351,14 +353,14 @@ def test_only_a_real_difference_of_names_is_shown(register_name: str, book_name:
     assert result.has_different_name(book_name) is differs
 
 
-def test_a_result_that_cannot_be_stored_affects_only_its_company(registers: Sandbox, boss: Actor) -> None:
+def test_a_result_that_cannot_be_stored_affects_only_its_company(registers: Sandbox, admin: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
     ask(
-        boss,
+        admin,
         RegisterQuery("NL", QueryKind.NUMBER, "69599084"),
         RegisterQuery("NL", QueryKind.NUMBER, "17052456"),
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         company_number = Lookup.objects.get(value="69599084")
         assert (company_number.outcome, company_number.reason, company_number.attempts) == (
             "unavailable",

@@ -149,8 +149,8 @@ DAYS = "Enter a number of days from 1 to 3650, or leave it empty."
 def test_an_app_registration_keeps_what_was_typed_and_says_what_is_wrong_at_its_field(
     actor: Any, field: str, typed: str, sentence: str
 ) -> None:
-    boss = actor("administrator")
-    page = signed_in(boss).post(APPS, NEW_APP | {field: typed})
+    admin = actor("administrator")
+    page = signed_in(admin).post(APPS, NEW_APP | {field: typed})
     text = text_of(page)
     error = text.partition(f'id="{field}-error">')[2].partition("</span>")[0]
     assert (page.status_code, sentence in error) == (422, True)
@@ -159,21 +159,21 @@ def test_an_app_registration_keeps_what_was_typed_and_says_what_is_wrong_at_its_
     }
     assert [value for value in kept.values() if f'value="{value}"' not in text] == []
     assert CLIENT_SECRET not in text
-    with organisation_scope(boss.organisation_id):
-        assert not AppRegistration.objects.filter(organisation=boss.organisation_id).exists()
+    with organisation_scope(admin.organisation_id):
+        assert not AppRegistration.objects.filter(organisation=admin.organisation_id).exists()
 
 
 def test_a_change_of_an_app_registration_is_shown_again_beside_the_others(actor: Any) -> None:
-    boss = actor("administrator")
-    browser = signed_in(boss)
+    admin = actor("administrator")
+    browser = signed_in(admin)
     browser.post(APPS, NEW_APP)
-    with organisation_scope(boss.organisation_id):
-        app = AppRegistration.objects.get(organisation=boss.organisation_id)
+    with organisation_scope(admin.organisation_id):
+        app = AppRegistration.objects.get(organisation=admin.organisation_id)
     changed = {"client_id": "another", "client_secret": "", "name": "Renamed", "refresh_token_days": ""}
     text = text_of(browser.post(f"{APPS}{app.pk}/change", changed))
     assert "No changes yet." in text
     assert "Enter the client secret for this client id." in text
     assert ('value="Renamed"' in text, 'value="another"' in text) == (True, True)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         app.refresh_from_db()
         assert (app.name, app.client_id, app.refresh_token_days) == ("Service app", CLIENTS["service"], 90)

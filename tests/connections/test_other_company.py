@@ -490,13 +490,13 @@ def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected
     with organisation_scope(anna.actor.organisation_id):
         firm = anna.connection.organisation
         Administration.objects.filter(pk=first.pk).update(restricted=True)
-    boss = signed_in(actor("administrator", firm, "Bram de Boer"))
+    admin = signed_in(actor("administrator", firm, "Bram de Boer"))
     page = f"/connections/{anna.connection.pk}/"
-    text = boss.get(page).content.decode()
+    text = admin.get(page).content.decode()
     assert f'data-administration="{second.pk}"' in text
     assert f'data-administration="{first.pk}"' not in text
     form = {"code": "other_company", "accept": "1", "viewed_at": timezone.now().isoformat()}
-    boss.post(f"{page}change", form | {"administration": [first.pk, second.pk]})
+    admin.post(f"{page}change", form | {"administration": [first.pk, second.pk]})
     assert [set(issues(anna, one)) for one in (first, second)] == [{"other_company"}, {"other_company"}]
 
 

@@ -29,18 +29,18 @@ CLOSED = {"period": "202411", "count": 3, "run": 7}
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
 @pytest.fixture
-def bakery(boss: Actor) -> Administration:
-    return administration_of(boss)
+def bakery(admin: Actor) -> Administration:
+    return administration_of(admin)
 
 
-def colleague(actor: Any, boss: Actor, role: str, name: str) -> Actor:
-    with organisation_scope(boss.organisation_id):
-        firm = Organisation.objects.get(pk=boss.organisation_id)
+def colleague(actor: Any, admin: Actor, role: str, name: str) -> Actor:
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get(pk=admin.organisation_id)
     return actor(role, organisation=firm, name=name)  # type: ignore[no-any-return]
 
 
@@ -73,10 +73,10 @@ def press(browser: Client, action: str, ids: Sequence[int], **values: Any) -> tu
 
 
 def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
-    boss: Actor, bakery: Administration
+    admin: Actor, bakery: Administration
 ) -> None:
     fact, failure = raised(bakery), raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     page, undo = press(browser, "dismiss", [fact, failure])
     assert "1 issue dismissed." in page
     assert "1 issue unchanged: Disappears only when its cause is gone." in page
@@ -102,33 +102,35 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     assert "Changed closed periods" in history
 
 
-def test_a_snoozed_issue_returns_on_its_day_and_is_notified_then(boss: Actor, bakery: Administration) -> None:
+def test_a_snoozed_issue_returns_on_its_day_and_is_notified_then(
+    admin: Actor, bakery: Administration
+) -> None:
     issue_id = raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Issue.objects.update(raised_at=timezone.now() - timedelta(days=3), notified_at=timezone.now())
-    browser, today = signed_in(boss), timezone.localdate()
+    browser, today = signed_in(admin), timezone.localdate()
     page, _undo = press(browser, "snooze", [issue_id], until=today.isoformat())
     assert "Choose a date after today" in page
     page, _undo = press(browser, "snooze", [issue_id], until=(today + timedelta(days=7)).isoformat())
     assert "1 issue snoozed." in page
     assert "data-issue=" not in page
     assert "data-issue=" in browser.get("/issues/?state=snoozed").content.decode()
-    with organisation_scope(boss.organisation_id):
-        assert notify_new_issues(boss.organisation_id) == 0
+    with organisation_scope(admin.organisation_id):
+        assert notify_new_issues(admin.organisation_id) == 0
         Issue.objects.update(snoozed_until=today)
-        assert notify_new_issues(boss.organisation_id) == 1
+        assert notify_new_issues(admin.organisation_id) == 1
     assert "data-issue=" in browser.get("/issues/").content.decode()
 
 
 def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
-    boss: Actor, bakery: Administration, actor: Any
+    admin: Actor, bakery: Administration, actor: Any
 ) -> None:
-    anna, kees = (colleague(actor, boss, "user", name) for name in ("Anna", "Kees"))
-    reader = colleague(actor, boss, "reader", "Rosa")
+    anna, kees = (colleague(actor, admin, "user", name) for name in ("Anna", "Kees"))
+    reader = colleague(actor, admin, "reader", "Rosa")
     for person in (anna, reader):
         assign(person, bakery)
     issue_id = raised(bakery)
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     assert (
         "no access to the administration"
         in press(browser, "assign", [issue_id], assignee=kees.membership_id)[0]
@@ -142,19 +144,19 @@ def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
 
     provider = ownership_providers.get("issues")
     assert provider is not None
-    with organisation_scope(boss.organisation_id):
-        assert provider.list_owned(boss, anna.membership_id)[0].count == 1
-        provider.move(boss, anna.membership_id, boss.membership_id)
+    with organisation_scope(admin.organisation_id):
+        assert provider.list_owned(admin, anna.membership_id)[0].count == 1
+        provider.move(admin, anna.membership_id, admin.membership_id)
         entry = AuditEntry.objects.get(action="issue.assigned")
         assert (entry.subject_name, entry.details["after"]) == (
             bakery.name,
             {"assignee_id": anna.membership_id},
         )
-    assert signed_in(boss).get(f"/api/v1/issues/{issue_id}").json()["assignee"] == boss.membership_id
+    assert signed_in(admin).get(f"/api/v1/issues/{issue_id}").json()["assignee"] == admin.membership_id
 
 
-def test_readers_and_strangers_change_nothing(boss: Actor, bakery: Administration, actor: Any) -> None:
-    reader, kees = colleague(actor, boss, "reader", "Rosa"), colleague(actor, boss, "user", "Kees")
+def test_readers_and_strangers_change_nothing(admin: Actor, bakery: Administration, actor: Any) -> None:
+    reader, kees = colleague(actor, admin, "reader", "Rosa"), colleague(actor, admin, "user", "Kees")
     assign(reader, bakery)
     issue_id = raised(bakery)
     page = signed_in(reader).get("/issues/").content.decode()
@@ -169,9 +171,9 @@ def test_readers_and_strangers_change_nothing(boss: Actor, bakery: Administratio
     assert signed_in(stranger).get(f"/api/v1/issues/{issue_id}").status_code == 404
 
 
-def test_rest_refuses_unknown_filters_and_undoes_what_it_did(boss: Actor, bakery: Administration) -> None:
+def test_rest_refuses_unknown_filters_and_undoes_what_it_did(admin: Actor, bakery: Administration) -> None:
     issue_id = raised(bakery)
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     for query in ("kind=nothing", "user=everyone", "assignee=x", "state=closed", "colour=red"):
         assert browser.get(f"/api/v1/issues?{query}").status_code == 422, query
     body = {"ids": [issue_id], "action": "dismiss"}
@@ -184,25 +186,25 @@ def test_rest_refuses_unknown_filters_and_undoes_what_it_did(boss: Actor, bakery
 
 
 def test_an_action_is_not_undone_by_who_sees_only_some_of_its_issues(
-    boss: Actor, bakery: Administration, actor: Any
+    admin: Actor, bakery: Administration, actor: Any
 ) -> None:
-    garage = administration_of(colleague(actor, boss, "administrator", "Bram"), "Garage Vos B.V.")
-    user = colleague(actor, boss, "user", "Ulf")
+    garage = administration_of(colleague(actor, admin, "administrator", "Bram"), "Garage Vos B.V.")
+    user = colleague(actor, admin, "user", "Ulf")
     assign(user, bakery)
     ids = [raised(bakery), raised(garage)]
     body = {"ids": ids, "action": "dismiss"}
-    done = signed_in(boss).post("/api/v1/issues/actions", body, "application/json").json()
+    done = signed_in(admin).post("/api/v1/issues/actions", body, "application/json").json()
     undo = f"/api/v1/issues/operations/{done['operation']}/undo"
     assert signed_in(user).post(undo).status_code == 404
-    assert signed_in(boss).post(undo).json() == {"undone": 2}
+    assert signed_in(admin).post(undo).json() == {"undone": 2}
 
 
 def test_commands_do_what_the_page_does_and_a_comment_shows_there(
-    boss: Actor, bakery: Administration
+    admin: Actor, bakery: Administration
 ) -> None:
     issue_id = raised(bakery)
-    with organisation_scope(boss.organisation_id):
-        email = User.objects.get(pk=boss.user_id).email
+    with organisation_scope(admin.organisation_id):
+        email = User.objects.get(pk=admin.user_id).email
 
     def run(*words: str) -> Any:
         outcome = CliRunner().invoke(app, [*words, "--as", email, "--json"])
@@ -210,29 +212,29 @@ def test_commands_do_what_the_page_does_and_a_comment_shows_there(
         return json.loads(outcome.stdout.splitlines()[-1])
 
     run("comment", str(issue_id), "Gebeld met de klant")
-    operation = run("assign", str(issue_id), "--to", str(boss.membership_id))["operation"]
+    operation = run("assign", str(issue_id), "--to", str(admin.membership_id))["operation"]
     until = (timezone.localdate() + timedelta(days=2)).isoformat()
     assert run("snooze", str(issue_id), "--until", until)["changed"] == [issue_id]
     assert run("list") == []
     assert run("reopen", str(issue_id))["changed"] == [issue_id]
     assert run("undo", str(operation))["undone"] == 1
     assert run("show", str(issue_id))["state"] == "open"
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     page = browser.get(f"/issues/{issue_id}/").content.decode()
     assert "Gebeld met de klant" in page
     assert browser.post(f"/issues/{issue_id}/", {"text": "  "}).status_code == 200
     browser.post(f"/issues/{issue_id}/", {"text": "Is akkoord"})
     assert "2 comments" in browser.get("/issues/?group=client").content.decode()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         assert not IssueComment.objects.exists()
 
 
 def test_a_balance_that_differs_offers_the_full_check_with_one_button(
-    boss: Actor, bakery: Administration
+    admin: Actor, bakery: Administration
 ) -> None:
     issue_id = raised(bakery, SyncIssue.BALANCE_DIFFERS, year="2025", count=1, accounts="4000 (-10.00)")
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     for path in (f"/administrations/{bakery.pk}/", f"/issues/{issue_id}/"):
         page = browser.get(path).content.decode()
         action = f'action="/administrations/{bakery.pk}/sync/now"'

@@ -56,10 +56,10 @@ def test_migrations_see_a_plain_json_column() -> None:
 
 
 def test_a_column_loads_what_was_saved_and_refuses_the_rest(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
         webhook = WebhookEndpoint.objects.create(
-            organisation_id=boss.organisation_id, name="A", url="https://a.example", divisions=[3, 4]
+            organisation_id=admin.organisation_id, name="A", url="https://a.example", divisions=[3, 4]
         )
         assert WebhookEndpoint.objects.get(pk=webhook.pk).divisions == [3, 4]
         webhook.divisions = ["three"]
@@ -71,8 +71,8 @@ def test_a_column_loads_what_was_saved_and_refuses_the_rest(actor: Any) -> None:
 
 
 def test_a_row_of_another_version_can_be_read(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
         facts = {
             "name": "Nordlys",
             "issue": {"code": "other", "facts": {"day": "2026-01-01"}, "dropped_since": 1},
@@ -84,7 +84,7 @@ def test_a_row_of_another_version_can_be_read(actor: Any) -> None:
                 " notified_administrations, round, link, state, first_seen_at, last_seen_at, due_at)"
                 " VALUES (%s, 'gone', 'key', '', %s, '{\"5\": {\"name\": \"Five\"}}', '[5]', 1, '', 'closed',"
                 " now(), now(), now())",
-                [boss.organisation_id, msgspec.json.encode(facts).decode()],
+                [admin.organisation_id, msgspec.json.encode(facts).decode()],
             )
         event = Event.objects.get(event_type="gone")
         assert event.context == {"name": "Nordlys", "issue": IssueReference("other", {"day": "2026-01-01"})}

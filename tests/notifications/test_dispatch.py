@@ -417,14 +417,16 @@ def test_an_event_that_fails_does_not_block_others(firm: Firm, actor: Any) -> No
         return {}
 
     other = actor("administrator", name="Zoë")
-    for boss in (firm.anna, other):
-        open_test_event(boss, TROUBLE, "broken", administrations=administration_payload(2))
-        open_test_event(boss, TROUBLE, "good", administrations=administration_payload(1))
-        with organisation_scope(boss.organisation_id):
+    for admin in (firm.anna, other):
+        open_test_event(admin, TROUBLE, "broken", administrations=administration_payload(2))
+        open_test_event(admin, TROUBLE, "good", administrations=administration_payload(1))
+        with organisation_scope(admin.organisation_id):
             Event.objects.filter(key="broken 1").update(due_at=timezone.now() - timedelta(hours=2))
             Event.objects.filter(key="good 1").update(due_at=timezone.now() - timedelta(hours=1))
     with fallback_recipients.only(breaks):
         asyncio.run(run_maintenance(timestamp=0))
-    assert [screen_messages(boss) for boss in (firm.anna, other)] == [["Trouble at Company 1: no answer"]] * 2
+    assert [screen_messages(admin) for admin in (firm.anna, other)] == [
+        ["Trouble at Company 1: no answer"]
+    ] * 2
     with organisation_scope(firm.anna.organisation_id):
         assert Event.objects.get(key="broken 1").state == "pending", "it is told once the fault is put right"

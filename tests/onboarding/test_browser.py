@@ -54,7 +54,7 @@ def koppel_url(address: str, settings: Any) -> str:
 
 
 @pytest.fixture
-def boss(actor: Any) -> Any:
+def admin(actor: Any) -> Any:
     administrator = actor("administrator")
     with organisation_scope(administrator.organisation_id):
         create_division(administrator, DivisionInput(name="Zuid"))
@@ -63,10 +63,10 @@ def boss(actor: Any) -> Any:
 
 
 def open_page(
-    browser: Browser, koppel_url: str, boss: Any, width: int, language: str, scheme: Any
+    browser: Browser, koppel_url: str, admin: Any, width: int, language: str, scheme: Any
 ) -> Iterator[Page]:
     page = opened(browser, width, color_scheme=scheme, locale=language)
-    sign_in(page, koppel_url, boss)
+    sign_in(page, koppel_url, admin)
     yield page
     page.context.close()
 
@@ -74,11 +74,11 @@ def open_page(
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("width", "language", "scheme"), [(1280, "en", "light"), (390, "nl", "dark")])
 def test_the_nine_steps(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox, width: int, language: str, scheme: Any
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox, width: int, language: str, scheme: Any
 ) -> None:
     register_app(sandbox)
     words, mark = WORDS[language], f"wizard-{width}-{language}"
-    for page in open_page(browser, koppel_url, boss, width, language, scheme):
+    for page in open_page(browser, koppel_url, admin, width, language, scheme):
         complaints = listen(page)
         page.goto(f"{koppel_url}/connections/new/")
         look(page, f"{mark}-1-system")
@@ -102,7 +102,7 @@ def test_the_nine_steps(
         page.click(".bulkbar .button-primary")
         page.wait_for_url("**/identify")
         look(page, f"{mark}-4-identify")
-        identify(page, boss, words, mark)
+        identify(page, admin, words, mark)
         page.wait_for_url("**/assign")
         look(page, f"{mark}-5-assign")
         page.select_option("select[name=division]", label="Zuid")
@@ -116,20 +116,20 @@ def test_the_nine_steps(
         page.wait_for_selector(f"text={words['complete']}")
         look(page, f"{mark}-7-active")
         assert [one for one in complaints if koppel_url in one] == []
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Administration.objects.filter(status="active").count() == len(sandbox.companies())
 
 
 @pytest.mark.usefixtures("worker")
 def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox
 ) -> None:
     """One company per sign-in: whatever the person does on the way, what was allowed stays and nothing is
     there twice.
     """
     register_app(sandbox, "company_per_sign_in")
     names = [one["name"] for one in sandbox.companies()]
-    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 390, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         expect(page.locator(".banner:visible")).to_contain_text("Use a service account of your firm")
@@ -166,17 +166,17 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         expect(page.locator("#companies tbody tr")).to_have_count(4)
         look(page, "collect-3-choose")
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("4")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert set(RemoteCompany.objects.values_list("name", flat=True)) == {*names[:2], *names[3:5]}
 
 
 def test_a_button_does_not_move_while_it_is_pressed(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox
 ) -> None:
     """The notice that numbers are still being asked for goes away between pressing and letting go."""
     register_app(sandbox, "company_per_sign_in")
     routes: list[Any] = []
-    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 390, "en", "light"):
         page.route("**/companies.json", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
@@ -194,11 +194,11 @@ def test_a_button_does_not_move_while_it_is_pressed(
 
 
 def test_the_last_input_wins_over_a_late_earlier_one(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox
 ) -> None:
     register_app(sandbox, "company_per_sign_in")
     sent: list[Route] = []
-    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 1280, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
@@ -206,7 +206,7 @@ def test_the_last_input_wins_over_a_late_earlier_one(
         page.wait_for_url("**/choose")
         page.click(".bulkbar .button-primary")
         page.wait_for_url("**/identify")
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             RemoteCompany.objects.update(country="NL")
         page.route("**/row", lambda route: route.continue_() if sent else sent.append(route))
         type_number(page, "12")
@@ -223,7 +223,7 @@ def test_the_last_input_wins_over_a_late_earlier_one(
 
 
 def test_the_page_polls_again_after_a_failed_response(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox
 ) -> None:
     """The server restarts while a list is open: the page asks again, and stores what it could not store."""
     register_app(sandbox, "company_per_sign_in")
@@ -238,7 +238,7 @@ def test_the_page_polls_again_after_a_failed_response(
         else:
             route.fulfill(json={"left": 0, "companies": []})
 
-    for page in open_page(browser, koppel_url, boss, 390, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 390, "en", "light"):
         page.route("**/companies.json*", answer)
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
@@ -248,7 +248,7 @@ def test_the_page_polls_again_after_a_failed_response(
         page.wait_for_selector("[data-poll]", state="hidden")
         page.click(".bulkbar .button-primary")
         page.wait_for_url("**/identify")
-        with organisation_scope(boss.organisation_id):
+        with organisation_scope(admin.organisation_id):
             RemoteCompany.objects.update(country="NL")
         page.route("**/row", lambda route: route.abort(), times=1)
         type_number(page, "69599084")
@@ -258,12 +258,12 @@ def test_the_page_polls_again_after_a_failed_response(
 
 
 def test_the_page_does_not_select_companies_itself(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox
 ) -> None:
     """Companies named by their ids: the list is shown anew when each has been asked about."""
     register_app(sandbox, "service")
     routes: list[Route] = []
-    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 1280, "en", "light"):
         page.route("**/companies.json*", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
@@ -301,7 +301,7 @@ EMPTY = (
 )
 
 
-def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
+def identify(page: Page, admin: Any, words: dict[str, str], mark: str) -> None:
     """By keyboard down the column, by a pasted column, and by a reason where there is no number."""
     fields = page.locator("input[data-column]")
     with page.expect_response("**/row"):  # stored before the whole form goes
@@ -310,7 +310,7 @@ def identify(page: Page, boss: Any, words: dict[str, str], mark: str) -> None:
     page.wait_for_selector("[role=alert]")
     expect(fields.first).to_be_focused()
     look(page, f"{mark}-4-missing")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         RemoteCompany.objects.update(country="NL")
     first = fields.first
     first.focus()
@@ -398,14 +398,14 @@ def paste(page: Page, field: Any, text: str) -> None:
 
 
 def test_three_thousand_rows_are_searched_and_ticked_at_once(
-    browser: Browser, koppel_url: str, boss: Any, sandbox: Sandbox, connected: Any
+    browser: Browser, koppel_url: str, admin: Any, sandbox: Sandbox, connected: Any
 ) -> None:
     with ThreadPoolExecutor(1) as elsewhere:  # Playwright's loop runs in this thread
-        administrator = elsewhere.submit(connected, actor=boss).result()
+        administrator = elsewhere.submit(connected, actor=admin).result()
         elsewhere.submit(connections.close_all).result()
-    for page in open_page(browser, koppel_url, boss, 1280, "en", "light"):
+    for page in open_page(browser, koppel_url, admin, 1280, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/import?connection={administrator.connection.pk}")
-        add_companies(boss, administrator.connection, 3000)
+        add_companies(admin, administrator.connection, 3000)
         page.reload()
         metrics = page.context.new_cdp_session(page)
         metrics.send("Performance.enable")
@@ -433,9 +433,9 @@ def layouts(metrics: CDPSession) -> int:
     )
 
 
-def add_companies(boss: Any, connection: Any, count: int) -> None:
+def add_companies(admin: Any, connection: Any, count: int) -> None:
     """As if the vendor had listed these too."""
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         firm, candidate = Organisation.objects.get(), RemoteCompany.objects.first()
         assert candidate is not None
         RemoteCompany.objects.bulk_create(

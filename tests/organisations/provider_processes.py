@@ -58,7 +58,7 @@ def running_idp() -> Iterator[Idp]:
         process.communicate()
 
 
-def configure(boss: Actor, idp: Idp, **changed: str) -> str:
+def configure(admin: Actor, idp: Idp, **changed: str) -> str:
     """What the page says after the test."""
     form = {
         "name": "Inlog",
@@ -67,19 +67,19 @@ def configure(boss: Actor, idp: Idp, **changed: str) -> str:
         "client_secret": CLIENT_SECRET,
         **changed,
     }
-    client = signed_in(boss)
+    client = signed_in(admin)
     client.post(SECURITY + "provider", form)
     return client.post(SECURITY + "provider/test", follow=True).content.decode()
 
 
-def provider_id(boss: Actor) -> int:
-    with organisation_scope(boss.organisation_id):
+def provider_id(admin: Actor) -> int:
+    with organisation_scope(admin.organisation_id):
         return IdentityProvider.objects.get().pk
 
 
-def begin(boss: Actor, client: Client) -> str:
+def begin(admin: Actor, client: Client) -> str:
     """The address that "Continue to …" leads the browser to."""
-    going = client.post(f"/sign-in/{provider_id(boss)}/")
+    going = client.post(f"/sign-in/{provider_id(admin)}/")
     assert going.status_code == 302, going.content.decode()
     return going.headers["Location"]
 
@@ -111,17 +111,17 @@ def bring(client: Client, address: str) -> Any:
     return client.get(f"{parts.path}?{parts.query}")
 
 
-def walk(boss: Actor, client: Client | None = None) -> Any:
+def walk(admin: Actor, client: Client | None = None) -> Any:
     """From the sign-in address over the provider and back: the last answer, with its client."""
     client = client or Client()
-    return bring(client, led_to(begin(boss, client)))
+    return bring(client, led_to(begin(admin, client)))
 
 
-def link(boss: Actor, person: Actor) -> Any:
+def link(admin: Actor, person: Actor) -> Any:
     """The person links whom the provider says they are, in a session of their own."""
     client = signed_in(person)
-    answer = walk(boss, client)
-    assert answer.headers.get("Location") == f"/sign-in/{provider_id(boss)}/link", answer.content.decode()
+    answer = walk(admin, client)
+    assert answer.headers.get("Location") == f"/sign-in/{provider_id(admin)}/link", answer.content.decode()
     return client.post(answer.headers["Location"], follow=True)
 
 

@@ -78,10 +78,10 @@ def opens(client: Client) -> int:
     return int(client.get("/api/v1/me").json()["organisation"]["id"])
 
 
-def invited(boss: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
+def invited(admin: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
-    with organisation_scope(boss.organisation_id):
-        invitation = invitations.invite(boss, InvitationInput(email=email, role=role), language=language)
+    with organisation_scope(admin.organisation_id):
+        invitation = invitations.invite(admin, InvitationInput(email=email, role=role), language=language)
         return "/invitation/" + invitations.link_of(invitation).partition("/invitation/")[2]
 
 

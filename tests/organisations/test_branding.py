@@ -116,17 +116,17 @@ def logo_url(client: Client) -> str:
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator", name="Ada Beheer")  # type: ignore[no-any-return]
 
 
-def colleague(actor: Any, boss: Actor) -> Client:
-    with organisation_scope(boss.organisation_id):
+def colleague(actor: Any, admin: Actor) -> Client:
+    with organisation_scope(admin.organisation_id):
         return signed_in(actor("reader", organisation=Organisation.objects.get(), name="Rosa"))
 
 
-def test_members_see_the_logo_and_nobody_else(boss: Actor, actor: Any) -> None:
-    ada, rosa, stranger = signed_in(boss), colleague(actor, boss), signed_in(actor("administrator"))
+def test_members_see_the_logo_and_nobody_else(admin: Actor, actor: Any) -> None:
+    ada, rosa, stranger = signed_in(admin), colleague(actor, admin), signed_in(actor("administrator"))
     assert logo_url(rosa) == ""
     answer = ada.post(BRANDING, {"colour": "#0f766e", "logo": upload(png(), "x.svg", "image/svg+xml")})
     assert answer.headers["Location"] == SETTINGS
@@ -142,8 +142,8 @@ def test_members_see_the_logo_and_nobody_else(boss: Actor, actor: Any) -> None:
     assert logo_url(stranger) == ""
 
 
-def test_another_logo_replaces_the_first_and_has_an_address_of_its_own(boss: Actor) -> None:
-    ada = signed_in(boss)
+def test_another_logo_replaces_the_first_and_has_an_address_of_its_own(admin: Actor) -> None:
+    ada = signed_in(admin)
     ada.post(BRANDING, {"logo": upload(png())})
     first = logo_url(ada)
     ada.post(BRANDING, {"logo": upload(JPEG)})
@@ -151,7 +151,7 @@ def test_another_logo_replaces_the_first_and_has_an_address_of_its_own(boss: Act
     assert ada.get(first).status_code == 404
     ada.post(f"{BRANDING}/remove-logo")
     assert logo_url(ada) == ""
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not Logo.objects.exists()
         changes = AuditEntry.objects.filter(action="organisation.branding_changed")
         assert changes.count() == 3
@@ -167,16 +167,16 @@ def test_another_logo_replaces_the_first_and_has_an_address_of_its_own(boss: Act
     ],
     ids=["svg", "small", "wide", "large"],
 )
-def test_a_logo_that_does_not_do_is_refused_at_its_field(boss: Actor, data: bytes, sentence: str) -> None:
-    page = signed_in(boss).post(BRANDING, {"colour": "#b91c1c", "logo": upload(data)})
+def test_a_logo_that_does_not_do_is_refused_at_its_field(admin: Actor, data: bytes, sentence: str) -> None:
+    page = signed_in(admin).post(BRANDING, {"colour": "#b91c1c", "logo": upload(data)})
     text = page.content.decode()
     assert (page.status_code, sentence in text, 'id="logo-error"' in text) == (200, True, True)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert (Organisation.objects.get().brand_colour, Logo.objects.exists()) == ("", False)
 
 
-def test_the_colour_is_a_stylesheet_of_the_frame(boss: Actor, actor: Any) -> None:
-    ada, rosa = signed_in(boss), colleague(actor, boss)
+def test_the_colour_is_a_stylesheet_of_the_frame(admin: Actor, actor: Any) -> None:
+    ada, rosa = signed_in(admin), colleague(actor, admin)
     assert "/organisation/colour/" not in rosa.get("/").content.decode()
     ada.post(BRANDING, {"colour": "#B91C1C"})
     assert 'href="/organisation/colour/b91c1c"' in rosa.get("/").content.decode()
@@ -193,11 +193,11 @@ def test_the_colour_is_a_stylesheet_of_the_frame(boss: Actor, actor: Any) -> Non
     [("#ffe000", "cannot be read on white"), ("#fff", "Enter a colour"), ("red;}", "Enter a colour")],
 )
 def test_a_colour_that_cannot_be_read_is_refused_with_one_that_can(
-    boss: Actor, colour: str, sentence: str
+    admin: Actor, colour: str, sentence: str
 ) -> None:
-    text = signed_in(boss).post(BRANDING, {"colour": colour}).content.decode()
+    text = signed_in(admin).post(BRANDING, {"colour": colour}).content.decode()
     assert (sentence in text, 'id="colour-error"' in text) == (True, True)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Organisation.objects.get().brand_colour == ""
     if suggestion := re.search(r"white\. (#[0-9a-f]{6}),", text):
         assert is_legible(suggestion[1])
@@ -211,7 +211,7 @@ def test_texts_in_the_colour_can_be_read_in_light_and_dark(colour: str) -> None:
     assert contrast(values["brand-dark"], "#232120") >= 4.5
 
 
-def test_only_administrators_choose_them(boss: Actor, actor: Any) -> None:
-    rosa = colleague(actor, boss)
+def test_only_administrators_choose_them(admin: Actor, actor: Any) -> None:
+    rosa = colleague(actor, admin)
     for path in (BRANDING, f"{BRANDING}/remove-logo"):
         assert rosa.post(path, {"colour": "#b91c1c"}).status_code == 403

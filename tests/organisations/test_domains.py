@@ -43,10 +43,10 @@ def ada(actor: Any) -> Actor:
 @pytest.fixture
 def eve(ada: Actor, actor: Any, running: Idp) -> Actor:
     """Administrator of a second firm, with an identity provider named *Eve's*."""
-    boss: Actor = actor("administrator", name="Eve")
+    admin: Actor = actor("administrator", name="Eve")
     running.reset()
-    configure(boss, running, name="Eve's provider")
-    return boss
+    configure(admin, running, name="Eve's provider")
+    return admin
 
 
 def shell(*words: object) -> Any:
@@ -56,10 +56,10 @@ def shell(*words: object) -> Any:
     return json.loads(printed.getvalue().splitlines()[-1])
 
 
-def names(boss: Actor, domains: str) -> str:
+def names(admin: Actor, domains: str) -> str:
     """The Administrator names domains under Security; what the page says."""
     form = {"email_domains": domains, "audit_years": "7"}
-    return signed_in(boss).post(SECURITY, form, follow=True).content.decode()
+    return signed_in(admin).post(SECURITY, form, follow=True).content.decode()
 
 
 def leads_to(email: str) -> str:
@@ -88,10 +88,10 @@ def test_a_public_mail_domain_is_refused(eve: Actor, domain: str) -> None:
 
 def test_an_earlier_public_domain_does_not_lead_to_a_provider(actor: Any, running: Idp) -> None:
     """The only organisation, from before the rule."""
-    boss = actor("administrator")
+    admin = actor("administrator")
     running.reset()
-    configure(boss, running, name="Eve's provider")
-    with organisation_scope(boss.organisation_id):
+    configure(admin, running, name="Eve's provider")
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(email_domains=["gmail.com", "firm.test"])
     assert (leads_to("x@gmail.com"), leads_to("x@firm.test")) == ("", "Eve")
 
@@ -140,14 +140,14 @@ def test_a_confirmed_domain_counts_only_while_its_owner_names_it(ada: Actor, eve
 def test_a_second_firm_ends_the_trust_in_what_the_only_one_names(
     actor: Any, organisation: Any, running: Idp
 ) -> None:
-    boss = actor("administrator")
+    admin = actor("administrator")
     running.reset()
-    configure(boss, running, name="Eve's provider")
-    assert "Not confirmed yet" not in names(boss, "firm.test")
+    configure(admin, running, name="Eve's provider")
+    assert "Not confirmed yet" not in names(admin, "firm.test")
     assert leads_to("x@firm.test") == "Eve"
     organisation("Another firm")
     assert leads_to("x@firm.test") == ""
-    assert "Not confirmed yet: firm.test" in signed_in(boss).get(SECURITY).content.decode()
+    assert "Not confirmed yet: firm.test" in signed_in(admin).get(SECURITY).content.decode()
 
 
 def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running: Idp) -> None:

@@ -226,10 +226,10 @@ def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(
 def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) -> None:
     leader: Actor = actor("team_leader")
     run_json_command(
-        organisations.app, "add-administrator", leader.organisation_id, "--email", "boss@noord.example"
+        organisations.app, "add-administrator", leader.organisation_id, "--email", "admin@noord.example"
     )
     page = signed_in(leader).get("/organisation/people/").content.decode()
-    assert "boss@noord.example" in page
+    assert "admin@noord.example" in page
     assert "your administrator" in page
     assert "/invitation/" not in page
 

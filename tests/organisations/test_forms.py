@@ -26,7 +26,7 @@ from tests.fixtures.people import signed_in
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
@@ -53,20 +53,20 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("field", "text"), SETTINGS)
-def test_a_setting_that_cannot_be_read_is_an_error_at_its_field(boss: Actor, field: str, text: str) -> None:
-    browser = signed_in(boss)
+def test_a_setting_that_cannot_be_read_is_an_error_at_its_field(admin: Actor, field: str, text: str) -> None:
+    browser = signed_in(admin)
     form = {"name": "Nieuwe naam", "resources_set": "1", field: text}
     for path in ("/organisation/settings/", "/organisation/templates/"):
         page = refused(browser, path, form, field)
         assert 'value="Nieuwe naam"' in page, "what was typed stays"
-    with organisation_scope(boss.organisation_id):
-        firm = Organisation.objects.get(pk=boss.organisation_id)
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get(pk=admin.organisation_id)
         assert (firm.name == "Nieuwe naam", firm.settings) == (False, {})
         assert not Template.objects.exists()
 
 
-def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> None:
-    browser = signed_in(boss)
+def test_a_template_is_not_changed_by_a_form_that_is_refused(admin: Actor) -> None:
+    browser = signed_in(admin)
     path = browser.post("/organisation/templates/", {"name": "Nachtelijk", "schedule": "night"}).headers[
         "Location"
     ]
@@ -77,7 +77,7 @@ def test_a_template_is_not_changed_by_a_form_that_is_refused(boss: Actor) -> Non
     assert '<option value="daily" selected>' in page
     page = refused(browser, path, {"name": "", "schedule": "daily"}, "name")
     assert "Enter a name." in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         template = Template.objects.get()
         assert (template.name, template.settings) == ("Nachtelijk", {"schedule": "night"})
 
@@ -96,34 +96,34 @@ TOKENS = [
 
 @pytest.mark.parametrize(("strange", "field"), TOKENS)
 def test_a_token_is_not_made_of_what_cannot_be_read(
-    boss: Actor, strange: Mapping[str, str], field: str
+    admin: Actor, strange: Mapping[str, str], field: str
 ) -> None:
     form = {"name": "Back-up", "access": "write", "role": "reader"} | strange
-    page = refused(signed_in(boss), "/account/tokens/", form, field)
+    page = refused(signed_in(admin), "/account/tokens/", form, field)
     if field == "days":
         assert 'value="Back-up"' in page
         assert "Choose a validity period." in page
         assert 'value="write" checked' in page
         assert '<option value="reader" selected>' in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not ApiToken.objects.exists()
 
 
 @pytest.mark.parametrize("text", ["x", "0", "1 2"])
-def test_a_session_that_cannot_be_understood_does_not_mean_all_others(boss: Actor, text: str) -> None:
-    elsewhere = signed_in(boss)
+def test_a_session_that_cannot_be_understood_does_not_mean_all_others(admin: Actor, text: str) -> None:
+    elsewhere = signed_in(admin)
     assert elsewhere.get("/").status_code == 200
-    page = signed_in(boss).post("/account/sessions/", {"id": text})
+    page = signed_in(admin).post("/account/sessions/", {"id": text})
     assert "is not one of the options" in page.content.decode()
     assert elsewhere.get("/").status_code == 200
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "99999"])
-def test_only_members_act_in_an_organisation(boss: Actor, text: str) -> None:
-    browser = signed_in(boss)
+def test_only_members_act_in_an_organisation(admin: Actor, text: str) -> None:
+    browser = signed_in(admin)
     page = browser.post("/account/organisations/", {"organisation": text})
     assert (page.status_code, "banner-bad" in page.content.decode()) == (200, True)
-    assert browser.session.get("organisation") in (None, boss.organisation_id)
+    assert browser.session.get("organisation") in (None, admin.organisation_id)
 
 
 POLICIES = [
@@ -138,22 +138,22 @@ POLICIES = [
 
 @pytest.mark.parametrize(("strange", "field"), POLICIES)
 def test_rules_for_everybody_are_refused_at_their_field(
-    boss: Actor, strange: Mapping[str, str], field: str
+    admin: Actor, strange: Mapping[str, str], field: str
 ) -> None:
     form = {"email_domains": "kantoor.nl", "audit_years": "2"} | strange
-    page = refused(signed_in(boss), "/organisation/security/", form, field)
+    page = refused(signed_in(admin), "/organisation/security/", form, field)
     assert f'name="email_domains" value="{form["email_domains"]}"' in page
     if form["audit_years"] == "2":
         assert '<option value="2" selected>' in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
         assert (firm.email_domains, firm.requires_mfa, firm.audit_years == 2) == ([], False, False)
 
 
-def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
+def test_an_identity_provider_is_not_stored_half(admin: Actor) -> None:
     """The page that says so is the page about security, where each form goes to its own address."""
     form = {"name": "Entra", "issuer": "http//x", "client_id": "koppel", "client_secret": "hush-hush"}
-    browser, path = signed_in(boss), "/organisation/security/provider"
+    browser, path = signed_in(admin), "/organisation/security/provider"
     for strange, field in (
         ({}, "issuer"),
         ({"issuer": "https://login.test", "name": ""}, "name"),
@@ -163,28 +163,28 @@ def test_an_identity_provider_is_not_stored_half(boss: Actor) -> None:
         assert 'value="koppel"' in page
         assert "hush-hush" not in page
         assert '<form method="post" action="/organisation/security/" data-once>' in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not IdentityProvider.objects.exists()
 
 
-def test_operators_are_let_in_for_a_time_that_there_is(boss: Actor) -> None:
+def test_operators_are_let_in_for_a_time_that_there_is(admin: Actor) -> None:
     for hours in ("", "3", "x"):
-        page = refused(signed_in(boss), "/organisation/security/support", {"hours": hours}, "hours")
+        page = refused(signed_in(admin), "/organisation/security/support", {"hours": hours}, "hours")
         assert "Choose a period." in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Organisation.objects.get().operator_access_until is None
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "99999"])
-def test_an_operator_enters_no_organisation_that_does_not_let_them(boss: Actor, text: str) -> None:
-    User.objects.filter(pk=boss.user_id).update(is_operator=True)
-    browser = signed_in(boss)
+def test_an_operator_enters_no_organisation_that_does_not_let_them(admin: Actor, text: str) -> None:
+    User.objects.filter(pk=admin.user_id).update(is_operator=True)
+    browser = signed_in(admin)
     page = browser.post("/operator/enter", {"organisation": text})
     assert (page.status_code, "does not grant support access" in page.content.decode()) == (403, True)
     assert "operator_in" not in browser.session
 
 
-@pytest.mark.usefixtures("boss")
+@pytest.mark.usefixtures("admin")
 def test_an_address_that_cannot_be_read_finds_no_identity_provider() -> None:
     page = refused(Client(), "/sign-in/", {"email": "x\0@kantoor.nl"}, "email")
     assert "Single sign-on is not set up" not in page
@@ -206,9 +206,9 @@ ACCESS = [
 
 @pytest.mark.parametrize(("strange", "field"), ACCESS)
 def test_invalid_input_does_not_change_access(
-    boss: Actor, actor: Any, strange: Mapping[str, Any], field: str
+    admin: Actor, actor: Any, strange: Mapping[str, Any], field: str
 ) -> None:
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
         Division.objects.create(organisation_id=firm.pk, name="Zuid")
     leader, ben = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Ben")
@@ -217,15 +217,15 @@ def test_invalid_input_does_not_change_access(
     assert f'name="until" value="{form["until"]}"' in page
     if form["role"] == "reader":
         assert '<option value="reader" selected>' in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         membership = Membership.objects.get(pk=ben.membership_id)
         assert (membership.role, membership.is_active, membership.expires_at) == ("user", True, None)
 
 
-def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor: Any) -> None:
-    with organisation_scope(boss.organisation_id):
+def test_a_hand_over_without_valid_successor_changes_nothing(admin: Actor, actor: Any) -> None:
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
-    ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(boss)
+    ben, browser = actor("user", organisation=firm, name="Ben"), signed_in(admin)
     path = f"/organisation/people/{ben.membership_id}/"
     for to, sentence in (
         ("", "Choose an active colleague"),
@@ -235,7 +235,7 @@ def test_a_hand_over_without_valid_successor_changes_nothing(boss: Actor, actor:
         answer = browser.post(f"{path}hand-over", {"to": to, "deactivate": "1"})
         assert answer.headers["Location"] == path
         assert sentence in browser.get(path).content.decode()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Membership.objects.get(pk=ben.membership_id).is_active
 
 
@@ -251,38 +251,38 @@ INVITED = [
 
 
 @pytest.mark.parametrize(("strange", "field"), INVITED)
-def test_invalid_input_sends_no_invitation(boss: Actor, strange: Mapping[str, str], field: str) -> None:
-    with organisation_scope(boss.organisation_id):
-        division = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+def test_invalid_input_sends_no_invitation(admin: Actor, strange: Mapping[str, str], field: str) -> None:
+    with organisation_scope(admin.organisation_id):
+        division = Division.objects.create(organisation_id=admin.organisation_id, name="Zuid")
     form = {
         "email": "ben@kantoor.nl",
         "name": "Ben",
         "role": "reader",
         "divisions": str(division.pk),
     } | strange
-    page = refused(signed_in(boss), "/organisation/people/invite/", form, field)
+    page = refused(signed_in(admin), "/organisation/people/invite/", form, field)
     if field == "until":
         assert 'value="ben@kantoor.nl"' in page
         assert '<option value="reader" selected>' in page
         assert f'name="divisions" value="{division.pk}" checked' in page
         assert f'value="{form["until"]}"' in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not Invitation.objects.exists()
 
 
-def test_a_list_that_cannot_be_read_stays_to_be_put_right(boss: Actor) -> None:
-    browser = signed_in(boss)
+def test_a_list_that_cannot_be_read_stays_to_be_put_right(admin: Actor) -> None:
+    browser = signed_in(admin)
     page = refused(browser, "/organisation/people/invite/many/", {"text": "a\0b@kantoor.nl"}, "text")
     assert "@kantoor.nl</textarea>" in page
     page = refused(browser, "/organisation/people/invite/many/", {"text": ";\n", "confirmed": "1"})
     assert "No line contains an e-mail address" in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not Invitation.objects.exists()
 
 
-def test_accepting_with_invalid_input_shows_errors_at_the_fields(boss: Actor) -> None:
-    with organisation_scope(boss.organisation_id):
-        path = invitations.link_of(invitations.invite(boss, InvitationInput(email="ben@kantoor.nl")))
+def test_accepting_with_invalid_input_shows_errors_at_the_fields(admin: Actor) -> None:
+    with organisation_scope(admin.organisation_id):
+        path = invitations.link_of(invitations.invite(admin, InvitationInput(email="ben@kantoor.nl")))
     path = "/" + path.split("/", 3)[3]
     good = {"name": "Ben Bos", "password": "correct horse battery"}
     for strange, field in (
@@ -296,12 +296,12 @@ def test_accepting_with_invalid_input_shows_errors_at_the_fields(boss: Actor) ->
     assert not User.objects.filter(email="ben@kantoor.nl").exists()
 
 
-def test_ticks_stay_on_the_page_of_a_division_that_is_refused(boss: Actor, actor: Any) -> None:
-    with organisation_scope(boss.organisation_id):
+def test_ticks_stay_on_the_page_of_a_division_that_is_refused(admin: Actor, actor: Any) -> None:
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
         Division.objects.create(organisation_id=firm.pk, name="Noord")
     ben, eva = (actor("user", organisation=firm, name=name) for name in ("Ben", "Eva"))
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     browser.post(path, {"name": "Zuid", "has_people": "1", "people": [ben.membership_id]})
     form = {"name": "noord", "has_people": "1", "people": [eva.membership_id], "archived": "1"}
@@ -310,35 +310,35 @@ def test_ticks_stay_on_the_page_of_a_division_that_is_refused(boss: Actor, actor
         assert (page["people"], page["archived"]) == ([str(eva.membership_id)], ["1"])
     page = form_of(refused(browser, path, {"name": "noord", "has_people": "1"}, "name"))
     assert "people" not in page, "what was unticked stays so"
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         division = Division.objects.get(name="Zuid")
         members = DivisionMember.objects.filter(division=division).values_list("membership_id", flat=True)
         assert (list(members), division.archived_at) == ([ben.membership_id], None)
 
 
-def test_a_division_takes_only_people_who_have_access(boss: Actor, actor: Any) -> None:
-    with organisation_scope(boss.organisation_id):
+def test_a_division_takes_only_people_who_have_access(admin: Actor, actor: Any) -> None:
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
         gone = actor("user", organisation=firm, name="Ben")
         Membership.objects.filter(pk=gone.membership_id).update(is_active=False)
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     path = browser.post("/organisation/divisions/", {"name": "Zuid"}).headers["Location"]
     for person in (gone.membership_id, actor("user").membership_id, 2**50):
         page = refused(browser, path, {"name": "Oost", "has_people": "1", "people": [person]}, "people")
         assert "Choose active people." in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert (Division.objects.get().name, DivisionMember.objects.exists()) == ("Zuid", False)
 
 
-def test_a_persons_ticks_stay_when_something_else_is_refused(boss: Actor, actor: Any) -> None:
-    with organisation_scope(boss.organisation_id):
+def test_a_persons_ticks_stay_when_something_else_is_refused(admin: Actor, actor: Any) -> None:
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
         zuid, noord = (
             Division.objects.create(organisation_id=firm.pk, name=name) for name in ("Zuid", "Noord")
         )
     ben = actor("user", organisation=firm, name="Ben")
     path = f"/organisation/people/{ben.membership_id}/"
-    browser = signed_in(boss)
+    browser = signed_in(admin)
     browser.post(path, {"role": "user", "divisions": [zuid.pk], "is_active": "1"})
     page = form_of(
         refused(browser, path, {"role": "reader", "divisions": [noord.pk], "until": "soon"}, "until")
@@ -348,8 +348,8 @@ def test_a_persons_ticks_stay_when_something_else_is_refused(boss: Actor, actor:
     refused(browser, path, {}, "role")
 
 
-def test_a_templates_archived_tick_stays_when_its_name_is_refused(boss: Actor) -> None:
-    browser = signed_in(boss)
+def test_a_templates_archived_tick_stays_when_its_name_is_refused(admin: Actor) -> None:
+    browser = signed_in(admin)
     path = browser.post("/organisation/templates/", {"name": "Nachtelijk"}).headers["Location"]
     for archived in (["1"], []):
         page = form_of(refused(browser, path, {"name": "n" * 121, "archived": archived}, "name"))

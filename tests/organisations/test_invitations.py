@@ -55,17 +55,17 @@ def link_in(message: Any) -> str:
     return match[1]
 
 
-def invitation_link(boss: Actor, settings: Any, **form: Any) -> str:
-    signed_in(boss).post(INVITE, {"email": "nieuw@example.test", "role": "user", **form})
+def invitation_link(admin: Actor, settings: Any, **form: Any) -> str:
+    signed_in(admin).post(INVITE, {"email": "nieuw@example.test", "role": "user", **form})
     return link_in(deliver(settings)[-1])
 
 
 def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: Any) -> None:
-    boss = actor("administrator", name="Anna")
-    with organisation_scope(boss.organisation_id):
-        south = Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
+    admin = actor("administrator", name="Anna")
+    with organisation_scope(admin.organisation_id):
+        south = Division.objects.create(organisation_id=admin.organisation_id, name="Zuid")
     link = invitation_link(
-        boss, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31"
+        admin, settings, name="Bram", role="user_plus", divisions=[south.pk], until="2099-03-31"
     )
     assert "Anna invites you" in mail.outbox[0].body
     client = Client()
@@ -75,7 +75,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
     answer = client.post(link, {"name": "Bram Bos", "password": CHOSEN})
     assert answer.headers["Location"] == "/"
     assert client.get("/").status_code == 200
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         membership = Membership.objects.get(user__email="nieuw@example.test")
         assert (membership.user.name, membership.role, membership.divisions.get().division_id) == (
             "Bram Bos",
@@ -89,19 +89,19 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
 
 
 def test_concurrent_invitations_of_one_person_are_reported(actor: Any) -> None:
-    boss = actor("administrator")
+    admin = actor("administrator")
     outcome = at_the_same_moment(
-        boss, lambda: invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
+        admin, lambda: invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
     )
     assert isinstance(outcome, Refused)
     assert "is already invited" in str(outcome)
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Invitation.objects.count() == 1
 
 
 def test_concurrent_creation_of_one_division_is_reported(actor: Any) -> None:
-    boss = actor("administrator")
-    outcome = at_the_same_moment(boss, lambda: create_division(boss, DivisionInput(name="Zuid")))
+    admin = actor("administrator")
+    outcome = at_the_same_moment(admin, lambda: create_division(admin, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
     assert "already exists" in str(outcome)
 
@@ -114,21 +114,21 @@ def test_a_weak_password_is_refused_with_the_reason(actor: Any, settings: Any) -
 
 
 def test_only_the_last_mails_link_holds_and_revoking_ends_it(actor: Any, settings: Any) -> None:
-    boss = actor()
-    first = invitation_link(boss, settings)
-    with organisation_scope(boss.organisation_id):
+    admin = actor()
+    first = invitation_link(admin, settings)
+    with organisation_scope(admin.organisation_id):
         key = Invitation.objects.get().pk
-    signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
+    signed_in(admin).post(f"/organisation/people/invitations/{key}/resend")
     second = link_in(deliver(settings)[-1])
     assert (Client().get(first).status_code, Client().get(second).status_code) == (410, 200)
-    post_and_confirm(signed_in(boss), f"/organisation/people/invitations/{key}/revoke")
+    post_and_confirm(signed_in(admin), f"/organisation/people/invitations/{key}/revoke")
     assert Client().get(second).status_code == 410
 
 
 def test_a_link_lapses_and_a_forged_one_opens_nothing(actor: Any, settings: Any) -> None:
-    boss = actor()
-    link = invitation_link(boss, settings)
-    with organisation_scope(boss.organisation_id):
+    admin = actor()
+    link = invitation_link(admin, settings)
+    with organisation_scope(admin.organisation_id):
         Invitation.objects.update(valid_until=timezone.now() - timedelta(seconds=1))
     assert Client().get(link).status_code == 410
     assert Client().get(link[:-3] + "xyz/").status_code == 410
@@ -138,25 +138,25 @@ def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: 
     """An invitation of an Administrator ends with the access of who sent it, unless another one sends it
     again.
     """
-    boss = actor()
-    with organisation_scope(boss.organisation_id):
+    admin = actor()
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
     leaver = actor("administrator", organisation=firm)
     link = invitation_link(leaver, settings, role="administrator")
     assert Client().get(link).status_code == 200
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Membership.objects.filter(pk=leaver.membership_id).update(role="reader")
         key = Invitation.objects.get().pk
     assert Client().get(link).status_code == 410
     assert Client().post(link, {"name": "Achterdeur", "password": CHOSEN}).status_code == 410
-    signed_in(boss).post(f"/organisation/people/invitations/{key}/resend")
+    signed_in(admin).post(f"/organisation/people/invitations/{key}/resend")
     assert Client().get(link_in(deliver(settings)[-1])).status_code == 200
 
 
 def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settings: Any) -> None:
-    boss, elsewhere = actor(), actor("reader", name="Elke")
+    admin, elsewhere = actor(), actor("reader", name="Elke")
     email = User.objects.get(pk=elsewhere.user_id).email
-    link = invitation_link(boss, settings, email=email)
+    link = invitation_link(admin, settings, email=email)
     stranger = Client()
     assert "Sign in to accept" in stranger.get(link).content.decode()
     stranger.post(link, {"name": "Somebody else", "password": CHOSEN})
@@ -171,7 +171,7 @@ def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settin
         organisation_ids = Membership.objects.filter(user_id=elsewhere.user_id).values_list(
             "organisation_id", flat=True
         )
-        assert set(organisation_ids) == {boss.organisation_id, elsewhere.organisation_id}
+        assert set(organisation_ids) == {admin.organisation_id, elsewhere.organisation_id}
 
 
 def test_a_team_leader_invites_no_administrator(actor: Any) -> None:
@@ -186,42 +186,42 @@ def test_a_team_leader_invites_no_administrator(actor: Any) -> None:
 
 
 def test_an_organisation_may_accept_addresses_of_its_own_only(actor: Any) -> None:
-    boss = actor()
-    with organisation_scope(boss.organisation_id):
+    admin = actor()
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(email_domains=["kantoor.nl"])
-    page = signed_in(boss).post(INVITE, {"email": "x@gmail.test", "role": "user"}).content.decode()
+    page = signed_in(admin).post(INVITE, {"email": "x@gmail.test", "role": "user"}).content.decode()
     assert "kantoor.nl" in page
-    assert signed_in(boss).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
+    assert signed_in(admin).post(INVITE, {"email": "X@Kantoor.nl", "role": "user"}).status_code == 302
 
 
 def test_a_rule_that_came_after_the_invitation_is_asked_when_it_is_accepted(
     actor: Any, settings: Any
 ) -> None:
-    boss = actor(name="Anna")
-    link = invitation_link(boss, settings)
+    admin = actor(name="Anna")
+    link = invitation_link(admin, settings)
     rule = {"email_domains": "kantoor.nl", "audit_years": "7"}
-    signed_in(boss).post("/organisation/security/", rule)
+    signed_in(admin).post("/organisation/security/", rule)
     for answer in (Client().get(link), Client().post(link, {"name": "Bram", "password": CHOSEN})):
         assert answer.status_code == 403
         assert "accepts addresses of kantoor.nl" in answer.content.decode()
         assert "Ask Anna" in answer.content.decode()
     assert not User.objects.filter(email="nieuw@example.test").exists()
-    page = signed_in(boss).get("/organisation/people/").content.decode()
+    page = signed_in(admin).get("/organisation/people/").content.decode()
     assert "nieuw@example.test" in page
     assert "no longer allowed" in page
-    (listed,) = signed_in(boss).get("/api/v1/people/invitations").json()
+    (listed,) = signed_in(admin).get("/api/v1/people/invitations").json()
     assert listed["is_outside_domains"]
-    resent = signed_in(boss).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
+    resent = signed_in(admin).post(f"/organisation/people/invitations/{listed['id']}/resend", follow=True)
     assert "kantoor.nl" in resent.content.decode()
-    signed_in(boss).post("/organisation/security/", rule | {"email_domains": ""})
+    signed_in(admin).post("/organisation/security/", rule | {"email_domains": ""})
     assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 302
 
 
 def test_a_mail_that_does_not_arrive_is_shown(
     actor: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boss = actor()
-    signed_in(boss).post(INVITE, {"email": "x@example.test", "role": "user"})
+    admin = actor()
+    signed_in(admin).post(INVITE, {"email": "x@example.test", "role": "user"})
 
     def away(self: Any) -> None:
         raise ConnectionRefusedError
@@ -231,19 +231,19 @@ def test_a_mail_that_does_not_arrive_is_shown(
     with pytest.raises(ConnectionRefusedError):
         tasks.send_invitation(context=Attempt(0), **job.args)
     tasks.send_invitation(context=Attempt(tasks.ATTEMPTS - 1), **job.args)
-    assert "could not be delivered" in signed_in(boss).get("/organisation/people/").content.decode()
+    assert "could not be delivered" in signed_in(admin).get("/organisation/people/").content.decode()
 
 
 def test_a_division_of_the_form_that_is_gone_is_refused_at_its_field(actor: Any) -> None:
     """The page was open while a colleague archived the division."""
-    boss = actor()
-    with organisation_scope(boss.organisation_id):
+    admin = actor()
+    with organisation_scope(admin.organisation_id):
         gone = Division.objects.create(
-            organisation_id=boss.organisation_id, name="Zuid", archived_at=timezone.now()
+            organisation_id=admin.organisation_id, name="Zuid", archived_at=timezone.now()
         )
     form = {"email": "nieuw@example.test", "role": "user", "divisions": [gone.pk]}
-    assert f"no division with the number {gone.pk}" in signed_in(boss).post(INVITE, form).content.decode()
-    with organisation_scope(boss.organisation_id):
+    assert f"no division with the number {gone.pk}" in signed_in(admin).post(INVITE, form).content.decode()
+    with organisation_scope(admin.organisation_id):
         assert not Invitation.objects.exists()
 
 
@@ -260,10 +260,10 @@ f@example.test;g@example.test
 
 
 def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settings: Any) -> None:
-    boss = actor()
-    with organisation_scope(boss.organisation_id):
-        Division.objects.create(organisation_id=boss.organisation_id, name="Zuid")
-    client = signed_in(boss)
+    admin = actor()
+    with organisation_scope(admin.organisation_id):
+        Division.objects.create(organisation_id=admin.organisation_id, name="Zuid")
+    client = signed_in(admin)
     page = client.post(MANY, {"text": LINES}).content.decode()
     for words in (
         "2 people will be invited",
@@ -280,7 +280,7 @@ def test_many_are_invited_with_a_result_per_line_after_a_look(actor: Any, settin
     page = client.post(MANY, {"text": LINES, "confirmed": "1"}).content.decode()
     assert "2 people invited" in page
     assert sorted(one.to[0] for one in deliver(settings)) == ["a@example.test", "b@example.test"]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         ada = Invitation.objects.get(email="a@example.test")
         assert (ada.role, len(ada.divisions)) == (Role.TEAM_LEADER, 1)
     assert "is already invited" in client.post(MANY, {"text": LINES}).content.decode()
@@ -362,20 +362,20 @@ def test_what_is_no_day_is_refused_by_name(written: str) -> None:
 
 
 def test_an_organisation_does_not_send_mail_without_end(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    boss, rival = actor("administrator"), actor("administrator")
+    admin, rival = actor("administrator"), actor("administrator")
     monkeypatch.setattr(throttling, "HOURLY_MAX", 8)
-    with organisation_scope(boss.organisation_id):
-        invitation = invitations.invite(boss, InvitationInput(email="doel@example.test"))
+    with organisation_scope(admin.organisation_id):
+        invitation = invitations.invite(admin, InvitationInput(email="doel@example.test"))
         for _number in range(throttling.DAILY_MAX - 1):
-            invitations.resend(boss, invitation.pk)
+            invitations.resend(admin, invitation.pk)
         with pytest.raises(Refused, match="Try again tomorrow"):
-            invitations.resend(boss, invitation.pk)
-        invitations.revoke(boss, invitation.pk)
+            invitations.resend(admin, invitation.pk)
+        invitations.revoke(admin, invitation.pk)
         with pytest.raises(Refused, match="Try again tomorrow"):
-            invitations.invite(boss, InvitationInput(email="Doel@example.test"))
+            invitations.invite(admin, InvitationInput(email="Doel@example.test"))
         for number in range(3):
-            invitations.invite(boss, InvitationInput(email=f"nieuw{number}@example.test"))
+            invitations.invite(admin, InvitationInput(email=f"nieuw{number}@example.test"))
         with pytest.raises(Refused, match="Try again in an hour"):
-            invitations.invite(boss, InvitationInput(email="nog@example.test"))
+            invitations.invite(admin, InvitationInput(email="nog@example.test"))
     with organisation_scope(rival.organisation_id), pytest.raises(Refused, match="Try again tomorrow"):
         invitations.invite(rival, InvitationInput(email="doel@example.test"))

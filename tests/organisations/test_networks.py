@@ -18,22 +18,22 @@ SECURITY = "/organisation/security/"
 OFFICE, ELSEWHERE = {"REMOTE_ADDR": "192.0.2.7"}, {"REMOTE_ADDR": "203.0.113.9"}
 
 
-def limit(boss: Actor, text: str = "192.0.2.0/24", **at: str) -> str:
+def limit(admin: Actor, text: str = "192.0.2.0/24", **at: str) -> str:
     form = {"networks": text, "audit_years": "7"}
-    return signed_in(boss).post(SECURITY, form, follow=True, **(at or OFFICE)).content.decode()
+    return signed_in(admin).post(SECURITY, form, follow=True, **(at or OFFICE)).content.decode()
 
 
 def test_members_and_tokens_come_in_from_the_named_networks_alone(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
-        token = api_tokens.create_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
+        token = api_tokens.create_token(admin, name="t", days=30, role=None, read_only=True)[1].reveal()
     member, program = (
         signed_in(actor("user", organisation=firm)),
         {"headers": {"Authorization": f"Bearer {token}"}},
     )
     assert member.get("/", **ELSEWHERE).status_code == 200
-    assert "Saved" in limit(boss)
+    assert "Saved" in limit(admin)
     refused = member.get("/", **ELSEWHERE)
     assert (refused.status_code, "203.0.113.9" in refused.content.decode()) == (403, True)
     assert member.post("/organisation/settings/", {"name": "x"}, **ELSEWHERE).status_code == 403
@@ -45,14 +45,14 @@ def test_members_and_tokens_come_in_from_the_named_networks_alone(actor: Any) ->
 
 
 def test_nobody_locks_themselves_out_unawares_and_the_shell_lets_in_again(actor: Any) -> None:
-    boss = actor("administrator")
-    assert "you would lose access" in limit(boss, **ELSEWHERE)
-    assert "is not an address or a network" in limit(boss, "192.0.2.0/24, office")
-    limit(boss)
-    assert signed_in(boss).get("/", **ELSEWHERE).status_code == 403
-    security_policy.allow_all_networks(shell_operator("root", ""), boss.organisation_id)
-    assert signed_in(boss).get("/", **ELSEWHERE).status_code == 200
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    assert "you would lose access" in limit(admin, **ELSEWHERE)
+    assert "is not an address or a network" in limit(admin, "192.0.2.0/24, office")
+    limit(admin)
+    assert signed_in(admin).get("/", **ELSEWHERE).status_code == 403
+    security_policy.allow_all_networks(shell_operator("root", ""), admin.organisation_id)
+    assert signed_in(admin).get("/", **ELSEWHERE).status_code == 200
+    with organisation_scope(admin.organisation_id):
         changes = AuditEntry.objects.filter(action="organisation.security_changed").order_by("pk")
         assert [one.details["after"]["networks"] for one in changes] == [["192.0.2.0/24"], []]
 

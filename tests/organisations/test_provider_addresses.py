@@ -19,23 +19,23 @@ from tests.organisations.provider_processes import begin, configure, provider_id
 @pytest.mark.parametrize("networks", [(), (ip_network("10.0.0.0/8"),)])
 def test_a_provider_within_reaches_nothing(actor: Any, settings: Any, networks: Any) -> None:
     """Neither its issuer, nor what a public issuer's own metadata names, is called inside our networks."""
-    boss = actor("administrator")
+    admin = actor("administrator")
     with running_idp() as within:
         within.says()
         settings.SSO_NETWORKS = networks
-        page = configure(boss, within)
+        page = configure(admin, within)
         assert "is not public" in page
         assert "The identity provider works" not in page
         settings.SSO_NETWORKS = (ip_network("127.0.0.0/8"),)
-        assert "The identity provider works" in configure(boss, within)
+        assert "The identity provider works" in configure(admin, within)
 
 
 def test_a_provider_that_never_answers_leaves_threads_for_others(actor: Any) -> None:
     """Anyone may begin a sign-in, any number of times; an honest organisation's provider still works."""
-    boss, stranger = actor("administrator"), actor("administrator")
+    admin, stranger = actor("administrator"), actor("administrator")
     with running_idp() as honest, socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
         for person, issuer in (
-            (boss, honest.issuer),
+            (admin, honest.issuer),
             (stranger, f"http://127.0.0.1:{silent.getsockname()[1]}"),
         ):
             honest.says()
@@ -47,7 +47,7 @@ def test_a_provider_that_never_answers_leaves_threads_for_others(actor: Any) -> 
             began = time.monotonic()
             waiting = [threads.submit(_begin_in_thread, address) for _number in range(12)]
             refused_at_once = next(as_completed(waiting))
-            assert begin(boss, Client()).startswith(honest.issuer)
+            assert begin(admin, Client()).startswith(honest.issuer)
             pages = [answer.result() for answer in waiting]
         assert time.monotonic() - began < 2 * CALL_SECONDS_MAX
     assert "answers slowly" in refused_at_once.result()

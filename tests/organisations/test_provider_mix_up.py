@@ -69,8 +69,8 @@ def hostile(both_running: tuple[Idp, Idp], honest: Idp, eve: Actor) -> Idp:
     return idp
 
 
-def callback_of(boss: Actor) -> str:
-    return f"{settings.PUBLIC_URL}/sign-in/{provider_id(boss)}/callback"
+def callback_of(admin: Actor) -> str:
+    return f"{settings.PUBLIC_URL}/sign-in/{provider_id(admin)}/callback"
 
 
 def sends_on_to(hostile: Idp, honest: Idp, stolen: dict[str, str], redirect_uri: str) -> None:
@@ -94,8 +94,8 @@ def who_is(client: Client) -> Any:
     return answer.json()["name"] if answer.status_code == 200 else None
 
 
-def refusals_of(boss: Actor) -> list[str]:
-    with organisation_scope(boss.organisation_id):
+def refusals_of(admin: Actor) -> list[str]:
+    with organisation_scope(admin.organisation_id):
         entries = AuditEntry.objects.filter(action="sign_in.refused").order_by("pk")
         return [entry.details["reason"] for entry in entries]
 

@@ -34,20 +34,20 @@ def hours_later(client: Client) -> None:
     ],
 )
 def test_an_old_session_is_led_to_a_proof_first(actor: Any, path: str, form: dict[str, str]) -> None:
-    boss: Actor = actor("administrator")
-    client = signed_in(boss)
+    admin: Actor = actor("administrator")
+    client = signed_in(admin)
     hours_later(client)
     answer = client.post(path, form)
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/?next=%2F")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not ApiToken.objects.exists()
         assert not IdentityProvider.objects.exists()
 
 
 def test_after_the_password_it_goes_on(actor: Any) -> None:
-    boss: Actor = actor("administrator")
-    client = signed_in(boss)
+    admin: Actor = actor("administrator")
+    client = signed_in(admin)
     hours_later(client)
     assert client.get(TOKEN[0]).status_code == 200, "reading needs no proof"
     leads_to = client.post(*TOKEN).headers["Location"]
@@ -55,5 +55,5 @@ def test_after_the_password_it_goes_on(actor: Any) -> None:
     assert client.post(*TOKEN).status_code == 302
     assert client.post(leads_to, {"password": PASSWORD}).headers["Location"] == TOKEN[0]
     assert client.post(*TOKEN).status_code == 200
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert ApiToken.objects.count() == 1

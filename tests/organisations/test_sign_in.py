@@ -78,13 +78,13 @@ def test_a_password_alone_no_longer_suffices_and_secrets_are_sealed(actor: Any) 
 
 
 def test_where_a_second_step_is_required_nothing_else_can_be_done_before(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
     user = actor("user", organisation=firm)
     with organisation_scope(firm.pk):
         token = api_tokens.create_token(user, name="t", days=30, role=None, read_only=True)[1].reveal()
-    client = with_password(boss)
+    client = with_password(admin)
     refused = client.post(SECURITY, {"requires_mfa": "1", "audit_years": "7"}, follow=True)
     assert "for yourself first" in refused.content.decode()
     set_up_app(client)
@@ -120,16 +120,16 @@ def test_a_code_is_accepted_once_also_the_one_that_set_the_app_up(actor: Any) ->
 
 
 def test_secrets_of_another_account_open_nothing(actor: Any) -> None:
-    boss, thief = actor("administrator"), actor("user")
-    set_up_app(with_password(boss))
+    admin, thief = actor("administrator"), actor("user")
+    set_up_app(with_password(admin))
     secret = set_up_app(with_password(thief))
     stolen = {row.type: row.data for row in Authenticator.objects.filter(user_id=thief.user_id)}
     codes = Authenticator.objects.get(user_id=thief.user_id, type="recovery_codes").wrap().get_unused_codes()
     for kind, data in stolen.items():
-        Authenticator.objects.filter(user_id=boss.user_id, type=kind).update(data=data)
+        Authenticator.objects.filter(user_id=admin.user_id, type=kind).update(data=data)
     after = list(yield_hotp_counters_from_time())[-1]
     for code in (format_hotp_value(hotp_value(secret, after)), codes[0]):
-        client = with_password(boss)
+        client = with_password(admin)
         assert client.post("/accounts/2fa/authenticate/", {"code": code}).status_code == 200
         assert client.get("/").status_code == 302
 
@@ -165,17 +165,17 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
 
 
 def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: Any) -> None:
-    boss, elsewhere = actor("administrator"), actor("user")
-    with organisation_scope(boss.organisation_id):
+    admin, elsewhere = actor("administrator"), actor("user")
+    with organisation_scope(admin.organisation_id):
         membership = Membership.objects.create(
-            organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role="user"
+            organisation_id=admin.organisation_id, user_id=elsewhere.user_id, role="user"
         )
     at_home, at_ours = signed_in(elsewhere), signed_in(elsewhere)
     at_home.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
     at_home.get("/")
-    at_ours.post("/account/organisations/", {"organisation": boss.organisation_id})
+    at_ours.post("/account/organisations/", {"organisation": admin.organisation_id})
     at_ours.get("/")
-    post_and_confirm(signed_in(boss), f"/organisation/people/{membership.pk}/end-sessions")
+    post_and_confirm(signed_in(admin), f"/organisation/people/{membership.pk}/end-sessions")
     assert (at_home.get("/").status_code, at_ours.get("/").status_code) == (200, 302)
 
 
@@ -291,20 +291,20 @@ def operator(actor: Any) -> Actor:
     return user  # type: ignore[no-any-return]
 
 
-def look_in(operator: Actor, boss: Actor) -> Client:
+def look_in(operator: Actor, admin: Actor) -> Client:
     client = signed_in(operator)
-    client.post("/operator/enter", {"organisation": boss.organisation_id})
+    client.post("/operator/enter", {"organisation": admin.organisation_id})
     return client
 
 
 def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, operator: Actor) -> None:
-    boss = actor("administrator")
-    visible = administration_of(boss, "Zichtbaar B.V.")
-    secret = administration_of(boss, "Geheim B.V.", restricted=True)
-    client = look_in(operator, boss)
+    admin = actor("administrator")
+    visible = administration_of(admin, "Zichtbaar B.V.")
+    secret = administration_of(admin, "Geheim B.V.", restricted=True)
+    client = look_in(operator, admin)
     assert client.get(f"/administrations/{visible.pk}/").status_code == 404
-    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
-    client = look_in(operator, boss)
+    signed_in(admin).post(SECURITY + "support", {"hours": "2"})
+    client = look_in(operator, admin)
     page = client.get(f"/administrations/{visible.pk}/").content.decode()
     assert "Zichtbaar" in page
     assert "read only" in page
@@ -312,9 +312,9 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
     assert client.get(f"/administrations/{visible.pk}/books/").status_code == 200
     for path in ("/organisation/settings/", f"/administrations/{visible.pk}/settings/", "/account/tokens/"):
         assert client.post(path, {"name": "x", "days": "30"}).status_code == 403, path
-    signed_in(boss).post(SECURITY + "support/withdraw")
+    signed_in(admin).post(SECURITY + "support/withdraw")
     assert client.get(f"/administrations/{visible.pk}/").status_code == 404
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         acts = (
             AuditEntry.objects.filter(actor_kind="operator")
             .order_by("pk")
@@ -328,14 +328,14 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
 
 
 def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> None:
-    boss = actor("administrator")
-    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
-    client = look_in(operator, boss)
+    admin = actor("administrator")
+    signed_in(admin).post(SECURITY + "support", {"hours": "2"})
+    client = look_in(operator, admin)
     assert client.get("/organisation/people/").status_code == 200
     client.post("/operator/leave")
     assert client.get("/organisation/people/").status_code == 403
-    client = look_in(operator, boss)
-    with organisation_scope(boss.organisation_id):
+    client = look_in(operator, admin)
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(operator_access_until=timezone.now() - timedelta(seconds=1))
     assert client.get("/organisation/people/").status_code == 403
 
@@ -343,51 +343,54 @@ def test_support_ends_by_itself_and_by_leaving(actor: Any, operator: Actor) -> N
 def test_an_operator_needs_the_second_step_that_the_organisation_requires(
     actor: Any, operator: Actor
 ) -> None:
-    boss = actor("administrator")
-    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
-    before = look_in(operator, boss)
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    signed_in(admin).post(SECURITY + "support", {"hours": "2"})
+    before = look_in(operator, admin)
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(requires_mfa=True)
     assert before.get("/organisation/people/").status_code == 403, "Required while they look in."
     client = signed_in(operator)
-    refused = client.post("/operator/enter", {"organisation": boss.organisation_id})
+    refused = client.post("/operator/enter", {"organisation": admin.organisation_id})
     assert (refused.status_code, "two-step verification" in refused.content.decode()) == (403, True)
     set_up_app(with_password(operator))
-    assert look_in(operator, boss).get("/organisation/people/").status_code == 200
+    assert look_in(operator, admin).get("/organisation/people/").status_code == 200
 
 
 def test_the_operator_pages_do_not_exist_for_others(actor: Any) -> None:
-    boss = actor("administrator")
-    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    admin = actor("administrator")
+    signed_in(admin).post(SECURITY + "support", {"hours": "2"})
     other = signed_in(actor("administrator"))
     assert other.get("/operator/").status_code == 404
-    assert other.post("/operator/enter", {"organisation": boss.organisation_id}).status_code == 404
+    assert other.post("/operator/enter", {"organisation": admin.organisation_id}).status_code == 404
 
 
 def test_opening_restricted_books_is_audited(actor: Any) -> None:
     from tests.books.factories import assign
 
-    boss = actor("administrator")
-    restricted, other = administration_of(boss, "Geheim", restricted=True), administration_of(boss, "Gewoon")
-    assign(boss, restricted)
-    client = signed_in(boss)
+    admin = actor("administrator")
+    restricted, other = (
+        administration_of(admin, "Geheim", restricted=True),
+        administration_of(admin, "Gewoon"),
+    )
+    assign(admin, restricted)
+    client = signed_in(admin)
     for _ in range(2):
         client.get(f"/administrations/{restricted.pk}/books/")
     client.get(f"/administrations/{other.pk}/books/")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         entry = AuditEntry.objects.get(action="books.accessed")
-        assert (entry.subject_id, entry.actor_id) == (restricted.pk, boss.user_id)
-        text = api_tokens.create_token(boss, name="t", days=30, role=None, read_only=True)[1].reveal()
+        assert (entry.subject_id, entry.actor_id) == (restricted.pk, admin.user_id)
+        text = api_tokens.create_token(admin, name="t", days=30, role=None, read_only=True)[1].reveal()
     Client().get(
         f"/api/v1/administrations/{restricted.pk}/books", headers={"Authorization": f"Bearer {text}"}
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.filter(action="books.accessed", interface="api").count() == 1
 
 
 def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(actor: Any) -> None:
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
         user = actor("user", organisation=Organisation.objects.get())
     client, other = with_password(user), with_password(user)
     fresh = "another correct horse battery"
@@ -396,11 +399,11 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
     page = client.get("/account/sessions/").content.decode()
     assert "This device" in page
     assert other.get("/").status_code == 302
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert UserSession.objects.filter(user_id=user.user_id).count() == 1, (
             "the others ended with the password"
         )
-    post_and_confirm(signed_in(boss), f"/organisation/people/{user.membership_id}/end-sessions")
+    post_and_confirm(signed_in(admin), f"/organisation/people/{user.membership_id}/end-sessions")
     assert client.get("/").status_code == 302
 
 
@@ -408,9 +411,9 @@ def test_a_session_in_which_the_password_was_changed_is_still_seen_and_ended(act
 def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisation(
     actor: Any, ends: str
 ) -> None:
-    otto, boss = actor("administrator", name="Otto"), actor("administrator")
+    otto, admin = actor("administrator", name="Otto"), actor("administrator")
     operators.grant_operator(email_of(otto), is_operator=True)
-    signed_in(boss).post(SECURITY + "support", {"hours": "2"})
+    signed_in(admin).post(SECURITY + "support", {"hours": "2"})
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get(pk=otto.user_id))
 
@@ -419,14 +422,14 @@ def test_a_form_opened_as_operator_changes_nothing_in_the_operators_own_organisa
         return client.cookies["koppel_csrf"].value
 
     client.get("/organisation/settings/")
-    client.post("/operator/enter", {"organisation": boss.organisation_id, "csrfmiddlewaretoken": token()})
+    client.post("/operator/enter", {"organisation": admin.organisation_id, "csrfmiddlewaretoken": token()})
     page = client.get("/organisation/settings/")
     form = {"name": "Theirs", "csrfmiddlewaretoken": form_of(page.content.decode())["csrfmiddlewaretoken"][0]}
     assert client.post("/organisation/settings/", form).status_code == 403
     if ends == "leaves":
         client.post("/operator/leave", {"csrfmiddlewaretoken": form["csrfmiddlewaretoken"]})
     else:
-        signed_in(boss).post(SECURITY + "support/withdraw")
+        signed_in(admin).post(SECURITY + "support/withdraw")
     client.post("/organisation/settings/", form)
     with organisation_scope(otto.organisation_id):
         assert Organisation.objects.get(pk=otto.organisation_id).name != "Theirs"

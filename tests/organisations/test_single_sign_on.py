@@ -54,120 +54,120 @@ def idp(running: Idp) -> Idp:
 
 
 @pytest.fixture
-def boss(actor: Any) -> Actor:
+def admin(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
-def test_a_member_signs_in_and_is_known_by_subject_from_then_on(boss: Actor, idp: Idp) -> None:
+def test_a_member_signs_in_and_is_known_by_subject_from_then_on(admin: Actor, idp: Idp) -> None:
     idp.says()
-    assert "The identity provider works" in configure(boss, idp)
-    idp.says(sub="7", email=email_of(boss).upper(), email_verified=True)
-    assert "From now on you can sign in with Inlog" in link(boss, boss).content.decode()
+    assert "The identity provider works" in configure(admin, idp)
+    idp.says(sub="7", email=email_of(admin).upper(), email_verified=True)
+    assert "From now on you can sign in with Inlog" in link(admin, admin).content.decode()
     idp.says(sub="7", email="renamed@example.test", email_verified=False)
-    answer = walk(boss)
+    answer = walk(admin)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
     assert answer.client.get("/").status_code == 200
 
 
 @pytest.mark.parametrize("verified", [True, False, "true", None])
-def test_a_verified_address_alone_links_no_account(boss: Actor, idp: Idp, verified: Any) -> None:
+def test_a_verified_address_alone_links_no_account(admin: Actor, idp: Idp, verified: Any) -> None:
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="8", email=email_of(boss), email_verified=verified)
-    answer = walk(boss)
+    configure(admin, idp)
+    idp.says(sub="8", email=email_of(admin), email_verified=verified)
+    answer = walk(admin)
     assert answer.status_code == 403
     assert "not linked to an account yet" in answer.content.decode()
     assert answer.client.get("/").status_code == 302
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists()
 
 
-def test_a_member_links_by_signing_in_once_with_the_password(boss: Actor, idp: Idp) -> None:
+def test_a_member_links_by_signing_in_once_with_the_password(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="8", email=email_of(boss), email_verified=True)
-    client = walk(boss).client
-    page = f"/sign-in/{provider_id(boss)}/link"
+    configure(admin, idp)
+    idp.says(sub="8", email=email_of(admin), email_verified=True)
+    client = walk(admin).client
+    page = f"/sign-in/{provider_id(admin)}/link"
     assert client.get(page).headers["Location"].startswith("/accounts/login/")
-    entered = client.post(f"/accounts/login/?next={page}", {"login": email_of(boss), "password": PASSWORD})
+    entered = client.post(f"/accounts/login/?next={page}", {"login": email_of(admin), "password": PASSWORD})
     assert entered.headers["Location"] == page
     assert "Link sign-in" in client.get(page).content.decode()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists(), "Looking at the page is no act."
     client.post(page)
-    assert walk(boss).headers["Location"] == "/"
+    assert walk(admin).headers["Location"] == "/"
 
 
-def test_a_session_that_a_provider_opened_links_nothing(boss: Actor, idp: Idp) -> None:
+def test_a_session_that_a_provider_opened_links_nothing(admin: Actor, idp: Idp) -> None:
     """Whoever holds the provider holds that session too."""
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     idp.says(sub="first")
-    link(boss, boss)
-    client = walk(boss).client
+    link(admin, admin)
+    client = walk(admin).client
     idp.says(sub="second")
-    assert walk(boss, client).status_code == 403
+    assert walk(admin, client).status_code == 403
     assert (
-        client.post(f"/sign-in/{provider_id(boss)}/link").headers["Location"].startswith("/accounts/login/")
+        client.post(f"/sign-in/{provider_id(admin)}/link").headers["Location"].startswith("/accounts/login/")
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert [row.subject for row in FederatedIdentity.objects.all()] == ["first"]
 
 
 def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(
-    boss: Actor, idp: Idp
+    admin: Actor, idp: Idp
 ) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(requires_mfa=True)
     idp.says(sub="8")
-    client = signed_in(boss)
-    page = walk(boss, client).headers["Location"]
+    client = signed_in(admin)
+    page = walk(admin, client).headers["Location"]
     assert "second-step" in client.post(page).headers["Location"]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists()
 
 
-def test_non_member_cannot_link_identity(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_non_member_cannot_link_identity(admin: Actor, actor: Any, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     stranger = actor("administrator")
     idp.says(sub="8", email=email_of(stranger), email_verified=True)
-    assert "not a member" in link(boss, stranger).content.decode()
-    with organisation_scope(boss.organisation_id):
+    assert "not a member" in link(admin, stranger).content.decode()
+    with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists()
 
 
-def test_a_second_subject_is_not_the_same_person(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_a_second_subject_is_not_the_same_person(admin: Actor, actor: Any, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
         colleague = actor("user", organisation=Organisation.objects.get())
-    idp.says(sub="first", email=email_of(boss), email_verified=True)
-    link(boss, boss)
-    idp.says(sub="second", email=email_of(boss), email_verified=True)
-    assert walk(boss).status_code == 403
-    assert "already linked to another identity" in link(boss, boss).content.decode()
-    link(boss, colleague)
-    assert walk(boss).client.get("/api/v1/me").json()["role"] == "user"
+    idp.says(sub="first", email=email_of(admin), email_verified=True)
+    link(admin, admin)
+    idp.says(sub="second", email=email_of(admin), email_verified=True)
+    assert walk(admin).status_code == 403
+    assert "already linked to another identity" in link(admin, admin).content.decode()
+    link(admin, colleague)
+    assert walk(admin).client.get("/api/v1/me").json()["role"] == "user"
 
 
-def test_a_provider_gives_no_access_to_other_organisations(boss: Actor, actor: Any, idp: Idp) -> None:
+def test_a_provider_gives_no_access_to_other_organisations(admin: Actor, actor: Any, idp: Idp) -> None:
     """Somebody works for two firms. The provider of one vouches for them there, and only there."""
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     elsewhere = actor("administrator")
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         both = Membership.objects.create(
-            organisation_id=boss.organisation_id, user_id=elsewhere.user_id, role=Role.READER
+            organisation_id=admin.organisation_id, user_id=elsewhere.user_id, role=Role.READER
         )
     idp.says(sub="9", email=email_of(elsewhere), email_verified=True)
-    link(boss, elsewhere)
-    client = walk(boss).client
-    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    link(admin, elsewhere)
+    client = walk(admin).client
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
     client.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
-    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
     for page in (
         "password/change/",
         "password/set/",
@@ -177,29 +177,31 @@ def test_a_provider_gives_no_access_to_other_organisations(boss: Actor, actor: A
         "reauthenticate/",
     ):
         assert client.get(f"/accounts/{page}").status_code == 403, page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         Membership.objects.filter(pk=both.pk).update(is_active=False)
     assert client.get("/api/v1/me").status_code in (401, 403)
-    assert walk(boss).status_code == 403
+    assert walk(admin).status_code == 403
 
 
 def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
-    boss: Actor, actor: Any, idp: Idp
+    admin: Actor, actor: Any, idp: Idp
 ) -> None:
     other_firm, operator = actor("administrator"), actor("user", name="Otto")
     operators.grant_operator(email_of(operator), is_operator=True)
     with organisation_scope(other_firm.organisation_id):
         Organisation.objects.update(operator_access_until=timezone.now() + timedelta(hours=2))
-    with organisation_scope(boss.organisation_id):
-        Membership.objects.create(organisation_id=boss.organisation_id, user_id=operator.user_id, role="user")
+    with organisation_scope(admin.organisation_id):
+        Membership.objects.create(
+            organisation_id=admin.organisation_id, user_id=operator.user_id, role="user"
+        )
     at_work = signed_in(operator)
     at_work.post("/account/organisations/", {"organisation": operator.organisation_id}, follow=True)
-    configure(boss, idp)
+    configure(admin, idp)
     idp.says(sub="otto", email=email_of(operator), email_verified=True)
-    link(boss, operator)
+    link(admin, operator)
     client = Client()
-    walk(boss, client)
-    assert client.get("/api/v1/me").json()["organisation"]["id"] == boss.organisation_id
+    walk(admin, client)
+    assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
     assert client.get("/operator/").status_code == 404
     assert client.post("/operator/enter", {"organisation": other_firm.organisation_id}).status_code == 404
     assert client.get("/account/sessions/").content.decode().count('name="id"') == 0
@@ -208,42 +210,42 @@ def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
 
 
 def test_the_answer_to_a_stranger_does_not_say_whether_there_is_an_account(
-    boss: Actor, actor: Any, idp: Idp
+    admin: Actor, actor: Any, idp: Idp
 ) -> None:
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     pages = set()
-    for email in ("unknown@example.test", email_of(actor("administrator")), email_of(boss)):
+    for email in ("unknown@example.test", email_of(actor("administrator")), email_of(admin)):
         idp.says(sub=email, email=email, email_verified=True)
-        answer = walk(boss)
+        answer = walk(admin)
         assert answer.status_code == 403
         changing = r'name="csrfmiddlewaretoken" value="[^"]*"|/callback[?][^"]*'
         pages.add(re.sub(changing, "", answer.content.decode()))
     assert len(pages) == 1
 
 
-def test_who_is_invited_becomes_a_member_by_the_first_sign_in(boss: Actor, idp: Idp) -> None:
+def test_who_is_invited_becomes_a_member_by_the_first_sign_in(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
+        invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
-    assert walk(boss).status_code == 302
+    assert walk(admin).status_code == 302
     with installation_scope("test"):
         membership = Membership.objects.select_related("user").get(user__email="nieuw@example.test")
     assert (membership.user.name, membership.user.has_usable_password()) == ("Noor", False)
 
 
 def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_either(
-    boss: Actor, idp: Idp
+    admin: Actor, idp: Idp
 ) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
-        invitations.invite(boss, InvitationInput(email="nieuw@example.test"))
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
+        invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
         Organisation.objects.update(email_domains=["kantoor.nl"])
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
-    answer = walk(boss)
+    answer = walk(admin)
     assert answer.status_code == 403
     assert "accepts addresses of kantoor.nl" in answer.content.decode()
 
@@ -266,62 +268,62 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
         "huge keys",
     ],
 )
-def test_an_invalid_proof_is_refused(boss: Actor, idp: Idp, fault: str) -> None:
+def test_an_invalid_proof_is_refused(admin: Actor, idp: Idp, fault: str) -> None:
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="7", email=email_of(boss), email_verified=True)
-    link(boss, boss)
-    assert walk(boss).status_code == 302
-    idp.says(fault, sub="7", email=email_of(boss), email_verified=True)
-    answer = walk(boss)
+    configure(admin, idp)
+    idp.says(sub="7", email=email_of(admin), email_verified=True)
+    link(admin, admin)
+    assert walk(admin).status_code == 302
+    idp.says(fault, sub="7", email=email_of(admin), email_verified=True)
+    answer = walk(admin)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.filter(action="sign_in.refused").count() == 1
 
 
-def test_an_answer_for_another_browser_is_refused(boss: Actor, idp: Idp) -> None:
+def test_an_answer_for_another_browser_is_refused(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     idp.says(sub="7")
-    link(boss, boss)
+    link(admin, admin)
     other_browser = Client()
-    begin(boss, other_browser)
-    answer = led_to(begin(boss, Client()))
+    begin(admin, other_browser)
+    answer = led_to(begin(admin, Client()))
     assert bring(other_browser, answer).status_code == 400
     assert other_browser.get("/").status_code == 302
 
 
-def test_an_answer_serves_once(boss: Actor, idp: Idp) -> None:
+def test_an_answer_serves_once(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     idp.says(sub="7")
-    link(boss, boss)
+    link(admin, admin)
     client = Client()
-    answer = led_to(begin(boss, client))
+    answer = led_to(begin(admin, client))
     assert bring(client, answer).status_code == 302
     client.post("/accounts/logout/")
     assert bring(client, answer).status_code == 400
 
 
-def test_two_tabs_on_their_way_at_once_both_come_back(boss: Actor, idp: Idp) -> None:
+def test_two_tabs_on_their_way_at_once_both_come_back(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
+    configure(admin, idp)
     idp.says(sub="nobody yet")
     client = Client()
-    first, second = (led_to(begin(boss, client)) for _tab in range(2))
+    first, second = (led_to(begin(admin, client)) for _tab in range(2))
     assert [bring(client, answer).status_code for answer in (first, second)] == [403, 403]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert not AuditEntry.objects.filter(action="sign_in.refused").exists()
 
 
-def test_a_page_shows_the_provider_before_the_redirect(boss: Actor, idp: Idp) -> None:
+def test_a_page_shows_the_provider_before_the_redirect(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(name="Kantoor Noord")
     careful = Client(enforce_csrf_checks=True)
-    address = f"/sign-in/{provider_id(boss)}/"
+    address = f"/sign-in/{provider_id(admin)}/"
     page = careful.get(address)
     assert page.status_code == 200
     words = page.content.decode()
@@ -332,24 +334,24 @@ def test_a_page_shows_the_provider_before_the_redirect(boss: Actor, idp: Idp) ->
     assert "form-action 'self' https:" in page.headers["Content-Security-Policy"]
 
 
-def test_the_redirect_address_is_there_before_anything_else_is_known(boss: Actor, idp: Idp) -> None:
-    client = signed_in(boss)
+def test_the_redirect_address_is_there_before_anything_else_is_known(admin: Actor, idp: Idp) -> None:
+    client = signed_in(admin)
     assert "Set up single sign-on" in client.get(SECURITY).content.decode()
     page = client.post(SECURITY + "provider/prepare", follow=True).content.decode()
-    address = f"/sign-in/{provider_id(boss)}/callback"
+    address = f"/sign-in/{provider_id(admin)}/callback"
     assert address in page
     assert "Incomplete" in page
-    assert client.get(f"/sign-in/{provider_id(boss)}/").status_code == 404
+    assert client.get(f"/sign-in/{provider_id(admin)}/").status_code == 404
     assert (
         "Complete the identity provider settings first"
         in client.post(SECURITY + "provider/test", follow=True).content.decode()
     )
     form = {"name": "Inlog", "issuer": idp.issuer, "client_id": CLIENT_ID}
     assert "are required" in client.post(SECURITY + "provider", form, follow=True).content.decode()
-    assert "The identity provider works" in configure(boss, idp)
+    assert "The identity provider works" in configure(admin, idp)
     idp.control(redirect_uris=[settings.PUBLIC_URL + address])
     idp.says(sub="7")
-    assert walk(boss).status_code == 403, "The provider accepted the address, and nobody is linked yet."
+    assert walk(admin).status_code == 403, "The provider accepted the address, and nobody is linked yet."
 
 
 def test_the_address_that_all_providers_shared_is_gone(client: Client, clean_database: None) -> None:
@@ -365,99 +367,99 @@ def test_the_address_that_all_providers_shared_is_gone(client: Client, clean_dat
     ],
 )
 def test_a_provider_that_does_not_hold_stays_off(
-    boss: Actor, idp: Idp, fault: str, changed: dict[str, str], words: str
+    admin: Actor, idp: Idp, fault: str, changed: dict[str, str], words: str
 ) -> None:
     idp.says(fault)
-    assert words in configure(boss, idp, **changed)
-    with organisation_scope(boss.organisation_id):
+    assert words in configure(admin, idp, **changed)
+    with organisation_scope(admin.organisation_id):
         provider = IdentityProvider.objects.get()
     assert not provider.is_active
     assert Client().get(f"/sign-in/{provider.pk}/").status_code == 404
 
 
-def test_the_secret_is_sealed_and_never_shown(boss: Actor, idp: Idp) -> None:
+def test_the_secret_is_sealed_and_never_shown(admin: Actor, idp: Idp) -> None:
     idp.says()
-    page = configure(boss, idp)
+    page = configure(admin, idp)
     assert CLIENT_SECRET not in page
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert CLIENT_SECRET.encode() not in bytes(IdentityProvider.objects.get().client_secret)
 
 
-def test_the_domain_of_an_address_finds_the_provider_of_the_only_organisation(boss: Actor, idp: Idp) -> None:
+def test_the_domain_of_an_address_finds_the_provider_of_the_only_organisation(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
         Organisation.objects.update(email_domains=["kantoor.nl"])
     assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
 
 
 def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
-    boss: Actor, actor: Any, idp: Idp
+    admin: Actor, actor: Any, idp: Idp
 ) -> None:
     idp.says()
-    configure(boss, idp)
-    with organisation_scope(boss.organisation_id):
+    configure(admin, idp)
+    with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
     colleague, elsewhere = actor("user", organisation=firm), actor("user")
     by_provider, by_password, other_firm = Client(), signed_in(colleague), signed_in(elsewhere)
     idp.says(sub="7", email=email_of(colleague), email_verified=True)
-    link(boss, colleague)
-    walk(boss, by_provider)
-    page = signed_in(boss).get(SECURITY).content.decode()
+    link(admin, colleague)
+    walk(admin, by_provider)
+    page = signed_in(admin).get(SECURITY).content.decode()
     assert "1 session uses it" in page
     assert "Your session is one of them" not in page
-    page = signed_in(boss).post(SECURITY + "provider/off", follow=True).content.decode()
+    page = signed_in(admin).post(SECURITY + "provider/off", follow=True).content.decode()
     assert "1 session ended" in page
     assert [one.get("/").status_code for one in (by_provider, by_password, other_firm)] == [302, 200, 200]
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.get(action="identity_provider.disabled").details == {
             "sessions_ended": 1,
             "tokens_revoked": 0,
         }
 
 
-def test_who_switches_off_what_let_them_in_signs_in_anew(boss: Actor, idp: Idp) -> None:
+def test_who_switches_off_what_let_them_in_signs_in_anew(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="7", email=email_of(boss), email_verified=True)
-    link(boss, boss)
-    client = walk(boss).client
+    configure(admin, idp)
+    idp.says(sub="7", email=email_of(admin), email_verified=True)
+    link(admin, admin)
+    client = walk(admin).client
     assert "Your session is one of them" in client.get(SECURITY).content.decode()
     last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
 
 
-def test_another_provider_keeps_no_session_of_the_one_before(boss: Actor, idp: Idp) -> None:
+def test_another_provider_keeps_no_session_of_the_one_before(admin: Actor, idp: Idp) -> None:
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="7", email=email_of(boss), email_verified=True)
-    link(boss, boss)
-    client = walk(boss).client
-    configure(boss, idp, client_secret="")
+    configure(admin, idp)
+    idp.says(sub="7", email=email_of(admin), email_verified=True)
+    link(admin, admin)
+    client = walk(admin).client
+    configure(admin, idp, client_secret="")
     assert client.get("/").status_code == 200, "The same provider vouches on."
-    configure(boss, idp, issuer="https://login.elsewhere.test")
+    configure(admin, idp, issuer="https://login.elsewhere.test")
     assert client.get("/").status_code == 302
 
 
 def test_a_provider_disabled_during_the_sign_in_is_refused(
-    boss: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
+    admin: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off between the provider's answer and the session."""
     idp.says()
-    configure(boss, idp)
-    idp.says(sub="7", email=email_of(boss), email_verified=True)
-    link(boss, boss)
+    configure(admin, idp)
+    idp.says(sub="7", email=email_of(admin), email_verified=True)
+    link(admin, admin)
     find_or_create = links.find_or_create_member
 
     def find_and_go_off(*arguments: Any) -> User | None:
         user = find_or_create(*arguments)
-        with organisation_scope(boss.organisation_id):
-            single_sign_on.disable_provider(boss)
+        with organisation_scope(admin.organisation_id):
+            single_sign_on.disable_provider(admin)
         return user
 
     monkeypatch.setattr(links, "find_or_create_member", find_and_go_off)
-    answer = walk(boss)
+    answer = walk(admin)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302
 
@@ -479,25 +481,25 @@ def nobody_links_yet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("is_invited", [False, True])
-def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, is_invited: bool) -> None:
+def test_two_first_sign_ins_at_one_instant_both_come_in(admin: Actor, idp: Idp, is_invited: bool) -> None:
     """Two tabs are restored: both sign in somebody invited for the first time, or both link a member."""
     idp.says()
-    configure(boss, idp)
-    email = email_of(boss)
+    configure(admin, idp)
+    email = email_of(admin)
     if is_invited:
         email = "nieuw@example.test"
-        with organisation_scope(boss.organisation_id):
-            invitations.invite(boss, InvitationInput(email=email))
+        with organisation_scope(admin.organisation_id):
+            invitations.invite(admin, InvitationInput(email=email))
     idp.says(sub="7", email=email, email_verified=True)
     answers: list[tuple[int, str]] = []
 
     def link_in_tab() -> Any:
-        client = signed_in(boss)
-        return client.post(walk(boss, client).headers["Location"])
+        client = signed_in(admin)
+        return client.post(walk(admin, client).headers["Location"])
 
     def sign_in() -> None:
         try:
-            answer = walk(boss) if is_invited else link_in_tab()
+            answer = walk(admin) if is_invited else link_in_tab()
             answers.append((answer.status_code, answer.headers.get("Location", "")))
         finally:
             connections.close_all()
@@ -509,14 +511,14 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(boss: Actor, idp: Idp, i
     for tab in tabs:
         tab.join()
     assert answers == [(302, "/")] * 2
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert FederatedIdentity.objects.get().membership.user.email == email
 
 
 @pytest.mark.parametrize("fault", ["no text", "port"])
 def test_a_provider_that_describes_itself_in_nonsense_is_refused_with_a_sentence(
-    boss: Actor, idp: Idp, fault: str
+    admin: Actor, idp: Idp, fault: str
 ) -> None:
     idp.says(fault)
-    assert "No configuration found at this address" in configure(boss, idp)
+    assert "No configuration found at this address" in configure(admin, idp)
     idp.says()

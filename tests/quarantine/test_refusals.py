@@ -49,7 +49,7 @@ def quarantined(world: World) -> World:
 
 def provider_of(world: World) -> int:
     """An identity provider of the firm that nobody answers for."""
-    firm = world.boss.organisation_id
+    firm = world.admin.organisation_id
     with organisation_scope(firm):
         provider = IdentityProvider(
             organisation_id=firm,
@@ -93,7 +93,7 @@ def test_single_sign_on_and_password_reset_explain_the_quarantine(quarantined: W
     provider = provider_of(quarantined)
     visitor = Client()
     visitor.cookies["koppel_language"] = language
-    email = User.objects.get(pk=quarantined.boss.user_id).email
+    email = User.objects.get(pk=quarantined.admin.user_id).email
     for answer in (
         visitor.get(f"/sign-in/{provider}/"),
         visitor.post(f"/sign-in/{provider}/"),
@@ -147,7 +147,7 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
         "connection": quarantined.active.connection_id,
         "webhook": quarantined.webhook_id,
     }
-    email = User.objects.get(pk=quarantined.boss.user_id).email
+    email = User.objects.get(pk=quarantined.admin.user_id).email
     command = [sys.executable, "-m", "koppel.cli", *words.format(**ids).split(), "--as", email]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -266,7 +266,7 @@ def test_begin_and_end_of_a_quarantine_are_audited(world: World, monkeypatch: py
     assert koppel_quarantine("on")["changed"] is False
     assert koppel_quarantine("off")["changed"] is True
     assert koppel_quarantine("off")["changed"] is False
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         entries = AuditEntry.objects.filter(action__startswith="quarantine.").order_by("pk")
         assert [(entry.action, entry.actor_name, entry.interface) for entry in entries] == [
             ("quarantine.started", "olga", "cli"),
@@ -285,6 +285,6 @@ def test_mail_is_not_written_to_files_either(quarantined: World, settings: Any, 
 
 
 def test_bulk_actions_explain_why_no_sync_starts(quarantined: World) -> None:
-    client = signed_in(quarantined.boss)
+    client = signed_in(quarantined.admin)
     draft = client.post("/administrations/bulk/preview", {"action": "sync", "id": [quarantined.active.pk]})
     assert "koppel quarantine off" in main_of(client.get(draft.headers["Location"]))

@@ -44,10 +44,10 @@ def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedA
     """Twenty consents, and a sign-in that was begun."""
     from koppel.connections.consent.attempts import begin_consent
 
-    boss, app = actor(), register_app(sandbox)
-    with organisation_scope(boss.organisation_id):
-        begin_consent(boss, app.pk, ConsentPurpose.CONNECT, "/connections/")
-    return give(sandbox, connection_of(boss, app), 20)
+    admin, app = actor(), register_app(sandbox)
+    with organisation_scope(admin.organisation_id):
+        begin_consent(admin, app.pk, ConsentPurpose.CONNECT, "/connections/")
+    return give(sandbox, connection_of(admin, app), 20)
 
 
 @pytest.fixture
@@ -262,14 +262,14 @@ def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
 
 def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any, settings: Any) -> None:
     """The old key can be thrown away: nobody is locked out by that."""
-    boss = actor("administrator", name="Anna")
-    user = User.objects.get(pk=boss.user_id)
+    admin = actor("administrator", name="Anna")
+    user = User.objects.get(pk=admin.user_id)
     secret = TOTP.activate(user, "JBSWY3DPEHPK3PXP").instance.data["secret"]
     RecoveryCodes.activate(user)
     codes = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes")).get_unused_codes()
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         single_sign_on.configure(
-            boss,
+            admin,
             ProviderInput(
                 name="Entra", issuer="https://login.example.test", client_id="koppel", client_secret="hush"
             ),
@@ -283,7 +283,7 @@ def test_second_steps_and_identity_providers_move_to_the_new_key_too(actor: Any,
     assert authenticator.data["secret"] != secret
     recovery = RecoveryCodes(Authenticator.objects.get(user=user, type="recovery_codes"))
     assert recovery.get_unused_codes() == codes
-    with organisation_scope(boss.organisation_id):
-        provider = single_sign_on.provider_of(boss.organisation_id)
+    with organisation_scope(admin.organisation_id):
+        provider = single_sign_on.provider_of(admin.organisation_id)
         assert provider is not None
         assert single_sign_on.client_of(provider).client_secret.reveal() == "hush"

@@ -54,9 +54,9 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     sandbox: Sandbox, app: Any, actor: Any, grace_seconds: int
 ) -> None:
     """Each of the refreshes is killed at its step. Then another process wants all tokens."""
-    boss = actor()
+    admin = actor()
     sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
-    granted = {step: give(sandbox, connection_of(boss, app, step))[0] for step in STEPS}
+    granted = {step: give(sandbox, connection_of(admin, app, step))[0] for step in STEPS}
     kill_at({step: [grant] for step, grant in granted.items()}, sandbox)
     with programs(1, list(granted.values())) as (survivor,):
         survivor.go()

@@ -126,9 +126,9 @@ def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
     clean_database: None, sandbox: Sandbox, actor: Any
 ) -> None:
     """The company takes its approval back: its administration waits for a person, the connection lives."""
-    boss, app = actor(), register_app(sandbox, "service")
-    connection, tenant = connection_of(boss, app), sandbox.companies()[0]["tenant_id"]
-    granted_service = service_grant(boss, connection, tenant)
+    admin, app = actor(), register_app(sandbox, "service")
+    connection, tenant = connection_of(admin, app), sandbox.companies()[0]["tenant_id"]
+    granted_service = service_grant(admin, connection, tenant)
     token_of(granted_service)
     assert sandbox.control("tokens")["calls"] == {"client_credentials": 1}
     sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": tenant, "approved": False})
@@ -145,11 +145,11 @@ def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
     token_of(granted_service)
 
 
-def service_grant(boss: Any, connection: Connection, tenant: str) -> GrantedAccess:
+def service_grant(admin: Any, connection: Connection, tenant: str) -> GrantedAccess:
     ended = Tokens(Secret("ended"), None, now() - timedelta(hours=1), now())
-    with organisation_scope(boss.organisation_id):
-        grant = store_grant(boss.organisation_id, connection, tenant, tenant, ended)
-    return GrantedAccess(boss.organisation_id, connection.pk, grant.pk, "")
+    with organisation_scope(admin.organisation_id):
+        grant = store_grant(admin.organisation_id, connection, tenant, tenant, ended)
+    return GrantedAccess(admin.organisation_id, connection.pk, grant.pk, "")
 
 
 def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(granted: GrantedAccess) -> None:

@@ -32,7 +32,7 @@ IMPORT = 7
 
 @dataclass
 class World:
-    boss: Actor
+    admin: Actor
     people: dict[str, Actor]
     bystander: Actor
     active: Administration
@@ -53,21 +53,21 @@ class World:
 
 def build_world(actor: Any) -> World:
     """Everybody is a member; the administrations are assigned to all of them."""
-    boss = actor("administrator")
-    with organisation_scope(boss.organisation_id):
-        firm = Organisation.objects.get(pk=boss.organisation_id)
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get(pk=admin.organisation_id)
     people = {
-        role: boss if role == "administrator" else actor(role, organisation=firm) for role in Role.values
+        role: admin if role == "administrator" else actor(role, organisation=firm) for role in Role.values
     }
-    with organisation_scope(boss.organisation_id):
-        create_division(boss, DivisionInput(name="Zuid"))
-        create_template(boss, TemplateInput(name="Standard", settings={"fiscal_years_back": 3}))
+    with organisation_scope(admin.organisation_id):
+        create_division(admin, DivisionInput(name="Zuid"))
+        create_template(admin, TemplateInput(name="Standard", settings={"fiscal_years_back": 3}))
         division, template = Division.objects.get(name="Zuid"), Template.objects.get(name="Standard")
-    active = administration_of(boss, number="69599084", country="NL", template=template, import_id=IMPORT)
+    active = administration_of(admin, number="69599084", country="NL", template=template, import_id=IMPORT)
     configuring = administration_of(
         _other(actor, firm), "Fjordheim AS", status="configuring", import_id=IMPORT
     )
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)
         AppRegistration.objects.update(
@@ -76,18 +76,20 @@ def build_world(actor: Any) -> World:
     for person in people.values():
         assign(person, active)
         assign(person, configuring)
-    with organisation_scope(boss.organisation_id):
-        raise_issue(boss.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk))
+    with organisation_scope(admin.organisation_id):
+        raise_issue(
+            admin.organisation_id, "made_up_by_a_test", Subject(SubjectKind.ADMINISTRATION, active.pk)
+        )
         issue_id = Issue.objects.get(code="made_up_by_a_test").pk
         notify_members(
-            boss.organisation_id,
+            admin.organisation_id,
             "made_up_by_a_test",
             [person.membership_id for person in people.values()],
             {},
         )
     bystander = actor("user", organisation=firm, name="Kees Bos")
     return World(
-        boss,
+        admin,
         people,
         bystander,
         active,
@@ -95,7 +97,7 @@ def build_world(actor: Any) -> World:
         division,
         template,
         changed_run(active),
-        _webhook(boss),
+        _webhook(admin),
         issue_id,
     )
 
@@ -132,14 +134,14 @@ def changed_run(administration: Administration) -> int:
     return run.pk
 
 
-def _webhook(boss: Actor) -> int:
+def _webhook(admin: Actor) -> int:
     """With a message that was not accepted."""
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         webhook, _secret = endpoints.create_webhook(
-            boss, WebhookInput(name="Tickets", url="https://tickets.example.test/hook")
+            admin, WebhookInput(name="Tickets", url="https://tickets.example.test/hook")
         )
         WebhookDelivery.objects.create(
-            organisation_id=boss.organisation_id,
+            organisation_id=admin.organisation_id,
             webhook=webhook,
             message_id="msg_1",
             event_type="sync_failing",

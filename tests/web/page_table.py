@@ -166,10 +166,10 @@ def pages_of_connections(world: World) -> dict[str, str]:
 def pages_of_work_in_progress(world: World) -> dict[str, str]:
     """Begin an import through the wizard, a bulk action and an invitation, and return their pages."""
     wizard_path = f"/connections/new/{_flow(world).token}"
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         selection = bulk.Selection(ids=[world.active.pk, world.configuring.pk])
-        draft = bulk.preview(world.boss, "change", {"division": world.division.pk}, selection)
-        invitation = invitations.invite(world.boss, InvitationInput(email="new@example.test"))
+        draft = bulk.preview(world.admin, "change", {"division": world.division.pk}, selection)
+        invitation = invitations.invite(world.admin, InvitationInput(email="new@example.test"))
         link = invitations.link_of(invitation)
     return {
         **{f"wizard-{step}": f"{wizard_path}/{step}" for step in ("sign-in", "choose", "identify", "assign")},
@@ -183,8 +183,8 @@ def _flow(world: World) -> Flow:
     number yet.
     """
     now = timezone.now()
-    tenant = {"organisation_id": world.boss.organisation_id}
-    with organisation_scope(world.boss.organisation_id):
+    tenant = {"organisation_id": world.admin.organisation_id}
+    with organisation_scope(world.admin.organisation_id):
         connection = world.active.connection
         connection.refresh_from_db()
         grant_id = RemoteCompany.objects.filter(connection=connection).values_list("grant_id")[0][0]
@@ -206,7 +206,7 @@ def _flow(world: World) -> Flow:
         ids = [company.pk for company in companies]
         return Flow.objects.create(
             **tenant,
-            membership_id=world.boss.membership_id,
+            membership_id=world.admin.membership_id,
             connector=connection.connector,
             app=connection.app,
             connection=connection,

@@ -26,7 +26,7 @@ def read(client: Client, address: str) -> str:
 
 @pytest.mark.parametrize("address", PAGES)
 def test_a_member_keeps_navigation_and_tabs(world: World, address: str) -> None:
-    page = read(signed_in(world.boss), address)
+    page = read(signed_in(world.admin), address)
     assert 'href="/organisation/people/"' in page
     assert 'href="/account/tokens/"' in page
     assert f'<a href="{address}" aria-current="page">' in page
@@ -38,21 +38,21 @@ def test_a_member_keeps_navigation_and_tabs(world: World, address: str) -> None:
 
 @pytest.mark.parametrize("address", PAGES)
 def test_who_was_removed_sees_nothing_of_the_organisation(world: World, address: str) -> None:
-    client = signed_in(world.boss)
-    with organisation_scope(world.boss.organisation_id):
-        name = Organisation.objects.get(pk=world.boss.organisation_id).name
+    client = signed_in(world.admin)
+    with organisation_scope(world.admin.organisation_id):
+        name = Organisation.objects.get(pk=world.admin.organisation_id).name
     assert name in read(client, address)
-    with organisation_scope(world.boss.organisation_id):
-        Membership.objects.filter(pk=world.boss.membership_id).update(is_active=False)
+    with organisation_scope(world.admin.organisation_id):
+        Membership.objects.filter(pk=world.admin.membership_id).update(is_active=False)
     page = read(client, address)
     assert (name in page, 'class="sidebar"' in page) == (False, False)
 
 
 @pytest.mark.parametrize("address", PAGES)
 def test_before_a_required_second_step_there_is_no_navigation(world: World, address: str) -> None:
-    with organisation_scope(world.boss.organisation_id):
-        Organisation.objects.filter(pk=world.boss.organisation_id).update(requires_mfa=True)
-    page = read(signed_in(world.boss), address)
+    with organisation_scope(world.admin.organisation_id):
+        Organisation.objects.filter(pk=world.admin.organisation_id).update(requires_mfa=True)
+    page = read(signed_in(world.admin), address)
     assert 'class="sidebar"' not in page
     assert page.count("<h1>") == 1
 
@@ -63,7 +63,7 @@ def test_who_is_signed_out_is_asked_to_sign_in(world: World) -> None:
 
 
 def test_a_theme_holds_at_once_and_on_the_sign_in_page_of_this_browser(world: World) -> None:
-    client = signed_in(world.boss)
+    client = signed_in(world.admin)
     assert 'data-theme="system"' in read(client, "/")
     client.post("/account/preferences", {"theme": "dark", "density": "compact"})
     page = read(client, "/issues/")
@@ -77,6 +77,6 @@ def test_a_theme_holds_at_once_and_on_the_sign_in_page_of_this_browser(world: Wo
 
 
 def test_the_menu_of_the_account_has_the_shortcuts_and_the_notification_settings(world: World) -> None:
-    page = read(signed_in(world.boss), "/issues/")
+    page = read(signed_in(world.admin), "/issues/")
     assert 'data-dialog="shortcuts"' in page
     assert 'class="menu-item" href="/notifications/preferences/"' in page

@@ -31,7 +31,7 @@ def test_every_page_is_accessible(
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
     look_at_pages(page, address, PUBLIC, language)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     look_at_pages(page, address, {**pages(world), **pages_of_work_in_progress(world)}, language)
     page.context.close()
     assert complaints == []
@@ -41,14 +41,14 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     browser: Browser, world: World, address: str
 ) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.check(f"#tick-{world.active.pk}")
     page.route("**/administrations/rows/**", lambda asked: asked.abort())
     page.wait_for_selector("text=Koppel cannot be reached.")
     page.unroute("**/administrations/rows/**")
     page.wait_for_selector("#unreachable", state="hidden")
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
     page.wait_for_selector("text=Import complete: 2 administrations are active.")
     expect(page.locator("#administrations > tbody > tr")).to_have_count(2)
@@ -60,7 +60,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
 
 def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.hover(f"#tick-{world.active.pk}")
     page.mouse.down()
@@ -69,22 +69,22 @@ def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, addres
             pass
     page.mouse.up()
     assert page.is_checked(f"#tick-{world.active.pk}")
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
     page.wait_for_selector("text=Import complete: 2 administrations are active.")
     page.context.close()
 
 
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         type(world.active).objects.filter(pk=world.active.pk).update(settings={"resources": ["accounts"]})
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/settings/")
     page.fill("#years", "5")
     page.press("#years", "Enter")
     page.wait_for_selector(".toast")
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         world.active.refresh_from_db()
         assert world.active.settings == {"resources": ["accounts"], "fiscal_years_back": 5}
     page.context.close()
@@ -92,7 +92,7 @@ def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: W
 
 def test_a_field_that_was_refused_is_where_one_stands(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")
     page.press("#number", "Enter")

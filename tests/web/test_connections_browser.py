@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 def trouble(world: World) -> dict[str, str]:
     """What the firm of the other browser tests looks like on a bad day. The pages to see."""
     now = timezone.now()
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         well, broken = Connection.objects.order_by("pk")
         Connection.objects.update(
             created_at=now - timedelta(days=24), last_contact_at=now - timedelta(minutes=3)
@@ -51,13 +51,13 @@ def trouble(world: World) -> dict[str, str]:
             state="needs_reauth",
             reason=reason,
             account="p.jansen@kantoor.example",
-            pending_owner=world.boss.membership_id,
+            pending_owner=world.admin.membership_id,
         )
         Grant.objects.filter(connection=broken).update(
             invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
         )
         raise_issue(
-            world.boss.organisation_id,
+            world.admin.organisation_id,
             "consent_lost",
             Subject(SubjectKind.CONNECTION, broken.pk),
             {"account": "p.jansen@kantoor.example", "reason": reason},
@@ -83,7 +83,7 @@ def trouble(world: World) -> dict[str, str]:
             "new": "De Haan Brood en Banket Nederland B.V.",
         }
         raise_issue(
-            world.boss.organisation_id,
+            world.admin.organisation_id,
             "company_renamed",
             Subject(SubjectKind.ADMINISTRATION, world.active.pk),
             facts,
@@ -111,7 +111,7 @@ def test_pages_of_failing_connections_are_accessible(
 ) -> None:
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     look_at_pages(page, address, trouble(world), language)
     page.context.close()
     assert complaints == []

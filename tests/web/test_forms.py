@@ -85,8 +85,8 @@ def test_a_value_that_cannot_be_understood_is_an_error_at_its_field(name: str, t
 
 
 def test_a_refusal_stands_at_its_field_with_what_was_typed_and_nothing_is_stored(actor: Any) -> None:
-    boss = actor("administrator")
-    browser = signed_in(boss)
+    admin = actor("administrator")
+    browser = signed_in(admin)
     browser.post("/organisation/divisions/", {"name": "Zuid"})
     page = browser.post("/organisation/divisions/", {"name": " zuid "})
     text = page.content.decode()
@@ -95,7 +95,7 @@ def test_a_refusal_stands_at_its_field_with_what_was_typed_and_nothing_is_stored
         text.split()
     )
     assert '<span class="field-error" id="name-error">“zuid” already exists.</span>' in text
-    with organisation_scope(boss.organisation_id):
+    with organisation_scope(admin.organisation_id):
         assert Division.objects.count() == 1
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_too_large_is_an_error_at_its_field(actor: Any) -> None:
 
 
 def test_days_that_are_missing_are_asked_for_by_name(actor: Any) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss, "Bakkerij De Haan B.V.")
-    answer = signed_in(boss).post(f"/administrations/{administration.pk}/offboard", {}, follow=True)
+    admin = actor("administrator")
+    administration = administration_of(admin, "Bakkerij De Haan B.V.")
+    answer = signed_in(admin).post(f"/administrations/{administration.pk}/offboard", {}, follow=True)
     assert "Enter the date on which the client left." in answer.content.decode()

@@ -31,7 +31,7 @@ def world(actor: Any) -> World:
 
 def test_the_frame_is_used_by_keyboard_alone(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/issues/")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -72,7 +72,7 @@ def test_nothing_moves_for_people_who_asked_for_less_motion(
 ) -> None:
     settings.STYLEGUIDE = True
     page = opened(browser, reduced_motion="reduce")
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/styleguide/")
     assert page.evaluate(MOVING) == []
     page.context.close()

@@ -56,9 +56,9 @@ def test_exports_at_a_time_are_limited_for_each_organisation(world: World, brows
     export = f"{LIST}export.csv"
     with ExitStack() as places:
         for _number in range(EXPORTS_MAX):
-            places.enter_context(export_place(world.boss.organisation_id))
+            places.enter_context(export_place(world.admin.organisation_id))
         refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
-    with export_place(world.boss.organisation_id + 1):
+    with export_place(world.admin.organisation_id + 1):
         assert b"".join(browser.get(export).streaming_content), "All is read, so the file is closed."
 
 

@@ -108,7 +108,7 @@ def test_an_unassigned_administration_does_not_exist(world: World, actor: Any) -
 
 
 def test_a_person_without_organisation_gets_an_explanation(world: World) -> None:
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         Membership.objects.filter(pk=world.people["reader"].membership_id).update(is_active=False)
     assert "No organisation" in reads(world.client("reader"), "/", "en", 403)
 
@@ -153,7 +153,7 @@ def test_an_import_is_followed_in_the_list(world: World) -> None:
 
 
 def test_ids_of_four_digits_stay_ids(world: World) -> None:
-    administration = administration_of(world.boss, "Noord B.V.", id=5001, import_id=IMPORT)
+    administration = administration_of(world.admin, "Noord B.V.", id=5001, import_id=IMPORT)
     text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
     assert 'value="5001"' in text
     assert "5.001" not in text
@@ -163,7 +163,7 @@ def test_ids_of_four_digits_stay_ids(world: World) -> None:
 
 
 def finish(world: World) -> None:
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         Administration.objects.update(status=Status.ACTIVE)
 
 
@@ -179,7 +179,7 @@ def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> N
     run_bulk_operation(
         client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
     )
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
 
 
@@ -196,7 +196,7 @@ def test_a_reader_changes_nothing(world: World) -> None:
     )
     for page in ("people/invite", "divisions", "templates", "settings"):
         assert client.post(f"/organisation/{page}/", {"name": "x"}).status_code == 403
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         assert Administration.objects.get(pk=world.active.pk).status == Status.ACTIVE
         assert not Division.objects.filter(name="x").exists()
 
@@ -222,11 +222,11 @@ def test_saving_settings_keeps_what_was_not_changed_where_it_comes_from(world: W
     client = world.client("user")
     address = f"/administrations/{world.active.pk}/settings/"
     client.post(address, settings_form(schedule="night"))
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         assert Administration.objects.get(pk=world.active.pk).settings == {"schedule": "night"}
     assert "from the template" in reads(client, address, "en")
     client.post(address, {"reset": "schedule"})
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         assert Administration.objects.get(pk=world.active.pk).settings == {}
 
 
@@ -252,14 +252,14 @@ def test_a_template_is_made_changed_and_archived(world: World) -> None:
     client = world.client("team_leader")
     form_data = {"name": "Nightly", "schedule": "hourly_2", "fiscal_years_back": "4", "resources_set": "1"}
     client.post("/organisation/templates/", {**form_data, "resources": ["accounts", "entries"]})
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         template = Template.objects.get(name="Nightly")
         expected = {"schedule": "hourly_2", "fiscal_years_back": 4, "resources": ["accounts", "entries"]}
         assert template.settings == expected
     client.post(
         f"/organisation/templates/{template.pk}/", {"name": "Nightly", "schedule": "", "archived": "1"}
     )
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         template.refresh_from_db()
         assert template.settings == {}
         assert template.archived_at
@@ -274,8 +274,8 @@ def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> N
     assert 'id="fiscal_years_back-error"' in refused.content.decode()
     assert 'value="77"' not in reads(client, "/organisation/settings/", "en"), "nor is what was refused kept"
     client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off"})
-    with organisation_scope(world.boss.organisation_id):
-        firm = Organisation.objects.get(pk=world.boss.organisation_id)
+    with organisation_scope(world.admin.organisation_id):
+        firm = Organisation.objects.get(pk=world.admin.organisation_id)
         assert (firm.name, firm.settings) == ("Kantoor Oost", {"schedule": "off"})
         assert AuditEntry.objects.filter(action="organisation.changed").count() == 1
 
@@ -285,7 +285,7 @@ def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
     client.post(f"/organisation/divisions/{world.division.pk}/", {"name": "Zuidwest"})
     response = client.post("/organisation/divisions/", {"name": "zuidwest"}, follow=True)
     assert "already exists" in response.content.decode()
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         assert [one.name for one in Division.objects.all()] == ["Zuidwest"]
 
 
@@ -319,6 +319,6 @@ def test_the_language_follows_the_person(world: World) -> None:
 def test_a_text_that_postgresql_cannot_hold_is_a_bad_request_and_no_fault_of_ours(
     actor: Any, path: str, status: int
 ) -> None:
-    boss = actor("administrator")
-    administration = administration_of(boss)
-    assert signed_in(boss).get(path.format(administration.pk)).status_code == status
+    admin = actor("administrator")
+    administration = administration_of(admin)
+    assert signed_in(admin).get(path.format(administration.pk)).status_code == status

@@ -39,7 +39,7 @@ def test_a_page_an_administration_and_an_action_are_reached_by_keyboard(
 ) -> None:
     page = opened(browser, locale=language)
     complaints = listen(page)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     open_palette(page)
     look(page, f"palette-{language}")
     page.keyboard.type("bakk")
@@ -72,7 +72,7 @@ def test_a_page_an_administration_and_an_action_are_reached_by_keyboard(
 
 def test_a_sync_is_started_from_anywhere(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     open_palette(page)
     page.keyboard.type("sync bakkerij")
     expect(options(page).first).to_contain_text("Bakkerij De Haan B.V.")
@@ -83,7 +83,7 @@ def test_a_sync_is_started_from_anywhere(browser: Browser, world: World, address
 
 def test_an_answer_that_comes_late_opens_nothing(browser: Browser, world: World, address: str) -> None:
     page, routes = opened(browser), list[Route]()
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.route("**/search/?q=verbinding*", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
     open_palette(page)
     page.keyboard.type("verbinding")
@@ -104,7 +104,7 @@ def test_rows_are_walked_ticked_and_previewed_by_keyboard(
 ) -> None:
     page = opened(browser, locale=language)
     complaints = listen(page)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -138,7 +138,7 @@ def test_an_address_with_a_preview_opens_it_and_a_row_is_previewed_by_a_click(
     browser: Browser, world: World, address: str
 ) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?peek={world.active.pk}")
     expect(page.locator("#peek h2")).to_have_text("Bakkerij De Haan B.V.")
     page.keyboard.press("Escape")
@@ -149,7 +149,7 @@ def test_an_address_with_a_preview_opens_it_and_a_row_is_previewed_by_a_click(
 
 def test_single_keys_can_be_switched_off(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.keyboard.press("?")
     with page.expect_response("**/account/preferences"):
@@ -164,7 +164,7 @@ def test_single_keys_can_be_switched_off(browser: Browser, world: World, address
 
 def test_columns_their_order_and_width_are_remembered(browser: Browser, world: World, address: str) -> None:
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.click("[popovertarget=columns-menu]")
     page.check("#columns-menu [value=client]")
@@ -192,7 +192,7 @@ def test_columns_their_order_and_width_are_remembered(browser: Browser, world: W
     page.click("#columns-menu [name=reset]")
     page.wait_for_load_state()
     assert "client" not in [head.get_attribute("data-column") for head in heads.all()]
-    with organisation_scope(world.boss.organisation_id):
-        layout = Membership.objects.get(pk=world.boss.membership_id).preferences.layout("administrations")
+    with organisation_scope(world.admin.organisation_id):
+        layout = Membership.objects.get(pk=world.admin.membership_id).preferences.layout("administrations")
     assert (layout.columns, list(layout.widths)) == ([], ["name"])
     page.context.close()

@@ -126,7 +126,7 @@ def test_objects_of_another_organisation_do_not_exist(
     with organisation_scope(stranger.organisation_id):
         Organisation.objects.update(name="Elders")
     secrets = re.compile("|".join(map(re.escape, secrets_of(world))))
-    before = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    before = dict(fingerprints(database_addresses, world.admin.organisation_id))
     assert len(before) > 10
     leaked, probe = [], RouteProbe(world)
     for route in sorted(routes()):
@@ -137,7 +137,7 @@ def test_objects_of_another_organisation_do_not_exist(
         if secrets.search(answer.text_read):
             leaked.append(f"{route.method} {route.path}: {secrets.search(answer.text_read)}")
     assert leaked == []
-    after = dict(fingerprints(database_addresses, world.boss.organisation_id))
+    after = dict(fingerprints(database_addresses, world.admin.organisation_id))
     assert {table for table in before | after if before.get(table) != after.get(table)} == set()
 
 
@@ -257,8 +257,8 @@ def foreign_id_form(world: World) -> dict[str, Any]:
         "divisions": world.division.pk,
         "template": world.template.pk,
         "role": "reader",
-        "user": world.boss.membership_id,
-        "users": world.boss.membership_id,
+        "user": world.admin.membership_id,
+        "users": world.admin.membership_id,
         "action": "deactivate",
         "archived": "1",
         "connection": world.active.connection_id,

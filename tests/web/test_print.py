@@ -43,9 +43,9 @@ MEASURES = """
 @pytest.fixture
 def books(actor: Any) -> tuple[Actor, Administration]:
     """An administration with more accounts than a screen holds, and long amounts in every period."""
-    boss = actor("administrator", name="Ada Beheer")
-    administration = administration_of(boss, "Bakkerij De Haan B.V.")
-    assign(boss, administration)
+    admin = actor("administrator", name="Ada Beheer")
+    administration = administration_of(admin, "Bakkerij De Haan B.V.")
+    assign(admin, administration)
     ledger = Ledger(administration)
     for code in CODES:
         ledger.account(code, f"Rekening met een lange naam {code}")
@@ -53,7 +53,7 @@ def books(actor: Any) -> tuple[Actor, Administration]:
             ledger.balance(code, f"2026{month:02}", "-1234567.89", "-1234567.89")
     for month in range(1, 13):
         ledger.entry(f"2026{month:02}", f"2026{month:02}", *[(code, "1234567.89", "0.01") for code in CODES])
-    return boss, administration
+    return admin, administration
 
 
 def on_paper(page: Page) -> dict[str, Any]:
@@ -75,13 +75,13 @@ def assert_nothing_is_lost(measured: dict[str, Any], where: str) -> None:
 def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
     browser: Browser, books: tuple[Actor, Administration], address: str
 ) -> None:
-    boss, administration = books
+    admin, administration = books
     for language, closing, printed in (
         ("en", "Closing balance", "Printed"),
         ("nl", "Eindsaldo", "Afgedrukt"),
     ):
         page = opened(browser, color_scheme="dark")
-        sign_in(page, address, boss)
+        sign_in(page, address, admin)
         page.context.add_cookies([{"name": "koppel_language", "value": language, "url": address}])
         page.goto(f"{address}/administrations/{administration.pk}/books/trial-balance/")
         measured = on_paper(page)
@@ -103,9 +103,9 @@ def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
 def test_twelve_periods_fit_on_a_sheet(
     browser: Browser, books: tuple[Actor, Administration], address: str
 ) -> None:
-    boss, administration = books
+    admin, administration = books
     page = opened(browser)
-    sign_in(page, address, boss)
+    sign_in(page, address, admin)
     for path in (
         "trial-balance/?view=periods",
         "account/1000/?year=2026",
@@ -125,7 +125,7 @@ def test_lists_changes_and_activity_print_all_that_is_on_the_page(
 ) -> None:
     world: World = build_world(actor)
     page = opened(browser)
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     for path in (
         "/",
         "/administrations/",

@@ -83,7 +83,7 @@ def test_longer_texts_have_room(browser: Browser, actor: Any, address: str, sett
     world = build_world(actor)
     add_books(world)
     page = opened(browser, locale="nl")
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     findings = []
     for name, path in all_pages(world).items():
         page.goto(address + path)

@@ -45,7 +45,7 @@ def test_pictures_of_all_pages(
     camera = Camera(opened(browser, WIDTHS[0], locale=language), address, language)
     for name, path in chosen(PUBLIC):
         camera.visit(name, path)
-    sign_in(camera.page, address, world.boss)
+    sign_in(camera.page, address, world.admin)
     for name, path in chosen(busy_pages(world)):
         camera.visit(name, path)
     camera.page.context.close()
@@ -72,11 +72,11 @@ def busy_pages(world: World) -> dict[str, str]:
     addresses = {**all_pages(world), **trouble(world)}
     for name in PUBLIC:
         del addresses[name]
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         Division.objects.update(name="Klanten van vestiging Zuidoost-Brabant")
         Template.objects.update(name="Elke nacht")
-    firm_of(world.boss, COMPANIES, [world.bystander.membership_id])
-    with organisation_scope(world.boss.organisation_id):
+    firm_of(world.admin, COMPANIES, [world.bystander.membership_id])
+    with organisation_scope(world.admin.organisation_id):
         Administration.objects.update(import_id=IMPORT)
     return addresses
 

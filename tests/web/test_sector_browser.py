@@ -22,7 +22,7 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
     browser: Any, world: World, address: str
 ) -> None:
     page = opened(browser, 390, locale="nl")
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")
     page.select_option("#reason", "not_a_company")
@@ -37,7 +37,7 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
     assert page.input_value("#sector") == "C – Industrie"
     page.keyboard.press("Enter")
     page.wait_for_selector(".toast")
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         administration = Administration.objects.get(pk=world.active.pk)
     assert (administration.number, administration.no_number_reason, administration.sector) == (
         "",
@@ -51,7 +51,7 @@ def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(
     browser: Any, world: World, address: str
 ) -> None:
     page, routes = opened(browser, locale="nl"), list[Route]()
-    sign_in(page, address, world.boss)
+    sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.select_option("#reason", "not_a_company")
     page.focus("#sector")

@@ -131,9 +131,9 @@ def test_every_link_of_the_pages_is_accepted_where_it_leads(world: World) -> Non
 
 
 def test_the_links_of_an_archived_division_and_template_lead_nowhere_that_is_refused(world: World) -> None:
-    with organisation_scope(world.boss.organisation_id):
-        change_division(world.boss, world.division.pk, DivisionInput(name="Zuid", archived=True))
-        change_template(world.boss, world.template.pk, TemplateInput(name="Standard", archived=True))
+    with organisation_scope(world.admin.organisation_id):
+        change_division(world.admin, world.division.pk, DivisionInput(name="Zuid", archived=True))
+        change_template(world.admin, world.template.pk, TemplateInput(name="Standard", archived=True))
     client = world.client("administrator")
     places = [
         "/organisation/divisions/",
@@ -150,7 +150,7 @@ def test_the_links_of_an_archived_division_and_template_lead_nowhere_that_is_ref
 
 def test_every_link_of_a_notice_is_accepted_where_it_leads(world: World) -> None:
     client = world.client("administrator")
-    with organisation_scope(world.boss.organisation_id):
+    with organisation_scope(world.admin.organisation_id):
         links = {one.link for one in Notification.objects.exclude(link="")}
     links |= {
         f"/administrations/?connection={world.active.connection_id}",
