@@ -279,9 +279,7 @@ def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> 
     assert browser.post(f"{draft}start").headers["Location"] == draft
     assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()
     operation_id = int(draft.strip("/").split("/")[-1])
-    workers = [
-        threading.Thread(target=work, args=(admin.organisation_id, operation_id)) for _each in range(3)
-    ]
+    workers = [threading.Thread(target=work, args=(admin.organisation_id, operation_id)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
