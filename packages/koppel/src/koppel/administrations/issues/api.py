@@ -187,7 +187,7 @@ def _issue_out(issue: Issue, name: str) -> IssueDetailOut:
         assignee=issue.assignee_id,
         assignee_name=str(issue.assignee.user) if issue.assignee else "",
         snoozed_until=issue.snoozed_until,
-        dismissible=kind.is_fact,
+        dismissible=kind.is_dismissible,
         comments=view.comment_count,
         raised_at=issue.raised_at,
         resolved_at=issue.resolved_at,
