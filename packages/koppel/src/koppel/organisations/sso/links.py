@@ -1,8 +1,8 @@
 """The account of an identity: the member linked to this subject at this issuer, and no other.
 
 No account is linked by a verified e-mail address alone. An existing account is linked by its owner, in a
-session opened with the owner's password or passkey. The provider creates an account only where an invited address
-has none.
+session opened with the owner's password or passkey. The provider creates an account only where an invited
+address has none.
 """
 
 import time
