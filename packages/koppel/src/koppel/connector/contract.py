@@ -49,9 +49,9 @@ class DeleteMode(StrEnum):
 class ConsentMode:
     """A way to consent.
 
-    `collects_many`: one sign-in reaches one company, so the wizard offers further sign-ins.
+    `is_one_company_per_sign_in`: one sign-in reaches one company, so the wizard offers further sign-ins.
 
-    `by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
+    `is_by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
     each of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
     refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` is their name at
     the vendor, and `company_id_help` says where to find them.
@@ -63,8 +63,8 @@ class ConsentMode:
     key: str
     title: str
     explanation: str
-    collects_many: bool = False
-    by_company_id: bool = False
+    is_one_company_per_sign_in: bool = False
+    is_by_company_id: bool = False
     company_id_pattern: str = ""
     company_id_title: str = ""
     company_id_help: str = ""
@@ -95,8 +95,8 @@ class Descriptor:
     imported administration may call no others. `company_header` is the header (in lower case) that names the
     company of a call, and the key of `Company.routing` that it must equal; None if the token alone decides.
 
-    `revoking_spares_later_consents`: `revoke` ends only the token's own sign-in, not a later sign-in of the
-    same person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
+    `revokes_one_sign_in_only`: `revoke` ends only the token's own sign-in, not a later sign-in of the same
+    person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
     must not revoke it.
     """
 
@@ -109,7 +109,7 @@ class Descriptor:
     permissions_text: str
     identity_paths: tuple[str, ...]
     company_header: tuple[str, str] | None = None
-    revoking_spares_later_consents: bool = False
+    revokes_one_sign_in_only: bool = False
     refresh_not_before: timedelta | None = None
     keep_alive_within: timedelta | None = None
 
@@ -384,7 +384,7 @@ class Connector(Protocol):
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
         """Return an access token for one company with the app's own credentials.
 
-        Only called for consent modes that are `by_company_id`. Raises `SetupMissing` when the company is
+        Only called for consent modes that are `is_by_company_id`. Raises `SetupMissing` when the company is
         unknown or did not approve the app.
         """
         ...

@@ -51,12 +51,12 @@ class StepResultOut(Schema):
 
 
 class ConsentModeOut(Schema):
-    """A way to sign in. `by_company_id`: company ids are given in place of a sign-in."""
+    """A way to sign in. `is_by_company_id`: company ids are given in place of a sign-in."""
 
     app: int
     title: str
     environment: str
-    by_company_id: bool
+    is_by_company_id: bool
 
 
 class FlowOut(Schema):
@@ -263,7 +263,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
             app=option.app.pk,
             title=str(option.mode.title),
             environment=str(option.environment.title),
-            by_company_id=option.mode.by_company_id,
+            is_by_company_id=option.mode.is_by_company_id,
         )
         for option in apps_for(request.actor, flow.connector)
     ]

@@ -157,7 +157,7 @@ def _filters_of(query: IssuesIn) -> IssueFilter:
         raise UnknownParameter(parts)
     return IssueFilter(
         search_text=query.q,
-        kind=query.kind,
+        code=query.kind,
         person=query.user,
         assignee=query.assignee,
         severity=query.severity or "",
@@ -172,12 +172,12 @@ def _out(issues: list[Issue]) -> list[IssueDetailOut]:
 
 
 def _issue_out(issue: Issue, name: str) -> IssueDetailOut:
-    view, kind = view_of(issue), get_issue_type(issue.code)
+    view, issue_type = view_of(issue), get_issue_type(issue.code)
     is_about_administration = issue.subject_kind == SubjectKind.ADMINISTRATION
     return IssueDetailOut(
         id=issue.pk,
         code=issue.code,
-        severity=Severity.STOPS_SYNC if kind.stops_sync else Severity.ATTENTION,
+        severity=Severity.STOPS_SYNC if issue_type.stops_sync else Severity.ATTENTION,
         state=queries.state_of(issue),
         message=view.message,
         advice=view.advice,
@@ -187,7 +187,7 @@ def _issue_out(issue: Issue, name: str) -> IssueDetailOut:
         assignee=issue.assignee_id,
         assignee_name=str(issue.assignee.user) if issue.assignee else "",
         snoozed_until=issue.snoozed_until,
-        dismissible=kind.is_fact,
+        dismissible=issue_type.is_dismissible,
         comments=view.comment_count,
         raised_at=issue.raised_at,
         resolved_at=issue.resolved_at,
