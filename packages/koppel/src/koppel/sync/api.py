@@ -250,7 +250,7 @@ class ResourceStateOut(Schema):
     """How complete a resource is.
 
     `complete_as_of`: the books contain everything that the source had at this moment. `compared_at`: the
-    newest complete read, which also finds deletions. `unavailable_reason`: why the source does not provide
+    newest full read, which also finds deletions. `unavailable_reason`: why the source does not provide
     this resource.
     """
 
@@ -321,7 +321,7 @@ def list_changes(
 ) -> ChangesOut:
     """List what a run added, changed and deleted, 50 per page.
 
-    The first complete read of a resource is not listed.
+    The first full read of a resource is not listed.
     """
     administration = administration_for(request.actor, administration_id)
     run = history.run_of(administration, run_id)
