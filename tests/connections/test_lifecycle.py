@@ -175,7 +175,7 @@ def test_signing_in_again_withdraws_the_tokens_that_it_replaces_and_no_others(
 ) -> None:
     """The new ones live on, and so do those of the second company, which the same person signed in for."""
     visma_net = connector("visma_net")
-    descriptor = dataclasses.replace(visma_net.descriptor, revoking_spares_later_consents=True)
+    descriptor = dataclasses.replace(visma_net.descriptor, revokes_one_sign_in_only=True)
     monkeypatch.setattr(type(visma_net), "descriptor", property(lambda _self: descriptor))
     firm = connected(mode)
     others = 1
