@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
+from koppel.cli.checks.audit_log import audit_log
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
@@ -40,7 +41,7 @@ def findings(web_port: int) -> list[CheckFinding]:
         results += _embedded_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
-        results += [*_organisations(), *_sql_readers()]
+        results += [*_organisations(), *_sql_readers(), *audit_log()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
