@@ -1,4 +1,4 @@
-"""Reads whole chains of the database for a verification, each in one snapshot."""
+"""Read whole chains from the database for a verification, each in one snapshot."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
-"""Acts that an attacker can repeat at will, such as failed sign-ins: in the log, and never a flood in it.
+"""Actions that an attacker can repeat at will, such as failed sign-ins, recorded without flooding the log.
 
 The first one within a window is an entry at once. Those after it are counted, and one more entry says how
-many there were, when its window is over. What tells windows apart (organisation, action, subject) is never
+many there were, when its window is over. A window is identified by organisation, action and subject, never by
 what the attacker chooses freely, such as an address.
 """
 

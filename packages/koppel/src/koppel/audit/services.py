@@ -1,4 +1,4 @@
-"""The one way to write the audit log."""
+"""Write to the audit log; no other module does."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Actions of the operator in the shell: before the first sign-in, or for a person who cannot sign in.
+"""Operator actions in the shell: before the first sign-in, or for a person who cannot sign in.
 
 The organisation's audit log records these actions under the account of the shell.
 """

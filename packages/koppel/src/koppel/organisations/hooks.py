@@ -1,4 +1,4 @@
-"""Hooks about accounts in an organisation, values of settings that higher apps know, and links to their
+"""Hooks of accounts in an organisation, of settings values that higher apps define, and of links to their
 pages.
 
 Hooks are called in the organisation's scope and in the caller's transaction, which a listener's exception

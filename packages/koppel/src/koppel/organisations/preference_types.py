@@ -1,4 +1,4 @@
-"""What a member has chosen for the pages: density, theme, shortcuts, and the layout of lists."""
+"""Page preferences of a member: density, theme, shortcuts, and the layout of lists."""
 
 from typing import Literal
 

@@ -25,4 +25,4 @@ def _allow_many_connections() -> None:
 
 _allow_many_connections()
 sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-application = Application(wsgi, threads=settings.WEB_THREADS, started=end_with_last_call)
+application = Application(wsgi, threads=settings.WEB_THREADS, on_startup=end_with_last_call)

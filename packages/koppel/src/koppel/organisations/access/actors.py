@@ -1,4 +1,4 @@
-"""Resolve an authenticated user to an actor: the memberships of the user, and the one in use."""
+"""The actor of a signed-in user: the user's memberships, and the one in use."""
 
 from dataclasses import dataclass, replace
 

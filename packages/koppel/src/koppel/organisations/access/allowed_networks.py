@@ -1,4 +1,4 @@
-"""The networks from which members of an organisation may sign in. None are named: any."""
+"""The networks from which members of an organisation may sign in; without any, all networks are allowed."""
 
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 

@@ -1,4 +1,4 @@
-"""The second step at sign-in, and an organisation's requirement of it."""
+"""Second steps of sign-in, and the organisations that require one."""
 
 from allauth.mfa.models import Authenticator
 from django.db.models import F

@@ -1,4 +1,4 @@
-"""What divisions and templates have in common: a unique name, archiving and merging."""
+"""Named groups, the base of divisions and templates: a unique name, archiving and merging."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How many invitations leave: an organisation must not send mail to strangers without end."""
+"""Throttling of invitations: an organisation must not send mail to strangers without end."""
 
 from datetime import timedelta
 

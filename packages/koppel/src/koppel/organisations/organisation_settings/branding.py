@@ -1,4 +1,4 @@
-"""The organisation's logo and colour: what its members see beside its name."""
+"""The organisation's logo and colour, which its members see beside its name."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Inputs of the use cases of people, from page, REST and command line."""
+"""Input types of the use cases of people, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.inputs import Moment

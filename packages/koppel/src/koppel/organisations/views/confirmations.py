@@ -1,4 +1,4 @@
-"""Confirmations before people, divisions and templates lose something: what happens, to how much, by name."""
+"""Confirmations before people, divisions and templates lose something: each names its effect."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Inviting people, and the page of an invitation's link."""
+"""Pages of invitations: invite people, and accept an invitation by its link."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pages of operators: which organisations grant access, starting and ending it."""
+"""Pages of operators: organisations that grant access, and starting and ending it."""
 
 from http import HTTPStatus
 

@@ -1,6 +1,4 @@
-"""Fields of settings on the pages of the organisation and of a template: what they offer, and what applies
-where they set nothing.
-"""
+"""Fields of settings on the pages of the organisation and of a template: options and inherited values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""The page of the audit log: who did what, from where, and what changed; also as CSV. Exports are audited as
-well.
-"""
+"""The page of the audit log: actor, address and change of each action; also as CSV. Exports are audited."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -33,7 +31,7 @@ PAGE_SIZE = 100
 COUNT_MAX = 10_000
 
 
-class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
     """Limits the count of pages: the audit log of a large firm has millions of rows."""
 
     @property
@@ -52,14 +50,14 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
     format=one_of("csv"),
 )
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Show the log, filtered by person, action, interface, period and text in the query string."""
+    """Show the audit log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, redactor)
     if request.parameters["format"]:
         return _export(request, entries, filters, redactor)
     renderer = AuditRenderer(request.actor)
-    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
+    page = CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
     subjects = [entry.subject_id for entry in page if entry.subject_kind == SubjectKind.ADMINISTRATION]
     visible = Administration.objects.visible_to(request.actor).filter(pk__in=subjects)
     context = {

@@ -51,8 +51,9 @@ class CompleteResponse:
 
 
 class Application:
-    """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
-    the server begins.
+    """Call `wsgi` in at most `threads` threads at a time.
+
+    `on_startup` runs in the event loop's thread when the server begins.
     """
 
     def __init__(
@@ -61,47 +62,49 @@ class Application:
         *,
         threads: int,
         limits: Limits = DEFAULT_LIMITS,
-        started: Callable[[], None] = lambda: None,
+        on_startup: Callable[[], None] = lambda: None,
     ) -> None:
-        self._wsgi, self._limits, self._started = wsgi, limits, started
+        self._wsgi, self._limits, self._on_startup = wsgi, limits, on_startup
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
         self._threads = FairThreads(threads, limits)
         self._bodies, self._clients = RequestBodies(limits), Clients()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._handle_lifespan(receive, send)
         elif scope["type"] == "http":
             with contextlib.suppress(ClientDisconnected):
                 await self._respond(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._started()
+                self._on_startup()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == paths.LIVE:
-            await _send_whole(send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}')
+            await _send_response(
+                send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}'
+            )
             return
         headers: Mapping[str, str] = {}
         try:
-            self._check_head(scope)
+            self._require_small_head(scope)
             headers = headers_of(scope)
             response = await self._process(scope, headers, receive)
         except RequestRefused as refusal:
             log.warning("request_refused", reason=str(refusal), status=int(refusal.status))
             page = refusal_content(refusal, scope["path"], headers.get("accept-language", ""))
-            await _send_whole(send, refusal.status, *page)
+            await _send_response(send, refusal.status, *page)
             return
         with contextlib.closing(response.content):
-            await self._send(send, response)
+            await self._stream_response(send, response)
 
-    def _check_head(self, scope: Scope) -> None:
+    def _require_small_head(self, scope: Scope) -> None:
         headers = scope["headers"]
         size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         size += sum(len(name) + len(value) for name, value in headers)
@@ -112,10 +115,10 @@ class Application:
         credential = credential_digest(headers.get("authorization", ""), headers.get("cookie", ""))
         direct = (scope.get("client") or ("",))[0]
         address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
-        client = self._clients.client(credential, address)
+        client = self._clients.identify(credential, address)
         if scope["path"] == paths.HEALTH:
             client = HEALTH_CHECK
-        size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
+        size_max = self._limits.body_size if credential else self._limits.body_size_without_credential
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
             async with self._threads.reserve(client):
@@ -125,7 +128,7 @@ class Application:
 
     async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
-        # Shielded: a place is free again when its thread is, not when the client has gone.
+        # Shielded: a slot is free again when its thread is, not when the client has gone.
         call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
         try:
             return await asyncio.shield(call)
@@ -133,7 +136,7 @@ class Application:
             await asyncio.wait([call])
             raise
 
-    async def _send(self, send: Send, response: CompleteResponse) -> None:
+    async def _stream_response(self, send: Send, response: CompleteResponse) -> None:
         start = {"type": "http.response.start", "status": response.status, "headers": response.headers}
         await send(start)
         while True:
@@ -149,25 +152,25 @@ class Application:
 
 
 def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> CompleteResponse:
-    """Process a request in the calling thread, to its end unless the response is a file."""
-    started: list[Any] = []
+    """Process a request in the calling thread, completely unless the response is a file."""
+    status_and_headers: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
-        started[:] = [int(status.split(" ", 1)[0]), response_headers(headers)]
+        status_and_headers[:] = [int(status.split(" ", 1)[0]), response_headers(headers)]
 
     parts = wsgi(environ, start_response)
-    content = parts if isinstance(parts, FileContent) else _whole(parts)
-    [status, headers] = started
+    content = parts if isinstance(parts, FileContent) else _spool(parts)
+    [status, headers] = status_and_headers
     return CompleteResponse(status, headers, content, environ.get(ORGANISATION_ID))
 
 
-def _whole(parts: Iterable[bytes]) -> IO[bytes]:
+def _spool(parts: Iterable[bytes]) -> IO[bytes]:
     """Return all parts as a file: in memory unless they are large."""
     file: IO[bytes] = BytesIO()
     try:
         for part in parts:
             if isinstance(file, BytesIO) and file.tell() + len(part) > MEMORY_BYTES:
-                file = _on_disk(file)
+                file = _move_to_disk(file)
             file.write(part)
     finally:
         if (close := getattr(parts, "close", None)) is not None:
@@ -176,7 +179,7 @@ def _whole(parts: Iterable[bytes]) -> IO[bytes]:
     return file
 
 
-def _on_disk(memory: BytesIO) -> IO[bytes]:
+def _move_to_disk(memory: BytesIO) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed after it was sent
     file.write(memory.getvalue())
     return file
@@ -188,7 +191,7 @@ async def _read_part(content: Content) -> bytes:
     return await asyncio.to_thread(content.read, FILE_PART_BYTES)
 
 
-async def _send_whole(send: Send, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+async def _send_response(send: Send, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
     await send(
         {
             "type": "http.response.start",

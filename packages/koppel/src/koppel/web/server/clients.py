@@ -1,4 +1,4 @@
-"""Who sends a request, before Django has looked: as far as needed to share the threads fairly."""
+"""The client of a request, determined before Django runs, to share the threads fairly."""
 
 import hashlib
 from collections import OrderedDict
@@ -22,15 +22,12 @@ class RequestClient:
 
 
 class Clients:
-    """Learns from Django to which organisation a session or token belongs.
-
-    Nothing is decided by it but the order in which requests are processed.
-    """
+    """Clients by credential, learned from Django's responses. They decide only the order of requests."""
 
     def __init__(self) -> None:
         self._organisation_ids: OrderedDict[bytes, int] = OrderedDict()
 
-    def client(self, credential: bytes, address: str) -> RequestClient:
+    def identify(self, credential: bytes, address: str) -> RequestClient:
         organisation_id = self._organisation_ids.get(credential)
         if organisation_id is None:
             return RequestClient(_network(address), is_known=False)

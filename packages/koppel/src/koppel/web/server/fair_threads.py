@@ -1,7 +1,7 @@
-"""Shares a fixed number of threads among clients, so that none of them can keep the others waiting.
+"""A fair share of a fixed number of threads for each client, so that none can keep the others waiting.
 
-A client is an organisation, or an address before sign-in. It gets a part of the threads, and of those that
-wait the client goes first that used the threads least in the last seconds.
+A client is an organisation, or an address before sign-in. The client that used the threads least in the last
+seconds goes first.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from koppel.web.server.clients import RequestClient
 from koppel.web.server.limits import Limits
 from koppel.web.server.refused_requests import RequestRefused
 
-USE_HALVED_SECONDS = 10.0
-"""After this time what a client used counts half."""
+USAGE_HALF_LIFE_SECONDS = 10.0
+"""After this time the usage of a client counts half."""
 RECENT_SECONDS = 10.0
 CLIENTS_MAX = 1000
 """Above this number clients without recent use are forgotten."""
-KEPT_FREE = 2
+RESERVED_THREADS = 2
 
 
 class FairThreads:
-    """Places for `threads` requests. Belongs to one event loop."""
+    """Slots for `threads` requests. Belongs to one event loop."""
 
     def __init__(self, threads: int, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self._threads, self._limits, self._now = threads, limits, now
         self._running: Counter[RequestClient] = Counter()
         self._waiting: dict[RequestClient, deque[asyncio.Future[None]]] = {}
-        self._uses: dict[RequestClient, tuple[float, float]] = {}
+        self._usages: dict[RequestClient, tuple[float, float]] = {}
 
     @contextlib.asynccontextmanager
     async def reserve(self, client: RequestClient) -> AsyncIterator[None]:
@@ -41,17 +41,17 @@ class FairThreads:
         try:
             yield
         finally:
-            self._add_use(client, self._now() - began)
+            self._add_usage(client, self._now() - began)
             self._release(client)
 
-    def share(self, client: RequestClient) -> int:
+    def thread_limit(self, client: RequestClient) -> int:
         """Return how many threads the client may use now: all but two when it is alone, else a quarter."""
         recently = self._now() - RECENT_SECONDS
         others = any(
             other != client and (self._running[other] or used_at > recently)
-            for other, (_use, used_at) in self._uses.items()
+            for other, (_use, used_at) in self._usages.items()
         ) or any(other != client for other in self._waiting)
-        return max(1, self._threads // 4 if others else self._threads - KEPT_FREE)
+        return max(1, self._threads // 4 if others else self._threads - RESERVED_THREADS)
 
     async def _acquire(self, client: RequestClient) -> None:
         queue = self._waiting.setdefault(client, deque())
@@ -93,7 +93,7 @@ class FairThreads:
             candidates = [client for client in self._waiting if self._may_run(client)]
             if not candidates:
                 return
-            client = min(candidates, key=self._use)
+            client = min(candidates, key=self._recent_usage)
             queue = self._waiting[client]
             turn = queue.popleft()
             if not queue:
@@ -103,19 +103,19 @@ class FairThreads:
                 turn.set_result(None)
 
     def _may_run(self, client: RequestClient) -> bool:
-        if self._running[client] >= self.share(client):
+        if self._running[client] >= self.thread_limit(client):
             return False
         if client.is_known:
             return True
-        strangers = sum(count for other, count in self._running.items() if not other.is_known)
-        return strangers < max(1, self._threads // 2)
+        unknown_client_count = sum(count for other, count in self._running.items() if not other.is_known)
+        return unknown_client_count < max(1, self._threads // 2)
 
-    def _use(self, client: RequestClient) -> float:
-        use, used_at = self._uses.get(client, (0.0, self._now()))
-        return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
+    def _recent_usage(self, client: RequestClient) -> float:
+        use, used_at = self._usages.get(client, (0.0, self._now()))
+        return use * math.pow(0.5, (self._now() - used_at) / USAGE_HALF_LIFE_SECONDS)
 
-    def _add_use(self, client: RequestClient, seconds: float) -> None:
-        self._uses[client] = (self._use(client) + seconds, self._now())
-        if len(self._uses) > CLIENTS_MAX:
+    def _add_usage(self, client: RequestClient, seconds: float) -> None:
+        self._usages[client] = (self._recent_usage(client) + seconds, self._now())
+        if len(self._usages) > CLIENTS_MAX:
             recently = self._now() - RECENT_SECONDS
-            self._uses = {key: use for key, use in self._uses.items() if use[1] > recently}
+            self._usages = {key: use for key, use in self._usages.items() if use[1] > recently}

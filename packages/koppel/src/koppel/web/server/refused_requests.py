@@ -1,4 +1,4 @@
-"""Responses of the server itself, to requests that never reach Django."""
+"""Responses of the server itself to requests that never reach Django."""
 
 import json
 from http import HTTPStatus

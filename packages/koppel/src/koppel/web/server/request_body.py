@@ -1,4 +1,4 @@
-"""Receives request bodies without a thread: within a size and a time."""
+"""Receive request bodies without a thread, within a size and a time."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Translates a request of the server (ASGI) into the environment that Django's WSGI handler reads."""
+"""Translate an ASGI request into the environment of Django's WSGI handler."""
 
 import sys
 from collections.abc import Iterable, Mapping
