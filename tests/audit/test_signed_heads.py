@@ -168,7 +168,9 @@ def test_the_command_finds_what_was_cut_off_and_a_new_key_vouches_for_nothing_ol
 
 def problems() -> list[tuple[bool, str]]:
     """What `koppel check` says about the audit log, when something is to be done."""
-    return [(one.is_well, one.text) for one in audit_log() if one.is_advice or not one.is_well]
+    return [
+        (finding.is_ok, finding.text) for finding in audit_log() if finding.is_advice or not finding.is_ok
+    ]
 
 
 def test_the_check_reports_what_is_not_signed_and_what_does_not_verify(

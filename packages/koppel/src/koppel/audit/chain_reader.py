@@ -18,7 +18,7 @@ from koppel.audit.verification import (
     ChainResult,
     Finding,
     FindingCode,
-    Permitted,
+    RecordedDeletions,
     linked_entries,
     verify_heads,
     verify_links,
@@ -83,7 +83,7 @@ def _verify_chain(chain: int, keys: SigningKeys, documents: Iterable[HeadDocumen
         lengths = frozenset(document.head.length for document in signed)
         with connection.chunked_cursor() as cursor:
             cursor.execute(STATEMENTS["linked_entries"], {"organisation_id": chain})
-            result = verify_links(chain, linked_entries(_rows(cursor)), _permitted(chain), lengths)
+            result = verify_links(chain, linked_entries(_rows(cursor)), _recorded_deletions(chain), lengths)
         _add_unlinked(result)
     length, head = (own_head.length, bytes(own_head.head)) if own_head else (0, GENESIS)
     verify_heads(result, length, head, signed, keys)
@@ -104,18 +104,18 @@ def _rows(cursor: CursorWrapper) -> Iterator[tuple[Any, ...]]:
         yield from fetched
 
 
-def _permitted(chain: int) -> Permitted:
+def _recorded_deletions(chain: int) -> RecordedDeletions:
     actions = [AuditLogAction.EXPIRED.value, *erasure_actions]
     expiries: list[tuple[int, datetime]] = []
     administrations: set[int] = set()
     companies: set[int] = set()
-    for action, at, subject_id, through, company in _fetch("permitted", chain, actions=actions):
+    for action, at, subject_id, through, company in _fetch("recorded_deletions", chain, actions=actions):
         if action == AuditLogAction.EXPIRED:
             expiries.append((_number(through), at))
         elif subject_id is not None:
             administrations.add(subject_id)
             companies.add(_number(company))
-    return Permitted(expiries, frozenset(administrations), frozenset(companies))
+    return RecordedDeletions(expiries, frozenset(administrations), frozenset(companies))
 
 
 def _number(text: str | None) -> int:

@@ -31,7 +31,7 @@ SELECT p.entry_id FROM audit_pending_link p
    AND NOT EXISTS (SELECT FROM audit_entry e WHERE e.organisation_id = p.organisation_id AND e.id = p.entry_id)
  ORDER BY p.entry_id
 
--- name: permitted
+-- name: recorded_deletions
 SELECT e.action, e.at, e.subject_id, e.details ->> 'through', e.details ->> 'company'
   FROM audit_entry e
   JOIN audit_link l ON l.organisation_id = e.organisation_id AND l.entry_id = e.id
