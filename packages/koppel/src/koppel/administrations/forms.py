@@ -185,7 +185,7 @@ def _is_in_force(in_force: EffectiveSettings, key: str, value: Any) -> bool:
 
 
 class FavouriteForm(Form[Input]):
-    """Whether it is a favourite. No input type: REST and commands have a verb for each of the two."""
+    """Whether an administration is a favourite. No input type: REST and commands have a verb for each choice."""
 
     is_favourite = FlagField()
 

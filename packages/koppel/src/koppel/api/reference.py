@@ -17,7 +17,7 @@ from koppel.kit.web import paths
 
 METHODS = ("get", "post", "put", "patch", "delete")
 DEPTH_MAX = 3
-"""How deep fields within fields are listed."""
+"""The depth to which nested fields are listed."""
 SAMPLES: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
 SAMPLE_TEXTS = {
     "date": "2026-12-31",

@@ -61,7 +61,7 @@ class StrictAPI(NinjaAPI):
 
 
 def refuse_undeclared_input(operation_view: OperationView) -> OperationView:
-    """Refuse parameters and values that the operation does not declare. A decorator of ninja's mode `view`."""
+    """Decorate an operation, in ninja's mode `view`: refuse parameters and values that it does not declare."""
     operation = cast("Operation", operation_view.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)

@@ -32,7 +32,7 @@ def record_repeatable(
     subject: Subject | None = None,
     reason: str = "",
 ) -> None:
-    """Record an act of which only the first within ten minutes becomes an entry of its own.
+    """Record an action of which only the first within ten minutes becomes an entry of its own.
 
     In a transaction of its own, so that it stays whatever becomes of the request. `organisation_id` 0: of the
     installation.
@@ -46,7 +46,7 @@ def record_repeatable(
 
 def close_windows() -> int:
     """Record the repetitions of windows that are over, and begin anew. Return the number of windows."""
-    with installation_scope("repeated acts"):
+    with installation_scope("repeated actions"):
         over = list(
             Occurrence.objects.filter(began_at__lt=timezone.now() - WINDOW).values_list(
                 "pk", "organisation_id"

@@ -24,7 +24,7 @@ from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
 PRIVATE = 0o077
-"""What Koppel writes, and the programs that it starts, is for its own account: books, mail, logs, exports."""
+"""Files of Koppel and its programs (books, mail, logs, exports) are readable by its own account only."""
 
 
 @dataclass(frozen=True)

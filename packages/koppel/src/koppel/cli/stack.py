@@ -115,7 +115,7 @@ class Stack:
             raise
 
     def watch(self) -> None:
-        """Keep everything running until interrupted."""
+        """Restart dead programs until interrupted."""
         self.supervisor.watch()
 
     def stop(self) -> None:

@@ -24,7 +24,7 @@ from koppel.kit.http.calls_in_progress import TOKEN_STOP_SECONDS, is_call_in_pro
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
 RESTART_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=30.5)
-"""Less its base, so that the first restart is at once and the longest pause half a minute."""
+"""The backoff less its base, so that the first restart is at once and the longest pause half a minute."""
 STOP_SECONDS = 8
 STORE_SECONDS = 15
 """More than the programs themselves wait for a token: what came in the last moment is stored."""

@@ -47,7 +47,7 @@ class PersonAction(AuditAction):
 
 
 class SignInAction(AuditAction):
-    """Proofs of identity, and failures to give one."""
+    """Authentication, and failures of it."""
 
     FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed the password")

@@ -29,7 +29,7 @@ sign_in_linked = Hook[[Membership, IdentityProvider], None]()
 """Called when the identity provider can sign the person in from now on."""
 
 resource_labels = Registry[str | Promise]()
-"""What a person calls each kind of record that can be read, by its key."""
+"""The label of each resource, by its key."""
 
 audience_events = SingleHook[[], Mapping[str, str | Promise]](dict)
 """Events of administrations, by name with their labels: settings choose the recipients of each. Touches no

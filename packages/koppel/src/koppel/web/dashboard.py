@@ -99,12 +99,12 @@ class Dashboard:
     """(state, how many)"""
     connection_total: int
     has_app: bool
-    """Whether an app registration exists, without which nobody can sign in at an accounting system."""
+    """Whether an app registration exists, without which no sign-in at an accounting system is possible."""
     restricted_count: int
     closed_periods: Sequence[tuple[IssueView, str]]
     """Closed periods that changed, the newest first."""
     growth: Sequence[int]
-    """How many of the administrations there were on each of the last 30 days; [] if a line says nothing."""
+    """The number of administrations on each of the last 30 days; [] without a change or a week's history."""
 
     @property
     def fresh_percent(self) -> int:

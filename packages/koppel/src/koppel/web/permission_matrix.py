@@ -43,7 +43,7 @@ def routes() -> set[Route]:
 
 
 def permissions_by_route(text: str) -> dict[Route, str]:
-    """Return the permission of each route in the table of `text`. Raises `ValueError` for duplicate routes."""
+    """Return the permission of each route in the table of a page. Raises `ValueError` for duplicate routes."""
     who_by_route: dict[Route, str] = {}
     for row in ROW.finditer(text):
         route = Route(row["path"], row["method"])
@@ -72,7 +72,9 @@ def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterato
 
 
 def _format_pattern(pattern: str) -> str:
-    """Turn `<int:key>` and `(?P<key>…)` into `{key}` and remove the anchors of regular expressions."""
+    """Return the pattern with `{key}` for `<int:key>` and `(?P<key>…)`, without anchors of regular
+    expressions.
+    """
     pattern = re.sub(r"<(?:\w+:)?(\w+)>(?!\[|\.|\()", r"{\1}", pattern) if "(?P" not in pattern else pattern
     pattern = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern)
     return re.sub(r"^\^|\$$|\\", "", pattern)

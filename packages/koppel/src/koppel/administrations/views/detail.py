@@ -187,8 +187,8 @@ def redirect_back(request: HttpRequest) -> HttpResponse:
 
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
-    """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
-    it or nothing. Raises `Invalid` and `Refused`.
+    """Store the form as a bulk operation on one administration: planned, audited and undone like any other,
+    completely or not at all. Raises `Invalid` and `Refused`.
     """
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)

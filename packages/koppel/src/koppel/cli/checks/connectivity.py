@@ -96,7 +96,7 @@ def send_test_mail(to: str) -> CheckFinding:
 
 
 def _check_mail_directory(directory: str) -> CheckFinding:
-    """Accept mail files for a trial on one machine, or in a chosen folder; otherwise mail would be lost
+    """Accept mail files for a trial on one machine, or in a chosen directory; otherwise mail would be lost
     unnoticed.
     """
     text = (

@@ -23,7 +23,7 @@ from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
-from koppel.organisations.bootstrap import InstallationState, installation_state, summaries
+from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
 from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
@@ -173,7 +173,7 @@ def _organisations() -> Iterator[CheckFinding]:
         )
         yield CheckFinding("organisations", False, text)
         return
-    organisations = summaries()
+    organisations = list_organisation_summaries()
     if state is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
         yield CheckFinding("organisations", False, text)

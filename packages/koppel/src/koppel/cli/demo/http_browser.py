@@ -67,7 +67,7 @@ class HtmlPage:
 
 
 class Browser:
-    """One person's browser. Cookies are kept per host, as the standard library's policy has it."""
+    """A browser of one person. Cookies are kept per host, as the standard library's policy has it."""
 
     def __init__(self, language: str = "en") -> None:
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()), HTTPRedirectHandler())

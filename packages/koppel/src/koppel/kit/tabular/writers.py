@@ -29,7 +29,7 @@ __all__ = [
     "write_table",
 ]
 BYTE_ORDER_MARK = "\ufeff"
-"""Without it Excel reads UTF-8 as a code page of its own."""
+"""Excel needs this mark; otherwise it reads UTF-8 as a code page of its own."""
 PARQUET_ROWS = 20_000
 PARQUET_DIGITS, PARQUET_DECIMALS = 38, 10
 

@@ -38,7 +38,7 @@ class DomainSummary:
     is_used: bool
 
 
-def checked_domain(text: str) -> str:
+def validate_domain(text: str) -> str:
     """Return the domain as it is stored. Raises `Refused` for an invalid domain, and for domains of public
     mail services.
     """
@@ -49,11 +49,11 @@ def checked_domain(text: str) -> str:
         raise Refused(
             _("“%s” is not a domain such as kantoor.nl.") % text.strip(), field="email_domains"
         ) from None
-    refuse_public(domain)
+    require_private_domain(domain)
     return domain
 
 
-def refuse_public(domain: str) -> None:
+def require_private_domain(domain: str) -> None:
     """Refuse a public domain. Raises `Refused` for a domain that offers addresses to the public."""
     if is_public(domain):
         raise Refused(
@@ -95,7 +95,7 @@ def unconfirmed_domains(organisation: Organisation) -> list[str]:
 
 def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain:
     """Record that the operator has verified that the domain is this organisation's. Raises `Refused`."""
-    domain = checked_domain(text)
+    domain = validate_domain(text)
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
         if organisation is None:

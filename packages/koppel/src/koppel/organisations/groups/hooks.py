@@ -23,7 +23,7 @@ class GroupKind(StrEnum):
 
 @dataclass(frozen=True)
 class SettingChange:
-    """One setting that changes alike for `count` of them."""
+    """A setting that changes in the same way for `count` administrations."""
 
     key: str
     before: Any

@@ -13,14 +13,14 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Invitation
 
 HOURLY_MAX = 600
-"""Of one organisation. Whoever invites a whole firm by a list needs fewer."""
+"""Of one organisation. Inviting a whole firm by a list needs fewer."""
 DAILY_MAX = 5
 """To one address, of all organisations together."""
 SENT = (PersonAction.INVITED, PersonAction.INVITATION_RESENT)
 
 
 def require_may_send(organisation_id: int, email: str) -> None:
-    """Refuse one invitation too many, sent again or new. Raises `Refused`."""
+    """Require that the organisation may send another invitation, new or again. Raises `Refused`."""
     sent = AuditEntry.objects.filter(organisation_id=organisation_id, action__in=SENT)
     if sent.filter(at__gt=timezone.now() - timedelta(hours=1)).count() >= HOURLY_MAX:
         raise Refused(_("Your organisation has sent many invitations. Try again in an hour."))

@@ -26,7 +26,7 @@ from koppel.organisations.settings_schema import (
 
 @dataclass(frozen=True)
 class InheritedValue:
-    """What applies where a setting is left open, as text, and where that comes from."""
+    """The value in force where a setting is not set, as text, and its source."""
 
     text: str
     source: str

@@ -17,7 +17,7 @@ from koppel.administrations.models import Administration
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.hooks import action_label, audit_actions
 from koppel.audit.models import AuditEntry, Interface
-from koppel.audit.queries import AuditFilter, actors_of
+from koppel.audit.queries import AuditFilter, list_actors
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import SubjectKind
 from koppel.kit.tabular.export_places import export_place
@@ -71,7 +71,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         ],
         # A withdrawn administration is gone: its entries stay, without a link.
         "linked": set(visible.values_list("pk", flat=True)),
-        "people": actors_of(request.actor.organisation_id),
+        "people": list_actors(request.actor.organisation_id),
         "actions": sorted(
             ((code, str(action.label)) for code, action in audit_actions.items()),
             key=lambda choice: choice[1],

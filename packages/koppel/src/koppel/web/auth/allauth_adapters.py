@@ -18,7 +18,7 @@ from koppel.web.auth import login_throttling, security_log
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """People are invited by their organisation; nobody signs up."""
+    """Adapter of accounts. People are invited by their organisation; there is no sign-up."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

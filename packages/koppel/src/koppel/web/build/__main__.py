@@ -77,7 +77,7 @@ def bundled(stylesheet: Path) -> str:
 
 @contextmanager
 def _exclusive_lock() -> Iterator[None]:
-    """Make concurrent builds wait; they then have nothing left to do."""
+    """Block concurrent builds; afterwards they find everything up to date."""
     folder = os.open(SOURCE / "web", os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

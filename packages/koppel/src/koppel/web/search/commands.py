@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.web.search.search_result import SearchResult
 
 LANGUAGES = ("en", "nl")
-"""A label is found in each of them, whatever the reader's language."""
+"""A label is found in each of them, in every language of the reader."""
 
 
 @dataclass(frozen=True)

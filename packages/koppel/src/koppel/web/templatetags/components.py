@@ -32,7 +32,7 @@ FOLDER = "web/components"
 
 @dataclass
 class AttributesNode(Node):
-    """What a component takes: names that it needs, and defaults of the others."""
+    """The attributes of a component: required names, and defaults of the others."""
 
     required: tuple[str, ...]
     defaults: dict[str, FilterExpression]
