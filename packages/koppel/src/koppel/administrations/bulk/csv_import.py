@@ -322,7 +322,7 @@ class _LineParser:
     def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> CurrentValues:
         """Return the administration of a line. Of several with one name the line's number or code tells."""
         spellings = (text, unwrap_number(text), COUNTRY_BEFORE_NUMBER.sub("", text.upper()))
-        matches: list[CurrentValues] = next(
+        matches: Sequence[CurrentValues] = next(
             filter(None, (self.administrations.get(self._key(spelling), []) for spelling in spellings)), []
         )
         if not matches:

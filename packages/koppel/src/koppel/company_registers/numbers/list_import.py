@@ -187,7 +187,8 @@ def read_list(text: str) -> PastedList:
     if not text.strip():
         return PastedList()
     rows = _without_title(_rows(text))
-    columns, unread = _by_header(rows[0]) if rows else {}, ()
+    columns = _by_header(rows[0]) if rows else {}
+    unread: tuple[str, ...] = ()
     if columns:
         unread = _unread_headings(rows[0], columns)
         rows = rows[1:]
