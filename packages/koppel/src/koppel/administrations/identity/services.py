@@ -11,11 +11,11 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.access import audited_not_found, get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
-from koppel.administrations.scope import audited_not_found, get_locked
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from koppel.administrations.access import restricted_company_ids
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import restricted_company_ids
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
