@@ -13,7 +13,7 @@ from koppel.organisations.access.actors import resolve_actor
 from koppel.organisations.access.sessions import end_sessions, record_session
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
-from koppel.organisations.requests import note_proof
+from koppel.organisations.requests import record_sign_in_time
 from koppel.web.auth import login_throttling
 
 
@@ -24,10 +24,10 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     if not request.session.session_key:
         request.session.save()
     session, address = request.session, client_ip(request)
-    note_proof(request)
+    record_sign_in_time(request)
     sso_organisation_id = session.get("sso_organisation_id")
     if sso_organisation_id is None:
-        # By the person's own proof: a provider must not let its browsers guess the password in peace.
+        # Only after a sign-in with a password: a provider must not exempt its browsers from throttling.
         login_throttling.remember(request, user.pk)
     actor = resolve_actor(
         user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
@@ -45,12 +45,12 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
             )
 
 
-def note_repeated_proof(
+def record_reauthentication(
     request: HttpRequest | None = None, *, reauthenticated: bool = False, **_more: Any
 ) -> None:
-    """Receive the signal of a step of a sign-in; in a session that is open it is a proof anew."""
+    """Receive the signal of a step of a sign-in; in an open session the step is a re-authentication."""
     if request is not None and reauthenticated:
-        note_proof(request)
+        record_sign_in_time(request)
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
