@@ -8,7 +8,6 @@ from koppel.administrations import services
 from koppel.administrations.access import administration_for
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.inputs import SettingsInput
-from koppel.administrations.access import administration_for
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 
