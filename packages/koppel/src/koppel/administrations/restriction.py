@@ -1,5 +1,4 @@
-"""Restricted administrations: they exist for the people named on them and for no other member, whatever their
-role.
+"""Restricted administrations: they exist for their assigned members and for no other, whatever the role.
 
 An Administrator sees that such administrations exist: how many, in which state, who is named. Neither name,
 number nor books.

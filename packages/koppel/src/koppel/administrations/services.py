@@ -1,4 +1,4 @@
-"""Use cases of administrations: import, settings, favourites, and the states that the engine reports."""
+"""Use cases of administrations: import, settings, favourites, and the states that a sync reports."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Shared beginnings of pages about one administration."""
+"""Lookup of the administration of a page."""
 
 from koppel.administrations.access import administration_for
 from koppel.administrations.models import Administration

@@ -1,4 +1,4 @@
-"""One administration over REST: what is known of it, and what a person changes on it."""
+"""One administration over REST: its details, and the changes that a person makes."""
 
 from collections.abc import Container, Iterable
 from datetime import date, datetime

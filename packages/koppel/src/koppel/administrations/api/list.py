@@ -1,5 +1,5 @@
-"""The list of administrations over REST: filtered and sorted as on screen, saved views, and what is
-hidden.
+"""The list of administrations over REST: filtered and sorted as on the page, saved views, hidden
+administrations.
 """
 
 from collections.abc import Sequence

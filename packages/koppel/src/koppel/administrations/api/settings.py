@@ -1,4 +1,4 @@
-"""The settings of an administration over REST, each with where it comes from."""
+"""The settings of an administration over REST, each with its origin."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The actions of bulk work. A higher app registers its own, such as a sync."""
+"""Definition of a bulk action, and the registry of all. A higher app registers its own, such as a sync."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
+"""Bulk changes from a CSV: the first column identifies the administration, each other column is a new value.
 
 An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """

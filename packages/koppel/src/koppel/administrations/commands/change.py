@@ -1,4 +1,4 @@
-"""`koppel administrations`: assign, switch, restrict and set them; bulk work as in the list."""
+"""`koppel administrations`: assign, activate, restrict and set administrations; bulk work as in the list."""
 
 import json
 from collections.abc import Mapping

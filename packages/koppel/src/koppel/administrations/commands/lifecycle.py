@@ -1,4 +1,4 @@
-"""`koppel administrations`: predecessors, clients who left, and imports withdrawn."""
+"""`koppel administrations`: set predecessors, mark clients who left, and withdraw imports."""
 
 from datetime import date
 from typing import Annotated

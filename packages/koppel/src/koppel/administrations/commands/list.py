@@ -1,4 +1,4 @@
-"""`koppel administrations`: list, show and export them."""
+"""`koppel administrations`: list, show and export administrations."""
 
 import shutil
 from pathlib import Path

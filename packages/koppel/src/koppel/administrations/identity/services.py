@@ -1,4 +1,4 @@
-"""The identity of an administration after its import: changed by a person, and looked up in the register at
+"""Use cases of an administration's identity after its import: change by a person, lookup in the register at
 once and every year.
 
 The register's answer fills in a missing sector, clears the note about a doubtful number, and raises an issue

@@ -1,4 +1,4 @@
-"""The cells of a page as markup.
+"""Markup of the cells of a page.
 
 A page has up to 1,500 cells; writing them here, with labels looked up once, takes a third of a template's
 time.

@@ -1,4 +1,4 @@
-"""The columns that the list can show, sort by and export: each is declared once, for all of it."""
+"""The columns of the list, for display, sorting and export."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The filters over the list as a person sees them: menus with what can be ticked, and chips for what is."""
+"""The filters above the list: menus with their options, and chips for the active ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bulk work: what will happen, that it happens, what happened, and its undo."""
+"""Pages of bulk work: preview, progress, result and undo."""
 
 from typing import Any
 

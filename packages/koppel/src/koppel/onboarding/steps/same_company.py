@@ -84,8 +84,8 @@ def find_discrepancy(
     lookup: LookupResult | None,
     answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
-    """Return how the number's register entry differs from the company, with the stored answer; None when it does
-    not differ.
+    """Return how the number's register entry differs from the company, with the stored answer; None if both
+    agree.
     """
     checked = check_number(number, company.country) if number else None
     if checked is None:

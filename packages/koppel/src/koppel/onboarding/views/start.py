@@ -54,8 +54,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """Start an import through an existing connection: the stored consent fetches the list of companies, without
-    a sign-in.
+    """Start an import through an existing connection: the stored consent fetches the list of companies,
+    without a sign-in.
     """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
