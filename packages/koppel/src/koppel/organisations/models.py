@@ -29,8 +29,9 @@ class User(AbstractUser):
     """A person who signs in by e-mail and belongs to organisations through `Membership`.
 
     `language` '' follows the browser. `last_organisation`: chosen last by the person, in a session opened
-    with their own credentials; a sign-in opens it again. `is_operator`: operates this installation, and may
-    read an organisation's data while it consents (`operator_access_until`).
+    with their own credentials; a sign-in opens it again. `known_browsers_version`: a browser whose cookie
+    names an older one is unknown (`web.auth.login_throttling`). `is_operator`: operates this installation,
+    and may read an organisation's data while it consents (`operator_access_until`).
     """
 
     username = None  # type: ignore[assignment]
@@ -41,6 +42,7 @@ class User(AbstractUser):
     language = models.CharField(max_length=5, default="", blank=True)
     is_operator = models.BooleanField(default=False)
     last_organisation = models.BigIntegerField(null=True)
+    known_browsers_version = models.PositiveIntegerField(default=0)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]

@@ -24,8 +24,9 @@ mfa_signals.authenticator_added.connect(mark_first_code, dispatch_uid="koppel.we
 authentication_step_completed.connect(
     record_reauthentication, dispatch_uid="koppel.web.auth.session_tracking.reauthentication"
 )
-for changed in (password_changed, password_set):
+for changed in (password_changed, password_set, password_reset):
     changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")
+for changed in (password_changed, password_set):
     changed.connect(security_log.on_password_changed, dispatch_uid="koppel.web.auth.security_log")
 for signal, receiver in (
     (password_reset, security_log.on_password_reset),

@@ -10,7 +10,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
-from koppel.organisations.access.sessions import end_sessions, record_session
+from koppel.organisations.access.sessions import end_sessions, forget_known_browsers, record_session
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
 from koppel.organisations.requests import record_sign_in_time
@@ -28,7 +28,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     sso_organisation_id = session.get("sso_organisation_id")
     if sso_organisation_id is None:
         # Only after a sign-in with a password: a provider must not exempt its browsers from throttling.
-        login_throttling.remember(request, user.pk)
+        login_throttling.remember(request, user)
     actor = resolve_actor(
         user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
     )
@@ -54,8 +54,13 @@ def record_reauthentication(
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receive the signal of a new password: this session gets another key, all others end."""
-    if request is None or user is None or not request.user.is_authenticated:
+    """Receive the signal of a new password: this session gets another key, all others end, and no browser is
+    known any more.
+    """
+    if user is None:
+        return
+    forget_known_browsers(user.pk)
+    if request is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))
     _record_session(request, user.pk, request.session.get("organisation"))
