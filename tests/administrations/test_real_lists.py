@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from koppel.administrations.bulk.csv_import import CurrentValues, LookupTables, parse_changes
+from koppel.administrations.bulk.csv_import import ListedValues, LookupTables, parse_changes
 from koppel.company_registers.numbers.list_import import MatchStatus, TableRow, match_lines, read_list
 from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.reader import decode
@@ -21,7 +21,7 @@ NAMES = ("Bakkerij De Haan B.V.", "Café Één", "Fjordheim AS", "Køleteknik A/
 CODES = ("100", "0012", "12", "1-2", "d1", "d2")
 TABLES = LookupTables(
     [
-        CurrentValues(index, name, f"6959908{index}", f"K{index}", code, "Noord", "", "")
+        ListedValues(index, name, f"6959908{index}", f"K{index}", code, "Noord", "", "")
         for index, (name, code) in enumerate(zip(NAMES, CODES, strict=True), start=1)
     ],
     division_ids={"noord": 1, "vast": 2},

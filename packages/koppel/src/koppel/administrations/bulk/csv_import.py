@@ -1,4 +1,4 @@
-"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
+"""Bulk changes from a CSV: the first column identifies the administration, each other column is a new value.
 
 An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """
@@ -69,7 +69,7 @@ HEADINGS = {
     "verwijderen": "remove",
     "gebruikers verwijderen": "remove",
 }
-OF_LIST = {
+LIST_COLUMN_KEYS = {
     "name": "name",
     "number": "number",
     "client": "client_number",
@@ -78,12 +78,14 @@ OF_LIST = {
     "template": "template",
     "sector": "sector",
 }
-"""The keys of the list's columns that a file may name. Another column of an exported list is not read."""
-KEYS = ("id", "name", "number", "client_number", "code")
-VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
-IDENTIFYING = ("name", "number", "client_number", "code")
-IDENTITY_ONLY = ("id", "name", "code")
-"""Columns that say which administration is meant, and never what to set."""
+"""The keys by column of the list of administrations. The list's other columns are `UNREAD`."""
+FIRST_KEYS = ("id", "name", "number", "client_number", "code")
+"""Keys of the first column."""
+SETTABLE_KEYS = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
+NARROWING_KEYS = ("number", "client_number")
+"""Settable columns that tell administrations of the same name apart."""
+READ_ONLY_KEYS = ("id", "name", "code")
+"""Columns that identify the administration and cannot be set."""
 COUNTRY_BEFORE_NUMBER = re.compile(r"\A\s*[A-Z]{2}[\s.-]*(?=\d[\d\s.-]{5,}\Z)")
 UNREAD = "unread"
 CLEAR = "-"
@@ -91,13 +93,14 @@ CLEAR = "-"
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
-    left out). `unread`: headings of an exported list's columns that no file changes.
-    """
+    """The contents of a CSV file of changes."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """The new values of each administration."""
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+    """(line number, text, reason) of each line that is left out."""
     unread: list[str] = field(default_factory=list)
+    """Headings of an exported list's columns that cannot be set by a file."""
 
     def add_problem(self, row: FileRow, problem: str) -> None:
         self.problems.append((row.number, "; ".join(row.cells)[:120], problem))
@@ -109,11 +112,11 @@ class _Problem(Exception):
 
 @dataclass(frozen=True)
 class LookupTables:
-    """What the names in a file may mean: the administrations that the actor sees, and ids by normalised
+    """The administrations that the actor sees, and the ids of divisions, templates and members by normalised
     name.
     """
 
-    administrations: Sequence["CurrentValues"]
+    administrations: Sequence["ListedValues"]
     division_ids: Mapping[str, int] = field(default_factory=dict)
     template_ids: Mapping[str, int] = field(default_factory=dict)
     member_ids: Mapping[str, int] = field(default_factory=dict)
@@ -122,7 +125,7 @@ class LookupTables:
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
     """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: read the first column alone.
+    With `names_only`, read only the first column.
     """
     return parse_changes(actor, text, _lookup_tables(actor), names_only=names_only)
 
@@ -171,49 +174,48 @@ def _rows(text: str) -> list[FileRow]:
 
 
 def _cell(text: str) -> str:
-    """Return a cell without what exports put around text that begins like a formula, and around numbers."""
+    """Return a cell without the marks of exports around formula-like text and around numbers."""
     text = unescape_formula(strip_invisible(text))
     return text[2:-1] if len(text) > 2 and text.startswith('="') and text.endswith('"') else text
 
 
 def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
     """Return the key of each column; '' for one without a heading. Raises `Refused`."""
-    understood = heading_keys(cells, {**_list_headings(), **HEADINGS})
-    unknown = [cell for cell, key in zip(cells, understood, strict=True) if cell and not key]
+    keys = heading_keys(cells, {**_list_headings(), **HEADINGS})
+    unknown = [cell for cell, key in zip(cells, keys, strict=True) if cell and not key]
     if unknown:
         raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
-    twice = [
-        cell
-        for cell, key in zip(cells, understood, strict=True)
-        if key in VALUES and understood.count(key) > 1
+    duplicates = [
+        cell for cell, key in zip(cells, keys, strict=True) if key in SETTABLE_KEYS and keys.count(key) > 1
     ]
-    if twice:
-        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(twice)[:200])
-    if understood[0] not in KEYS:
+    if duplicates:
+        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(duplicates)[:200])
+    if keys[0] not in FIRST_KEYS:
         raise Refused(
             _("The first column must identify the administration: id, name, number, client number or code.")
         )
-    if not names_only and not any(key in VALUES for key in understood[1:]):
+    if not names_only and not any(key in SETTABLE_KEYS for key in keys[1:]):
         raise Refused(
             _("The other columns must name what to set: division, template, sector, number and so on.")
         )
-    return understood
+    return keys
 
 
 def _list_headings() -> dict[str, str]:
     """Return the headings of an exported list: for people in every language, and the keys for programs."""
-    headings = {key: OF_LIST.get(key, UNREAD) for key in COLUMNS}
+    headings = {key: LIST_COLUMN_KEYS.get(key, UNREAD) for key in COLUMNS}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
             headings |= {
-                str(column.label).lower(): OF_LIST.get(key, UNREAD) for key, column in COLUMNS.items()
+                str(column.label).lower(): LIST_COLUMN_KEYS.get(key, UNREAD)
+                for key, column in COLUMNS.items()
             }
     return headings
 
 
 @dataclass(frozen=True)
-class CurrentValues:
-    """What an administration has, as an exported list shows it."""
+class ListedValues:
+    """The values of an administration as an exported list shows them."""
 
     id: int
     name: str
@@ -225,13 +227,13 @@ class CurrentValues:
     sector: str
 
     def shows(self, key: str, text: str) -> bool:
-        """Return whether the list shows this text for it: then the file changes nothing."""
+        """Return whether the list shows this text: then the file changes nothing."""
         if key == "sector":
             return bool(self.sector) and resolve_sector(text) == self.sector
-        return key in OF_LIST.values() and _normalize(text) == _normalize(str(getattr(self, key)))
+        return key in LIST_COLUMN_KEYS.values() and _normalize(text) == _normalize(str(getattr(self, key)))
 
-    def is_named(self, key: str, text: str) -> bool:
-        """Return whether its id, name or code is this text."""
+    def is_identified_by(self, key: str, text: str) -> bool:
+        """Return whether the id, name or code of the administration is this text."""
         own_text = _normalize(str(getattr(self, key)))
         return own_text in (_normalize(text), _normalize(unwrap_number(text)))
 
@@ -241,14 +243,14 @@ def _lookup_tables(actor: Actor) -> LookupTables:
     templates = Template.objects.for_actor(actor).filter(archived_at=None)
     members = Membership.objects.for_actor(actor).select_related("user")
     return LookupTables(
-        list(_current_values(actor)),
+        list(_listed_values(actor)),
         {_normalize(name): pk for pk, name in divisions.values_list("pk", "name")},
         {_normalize(name): pk for pk, name in templates.values_list("pk", "name")},
         {member.user.email.lower(): member.pk for member in members},
     )
 
 
-def _current_values(actor: Actor) -> Iterator[CurrentValues]:
+def _listed_values(actor: Actor) -> Iterator[ListedValues]:
     rows = Administration.objects.visible_to(actor).values_list(
         "pk",
         "name",
@@ -262,30 +264,28 @@ def _current_values(actor: Actor) -> Iterator[CurrentValues]:
     )
     for pk, name, number, country, client_number, code, division, template, sector in rows:
         masked = mask_number(number, country) if number else ""
-        yield CurrentValues(pk, name, masked, client_number, code, division or "", template or "", sector)
+        yield ListedValues(pk, name, masked, client_number, code, division or "", template or "", sector)
 
 
-def _narrowed(matches: Sequence[CurrentValues], named: Sequence[tuple[str, str]]) -> Sequence[CurrentValues]:
+def _narrowed(matches: Sequence[ListedValues], named: Sequence[tuple[str, str]]) -> Sequence[ListedValues]:
     """Return the only one of several administrations that the other cells of the line fit, else all."""
     if len(matches) < 2:
         return matches
-    identities = [(key, cell) for key, cell in named if key in IDENTITY_ONLY]
-    values = [(key, cell) for key, cell in named if key in IDENTIFYING and key not in IDENTITY_ONLY]
-    by_identity = [current for current in matches if all(current.is_named(*pair) for pair in identities)]
-    by_values = [
-        current for current in by_identity if values and all(current.shows(*pair) for pair in values)
-    ]
+    identities = [(key, cell) for key, cell in named if key in READ_ONLY_KEYS]
+    values = [(key, cell) for key, cell in named if key in NARROWING_KEYS]
+    by_identity = [listed for listed in matches if all(listed.is_identified_by(*pair) for pair in identities)]
+    by_values = [listed for listed in by_identity if all(listed.shows(*pair) for pair in values)]
     return next((found for found in (by_identity, by_values) if len(found) == 1), matches)
 
 
 class _LineParser:
-    """Resolves the names in lines, from lists that are read once."""
+    """Parser of the lines of a file; the names in them are looked up in lists that are read once."""
 
     def __init__(self, actor: Actor, headings: Sequence[str], tables: LookupTables) -> None:
         self.actor, self.headings, self.tables = actor, headings, tables
-        self.administrations: dict[str, list[CurrentValues]] = {}
-        for current in tables.administrations:
-            self.administrations.setdefault(self._key(str(getattr(current, headings[0]))), []).append(current)
+        self.administrations: dict[str, list[ListedValues]] = {}
+        for listed in tables.administrations:
+            self.administrations.setdefault(self._key(str(getattr(listed, headings[0]))), []).append(listed)
         self.administrations.pop("", None)
         self.parsers: Mapping[str, Callable[[str], Any]] = {
             "number": lambda text: self._undamaged(unwrap_number(text)),
@@ -307,22 +307,24 @@ class _LineParser:
             if text and (index >= len(self.headings) or not self.headings[index]):
                 raise _Problem(_("The value “%s” is below no heading.") % text[:60])
         named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
-        current = self._administration(cells[0], named)
+        listed = self._administration(cells[0], named)
         values = {
             key: self.parsers[key](text)
             for key, text in named[1:]
-            if key in self.parsers and not current.shows(key, text)
+            if key in self.parsers and not listed.shows(key, text)
         }
         try:
             # Ids need no second lookup: they come from the lookup tables.
-            return current.id, dict(actions_assign.validate_values(self.actor, values))
+            return listed.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
-    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> CurrentValues:
-        """Return the administration of a line. Of several with one name the line's number or code tells."""
+    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> ListedValues:
+        """Return the administration of a line; among several of one name, the one with the line's other
+        values.
+        """
         spellings = (text, unwrap_number(text), COUNTRY_BEFORE_NUMBER.sub("", text.upper()))
-        matches: Sequence[CurrentValues] = next(
+        matches: Sequence[ListedValues] = next(
             filter(None, (self.administrations.get(self._key(spelling), []) for spelling in spellings)), []
         )
         if not matches:
@@ -331,7 +333,7 @@ class _LineParser:
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         for key, cell in named[1:]:
-            if key in IDENTITY_ONLY and not matches[0].is_named(key, cell):
+            if key in READ_ONLY_KEYS and not matches[0].is_identified_by(key, cell):
                 raise _Problem(_("“%s” belongs to another administration.") % cell[:60])
         return matches[0]
 

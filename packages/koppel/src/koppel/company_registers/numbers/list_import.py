@@ -237,10 +237,8 @@ class _RowFinder:
 
     def _resembles(self, row_id: int, name: str) -> bool:
         """Return whether a word of the name, or its beginning, is in the name of the row."""
-        known, typed = self._core_names[row_id], core_of(name)
-        return (
-            any(word in known for word in typed.split() if len(word) > 2) or known in typed or typed in known
-        )
+        own, typed = self._core_names[row_id], core_of(name)
+        return own in typed or typed in own or any(word in own for word in typed.split() if len(word) > 2)
 
 
 def _match_line(line: PastedLine, finder: _RowFinder) -> MatchedLine:

@@ -1,5 +1,5 @@
-"""Step ④: a COC number for each chosen company, or a reason and a sector. What is known is filled in, and
-registers are queried.
+"""Step ④ of the wizard: a COC number for each chosen company, or a reason and a sector. Known numbers are
+filled in, and registers are queried.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -130,14 +130,14 @@ class IdentityAnswer:
 
 
 @dataclass(frozen=True)
-class FillResult:
-    """The result of a pasted list. `unmatched`: lines that fill in nothing, with a reason to show. `unread`:
-    headings of columns that fill in nothing.
-    """
+class PastedListResult:
+    """The result of storing a pasted list."""
 
     matched_count: int
     unmatched: tuple[str, ...] = ()
+    """Lines that fill in nothing, each with a reason to show."""
     unread: tuple[str, ...] = ()
+    """Headings of columns that fill in nothing."""
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
@@ -154,7 +154,9 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
         _answer(
-            *parts_by_company[company_id], lookups.get(question) if question else None, flow.confirmations
+            *parts_by_company[company_id],
+            lookups.get(question) if question else None,
+            flow.same_company_answers,
         )
         for company_id, question in query_by_company.items()
     ]
@@ -186,7 +188,7 @@ def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
     return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
 
 
-def complete(flow: Flow) -> list[IdentityAnswer]:
+def advance_if_complete(flow: Flow) -> list[IdentityAnswer]:
     """Store the next step when every company is complete. Returns all answers, with their problems."""
     identity_answers = list_answers(flow)
     is_complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
@@ -212,7 +214,7 @@ def answer_same_company(actor: Actor, flow: Flow, company_ids: Sequence[int], *,
 
 
 def accept_suggestions(flow: Flow) -> list[int]:
-    """Take over the suggested numbers of companies of the same name. Returns the ids of these companies."""
+    """Accept the suggested numbers of companies of the same name. Returns the ids of these companies."""
     suggested = {
         answer.company.pk: {"number": number, "sector": answer.sector}
         for answer in list_answers(flow)
@@ -221,7 +223,7 @@ def accept_suggestions(flow: Flow) -> list[int]:
     return save_answers(flow, suggested)
 
 
-def fill_in(flow: Flow, text: str) -> FillResult:
+def store_pasted_list(flow: Flow, text: str) -> PastedListResult:
     """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
     order of the table. An empty cell changes nothing. Raises `TableError` for an unreadable or too long list.
     """
@@ -247,7 +249,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
         for matched in matched_lines
         if (problem := problems[matched.line.index])
     ]
-    return FillResult(len(line_by_company), tuple(unmatched), tuple(pasted.unread))
+    return PastedListResult(len(line_by_company), tuple(unmatched), tuple(pasted.unread))
 
 
 def _filled(answer: IdentityAnswer, line: list_import.PastedLine) -> dict[str, str]:
