@@ -116,7 +116,7 @@ def plan(
         (administration, str(changes[administration.pk].after.get("columns", {}).get("number") or ""))
         for administration in administrations
     ]
-    conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
+    conflicts = identity.differing_register_names(actor.organisation_id, [pair for pair in new if pair[1]])
     changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
         administration_id: PlannedChange(CommonReason.ARCHIVED)

@@ -46,7 +46,9 @@ def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_
 
 
 def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
-    """Detach administrations before a connection is removed. Returns how many are left without a connection."""
+    """Detach administrations before a connection is removed. Returns the number
+    left without a connection.
+    """
     administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     if policy is RemovalPolicy.MOVE:
         _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
