@@ -1,4 +1,4 @@
-"""The words and buttons of this app's issues."""
+"""Issue types of administrations."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +30,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Deregistered companies"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         AdministrationIssue.LEGAL_NAME_CHANGED,
@@ -39,7 +39,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Names that differ from the register"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         AdministrationIssue.IDENTITY_INCOMPLETE,

@@ -15,19 +15,19 @@ from koppel.onboarding import services
 from koppel.onboarding.errors import StepNotReached
 from koppel.onboarding.inputs import AssignInput, ChooseInput, FlowInput, IdentifyInput, SignInInput
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
+from koppel.onboarding.results import Abandoned, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import IdentityAnswer
 from koppel.onboarding.steps.succession import Succession, list_successions
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
 
 
 class FieldErrorOut(Schema):
-    """`company` None: with the step as a whole. `code` is a stable word."""
+    """An error in one answer; `company` null: in the step as a whole. `code` is a stable word."""
 
     company: int | None
     field: str
@@ -51,16 +51,16 @@ class StepResultOut(Schema):
 
 
 class ConsentModeOut(Schema):
-    """A way to sign in. `by_company_id`: company ids are given in place of a sign-in."""
+    """A way to sign in. `is_by_company_id`: company ids are given in place of a sign-in."""
 
     app: int
     title: str
     environment: str
-    by_company_id: bool
+    is_by_company_id: bool
 
 
 class FlowOut(Schema):
-    """`step` is the furthest one reached. `url` is the page for people."""
+    """A flow: `step` is the furthest step reached, `url` the page for people."""
 
     token: UUID
     system: str
@@ -72,7 +72,9 @@ class FlowOut(Schema):
 
 
 class CompanyChoiceOut(Schema):
-    """`state` is new, imported or unreachable; `reason` says why not."""
+    """A company that the sign-in reaches. `state` is new, imported or unreachable; `reason` says why it is
+    unreachable.
+    """
 
     id: int
     name: str
@@ -112,14 +114,14 @@ class IdentityOut(Schema):
 
 
 @router.post("/flows", response=FlowOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def start(request: AuthenticatedRequest, payload: FlowInput) -> FlowOut:
     """Start a flow. The company list of an existing connection is the one last fetched."""
     return _flow_out(request, services.start(request.actor, payload))
 
 
 @router.get("/flows/{token}", response=FlowOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
     """Return the state of a flow, with the connections of sign-ins that were completed in a browser
     meanwhile.
@@ -128,21 +130,21 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 
 
 @router.delete("/flows/{token}", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Abandon the flow. Administrations imported by it stay."""
-    return _out(services.abort(_flow(request, token)))
+    return _out(services.abandon(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInInput) -> StepResultOut:
     """Store company ids for a way to sign in that takes them; else return the URL where a person signs in."""
     return _out(services.sign_in(request.actor, _flow(request, token), payload))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
     """List the companies that the sign-in reaches, their state, and whether each can be chosen."""
     choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
@@ -163,7 +165,7 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> StepResultOut:
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
@@ -175,7 +177,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> 
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """List the chosen companies with their number, the errors in it, and the missing fields."""
     flow = _flow(request, token, Step.IDENTIFY)
@@ -185,7 +187,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyInput) -> StepResultOut:
     """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
     flow = _flow(request, token, Step.IDENTIFY)
@@ -194,7 +196,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyInput)
 
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> StepResultOut:
     """Assign a division, people and a template to some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
@@ -203,7 +205,7 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> 
 
 
 @router.post("/flows/{token}/finish", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import the chosen companies, once: called again it returns the same import.
 
@@ -263,7 +265,7 @@ def _flow_out(request: AuthenticatedRequest, flow: Flow) -> FlowOut:
             app=option.app.pk,
             title=str(option.mode.title),
             environment=str(option.environment.title),
-            by_company_id=option.mode.by_company_id,
+            is_by_company_id=option.mode.is_by_company_id,
         )
         for option in apps_for(request.actor, flow.connector)
     ]
@@ -283,7 +285,7 @@ def _out(outcome: StepResult) -> StepResultOut:
         return StepResultOut(result="advance", step=outcome.step)
     if isinstance(outcome, ExternalStep):
         return StepResultOut(result="external", url=f"{settings.PUBLIC_URL}{outcome.path}")
-    if isinstance(outcome, Abort):
+    if isinstance(outcome, Abandoned):
         return StepResultOut(result="abort", reason=outcome.reason)
     if isinstance(outcome, Complete):
         return StepResultOut(

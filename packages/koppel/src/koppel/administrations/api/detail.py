@@ -1,4 +1,4 @@
-"""One administration over REST: what is known of it, and what a person changes on it."""
+"""One administration over REST: its details, and the changes that a person makes."""
 
 from collections.abc import Container, Iterable
 from datetime import date, datetime
@@ -6,14 +6,14 @@ from datetime import date, datetime
 from ninja import Router, Schema, Status
 
 from koppel.administrations import restriction, services
+from koppel.administrations.access import administration_for
+from koppel.administrations.display_state import display_state
 from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for
-from koppel.administrations.shown_state import shown_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 
 router = Router()
@@ -64,7 +64,7 @@ class ChangedAdministrationOut(AdministrationOut):
 
 
 @router.patch("/{int:administration_id}", response=ChangedAdministrationOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def change_administration(
     request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
 ) -> ChangedAdministrationOut:
@@ -77,7 +77,7 @@ def change_administration(
 
 
 @router.put("/{int:administration_id}/access", response={204: None})
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def set_access(
     request: AuthenticatedRequest, administration_id: int, payload: RestrictionInput
 ) -> Status[None]:
@@ -133,7 +133,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
-        shown_state(actor, administration),
+        display_state(actor, administration),
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),

@@ -14,12 +14,12 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from koppel.administrations.display_state import state_condition
 from koppel.administrations.hooks import active_syncs, changes_since
 from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.administrations.shown_state import state_condition
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue, needs_attention
@@ -128,11 +128,11 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on assigned members; automatic assignments of Administrators do not count."""
-    on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
-    at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    all_assignments = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
+    assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]
-    condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
-    return condition | ~Q(Exists(at_work)) if NONE in values else condition
+    condition = Q(Exists(assignments.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
+    return condition | ~Q(Exists(assignments)) if NONE in values else condition
 
 
 def _sectors(actor: Actor, values: Sequence[str]) -> Q:

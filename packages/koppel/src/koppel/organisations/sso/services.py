@@ -110,12 +110,7 @@ def prepare(actor: Actor) -> IdentityProvider:
     in.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
-    empty = encrypt_column(
-        IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret("")
-    )
-    provider, is_new = IdentityProvider.objects.get_or_create(
-        organisation_id=actor.organisation_id, defaults={"client_secret": empty}
-    )
+    provider, is_new = IdentityProvider.objects.get_or_create(organisation_id=actor.organisation_id)
     if is_new:
         _add_audit_entry(actor, provider, IdentityProviderAction.PREPARED)
     return provider
@@ -135,9 +130,10 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider = before or IdentityProvider(organisation_id=actor.organisation_id)
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
+    provider.save()
     if data.client_secret:
         provider.client_secret = encrypt_column(provider, "client_secret", Secret(data.client_secret))
-    provider.save()
+        provider.save(update_fields=["client_secret"])
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
     _add_audit_entry(
@@ -178,14 +174,14 @@ def disable_provider(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    tokens = revoke_tokens_of_members(actor, _members_without_own_proof(provider))
+    tokens = revoke_tokens_of_members(actor, _members_without_password(provider))
     _add_audit_entry(
         actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
     )
     return count
 
 
-def _members_without_own_proof(provider: IdentityProvider) -> list[int]:
+def _members_without_password(provider: IdentityProvider) -> list[int]:
     """Return the ids of members who can sign in through the provider only: they chose no password."""
     linked = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(provider=provider)
     unusable = linked.filter(membership__user__password__startswith=UNUSABLE_PASSWORD_PREFIX)

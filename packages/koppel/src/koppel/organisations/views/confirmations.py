@@ -20,7 +20,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
     title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
     consequences = [_("%(heir)s replaces %(leaver)s on all of these. This cannot be undone with one click.")]
-    if any(kind.key == "connections" for kind in transfer.moving):
+    if any(kind.key == "connections" for kind in transfer.items):
         consequences.append(
             _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
         )
@@ -34,7 +34,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
         button=_("Transfer and revoke access") if transfer.deactivate else _("Hand over"),
         cancel_url=_page_of(transfer.departing_member),
         consequences=[consequence % names for consequence in consequences],
-        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
+        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.items],
         fields=fields,
         facts=transfer.facts,
         nav_section="people",
@@ -89,6 +89,42 @@ def end_other_sessions(count: int) -> Confirmation:
         cancel_url=reverse("account:sessions"),
         consequences=[consequence, _("Unsaved input on those devices is lost.")],
         facts="others",
+    )
+
+
+def sign_out_everywhere(count: int) -> Confirmation:
+    """Ask before all sessions of one's own end, this one too."""
+    consequence = ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
+    ) % {"count": count}
+    return Confirmation(
+        title=_("Sign out everywhere"),
+        question=_("Sign out everywhere, here too?"),
+        button=_("Sign out everywhere"),
+        cancel_url=reverse("account:sessions"),
+        consequences=[
+            consequence,
+            _("Unsaved input on those devices is lost."),
+            _("API tokens keep working."),
+        ],
+        fields={"all": "sessions"},
+        facts="everywhere",
+    )
+
+
+def revoke_own_tokens(count: int) -> Confirmation:
+    """Ask before all API tokens of one's own are revoked."""
+    consequence = ngettext("%(count)d token stops working.", "%(count)d tokens stop working.", count) % {
+        "count": count
+    }
+    return Confirmation(
+        title=_("Revoke all API tokens"),
+        question=_("Revoke all your API tokens?"),
+        button=_("Revoke all API tokens"),
+        cancel_url=reverse("account:sessions"),
+        consequences=[consequence, _("Programs using them no longer have access. This cannot be undone.")],
+        fields={"all": "tokens"},
+        facts=count,
     )
 
 

@@ -7,9 +7,9 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import administration_for
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import ConnectionState
@@ -135,7 +135,7 @@ def request_runs_after_confirmation(
 ) -> int:
     """Queue runs for companies whose identity was confirmed. Returns the number of runs.
 
-    A first import continues; other administrations are read completely, because anything may have changed.
+    A first import continues; other administrations are read in full, because anything may have changed.
     """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
@@ -145,8 +145,8 @@ def request_runs_after_confirmation(
     return _queue_by_activation(organisation_id, waiting, requested_by, later=later, full=True)
 
 
-def request_full_check(organisation_id: int, administration_id: int) -> bool:
-    """Queue a full check, which also finds deleted records. Returns False when a run is open already."""
+def request_full_read(organisation_id: int, administration_id: int) -> bool:
+    """Queue a full read, which also finds deleted records. Returns False when a run is open already."""
     return _queue_runs(organisation_id, [administration_id], Trigger.SCHEDULE, "", full=True) > 0
 
 
