@@ -237,8 +237,9 @@ class _RowFinder:
 
     def _resembles(self, row_id: int, name: str) -> bool:
         """Return whether a word of the name, or its beginning, is in the name of the row."""
-        own, typed = self._core_names[row_id], core_of(name)
-        return own in typed or typed in own or any(word in own for word in typed.split() if len(word) > 2)
+        company, typed = self._core_names[row_id], core_of(name)
+        words = [word for word in typed.split() if len(word) > 2]
+        return company in typed or typed in company or any(word in company for word in words)
 
 
 def _match_line(line: PastedLine, finder: _RowFinder) -> MatchedLine:
