@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from koppel.kit.dns.name_servers import NameServer
+from koppel.kit.http.name_servers import NameServer
 
 MUTE = "mute"
 """A fault: it never answers. Others are names of response codes (`SERVFAIL`)."""

@@ -14,8 +14,8 @@ import typer
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
-from koppel.kit.dns import txt_records
 from koppel.kit.errors import KoppelError
+from koppel.kit.http import txt_records
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import EmailDelivery, Notification
 from koppel.organisations.commands import email_domains, organisations
@@ -283,8 +283,8 @@ def test_a_record_that_returns_within_two_days_starts_the_count_anew(eve: Actor,
     run_job(domain, days=30)
     run_job(domain, days=1)
     dns.records = records
-    found = run_job(domain, days=1)
-    assert (found.missing_checks, found.missing_since, found.check_result) == (0, None, "found")
+    counted = run_job(domain, days=1)
+    assert (counted.missing_checks, counted.missing_since, counted.check_result) == (0, None, "present")
     dns.records = {}
     assert run_job(domain, days=30).is_verified
 
@@ -309,13 +309,13 @@ def test_rest_and_shell_do_what_the_page_does(eve: Actor, dns: DnsServer) -> Non
     domain = added.json()
     dns.publish(domain["record_name"], domain["record_value"])
     checked = client.post(f"/api/v1/email-domains/{domain['id']}/check", **headers).json()
-    assert (checked["state"], checked["method"], checked["check_result"]) == ("verified", "dns", "found")
+    assert (checked["state"], checked["method"], checked["check_result"]) == ("verified", "dns", "present")
     assert "just been checked" in client.post(f"/api/v1/email-domains/{domain['id']}/check").json()["message"]
     member = ("--as", email_of(eve))
     assert [row["domain"] for row in shell("list", *member, app=email_domains.app)] == ["firm.test"]
-    second = shell("add", "second.test", *member, app=email_domains.app)
+    second = shell("create", "second.test", *member, app=email_domains.app)
     assert shell("check", second["id"], *member, app=email_domains.app)["check_result"] == "missing"
-    shell("remove", second["id"], *member, app=email_domains.app)
+    shell("delete", second["id"], *member, app=email_domains.app)
     assert client.delete(f"/api/v1/email-domains/{domain['id']}").status_code == 204
     assert client.get("/api/v1/email-domains").json() == []
 

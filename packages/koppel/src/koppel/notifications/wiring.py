@@ -9,8 +9,8 @@ from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types
 from koppel.notifications.sources import (
     disabled_webhooks,
-    email_domains,
     issue_digest,
+    lapsed_domains,
     membership_changes,
     new_device_alerts,
 )
@@ -27,7 +27,7 @@ from koppel.organisations.hooks import (
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-for source in (issue_digest, new_device_alerts, membership_changes, disabled_webhooks, email_domains):
+for source in (issue_digest, new_device_alerts, membership_changes, disabled_webhooks, lapsed_domains):
     for event_type in source.EVENT_TYPES:
         event_types.register(event_type.code, event_type)
 audience_events.register(audience_labels)
@@ -36,7 +36,7 @@ user_logged_in.connect(
 )
 membership_began.register(membership_changes.notify_membership)
 sign_in_linked.register(membership_changes.notify_sign_in_linked)
-domain_record_missing.register(email_domains.notify_record_missing)
-domain_lapsed.register(email_domains.notify_lapsed)
+domain_record_missing.register(lapsed_domains.notify_record_missing)
+domain_lapsed.register(lapsed_domains.notify_lapsed)
 move_usage.register(move_webhooks)
 webhook_disabled.register(disabled_webhooks.notify_disabled)

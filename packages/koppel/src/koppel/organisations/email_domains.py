@@ -340,7 +340,7 @@ def is_public_suffix(domain: str) -> bool:
 
 
 def displayed(domain: str) -> str:
-    """Return the domain as people write it: `xn--caf-dma.nl` as `café.nl`."""
+    """Return the domain as people write it, with accents instead of the spelling of DNS."""
     try:
         return idna.decode(domain)
     except (idna.IDNAError, UnicodeError):

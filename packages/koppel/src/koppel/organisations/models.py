@@ -367,7 +367,7 @@ class DomainCheck(models.TextChoices):
     to another organisation.
     """
 
-    FOUND = "found"
+    PRESENT = "present"
     MISSING = "missing"
     UNKNOWN = "unknown"
     OTHER_OWNER = "other_owner"

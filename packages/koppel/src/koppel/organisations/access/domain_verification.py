@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor
 from koppel.kit import quarantine
-from koppel.kit.dns.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.http.receiver_slots import NoSlot, ReceiverSlots
+from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.domains import audit_domain, checked_domain, new_domain
 from koppel.organisations.audit_actions import DomainAction
@@ -149,7 +149,7 @@ def _result_of(
         return DomainCheck.MISSING
     owner = next((row for row in rows if row.is_verified and row.pk != domain.pk), None)
     if owner is None:
-        return DomainCheck.FOUND
+        return DomainCheck.PRESENT
     if owner.method != DomainMethod.DNS or owner.record_value in answer.texts:
         return DomainCheck.OTHER_OWNER
     owner.lapsed_at, owner.next_check_at, owner.check_result = timezone.now(), None, DomainCheck.MISSING
@@ -157,7 +157,7 @@ def _result_of(
     owner.save()
     audit_domain(owner, SYSTEM_ACTOR, DomainAction.LAPSED)
     _report_missing(owner, has_lapsed=True)
-    return DomainCheck.FOUND
+    return DomainCheck.PRESENT
 
 
 def update_state(domain: EmailDomain, result: DomainCheck, now: datetime) -> DomainAction | None:
@@ -166,7 +166,7 @@ def update_state(domain: EmailDomain, result: DomainCheck, now: datetime) -> Dom
     """
     domain.checked_at, domain.check_result = now, result
     was_verified = domain.is_verified
-    if result is DomainCheck.FOUND:
+    if result is DomainCheck.PRESENT:
         domain.missing_checks, domain.missing_since, domain.lapsed_at = 0, None, None
         domain.next_check_at = now + REGULAR_INTERVAL
         if was_verified and domain.method == DomainMethod.DNS:

@@ -15,7 +15,7 @@ router = Router()
 
 class EmailDomainOut(Schema):
     """`state`: waiting, verified or lapsed. `method`: dns or operator, empty until verified. `check_result`:
-    found, missing, unknown or other_owner, empty before the first check.
+    present, missing, unknown or other_owner, empty before the first check.
     """
 
     id: int

@@ -26,8 +26,8 @@ def list_domains(person: ActAs = "", organisation: InOrganisation = "", as_json:
     print_rows(rows, RECORD_COLUMNS if as_json else COLUMNS, as_json=as_json)
 
 
-@app.command("add")
-def add_domain(
+@app.command("create")
+def create_domain(
     domain: Annotated[str, typer.Argument(help="The part after the @ in addresses, firm.example.")],
     person: ActAs = "",
     organisation: InOrganisation = "",
@@ -50,14 +50,14 @@ def check_domain(
     print_record(_as_record(checked, COLUMNS), as_json=as_json)
 
 
-@app.command("remove")
-def remove_domain(
+@app.command("delete")
+def delete_domain(
     domain: DomainId, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Remove a domain: its addresses no longer lead to the identity provider."""
+    """Delete a domain: its addresses no longer lead to the identity provider."""
     with acting_as(person, organisation) as actor:
         domain_verification.remove_domain(actor, domain)
-    print_record({"id": domain, "removed": True}, as_json=as_json)
+    print_record({"id": domain, "deleted": True}, as_json=as_json)
 
 
 def _as_record(domain: EmailDomain, columns: tuple[str, ...]) -> dict[str, object]:

@@ -212,7 +212,7 @@ class Migration(migrations.Migration):
                 ('verified_at', models.DateTimeField(null=True)),
                 ('lapsed_at', models.DateTimeField(null=True)),
                 ('checked_at', models.DateTimeField(null=True)),
-                ('check_result', models.CharField(blank=True, choices=[('found', 'Found'), ('missing', 'Missing'), ('unknown', 'Unknown'), ('other_owner', 'Other Owner')], default='', max_length=20)),
+                ('check_result', models.CharField(blank=True, choices=[('present', 'Present'), ('missing', 'Missing'), ('unknown', 'Unknown'), ('other_owner', 'Other Owner')], default='', max_length=20)),
                 ('missing_checks', models.PositiveIntegerField(default=0)),
                 ('missing_since', models.DateTimeField(null=True)),
                 ('next_check_at', models.DateTimeField(null=True)),

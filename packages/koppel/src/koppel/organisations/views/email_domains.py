@@ -20,7 +20,7 @@ def check_domain(request: AuthenticatedRequest, domain_id: int) -> HttpResponse:
     """Look up the DNS record of a domain, now."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     domain = domain_verification.check_domain_now(request.actor, domain_id)
-    if domain.check_result == DomainCheck.FOUND:
+    if domain.check_result == DomainCheck.PRESENT:
         messages.success(request, _("The record was found: %s is verified.") % domain)
     else:
         messages.error(request, _explanation(domain))

@@ -12,8 +12,8 @@ import dns.resolver
 from django.conf import settings
 
 from koppel.kit import quarantine
-from koppel.kit.dns.name_servers import NameServer
 from koppel.kit.http.client import refuse_in_transaction
+from koppel.kit.http.name_servers import NameServer
 
 SECONDS_MAX = 5.0
 """For one look-up, over all name servers."""

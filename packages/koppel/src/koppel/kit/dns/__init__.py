@@ -1,1 +1,0 @@
-"""Questions to name servers (DNS) that the operating system's resolver does not answer."""
