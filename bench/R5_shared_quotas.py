@@ -41,7 +41,7 @@ def run() -> list[dict[str, Any]]:
 def _keep_requesting_syncs(
     environment: BenchmarkEnvironment, ids_by_tenant: dict[MockTenant, list[int]], seconds: float
 ) -> None:
-    """Request a full sync again whenever an administration has finished one."""
+    """Request a full read again whenever an administration has finished one."""
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         for tenant, ids in ids_by_tenant.items():

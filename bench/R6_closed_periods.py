@@ -1,6 +1,6 @@
-"""1 % of the entries are deleted at the source: the next full comparison must flag exactly these.
+"""1 % of the entries are deleted at the source: the next full read must flag exactly these.
 
-Once with every page arriving, once with pages that fail during the comparison, which then continues.
+Once with every page arriving, once with pages that fail during the full read, which then continues.
 """
 
 import random

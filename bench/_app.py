@@ -82,7 +82,7 @@ def delete_books(app: BenchApp) -> None:
     """Delete the books and checkpoints, as before the first sync."""
     with psycopg.connect(app.addresses.superuser_url) as connection:
         connection.execute(
-            "TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_snapshot_key"
+            "TRUNCATE books_entry, books_entry_line, sync_checkpoint, sync_change, sync_read_key"
         )
         connection.execute("CHECKPOINT")
 

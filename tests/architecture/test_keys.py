@@ -36,9 +36,9 @@ WITHOUT_KEY = {
     "and runs go with that",
     "sync_checkpoint.read_id": "counts the reads of a resource",
     "sync_rejected_record.run_id": "as with changes",
-    "sync_snapshot_key.administration_id": "written by the thousand while a read is under way, "
+    "sync_read_key.administration_id": "written by the thousand while a read is under way, "
     "and deleted after it",
-    "sync_snapshot_key.read_id": "counts the reads of a resource",
+    "sync_read_key.read_id": "counts the reads of a resource",
 }
 """Columns of ids that no foreign key watches."""
 VENDOR_IDS = ("external_id", "client_id", "company_id", "tenant_id")
@@ -49,7 +49,7 @@ WITHOUT_ORGANISATION_KEY = {
     "audit_occurrence": "0 is the installation's",
     "audit_pending_link": "the log outlives the organisation, and 0 is the installation's",
     "audit_signed_head": "the log outlives the organisation, and 0 is the installation's",
-    "sync_snapshot_key": "written by the thousand while a read is under way, and deleted after it",
+    "sync_read_key": "written by the thousand while a read is under way, and deleted after it",
 }
 SHARED_ROWS = {"connections_app_registration": SHARED_APP}
 

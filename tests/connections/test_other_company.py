@@ -69,7 +69,7 @@ def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
             "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
             "AND table_schema = 'public'"
             " AND (table_name LIKE 'books%%' OR table_name IN ('sync_checkpoint', 'sync_change', "
-            "'sync_snapshot_key'))"
+            "'sync_read_key'))"
         )
         names = [name for (name,) in cursor.fetchall()]
         rows = {}

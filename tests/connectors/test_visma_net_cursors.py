@@ -12,19 +12,19 @@ from koppel.connector.contract import ReadMode
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
     TRIES_MAX,
-    Compare,
+    ChangesRead,
+    ComparedRead,
     Cursor,
-    Delta,
+    FullRead,
     NextPage,
     PageFacts,
-    Paging,
     PartEnd,
     ReadPosition,
     Restart,
     StoredCursor,
     advance,
-    checkpoint,
     decode_cursor,
+    incremental_cursor,
     is_unchanged,
 )
 from koppel.connectors.visma_net.stamps import (
@@ -59,8 +59,8 @@ WHOLE = {
     "fingerprints": TEXTS,
     "previous_fingerprints": TEXTS,
 }
-DELTAS = st.builds(Delta, **READ, since=STAMPS, resume_from=STAMPS, must_reread=st.booleans())
-CURSORS = st.one_of(st.builds(Paging, **READ, **WHOLE), st.builds(Compare, **READ, **WHOLE), DELTAS)
+DELTAS = st.builds(ChangesRead, **READ, since=STAMPS, resume_from=STAMPS, must_reread=st.booleans())
+CURSORS = st.one_of(st.builds(FullRead, **READ, **WHOLE), st.builds(ComparedRead, **READ, **WHOLE), DELTAS)
 ANSWERS = st.builds(
     PageFacts,
     count=COUNTS,
@@ -70,7 +70,7 @@ ANSWERS = st.builds(
     has_unreadable=st.booleans(),
     is_paged=st.booleans(),
 )
-STARTS = st.sampled_from([Paging(), Compare(), Delta(since="2026-03-01T00:00:00")])
+STARTS = st.sampled_from([FullRead(), ComparedRead(), ChangesRead(since="2026-03-01T00:00:00")])
 
 
 class Source:
@@ -150,7 +150,7 @@ def test_an_incomplete_part_proves_nothing(cursor: Cursor, answer: PageFacts) ->
     proof = step.proof(None)
     assert proof.is_consistent == step.is_sound
     assert (proof.restart_cursor is None) == (progress.page == 1)
-    if isinstance(step.cursor, Delta) and not step.is_sound:
+    if isinstance(step.cursor, ChangesRead) and not step.is_sound:
         assert step.cursor.must_reread, "changes since is asked for once more"
 
 
@@ -165,7 +165,7 @@ def test_a_cursor_that_was_stored_as_one_record_is_read(cursor: Cursor) -> None:
     """Before 0.2 the kind of a read was told by its flags."""
     fields: dict[str, Any] = msgspec.to_builtins(cursor)
     progress = fields.pop("progress", {})
-    stored = {**fields, **progress, "type": "cursor", "skips": isinstance(cursor, Compare)}
+    stored = {**fields, **progress, "type": "cursor", "skips": isinstance(cursor, ComparedRead)}
     assert decode_cursor(msgspec.json.encode(stored).decode(), ReadMode.FULL, AT) == cursor
 
 
@@ -177,29 +177,29 @@ def test_the_cursor_of_another_connector_is_refused(stored: str) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "kind"),
-    [(ReadMode.FULL, Paging), (ReadMode.COMPARED, Compare), (ReadMode.MODIFIED_SINCE, Delta)],
+    [(ReadMode.FULL, FullRead), (ReadMode.COMPARED, ComparedRead), (ReadMode.MODIFIED_SINCE, ChangesRead)],
 )
 def test_a_checkpoint_becomes_the_start_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
     stored = msgspec.json.encode(StoredCursor("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
     cursor = decode_cursor(stored, mode, AT)
     assert type(cursor) is kind
     assert (cursor.progress, cursor.began) == (ReadPosition(), AT.isoformat())
-    assert is_unchanged(cursor, "/v1/vat", "a") == (kind is Compare)
+    assert is_unchanged(cursor, "/v1/vat", "a") == (kind is ComparedRead)
     assert not is_unchanged(cursor, "/v1/vat", "b")
 
 
 @pytest.mark.parametrize("mode", ReadMode)
 def test_without_a_checkpoint_everything_is_read(mode: ReadMode) -> None:
-    assert not isinstance(decode_cursor(None, mode, AT), Delta)
+    assert not isinstance(decode_cursor(None, mode, AT), ChangesRead)
 
 
 @given(DELTAS, st.timedeltas(timedelta(0), timedelta(days=30)))
 def test_the_next_read_begins_no_later_than_what_was_seen_and_no_earlier_than_this_one(
-    cursor: Delta, took: timedelta
+    cursor: ChangesRead, took: timedelta
 ) -> None:
     newest = max(cursor.newest, cursor.resume_from)
     stored = msgspec.json.decode(
-        checkpoint(msgspec.structs.replace(cursor, newest=newest), AT + took), type=StoredCursor
+        incremental_cursor(msgspec.structs.replace(cursor, newest=newest), AT + took), type=StoredCursor
     )
     assert cursor.resume_from <= stored.newest <= newest
     if cursor.must_reread:

@@ -173,7 +173,7 @@ def _fill_runs(connection: Connection) -> None:
     books = WITH_BOOKS * ENTRIES_EACH
     rows(
         connection,
-        "sync_snapshot_key",
+        "sync_read_key",
         books,
         **of_first,
         resource="'entries'",

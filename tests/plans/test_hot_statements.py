@@ -53,7 +53,7 @@ from koppel.organisations.roles import Actor, Role
 from koppel.sync.changes import log
 from koppel.sync.changes.queries import ChangeFilter, changes_of
 from koppel.sync.models import Run
-from koppel.sync.runs import checkpoints, claims, queue, rejected_records, snapshot_keys
+from koppel.sync.runs import checkpoints, claims, queue, read_keys, rejected_records
 from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.services import request_due_runs
@@ -204,9 +204,9 @@ async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: D
     await checkpoints.save_checkpoints(
         connection, RUN, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
     )
-    await snapshot_keys.add_keys(connection, RUN, "entries", 2, ["E1", "E2"])
-    await snapshot_keys.count(connection, RUN, ["entries"], 1)
-    await snapshot_keys.delete(connection, RUN, ["accounts"])
+    await read_keys.add_keys(connection, RUN, "entries", 2, ["E1", "E2"])
+    await read_keys.count(connection, RUN, ["entries"], 1)
+    await read_keys.delete(connection, RUN, ["accounts"])
     await rejected_records.delete_older(connection, RUN, ["entries"], NOW)
 
 
@@ -226,7 +226,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
         context,
         "entries",
         ["202601"],
-        read_keys_sql=snapshot_keys.READ_KEYS_SQL,
+        read_keys_sql=read_keys.LIST_KEYS_SQL,
         values={"read": 1},
     )
     await mark_deleted.missing_keys(

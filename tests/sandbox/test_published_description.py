@@ -173,7 +173,7 @@ async def read(
     while True:
         page = await connector.read_page(session, resource, mode, HistoryWindow(1, date(2026, 6, 1)), cursor)
         if page.next_cursor is None:
-            return page.checkpoint
+            return page.incremental_cursor
         cursor = page.next_cursor
 
 

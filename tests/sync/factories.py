@@ -139,7 +139,7 @@ class Synced:
 def import_company(connected: Connected, index: int = 0) -> Synced:
     """The company at `place` in the sandbox's list.
 
-    Its weekly full comparison is days away, also when midnight passes.
+    Its weekly full read is days away, also when midnight passes.
     """
     company_id = str(connected.sandbox.companies()[index]["id"])
     actor = connected.actor

@@ -113,8 +113,8 @@ def test_a_page_that_came_through_makes_up_for_what_failed_before_a_crash(
 
 
 @pytest.mark.parametrize("same", [False, True])
-def test_changes_and_comparison_in_one_commit_are_logged_once_each(synced: Synced, same: bool) -> None:
-    """The comparison's first page is committed together with what changed: of one resource, and perhaps of
+def test_changes_and_full_read_in_one_commit_are_logged_once_each(synced: Synced, same: bool) -> None:
+    """The full read's first page is committed together with what changed: of one resource, and perhaps of
     one entry.
     """
     synced.sync()

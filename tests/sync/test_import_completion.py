@@ -48,7 +48,7 @@ def test_an_import_whose_last_administration_is_stopped_is_over(anna: Connected)
 
 
 def test_syncs_after_a_reconnect_are_not_announced_as_an_import(anna: Connected) -> None:
-    """Long after, when what was told then is forgotten. What was never read completely still is an import."""
+    """Long after, when what was told then is forgotten. What was never read in full still is an import."""
     perform_all(anna, queued(anna))
     with organisation_scope(anna.actor.organisation_id):
         Event.objects.all().delete()

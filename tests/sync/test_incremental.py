@@ -1,4 +1,4 @@
-"""Incremental syncs: their cost, what they find, and what a full comparison proves."""
+"""Incremental syncs: their cost, what they find, and what a full read proves."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from koppel.issues.models import Issue
 from koppel.kit.clock import clock_set_to
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
-from koppel.sync.engine.read_rules import full_comparison_is_due
+from koppel.sync.engine.read_rules import weekly_full_read_is_due
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
@@ -68,7 +68,7 @@ def test_a_read_of_changes_overlaps_the_last_one(synced: Synced) -> None:
     assert timedelta(minutes=69) < stamp - since < timedelta(minutes=72)
 
 
-def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced: Synced) -> None:
+def test_a_deleted_entry_is_flagged_by_the_full_read_and_not_before(synced: Synced) -> None:
     synced.sync()
     gone = synced.rows("entries")[5]
     synced.change(delete=[gone.number])  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def test_a_deleted_entry_is_flagged_by_the_full_comparison_and_not_before(synced
 def test_an_entry_that_moved_to_another_period_changed_and_was_not_deleted(
     synced: Synced, later: bool
 ) -> None:
-    """Also when the next sync is a full comparison, whose old period no longer has it."""
+    """Also when the next sync is a full read, whose old period no longer has it."""
     synced.sync()
     periods = sorted({one.period for one in synced.rows("entries")})  # type: ignore[attr-defined]
     old, new = (periods[0], periods[-1]) if later else (periods[-1], periods[0])
@@ -100,14 +100,14 @@ def test_an_entry_that_moved_to_another_period_changed_and_was_not_deleted(
     assert synced.is_exact()
 
 
-def test_a_comparison_that_broke_off_after_its_changes_were_read_is_still_made(synced: Synced) -> None:
+def test_a_full_read_that_broke_off_after_its_changes_were_read_is_still_made(synced: Synced) -> None:
     synced.sync()
     gone = synced.rows("entries")[5]
     synced.change(delete=[gone.number])  # type: ignore[attr-defined]
     synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=1)
     run = synced.sync(full=True)
     assert run.state == "queued"
-    assert synced.part(run, "entries").state == "running", "changes is read, the comparison is to come"
+    assert synced.part(run, "entries").state == "running", "changes is read, the full read is to come"
     synced.sandbox.control("faults", method="DELETE")
     synced.perform(run.pk)
     assert gone.external_id not in synced.keys("entries")
@@ -123,7 +123,7 @@ def test_a_line_that_left_its_entry_is_gone_with_the_next_sync(synced: Synced) -
     assert synced.is_exact()
 
 
-def test_a_snapshot_that_broke_off_deletes_nothing(synced: Synced) -> None:
+def test_a_full_read_that_breaks_off_deletes_nothing(synced: Synced) -> None:
     synced.sync()
     entries = synced.keys("entries")
     synced.sandbox.fault("journaltransaction", kind="status", status=500, times=50, skip=6)
@@ -235,13 +235,11 @@ def test_a_wider_window_brings_the_older_years_and_a_narrower_one_deletes_nothin
         ("2026-03-08T02:00", "2026-03-11T10:00", False),
     ],
 )
-def test_the_full_comparison_comes_on_its_week_day_and_is_caught_up(
-    last: str | None, at: str, due: bool
-) -> None:
+def test_the_full_read_comes_on_its_week_day_and_is_caught_up(last: str | None, at: str, due: bool) -> None:
     """1 and 8 March 2026 are Sundays."""
     moment = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
     now = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    assert full_comparison_is_due(moment, SUNDAY, now, timezone.get_default_timezone()) is due
+    assert weekly_full_read_is_due(moment, SUNDAY, now, timezone.get_default_timezone()) is due
 
 
 def test_on_the_week_day_everything_is_compared(synced: Synced) -> None:
@@ -265,7 +263,7 @@ def test_a_stamp_from_the_future_hides_nothing(synced: Synced) -> None:
 def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource: str) -> None:
     """It is in each answer from then on; the next read of changes must begin later all the same."""
     from koppel.connectors.visma_net import journal_data
-    from koppel.connectors.visma_net.cursors import Delta
+    from koppel.connectors.visma_net.cursors import ChangesRead
     from koppel.kit.http.client import Response
 
     class Answering:
@@ -288,11 +286,13 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
             ]
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
+    at = ChangesRead(
+        since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00"
+    )
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
         page = asyncio.run(journal_data.read(Answering(), resource, at))  # type: ignore[arg-type]
     assert len(page.records) == 2
-    assert '"newest":"2026-03-04T10:00:00"' in str(page.checkpoint)
+    assert '"newest":"2026-03-04T10:00:00"' in str(page.incremental_cursor)
 
 
 @pytest.mark.parametrize(
@@ -303,14 +303,14 @@ def test_a_long_read_is_followed_from_where_it_began(floor: str, newest: str) ->
     read of changes.
     """
     with clock_set_to(datetime(2026, 3, 4, 15, tzinfo=UTC)):
-        from koppel.connectors.visma_net.cursors import Delta, checkpoint
+        from koppel.connectors.visma_net.cursors import ChangesRead, incremental_cursor
         from koppel.kit.clock import now
 
-        at = Delta(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
-        assert f'"newest":"{newest}"' in checkpoint(at, now())
+        at = ChangesRead(newest="2026-03-04T12:00:00", began="2026-03-04T12:00:00+00:00", resume_from=floor)
+        assert f'"newest":"{newest}"' in incremental_cursor(at, now())
 
 
-def test_a_full_comparison_that_is_asked_for_begins_anew(synced: Synced) -> None:
+def test_a_full_read_that_is_asked_for_begins_anew(synced: Synced) -> None:
     """Even when the run before it left a read of changes half done, and what was deleted meanwhile is
     flagged.
     """
@@ -409,7 +409,7 @@ def test_a_reported_deletion_includes_the_lines_and_is_logged_once(
 
     monkeypatch.setattr(VismaNet, "read_page", deleting)
     # The totals differ then, and a full check would read the entry that the sandbox still has.
-    monkeypatch.setattr(run_completion, "request_full_check", lambda *_ids: False)
+    monkeypatch.setattr(run_completion, "request_full_read", lambda *_ids: False)
     assert synced.part(synced.sync(), "entries").deleted == 1
     assert synced.part(synced.sync(), "entries").deleted == 0
     assert not synced.rows("entries", external_id=entry)

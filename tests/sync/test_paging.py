@@ -46,7 +46,7 @@ def test_rows_inserted_and_deleted_while_a_first_read_is_paging(synced: Synced) 
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 7])
-def test_a_row_deleted_while_a_comparison_is_paging_hides_no_other(synced: Synced, calls: int) -> None:
+def test_a_row_deleted_while_a_full_read_is_paging_hides_no_other(synced: Synced, calls: int) -> None:
     """The rows behind it move up by one page place: the one that moved over the edge of a page is on neither
     page.
     """

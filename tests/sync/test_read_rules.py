@@ -1,6 +1,6 @@
 """Which reads a resource gets, without database or vendor.
 
-Changes come before the comparison, a full read whenever one is due, and never more than two reads.
+Changes come before the full read, which comes whenever one is due, and never more than two reads.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from koppel.connectors.visma_net import master_data
-from koppel.connectors.visma_net.cursors import Delta
+from koppel.connectors.visma_net.cursors import ChangesRead
 from koppel.kit.http.client import Response
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import RejectedRecord
@@ -96,10 +96,12 @@ def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_th
             rows = [{"internalId": None if is_customer else 7, "number": "1", "lastModifiedDateTime": stamp}]
             return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
 
-    at = Delta(since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00")
+    at = ChangesRead(
+        since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00"
+    )
     customers = asyncio.run(master_data.read(Answering(), "contacts", at))  # type: ignore[arg-type]
     assert len(customers.rejected) == 1
-    following = msgspec.json.decode(customers.next_cursor or "", type=Delta)
+    following = msgspec.json.decode(customers.next_cursor or "", type=ChangesRead)
     suppliers = asyncio.run(master_data.read(Answering(), "contacts", following))  # type: ignore[arg-type]
     assert len(suppliers.records) == 1
-    assert '"newest":"2026-03-04T09:00:00"' in str(suppliers.checkpoint)
+    assert '"newest":"2026-03-04T09:00:00"' in str(suppliers.incremental_cursor)

@@ -30,7 +30,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Deregistered companies"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         AdministrationIssue.LEGAL_NAME_CHANGED,
@@ -39,7 +39,7 @@ ISSUE_TYPES = (
         _("View"),
         _page,
         title=_("Names that differ from the register"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         AdministrationIssue.IDENTITY_INCOMPLETE,

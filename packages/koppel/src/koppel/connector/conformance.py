@@ -76,7 +76,7 @@ RULES = (
         "A cursor that the connector cannot follow is refused, never read as something else.",
         "connector",
     ),
-    Rule("C9", "Only the end of a complete read proves absence.", "connector"),
+    Rule("C9", "Only the end of a full read proves absence.", "connector"),
     Rule("C10", "Two companies with equal keys never mix.", "hub"),
     Rule("C11", "A refusal for a quota says how long to wait.", "connector"),
     Rule(
@@ -98,7 +98,7 @@ async def check_reading(
 ) -> dict[str, list[Page]]:
     """Check C5, C8, C9 and C17 on every resource of the session's company.
 
-    Returns the pages of each complete read.
+    Returns the pages of each full read.
     """
     pages_by_resource: dict[str, list[Page]] = {}
     for spec in await connector.list_resources(session):
@@ -203,15 +203,15 @@ def _check_spec(spec: ResourceSpec) -> None:
 
 
 def _check_end(spec: ResourceSpec, pages: Sequence[Page]) -> None:
-    """Check that only the last page has a checkpoint.
+    """Check that only the last page has an incremental cursor.
 
-    A complete read must also have a snapshot if absence means deletion.
+    A full read must also have an absence proof if absence means deletion.
     """
-    if any(page.checkpoint for page in pages[:-1]):
-        raise ConformanceError(f"C9: {spec.key} gives a checkpoint before the end of the read.")
-    if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.snapshot for page in pages):
-        raise ConformanceError(f"C9: a complete read of {spec.key} proves nothing.")
-    if spec.delete_mode is not DeleteMode.BY_ABSENCE and any(page.snapshot for page in pages):
+    if any(page.incremental_cursor for page in pages[:-1]):
+        raise ConformanceError(f"C9: {spec.key} gives an incremental cursor before the end of the read.")
+    if spec.delete_mode is DeleteMode.BY_ABSENCE and not any(page.absence_proof for page in pages):
+        raise ConformanceError(f"C9: a full read of {spec.key} proves nothing.")
+    if spec.delete_mode is not DeleteMode.BY_ABSENCE and any(page.absence_proof for page in pages):
         raise ConformanceError(f"C9: {spec.key} proves absence, which its delete mode excludes.")
 
 

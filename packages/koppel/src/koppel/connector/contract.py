@@ -19,32 +19,39 @@ from koppel.kit.http.client import Response
 
 
 class ReadMode(StrEnum):
-    """How a resource can be read; each resource lists its modes, best first.
+    """The ways to read a resource; each resource lists its modes, best first.
 
-    FULL: everything. MODIFIED_SINCE: changes since a checkpoint. COMPARED: everything, but a response that
-    equals the checkpoint's byte for byte is `unchanged` and has no records.
+    FULL and COMPARED are full reads: their end proves which records are absent at the source.
     """
 
     FULL = "full"
+    """Everything."""
     MODIFIED_SINCE = "modified_since"
+    """The changes since an incremental cursor."""
     COMPARED = "compared"
+    """Everything, but a response that equals that of the previous read byte for byte is `unchanged` and has
+    no records.
+    """
 
 
 class DeleteMode(StrEnum):
-    """How deletions at the source are detected."""
+    """The ways to detect deletions at the source."""
 
     BY_ABSENCE = "by_absence"
+    """A full read does not contain the record."""
     TOMBSTONES = "tombstones"
+    """The source reports it."""
     NEVER_SEEN = "never_seen"
+    """The source neither reports deletions nor lets a read prove them."""
 
 
 @dataclass(frozen=True)
 class ConsentMode:
     """A way to consent.
 
-    `collects_many`: one sign-in reaches one company, so the wizard offers further sign-ins.
+    `is_one_company_per_sign_in`: one sign-in reaches one company, so the wizard offers further sign-ins.
 
-    `by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
+    `is_by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
     each of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
     refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` is their name at
     the vendor, and `company_id_help` says where to find them.
@@ -56,8 +63,8 @@ class ConsentMode:
     key: str
     title: str
     explanation: str
-    collects_many: bool = False
-    by_company_id: bool = False
+    is_one_company_per_sign_in: bool = False
+    is_by_company_id: bool = False
     company_id_pattern: str = ""
     company_id_title: str = ""
     company_id_help: str = ""
@@ -67,11 +74,12 @@ class ConsentMode:
 
 @dataclass(frozen=True)
 class Environment:
-    """The base URLs of a connector by name (`identity`, `api` …), without a trailing slash."""
+    """An installation of the accounting system: production, the vendor's test, or a local sandbox."""
 
     key: str
     title: str
     base_urls: Mapping[str, str]
+    """By name (`identity`, `api` …), without a trailing slash."""
     consent_modes: tuple[str, ...]
 
 
@@ -87,8 +95,8 @@ class Descriptor:
     imported administration may call no others. `company_header` is the header (in lower case) that names the
     company of a call, and the key of `Company.routing` that it must equal; None if the token alone decides.
 
-    `revoking_spares_later_consents`: `revoke` ends only the token's own sign-in, not a later sign-in of the
-    same person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
+    `revokes_one_sign_in_only`: `revoke` ends only the token's own sign-in, not a later sign-in of the same
+    person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
     must not revoke it.
     """
 
@@ -101,35 +109,31 @@ class Descriptor:
     permissions_text: str
     identity_paths: tuple[str, ...]
     company_header: tuple[str, str] | None = None
-    revoking_spares_later_consents: bool = False
+    revokes_one_sign_in_only: bool = False
     refresh_not_before: timedelta | None = None
     keep_alive_within: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class AppCredentials:
-    """An app registration, as passed to a connector.
-
-    `base_urls` are the environment's, overridden for a sandbox.
-    """
+    """An app registration, as passed to a connector."""
 
     client_id: str
     client_secret: Secret
     consent_mode: str
     base_urls: Mapping[str, str]
+    """Those of the environment, overridden for a sandbox."""
 
 
 @dataclass(frozen=True)
 class ConsentRequest:
-    """The values that the hub generated for one sign-in.
-
-    `code_verifier` is PKCE's; the connector sends only its S256 challenge.
-    """
+    """The values that the hub generated for one sign-in."""
 
     redirect_uri: str
     state: str
     nonce: str
     code_verifier: Secret
+    """Of PKCE; the connector sends only its S256 challenge."""
     language: str = "en"
     force_sign_in: bool = False
 
@@ -150,151 +154,143 @@ class CredentialForm:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One set of tokens.
-
-    `expires_at` and `refresh_expires_at` are aware datetimes; None if the vendor does not state them.
-    """
+    """One set of tokens. All datetimes are aware."""
 
     access_token: Secret
     refresh_token: Secret | None
     issued_at: datetime
     expires_at: datetime
     refresh_expires_at: datetime | None = None
+    """None if the vendor does not state it."""
     scope: str = ""
 
 
 @dataclass(frozen=True)
 class Consent:
-    """The outcome of a sign-in.
-
-    `subject` is the immutable id of the person who signed in, `account` a name they recognise. `company_id`
-    is set when the grant reaches one company only (company per sign-in).
-    """
+    """The outcome of a sign-in."""
 
     subject: str
+    """The immutable id of the person who signed in."""
     account: str
+    """A name of the account that the person recognises."""
     tokens: Tokens
     company_id: str | None = None
+    """Only when the grant reaches one company (one company per sign-in)."""
 
 
 @dataclass(frozen=True)
 class Company:
-    """A company that a grant can reach, as the vendor lists it.
-
-    `external_id` never changes; `routing` is the connector's.
-    """
+    """A company that a grant can reach, as the vendor lists it."""
 
     external_id: str
+    """The vendor's id, which never changes."""
     name: str
     code: str = ""
     routing: Mapping[str, str] = field(default_factory=dict)
+    """What the connector needs to address the company; the hub only stores it."""
 
 
 @dataclass(frozen=True)
 class CompanyDescription:
-    """Identity as the source states it, unchecked: `number` and `vat_number` are free text.
-
-    `branches` are further organisations or branches of the company: (code, name, number).
-    """
+    """The identity of a company as the source states it, unchecked."""
 
     name: str
     number: str | None
+    """Free text."""
     vat_number: str | None
+    """Free text."""
     country: str | None
     base_currency: str | None
     industry_code: str | None = None
     branches: tuple[tuple[str, str, str | None], ...] = ()
+    """Further organisations or branches of the company: (code, name, number)."""
 
 
 @dataclass(frozen=True)
 class ResourceSpec:
-    """A resource of one company.
-
-    If `available` is False, `unavailable_reason` is a sentence for the user.
-    """
+    """A resource of one company."""
 
     key: str
     read_modes: tuple[ReadMode, ...]
     delete_mode: DeleteMode
     available: bool = True
     unavailable_reason: str = ""
+    """A sentence for the user, if the resource is not available."""
 
 
 @dataclass(frozen=True)
 class HistoryWindow:
-    """How much history to read.
-
-    Entries and balances of the current fiscal year and `fiscal_years_back` years before it.
-    """
+    """The history to read: entries and balances of the current fiscal year and some years before it."""
 
     fiscal_years_back: int
     today: date
+    """The day that determines the current fiscal year."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record of a resource.
-
-    `raw` is the vendor's payload, byte for byte, without what belongs to the page (totals). `children` are
-    entry lines.
-
-    `partition` names what a complete read may prove absent (the period of an entry); '' without partitions.
-    `comparison_key` is compared to detect changes, if that is less than `raw`: a timestamp that changes for a
-    whole table is no change. `is_complete`: all children are present (False when a page may have split them).
-    """
+    """One record of a resource."""
 
     external_id: str
     raw: bytes
+    """The vendor's payload, byte for byte, without what belongs to the page (totals)."""
     partition: str = ""
+    """The part of the resource whose absent records a full read may prove, such as the period of an entry;
+    '' without partitions.
+    """
     children: tuple["Record", ...] = ()
+    """The lines of an entry."""
     comparison_key: bytes = b""
+    """Compared to detect changes, if that is less than `raw`: a timestamp that changes for a whole table is
+    no change.
+    """
     is_complete: bool = False
+    """Whether all children are present; False when a page may have split them."""
 
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """A record that could not be understood. `reason` is a sentence without secrets."""
+    """A record that could not be understood."""
 
     external_id: str
     reason: str
+    """A sentence without secrets."""
     raw: bytes = b""
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The end of a complete read of a resource, or of some partitions.
-
-    `partitions` None: rows of the whole resource that were not read are absent at the source; otherwise only
-    rows of these.
-
-    `restart_cursor` is the cursor at which these partitions begin. A read of several pages is repeated before
-    records are considered deleted, because rows shift between pages while users edit. None: a single
-    response, which is atomic. `is_consistent` False: the source itself showed that rows shifted (its totals
-    differ).
-    """
+class AbsenceProof:
+    """Proof that rows which were not read are absent at the source; on the last page of a full read."""
 
     partitions: frozenset[str] | None = None
+    """The partitions whose rows it covers; None: the whole resource."""
     restart_cursor: str | None = None
+    """The cursor at which these partitions begin; None: they came in a single response, which is atomic.
+
+    A read of several pages is repeated before records are considered deleted, because rows shift between
+    pages while users edit.
+    """
     is_consistent: bool = True
+    """False: the source itself showed that rows shifted (its totals differ)."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its records and checkpoint are committed together.
-
-    `next_cursor` continues this read (None: the read is over). `checkpoint` is where a later incremental read
-    may start; only on the last page. `snapshot` is only set at the end of a complete read, of the whole or of
-    partitions. `unchanged`: this part equals the checkpoint's. `expected_total` counts records (lines for
-    entries).
-    """
+    """One page: its records and incremental cursor are committed together."""
 
     records: Sequence[Record]
     next_cursor: str | None = None
-    checkpoint: str | None = None
-    snapshot: Snapshot | None = None
+    """Continues this read; None: the read is over."""
+    incremental_cursor: str | None = None
+    """Where a later incremental read may start; only on the last page."""
+    absence_proof: AbsenceProof | None = None
+    """Only at the end of a full read, of the whole resource or of partitions."""
     expected_total: int | None = None
+    """The number of records that the source states (of lines, for entries)."""
     rejected: Sequence[RejectedRecord] = ()
     tombstones: Sequence[str] = ()
+    """The external ids of records that the source reports as deleted."""
     unchanged: bool = False
+    """Whether this part equals that of the previous read, so that it has no records."""
 
 
 CALLS_MAX = 1_000_000_000
@@ -388,7 +384,7 @@ class Connector(Protocol):
     async def service_token(self, http: Http, app: AppCredentials, company_id: str) -> Tokens:
         """Return an access token for one company with the app's own credentials.
 
-        Only called for consent modes that are `by_company_id`. Raises `SetupMissing` when the company is
+        Only called for consent modes that are `is_by_company_id`. Raises `SetupMissing` when the company is
         unknown or did not approve the app.
         """
         ...
@@ -428,7 +424,7 @@ class Connector(Protocol):
     ) -> Page:
         """Read one page.
 
-        `cursor` None starts a complete read; MODIFIED_SINCE and COMPARED start from a checkpoint.
+        `cursor` None starts a full read; MODIFIED_SINCE and COMPARED start from an incremental cursor.
         """
         ...
 

@@ -31,22 +31,26 @@ class Remedy:
 
 @dataclass(frozen=True)
 class IssueType:
-    """`message` and `advice` are filled with the issue's facts (`%(name)s`); one with a plural names the fact
-    that counts. `link` gives the path of the button. `localize` returns facts whose text depends on the
-    reader's language. `title` heads the issues of this type; those with `stops_sync` come first. One that
-    `is_fact` may be dismissed when it was noted. `remedy` is a second button.
-    """
+    """The texts and buttons of the issues of one code."""
 
     code: IssueCode
     message: StrOrPromise
+    """Filled with the issue's facts (`%(name)s`); a message with a plural names the fact that counts."""
     advice: StrOrPromise = ""
+    """Filled like `message`."""
     button: StrOrPromise = ""
     link: Callable[[int, MessageFacts], str] | None = None
+    """Returns the path of the button, from the subject's id and the facts."""
     localize: Callable[[MessageFacts], MessageFacts] | None = None
+    """Returns the facts whose text depends on the reader's language."""
     title: StrOrPromise = ""
+    """The heading of the issues of this type."""
     stops_sync: bool = False
-    is_fact: bool = False
+    """Whether the issue stops the sync; such issues are listed first."""
+    is_dismissible: bool = False
+    """Whether a member may dismiss the issue. Others disappear only when their cause is gone."""
     remedy: Remedy | None = None
+    """A second button."""
 
 
 issue_types = Registry[IssueType]()

@@ -24,8 +24,8 @@ class Issue(TenantModel):
     `issues.issue_types`. `notified_at`: when the responsible person was notified, or it was seen that this is
     not needed.
 
-    People assign it to a colleague, hide it until the day `snoozed_until`, or dismiss a fact that was noted;
-    a dismissed issue returns when its facts change.
+    People assign it to a colleague, hide it until the day `snoozed_until`, or dismiss it where its type is
+    dismissible; a dismissed issue returns when its facts change.
     """
 
     code = models.CharField(max_length=60)

@@ -33,7 +33,7 @@ class IssueView:
     link: str
     context: MessageContext
     raised_at: datetime
-    is_fact: bool
+    is_dismissible: bool
     assignee: Membership | None
     snoozed_until: date | None
     dismissed_at: datetime | None
@@ -79,7 +79,7 @@ def view_of(issue: Issue) -> IssueView:
         link=issue_type.link(issue.subject_id, context) if issue_type.link else "",
         context=issue.context,
         raised_at=issue.raised_at,
-        is_fact=issue_type.is_fact,
+        is_dismissible=issue_type.is_dismissible,
         assignee=issue.assignee,
         snoozed_until=issue.snoozed_until,
         dismissed_at=issue.dismissed_at,

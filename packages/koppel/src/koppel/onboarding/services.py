@@ -53,7 +53,7 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors
     option = app_choice(actor, flow, data.app)
     if option is None:
         return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
-    if not option.mode.by_company_id:
+    if not option.mode.is_by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
     read = parse_ids(option.mode, data.company_ids)
     if not read.ids:

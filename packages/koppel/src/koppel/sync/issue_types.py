@@ -57,7 +57,7 @@ ISSUE_TYPES = (
         _("Show entry"),
         _entry,
         title=_("Entries that do not balance"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         SyncIssue.CLOSED_PERIOD_CHANGED,
@@ -70,7 +70,7 @@ ISSUE_TYPES = (
         _("Show changes"),
         _closed_changes,
         title=_("Changed closed periods"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         SyncIssue.BALANCE_DIFFERS,
@@ -87,7 +87,7 @@ ISSUE_TYPES = (
         _differences,
         remedy=Remedy(_("Run full check"), _start_sync, {"full": "1"}),
         title=_("Balances that do not match"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         SyncIssue.RECORDS_REJECTED,
@@ -104,7 +104,7 @@ ISSUE_TYPES = (
         _sync,
         _name_resource,
         title=_("Records that could not be read"),
-        is_fact=True,
+        is_dismissible=True,
     ),
     IssueType(
         SyncIssue.SETUP_MISSING,

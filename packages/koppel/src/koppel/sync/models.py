@@ -161,8 +161,8 @@ class Checkpoint(TenantModel):
     `resume_cursor` is the position in an unfinished read ('' = none), to which `read_mode` and
     `read_started_at` belong. `incremental_cursor` is the vendor's mark from which the next incremental read
     starts. `complete_as_of` is the start of the newest finished read. `last_full_at` is the start of the
-    newest finished complete read, which covered `fiscal_years_back` fiscal years. During a complete read,
-    `seen_count` is the number of keys stored in `sync_snapshot_key`. `is_verifying_deletes`: rows were
+    newest finished full read, which covered `fiscal_years_back` fiscal years. During a full read,
+    `seen_count` is the number of keys stored in `sync_read_key`. `is_verifying_deletes`: rows were
     missing, and their partition is read again before they are marked as deleted. `is_inconsistent`: a
     partition could not be proved, so the read does not count as complete.
     """
@@ -193,8 +193,8 @@ class Checkpoint(TenantModel):
         return f"{self.resource} of administration {self.administration_id}"
 
 
-class SnapshotKey(models.Model):
-    """The keys that an unfinished complete read has met; empty between reads.
+class ReadKey(models.Model):
+    """The keys that an unfinished full read has met; empty between reads.
 
     Unlogged: lost in a database crash, after which the unfinished read starts again.
     """
@@ -207,7 +207,7 @@ class SnapshotKey(models.Model):
     external_id = models.TextField()
 
     class Meta:
-        db_table = "sync_snapshot_key"
+        db_table = "sync_read_key"
 
     def __str__(self) -> str:
         return f"{self.resource} {self.external_id}"
@@ -222,7 +222,7 @@ class ChangeKind(models.TextChoices):
 class Change(models.Model):
     """A record that a run added, changed or deleted, with the payloads before and after (NULL: none).
 
-    The first complete read of a resource is the baseline: its rows are counted in the run, carry
+    The first full read of a resource is the baseline: its rows are counted in the run, carry
     `first_seen`, and are not logged. `period` is that of an entry, line or balance. `in_closed_period`: the
     source had closed the period.
     """

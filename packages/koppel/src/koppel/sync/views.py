@@ -89,7 +89,7 @@ def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: in
 def sync_now(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Start a sync of everything, or of the selected resources.
 
-    A full sync compares the books with everything that the source has.
+    A full read also finds deleted records.
     """
     administration = get_administration_or_404(request.actor, administration_id)
     if request_run(request.actor, administration.pk, SyncForm.of(request).input_or_refusal()):

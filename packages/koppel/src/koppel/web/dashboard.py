@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
-from koppel.administrations.issues.queries import IssueKind, newest_of, open_kinds
+from koppel.administrations.issues.queries import IssueTypeCount, count_open_by_type, newest_of
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
@@ -36,9 +36,9 @@ HISTORY_DAYS, HISTORY_DAYS_MIN = 30, 7
 
 @dataclass(frozen=True)
 class IssueGroup:
-    """The issues of one kind: the newest, where to see all, and what the button there is called."""
+    """The issues of one type: the newest, where to see all, and what the button there is called."""
 
-    kind: IssueKind
+    type_count: IssueTypeCount
     newest: tuple[IssueView, str]
     url: str
     button: str
@@ -46,11 +46,11 @@ class IssueGroup:
 
 @dataclass(frozen=True)
 class IssueSummary:
-    """Open issues: their number, the number of administrations, by kind, and the people responsible."""
+    """Open issues: their number, the number of administrations, by type, and the people responsible."""
 
     total: int
     administrations: int
-    kinds: Sequence["IssueGroup"]
+    groups: Sequence["IssueGroup"]
     own_count: int
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
@@ -176,25 +176,25 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
 
 
 def _groups(actor: Actor) -> list[IssueGroup]:
-    """Return the first kinds with one button: a single issue's own, else the list of its kind."""
+    """Return the first types with one button: a single issue's own, else the list of its type."""
     groups = []
-    for kind in open_kinds(actor)[:ROWS_SHOWN]:
-        issue, name = newest_of(actor, kind.code, 1)[0]
-        is_single = kind.count == 1 and issue.link
-        query = f"?{urlencode({'kind': kind.code})}" if kind.is_known else ""
+    for type_count in count_open_by_type(actor)[:ROWS_SHOWN]:
+        issue, name = newest_of(actor, type_count.code, 1)[0]
+        is_single = type_count.count == 1 and issue.link
+        query = f"?{urlencode({'kind': type_count.code})}" if type_count.is_known else ""
         url = issue.link if is_single else f"{reverse('issues:list')}{query}"
         button = issue.button if is_single else gettext("Review")
-        groups.append(IssueGroup(kind, (issue, name), url, button))
+        groups.append(IssueGroup(type_count, (issue, name), url, button))
     return groups
 
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
     """Count administrations with issues per person, without those that Administrators have by default."""
-    assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
-    at_work = assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    all_assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
+    assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     by_member: dict[int, int] = {}
     assigned: set[int] = set()
-    for administration_id, member in at_work.values_list("administration_id", "membership_id"):
+    for administration_id, member in assignments.values_list("administration_id", "membership_id"):
         by_member[member] = by_member.get(member, 0) + 1
         assigned.add(administration_id)
     own_count = by_member.get(actor.membership_id, 0)

@@ -85,7 +85,7 @@ def snooze_issues(
 def dismiss_issues(
     ids: IssueIds, person: ActAs = "", organisation: InOrganisation = "", as_json: AsJson = False
 ) -> None:
-    """Dismiss facts that were noted; they return when the facts change."""
+    """Dismiss issues; each returns when its facts change."""
     _run_action({"ids": ids, "action": IssueActionName.DISMISS}, person, organisation, as_json=as_json)
 
 

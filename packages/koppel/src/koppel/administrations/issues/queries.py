@@ -1,4 +1,4 @@
-"""Issues within what a member may see: by kind or by client, page by page."""
+"""Issues within what a member may see: by type or by client, page by page."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,12 +57,11 @@ class Severity(StrEnum):
 @dataclass(frozen=True)
 class IssueFilter:
     """`search_text` limits issues to administrations with this name or number, `person` to those that
-    they work on ("me", "none" or a membership's id), `assignee` to those assigned to them, `kind` to one
-    issue code.
+    they work on ("me", "none" or a membership's id), `assignee` to those assigned to them.
     """
 
     search_text: str = ""
-    kind: str = ""
+    code: str = ""
     person: str = ""
     assignee: str = ""
     severity: str = ""
@@ -71,8 +70,8 @@ class IssueFilter:
 
 
 @dataclass(frozen=True)
-class IssueKind:
-    """Open issues of one code, with their number."""
+class IssueTypeCount:
+    """The number of issues of one type in a list."""
 
     code: str
     title: str | Promise
@@ -87,7 +86,7 @@ class IssueKind:
 
 @dataclass(frozen=True)
 class IssuePage:
-    """A page of issues, grouped by kind or by client. `kinds` are the kinds on all pages, whatever kind is
+    """A page of issues, grouped by type or by client. `type_counts` are those of all pages, whatever type is
     chosen.
     """
 
@@ -95,25 +94,25 @@ class IssuePage:
     total: int
     number: int
     pages: int
-    kinds: Sequence[IssueKind]
+    type_counts: Sequence[IssueTypeCount]
 
     @property
-    def rows(self) -> list[tuple[IssueView, str, IssueKind]]:
-        """Return the issues with their kind."""
-        kinds = {kind.code: kind for kind in self.kinds}
-        return [(issue, name, kinds[issue.code]) for issue, name in self.items]
+    def rows(self) -> list[tuple[IssueView, str, IssueTypeCount]]:
+        """Return the issues with the count of their type."""
+        type_counts = {type_count.code: type_count for type_count in self.type_counts}
+        return [(issue, name, type_counts[issue.code]) for issue, name in self.items]
 
 
 def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: bool = False) -> IssuePage:
     """Return a page of the issues that the filter lets through."""
     issues = _matching(actor, filters)
-    kinds = kinds_of(issues)
-    if filters.kind:
-        issues = issues.filter(code=filters.kind)
-    issues = _ordered(issues, kinds, by_client=by_client).select_related("assignee__user")
+    type_counts = count_by_type(issues)
+    if filters.code:
+        issues = issues.filter(code=filters.code)
+    issues = _ordered(issues, type_counts, by_client=by_client).select_related("assignee__user")
     page = Paginator(issues.annotate(comment_count=_comment_count()), PAGE_SIZE).get_page(number)
     named = _with_subject_names(page)
-    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, kinds)
+    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, type_counts)
 
 
 def open_count(actor: Actor) -> int:
@@ -125,37 +124,44 @@ def has_hidden(actor: Actor) -> bool:
     return visible_issues(actor).filter(resolved_at=None).exclude(needs_attention()).exists()
 
 
-def open_kinds(actor: Actor) -> list[IssueKind]:
-    """Return the kinds of all open issues that the actor may see."""
-    return kinds_of(_open(actor))
+def count_open_by_type(actor: Actor) -> list[IssueTypeCount]:
+    """Count the open issues that the actor may see, by type."""
+    return count_by_type(_open(actor))
 
 
-def newest_of(actor: Actor, kind: str, count: int) -> list[Named]:
-    """Return the newest issues of one kind."""
-    return _with_subject_names(_open(actor).filter(code=kind).order_by("-raised_at", "-pk")[:count])
+def newest_of(actor: Actor, code: str, count: int) -> list[Named]:
+    """Return the newest issues of one type."""
+    return _with_subject_names(_open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
 
 
-def kinds_of(issues: "QuerySet[Issue]") -> list[IssueKind]:
-    """Count issues by kind: those that stop syncs first, then the most frequent ones."""
+def count_by_type(issues: "QuerySet[Issue]") -> list[IssueTypeCount]:
+    """Count issues by type: those that stop syncs first, then the most frequent ones."""
     counts = issues.values_list("code").annotate(count=Count("pk")).order_by()
     types = [(get_issue_type(code), code, count) for code, count in counts]
-    kinds = [IssueKind(code, kind.title or code, count, kind.stops_sync) for kind, code, count in types]
-    return sorted(kinds, key=lambda kind: (not kind.stops_sync, -kind.count, kind.code))
+    type_counts = [
+        IssueTypeCount(code, issue_type.title or code, count, issue_type.stops_sync)
+        for issue_type, code, count in types
+    ]
+    return sorted(type_counts, key=lambda counted: (not counted.stops_sync, -counted.count, counted.code))
 
 
-def _ordered(issues: "QuerySet[Issue]", kinds: Sequence[IssueKind], *, by_client: bool) -> "QuerySet[Issue]":
+def _ordered(
+    issues: "QuerySet[Issue]", type_counts: Sequence[IssueTypeCount], *, by_client: bool
+) -> "QuerySet[Issue]":
     subjects = Administration.objects.filter(pk=OuterRef("subject_id"), organisation=OuterRef("organisation"))
-    is_about_one = When(
+    own_client = When(
         subject_kind=SubjectKind.ADMINISTRATION, then=Subquery(subjects.values("sort_name")[:1])
     )
-    places = [When(code=kind.code, then=Value(place)) for place, kind in enumerate(kinds)]
+    positions = [
+        When(code=type_count.code, then=Value(position)) for position, type_count in enumerate(type_counts)
+    ]
     issues = issues.annotate(
-        client=Case(is_about_one, default=Value(""), output_field=TextField()),
-        kind_order=Case(*places, default=Value(len(kinds)), output_field=IntegerField()),
+        client=Case(own_client, default=Value(""), output_field=TextField()),
+        type_order=Case(*positions, default=Value(len(type_counts)), output_field=IntegerField()),
     )
     client = ("client", "subject_kind", "subject_id")
     return issues.order_by(
-        *((*client, "kind_order") if by_client else ("kind_order", *client)), "-raised_at", "-pk"
+        *((*client, "type_order") if by_client else ("type_order", *client)), "-raised_at", "-pk"
     )
 
 
@@ -179,8 +185,8 @@ def issue_for(actor: Actor, issue_id: int) -> Issue:
 def list_matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
     """Return the issues that the filter lets through, oldest first."""
     issues = _matching(actor, filters)
-    if filters.kind:
-        issues = issues.filter(code=filters.kind)
+    if filters.code:
+        issues = issues.filter(code=filters.code)
     return issues.select_related("assignee__user").order_by("raised_at", "pk")
 
 
@@ -218,7 +224,7 @@ def _open(actor: Actor) -> "QuerySet[Issue]":
 
 
 def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
-    """Return issues of all kinds that the filter lets through."""
+    """Return issues of all types that the filter lets through."""
     issues = visible_issues(actor).filter(_STATES[filters.state]())
     words, person, assignee = filters.search_text.strip(), filters.person, filters.assignee
     if words or person or filters.administration:
@@ -233,7 +239,7 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
         member = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
         issues = issues.filter(assignee_id=member)
     if filters.severity:
-        codes = [code for code, kind in issue_types.items() if kind.stops_sync]
+        codes = [code for code, issue_type in issue_types.items() if issue_type.stops_sync]
         condition = Q(code__in=codes)
         issues = issues.filter(condition if filters.severity == Severity.STOPS_SYNC else ~condition)
     return issues

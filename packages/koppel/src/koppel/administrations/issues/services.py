@@ -159,7 +159,7 @@ def _skip_reason(
     is_set = issue.dismissed_at if action is IssueActionName.DISMISS else None
     if is_set or _values_of(issue, values) == values:
         return SkipReason.UNCHANGED
-    if action is IssueActionName.DISMISS and not get_issue_type(issue.code).is_fact:
+    if action is IssueActionName.DISMISS and not get_issue_type(issue.code).is_dismissible:
         return SkipReason.NOT_DISMISSIBLE
     if reach is not None and issue.pk not in reach:
         return SkipReason.NO_ACCESS

@@ -52,7 +52,7 @@ def _person(text: str) -> str | None:
     group=one_of("client"),
 )
 def list_issues(request: AuthenticatedRequest) -> HttpResponse:
-    """Show what a person must fix, with the button that fixes it, by kind or by client."""
+    """Show what a person must fix, with the button that fixes it, by type or by client."""
     parameters = request.parameters
     filters = _filters_of(request)
     by_client = parameters["group"] == "client"
@@ -63,7 +63,7 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
         "by_client": by_client,
         "is_filtered": filters != IssueFilter(),
         "has_hidden": queries.has_hidden(request.actor),
-        "is_put_away": filters.state is not IssueState.OPEN,
+        "can_reopen": filters.state is not IssueState.OPEN,
         "people": assignment_choices(request.actor)["people"],
         "states": STATE_LABELS.items(),
         "severities": SEVERITY_LABELS.items(),
@@ -85,8 +85,8 @@ def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
             return HttpResponseRedirect(reverse("issues:detail", args=[issue_id]))
     context = {
         "issue": view_of(issue),
-        "is_put_away": issue.dismissed_at or issue.snoozed_until,
-        "kind": get_issue_type(issue.code),
+        "can_reopen": issue.dismissed_at or issue.snoozed_until,
+        "issue_type": get_issue_type(issue.code),
         "name": queries.subject_names([issue]).get(issue.subject, ""),
         "comments": queries.list_comments(issue),
         "form": form,
@@ -122,7 +122,7 @@ def _filters_of(request: AuthenticatedRequest) -> IssueFilter:
     parameters = request.parameters
     return IssueFilter(
         search_text=(parameters["q"] or "").replace("\0", "")[:100],
-        kind=parameters["kind"] or "",
+        code=parameters["kind"] or "",
         person=parameters["user"] or "",
         assignee=parameters["assignee"] or "",
         severity=parameters["severity"] or "",

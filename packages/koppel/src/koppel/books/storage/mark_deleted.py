@@ -25,7 +25,7 @@ async def missing_keys(
     read_keys_sql: str,
     values: Mapping[str, object],
 ) -> list[str]:
-    """Return the ids in the books that a complete read did not meet.
+    """Return the ids in the books that a full read did not meet.
 
     `read_keys_sql` selects the ids that were read; its parameters are `administration`, `resource` and
     `values`. `partitions` restricts the comparison to their rows; None compares the whole resource. A line is

@@ -38,7 +38,7 @@ def sync_company_list(actor: Actor, connection_id: int) -> int:
         live = Grant.objects.filter(connection=connection, invalid_since=None, is_pending_transfer=False)
         grants = (
             []
-            if mode and mode.by_company_id
+            if mode and mode.is_by_company_id
             else list(live.exclude(listed_before).values_list("pk", flat=True).distinct())
         )
 

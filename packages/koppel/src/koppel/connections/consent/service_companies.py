@@ -68,7 +68,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     actor.require(Permission.MANAGE_CONNECTIONS)
     app = app_for(actor, app_id)
     mode = mode_of(app)
-    if mode is None or not mode.by_company_id:
+    if mode is None or not mode.is_by_company_id:
         raise NoSuchConnection
     connection, is_new = _connection_of(actor, app)
     requested = list(dict.fromkeys(ids))
@@ -115,7 +115,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = get_connection(actor, connection_id)
     mode = mode_of(connection.app)
-    if mode is None or not mode.by_company_id:
+    if mode is None or not mode.is_by_company_id:
         return 0
     companies = (
         RemoteCompany.objects.for_actor(actor)

@@ -271,7 +271,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
 
 def _needs_no_sign_in(connection: Connection) -> bool:
     modes = connector(connection.connector).descriptor.consent_modes
-    return any(mode.by_company_id for mode in modes if mode.key == connection.app.consent_mode)
+    return any(mode.is_by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
 def _add_audit_entry(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:

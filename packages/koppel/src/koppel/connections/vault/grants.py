@@ -30,8 +30,8 @@ def store_grant(
     """Store a new consent, replacing an older one of the same person and company. In the caller's transaction
     and scope.
 
-    For modes `by_company_id` the tokens come from `Connector.service_token`, and `subject` is the company's
-    id too.
+    For modes `is_by_company_id` the tokens come from `Connector.service_token`, and `subject` is the
+    company's id too.
     """
     grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
@@ -68,7 +68,7 @@ def superseded_refresh_token(
     consent: the vendor issued the same token again, or revokes everything that a person consented to. An
     access token alone expires within the hour.
     """
-    if not connector(connection.connector).descriptor.revoking_spares_later_consents:
+    if not connector(connection.connector).descriptor.revokes_one_sign_in_only:
         return None
     grants = (
         Grant.objects.select_for_update(no_key=True)

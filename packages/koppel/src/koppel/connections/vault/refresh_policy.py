@@ -99,7 +99,7 @@ def token_while_paused(grant: GrantSnapshot, refused: Secret | None, seconds: fl
 
 def is_by_company_id(grant: GrantSnapshot) -> bool:
     modes = grant.descriptor.consent_modes
-    return any(option.key == grant.app.consent_mode and option.by_company_id for option in modes)
+    return any(option.key == grant.app.consent_mode and option.is_by_company_id for option in modes)
 
 
 def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:

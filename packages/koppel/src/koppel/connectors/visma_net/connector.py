@@ -27,7 +27,7 @@ from koppel.connector.errors import NotConsented, SetupMissing
 from koppel.connector.rows import Row
 from koppel.connectors.visma_net import consent, journal_data, master_data, normalise
 from koppel.connectors.visma_net.client import get, parse, require_success
-from koppel.connectors.visma_net.cursors import Delta, decode_cursor
+from koppel.connectors.visma_net.cursors import ChangesRead, decode_cursor
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST, DESCRIPTOR, SERVICE
 from koppel.connectors.visma_net.periods import read_periods
 from koppel.connectors.visma_net.rate_limits import stated_rate_limits
@@ -179,7 +179,7 @@ class VismaNet:
         read_cursor = decode_cursor(cursor, mode, now())
         if resource not in journal_data.ENDPOINTS:
             return await master_data.read(session, resource, read_cursor)
-        if not isinstance(read_cursor, Delta) and not read_cursor.names:
+        if not isinstance(read_cursor, ChangesRead) and not read_cursor.names:
             names = tuple(await read_periods(session, window))
             read_cursor = msgspec.structs.replace(read_cursor, names=names, oldest=names[0] if names else "")
         return await journal_data.read(session, resource, read_cursor)

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import msgspec
 
-from koppel.connector.contract import ReadMode, Snapshot
+from koppel.connector.contract import AbsenceProof, ReadMode
 from koppel.connectors.visma_net.stamps import STAMP, moment_of, with_overlap
 
 PAGE_SIZE = 1000
@@ -97,7 +97,7 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     newest: str = ""
     """The newest modification stamp seen."""
     oldest: str = ""
-    """The oldest period that was ever read completely."""
+    """The oldest period that was ever read in full."""
     began: str = ""
     """When this read began, by the hub's clock."""
 
@@ -119,34 +119,34 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _WholeRead(_Read, frozen=True, omit_defaults=True):
-    """A complete read, part by part."""
+    """A full read, part by part."""
 
     names: tuple[str, ...] = ()
     """The names of the dimensions or periods."""
     fingerprints: dict[str, str] = {}
     """Fingerprints of the lists that came in one response, of this read."""
     previous_fingerprints: dict[str, str] = {}
-    """The fingerprints of the checkpoint."""
+    """The fingerprints of the previous read."""
 
     def with_fingerprint(self, part: str, fingerprint: str) -> Self:
         return msgspec.structs.replace(self, fingerprints={**self.fingerprints, part: fingerprint})
 
 
-class Paging(_WholeRead, frozen=True, omit_defaults=True, tag="paging"):
-    """A complete read."""
+class FullRead(_WholeRead, frozen=True, omit_defaults=True, tag="paging"):
+    """A full read."""
 
 
-class Compare(_WholeRead, frozen=True, omit_defaults=True, tag="compare"):
-    """A complete read that skips responses which equal the checkpoint's."""
+class ComparedRead(_WholeRead, frozen=True, omit_defaults=True, tag="compare"):
+    """A full read that skips responses which equal those of the previous read."""
 
 
-class Delta(_Read, frozen=True, omit_defaults=True, tag="delta"):
+class ChangesRead(_Read, frozen=True, omit_defaults=True, tag="delta"):
     """A read of the changes since a stamp."""
 
     since: str = ""
     """The stamp sent to the vendor."""
     resume_from: str = ""
-    """The newest stamp of the checkpoint, without overlap."""
+    """The newest stamp of the previous read, without overlap."""
     must_reread: bool = False
     """A part could not be read or its rows moved: the next read starts where this one started."""
 
@@ -154,7 +154,7 @@ class Delta(_Read, frozen=True, omit_defaults=True, tag="delta"):
         return msgspec.structs.replace(self, must_reread=True)
 
 
-Cursor = Paging | Compare | Delta
+Cursor = FullRead | ComparedRead | ChangesRead
 C = TypeVar("C", bound=_Read)
 
 
@@ -187,14 +187,14 @@ class PartEnd(Generic[C]):
     cursor: C
     is_sound: bool
 
-    def proof(self, partitions: frozenset[str] | None) -> Snapshot:
+    def proof(self, partitions: frozenset[str] | None) -> AbsenceProof:
         """Return what the part proves.
 
         A part of several pages is read again before a record is considered absent.
         """
         progress = self.cursor.progress
         restart_cursor = self.cursor.with_progress(progress.restart()).encode() if progress.page > 1 else None
-        return Snapshot(partitions, restart_cursor, self.is_sound)
+        return AbsenceProof(partitions, restart_cursor, self.is_sound)
 
 
 Step = NextPage[C] | Restart[C] | PartEnd[C]
@@ -214,19 +214,19 @@ def advance(cursor: C, facts: PageFacts) -> Step[C]:
 
 
 def is_unchanged(cursor: Cursor, part: str, fingerprint: str) -> bool:
-    """Return whether a part that came in one response equals the checkpoint's."""
+    """Return whether a part that came in one response equals that of the previous read."""
     return (
-        isinstance(cursor, Compare)
+        isinstance(cursor, ComparedRead)
         and cursor.progress.page == 1
         and cursor.previous_fingerprints.get(part) == fingerprint
     )
 
 
-_stored = msgspec.json.Decoder(Paging | Compare | Delta | StoredCursor)
+_stored = msgspec.json.Decoder(FullRead | ComparedRead | ChangesRead | StoredCursor)
 
 
 def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
-    """Return the cursor to read at; a checkpoint becomes the start of a read that begins at `at`.
+    """Return the cursor to read at; an incremental cursor becomes the start of a read that begins at `at`.
 
     Raises `msgspec.DecodeError` for a cursor of another connector.
     """
@@ -235,10 +235,10 @@ def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
         return decoded
     began, newest = at.isoformat(), decoded.newest
     if mode is ReadMode.MODIFIED_SINCE and newest:
-        return Delta(
+        return ChangesRead(
             newest=newest, oldest=decoded.oldest, began=began, since=with_overlap(newest), resume_from=newest
         )
-    kind = Compare if mode is ReadMode.COMPARED else Paging
+    kind = ComparedRead if mode is ReadMode.COMPARED else FullRead
     return kind(began=began, previous_fingerprints=decoded.fingerprints)
 
 
@@ -256,15 +256,17 @@ def _decode_flat(cursor: str) -> Cursor:
     if fields.get("type") != "cursor":
         raise msgspec.ValidationError("This is no cursor of a read.")
     kind = "delta" if fields.get("since") else "compare" if fields.get("skips") else "paging"
-    return msgspec.convert({**fields, "type": kind, "progress": fields}, Paging | Compare | Delta)
+    return msgspec.convert(
+        {**fields, "type": kind, "progress": fields}, FullRead | ComparedRead | ChangesRead
+    )
 
 
-def checkpoint(cursor: Cursor, at: datetime) -> str:
-    """Return the checkpoint of a read that ends at `at`.
+def incremental_cursor(cursor: Cursor, at: datetime) -> str:
+    """Return the incremental cursor of a read that ends at `at`.
 
     '' when it saw neither stamps nor fingerprints.
     """
-    fingerprints = {} if isinstance(cursor, Delta) else cursor.fingerprints
+    fingerprints = {} if isinstance(cursor, ChangesRead) else cursor.fingerprints
     if not cursor.newest and not fingerprints:
         return ""
     return msgspec.json.encode(
@@ -278,8 +280,8 @@ def _as_of_beginning(cursor: Cursor, at: datetime) -> str:
     A row that was edited after the read passed it changed after the read began, and no stamp seen is later
     than the read's end. So the vendor's clock and time zone need not be known.
     """
-    resume_from = cursor.resume_from if isinstance(cursor, Delta) else ""
-    if isinstance(cursor, Delta) and cursor.must_reread:
+    resume_from = cursor.resume_from if isinstance(cursor, ChangesRead) else ""
+    if isinstance(cursor, ChangesRead) and cursor.must_reread:
         return resume_from
     if not cursor.newest or not cursor.began:
         return cursor.newest

@@ -29,7 +29,7 @@ DESCRIPTOR = Descriptor(
             COMPANY_PER_SIGN_IN,
             _("One company per sign-in"),  # type: ignore[arg-type]
             _("Choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
-            collects_many=True,
+            is_one_company_per_sign_in=True,
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
         ),
@@ -40,7 +40,7 @@ DESCRIPTOR = Descriptor(
                 "No user account needed: the client approves Koppel in the Visma App Store, and you "
                 "enter the tenant id."
             ),  # type: ignore[arg-type]
-            by_company_id=True,
+            is_by_company_id=True,
             company_id_pattern=TENANT_ID,
             company_id_title=_("Tenant ids"),  # type: ignore[arg-type]
             company_id_help=_(  # type: ignore[arg-type]
@@ -93,6 +93,6 @@ DESCRIPTOR = Descriptor(
     company_header=("ipp-company-id", "id"),
     # The lifetime of refresh tokens is chosen per app, in days, and not published: this assumes the shortest.
     keep_alive_within=timedelta(days=1),
-    # `revoking_spares_later_consents` stays False: Visma does not publish it, and by RFC 7009, section 2.1,
+    # `revokes_one_sign_in_only` stays False: Visma does not publish it, and by RFC 7009, section 2.1,
     # revocation may end all tokens of the same authorisation.
 )

@@ -1,4 +1,4 @@
-"""Reads entries and balances: complete reads by period, changes by `lastModifiedDateTime`.
+"""Reads entries and balances: full reads by period, changes by `lastModifiedDateTime`.
 
 Neither endpoint supports further conditions (description of 24 April 2025), so only reading a period proves
 that changes are complete. A page of `/v2/journaltransaction` counts lines and may split a batch: head and
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from koppel.connector.contract import Page, Record, RejectedRecord, Session, Snapshot
+from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    Compare,
+    ChangesRead,
+    ComparedRead,
     Cursor,
-    Delta,
+    FullRead,
     PageFacts,
-    Paging,
     PartEnd,
     Step,
     advance,
-    checkpoint,
+    incremental_cursor,
 )
 from koppel.connectors.visma_net.record_mapping import (
     Item,
@@ -60,12 +60,16 @@ class ReadResult:
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     """Read one page of a period, or of the changes since a stamp."""
-    if not isinstance(cursor, Delta) and not cursor.names:
-        return Page([], checkpoint=checkpoint(cursor, now()), snapshot=Snapshot(frozenset()))
+    if not isinstance(cursor, ChangesRead) and not cursor.names:
+        return Page(
+            [], incremental_cursor=incremental_cursor(cursor, now()), absence_proof=AbsenceProof(frozenset())
+        )
     path, make = ENDPOINTS[resource]
-    period = "" if isinstance(cursor, Delta) else cursor.names[cursor.progress.position]
+    period = "" if isinstance(cursor, ChangesRead) else cursor.names[cursor.progress.position]
     params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)}
-    params |= {"lastModifiedDateTime": cursor.since} if isinstance(cursor, Delta) else {"periodId": period}
+    params |= (
+        {"lastModifiedDateTime": cursor.since} if isinstance(cursor, ChangesRead) else {"periodId": period}
+    )
     result = make(await get(session, path, params), period)
     facts = PageFacts(
         result.count,
@@ -74,12 +78,12 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         newest_stamp(result.stamps, now()),
         has_unreadable=bool(result.rejected),
     )
-    if isinstance(cursor, Delta):
+    if isinstance(cursor, ChangesRead):
         return _page_of_changes(advance(cursor, facts), result, is_first=cursor.progress.page == 1)
     return _page_of_period(advance(cursor, facts), result)
 
 
-def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -> Page:
+def _page_of_changes(step: Step[ChangesRead], result: ReadResult, *, is_first: bool) -> Page:
     """Return a page of changes. An entry is complete if the page is the only one."""
     cursor, is_end = step.cursor, isinstance(step, PartEnd)
     records = [record for record in result.records if record.partition >= cursor.oldest]
@@ -88,13 +92,13 @@ def _page_of_changes(step: Step[Delta], result: ReadResult, *, is_first: bool) -
     return Page(
         records,
         None if is_end else cursor.encode(),
-        checkpoint(cursor, now()) if is_end else None,
+        incremental_cursor(cursor, now()) if is_end else None,
         expected_total=cursor.progress.expected + result.meta.totalCount,
         rejected=result.rejected,
     )
 
 
-def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
+def _page_of_period(step: Step[FullRead | ComparedRead], result: ReadResult) -> Page:
     """Return a page of a period, the last one with a proof.
 
     The expected total of all periods is estimated from those already read.
@@ -108,7 +112,7 @@ def _page_of_period(step: Step[Paging | Compare], result: ReadResult) -> Page:
     return Page(
         result.records,
         None if is_last else cursor.with_progress(progress.next_part(total)).encode(),
-        checkpoint(cursor, now()) if is_last else None,
+        incremental_cursor(cursor, now()) if is_last else None,
         step.proof(frozenset({names[progress.position]})),
         expected,
         result.rejected,

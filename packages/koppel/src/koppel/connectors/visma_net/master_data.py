@@ -11,19 +11,19 @@ from urllib.parse import quote
 
 import msgspec
 
-from koppel.connector.contract import Page, Record, RejectedRecord, Session, Snapshot
+from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connectors.visma_net import record_mapping
 from koppel.connectors.visma_net.client import get, parse
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
-    Compare,
+    ChangesRead,
+    ComparedRead,
     Cursor,
-    Delta,
+    FullRead,
     PageFacts,
-    Paging,
     PartEnd,
     advance,
-    checkpoint,
+    incremental_cursor,
     is_unchanged,
 )
 from koppel.connectors.visma_net.normalise import schedule_in_force
@@ -106,7 +106,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
 
     Before the first dimension, the list of dimensions is read.
     """
-    if resource == "cost_codes" and not isinstance(cursor, Delta):
+    if resource == "cost_codes" and not isinstance(cursor, ChangesRead):
         if cursor.progress.position > 0:
             return await _dimension(session, cursor)
         names = parse(await get(session, "/v1/dimension"), list[str])
@@ -140,7 +140,7 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     step = advance(cursor, facts)
     if not isinstance(step, PartEnd):
         return Page(records, step.cursor.encode(), expected_total=expected, rejected=rejected)
-    if isinstance(step.cursor, Delta):
+    if isinstance(step.cursor, ChangesRead):
         return _end(resource, step.cursor, result, None)
     proof = step.proof(_partitions(endpoint.part))
     if step.is_sound and step.cursor.progress.page == 1 and not endpoint.delta:
@@ -150,7 +150,7 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
 
 def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
     params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)} if endpoint.paged else {}
-    if isinstance(cursor, Delta):
+    if isinstance(cursor, ChangesRead):
         params |= {"lastModifiedDateTime": cursor.since, "lastModifiedDateTimeCondition": ">="}
     return params
 
@@ -190,7 +190,7 @@ def _daybooks(ledgers: Sequence[Item]) -> list[Item]:
     ]
 
 
-async def _dimension(session: Session, cursor: Paging | Compare) -> Page:
+async def _dimension(session: Session, cursor: FullRead | ComparedRead) -> Page:
     """Read the values of all segments of one dimension."""
     name = cursor.names[cursor.progress.position - 1]
     part = f"dimension {name}"
@@ -226,10 +226,10 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
 
 
 def _unchanged_page(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
-    if not isinstance(cursor, Delta):
+    if not isinstance(cursor, ChangesRead):
         cursor = cursor.with_fingerprint(part, fingerprint)
     page = _end(resource, cursor, _ReadResult([], [], None), None)
-    return Page([], page.next_cursor, page.checkpoint, page.snapshot, unchanged=True)
+    return Page([], page.next_cursor, page.incremental_cursor, page.absence_proof, unchanged=True)
 
 
 def _partitions(part: str) -> frozenset[str] | None:
@@ -237,35 +237,47 @@ def _partitions(part: str) -> frozenset[str] | None:
     return frozenset({part}) if part else None
 
 
-def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: Snapshot | None) -> Page:
+def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: AbsenceProof | None) -> Page:
     """Return the last page of a part.
 
     After the last part, parts that are no longer listed are proved absent too.
     """
-    names = () if isinstance(cursor, Delta) else cursor.names
+    names = () if isinstance(cursor, ChangesRead) else cursor.names
     progress = cursor.progress
     if progress.position < len(ENDPOINTS[resource]) - 1 + len(names):
         expected = progress.expected if result.expected is None else result.expected
-        following, final = cursor.with_progress(progress.next_part(expected)).encode(), None
+        next_cursor, next_incremental_cursor = (
+            cursor.with_progress(progress.next_part(expected)).encode(),
+            None,
+        )
     else:
-        following, final = None, checkpoint(cursor, now())
+        next_cursor, next_incremental_cursor = None, incremental_cursor(cursor, now())
         proof = _with_removed_partitions(resource, cursor, proof)
     return Page(
-        result.records, following, final, proof, expected_total=result.expected, rejected=result.rejected
+        result.records,
+        next_cursor,
+        next_incremental_cursor,
+        proof,
+        expected_total=result.expected,
+        rejected=result.rejected,
     )
 
 
-def _with_removed_partitions(resource: str, cursor: Cursor, proof: Snapshot | None) -> Snapshot | None:
-    """Return the proof, extended by partitions of the checkpoint that this read did not meet."""
-    if isinstance(cursor, Delta) or (proof is not None and proof.partitions is None):
+def _with_removed_partitions(
+    resource: str, cursor: Cursor, proof: AbsenceProof | None
+) -> AbsenceProof | None:
+    """Return the proof, extended by partitions of the previous read that this one did not meet."""
+    if isinstance(cursor, ChangesRead) or (proof is not None and proof.partitions is None):
         return proof
     paths = {endpoint.path for endpoint in ENDPOINTS[resource]}
     removed = frozenset(cursor.previous_fingerprints) - frozenset(cursor.fingerprints) - paths
     if not removed:
         return proof
     if proof is None:
-        return Snapshot(removed)
-    return Snapshot((proof.partitions or frozenset()) | removed, proof.restart_cursor, proof.is_consistent)
+        return AbsenceProof(removed)
+    return AbsenceProof(
+        (proof.partitions or frozenset()) | removed, proof.restart_cursor, proof.is_consistent
+    )
 
 
 def _fingerprint(body: bytes) -> str:

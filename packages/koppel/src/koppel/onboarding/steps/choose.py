@@ -109,17 +109,19 @@ def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     return len(flow.chosen_company_ids)
 
 
-def preselected_ids(flow: Flow, choices: Iterable[CompanyChoice], *, collects_many: bool) -> set[int]:
+def preselected_ids(
+    flow: Flow, choices: Iterable[CompanyChoice], *, is_one_company_per_sign_in: bool
+) -> set[int]:
     """Return the ids that the list shows as ticked.
 
     At first those that no earlier import offered: all at the first import, and none that were left out
-    before. Later the chosen ones; with `collects_many`, where a person adds one company after the other, new
-    ones as well.
+    before. Later the chosen ones; with `is_one_company_per_sign_in`, where a person adds one company after
+    the other, new ones as well.
     """
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
     if not (chosen := fresh & set(flow.chosen_company_ids)):
         return fresh - _offered_before(flow)
-    return chosen | (fresh - set(flow.offered_company_ids)) if collects_many else chosen
+    return chosen | (fresh - set(flow.offered_company_ids)) if is_one_company_per_sign_in else chosen
 
 
 def _offered_before(flow: Flow) -> set[int]:

@@ -43,7 +43,9 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         "has_other": any(choice.state is not ChoiceState.NEW for choice in visible),
         "undescribed": sum(choice.company.described_at is None for choice in visible),
         "chosen": choose_step.preselected_ids(
-            flow, choices, collects_many=option is not None and option.mode.collects_many
+            flow,
+            choices,
+            is_one_company_per_sign_in=option is not None and option.mode.is_one_company_per_sign_in,
         ),
         "app_choice": option,
         "accounts": len({choice.account for choice in choices}) > 1,

@@ -35,7 +35,7 @@ Years = Annotated[
     int | None, typer.Option("--fiscal-years-back", help="Fiscal years before the current one.")
 ]
 Schedule = Annotated[str, typer.Option(help="off, daily, night, hourly_2, hourly_4 or hourly_8.")]
-Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the full comparison; Monday is 0.")]
+Weekday = Annotated[int | None, typer.Option("--weekday", help="Day of the weekly full check; Monday is 0.")]
 Notify = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,7 +1,7 @@
 """The change log: every record that a run added, changed or deleted, with its payload before and after.
 
 Entries are written in the page's transaction, from the rows that `koppel.books.storage.staging` holds, before
-those are merged into the books. The first complete read of a resource is the baseline and is not logged: the
+those are merged into the books. The first full read of a resource is the baseline and is not logged: the
 run counts its rows, and they carry `first_seen`.
 """
 

@@ -4,7 +4,7 @@ Guarantees:
 
 - Records, deletions, changes and the checkpoint of a page are written in one transaction, which
   first verifies that this worker still holds the run.
-- An absent record counts as deleted only at the end of a complete snapshot.
+- An absent record counts as deleted only at the end of a full read.
 - The run's row states afterwards how it ended, or when it continues.
 
 Start reading at `run_executor`.

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from koppel.books.storage import mark_deleted
 from koppel.books.storage.writer import RecordBatch, WriteContext
-from koppel.connector.contract import Page, ReadMode, Record, Snapshot
+from koppel.connector.contract import AbsenceProof, Page, ReadMode, Record
 from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
-from koppel.sync.runs import snapshot_keys
+from koppel.sync.runs import read_keys
 from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
@@ -52,7 +52,7 @@ class PageDeletions:
         existing = await mark_deleted.existing_keys(self.connection, self.context, resource, tombstones)
         await self._mark_deleted(resource, existing)
 
-    async def apply_snapshot(
+    async def apply_absence_proof(
         self, checkpoint: CheckpointState, page: Page, batches: Sequence[RecordBatch]
     ) -> CheckpointState:
         """Mark the rows whose absence this page proves as deleted; return the new checkpoint.
@@ -60,67 +60,66 @@ class PageDeletions:
         Rows missed by a read of several pages are verified by a second read first.
         """
         new = replace(checkpoint, resume_cursor=page.next_cursor or "")
-        snapshot = page.snapshot
+        proof = page.absence_proof
         if checkpoint.is_baseline or checkpoint.read_mode == ReadMode.MODIFIED_SINCE:
-            new.is_inconsistent |= snapshot is not None and not snapshot.is_consistent
+            new.is_inconsistent |= proof is not None and not proof.is_consistent
             return new
-        if snapshot is not None and snapshot.restart_cursor is None and snapshot.is_consistent:
-            await self._delete_all_but(batches, snapshot)
+        if proof is not None and proof.restart_cursor is None and proof.is_consistent:
+            await self._delete_all_but(batches, proof)
             return new
         for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
             new.seen_count += (
-                await snapshot_keys.add_keys(self.connection, self.run, resource, checkpoint.read_id, keys)
+                await read_keys.add_keys(self.connection, self.run, resource, checkpoint.read_id, keys)
                 if keys
                 else 0
             )
-        if snapshot is None:
+        if proof is None:
             return new
-        return await self._compare(new, snapshot)
+        return await self._compare(new, proof)
 
-    async def _compare(self, new: CheckpointState, snapshot: Snapshot) -> CheckpointState:
+    async def _compare(self, new: CheckpointState, proof: AbsenceProof) -> CheckpointState:
         """Compare the books with a partition read over several pages, at its last page."""
-        recorded = await snapshot_keys.count(self.connection, self.run, self.resources, new.read_id)
+        recorded = await read_keys.count(self.connection, self.run, self.resources, new.read_id)
         is_incomplete = new.seen_count != recorded
         missing = {
-            resource: await self._missing_in_read(resource, new.read_id, snapshot)
-            for resource in self.resources
+            resource: await self._missing_in_read(resource, new.read_id, proof) for resource in self.resources
         }
-        if snapshot.restart_cursor is not None and (
+        if proof.restart_cursor is not None and (
             is_incomplete or (any(missing.values()) and not new.is_verifying_deletes)
         ):
             if is_incomplete:
-                await snapshot_keys.delete(self.connection, self.run, self.resources)
+                await read_keys.delete(self.connection, self.run, self.resources)
             return replace(
                 new,
-                resume_cursor=snapshot.restart_cursor,
+                resume_cursor=proof.restart_cursor,
                 is_verifying_deletes=not is_incomplete,
                 seen_count=0 if is_incomplete else new.seen_count,
             )
-        if snapshot.is_consistent:
+        if proof.is_consistent:
             for resource, keys in missing.items():
                 await self._mark_deleted(resource, keys)
-        await snapshot_keys.delete(self.connection, self.run, self.resources)
+        await read_keys.delete(self.connection, self.run, self.resources)
         return replace(
             new,
             is_verifying_deletes=False,
-            is_inconsistent=new.is_inconsistent or not snapshot.is_consistent,
+            is_inconsistent=new.is_inconsistent or not proof.is_consistent,
             seen_count=0,
         )
 
-    async def _missing_in_read(self, resource: str, read_id: int, snapshot: Snapshot) -> list[str]:
+    async def _missing_in_read(self, resource: str, read_id: int, proof: AbsenceProof) -> list[str]:
         return await mark_deleted.missing_keys(
             self.connection,
             self.context,
             resource,
-            snapshot.partitions,
-            read_keys_sql=snapshot_keys.READ_KEYS_SQL,
+            proof.partitions,
+            read_keys_sql=read_keys.LIST_KEYS_SQL,
             values={"read": read_id},
         )
 
-    async def _delete_all_but(self, batches: Sequence[RecordBatch], snapshot: Snapshot) -> None:
+    async def _delete_all_but(self, batches: Sequence[RecordBatch], proof: AbsenceProof) -> None:
         """Mark every row of the partition that is not in `batches`, which hold the whole partition."""
-        if snapshot.partitions is not None and not snapshot.partitions:
+        if proof.partitions is not None and not proof.partitions:
             return
         for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
@@ -128,7 +127,7 @@ class PageDeletions:
                 self.connection,
                 self.context,
                 resource,
-                snapshot.partitions,
+                proof.partitions,
                 read_keys_sql=mark_deleted.KEYS_SQL,
                 values={"keys": keys},
             )

@@ -44,10 +44,10 @@ class PendingPage:
 
         At most one page of a resource is pending, unless they are empty: that is all a crash can lose.
         """
-        snapshot = self.page.snapshot
+        proof = self.page.absence_proof
         return self.is_noop or (
             self.page.next_cursor is None
-            and (snapshot is None or (snapshot.restart_cursor is None and snapshot.is_consistent))
+            and (proof is None or (proof.restart_cursor is None and proof.is_consistent))
         )
 
     @property
@@ -59,7 +59,7 @@ class PendingPage:
             or page.records
             or page.rejected
             or page.tombstones
-            or page.snapshot is not None
+            or page.absence_proof is not None
         ):
             return False
         return page.unchanged or (
@@ -72,7 +72,7 @@ class PendingPage:
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
 
-    async def apply(self, connection: DatabaseConnection, *, compares: bool) -> PageResult:
+    async def write(self, connection: DatabaseConnection, *, compares: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
@@ -81,7 +81,7 @@ class PendingPage:
             )
             applied = PageResult(new, delta, has_changes=False)
         else:
-            applied = await self.writer.apply(connection, self.checkpoint, self.page, compares=compares)
+            applied = await self.writer.write(connection, self.checkpoint, self.page, compares=compares)
         return (
             replace(applied, delta=replace(applied.delta, state=ResourceState.RUNNING))
             if self.more_follows
@@ -104,7 +104,7 @@ class PageCommitter:
     async def add(self, pending: PendingPage) -> CheckpointState:
         """Commit the page, or hold it back if it may wait; return the checkpoint after it.
 
-        A resource is staged once per transaction, so its changes are committed before the full comparison
+        A resource is staged once per transaction, so its changes are committed before the full read
         that follows.
         """
         if any(earlier.resource == pending.resource and earlier.page.records for earlier in self._pending):
@@ -136,7 +136,7 @@ class PageCommitter:
         updates, changed_resources = [], set()
         async with claims.fenced_transaction(self._database, self._run) as connection:
             for pending in self._pending:
-                applied = await pending.apply(connection, compares=compares)
+                applied = await pending.write(connection, compares=compares)
                 updates.append((pending.resource, applied.checkpoint, applied.delta))
                 changed_resources |= {pending.resource} if applied.has_changes else set()
             await checkpoints.save_checkpoints(connection, self._run, updates)

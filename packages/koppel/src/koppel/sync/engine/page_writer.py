@@ -60,7 +60,7 @@ class PageWriter:
             (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
         )
 
-    async def apply(
+    async def write(
         self,
         connection: DatabaseConnection,
         checkpoint: CheckpointState,
@@ -74,7 +74,7 @@ class PageWriter:
         counts = _PageCounts(rejected=len(page.rejected))
         await rejected_records.store(connection, self._run, self._resource, page.rejected)
         for resource, written in (
-            await self._write(connection, context, batches, checkpoint, compares=compares)
+            await self._write_batches(connection, context, batches, checkpoint, compares=compares)
         ).items():
             await rejected_records.store(connection, self._run, resource, written.rejected)
             counts.rejected += len(written.rejected)
@@ -90,7 +90,7 @@ class PageWriter:
         ):
             await deletions.delete_missing_lines(page.records)
         await deletions.apply_tombstones(page.tombstones)
-        new = advance_checkpoint(await deletions.apply_snapshot(checkpoint, page, batches), page)
+        new = advance_checkpoint(await deletions.apply_absence_proof(checkpoint, page, batches), page)
         counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
             await rejected_records.delete_older(connection, self._run, self._resources, new.read_started_at)
@@ -112,7 +112,7 @@ class PageWriter:
             batches.append(writer.RecordBatch(self._resources[1], lines, parents))
         return [writer.RecordBatch(self._resource, records, {}), *batches]
 
-    async def _write(
+    async def _write_batches(
         self,
         connection: DatabaseConnection,
         context: writer.WriteContext,
@@ -157,7 +157,7 @@ class PageWriter:
         return ResourceDelta(
             ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE,
             new.read_mode,
-            _plausible(page.expected_total),
+            _plausible_total(page.expected_total),
             1,
             len(page.records),
             counts.lines,
@@ -168,7 +168,7 @@ class PageWriter:
         )
 
 
-def _plausible(total: int | None) -> int | None:
+def _plausible_total(total: int | None) -> int | None:
     """Return the total that the source states; None for an implausible one."""
     return total if total is None or 0 <= total < ROWS_MAX else None
 
@@ -188,7 +188,7 @@ def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointSta
         return checkpoint
     new = replace(
         checkpoint,
-        incremental_cursor=page.checkpoint or checkpoint.incremental_cursor,
+        incremental_cursor=page.incremental_cursor or checkpoint.incremental_cursor,
         complete_as_of=checkpoint.read_started_at,
     )
     if checkpoint.read_mode != ReadMode.MODIFIED_SINCE:

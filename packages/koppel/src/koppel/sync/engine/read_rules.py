@@ -1,6 +1,6 @@
 """Decides which reads a resource needs in a run, and where each starts; `run_reader` executes them.
 
-Changes are read before the full comparison. Otherwise an entry that moved to another period would look
+Changes are read before the full read. Otherwise an entry that moved to another period would look
 deleted when its old period is compared.
 """
 
@@ -24,7 +24,7 @@ class ReadRules:
     resources: frozenset[str]
     fiscal_years_back: int
     full_comparison_weekday: int
-    """The weekday of the full comparison; Monday = 0."""
+    """The weekday of the full read; Monday = 0."""
     full_requested_at: datetime | None
     """When a full read was requested; None: it was not."""
     zone: tzinfo
@@ -74,7 +74,7 @@ class ReadRules:
             self.full_requested_at is not None
             or not checkpoint.incremental_cursor
             or checkpoint.fiscal_years_back < self.fiscal_years_back
-            or full_comparison_is_due(checkpoint.last_full_at, self.full_comparison_weekday, at, self.zone)
+            or weekly_full_read_is_due(checkpoint.last_full_at, self.full_comparison_weekday, at, self.zone)
         )
 
     def _predates_request(self, checkpoint: CheckpointState) -> bool:
@@ -103,8 +103,8 @@ def _new_read(
     )
 
 
-def full_comparison_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:
-    """Return whether the weekday of the full comparison has passed since the last one.
+def weekly_full_read_is_due(last: datetime | None, weekday: int, at: datetime, zone: tzinfo) -> bool:
+    """Return whether the weekday of the full read has passed since the last one.
 
     A missed day is caught up by the next run.
     """

@@ -27,7 +27,7 @@ from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
-from koppel.sync.runs.services import request_full_check
+from koppel.sync.runs.services import request_full_read
 
 _SQL = load_statements("koppel.sync")
 RUN_ISSUES = (
@@ -56,7 +56,7 @@ def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
             differences = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
             # Deleted records are announced nowhere: a new difference may be one. A full read has seen it all.
             if differences - differences_before and not (first or run.full):
-                request_full_check(run.organisation_id, run.administration_id)
+                request_full_read(run.organisation_id, run.administration_id)
         if first:
             notify_import_finished(run.organisation_id, run.administration_id)
     return True

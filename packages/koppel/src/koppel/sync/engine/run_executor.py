@@ -11,7 +11,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
-from koppel.sync.engine.vendor_outage import outage_seconds
+from koppel.sync.engine.vendor_outage import outage_pause_seconds
 from koppel.sync.errors import Preempted, RunTakenOver
 from koppel.sync.issue_types import SyncIssue
 from koppel.sync.models import RunReason, RunState
@@ -77,7 +77,7 @@ async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError
         failures = await claims.failures(connection, run)
         outage_wait = None
         if isinstance(error, Unreachable):
-            outage_wait = await outage_seconds(connection, run.connection_id)
+            outage_wait = await outage_pause_seconds(connection, run.connection_id)
     if outage_wait is None:
         policy, code, seconds = policy_for(error, failures), error.code, wait_seconds(error, failures)
     else:

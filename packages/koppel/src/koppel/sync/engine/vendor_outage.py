@@ -8,7 +8,7 @@ OUTAGE_SECONDS = (2.0, 300.0)
 _SQL = load_statements("koppel.sync")
 
 
-async def outage_seconds(connection: DatabaseConnection, connection_id: int) -> float | None:
+async def outage_pause_seconds(connection: DatabaseConnection, connection_id: int) -> float | None:
     """Return how long to wait for the vendor; None when it is not down.
 
     About as long as the outage has lasted, so the pauses double.

@@ -9,12 +9,12 @@ from koppel.sync.models import (
     OPEN_STATES,
     Change,
     Checkpoint,
+    ReadKey,
     RejectedRecord,
     Run,
     RunReason,
     RunResource,
     RunState,
-    SnapshotKey,
 )
 
 ERASE_BATCH_SIZE = 20_000
@@ -49,7 +49,7 @@ def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
         >= ERASE_BATCH_SIZE
     ):
         return True
-    SnapshotKey.objects.filter(**of_administration).delete()
+    ReadKey.objects.filter(**of_administration).delete()
     for model in (RejectedRecord, Checkpoint):
         model._default_manager.filter(**of_administration).delete()
     RunResource.objects.in_organisation(organisation_id).filter(

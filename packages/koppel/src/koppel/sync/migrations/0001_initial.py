@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='SnapshotKey',
+            name='ReadKey',
             fields=[
                 ('pk', models.CompositePrimaryKey('administration_id', 'resource', 'read_id', 'external_id', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('organisation_id', models.BigIntegerField()),
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('external_id', models.TextField()),
             ],
             options={
-                'db_table': 'sync_snapshot_key',
+                'db_table': 'sync_read_key',
             },
         ),
         migrations.CreateModel(
@@ -186,7 +186,7 @@ class Migration(migrations.Migration):
         tenant_parent("sync_run"),
         tenant_table("sync_run_resource"),
         tenant_table("sync_checkpoint"),
-        tenant_table("sync_snapshot_key"),
+        tenant_table("sync_read_key"),
         tenant_table("sync_change"),
         tenant_table("sync_rejected_record"),
         tenant_key("sync_run", "administration_id", "administrations_administration"),
@@ -194,6 +194,6 @@ class Migration(migrations.Migration):
         tenant_key("sync_checkpoint", "administration_id", "administrations_administration"),
         tenant_key("sync_change", "administration_id", "administrations_administration", on_delete="CASCADE"),
         tenant_key("sync_rejected_record", "administration_id", "administrations_administration"),
-        migrations.RunSQL("ALTER TABLE sync_snapshot_key SET UNLOGGED", "ALTER TABLE sync_snapshot_key SET LOGGED"),
+        migrations.RunSQL("ALTER TABLE sync_read_key SET UNLOGGED", "ALTER TABLE sync_read_key SET LOGGED"),
         migrations.RunSQL(ANNOUNCE, "DROP TRIGGER announce ON sync_run; DROP FUNCTION public.sync_run_added()"),
     ]

@@ -26,7 +26,7 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
 def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
     """Return the administrations with changes, most changes first.
 
-    The first complete read of a resource does not count as a change.
+    The first full read of a resource does not count as a change.
     """
     rows = (
         Change.objects.filter(organisation_id=organisation_id, at__gte=since)

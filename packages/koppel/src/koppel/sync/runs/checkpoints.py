@@ -33,7 +33,7 @@ class CheckpointState:
 
     @property
     def is_baseline(self) -> bool:
-        """Return whether no complete read has finished: all rows are new, and none can be deleted."""
+        """Return whether no full read has finished: all rows are new, and none can be deleted."""
         return self.last_full_at is None
 
 

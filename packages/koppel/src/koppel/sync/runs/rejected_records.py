@@ -37,7 +37,7 @@ async def store(
 async def delete_older(
     connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], before: datetime | None
 ) -> None:
-    """Delete the rejected records that a complete read did not reject again.
+    """Delete the rejected records that a full read did not reject again.
 
     They were deleted at the source or can be read now.
     """

@@ -135,7 +135,7 @@ def request_runs_after_confirmation(
 ) -> int:
     """Queue runs for companies whose identity was confirmed. Returns the number of runs.
 
-    A first import continues; other administrations are read completely, because anything may have changed.
+    A first import continues; other administrations are read in full, because anything may have changed.
     """
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
@@ -145,8 +145,8 @@ def request_runs_after_confirmation(
     return _queue_by_activation(organisation_id, waiting, requested_by, later=later, full=True)
 
 
-def request_full_check(organisation_id: int, administration_id: int) -> bool:
-    """Queue a full check, which also finds deleted records. Returns False when a run is open already."""
+def request_full_read(organisation_id: int, administration_id: int) -> bool:
+    """Queue a full read, which also finds deleted records. Returns False when a run is open already."""
     return _queue_runs(organisation_id, [administration_id], Trigger.SCHEDULE, "", full=True) > 0
 
 

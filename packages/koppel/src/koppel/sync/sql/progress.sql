@@ -13,7 +13,7 @@ SELECT last.administration_id, rr.resource, extract(epoch FROM rr.finished_at - 
    SELECT min(first.id) FROM sync_run first WHERE first.administration_id = last.administration_id);
 
 -- name: list_durations_of_organisation
--- By resource: seconds of a complete read, and of each row, in the newest runs.
+-- By resource: seconds of a full read, and of each row, in the newest runs.
 SELECT rr.resource, avg(extract(epoch FROM rr.finished_at - rr.started_at))::float8,
        (sum(extract(epoch FROM rr.finished_at - rr.started_at))
         / nullif(sum(greatest(rr.lines, rr.rows)), 0))::float8

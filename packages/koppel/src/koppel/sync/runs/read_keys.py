@@ -1,4 +1,4 @@
-"""The keys that an unfinished complete read of several pages has met.
+"""The keys that an unfinished full read of several pages has met.
 
 Rows without a key at the end of the read are deleted at the source.
 """
@@ -10,16 +10,16 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
 
 _SQL = load_statements("koppel.sync")
-READ_KEYS_SQL = _SQL["list_snapshot_keys"]
+LIST_KEYS_SQL = _SQL["list_read_keys"]
 """The keys recorded for one read, for `books.storage.mark_deleted.missing_keys`."""
 
 
 async def add_keys(
     connection: DatabaseConnection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
-    """Store the keys of a page of a complete read. Returns how many were new."""
+    """Store the keys of a page of a full read. Returns how many were new."""
     cursor = await connection.execute(
-        _SQL["insert_snapshot_keys"],
+        _SQL["insert_read_keys"],
         {
             "organisation": run.organisation_id,
             "administration": run.administration_id,
@@ -39,7 +39,7 @@ async def count(
     Fewer than were stored means that the database crashed in between: the table is unlogged.
     """
     result = await connection.execute(
-        _SQL["count_snapshot_keys"],
+        _SQL["count_read_keys"],
         {"administration": run.administration_id, "resources": list(resources), "read": read_id},
     )
     row = await result.fetchone()
@@ -48,6 +48,6 @@ async def count(
 
 async def delete(connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str]) -> None:
     await connection.execute(
-        _SQL["delete_snapshot_keys"],
+        _SQL["delete_read_keys"],
         {"administration": run.administration_id, "resources": list(resources)},
     )
