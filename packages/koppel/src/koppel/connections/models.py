@@ -30,7 +30,7 @@ class AppRegistration(models.Model):
     consent_mode = models.CharField(max_length=40)
     name = models.CharField(max_length=120, default="")
     client_id = models.CharField(max_length=200)
-    client_secret = EncryptedField(row_key=("connector", "client_id"))
+    client_secret = EncryptedField()
     base_urls = TypedJSONField(dict[str, str], default=dict)
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -309,7 +309,8 @@ class ConsentAttempt(TenantModel):
 
     Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they
     are used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed
-    `state` finds the attempt consumed, and `granted_at` or `error` (`code: message`) is its outcome.
+    `state` finds the attempt consumed, and `granted_at` or `error` (`code: message`) is its outcome. Both
+    columns of secrets are empty once the code was used, or the attempt has expired.
     `browser_hash` '' = not bound to a browser. `return_path` is a path within Koppel. `connection` is set
     when the sign-in is for a connection that exists.
     """
@@ -324,8 +325,8 @@ class ConsentAttempt(TenantModel):
     purpose = models.CharField(max_length=20, choices=ConsentPurpose)
     state_hash = models.CharField(max_length=64, unique=True)
     browser_hash = models.CharField(max_length=64, default="")
-    secrets = EncryptedField(row_key=("state_hash",))
-    callback = EncryptedField(null=True, row_key=("state_hash",))
+    secrets = EncryptedField()
+    callback = EncryptedField(null=True)
     return_path = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

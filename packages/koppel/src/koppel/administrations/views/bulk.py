@@ -1,4 +1,4 @@
-"""Bulk work: what will happen, that it happens, what happened, and its undo."""
+"""Pages of bulk work: preview, progress, result and undo."""
 
 from typing import Any
 
@@ -70,8 +70,8 @@ def _query_of(form: BulkForm) -> str:
     """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left
     out.
     """
-    arrangement = parse_query_string(form.values["arrangement"]).arrangement()
-    return "&".join(text for text in (form.values["query"], arrangement) if text)
+    display_string = parse_query_string(form.values["display"]).display_string()
+    return "&".join(text for text in (form.values["query"], display_string) if text)
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
@@ -216,12 +216,12 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "only": only,
         "page": page,
         "items": _items(actor, list(page)),
-        "shown_states": _shown_states(operation, counts),
+        "state_counts": _state_counts(operation, counts),
         "pager": page_links(request, page.number, page.paginator.num_pages),
     }
 
 
-def _shown_states(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tuple[str, str, int]]:
+def _state_counts(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tuple[str, str, int]]:
     """Return (state, label, count) of each state that some items have."""
     waiting = _("Changes") if operation.state == BulkState.DRAFT else _("Waiting")
     labelled = (
