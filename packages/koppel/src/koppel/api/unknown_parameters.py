@@ -61,7 +61,7 @@ class StrictAPI(NinjaAPI):
 
 
 def refuse_undeclared_input(operation_view: OperationView) -> OperationView:
-    """Decorate an operation, in ninja's mode `view`: refuse parameters and values that it does not declare."""
+    """Decorate an operation to refuse parameters and values that it does not declare. Ninja's mode `view`."""
     operation = cast("Operation", operation_view.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)

@@ -64,7 +64,7 @@ class ChooseForm(Form[ChooseInput]):
 
     input_type = ChooseInput
     action = ChoiceField(
-        choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")]
+        choices=[(key, key) for key in ("next", "share", "hide", "retry", "remove_unreachable")]
     )
     company = IdsField()
 
@@ -147,6 +147,12 @@ class IdentifyForm(Form[IdentifyInput]):
             for name in FIELDS
             for error in self.errors.get(f"{name}-{company_id}", ())
         ]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if values.get("file") and (values.get("pasted") or "").strip():
+            self.add_error("file", _("Upload a file or paste a list, not both."))
+        return values
 
     def clean_action(self) -> tuple[str, int | None]:
         """Read the button: its word, and the company id when it is one row's."""

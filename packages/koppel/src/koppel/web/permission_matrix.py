@@ -43,7 +43,7 @@ def routes() -> set[Route]:
 
 
 def permissions_by_route(text: str) -> dict[Route, str]:
-    """Return the permission of each route in the table of a page. Raises `ValueError` for duplicate routes."""
+    """Return the permission of each route in the table of a page. Raises `ValueError` for duplicates."""
     who_by_route: dict[Route, str] = {}
     for row in ROW.finditer(text):
         route = Route(row["path"], row["method"])

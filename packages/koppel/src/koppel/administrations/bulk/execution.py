@@ -1,4 +1,4 @@
-"""Execute or undo a bulk operation in chunks.
+"""Execution and undo of a bulk operation, in chunks.
 
 Each chunk is one transaction: it locks its items, plans them again on current data, applies the changes and
 stores a result per item. If a worker dies, its chunk rolls back; two workers take different chunks, so no
@@ -132,7 +132,8 @@ def _audit_details(
     hold.
     """
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
-    details.pop("problems", None)
+    for key in ("problems", "problem_count"):
+        details.pop(key, None)
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
         details["before"] = {

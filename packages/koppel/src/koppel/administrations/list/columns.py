@@ -1,4 +1,4 @@
-"""The columns that the list can show, sort by and export: each is declared once, for all of it."""
+"""The columns of the list, for display, sorting and export."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.display_state import state_label
 from koppel.administrations.list import cell_markup, cell_values
 from koppel.administrations.list.cell_markup import PageContext
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.shown_state import state_label
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue, needs_attention
 from koppel.kit.tabular.writers import Cell, ColumnType
@@ -26,15 +26,17 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 @dataclass(frozen=True)
 class ListColumn:
-    """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
-    way. `value` is its cell in a file, `html` on the page.
-    """
+    """A column of the list."""
 
     key: str
+    """The name in query strings."""
     label: str | Promise
     sort: str | Callable[[], Combinable]
+    """The field or the count to sort by; nulls last in both directions."""
     value: CellValue
+    """Returns the cell of an export."""
     html: CellMarkup
+    """Returns the cell of the page."""
     type: ColumnType = ColumnType.TEXT
     has_nulls: bool = False
     is_default: bool = False
@@ -51,7 +53,7 @@ def text_column(
     has_nulls: bool = False,
     is_default: bool = False,
 ) -> ListColumn:
-    """Make a column whose cell shows its value as text."""
+    """Return a column whose cell shows the value as text."""
     return ListColumn(
         key,
         label,
@@ -64,7 +66,7 @@ def text_column(
 
 
 def count_open_issues() -> Combinable:
-    """Count the issues of each, as one index lookup per row."""
+    """Count the open issues of each administration, as one index lookup per row."""
     issues = Issue.objects.filter(
         needs_attention(),
         organisation_id=OuterRef("organisation_id"),
@@ -75,7 +77,7 @@ def count_open_issues() -> Combinable:
 
 
 def count_people() -> Combinable:
-    """Count the people chosen for each, as one index lookup per row."""
+    """Count the people assigned to each administration by choice, as one index lookup per row."""
     assignments = Assignment.objects.filter(
         organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
     )

@@ -1,13 +1,26 @@
 """Exports at a time. Writing a file keeps a processor busy, which pages of other organisations need too."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from koppel.kit.web.token_buckets import Places
+from django.db import transaction
+
+from koppel.kit.database.locks import LockName, try_lock_until_commit
+from koppel.kit.web.token_buckets import TooManyRequests
 
 EXPORTS_MAX = 2
-_exports = Places(EXPORTS_MAX)
+"""Of an organisation, over all processes."""
+RETRY_AFTER_SECONDS = 5
 
 
-def export_place(organisation_id: int) -> AbstractContextManager[None]:
-    """Hold one of the organisation's places in this process. Raises `TooManyRequests`."""
-    return _exports.hold(organisation_id)
+@contextmanager
+def export_place(organisation_id: int) -> Iterator[None]:
+    """Hold one of the organisation's places until the end of the transaction, the caller's if there is one.
+
+    The place of a killed process is free at once. Raises `TooManyRequests`.
+    """
+    with transaction.atomic():
+        places = range(EXPORTS_MAX)
+        if not any(try_lock_until_commit(LockName.EXPORT, organisation_id, place) for place in places):
+            raise TooManyRequests(RETRY_AFTER_SECONDS)
+        yield

@@ -24,7 +24,7 @@ def list_operators(as_json: AsJson = False) -> None:
 
 @app.command("add")
 def add_operator(email: Email, as_json: AsJson = False) -> None:
-    """Grant a person the role of operator. An organisation must still grant them access, for a limited time."""
+    """Make a person an operator. An organisation must still grant them access, for a limited time."""
     _set_operator(email, is_operator=True, as_json=as_json)
 
 

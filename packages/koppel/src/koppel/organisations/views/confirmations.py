@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.access.sessions import sessions_of
-from koppel.organisations.models import ApiToken, Invitation, Membership
+from koppel.organisations.models import ApiToken, EmailDomain, Invitation, Membership
 from koppel.organisations.people.handover import Transfer
 from koppel.organisations.roles import Role
 
@@ -20,7 +20,7 @@ def confirm_handover(transfer: Transfer) -> Confirmation:
     title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
     consequences = [_("%(heir)s replaces %(leaver)s on all of these. This cannot be undone with one click.")]
-    if any(kind.key == "connections" for kind in transfer.moving):
+    if any(kind.key == "connections" for kind in transfer.items):
         consequences.append(
             _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
         )
@@ -34,7 +34,7 @@ def confirm_handover(transfer: Transfer) -> Confirmation:
         button=_("Transfer and revoke access") if transfer.deactivate else _("Hand over"),
         cancel_url=_page_of(transfer.departing_member),
         consequences=[consequence % names for consequence in consequences],
-        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
+        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.items],
         fields=fields,
         facts=transfer.facts,
         nav_section="people",
@@ -154,6 +154,25 @@ def confirm_revoking_invitation(invitation: Invitation) -> Confirmation:
         consequences=[_("The link in the invitation no longer works. You can invite this person again.")],
         facts=invitation.pk,
         nav_section="people",
+    )
+
+
+def confirm_removing_domain(domain: EmailDomain) -> Confirmation:
+    """Confirm the removal of an e-mail domain."""
+    consequences = [_("Members keep their access and their linked sign-in.")]
+    if domain.is_verified:
+        consequences.insert(
+            0, _("The sign-in page no longer leads addresses of %s to your identity provider.") % domain
+        )
+    consequences.append(_("If you add the domain again, it gets another DNS record."))
+    return Confirmation(
+        title=_("Remove domain"),
+        question=_("Remove %s?") % domain,
+        button=_("Remove domain"),
+        cancel_url=reverse("organisations:security") + "#email-domains",
+        consequences=consequences,
+        facts=[domain.pk, domain.state],
+        nav_section="security",
     )
 
 
