@@ -17,7 +17,7 @@ from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
-from koppel.sync.runs.queue import Places
+from koppel.sync.runs.queue import OrganisationPlaces
 from koppel.sync.worker.dispatcher import places_of_organisation
 from tests.books.factories import administration_of
 from tests.fixtures.people import MakeActor
@@ -57,7 +57,9 @@ def queued_runs(administrations: list[Administration], trigger: str = "schedule"
     return [run.pk for run in created]
 
 
-async def look(database: Database, worker: str, room: int, places: Places | None = None) -> list[ClaimedRun]:
+async def look(
+    database: Database, worker: str, room: int, places: OrganisationPlaces | None = None
+) -> list[ClaimedRun]:
     """Claim runs for a worker whose heartbeat continues."""
     async with database.installation_transaction() as connection:
         runs = (await queue.claim_next(connection, worker, room, places)).runs
@@ -68,7 +70,9 @@ async def look(database: Database, worker: str, room: int, places: Places | None
         return runs
 
 
-def claimed_by(*room: int, worker: str = "w", places: Places | None = None) -> list[list[ClaimedRun]]:
+def claimed_by(
+    *room: int, worker: str = "w", places: OrganisationPlaces | None = None
+) -> list[list[ClaimedRun]]:
     """What a worker with so much room takes, one look after the other."""
 
     async def looks() -> list[list[ClaimedRun]]:
@@ -119,11 +123,11 @@ def test_no_organisation_has_all_places_of_a_worker(actor: MakeActor) -> None:
     """With places left, others are claimed although the runs of the large one would precede."""
     large, many = firm_with(actor, 8)
     queued_runs(many, "manual")
-    assert len(claimed_by(5, places=Places(3))[0]) == 3
+    assert len(claimed_by(5, places=OrganisationPlaces(3))[0]) == 3
     small, few = firm_with(actor, 1)
     queued_runs(few, "schedule")
-    (claimed,) = claimed_by(5, places=Places(3, Counter({large.organisation_id: 3})))
-    assert [run.organisation_id for run in claimed] == [small.organisation_id]
+    (look,) = claimed_by(5, places=OrganisationPlaces(3, Counter({large.organisation_id: 3})))
+    assert [run.organisation_id for run in look] == [small.organisation_id]
 
 
 def test_places_of_an_organisation_leave_some_to_others() -> None:

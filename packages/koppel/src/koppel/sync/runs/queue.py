@@ -50,7 +50,7 @@ _RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 
 @dataclass
-class Places:
+class OrganisationPlaces:
     """The places of each organisation in a worker; `taken` counts the runs that have one, by organisation."""
 
     per_organisation: int
@@ -88,13 +88,13 @@ class ClaimedRuns:
 
 
 async def claim_next(
-    connection: DatabaseConnection, worker: str, room: int, places: Places | None = None
+    connection: DatabaseConnection, worker: str, room: int, places: OrganisationPlaces | None = None
 ) -> ClaimedRuns:
     """Claim at most `room` runs, and of each organisation no more than it has free `places`.
 
     Runs in a transaction of the installation's scope: all organisations share one queue.
     """
-    places = places or Places(room)
+    places = places or OrganisationPlaces(room)
     runs: list[ClaimedRun] = []
     is_limited = True
     while is_limited and len(runs) < room:
@@ -102,8 +102,8 @@ async def claim_next(
         chosen = await (await connection.execute(_CHOOSE_RUNS, parameters)).fetchall()
         ids = places.take([(run_id, organisation_id) for run_id, organisation_id in chosen])
         is_limited = len(ids) < len(chosen)
-        claimed = await claims.claim_runs(connection, ids, worker) if ids else []
-        runs += sorted(claimed, key=lambda run: ids.index(run.id))
+        new_runs = await claims.claim_runs(connection, ids, worker) if ids else []
+        runs += sorted(new_runs, key=lambda run: ids.index(run.id))
     others_wait = len(runs) == room or (bool(places.excluded) and await has_waiting(connection))
     row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]), others_wait)
