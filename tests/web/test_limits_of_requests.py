@@ -14,8 +14,8 @@ from koppel import settings as settings_module
 from koppel.connections.sessions.runtime import call_vendor_blocking
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.http import outbound_budget
-from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, call_place
-from koppel.kit.tabular.export_places import EXPORTS_MAX, export_place
+from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, call_slot
+from koppel.kit.tabular.export_limit import EXPORTS_MAX, export_slot
 from koppel.web.auth import middleware
 from tests.web.factories import World, build_world
 
@@ -54,11 +54,11 @@ def test_a_session_with_too_many_requests_is_told_when_to_go_on(
 
 def test_exports_at_a_time_are_limited_for_each_organisation(world: World, browser: Client) -> None:
     export = f"{LIST}export.csv"
-    with ExitStack() as places:
+    with ExitStack() as slots:
         for _number in range(EXPORTS_MAX):
-            places.enter_context(export_place(world.admin.organisation_id))
+            slots.enter_context(export_slot(world.admin.organisation_id))
         refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
-    with export_place(world.admin.organisation_id + 1):
+    with export_slot(world.admin.organisation_id + 1):
         assert b"".join(browser.get(export).streaming_content), "All is read, so the file is closed."
 
 
@@ -66,9 +66,9 @@ def test_a_request_that_finds_too_many_waiting_for_vendors_is_told_so(
     clean_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbound_budget, "WAITING_SECONDS", 0.01)
-    with ExitStack() as places:
+    with ExitStack() as slots:
         for _number in range(CALLS_MAX):
-            places.enter_context(call_place(CallKind.VENDOR))
+            slots.enter_context(call_slot(CallKind.VENDOR))
         with pytest.raises(outbound_budget.CallsBusy):
             call_vendor_blocking(lambda _runtime: pytest.fail("It must not call."))
 

@@ -20,7 +20,7 @@ from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
@@ -78,7 +78,7 @@ def export_resource(
     """
     actor.require(Permission.VIEW)
     rows = _rows(administration.pk, resource, search)
-    with export_place(actor.organisation_id):
+    with export_slot(actor.organisation_id):
         content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
     record_export(actor, administration, [resource], file_format)
     return Exported(f"{file_stem(administration)}-{resource}.{file_format.extension}", content)
@@ -93,7 +93,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with (
-        export_place(actor.organisation_id),
+        export_slot(actor.organisation_id),
         temporary_file() as target,
         zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
     ):

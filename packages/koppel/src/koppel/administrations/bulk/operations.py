@@ -197,7 +197,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
 
 
 def _require_place(actor: Actor) -> None:
-    """Keep an organisation from filling all places of the workers. Raises `Refused`."""
+    """Keep an organisation from filling all slots of the workers. Raises `Refused`."""
     unfinished = [BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING]
     if BulkOperation.objects.for_actor(actor).filter(state__in=unfinished).count() >= UNFINISHED_MAX:
         raise Refused(_("Other bulk work is still running. Start this when it is done."))

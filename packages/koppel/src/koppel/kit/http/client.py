@@ -20,7 +20,7 @@ from yarl import URL
 from koppel.kit import quarantine
 from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
-from koppel.kit.http.outbound_budget import CallKind, call_place
+from koppel.kit.http.outbound_budget import CallKind, call_slot
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -256,7 +256,7 @@ def run(
         async with asyncio.timeout(seconds_max), client as http:
             return await work(http)
 
-    with call_place(CallKind.IDENTITY_PROVIDER):
+    with call_slot(CallKind.IDENTITY_PROVIDER):
         return asyncio.run(with_client())
 
 

@@ -33,7 +33,7 @@ TURN_SECONDS = 20.0
 BATCHES_MAX = 2
 """The most simultaneous batches of a lane: a slow receiver, or a worker that died, holds up no more."""
 BATCHES_OF_ORGANISATION_MAX = 3
-"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten places,
+"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten slots,
 for jobs of all organisations.
 """
 LOOK_SECONDS = 5.0
