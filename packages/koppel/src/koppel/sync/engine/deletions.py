@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from koppel.books.storage import mark_deleted
+from koppel.books.storage import row_deletion
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import AbsenceProof, Page, ReadMode, Record
 from koppel.kit.database.pool import DatabaseConnection
@@ -35,7 +35,7 @@ class PageDeletions:
             return
         lines = [line.external_id for record in complete for line in record.children]
         entries = [record.external_id for record in complete]
-        missing = await mark_deleted.missing_line_keys(self.connection, self.context, entries, lines)
+        missing = await row_deletion.missing_line_keys(self.connection, self.context, entries, lines)
         await self._mark_deleted(self.resources[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
@@ -46,10 +46,10 @@ class PageDeletions:
         if not tombstones:
             return
         if len(self.resources) > 1:
-            lines = await mark_deleted.missing_line_keys(self.connection, self.context, tombstones, ())
+            lines = await row_deletion.missing_line_keys(self.connection, self.context, tombstones, ())
             await self._mark_deleted(self.resources[1], lines)
         resource = self.resources[0]
-        existing = await mark_deleted.existing_keys(self.connection, self.context, resource, tombstones)
+        existing = await row_deletion.existing_keys(self.connection, self.context, resource, tombstones)
         await self._mark_deleted(resource, existing)
 
     async def apply_absence_proof(
@@ -108,7 +108,7 @@ class PageDeletions:
         )
 
     async def _missing_in_read(self, resource: str, read_id: int, proof: AbsenceProof) -> list[str]:
-        return await mark_deleted.missing_keys(
+        return await row_deletion.missing_keys(
             self.connection,
             self.context,
             resource,
@@ -123,12 +123,12 @@ class PageDeletions:
             return
         for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
-            missing = await mark_deleted.missing_keys(
+            missing = await row_deletion.missing_keys(
                 self.connection,
                 self.context,
                 resource,
                 proof.partitions,
-                read_keys_sql=mark_deleted.KEYS_SQL,
+                read_keys_sql=row_deletion.GIVEN_KEYS_SQL,
                 values={"keys": keys},
             )
             await self._mark_deleted(resource, missing)
@@ -137,7 +137,7 @@ class PageDeletions:
         if not keys:
             return
         await log.log_deleted(self.connection, self.run, resource, keys)
-        await mark_deleted.mark_deleted(self.connection, self.context, resource, keys)
+        await row_deletion.mark_deleted(self.connection, self.context, resource, keys)
         self.has_deleted = True
         if resource == self.resources[0]:
             self.deleted += len(keys)

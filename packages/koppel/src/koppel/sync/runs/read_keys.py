@@ -11,7 +11,7 @@ from koppel.sync.runs.claims import ClaimedRun
 
 _SQL = load_statements("koppel.sync")
 LIST_KEYS_SQL = _SQL["list_read_keys"]
-"""The keys recorded for one read, for `books.storage.mark_deleted.missing_keys`."""
+"""The keys recorded for one read, for `books.storage.row_deletion.missing_keys`."""
 
 
 async def add_keys(

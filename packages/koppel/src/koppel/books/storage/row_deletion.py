@@ -12,7 +12,7 @@ from koppel.kit.database.sql_files import load_statements
 
 LINES = "entry_lines"
 _SQL = load_statements("koppel.books")
-KEYS_SQL = _SQL["list_given_keys"]
+GIVEN_KEYS_SQL = _SQL["list_given_keys"]
 """For `missing_keys`: the keys that were read are `keys` in `values`."""
 
 
