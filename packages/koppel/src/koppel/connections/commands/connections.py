@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
-from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.inputs import ChangeResolution, RemovalInput
 from koppel.connections.lifecycle import ownership
@@ -160,7 +160,7 @@ def reconnect_connection(
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
-        url = begin_consent(
+        url = begin_attempt(
             actor,
             summary.app_id,
             ConsentPurpose.RECONNECT,
