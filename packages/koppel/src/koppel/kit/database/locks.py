@@ -41,8 +41,8 @@ class LockName(StrEnum):
     same connection.
     """
     CONSENT_ATTEMPT = "connections.consent_attempt"
-    """Ids: organisation, consent attempt. Held by the request's session during the exchange of the code; a second
-    request for the same attempt waits for the outcome.
+    """Ids: organisation, consent attempt. Held by the request's session during the exchange of the code; a
+    second request for the same attempt waits for the outcome.
     """
     PREDECESSORS = "administrations.predecessors"
     """Id: organisation. Held while the predecessor of an administration is set, until the commit: concurrent

@@ -50,7 +50,7 @@ class PageWriter:
     """Writes the pages of one resource, in the caller's transaction. Makes no calls to the vendor.
 
     A first read inserts its records as new. If one exists already, the transaction fails with
-    `UniqueViolation`, and the caller writes the page again with `compares`, which looks each record up first.
+    `UniqueViolation`, and the caller writes the page again with `compare_existing`, which looks each record up first.
     """
 
     def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
@@ -66,21 +66,23 @@ class PageWriter:
         checkpoint: CheckpointState,
         page: Page,
         *,
-        compares: bool = False,
+        compare_existing: bool = False,
     ) -> PageResult:
         """Write the page, in the transaction that also locks the run and stores the checkpoint."""
         context = self._write_context()
         batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
         await rejected_records.store(connection, self._run, self._resource, page.rejected)
-        for resource, written in (
-            await self._write_batches(connection, context, batches, checkpoint, compares=compares)
+        for resource, result in (
+            await self._write_batches(
+                connection, context, batches, checkpoint, compare_existing=compare_existing
+            )
         ).items():
-            await rejected_records.store(connection, self._run, resource, written.rejected)
-            counts.rejected += len(written.rejected)
-            counts.has_changes |= written.has_changes
+            await rejected_records.store(connection, self._run, resource, result.rejected)
+            counts.rejected += len(result.rejected)
+            counts.has_changes |= result.has_changes
             if resource == self._resource:
-                counts.added, counts.changed = len(written.added), len(written.changed)
+                counts.added, counts.changed = len(result.added), len(result.changed)
         counts.lines = sum(len(record.children) for record in page.records)
         deletions = PageDeletions(connection, context, self._run, self._resources)
         if (
@@ -119,22 +121,22 @@ class PageWriter:
         batches: Sequence[writer.RecordBatch],
         checkpoint: CheckpointState,
         *,
-        compares: bool,
+        compare_existing: bool,
     ) -> dict[str, writer.WriteResult]:
-        if checkpoint.is_baseline and not compares:
+        if checkpoint.is_baseline and not compare_existing:
             return await self._insert(connection, context, batches)
-        written_by_resource = {}
+        results = {}
         for batch in batches:
             resource = batch.resource
-            written = written_by_resource[resource] = await writer.stage(connection, context, *batch)
-            if written.has_changes:
+            result = results[resource] = await writer.stage(connection, context, *batch)
+            if result.has_changes:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline
                     else (_change_log_ctes(resource), log.cte_params(self._run, resource))
                 )
                 await writer.merge(connection, context, resource, change_log_ctes=ctes, values=values)
-        return written_by_resource
+        return results
 
     async def _insert(
         self,
@@ -147,11 +149,11 @@ class PageWriter:
         A page of a journal may begin in the middle of an entry, so the last record of the previous page may
         come again.
         """
-        written = await writer.insert_new(connection, context, batches, self._last_digest)
+        results = await writer.insert_new(connection, context, batches, self._last_digest)
         self._last_digest = {
             record.external_id: writer.digest_of(record) for record in batches[0].records[-1:]
         }
-        return written
+        return results
 
     def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
         return ResourceDelta(

@@ -13,7 +13,6 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health import require_reauth
-from koppel.connector.errors import ConnectorError
 from koppel.issues.services import open_contexts, raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
@@ -103,10 +102,6 @@ def raise_outage_issue(run: ClaimedRun, code: str) -> None:
             Subject(SubjectKind.ADMINISTRATION, run.administration_id),
             {"code": code},
         )
-
-
-def fail_of_error(run: ClaimedRun, policy: ErrorPolicy, error: ConnectorError) -> None:
-    fail(run, policy, error.code, str(error))
 
 
 def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:

@@ -58,8 +58,8 @@ async def execute_run(runtime: Runtime, run: ClaimedRun) -> None:
 async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
     plan = await run_in_thread(lambda: run_start.start_run(run))
     result = await run_reader.read_run(runtime, run, plan)
-    if result.broken:
-        resource, message = next(iter(result.broken.items()))
+    if result.failed_resources:
+        resource, message = next(iter(result.failed_resources.items()))
         failure = (
             ErrorPolicy(Action.FAIL, SyncIssue.UNEXPECTED_RESPONSE),
             "unexpected_response",
@@ -90,7 +90,7 @@ async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError
                 connection, run, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
             )
         return
-    await run_in_thread(lambda: run_completion.fail_of_error(run, policy, error))
+    await run_in_thread(lambda: run_completion.fail(run, policy, error.code, str(error)))
 
 
 async def _wait_for_database(runtime: Runtime, run: ClaimedRun, error: Exception) -> None:
