@@ -54,9 +54,9 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
 
 async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = current_worker()
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
         values = {"connection_id": connection_id, "described_for": DESCRIBED_FOR}
-        rows = await (await connection.execute(SQL["list_undescribed_companies"], values)).fetchall()
+        rows = await (await database_connection.execute(SQL["list_undescribed_companies"], values)).fetchall()
     await describe_all(runtime, organisation_id, rows)
     log.info("companies_described", connection=connection_id, count=len(rows))
 

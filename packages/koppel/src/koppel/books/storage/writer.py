@@ -63,7 +63,7 @@ class WriteResult:
 
 
 async def insert_new(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     batches: Sequence[RecordBatch],
     existing: Mapping[str, bytes | None],
@@ -83,9 +83,9 @@ async def insert_new(
             if inserting:
                 await inserting
             if rows:
-                await copy_rows(connection, table(resource), rows, half)
+                await copy_rows(database_connection, table(resource), rows, half)
                 inserting = asyncio.create_task(
-                    _insert(connection, context, _insert_sql(table(resource), half), {})
+                    _insert(database_connection, context, _insert_sql(table(resource), half), {})
                 )
                 await asyncio.sleep(0)  # sends the statement now
     finally:
@@ -108,7 +108,7 @@ def _split_in_halves(batches: Sequence[RecordBatch]) -> Iterator[tuple[int, Reco
 
 
 async def stage(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     records: Sequence[Record],
@@ -123,16 +123,16 @@ async def stage(
         return written
     unique = _unique(records)
     existing = await _existing_hashes(
-        connection, context, table(resource), [record.external_id for record in unique]
+        database_connection, context, table(resource), [record.external_id for record in unique]
     )
     rows = list(_changed_rows(context, resource, unique, parents, existing, written))
     if rows:
-        await copy_rows(connection, table(resource), rows, 0)
+        await copy_rows(database_connection, table(resource), rows, 0)
     return written
 
 
 async def merge(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     *,
@@ -144,7 +144,9 @@ async def merge(
     `change_log_ctes` are common table expressions that see the books before the merge; `values` are their
     parameters.
     """
-    await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
+    await _insert(
+        database_connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {}
+    )
 
 
 def digest_of(record: Record) -> bytes:
@@ -208,13 +210,13 @@ def _make_storable(
 
 
 async def _existing_hashes(
-    connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
+    database_connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
     """Return content hashes by id.
 
     None for a row marked as deleted: the record reappears even if its hash is equal.
     """
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["list_content_hashes"].format(table=target.name),
         {"administration": context.administration_id, "keys": keys},
         binary=True,
@@ -223,14 +225,17 @@ async def _existing_hashes(
 
 
 async def _insert(
-    connection: DatabaseConnection, context: WriteContext, statement: str, values: Mapping[str, object]
+    database_connection: DatabaseConnection,
+    context: WriteContext,
+    statement: str,
+    values: Mapping[str, object],
 ) -> None:
     params = {
         "organisation": context.organisation_id,
         "administration": context.administration_id,
         "at": context.at,
     }
-    await connection.execute(statement, {**values, **params})
+    await database_connection.execute(statement, {**values, **params})
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection as database
+from django.db import connection as django_connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -46,7 +46,7 @@ def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """
     if not connection_ids:
         return {}
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         values: dict[str, Any] = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
         cursor.execute(SQL["read_consent_expiry"], values)
         return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
@@ -89,7 +89,7 @@ def _list_expiring() -> list[_ExpiringConsent]:
         "notice": NOTICE,
         "limit": AT_ONCE_MAX,
     }
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(SQL["list_expiring_consents"], values)
         return [_ExpiringConsent(*row) for row in cursor.fetchall()]
 

@@ -86,8 +86,8 @@ async def claim_due_checks(database: Database, limit: int) -> list[tuple[int, in
         "idle": IDLE,
         "limit": limit,
     }
-    async with database.installation_transaction() as connection:
-        rows = await connection.execute(SQL["claim_due_checks"], values)
+    async with database.installation_transaction() as database_connection:
+        rows = await database_connection.execute(SQL["claim_due_checks"], values)
         return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
 

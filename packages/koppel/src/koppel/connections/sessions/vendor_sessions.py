@@ -270,8 +270,8 @@ async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int)
     """Return a session for `list_companies`. One for a grant of one company names that company. Raises
     `LookupError`.
     """
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        app, target = await _session_target(connection, organisation_id, grant_id)
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        app, target = await _session_target(database_connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
     return DiscoverySession(runtime, target, app, company)
 
@@ -280,11 +280,13 @@ async def describing_session(
     runtime: Runtime, organisation_id: int, remote_company_id: int
 ) -> DiscoverySession:
     """Return a session for `describe_company`, of an imported company or not. Raises `LookupError`."""
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        remote = await _load_company(connection, remote_company_id)
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        remote = await _load_company(database_connection, remote_company_id)
         if remote is None:
             raise LookupError(f"remote company {remote_company_id}")
-        app, target = await _session_target(connection, organisation_id, remote.grant_id, remote_company_id)
+        app, target = await _session_target(
+            database_connection, organisation_id, remote.grant_id, remote_company_id
+        )
     return DiscoverySession(runtime, target, app, remote.company)
 
 
@@ -294,13 +296,13 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
     Raises `NotConsented`, after an audit entry, when this organisation has no such import.
     """
     app = target = None
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        imported = await find_imported_company(connection, administration_id)
-        remote = await _load_company(connection, imported.remote_company_id) if imported else None
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        imported = await find_imported_company(database_connection, administration_id)
+        remote = await _load_company(database_connection, imported.remote_company_id) if imported else None
         if imported and remote:
             with contextlib.suppress(LookupError):
                 app, target = await _session_target(
-                    connection, organisation_id, remote.grant_id, imported.remote_company_id
+                    database_connection, organisation_id, remote.grant_id, imported.remote_company_id
                 )
     if imported is None or remote is None or remote.connection_id != imported.connection_id:
         await _audit_import_refusal(organisation_id, administration_id, "not_imported")
@@ -330,9 +332,11 @@ class _StoredCompany:
     prefetched: Mapping[str, Any]
 
 
-async def _load_company(connection: DatabaseConnection, remote_company_id: int) -> _StoredCompany | None:
+async def _load_company(
+    database_connection: DatabaseConnection, remote_company_id: int
+) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
-    cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
+    cursor = await database_connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
         _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True)))
@@ -342,9 +346,12 @@ async def _load_company(connection: DatabaseConnection, remote_company_id: int) 
 
 
 async def _session_target(
-    connection: DatabaseConnection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    database_connection: DatabaseConnection,
+    organisation_id: int,
+    grant_id: int,
+    remote_company_id: int | None = None,
 ) -> tuple[AppRegistration, SessionTarget]:
-    cursor = await connection.execute(
+    cursor = await database_connection.execute(
         SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
     )
     row = await cursor.fetchone()

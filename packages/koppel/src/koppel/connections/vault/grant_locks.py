@@ -135,21 +135,21 @@ class GrantLocks:
             await self._reacquire(self._connection)
             return await self._try_requested(self._connection)
 
-    async def _release(self, connection: DatabaseConnection) -> None:
+    async def _release(self, database_connection: DatabaseConnection) -> None:
         if done := self._session_locks - self._held:
-            await release_session_locks(connection, LockName.GRANT, done)
+            await release_session_locks(database_connection, LockName.GRANT, done)
             self._session_locks -= done
 
-    async def _reacquire(self, connection: DatabaseConnection) -> None:
+    async def _reacquire(self, database_connection: DatabaseConnection) -> None:
         """Take the locks of a lost connection again.
 
         A lock that another process has taken stays missing: then the row's generation keeps this process from
         storing anything.
         """
         if missing := self._held - self._session_locks:
-            self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
+            self._session_locks |= await try_session_locks(database_connection, LockName.GRANT, missing)
 
-    async def _try_requested(self, connection: DatabaseConnection) -> bool:
+    async def _try_requested(self, database_connection: DatabaseConnection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False
@@ -159,7 +159,7 @@ class GrantLocks:
             "generations": [request.generation for request in requests.values()],
             "failures": [request.failures for request in requests.values()],
         }
-        rows = await connection.execute(TRY_LOCKS_SQL, columns)
+        rows = await database_connection.execute(TRY_LOCKS_SQL, columns)
         is_resolved = False
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:

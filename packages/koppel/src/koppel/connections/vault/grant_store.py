@@ -114,9 +114,11 @@ class GrantStore:
         self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]
     ) -> None:
         try:
-            async with self._database.tenant_transaction(organisation_id) as connection:
+            async with self._database.tenant_transaction(organisation_id) as database_connection:
                 self._pending_reads.pop(organisation_id)
-                snapshots = await connection.execute(SQL["read_grants"], {"grant_ids": list(requested)})
+                snapshots = await database_connection.execute(
+                    SQL["read_grants"], {"grant_ids": list(requested)}
+                )
                 rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
             for grant_id, future in requested.items():
                 try:
@@ -200,23 +202,23 @@ class GrantStore:
         """Return (organisation, grant) of what token maintenance should look at, the longest overdue
         first.
         """
-        async with self._database.installation_transaction() as connection:
+        async with self._database.installation_transaction() as database_connection:
             values = {
                 "now": now(),
                 "leave_out": leave_out,
                 "limit": limit,
                 "removed": ConnectionState.REMOVED.value,
             }
-            rows = await connection.execute(SQL["list_due_grants"], values)
+            rows = await database_connection.execute(SQL["list_due_grants"], values)
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
         """Execute a named statement on the grant's row, as it was read. Returns whether it changed the
         row.
         """
-        async with self._database.tenant_transaction(grant.organisation_id) as connection:
+        async with self._database.tenant_transaction(grant.organisation_id) as database_connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
-            row = await connection.execute(SQL[statement], identity | values)
+            row = await database_connection.execute(SQL[statement], identity | values)
             return row.rowcount > 0
 
 

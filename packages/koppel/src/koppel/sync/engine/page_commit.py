@@ -72,7 +72,7 @@ class PendingPage:
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
 
-    async def write(self, connection: DatabaseConnection, *, compare_existing: bool) -> PageResult:
+    async def write(self, database_connection: DatabaseConnection, *, compare_existing: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
@@ -82,7 +82,7 @@ class PendingPage:
             result = PageResult(new, delta, has_changes=False)
         else:
             result = await self.writer.write(
-                connection, self.checkpoint, self.page, compare_existing=compare_existing
+                database_connection, self.checkpoint, self.page, compare_existing=compare_existing
             )
         return (
             replace(result, delta=replace(result.delta, state=ResourceState.RUNNING))
@@ -136,14 +136,14 @@ class PageCommitter:
 
     async def _commit_pending(self, *, compare_existing: bool = False) -> CheckpointState:
         updates, changed_resources = [], set()
-        async with claims.fenced_transaction(self._database, self._run) as connection:
+        async with claims.fenced_transaction(self._database, self._run) as database_connection:
             for pending in self._pending:
-                result = await pending.write(connection, compare_existing=compare_existing)
+                result = await pending.write(database_connection, compare_existing=compare_existing)
                 updates.append((pending.resource, result.checkpoint, result.delta))
                 changed_resources |= {pending.resource} if result.has_changes else set()
-            await checkpoints.save_checkpoints(connection, self._run, updates)
+            await checkpoints.save_checkpoints(database_connection, self._run, updates)
             if self._run.failures and not self._failures_reset:
-                await claims.reset_failures(connection, self._run)
+                await claims.reset_failures(database_connection, self._run)
         self._failures_reset = True
         self._pending.clear()
         self.changed_resources |= changed_resources

@@ -50,7 +50,8 @@ class PageWriter:
     """Writes the pages of one resource, in the caller's transaction. Makes no calls to the vendor.
 
     A first read inserts its records as new. If one exists already, the transaction fails with
-    `UniqueViolation`, and the caller writes the page again with `compare_existing`, which looks each record up first.
+    `UniqueViolation`, and the caller writes the page again with `compare_existing`, which looks each record
+    up first.
     """
 
     def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
@@ -62,7 +63,7 @@ class PageWriter:
 
     async def write(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         checkpoint: CheckpointState,
         page: Page,
         *,
@@ -72,19 +73,19 @@ class PageWriter:
         context = self._write_context()
         batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
-        await rejected_records.store(connection, self._run, self._resource, page.rejected)
+        await rejected_records.store(database_connection, self._run, self._resource, page.rejected)
         for resource, result in (
             await self._write_batches(
-                connection, context, batches, checkpoint, compare_existing=compare_existing
+                database_connection, context, batches, checkpoint, compare_existing=compare_existing
             )
         ).items():
-            await rejected_records.store(connection, self._run, resource, result.rejected)
+            await rejected_records.store(database_connection, self._run, resource, result.rejected)
             counts.rejected += len(result.rejected)
             counts.has_changes |= result.has_changes
             if resource == self._resource:
                 counts.added, counts.changed = len(result.added), len(result.changed)
         counts.lines = sum(len(record.children) for record in page.records)
-        deletions = PageDeletions(connection, context, self._run, self._resources)
+        deletions = PageDeletions(database_connection, context, self._run, self._resources)
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -95,7 +96,9 @@ class PageWriter:
         new = advance_checkpoint(await deletions.apply_absence_proof(checkpoint, page, batches), page)
         counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
-            await rejected_records.delete_older(connection, self._run, self._resources, new.read_started_at)
+            await rejected_records.delete_older(
+                database_connection, self._run, self._resources, new.read_started_at
+            )
         return PageResult(new, self._count(new, page, counts), counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
@@ -116,7 +119,7 @@ class PageWriter:
 
     async def _write_batches(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         context: writer.WriteContext,
         batches: Sequence[writer.RecordBatch],
         checkpoint: CheckpointState,
@@ -124,23 +127,25 @@ class PageWriter:
         compare_existing: bool,
     ) -> dict[str, writer.WriteResult]:
         if checkpoint.is_baseline and not compare_existing:
-            return await self._insert(connection, context, batches)
+            return await self._insert(database_connection, context, batches)
         results = {}
         for batch in batches:
             resource = batch.resource
-            result = results[resource] = await writer.stage(connection, context, *batch)
+            result = results[resource] = await writer.stage(database_connection, context, *batch)
             if result.has_changes:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline
                     else (_change_log_ctes(resource), log.cte_params(self._run, resource))
                 )
-                await writer.merge(connection, context, resource, change_log_ctes=ctes, values=values)
+                await writer.merge(
+                    database_connection, context, resource, change_log_ctes=ctes, values=values
+                )
         return results
 
     async def _insert(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         context: writer.WriteContext,
         batches: Sequence[writer.RecordBatch],
     ) -> dict[str, writer.WriteResult]:
@@ -149,7 +154,7 @@ class PageWriter:
         A page of a journal may begin in the middle of an entry, so the last record of the previous page may
         come again.
         """
-        results = await writer.insert_new(connection, context, batches, self._last_digest)
+        results = await writer.insert_new(database_connection, context, batches, self._last_digest)
         self._last_digest = {
             record.external_id: writer.digest_of(record) for record in batches[0].records[-1:]
         }

@@ -6,7 +6,7 @@ plain SQL: compiling these queries in Django costs more than executing them.
 
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection as django_connection
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
@@ -106,7 +106,7 @@ def raise_outage_issue(run: ClaimedRun, code: str) -> None:
 
 def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:
     """Store the state of the run. Returns False when this worker no longer holds it."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["finish_run"],
             {
@@ -124,7 +124,7 @@ def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bo
 
 def _complete_as_of(run: ClaimedRun, plan: SyncPlan) -> datetime:
     """Return the oldest `complete_as_of` of the plan's resources."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["get_complete_as_of"],
             {

@@ -73,8 +73,8 @@ async def _heartbeat(runtime: Runtime, run: ClaimedRun) -> AsyncIterator[None]:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                async with runtime.database.tenant_transaction(run.organisation_id) as connection:
-                    still_held = await claims.heartbeat(connection, run)
+                async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
+                    still_held = await claims.heartbeat(database_connection, run)
             except Exception as error:
                 log.warning("heartbeat_failed", run=run.id, error=type(error).__name__)
                 continue
@@ -117,9 +117,9 @@ class RunReader:
         Raises the connector's errors, `Quarantined` and `Preempted`, after committing what was read.
         """
         specs = self._rules.choose(await self._connector.list_resources(self._session))
-        async with self._transaction() as connection:
+        async with self._transaction() as database_connection:
             planned = await checkpoints.plan_resources(
-                connection,
+                database_connection,
                 self._run,
                 [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
@@ -170,11 +170,11 @@ class RunReader:
         Pending pages are committed first: they would overwrite the record.
         """
         await self._committer.flush()
-        async with self._transaction() as connection:
-            await checkpoints.reset_cursor(connection, self._run, resource)
+        async with self._transaction() as database_connection:
+            await checkpoints.reset_cursor(database_connection, self._run, resource)
             if state == ResourceState.SKIPPED:
-                await checkpoints.mark_unavailable(connection, self._run, resource, reason)
-            await checkpoints.finish_resource(connection, self._run, resource, state, reason)
+                await checkpoints.mark_unavailable(database_connection, self._run, resource, reason)
+            await checkpoints.finish_resource(database_connection, self._run, resource, state, reason)
 
     async def _read_resource(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
         next_checkpoint: CheckpointState | None = self._rules.first_read(spec, checkpoint, now())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.administrations.effective_settings import resolve_settings
 from koppel.administrations.models import Administration, Status
@@ -47,7 +47,7 @@ def start_run(run: ClaimedRun) -> SyncPlan:
 
 def _holds_run(run: ClaimedRun) -> bool:
     """Return whether this worker holds the run; it is locked until the transaction ends."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],
             {

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.connector.contract import ReadMode
 from koppel.kit.clock import now
@@ -215,7 +215,7 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
 
 
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_durations_of_administrations"],
             {**_STATES, "administrations": list(administration_ids)},

@@ -43,26 +43,26 @@ class ClaimedRuns:
     next_in_seconds: float | None
 
 
-async def claim_next(connection: DatabaseConnection, worker: str, room: int) -> ClaimedRuns:
+async def claim_next(database_connection: DatabaseConnection, worker: str, room: int) -> ClaimedRuns:
     """Claim at most `room` runs.
 
     Runs in a transaction of the installation's scope: all organisations share one queue.
     """
-    rows = await connection.execute(_CHOOSE_RUNS, {"room": room})
+    rows = await database_connection.execute(_CHOOSE_RUNS, {"room": room})
     ids = [run_id for (run_id,) in await rows.fetchall()]
-    runs = await claims.claim_runs(connection, ids, worker) if ids else []
-    row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
+    runs = await claims.claim_runs(database_connection, ids, worker) if ids else []
+    row = await (await database_connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
     runs.sort(key=lambda run: ids.index(run.id))
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]))
 
 
-async def has_waiting(connection: DatabaseConnection) -> bool:
+async def has_waiting(database_connection: DatabaseConnection) -> bool:
     """Return whether a run could start now if there were room."""
-    row = await (await connection.execute(_HAS_WAITING_RUN)).fetchone()
+    row = await (await database_connection.execute(_HAS_WAITING_RUN)).fetchone()
     return bool(row and row[0])
 
 
-async def release_claims(connection: DatabaseConnection, worker: str) -> int:
+async def release_claims(database_connection: DatabaseConnection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its tasks must have ended."""
-    cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
+    cursor = await database_connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

@@ -83,8 +83,8 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with self._runtime.database.installation_transaction() as connection:
-            count = await queue.release_claims(connection, WORKER_ID)
+        async with self._runtime.database.installation_transaction() as database_connection:
+            count = await queue.release_claims(database_connection, WORKER_ID)
         log.info("worker_stopped", given_back=count)
 
     async def _fill(self) -> float:
@@ -95,11 +95,11 @@ class Dispatcher:
         if await quarantine.current_async() is not None:
             return LOOK_SECONDS
         room = self._concurrency - len(self._tasks)
-        async with self._runtime.database.installation_transaction() as connection:
+        async with self._runtime.database.installation_transaction() as database_connection:
             if room <= 0:
-                self._others_wait = await queue.has_waiting(connection)
+                self._others_wait = await queue.has_waiting(database_connection)
                 return LOOK_SECONDS
-            claim = await queue.claim_next(connection, WORKER_ID, room)
+            claim = await queue.claim_next(database_connection, WORKER_ID, room)
         for run in claim.runs:
             self._start(run)
         self._others_wait = len(claim.runs) == room
@@ -145,12 +145,14 @@ class Dispatcher:
         """
         while True:
             try:
-                async with await open_lock_connection() as connection:
-                    await connection.execute(f"LISTEN {queue.CHANNEL}")
+                async with await open_lock_connection() as database_connection:
+                    await database_connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # Runs added before LISTEN sent no notification.
                     while True:
-                        self.leads = await keep_session_lock(connection, LockName.LEADER, is_held=self.leads)
-                        async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                        self.leads = await keep_session_lock(
+                            database_connection, LockName.LEADER, is_held=self.leads
+                        )
+                        async for _notice in database_connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
                 self.leads = False

@@ -158,15 +158,15 @@ async def _retry_stalled_jobs(worker_app: App) -> None:
 
 
 async def _terminate_stuck_sessions(runtime: Runtime) -> None:
-    async with runtime.database.installation_transaction() as connection:
-        await terminate_stuck_sessions(connection)
+    async with runtime.database.installation_transaction() as database_connection:
+        await terminate_stuck_sessions(database_connection)
 
 
 async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
     """End sessions of SQL readers over their limits; only on the leader."""
     if dispatcher.leads:
-        async with runtime.database.installation_transaction() as connection:
-            await end_long_sessions(connection)
+        async with runtime.database.installation_transaction() as database_connection:
+            await end_long_sessions(database_connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
