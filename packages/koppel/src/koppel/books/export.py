@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from django.db import connection, models
+from django.db import connection as django_connection
+from django.db import models
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
@@ -136,7 +137,7 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
     if resource != "entry_lines":
         yield from queries.all_rows(administration_id, resource, search=search)
         return
-    with connection.chunked_cursor() as cursor:
+    with django_connection.chunked_cursor() as cursor:
         cursor.execute(_LINES_WITH_ENTRY, {"administration": administration_id})
         while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
             yield from fetched

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection as django_connection
 from django.db.models import Q, Sum
 
 from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Contact, Entry, EntryLine
@@ -133,7 +133,7 @@ def counts(administration_id: int) -> dict[str, int]:
         _SQL["count_rows"].format(resource=f"'{key}'", table=model._meta.db_table)
         for key, model in MODELS_BY_RESOURCE.items()
     ]
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), {"administration": administration_id})
         return dict(cursor.fetchall())
 
@@ -187,7 +187,7 @@ def account_ledger(
         "limit": page_size,
         "offset": (max(page, 1) - 1) * (page_size or 0),
     }
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_account_lines"], values)
         rows = cursor.fetchall()
     total = int(rows[0][13]) if rows else 0

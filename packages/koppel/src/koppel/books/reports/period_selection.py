@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
@@ -18,7 +18,7 @@ def fiscal_years(administration_id: int) -> dict[str, str]:
 
     Each comes with its last period (`YYYYPP`).
     """
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
 from koppel.kit.database.sql_files import load_statements
@@ -62,7 +62,7 @@ def year_result(administration_id: int, fiscal_year: str) -> YearResult:
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
     """Return the net movement (debit less credit) by (account code, period)."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_movements_by_period"],
             {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
@@ -72,7 +72,7 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
     """Return the results in the order of the periods; periods without entries are absent."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_results_by_period"],
             {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
 from koppel.kit.database.sql_files import load_statements
@@ -120,7 +120,7 @@ def trial_balance(
         "since": from_period,
         "until": to_period,
     }
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))
 
@@ -132,7 +132,7 @@ def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Deci
     the source states no balance, are absent.
     """
     differences: dict[str, list[tuple[str, Decimal]]] = {}
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})
         for year, account, difference in cursor.fetchall():
             differences.setdefault(year, []).append((account, difference))

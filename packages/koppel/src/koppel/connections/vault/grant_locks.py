@@ -60,7 +60,7 @@ class GrantLocks:
     """
 
     def __init__(self) -> None:
-        self._connection: DatabaseConnection | None = None
+        self._database_connection: DatabaseConnection | None = None
         self._session_locks: set[int] = set()
         self._held: set[int] = set()
         self._waiting: dict[int, _LockRequest] = {}
@@ -103,8 +103,8 @@ class GrantLocks:
         if self._server is not None:
             self._server.cancel()
             await asyncio.gather(self._server, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        if self._database_connection is not None:
+            await self._database_connection.close()
 
     def _serve(self) -> None:
         self._wake.set()
@@ -126,14 +126,14 @@ class GrantLocks:
 
     async def _round(self) -> bool:
         """Release, reacquire and try locks once. Returns whether a request was answered."""
-        if self._connection is None or self._connection.closed:
+        if self._database_connection is None or self._database_connection.closed:
             self._session_locks.clear()
-            self._connection = await open_lock_connection()
-        async with self._connection.transaction():
-            await self._connection.execute(*set_scope_sql(INSTALLATION))
-            await self._release(self._connection)
-            await self._reacquire(self._connection)
-            return await self._try_requested(self._connection)
+            self._database_connection = await open_lock_connection()
+        async with self._database_connection.transaction():
+            await self._database_connection.execute(*set_scope_sql(INSTALLATION))
+            await self._release(self._database_connection)
+            await self._reacquire(self._database_connection)
+            return await self._try_requested(self._database_connection)
 
     async def _release(self, database_connection: DatabaseConnection) -> None:
         if done := self._session_locks - self._held:
@@ -181,8 +181,8 @@ class GrantLocks:
         return True
 
     async def _drop(self) -> None:
-        if self._connection is not None:
+        if self._database_connection is not None:
             with contextlib.suppress(psycopg.Error):
-                await self._connection.close()
-        self._connection = None
+                await self._database_connection.close()
+        self._database_connection = None
         self._session_locks.clear()
