@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from koppel.company_registers.clients.protocol import CompanyCandidate, LookupOutcome, RegisterQuery
-from koppel.company_registers.company_names import core_of
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 
 
@@ -38,4 +38,8 @@ class LookupResult:
 
     def has_different_name(self, name: str) -> bool:
         """Return whether the register's name differs beyond capitals, dots and the legal form."""
-        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
+        return (
+            self.exists
+            and bool(self.legal_name)
+            and name_without_legal_form(self.legal_name) != name_without_legal_form(name)
+        )

@@ -116,8 +116,8 @@ masked_number = SingleHook[[str, str], str]()
 listener no number may be shown.
 """
 
-core_name = SingleHook[[str], str](lambda name: name)
-"""A company's name without its legal form. Touches no database."""
+name_without_legal_form = SingleHook[[str], str](lambda name: name)
+"""A company's name without its legal form, for comparison. Touches no database."""
 
 new_connection_url = SingleHook[[], str](lambda: "")
 """Called without arguments: the page on which a person adds a connection."""

@@ -82,9 +82,11 @@ def same_name(first: str, second: str) -> bool:
     """
     if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
-    first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
-    return first_core == second_core and (
-        first_core == normalize_for_comparison(first) or second_core == normalize_for_comparison(second)
+    first_short, second_short = (
+        normalize_for_comparison(hooks.name_without_legal_form(text)) for text in (first, second)
+    )
+    return first_short == second_short and (
+        first_short == normalize_for_comparison(first) or second_short == normalize_for_comparison(second)
     )
 
 

@@ -22,7 +22,7 @@ from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
@@ -126,7 +126,7 @@ async def _run_job_worker(worker_app: App) -> None:
             )
         except Exception as error:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
-            if spoils_session(error):
+            if needs_new_session(error):
                 await _reopen_pool_sessions(worker_app)
         failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1
         await asyncio.sleep(JOBS_BACKOFF.jittered_seconds(failures))
