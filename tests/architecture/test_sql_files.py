@@ -26,7 +26,7 @@ PACKAGES = {
 }
 KEPT_IN_PYTHON = {
     "books/sql_access/readers.py": "names of roles and databases are quoted by psycopg",
-    "books/sql_access/rights.py": "shown to a person, who runs it",
+    "books/sql_access/privileges.py": "shown to a person, who runs it",
 }
 STATEMENT = re.compile(
     r"\s*(SELECT|INSERT INTO|UPDATE \w+ (\w+ )?SET|DELETE FROM|WITH \w+ AS|COPY|"

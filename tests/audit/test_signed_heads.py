@@ -15,16 +15,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.test import Client
 
 from koppel.audit import tasks
+from koppel.audit.chain import link_pending
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
-from koppel.audit.signing_keys import HeadDocument, signing_keys
+from koppel.audit.signing_keys import UNREADABLE, HeadDocument, signing_keys
+from koppel.cli.checks.audit_log import audit_log
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.logging.redaction import redacted
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.roles import Actor
-from tests.audit.factories import record_linked
+from tests.audit.factories import record_division, record_linked
 
 
 @pytest.fixture
@@ -161,3 +164,56 @@ def test_the_command_finds_what_was_cut_off_and_a_new_key_vouches_for_nothing_ol
     )
     done = koppel("verify", "--json", "--public-keys", str(only_new), **home)
     assert [one["code"] for one in json.loads(done.stdout)["findings"]] == ["signature_invalid"]
+
+
+def problems() -> list[tuple[bool, str]]:
+    """What `koppel check` says about the audit log, when something is to be done."""
+    return [
+        (finding.is_ok, finding.text) for finding in audit_log() if finding.is_advice or not finding.is_ok
+    ]
+
+
+def test_the_check_reports_what_is_not_signed_and_what_does_not_verify(
+    admin: Actor, database_addresses: Addresses, settings: Any
+) -> None:
+    """Advice as long as the log may be whole, failures when it is not; and the installation stays ready."""
+    record_linked(admin, "Noord")
+    assert problems() == []
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
+        superuser.execute("UPDATE audit_link SET at = at - interval '3 hours'")
+        assert [(well, "are not signed yet" in text) for well, text in problems()] == [(True, True)]
+        sign_heads(signing_keys())
+        assert problems() == []
+        record_division(admin, "Never linked")
+        superuser.execute("UPDATE audit_entry SET at = at - interval '3 hours'")
+        assert [(well, "are not signed yet" in text) for well, text in problems()] == [(True, True)]
+        link_pending()
+        sign_heads(signing_keys())
+        assert koppel("verify").returncode == 1, "The times were changed."
+        assert [(well, "failed with" in text) for well, text in problems()] == [(False, True)]
+        superuser.execute("UPDATE audit_link SET link = digest WHERE position = 2")
+        assert any("rewritten (log" in text for _well, text in problems())
+        superuser.execute("DELETE FROM audit_link WHERE position = 2")
+        superuser.execute("UPDATE audit_chain SET length = 1 WHERE length = 2")
+        assert any("truncated (log" in text for _well, text in problems())
+    settings.AUDIT_KEYS = ""
+    assert "No key signs" in problems()[0][1]
+    settings.AUDIT_KEYS = "no base64"
+    assert problems() == [(False, UNREADABLE)]
+    assert Client().get("/healthz").status_code == 200
+
+
+def test_a_later_verification_of_all_logs_clears_a_failed_one(
+    admin: Actor, database_addresses: Addresses
+) -> None:
+    record_linked(admin, "Noord")
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
+        superuser.execute("UPDATE audit_entry SET subject_name = 'x' WHERE subject_name = 'Noord'")
+        chain = str(admin.organisation_id)
+        assert [koppel("verify").returncode, koppel("verify", "--chain", "0").returncode] == [1, 0]
+        assert problems(), "The chain that failed was not verified again."
+        superuser.execute("UPDATE audit_entry SET subject_name = 'Noord' WHERE subject_name = 'x'")
+    assert koppel("verify", "--chain", chain).returncode == 0
+    assert problems()
+    assert koppel("verify").returncode == 0
+    assert problems() == []

@@ -37,14 +37,14 @@ def address_findings(
 
 def test_a_correct_public_address_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     (result,) = address_findings(monkeypatch, "https://koppel.firm.example", KOPPEL_PROXIES="1")
-    assert (result.is_well, result.is_advice) == (True, False)
+    assert (result.is_ok, result.is_advice) == (True, False)
 
 
 @pytest.mark.parametrize(
     "url", ["koppel.firm.example", "https://", "https://firm.example/koppel", "http://firm.example"]
 )
 def test_an_unusable_public_address_fails(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert not address_findings(monkeypatch, url)[0].is_well
+    assert not address_findings(monkeypatch, url)[0].is_ok
 
 
 def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_this_machine_alone_and_an_unknown_proxy_are_advice(monkeypatch: pytest.
 def test_an_address_of_another_program_is_reported(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     with mail_server() as server:  # something listens on the web's port, and nothing at the address
         (result,) = address_findings(monkeypatch, f"http://localhost:{free_port}", server.port)
-    assert not result.is_well
+    assert not result.is_ok
     assert "does not answer from here" in result.text
 
 
@@ -68,27 +68,27 @@ def test_the_mail_server_is_checked(settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     with mail_server() as server:
         settings.EMAIL_PORT = server.port
-        assert mail().is_well
-        assert try_mail("anna@firm.example").is_well
+        assert mail().is_ok
+        assert try_mail("anna@firm.example").is_ok
         assert server.accepted[0]["To"] == "anna@firm.example"
-    assert not mail().is_well
-    assert not try_mail("anna@firm.example").is_well
+    assert not mail().is_ok
+    assert not try_mail("anna@firm.example").is_ok
 
 
 @pytest.mark.parametrize(
-    ("url", "is_well"), [("http://localhost:8400", True), ("https://koppel.firm.example", False)]
+    ("url", "is_ok"), [("http://localhost:8400", True), ("https://koppel.firm.example", False)]
 )
 def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any, url: str, is_well: bool
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any, url: str, is_ok: bool
 ) -> None:
     settings.SENDS_MAIL, settings.EMAIL_FILE_PATH = False, str(tmp_path / "mail")
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("KOPPEL_PUBLIC_URL", url)
     result = mail()
-    assert result.is_well is is_well
+    assert result.is_ok is is_ok
     assert "no mail is sent" in result.text
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path / "elsewhere"))
-    assert mail().is_well, "Somebody chose the folder."
+    assert mail().is_ok, "Somebody chose the folder."
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.environment import environment_of_web, environment_of_worker, make_private, without_secrets
+from koppel.cli.environment import make_private, web_environment, without_secrets, worker_environment
 from koppel.kit.database.embedded_postgres import choose_free_port
 from tests.fixtures.stack import end_process, wait_until
 
@@ -121,8 +121,8 @@ def test_an_environment_is_reduced_to_what_a_program_needs() -> None:
         "DJANGO_SETTINGS_MODULE": "s",
     }
     assert without_secrets(everything) == {"PATH": "/bin"}
-    assert set(everything) - set(environment_of_worker(everything)) == {OWNER}
-    assert set(everything) - set(environment_of_web(everything)) == {OWNER, AUDIT}
+    assert set(everything) - set(worker_environment(everything)) == {OWNER}
+    assert set(everything) - set(web_environment(everything)) == {OWNER, AUDIT}
 
 
 def test_a_folder_of_an_older_version_is_closed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from koppel.connections import lifecycle
-from koppel.connections.consent import attempts, completion
+from koppel.connections.consent import attempts, consent_storage
 from koppel.connections.consent.attempts import (
     ConsentOutcome,
     begin_attempt,
@@ -169,7 +169,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     anna: Connected, bert: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt_id = finish_consent(anna)
-    store = completion.store_grant
+    store = consent_storage.store_grant
     tabs: list[Thread] = []
 
     def pause() -> None:
@@ -182,7 +182,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
         tabs[0].join(2)  # done by then, or waiting for this sign-in to end
         return store(*arguments)
 
-    monkeypatch.setattr(completion, "store_grant", with_a_colleague)
+    monkeypatch.setattr(consent_storage, "store_grant", with_a_colleague)
     complete_attempt(anna.actor, attempt_id)
     tabs[0].join()
     assert reload_connection(anna).state == "paused"

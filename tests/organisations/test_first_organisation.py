@@ -71,7 +71,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     waiting = Client().get(SIGN_IN, headers={"Accept-Language": "nl"}).content.decode()
     assert "koppel people recovery-link" in waiting
     assert "heeft nog geen wachtwoord gekozen" in waiting
-    assert not finding("organisations").is_well
+    assert not finding("organisations").is_ok
     client = accept(link)
     assert "Kantoor Noord" in client.get("/").content.decode()
     assert 'type="password"' in Client().get(SIGN_IN).content.decode()

@@ -8,7 +8,7 @@ from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import ApiToken, IdentityProvider
-from koppel.organisations.requests import PROVED_AT, RECENT_SECONDS
+from koppel.organisations.requests import RECENT_SECONDS, SIGNED_IN_AT
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import PASSWORD, signed_in
 from tests.organisations.identity_provider import CLIENT_ID
@@ -19,7 +19,7 @@ TOKEN = ("/account/tokens/", {"name": "Backup", "days": "90", "access": "read"})
 
 def hours_later(client: Client) -> None:
     session = client.session
-    session[PROVED_AT] = time.time() - RECENT_SECONDS - 1
+    session[SIGNED_IN_AT] = time.time() - RECENT_SECONDS - 1
     session.save()
 
 

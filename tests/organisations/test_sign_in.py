@@ -164,6 +164,29 @@ def test_sessions_are_listed_and_ended(actor: Any) -> None:
     assert firefox.get("/").status_code == 200
 
 
+def test_signing_out_everywhere_leaves_no_session_no_known_browser_and_asks_about_tokens(actor: Any) -> None:
+    """The cookie of a known browser would let a thief guess apart from all others."""
+    user, sessions = actor("user"), "/account/sessions/"
+    laptop, desk = with_password(user, REMOTE_ADDR="198.51.100.7"), with_password(user)
+    with organisation_scope(user.organisation_id):
+        _token, text = api_tokens.create_token(user, name="Script", days=30, role=None, read_only=True)
+    bearer = {"Authorization": f"Bearer {text.reveal()}"}
+    page = desk.get(sessions).content.decode()
+    assert "no places" in page
+    assert "1 API token keeps working" in page
+    post_and_confirm(desk, sessions, {"all": "sessions"})
+    assert [client.get("/").status_code for client in (laptop, desk)] == [302, 302]
+    assert Client().get("/api/v1/me", headers=bearer).status_code == 200
+    for _ in range(6):
+        Client(REMOTE_ADDR="198.51.100.7").post(LOGIN, {"login": email_of(user), "password": "wrong"})
+    again = laptop.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
+    assert "Too many" in again.content.decode(), "It is counted with its network, as any other browser."
+    desk = with_password(user)
+    post_and_confirm(desk, sessions, {"all": "tokens"})
+    assert Client().get("/api/v1/me", headers=bearer).status_code == 401
+    assert "keeps working" not in desk.get(sessions).content.decode()
+
+
 def test_an_administrator_ends_a_persons_sessions_here_and_not_elsewhere(actor: Any) -> None:
     admin, elsewhere = actor("administrator"), actor("user")
     with organisation_scope(admin.organisation_id):

@@ -248,11 +248,11 @@ def test_check_reports_the_quarantine_and_makes_no_calls(
         tried = try_mail("anna@example.test")
     finally:
         stop()
-    assert by_topic["quarantine"].is_well
+    assert by_topic["quarantine"].is_ok
     assert "koppel quarantine off" in by_topic["quarantine"].text
     assert "not tried" in by_topic["mail"].text
     assert "not tried" in by_topic["public address"].text
-    assert not tried.is_well
+    assert not tried.is_ok
     assert "quarantine" in tried.text
     assert server.accepted == []
     assert "quarantine" in mail_finding().text

@@ -171,7 +171,7 @@ def test_a_lost_or_wrong_key_is_reported_and_destroys_nothing(
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
     settings.VAULT_KEYS = ring
     (finding,) = [one for one in findings(8499) if one.topic == "vault keys"]
-    assert not finding.is_well
+    assert not finding.is_ok
     assert "42 tokens and client secrets cannot be opened" in finding.text
     with programs(1, granted[:3]) as (running,):
         running.go()

@@ -116,7 +116,7 @@ def test_permissions_are_checked_before_the_body(world: World) -> None:
         for answer in [probe.send_json(world.people[role], route, {"rubbish": 1})]
         if answer.status_code != HTTPStatus.FORBIDDEN
     ]
-    assert not wrong, "Put `@needs(permission)` on the operation.\n" + "\n".join(wrong)
+    assert not wrong, "Put `@permission_required(permission)` on the operation.\n" + "\n".join(wrong)
 
 
 def test_objects_of_another_organisation_do_not_exist(

@@ -16,6 +16,7 @@ class AuditLogAction(AuditAction):
 
     EXPIRED = "audit.expired", _("deleted activity past its retention period")
     EXPORTED = "audit.exported", _("exported the activity")
+    VERIFIED = "audit.verified", _("verified the activity")
     KEY_ROTATED = "audit.key_rotated", _("changed the key that signs the activity")
 
 

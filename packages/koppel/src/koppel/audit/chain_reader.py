@@ -11,20 +11,20 @@ from django.db.backends.utils import CursorWrapper
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import GENESIS, chain_scope
 from koppel.audit.hooks import erasure_actions
-from koppel.audit.models import Chain
-from koppel.audit.signed_heads import signed_heads
+from koppel.audit.models import AuditEntry, Chain, Link
+from koppel.audit.signed_heads import newest_signed_heads, signed_heads
 from koppel.audit.signing_keys import HeadDocument, SigningKeys
 from koppel.audit.verification import (
     ChainResult,
     Finding,
     FindingCode,
-    Permitted,
+    RecordedDeletions,
     linked_entries,
     verify_heads,
     verify_links,
 )
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.tenancy import installation_scope
+from koppel.kit.tenancy import INSTALLATION, installation_scope
 
 STATEMENTS = load_statements("koppel.audit")
 ROWS_AT_ONCE = 2000
@@ -48,6 +48,34 @@ def verify_chains(
     ]
 
 
+def verify_newest_heads(keys: SigningKeys) -> list[Finding]:
+    """Compare each chain with its last signed head only: a few rows for each, however long the log is."""
+    findings: list[Finding] = []
+    for document in newest_signed_heads():
+        signed = document.head
+        with _snapshot(), chain_scope(signed.chain):
+            own_head = Chain.objects.filter(organisation_id=signed.chain).first()
+            link = Link.objects.filter(organisation_id=signed.chain, position=signed.length).first()
+        length, head = (own_head.length, bytes(own_head.head)) if own_head else (0, GENESIS)
+        result = ChainResult(signed.chain, length, head)
+        result.links = {signed.length: bytes(link.link)} if link else {}
+        verify_heads(result, length, head, [document], keys)
+        findings += result.findings
+    return findings
+
+
+def failed_verification() -> AuditEntry | None:
+    """Return the newest recorded verification with findings, unless a later one of all chains had none."""
+    with installation_scope("audit verification"):
+        entries = AuditEntry.objects.filter(organisation_id=INSTALLATION, action=AuditLogAction.VERIFIED)
+        for entry in entries.order_by("-pk").iterator():
+            if entry.details.get("findings"):
+                return entry
+            if entry.details.get("chain") is None:
+                return None
+    return None
+
+
 def _verify_chain(chain: int, keys: SigningKeys, documents: Iterable[HeadDocument]) -> ChainResult:
     with _snapshot(), chain_scope(chain):
         own_head = Chain.objects.filter(organisation_id=chain).first()
@@ -55,7 +83,7 @@ def _verify_chain(chain: int, keys: SigningKeys, documents: Iterable[HeadDocumen
         lengths = frozenset(document.head.length for document in signed)
         with connection.chunked_cursor() as cursor:
             cursor.execute(STATEMENTS["linked_entries"], {"organisation_id": chain})
-            result = verify_links(chain, linked_entries(_rows(cursor)), _permitted(chain), lengths)
+            result = verify_links(chain, linked_entries(_rows(cursor)), _recorded_deletions(chain), lengths)
         _add_unlinked(result)
     length, head = (own_head.length, bytes(own_head.head)) if own_head else (0, GENESIS)
     verify_heads(result, length, head, signed, keys)
@@ -76,18 +104,18 @@ def _rows(cursor: CursorWrapper) -> Iterator[tuple[Any, ...]]:
         yield from fetched
 
 
-def _permitted(chain: int) -> Permitted:
+def _recorded_deletions(chain: int) -> RecordedDeletions:
     actions = [AuditLogAction.EXPIRED.value, *erasure_actions]
     expiries: list[tuple[int, datetime]] = []
     administrations: set[int] = set()
     companies: set[int] = set()
-    for action, at, subject_id, through, company in _fetch("permitted", chain, actions=actions):
+    for action, at, subject_id, through, company in _fetch("recorded_deletions", chain, actions=actions):
         if action == AuditLogAction.EXPIRED:
             expiries.append((_number(through), at))
         elif subject_id is not None:
             administrations.add(subject_id)
             companies.add(_number(company))
-    return Permitted(expiries, frozenset(administrations), frozenset(companies))
+    return RecordedDeletions(expiries, frozenset(administrations), frozenset(companies))
 
 
 def _number(text: str | None) -> int:

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
+from django.db import connection
 from django.utils import timezone
 
 from koppel.audit.models import Chain, HeadDelivery, SignedHead
 from koppel.audit.signing_keys import Head, HeadDocument, SigningKeys
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.models import Installation
 from koppel.kit.tenancy import installation_scope
 
+_SQL = load_statements("koppel.audit")
 HEADS_AT_ONCE = 500
 log = structlog.get_logger(__name__)
 
@@ -42,6 +45,22 @@ def all_signed_heads() -> list[HeadDocument]:
     with installation_scope("audit heads"):
         installation = Installation.objects.get().number
         return [_document(row, installation) for row in SignedHead.objects.order_by("pk")]
+
+
+def newest_signed_heads() -> list[HeadDocument]:
+    """Return the last signed head of each chain."""
+    with installation_scope("audit heads"):
+        installation = Installation.objects.get().number
+        rows = SignedHead.objects.order_by("organisation_id", "-length", "-pk").distinct("organisation_id")
+        return [_document(row, installation) for row in rows]
+
+
+def oldest_unsigned_at() -> datetime | None:
+    """Return the time of the oldest entry that no signed head covers yet; None when all are covered."""
+    with installation_scope("audit heads"), connection.cursor() as cursor:
+        cursor.execute(_SQL["oldest_unsigned"])
+        at: datetime | None = cursor.fetchone()[0]
+    return at
 
 
 def undelivered_heads() -> list[tuple[int, HeadDocument]]:

@@ -24,7 +24,7 @@ PUBLIC_PREFIX = "public:"
 KEY_BYTES = 32
 UNREADABLE = (
     "KOPPEL_AUDIT_KEYS is set to something that Koppel cannot read; "
-    "docs/operations.md says under Audit log what it may be."
+    "docs/audit-log.md says under The key what it may be."
 )
 
 

@@ -1,7 +1,7 @@
 """Verification of the audit log: whether an entry was changed, deleted, inserted or moved, or the end cut.
 
-`verify_links` is pure: it computes everything anew from rows. A deletion at the end of retention and an
-erasure are allowed as far as the log itself records them.
+`verify_links` recomputes the chain from rows, without I/O. A deletion at the end of retention and an erasure
+are allowed as far as the log itself records them.
 """
 
 import json
@@ -39,18 +39,19 @@ class FindingCode(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`position` in the chain and `entry` are None where the finding has none."""
+    """A deviation in a chain."""
 
     chain: int
     code: FindingCode
     position: int | None = None
+    """The position in the chain; None when the finding is about the whole chain."""
     entry: int | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class LinkedEntry:
-    """A link, and its entry as far as that is there."""
+    """A link of a chain, with its entry."""
 
     position: int
     entry_id: int
@@ -58,28 +59,28 @@ class LinkedEntry:
     digest: bytes
     link: bytes
     values: EntryValues | None = None
+    """None: the entry is gone."""
     subject_kind: str = ""
     subject_id: int | None = None
 
 
 @dataclass(frozen=True)
-class Permitted:
-    """What the log records as deleted and erased.
-
-    `expiries`: (last position, time of the deletion). `companies` are ids of remote companies.
-    """
+class RecordedDeletions:
+    """The deletions and erasures that the log records, which are therefore no findings."""
 
     expiries: Collection[tuple[int, datetime]] = ()
+    """The last position and the time of each deletion at the end of retention."""
     administrations: frozenset[int] = frozenset()
     companies: frozenset[int] = frozenset()
+    """Ids of remote companies."""
 
-    def deletes(self, link: LinkedEntry) -> bool:
+    def covers_deletion(self, link: LinkedEntry) -> bool:
         return any(
             link.position <= through and link.at <= deleted_at - RETENTION_MIN
             for through, deleted_at in self.expiries
         )
 
-    def erases(self, link: LinkedEntry, path: str) -> bool:
+    def covers_erasure(self, link: LinkedEntry, path: str) -> bool:
         if link.subject_kind == SubjectKind.ADMINISTRATION and link.subject_id in self.administrations:
             return True
         if not path.startswith("["):
@@ -91,7 +92,7 @@ class Permitted:
 
 @dataclass
 class ChainResult:
-    """The state of a chain after its last link. `links` holds those at which a head was signed."""
+    """The state of a chain after its last link."""
 
     chain: int
     length: int = 0
@@ -102,6 +103,7 @@ class ChainResult:
     pending: int = 0
     signed_lengths: list[int] = field(default_factory=list)
     links: dict[int, bytes] = field(default_factory=dict)
+    """The links, by position, at which a head was signed."""
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, code: FindingCode, link: LinkedEntry | None = None, detail: str = "") -> None:
@@ -110,13 +112,13 @@ class ChainResult:
 
 
 def verify_links(
-    chain: int, links: Iterable[LinkedEntry], permitted: Permitted, lengths: Collection[int] = ()
+    chain: int, links: Iterable[LinkedEntry], recorded: RecordedDeletions, lengths: Collection[int] = ()
 ) -> ChainResult:
     """Follow a chain from its first link, ordered by position."""
     result = ChainResult(chain, links={0: GENESIS})
     for link in links:
         _follow(result, link)
-        _check_entry(result, link, permitted)
+        _check_entry(result, link, recorded)
         if link.position in lengths:
             result.links[link.position] = link.link
     return result
@@ -154,9 +156,9 @@ def _follow(result: ChainResult, link: LinkedEntry) -> None:
     result.length, result.head = link.position, link.link
 
 
-def _check_entry(result: ChainResult, link: LinkedEntry, permitted: Permitted) -> None:
+def _check_entry(result: ChainResult, link: LinkedEntry, recorded: RecordedDeletions) -> None:
     if link.values is None:
-        if permitted.deletes(link):
+        if recorded.covers_deletion(link):
             result.expired += 1
         else:
             result.add(FindingCode.DELETED, link)
@@ -166,12 +168,12 @@ def _check_entry(result: ChainResult, link: LinkedEntry, permitted: Permitted) -
         result.add(FindingCode.CHANGED, link)
     erased = link.values.erased_paths
     result.erased += bool(erased)
-    if any(not permitted.erases(link, path) for path in erased):
+    if any(not recorded.covers_erasure(link, path) for path in erased):
         result.add(FindingCode.ERASED_WITHOUT_RECORD, link)
 
 
 def _is_blank(values: EntryValues) -> bool:
-    """Return whether what counts as erased holds nothing, and is a value that may be erased."""
+    """Return whether the erased values are blank, and may be erased at all."""
     return all(
         values.values.get(path) == ""
         if path == ERASABLE_FIELD

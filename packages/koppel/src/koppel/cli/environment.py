@@ -73,16 +73,16 @@ def external_database() -> dict[str, str]:
     return urls
 
 
-def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the owner's address: whoever reads it must not be able to switch row
     level security off.
     """
     return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
 
 
-def environment_of_web(environment: Mapping[str, str]) -> dict[str, str]:
+def web_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return that of a worker without the keys that sign the audit log, which only jobs use."""
-    return {name: value for name, value in environment_of_worker(environment).items() if name != AUDIT_KEYS}
+    return {name: value for name, value in worker_environment(environment).items() if name != AUDIT_KEYS}
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -99,11 +99,11 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 def make_private(home: Path) -> None:
     """Take from other accounts what they could read of a data directory that an older version made."""
     cluster = home / "postgres" / "cluster"
-    is_passage = cluster.exists() and cluster.stat().st_uid != os.geteuid()
+    is_owned_by_other_user = cluster.exists() and cluster.stat().st_uid != os.geteuid()
     for folder in (home, home / "postgres", home / "logs", home / "mail"):
         if not folder.is_dir() or folder.stat().st_uid != os.geteuid():
             continue
-        folder.chmod(folder.stat().st_mode & (0o711 if is_passage else 0o700))
+        folder.chmod(folder.stat().st_mode & (0o711 if is_owned_by_other_user else 0o700))
         for file in folder.iterdir():
             if file.is_file() and not file.is_symlink() and file.stat().st_uid == os.geteuid():
                 file.chmod(file.stat().st_mode & 0o600)
@@ -121,7 +121,7 @@ def require_reachable(url: str, name: str) -> None:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = _without_password(lines[0] if lines else type(error).__name__, url)
+        reason = _mask_password(lines[0] if lines else type(error).__name__, url)
         raise CommandError(
             f"The database in {name} cannot be used: {reason.rstrip('.')}; correct {name} or unset it."
         ) from None
@@ -245,7 +245,7 @@ def new_signing_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def _without_password(text: str, url: str) -> str:
+def _mask_password(text: str, url: str) -> str:
     _, _, behind = url.partition("://")
     password = behind.partition("@")[0].partition(":")[2]
     return text.replace(password, "…") if password else text

@@ -18,7 +18,6 @@ from koppel.cli.environment import (
     OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
-    environment_of_web,
     export_environment,
     external_database,
     has_external_database,
@@ -27,6 +26,7 @@ from koppel.cli.environment import (
     load_module,
     set_up_django,
     stop_seconds,
+    web_environment,
     without_secrets,
 )
 from koppel.cli.options import DataDir, Host, Port, Quarantined
@@ -95,7 +95,7 @@ def web(
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
     enter_environment_only(data_directory(data_dir))
-    _keep_only(environment_of_web(os.environ))
+    _keep_only(web_environment(os.environ))
     if quarantined:
         logging.configure()
         set_up_django()

@@ -15,15 +15,15 @@ from typing import Self
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database,
-    environment_of_web,
-    environment_of_worker,
     external_database,
     has_external_database,
     installation,
     make_private,
     stop_seconds,
     store_address,
+    web_environment,
     without_secrets,
+    worker_environment,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
 from koppel.cli.supervisor import Program, Supervisor
@@ -103,8 +103,8 @@ class Stack:
             if self.options.sandbox_port is not None:
                 self._keep_running("sandbox", self._sandbox_command(), without_secrets(self.environment))
             self.facts = self._prepare()
-            self._keep_running("web", self._web_command(), environment_of_web(self.environment))
-            environment = environment_of_worker(self.environment)
+            self._keep_running("web", self._web_command(), web_environment(self.environment))
+            environment = worker_environment(self.environment)
             for number in range(1, self.options.workers + 1):
                 self._keep_running(f"worker-{number}", self._worker_command(), environment)
             self._wait_until_ready()

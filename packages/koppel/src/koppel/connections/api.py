@@ -16,7 +16,7 @@ from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.database.json_fields import MessageContext
 from koppel.organisations.errors import Refused
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -129,14 +129,14 @@ class SignInOut(Schema):
 
 
 @router.get("", response=list[ConnectionOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def list_connections(request: AuthenticatedRequest) -> list[ConnectionOut]:
     """List all connections of the organisation; connections that need a person come first."""
     return [_connection_out(card) for card in summaries.list_summaries(request.actor)]
 
 
 @router.get("/{connection_id}", response=ConnectionOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def get_connection(request: AuthenticatedRequest, connection_id: int) -> ConnectionOut:
     """Show one connection with its health."""
     return _connection_out(
@@ -145,7 +145,7 @@ def get_connection(request: AuthenticatedRequest, connection_id: int) -> Connect
 
 
 @router.get("/{connection_id}/events", response=list[TimelineEventOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def list_events(request: AuthenticatedRequest, connection_id: int) -> list[TimelineEventOut]:
     """List the timeline, newest first, at most 100."""
     events_page = queries.timeline(request.actor, queries.get_connection(request.actor, connection_id))
@@ -163,7 +163,7 @@ def list_events(request: AuthenticatedRequest, connection_id: int) -> list[Timel
 
 
 @router.get("/{connection_id}/administrations", response=list[CompanyOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def list_administrations(request: AuthenticatedRequest, connection_id: int) -> list[CompanyOut]:
     """List the health of each administration, troubled ones first, at most 500."""
     rows = list_company_rows(request.actor, queries.get_connection(request.actor, connection_id))
@@ -182,7 +182,7 @@ def list_administrations(request: AuthenticatedRequest, connection_id: int) -> l
 
 
 @router.get("/{connection_id}/changes", response=list[CompanyChangeOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[CompanyChangeOut]:
     """List what is different at the accounting system and waits for a person, those that stop a sync
     first.
@@ -195,7 +195,7 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 
 
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def resolve_changes(
     request: AuthenticatedRequest, connection_id: int, data: ChangeResolution
 ) -> ChangesResolvedOut:
@@ -206,7 +206,7 @@ def resolve_changes(
 
 
 @router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
     """Make one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
@@ -221,21 +221,21 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> C
 
 
 @router.post("/{connection_id}/pause", response=Changed)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def pause_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Pause a connection: nothing is read until it is resumed; a run under way waits where it is."""
     return Changed(changed=lifecycle.pause_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/resume", response=Changed)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Changed:
     """Resume a paused connection."""
     return Changed(changed=lifecycle.resume_connection(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/reconnect", response=SignInOut)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person continues in a browser."""
     connection = queries.get_connection(request.actor, connection_id)
@@ -251,14 +251,14 @@ def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> S
 
 
 @router.post("/{connection_id}/owner", response=Changed)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def request_transfer(request: AuthenticatedRequest, connection_id: int, payload: TransferInput) -> Changed:
     """Ask a member to take over: it changes when they have signed in at the accounting system."""
     return Changed(changed=ownership.request_transfer(request.actor, connection_id, payload.member))
 
 
 @router.post("/{connection_id}/import-policy", response=Changed)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def set_import_policy(
     request: AuthenticatedRequest, connection_id: int, payload: ImportPolicyInput
 ) -> Changed:
@@ -268,14 +268,14 @@ def set_import_policy(
 
 
 @router.get("/{connection_id}/removal", response=RemovalOut)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def preview_removal(request: AuthenticatedRequest, connection_id: int) -> RemovalOut:
     """Show what removing the connection would do."""
     return _removal_out(lifecycle.preview_removal(request.actor, connection_id))
 
 
 @router.post("/{connection_id}/removal", response=RemovalOut)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def remove_connection(request: AuthenticatedRequest, connection_id: int, payload: RemovalInput) -> RemovalOut:
     """Remove the connection; its tokens are withdrawn at the accounting system."""
     return _removal_out(lifecycle.remove_connection(request.actor, connection_id, payload))

@@ -20,7 +20,7 @@ from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import IdentityAnswer
 from koppel.onboarding.steps.succession import Succession, list_successions
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -112,14 +112,14 @@ class IdentityOut(Schema):
 
 
 @router.post("/flows", response=FlowOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def start(request: AuthenticatedRequest, payload: FlowInput) -> FlowOut:
     """Start a flow. The company list of an existing connection is the one last fetched."""
     return _flow_out(request, services.start(request.actor, payload))
 
 
 @router.get("/flows/{token}", response=FlowOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
     """Return the state of a flow, with the connections of sign-ins that were completed in a browser
     meanwhile.
@@ -128,21 +128,21 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 
 
 @router.delete("/flows/{token}", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Abandon the flow. Administrations imported by it stay."""
     return _out(services.abort(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
-@needs(Permission.MANAGE_CONNECTIONS)
+@permission_required(Permission.MANAGE_CONNECTIONS)
 def sign_in(request: AuthenticatedRequest, token: UUID, payload: SignInInput) -> StepResultOut:
     """Store company ids for a way to sign in that takes them; else return the URL where a person signs in."""
     return _out(services.sign_in(request.actor, _flow(request, token), payload))
 
 
 @router.get("/flows/{token}/companies", response=list[CompanyChoiceOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceOut]:
     """List the companies that the sign-in reaches, their state, and whether each can be chosen."""
     choices = choose_step.list_company_choices(request.actor, _flow(request, token, Step.CHOOSE))
@@ -163,7 +163,7 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
 
 
 @router.post("/flows/{token}/choose", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> StepResultOut:
     """Choose the companies to import: exactly those in the request."""
     flow = _flow(request, token, Step.CHOOSE)
@@ -175,7 +175,7 @@ def choose(request: AuthenticatedRequest, token: UUID, payload: ChooseInput) -> 
 
 
 @router.get("/flows/{token}/identities", response=list[IdentityOut])
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
     """List the chosen companies with their number, the errors in it, and the missing fields."""
     flow = _flow(request, token, Step.IDENTIFY)
@@ -185,7 +185,7 @@ def identities(request: AuthenticatedRequest, token: UUID) -> list[IdentityOut]:
 
 
 @router.post("/flows/{token}/identify", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyInput) -> StepResultOut:
     """Store numbers, or reasons and sectors. Only what differs from the present values need be given."""
     flow = _flow(request, token, Step.IDENTIFY)
@@ -194,7 +194,7 @@ def identify(request: AuthenticatedRequest, token: UUID, payload: IdentifyInput)
 
 
 @router.post("/flows/{token}/assign", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> StepResultOut:
     """Assign a division, people and a template to some or all of the chosen companies."""
     flow = _flow(request, token, Step.ASSIGN)
@@ -203,7 +203,7 @@ def assign(request: AuthenticatedRequest, token: UUID, payload: AssignInput) -> 
 
 
 @router.post("/flows/{token}/finish", response=StepResultOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def finish(request: AuthenticatedRequest, token: UUID, complete_later: bool = False) -> StepResultOut:
     """Import the chosen companies, once: called again it returns the same import.
 

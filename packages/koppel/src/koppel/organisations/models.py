@@ -28,9 +28,10 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     """A person who signs in by e-mail and belongs to organisations through `Membership`.
 
-    `language` '' follows the browser. `last_organisation`: chosen last by the person, in a session opened by
-    their own proof; a sign-in opens it again. `is_operator`: operates this installation, and may read an
-    organisation's data while it consents (`operator_access_until`).
+    `language` '' follows the browser. `last_organisation`: chosen last by the person, in a session opened
+    with their own credentials; a sign-in opens it again. `known_browsers_version`: a browser whose cookie
+    names an older one is unknown (`web.auth.login_throttling`). `is_operator`: operates this installation,
+    and may read an organisation's data while it consents (`operator_access_until`).
     """
 
     username = None  # type: ignore[assignment]
@@ -41,6 +42,7 @@ class User(AbstractUser):
     language = models.CharField(max_length=5, default="", blank=True)
     is_operator = models.BooleanField(default=False)
     last_organisation = models.BigIntegerField(null=True)
+    known_browsers_version = models.PositiveIntegerField(default=0)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -114,8 +116,8 @@ class Logo(TenantModel):
 class Membership(TenantModel):
     """A person in an organisation, with one role.
 
-    `expires_at` ends it automatically. `joined_at`: when the person became a member by their own act, by
-    accepting the invitation or by choosing the organisation in a session that they proved themselves. None:
+    `expires_at` ends it automatically. `joined_at`: when the person became a member themselves, by accepting
+    the invitation or by choosing the organisation in a session opened with their own credentials. None:
     only the organisation, or its identity provider, states the membership; it then changes nothing for the
     person elsewhere. `access_restored_at`: access was restored, and the person has not chosen to work there
     since. A sign-in does not open such a membership, and it still protects the person's account.

@@ -12,8 +12,8 @@ from django_htmx.middleware import HtmxDetails
 from koppel.organisations.errors import RecentSignInRequired
 from koppel.organisations.roles import Actor, Permission
 
-PROVED_AT = "proved_at"
-"""The key of the session under which the time of the last proof of identity is."""
+SIGNED_IN_AT = "signed_in_at"
+"""The session key of the time of the last sign-in or re-authentication, in seconds since the epoch."""
 RECENT_SECONDS = 15 * 60
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -29,12 +29,12 @@ class AuthenticatedRequest(HttpRequest):
     """Other origins that a form of the page may lead to; set by views that have such a form."""
 
 
-def needs(permission: Permission) -> Callable[[View], View]:
+def permission_required(permission: Permission) -> Callable[[View], View]:
     """Require this permission for a REST operation, before the request is parsed
     (`api.unknown_parameters`).
     """
 
-    def mark(view: View) -> View:
+    def decorate(view: View) -> View:
         @wraps(view)
         def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
             request.actor.require(permission)
@@ -43,22 +43,22 @@ def needs(permission: Permission) -> Callable[[View], View]:
         wrapper.koppel_permission = permission  # type: ignore[attr-defined]
         return cast("View", wrapper)
 
-    return mark
+    return decorate
 
 
-def note_proof(request: HttpRequest) -> None:
-    """Record that the person has just proved their identity in this session."""
-    request.session[PROVED_AT] = time.time()
+def record_sign_in_time(request: HttpRequest) -> None:
+    """Record that the person has just signed in or re-authenticated in this session."""
+    request.session[SIGNED_IN_AT] = time.time()
 
 
-def needs_recent_proof(view: View) -> View:
-    """Decorate a view whose changes a borrowed session must not make: raises `RecentSignInRequired` for them
-    when the last proof of identity is more than a quarter of an hour old.
+def recent_sign_in_required(view: View) -> View:
+    """Require a sign-in or re-authentication of the last 15 minutes for each POST to the view, so that a
+    borrowed session cannot make its changes. The view raises `RecentSignInRequired` otherwise.
     """
 
     @wraps(view)
     def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
-        age = time.time() - request.session.get(PROVED_AT, 0)
+        age = time.time() - request.session.get(SIGNED_IN_AT, 0)
         if request.method == "POST" and not 0 <= age <= RECENT_SECONDS:
             raise RecentSignInRequired
         return view(request, *args, **values)

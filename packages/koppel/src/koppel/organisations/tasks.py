@@ -19,7 +19,7 @@ from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
 from koppel.organisations.access.password_links import password_link
-from koppel.organisations.access.unproved_acts import record_unproved_act
+from koppel.organisations.access.unauthenticated_actions import record_unauthenticated_action
 from koppel.organisations.audit_actions import SignInAction
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import Invitation, Organisation, User
@@ -74,7 +74,7 @@ def send_password_link(context: JobContext, *, user_id: int, language: str, addr
     """
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if not context.job.attempts:
-        record_unproved_act(user, SignInAction.RESET_REQUESTED, address)
+        record_unauthenticated_action(user, SignInAction.RESET_REQUESTED, address)
     if user is None or quarantine.current():
         return
     with translation.override(language):

@@ -11,7 +11,7 @@ from ninja.responses import Status
 
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.scope import administration_for
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
 from koppel.sync.inputs import Resource, SyncInput
@@ -168,7 +168,7 @@ def get_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str,
 
 
 @router.post("/{administration_id}/sync", response={202: RequestedOut})
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def start_sync(
     request: AuthenticatedRequest, administration_id: int, payload: SyncInput
 ) -> Status[dict[str, bool]]:
@@ -178,7 +178,7 @@ def start_sync(
 
 
 @router.post("/{administration_id}/sync/cancel", response=CancelledOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def cancel_sync(request: AuthenticatedRequest, administration_id: int) -> dict[str, bool]:
     """Cancel the open run after its current page. Pages already read are kept."""
     return {"cancelled": cancel_run(request.actor, administration_id)}

@@ -17,15 +17,16 @@ from koppel.issues.hooks import issues_url
 from koppel.organisations import hooks as organisation_hooks
 from koppel.web.auth import security_log
 from koppel.web.auth.second_step import mark_first_code
-from koppel.web.auth.session_tracking import end_other_sessions, note_repeated_proof, track_sign_in
+from koppel.web.auth.session_tracking import end_other_sessions, record_reauthentication, track_sign_in
 
 user_logged_in.connect(track_sign_in, dispatch_uid="koppel.web.auth.session_tracking")
 mfa_signals.authenticator_added.connect(mark_first_code, dispatch_uid="koppel.web.auth.second_step")
 authentication_step_completed.connect(
-    note_repeated_proof, dispatch_uid="koppel.web.auth.session_tracking.proof"
+    record_reauthentication, dispatch_uid="koppel.web.auth.session_tracking.reauthentication"
 )
-for changed in (password_changed, password_set):
+for changed in (password_changed, password_set, password_reset):
     changed.connect(end_other_sessions, dispatch_uid="koppel.web.auth.session_tracking.password")
+for changed in (password_changed, password_set):
     changed.connect(security_log.on_password_changed, dispatch_uid="koppel.web.auth.security_log")
 for signal, receiver in (
     (password_reset, security_log.on_password_reset),

@@ -13,7 +13,7 @@ from koppel.administrations.scope import administration_for
 from koppel.administrations.shown_state import shown_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 
 router = Router()
@@ -64,7 +64,7 @@ class ChangedAdministrationOut(AdministrationOut):
 
 
 @router.patch("/{int:administration_id}", response=ChangedAdministrationOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def change_administration(
     request: AuthenticatedRequest, administration_id: int, payload: AdministrationInput
 ) -> ChangedAdministrationOut:
@@ -77,7 +77,7 @@ def change_administration(
 
 
 @router.put("/{int:administration_id}/access", response={204: None})
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def set_access(
     request: AuthenticatedRequest, administration_id: int, payload: RestrictionInput
 ) -> Status[None]:

@@ -5,14 +5,14 @@ from ninja import Router, Status
 from koppel.administrations.api.detail import AdministrationOut, get_administration_out
 from koppel.administrations.inputs import OffboardingInput, PredecessorInput, WithdrawalInput
 from koppel.administrations.lifecycle import offboarding, predecessors
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
 
 
 @router.put("/{int:administration_id}/offboarding", response=AdministrationOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def offboard(
     request: AuthenticatedRequest, administration_id: int, payload: OffboardingInput
 ) -> AdministrationOut:
@@ -22,7 +22,7 @@ def offboard(
 
 
 @router.delete("/{int:administration_id}/offboarding", response=AdministrationOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) -> AdministrationOut:
     """Record that the client came back: nothing is erased."""
     offboarding.cancel_offboarding(request.actor, administration_id)
@@ -30,7 +30,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 
 
 @router.put("/{int:administration_id}/predecessor", response=AdministrationOut)
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def set_predecessor(
     request: AuthenticatedRequest, administration_id: int, payload: PredecessorInput
 ) -> AdministrationOut:
@@ -40,7 +40,7 @@ def set_predecessor(
 
 
 @router.post("/{int:administration_id}/withdraw", response={204: None})
-@needs(Permission.IMPORT_ADMINISTRATIONS)
+@permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def withdraw(request: AuthenticatedRequest, administration_id: int, payload: WithdrawalInput) -> Status[None]:
     """Cancel an import that waits, or withdraw a wrong one: gone at once, its data is erased. Cannot be
     undone.

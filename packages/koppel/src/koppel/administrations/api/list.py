@@ -19,7 +19,7 @@ from koppel.administrations.shown_state import shown_states
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.kit.web.parameters import ID_MAX, UnknownParameter, unknown_value
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -72,7 +72,7 @@ class AdministrationList(Schema):
 
 
 @router.get("", response=AdministrationList)
-@needs(Permission.VIEW)
+@permission_required(Permission.VIEW)
 def list_administrations(
     request: AuthenticatedRequest,
     filters: Annotated[Filters, Query()],
@@ -126,7 +126,7 @@ class RestrictedOut(Schema):
 
 
 @router.get("/restricted", response=list[RestrictedOut])
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def list_restricted(request: AuthenticatedRequest) -> list[Any]:
     """List the restricted administrations that an Administrator cannot open."""
     return list(restriction.list_hidden(request.actor))

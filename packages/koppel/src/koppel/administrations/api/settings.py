@@ -8,7 +8,7 @@ from koppel.administrations import services
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.scope import administration_for
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 
 router = Router()
@@ -40,7 +40,7 @@ class ChangedSettingsOut(SettingsOut):
 
 
 @router.patch("/{int:administration_id}/settings", response=ChangedSettingsOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def change_settings(
     request: AuthenticatedRequest, administration_id: int, payload: SettingsInput
 ) -> ChangedSettingsOut:

@@ -13,7 +13,7 @@ from koppel.audit.queries import AuditFilter
 from koppel.kit.database.text import compose
 from koppel.kit.web.parameters import ID_MAX
 from koppel.kit.web.schemas import Day
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -63,7 +63,7 @@ class ActivityIn(Schema):
 
 
 @router.get("", response=list[EntryOut])
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[EntryOut]:
     """List a page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)

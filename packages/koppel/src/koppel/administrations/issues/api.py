@@ -14,7 +14,7 @@ from koppel.issues.issue_types import get_issue_type, issue_types
 from koppel.issues.models import Issue
 from koppel.issues.queries import view_of
 from koppel.kit.web.parameters import ID_MAX, UnknownParameter, is_id, unknown_value
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -91,7 +91,7 @@ def get_issue(request: AuthenticatedRequest, issue_id: int) -> IssueWithComments
 
 
 @router.post("/{int:issue_id}/comments", response={201: CommentOut})
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def comment_on_issue(
     request: AuthenticatedRequest, issue_id: int, payload: CommentInput
 ) -> Status[CommentOut]:
@@ -119,7 +119,7 @@ class IssueResultOut(Schema):
 
 
 @router.post("/actions", response=IssueResultOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def act_on_issues(request: AuthenticatedRequest, payload: IssueActionInput) -> IssueResultOut:
     """Assign, snooze, dismiss or reopen some issues at once."""
     result = services.act_on_issues(request.actor, payload)
@@ -138,7 +138,7 @@ class UndoOut(Schema):
 
 
 @router.post("/operations/{int:operation_id}/undo", response=UndoOut)
-@needs(Permission.CHANGE_ADMINISTRATIONS)
+@permission_required(Permission.CHANGE_ADMINISTRATIONS)
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> UndoOut:
     """Undo an action on issues, within a day."""
     return UndoOut(undone=services.undo_operation(request.actor, operation_id))

@@ -31,11 +31,23 @@ SELECT p.entry_id FROM audit_pending_link p
    AND NOT EXISTS (SELECT FROM audit_entry e WHERE e.organisation_id = p.organisation_id AND e.id = p.entry_id)
  ORDER BY p.entry_id
 
--- name: permitted
+-- name: recorded_deletions
 SELECT e.action, e.at, e.subject_id, e.details ->> 'through', e.details ->> 'company'
   FROM audit_entry e
   JOIN audit_link l ON l.organisation_id = e.organisation_id AND l.entry_id = e.id
  WHERE e.organisation_id = %(organisation_id)s AND e.action = ANY (%(actions)s)
+
+-- name: oldest_unsigned
+SELECT min(at) FROM (
+  SELECT l.at
+    FROM audit_chain c
+    LEFT JOIN LATERAL (SELECT max(s.length) AS length FROM audit_signed_head s
+                        WHERE s.organisation_id = c.organisation_id) signed ON true
+    JOIN audit_link l ON l.organisation_id = c.organisation_id AND l.position = coalesce(signed.length, 0) + 1
+  UNION ALL
+  SELECT e.at FROM audit_pending_link p
+    JOIN audit_entry e ON e.organisation_id = p.organisation_id AND e.id = p.entry_id
+) AS unsigned
 
 -- name: chains
 SELECT organisation_id FROM audit_entry

@@ -69,7 +69,7 @@ SELECT rolname FROM pg_roles
 SELECT datname FROM pg_database
  WHERE datallowconn AND datname <> current_database() AND has_database_privilege(%(role)s, oid, 'CONNECT') ORDER BY 1;
 
--- name: get_rights
+-- name: get_privileges
 SELECT current_database(), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%(table)s)),
        has_database_privilege(%(role)s, current_database(), 'CONNECT'),
        has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
@@ -85,8 +85,8 @@ SELECT count(*) FROM pg_proc
 SELECT has_language_privilege(%(role)s, 'plpgsql', 'USAGE');
 
 -- name: may_owner_end_sessions
-SELECT bool_and(pg_has_role(c.relowner, right_of_owner, 'MEMBER'))
-  FROM pg_class c, unnest(%(rights)s::text[]) right_of_owner WHERE c.oid = to_regclass(%(table)s);
+SELECT bool_and(pg_has_role(c.relowner, role_of_owner, 'MEMBER'))
+  FROM pg_class c, unnest(%(roles)s::text[]) role_of_owner WHERE c.oid = to_regclass(%(table)s);
 
 -- name: get_owner
 SELECT current_database(), pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(%(table)s);

@@ -1,1 +1,1 @@
-"""SQL access to the books: views, reader roles and their rights."""
+"""SQL access to the books: views, reader roles and their privileges."""

@@ -18,7 +18,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
-from koppel.books.sql_access.rights import READER_PREFIX, excess_rights, remedy_of, script_of
+from koppel.books.sql_access.privileges import READER_PREFIX, excess_privileges, remedy_of, script_of
 from koppel.books.sql_access.views import grants
 from koppel.kit.database.embedded_postgres import scram_verifier
 from koppel.kit.database.sql_files import load_statements
@@ -78,7 +78,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
     with _as_owner() as owner:
         if owner.execute(_SQL["has_reader"], {"role": role}).fetchone():
             raise ReaderRefused(f"There is a reader {name!r} already; remove it first, or take another name.")
-        _refuse_excess_rights(owner)
+        _refuse_excess_privileges(owner)
         _create_role(administrator_url or _owner_url(), role, password)
         owner.execute(
             _SQL["insert_reader"], {"role": role, "organisation": actor.organisation_id, "name": actor.name}
@@ -147,11 +147,11 @@ def _owner_url() -> str:
     return str(url)
 
 
-def _refuse_excess_rights(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
-    if rights := excess_rights(owner, str(connections["default"].settings_dict["USER"])):
+def _refuse_excess_privileges(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
+    if excess := excess_privileges(owner, str(connections["default"].settings_dict["USER"])):
+        messages = "; ".join(privilege.message for privilege in excess)
         raise ReaderRefused(
-            f"{'; '.join(right.message for right in rights)}. A reader would be let into more than the books."
-            f" {remedy_of(rights)}"
+            f"{messages}. A reader would be let into more than the books. {remedy_of(excess)}"
         )
 
 

@@ -39,16 +39,16 @@ def check(
             _print_as_json(finding)
         else:
             _print(finding)
-    raise typer.Exit(0 if all(finding.is_well for finding in all_findings) else 1)
+    raise typer.Exit(0 if all(finding.is_ok for finding in all_findings) else 1)
 
 
 def _print_as_json(finding: CheckFinding) -> None:
-    row = {"topic": finding.topic, "ok": finding.is_well, "text": finding.text}
+    row = {"topic": finding.topic, "ok": finding.is_ok, "text": finding.text}
     sys.stdout.write(f"{json.dumps(row, ensure_ascii=False)}\n")
 
 
 def _print(finding: CheckFinding) -> None:
     console = Console()
-    mark = "[red]✗[/]" if not finding.is_well else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
+    mark = "[red]✗[/]" if not finding.is_ok else "[yellow]![/]" if finding.is_advice else "[green]✓[/]"
     console.print(f"{mark} {finding.topic}: ", end="")
     console.print(finding.text, markup=False, highlight=False, soft_wrap=True)

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 
 import psycopg
 
-from koppel.books.sql_access.rights import excess_rights, other_databases, reader_roles, remedy_of
+from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
+from koppel.cli.checks.audit_log import audit_log
 from koppel.cli.checks.connectivity import addresses, mail
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
@@ -36,14 +37,14 @@ SECRET_KEY_CHARACTERS_MIN = 50
 def findings(web_port: int) -> list[CheckFinding]:
     """Run all checks, in the order of repair. Later ones are skipped when the database does not answer."""
     results = [_database_answers()]
-    if results[0].is_well:
+    if results[0].is_ok:
         results += _embedded_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
-    if all(finding.is_well for finding in results if finding.topic in ("database", "migrations")):
-        results += [*_organisations(), *_sql_readers()]
+    if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
+        results += [*_organisations(), *_sql_readers(), *audit_log()]
     return [
         *results,
-        _vault_keys(database_answers=results[0].is_well),
+        _vault_keys(database_answers=results[0].is_ok),
         _secret_key(),
         *addresses(web_port),
         mail(),
@@ -194,18 +195,18 @@ def _organisations() -> Iterator[CheckFinding]:
 
 
 def _sql_readers() -> Iterator[CheckFinding]:
-    """Check the rights of PUBLIC and each reader in this database (connect, temporary tables, schemas,
+    """Check the privileges of PUBLIC and each reader in this database (connect, temporary tables, schemas,
     objects in `public`), and the other databases to which everybody may connect. Nothing without readers.
     """
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         roles = reader_roles(connection)
         if not roles:
             return
-        rights = excess_rights(connection, connection.info.user)
+        excess = excess_privileges(connection, connection.info.user)
         databases = other_databases(connection)
-    if rights:
-        sentences = "; ".join(right.message for right in rights)
-        text = f"{sentences}. {remedy_of(rights)}"
+    if excess:
+        sentences = "; ".join(privilege.message for privilege in excess)
+        text = f"{sentences}. {remedy_of(excess)}"
         yield CheckFinding("sql readers", False, text)
     else:
         yield CheckFinding(

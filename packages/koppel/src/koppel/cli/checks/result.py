@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """`text` is a sentence: what is well, or what is wrong and what to do. `is_advice`: it works, and could
-    be better.
-    """
+    """The result of one check of the installation."""
 
     topic: str
-    is_well: bool
+    is_ok: bool
     text: str
+    """A sentence: what is in order, or what is wrong and what to do."""
     is_advice: bool = False
+    """Whether the installation works, and could be improved."""
 
 
 def advice(topic: str, text: str) -> CheckFinding:

@@ -56,7 +56,7 @@ def write_bundle(file: Path, findings: Sequence[CheckFinding]) -> None:
     write_private(file, "")
     parts = {
         "check.json": [
-            {"topic": finding.topic, "ok": finding.is_well, "text": finding.text} for finding in findings
+            {"topic": finding.topic, "ok": finding.is_ok, "text": finding.text} for finding in findings
         ],
         "versions.json": _versions(),
         "settings.json": _settings(),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from django.db import InternalError
+from psycopg.errors import ReadOnlySqlTransaction
 
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import link_pending
@@ -62,12 +64,13 @@ def verify(
 ) -> None:
     """Find entries that were changed, deleted, inserted or moved, and logs that were cut off or rewritten.
 
-    The exit code is 1 when there are any.
+    The exit code is 1 when there are any. The result is recorded, and `koppel check` reports a failed one.
     """
     keys = _keys(public_keys)
     documents = [document for file in heads or () for document in _read_heads(file)]
     results = verify_chains(keys, documents, chain)
     findings = [asdict(finding) for result in results for finding in result.findings]
+    _record_verification(chain, len(findings))
     rows = [_summary(result) for result in results]
     if as_json:
         print_json({"verified": not findings, "chains": rows, "findings": findings})
@@ -127,6 +130,18 @@ def rotate_key(as_json: AsJson = False) -> None:
     former = [public_part(public) for public in keys.public.values()]
     replace_secrets(file, {**kept, AUDIT_KEYS: ",".join([new_text, *former])})
     print_record({"key": new.current_id, "former": keys.current_id}, as_json=as_json)
+
+
+def _record_verification(chain: int | None, findings: int) -> None:
+    details = {"chain": chain, "findings": findings}
+    try:
+        with installation_scope("audit verification recorded"):
+            add_audit_entry(
+                INSTALLATION, current_shell_operator().audit, AuditLogAction.VERIFIED, details=details
+            )
+    except InternalError as error:
+        if not isinstance(error.__cause__, ReadOnlySqlTransaction):  # A replica can be verified as well.
+            raise
 
 
 def _public_of(keys: SigningKeys) -> str:

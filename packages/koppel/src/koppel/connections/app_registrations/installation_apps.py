@@ -89,7 +89,7 @@ def check_app(app_id: int) -> AppCheck:
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
     outcome = check_with_vendor(app)
-    if outcome.is_well:
+    if outcome.is_ok:
         with installation_scope("app of the installation"):
             clear_app_failures(app)
     return outcome

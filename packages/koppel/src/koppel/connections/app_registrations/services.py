@@ -43,11 +43,12 @@ REFRESH_TOKEN_DAYS_MAX = 3650
 
 @dataclass(frozen=True)
 class AppCheck:
-    """The outcome of a real call. `message` says what to do when it failed."""
+    """The outcome of a real call with an app registration."""
 
-    is_well: bool
+    is_ok: bool
     code: str
     message: str
+    """After a failure, a sentence that says what to do."""
 
 
 def register_app(
@@ -163,7 +164,7 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)
     outcome = check_with_vendor(app)
-    if outcome.is_well:
+    if outcome.is_ok:
         with organisation_scope(actor.organisation_id):
             clear_app_failures(app)
     return outcome

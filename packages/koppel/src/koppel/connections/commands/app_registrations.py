@@ -79,8 +79,8 @@ def list_apps(as_json: AsJson = False) -> None:
 def check_app(app_id: AppIdArgument, as_json: AsJson = False) -> None:
     """Make a real call at the vendor that grants nothing. Exit code 1 when it is refused."""
     outcome = installation_apps.check_app(app_id)
-    print_record({"works": outcome.is_well, "message": outcome.message}, as_json=as_json)
-    if not outcome.is_well:
+    print_record({"works": outcome.is_ok, "message": outcome.message}, as_json=as_json)
+    if not outcome.is_ok:
         raise typer.Exit(1)
 
 

@@ -249,18 +249,15 @@ def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
-    stored_secrets, inbound = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
+    stored_secrets, callback = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
     request = ConsentRequest(
-        redirect_uri(),
-        inbound.get("state", ""),
-        stored_secrets["nonce"],
-        Secret(stored_secrets["verifier"]),
+        redirect_uri(), callback.get("state", ""), stored_secrets["nonce"], Secret(stored_secrets["verifier"])
     )
 
     async def exchange(current: Runtime) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
         async with TokenPauses(current.database).storing(app.pk):
-            return await connector(app.connector).complete_consent(http, credentials(app), request, inbound)
+            return await connector(app.connector).complete_consent(http, credentials(app), request, callback)
 
     return call_vendor_blocking(exchange)
 

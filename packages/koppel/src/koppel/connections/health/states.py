@@ -194,8 +194,8 @@ def _has_recovered(connection: Connection) -> bool:
     if connection.state == ConnectionState.DEGRADED:
         return True
     failing = grants_of(connection).filter(failures__gt=0)
-    is_well = derived_state(connection) == ConnectionState.ACTIVE and not failing.exists()
-    return connection.state == ConnectionState.NEEDS_REAUTH and is_well
+    is_recovered = derived_state(connection) == ConnectionState.ACTIVE and not failing.exists()
+    return connection.state == ConnectionState.NEEDS_REAUTH and is_recovered
 
 
 def _become_active(connection: Connection) -> None:

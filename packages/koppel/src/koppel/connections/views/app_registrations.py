@@ -66,7 +66,7 @@ def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 def check_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Make a real call at the vendor; the outcome is shown beside the app."""
     outcome = registrations.check_app(request.actor, app_id)
-    request.session[TESTED] = {"app": app_id, "is_well": outcome.is_well, "message": outcome.message}
+    request.session[TESTED] = {"app": app_id, "is_ok": outcome.is_ok, "message": outcome.message}
     return _redirect_to(app_id)
 
 
@@ -92,7 +92,7 @@ def _show_apps(
         if descriptor is None or environment is None or mode is None:
             continue
         outcome = (
-            AppCheck(tested["is_well"], "", tested["message"]) if tested and tested["app"] == app.pk else None
+            AppCheck(tested["is_ok"], "", tested["message"]) if tested and tested["app"] == app.pk else None
         )
         scopes = mode.scopes or descriptor.scopes
         row_form = form if app.pk == changed_id else _stored_form(app)

@@ -90,7 +90,7 @@ TOKEN_SECONDS_MAX = 30 * 24 * 3600
 """The longest lifetime that a token is given, whatever the vendor states: dates end in the year 9999."""
 NO_VERIFIER = "koppel-tests-this-app-and-grants-nothing-by-it"
 CODE_USED = _("This sign-in has already been used or has expired. Please start again.")
-A_PERSONS_JOB = {
+TOKEN_ERRORS_FOR_PEOPLE = {
     "invalid_grant": _("The consent at Visma has expired or was withdrawn."),
     "invalid_client": SECRET_REFUSED,
     "unauthorized_client": _("Visma Connect does not allow this to Koppel's app registration."),
@@ -340,7 +340,7 @@ def _refusal(response: Response, *, by_code: bool) -> ConnectorError:
         return SetupMissing(error, NO_ROLE)
     if error == "invalid_grant" and by_code:
         return ConsentDenied("code_used", CODE_USED)
-    if message := A_PERSONS_JOB.get(error):
+    if message := TOKEN_ERRORS_FOR_PEOPLE.get(error):
         return ConsentLost(error, message)
     return UnexpectedResponse(f"token_{error}", _("Visma Connect did not understand Koppel's request."))
 

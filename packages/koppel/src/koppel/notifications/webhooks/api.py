@@ -10,7 +10,7 @@ from koppel.kit.web.parameters import ID_MAX
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoints
 from koppel.notifications.webhooks.inputs import RedeliverInput, WebhookInput
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -69,14 +69,14 @@ class RedeliverOut(Schema):
 
 
 @router.get("", response=list[WebhookOut])
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def list_webhooks(request: AuthenticatedRequest) -> list[WebhookOut]:
     """List the organisation's webhooks, by name."""
     return [_to_schema(webhook) for webhook in endpoints.list_webhooks(request.actor)]
 
 
 @router.post("", response={201: WebhookCreated})
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Status[WebhookCreated]:
     """Create a webhook."""
     webhook, secret = endpoints.create_webhook(request.actor, payload)
@@ -84,14 +84,14 @@ def create_webhook(request: AuthenticatedRequest, payload: WebhookInput) -> Stat
 
 
 @router.put("/{webhook_id}", response=WebhookOut)
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def change_webhook(request: AuthenticatedRequest, webhook_id: WebhookId, payload: WebhookInput) -> WebhookOut:
     """Change name, address, events and divisions; absent fields get their defaults."""
     return _to_schema(endpoints.change_webhook(request.actor, webhook_id, payload))
 
 
 @router.delete("/{webhook_id}", response={204: None})
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[None]:
     """Remove a webhook with its log."""
     endpoints.remove_webhook(request.actor, webhook_id)
@@ -99,35 +99,35 @@ def remove_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> Stat
 
 
 @router.post("/{webhook_id}/enable", response=WebhookOut)
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def enable_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> WebhookOut:
     """Enable a webhook: it receives the messages of later events."""
     return _to_schema(endpoint_state.enable(request.actor, webhook_id))
 
 
 @router.post("/{webhook_id}/disable", response=WebhookOut)
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def disable_webhook(request: AuthenticatedRequest, webhook_id: WebhookId) -> WebhookOut:
     """Disable a webhook. Its waiting messages fail; they can be redelivered once it is enabled."""
     return _to_schema(endpoint_state.disable(request.actor, webhook_id))
 
 
 @router.post("/{webhook_id}/secret", response=SecretOut)
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def rotate_secret(request: AuthenticatedRequest, webhook_id: WebhookId) -> SecretOut:
     """Replace the secret. For a day messages are signed with both."""
     return SecretOut(secret=endpoints.rotate_secret(request.actor, webhook_id).reveal())
 
 
 @router.post("/{webhook_id}/test", response={202: DeliveryOut})
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def send_test(request: AuthenticatedRequest, webhook_id: WebhookId) -> Status[DeliveryOut]:
     """Send a test message; its delivery shows the answer."""
     return Status(202, _delivery_to_schema(delivery_log.send_test(request.actor, webhook_id)))
 
 
 @router.get("/{webhook_id}/deliveries", response=list[DeliveryOut])
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def list_deliveries(
     request: AuthenticatedRequest,
     webhook_id: WebhookId,
@@ -142,7 +142,7 @@ def list_deliveries(
 
 
 @router.post("/{webhook_id}/deliveries/redeliver", response=RedeliverOut)
-@needs(Permission.MANAGE_ORGANISATION)
+@permission_required(Permission.MANAGE_ORGANISATION)
 def redeliver(request: AuthenticatedRequest, webhook_id: WebhookId, payload: RedeliverInput) -> RedeliverOut:
     """Send messages again, under the ids they had."""
     return RedeliverOut(count=delivery_log.redeliver(request.actor, webhook_id, payload.ids))

@@ -120,6 +120,20 @@ def revoke_all_tokens(user_id: int, ip_address: str) -> int:
     return len(rows)
 
 
+def count_own_tokens(actor: Actor, only_organisation: int | None) -> int:
+    """Return the number of the person's tokens that work, in every organisation or in one only."""
+    if only_organisation is None:
+        return count_tokens(actor.user_id)
+    return _live_tokens(actor.user_id).filter(organisation_id=only_organisation).count()
+
+
+def revoke_own_tokens(actor: Actor, only_organisation: int | None) -> int:
+    """Revoke all tokens of the person, in every organisation or in one only. Return the number."""
+    if only_organisation is None:
+        return revoke_all_tokens(actor.user_id, actor.ip_address)
+    return revoke_tokens_of_members(actor, [actor.membership_id])
+
+
 def revoke_tokens_of_members(actor: Actor, membership_ids: Iterable[int]) -> int:
     """Revoke all tokens of these members, whose sign-in has ended. Return the number."""
     tokens = ApiToken.objects.for_actor(actor).filter(membership_id__in=membership_ids, revoked_at=None)

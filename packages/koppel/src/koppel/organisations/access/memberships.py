@@ -23,7 +23,7 @@ def is_used_elsewhere(user_id: int, organisation_id: int) -> bool:
 def works_elsewhere(membership: Membership) -> bool:
     """Return whether another organisation relies on this person's credentials as well.
 
-    It does where the person became a member by their own act: an organisation or identity provider that
+    It does where the person became a member themselves: an organisation or identity provider that
     merely claims a person must change nothing here, nor weaken another membership.
     """
     with installation_scope("works elsewhere"):

@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.audit_actions import PersonAction
-from koppel.organisations.models import Membership, UserSession
+from koppel.organisations.models import Membership, User, UserSession
 from koppel.organisations.roles import Actor, Permission
 
 TOUCH_INTERVAL = timedelta(minutes=5)
@@ -90,10 +90,19 @@ def end_sso_sessions(organisation_id: int) -> int:
     return count
 
 
+def forget_known_browsers(user_id: int) -> None:
+    """Count a sign-in in any browser as one in an unknown browser until it succeeds there again."""
+    User.objects.filter(pk=user_id).update(known_browsers_version=F("known_browsers_version") + 1)
+
+
 def end_own_sessions(
     actor: Actor, current_key: str, only: int | None, *, active_organisation_id: int | None = None
 ) -> int:
-    """End one own session, or all others; of one organisation when it is given. Return the number."""
+    """End one own session, or all but `current_key` ('' ends that as well); of one organisation when it is
+    given. Return the number. Who ends several may have lost a device: known browsers are forgotten too.
+    """
+    if only is None and active_organisation_id is None:
+        forget_known_browsers(actor.user_id)
     count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
         subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)

@@ -6,7 +6,7 @@ from ninja import Router, Schema, Status
 
 from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.groups.inputs import DivisionInput, MergeInput, TemplateInput
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -25,14 +25,14 @@ class MergeResult(Schema):
 
 
 @router.get("/divisions", response=list[DivisionOut])
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def list_divisions(request: AuthenticatedRequest) -> list[Any]:
     """List divisions, those in use first, with the number of people and administrations of each."""
     return list(divisions.list_summaries(request.actor))
 
 
 @router.post("/divisions", response={201: DivisionOut})
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def create_division(request: AuthenticatedRequest, payload: DivisionInput) -> Status[Any]:
     """Create a division, optionally with people."""
     created = divisions.create_division(request.actor, payload)
@@ -40,7 +40,7 @@ def create_division(request: AuthenticatedRequest, payload: DivisionInput) -> St
 
 
 @router.put("/divisions/{int:division_id}", response=DivisionOut)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def change_division(request: AuthenticatedRequest, division_id: int, payload: DivisionInput) -> Any:
     """Change the name, the people, and whether the division is archived."""
     divisions.change_division(request.actor, division_id, payload)
@@ -48,7 +48,7 @@ def change_division(request: AuthenticatedRequest, division_id: int, payload: Di
 
 
 @router.post("/divisions/{int:division_id}/merge", response=MergeResult)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def merge_divisions(request: AuthenticatedRequest, division_id: int, payload: MergeInput) -> MergeResult:
     """Move people and administrations to another division."""
     return MergeResult(administrations=divisions.merge(request.actor, division_id, payload.into))
@@ -80,14 +80,14 @@ class EffectsOut(Schema):
 
 
 @router.get("/templates", response=list[TemplateOut])
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def list_templates(request: AuthenticatedRequest) -> list[Any]:
     """List templates, those in use first, with their settings and the number of administrations of each."""
     return list(settings_templates.list_summaries(request.actor))
 
 
 @router.post("/templates", response={201: TemplateOut})
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def create_template(request: AuthenticatedRequest, payload: TemplateInput) -> Status[Any]:
     """Create a template."""
     created = settings_templates.create_template(request.actor, payload)
@@ -95,7 +95,7 @@ def create_template(request: AuthenticatedRequest, payload: TemplateInput) -> St
 
 
 @router.put("/templates/{int:template_id}", response=TemplateOut)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def change_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Change name and settings; call `effects` first to see what that does."""
     settings_templates.change_template(request.actor, template_id, payload)
@@ -103,14 +103,14 @@ def change_template(request: AuthenticatedRequest, template_id: int, payload: Te
 
 
 @router.post("/templates/{int:template_id}/effects", response=EffectsOut)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def preview_template(request: AuthenticatedRequest, template_id: int, payload: TemplateInput) -> Any:
     """Return what these settings would change, and for how many administrations. Changes nothing."""
     return settings_templates.preview(request.actor, template_id, payload.settings)
 
 
 @router.post("/templates/{int:template_id}/merge", response=MergeResult)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeInput) -> MergeResult:
     """Give its administrations another template."""
     return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

@@ -11,7 +11,7 @@ from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.inputs import AccessInput, HandOverInput
-from koppel.organisations.requests import AuthenticatedRequest, needs
+from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -61,7 +61,7 @@ class PersonOut(Schema):
 
 
 @router.get("/people", response=list[PersonOut])
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def list_people(request: AuthenticatedRequest) -> list[PersonOut]:
     """List current and former members, by name."""
     memberships = Membership.objects.for_actor(request.actor).select_related("user")
@@ -108,7 +108,7 @@ class SessionsEnded(Schema):
 
 
 @router.get("/people/invitations", response=list[InvitationOut])
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
     """List open invitations, newest first."""
     queryset = invitations.open_invitations(request.actor.organisation_id)
@@ -116,21 +116,21 @@ def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
 
 
 @router.post("/people/invitations", response={201: InvitationOut})
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
     """Invite a person by email to become a member."""
     return Status(201, invitations.invite(request.actor, payload))
 
 
 @router.post("/people/invitations/{int:invitation_id}/resend", response=InvitationOut)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Invitation:
     """Send a new email; the link in the older one becomes invalid."""
     return invitations.resend(request.actor, invitation_id)
 
 
 @router.delete("/people/invitations/{int:invitation_id}", response={204: None})
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Status[None]:
     """Revoke the invitation."""
     invitations.revoke(request.actor, invitation_id)
@@ -138,21 +138,21 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Stat
 
 
 @router.put("/people/{int:membership_id}", response=PersonOut)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def change_access(request: AuthenticatedRequest, membership_id: int, payload: AccessInput) -> PersonOut:
     """Change role, divisions and access. Lost access ends at once, tokens included."""
     return _to_schema(people_services.update_membership(request.actor, membership_id, payload.terms))
 
 
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
     """Hand everything that the person holds to a colleague."""
     return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 
 @router.post("/people/{int:membership_id}/end-sessions", response=SessionsEnded)
-@needs(Permission.MANAGE_PEOPLE)
+@permission_required(Permission.MANAGE_PEOPLE)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """End all sessions of the person in this organisation."""
     membership = people_services.manageable_member(request.actor, membership_id)

@@ -43,9 +43,10 @@ class TokenForm(Form[Input]):
 
 
 class SessionForm(Form[Input]):
-    """The session to end; none means all others."""
+    """The session to end; none means all others, or what `all` names."""
 
     id = IdField(widget=forms.HiddenInput)
+    all = ChoiceField(choices=[("sessions", "sessions"), ("tokens", "tokens")])
 
 
 class OrganisationChoiceForm(Form[Input]):

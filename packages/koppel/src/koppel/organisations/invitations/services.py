@@ -203,8 +203,8 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
 
 
 def accept(token: str, by: User | None, *, name: str, password: str, ip_address: str) -> User:
-    """Become a member: as `by`, who has signed in as the invited person by their own proof, or as a new
-    person with this name and password.
+    """Become a member: as `by`, the invited person signed in with their own credentials, or as a new person
+    with this name and password.
 
     Raises `Refused`, also when the password is too weak.
     """

@@ -105,6 +105,7 @@ class Migration(migrations.Migration):
                 ('language', models.CharField(blank=True, default='', max_length=5)),
                 ('is_operator', models.BooleanField(default=False)),
                 ('last_organisation', models.BigIntegerField(null=True)),
+                ('known_browsers_version', models.PositiveIntegerField(default=0)),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
             ],

@@ -1,8 +1,8 @@
 """The account of an identity: the member linked to this subject at this issuer, and no other.
 
-No account is linked by a verified e-mail address alone. An existing account is linked by its own act, in a
-session that its own password or passkey opened. The provider creates an account only where an invited address
-has none.
+No account is linked by a verified e-mail address alone. An existing account is linked by its owner, in a
+session opened with the owner's password or passkey. The provider creates an account only where an invited
+address has none.
 """
 
 import time
@@ -63,7 +63,9 @@ def find_or_create_member(
 
 
 def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
-    """Link an account by an act of the person, in a session opened by their own proof. Raises `Refused`."""
+    """Link an account by an action of the person, in a session opened with their own credentials. Raises
+    `Refused`.
+    """
     if not identity.belongs_to(provider):
         raise Refused(_("That sign-in took too long. Please try again."))
     actor = resolve_actor(user_id, provider.organisation_id, ip_address, Interface.WEB)

@@ -178,14 +178,14 @@ def disable_provider(actor: Actor) -> int:
         return 0
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
     count = end_sso_sessions(actor.organisation_id)
-    tokens = revoke_tokens_of_members(actor, _members_without_own_proof(provider))
+    tokens = revoke_tokens_of_members(actor, _members_without_password(provider))
     _add_audit_entry(
         actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
     )
     return count
 
 
-def _members_without_own_proof(provider: IdentityProvider) -> list[int]:
+def _members_without_password(provider: IdentityProvider) -> list[int]:
     """Return the ids of members who can sign in through the provider only: they chose no password."""
     linked = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(provider=provider)
     unusable = linked.filter(membership__user__password__startswith=UNUSABLE_PASSWORD_PREFIX)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,7 +12,7 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
-from koppel.organisations.access import mfa, sessions
+from koppel.organisations.access import api_tokens, mfa, sessions
 from koppel.organisations.access.actors import OrganisationChoice, choose, list_organisations
 from koppel.organisations.errors import Refused
 from koppel.organisations.forms.account import NOT_A_MEMBER, OrganisationChoiceForm, SessionForm
@@ -24,11 +25,13 @@ def list_sessions(request: AuthenticatedRequest) -> HttpResponse:
     form = SessionForm.of(request)
     if request.method == "POST":
         with form.refusals():
-            return _end_sessions(request, form.values["id"])
+            return _END_ALL.get(form.values["all"], _end_sessions)(request, form.values["id"])
+    organisation_id = _sso_organisation_id(request)
     context = {
         "account_place": "sessions",
         "form": form,
-        "sessions": sessions.sessions_of(request.actor.user_id, _sso_organisation_id(request)),
+        "sessions": sessions.sessions_of(request.actor.user_id, organisation_id),
+        "tokens": api_tokens.count_own_tokens(request.actor, organisation_id),
         "own_key": str(request.session.session_key),
     }
     return render(request, "organisations/sessions.html", context)
@@ -60,6 +63,31 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
     )
     messages.success(request, ngettext("%d session ended.", "%d sessions ended.", count) % count)
     return HttpResponseRedirect(reverse("account:sessions"))
+
+
+def _sign_out_everywhere(request: AuthenticatedRequest, _session_id: int | None) -> HttpResponse:
+    """End all sessions of the person's own, this one too."""
+    organisation_id = _sso_organisation_id(request)
+    count = len(sessions.sessions_of(request.actor.user_id, organisation_id))
+    if page := unconfirmed(request, confirmations.sign_out_everywhere(count)):
+        return page
+    sessions.end_own_sessions(request.actor, "", None, active_organisation_id=organisation_id)
+    logout(request)
+    return redirect("account_login")
+
+
+def _revoke_tokens(request: AuthenticatedRequest, _session_id: int | None) -> HttpResponse:
+    """Revoke all API tokens of the person's own, which do not end with a session."""
+    organisation_id = _sso_organisation_id(request)
+    count = api_tokens.count_own_tokens(request.actor, organisation_id)
+    if page := unconfirmed(request, confirmations.revoke_own_tokens(count)):
+        return page
+    count = api_tokens.revoke_own_tokens(request.actor, organisation_id)
+    messages.success(request, ngettext("%d token revoked.", "%d tokens revoked.", count) % count)
+    return redirect("account:sessions")
+
+
+_END_ALL = {"sessions": _sign_out_everywhere, "tokens": _revoke_tokens}
 
 
 def _switch_to(

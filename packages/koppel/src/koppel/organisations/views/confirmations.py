@@ -92,6 +92,42 @@ def end_other_sessions(count: int) -> Confirmation:
     )
 
 
+def sign_out_everywhere(count: int) -> Confirmation:
+    """Ask before all sessions of one's own end, this one too."""
+    consequence = ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
+    ) % {"count": count}
+    return Confirmation(
+        title=_("Sign out everywhere"),
+        question=_("Sign out everywhere, here too?"),
+        button=_("Sign out everywhere"),
+        cancel_url=reverse("account:sessions"),
+        consequences=[
+            consequence,
+            _("Unsaved input on those devices is lost."),
+            _("API tokens keep working."),
+        ],
+        fields={"all": "sessions"},
+        facts="everywhere",
+    )
+
+
+def revoke_own_tokens(count: int) -> Confirmation:
+    """Ask before all API tokens of one's own are revoked."""
+    consequence = ngettext("%(count)d token stops working.", "%(count)d tokens stop working.", count) % {
+        "count": count
+    }
+    return Confirmation(
+        title=_("Revoke all API tokens"),
+        question=_("Revoke all your API tokens?"),
+        button=_("Revoke all API tokens"),
+        cancel_url=reverse("account:sessions"),
+        consequences=[consequence, _("Programs using them no longer have access. This cannot be undone.")],
+        fields={"all": "tokens"},
+        facts=count,
+    )
+
+
 def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
     """Confirm revoking another person's token."""
     return Confirmation(

@@ -107,8 +107,8 @@ def _page(
         "is_sso_session": is_sso_session,
         "refusal": invitations.rejection_reason(invitation),
     }
-    # An organisation's identity provider vouches for no account outside
-    # it; the person accepts by their own proof.
+    # An identity provider vouches for accounts of its own organisation only: the person accepts with their
+    # own credentials.
     is_forbidden = context["refusal"] or (is_sso_session and is_post)
     if is_post and not is_forbidden:
         with form.refusals():

@@ -13,7 +13,7 @@ from koppel.kit.web.decorators import action_of, outside_transaction
 from koppel.organisations.access import domains, security_policy, sessions
 from koppel.organisations.forms.security import ProviderForm, SecurityPolicyForm, SupportForm
 from koppel.organisations.models import IdentityProvider, Organisation
-from koppel.organisations.requests import AuthenticatedRequest, needs_recent_proof
+from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Permission
 from koppel.organisations.sso import services as single_sign_on
 
@@ -30,7 +30,7 @@ def show_security(request: AuthenticatedRequest) -> HttpResponse:
     return _page(request, policy_form=form)
 
 
-@needs_recent_proof
+@recent_sign_in_required
 def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Store the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -45,7 +45,7 @@ def configure_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @action_of("organisations:security")
-@needs_recent_proof
+@recent_sign_in_required
 def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Prepare an identity provider, so that its redirect address exists before the form is complete."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -57,7 +57,7 @@ def prepare_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 
 @action_of("organisations:security")
-@needs_recent_proof
+@recent_sign_in_required
 def disable_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Switch off sign-in through the identity provider."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -74,7 +74,7 @@ def disable_provider(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("organisations:security")
 @outside_transaction
-@needs_recent_proof
+@recent_sign_in_required
 def test_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Ask the provider whether it knows us; it is switched on when it does."""
     request.actor.require(Permission.MANAGE_ORGANISATION)

@@ -91,9 +91,7 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 @outside_transaction
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
-    """Let the provider sign this person in from now on: their own act, in a session that their own proof
-    opened.
-    """
+    """Link the provider to this person, in a session opened with their own credentials."""
     provider = single_sign_on.active_provider(provider_id)
     if provider is None:
         raise Http404

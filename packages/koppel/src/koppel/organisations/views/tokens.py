@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from koppel.kit.web.decorators import action_of
 from koppel.organisations.access import api_tokens
 from koppel.organisations.forms.account import TokenForm
-from koppel.organisations.requests import AuthenticatedRequest, needs_recent_proof
+from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Actor, Role
 
 
-@needs_recent_proof
+@recent_sign_in_required
 def list_tokens(request: AuthenticatedRequest) -> HttpResponse:
     """Show the tokens, and the form for another. A new token's text is in this one answer and nowhere
     else.

@@ -1,13 +1,15 @@
 """Throttling of sign-ins that an attacker cannot turn against the account's owner.
 
 Wrong passwords are counted per network and account, so that an attacker's guesses slow down the attacker. A
-browser in which the person signed in before has a signed cookie and is counted apart. All other browsers
+browser in which the person signed in before has a signed cookie and is counted apart, until the person signs
+out everywhere or chooses a new password (`forget_known_browsers`). All other browsers
 together have a limit per account as well, because guesses can be spread over many addresses.
 """
 
 import ipaddress
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.core import signing
@@ -26,6 +28,13 @@ NETWORK_BITS_V6 = 64
 """A household or office has this much of IPv6 to itself."""
 
 
+@dataclass(frozen=True)
+class _Cookie:
+    user_id: int
+    version: int
+    browser_id: str
+
+
 class KnownBrowserMiddleware:
     """Sets the cookie after a sign-in."""
 
@@ -34,11 +43,11 @@ class KnownBrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        user_id = getattr(request, "known_user_id", None)
-        if user_id is not None:
+        known = getattr(request, "known_browser_of", None)
+        if known is not None:
             response.set_cookie(
                 COOKIE,
-                signing.dumps([user_id, secrets.token_urlsafe(12)], salt=SALT),
+                signing.dumps([*known, secrets.token_urlsafe(12)], salt=SALT),
                 max_age=KEPT_FOR_SECONDS,
                 path=paths.ACCOUNTS,
                 secure=settings.SESSION_COOKIE_SECURE,
@@ -48,33 +57,40 @@ class KnownBrowserMiddleware:
         return response
 
 
-def remember(request: HttpRequest, user_id: int) -> None:
+def remember(request: HttpRequest, user: User) -> None:
     """Record that this person has just signed in here."""
-    if _read_cookie(request)[0] != user_id:
-        request.known_user_id = user_id  # type: ignore[attr-defined]
+    cookie, known = _read_cookie(request), (user.pk, user.known_browsers_version)
+    if cookie is None or (cookie.user_id, cookie.version) != known:
+        request.known_browser_of = known  # type: ignore[attr-defined]
 
 
 def is_known(request: HttpRequest, login: str) -> bool:
-    user_id = _read_cookie(request)[0]
-    return user_id is not None and User.objects.filter(pk=user_id, email__iexact=login).exists()
+    return _known_cookie(request, login) is not None
 
 
 def throttle_key(request: HttpRequest, login: str) -> str:
     """Return the key under which wrong passwords are counted."""
-    if is_known(request, login):
-        return f"browser {_read_cookie(request)[1]} {login}"
-    return f"{_network(client_ip(request))} {login}"
+    cookie = _known_cookie(request, login)
+    return f"browser {cookie.browser_id} {login}" if cookie else f"{_network(client_ip(request))} {login}"
 
 
-def _read_cookie(request: HttpRequest) -> tuple[int | None, str]:
-    """Return (person, random id of the browser) of a cookie that Koppel signed."""
+def _known_cookie(request: HttpRequest, login: str) -> _Cookie | None:
+    cookie = _read_cookie(request)
+    if cookie is None:
+        return None
+    users = User.objects.filter(pk=cookie.user_id, email__iexact=login, known_browsers_version=cookie.version)
+    return cookie if users.exists() else None
+
+
+def _read_cookie(request: HttpRequest) -> _Cookie | None:
+    """Return what Koppel signed."""
     try:
-        user_id, browser_id = signing.loads(
+        user_id, version, browser_id = signing.loads(
             request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS
         )
+        return _Cookie(int(user_id), int(version), str(browser_id))
     except (signing.BadSignature, ValueError, TypeError):
-        return None, ""
-    return int(user_id), str(browser_id)
+        return None
 
 
 def _network(address: str) -> str:

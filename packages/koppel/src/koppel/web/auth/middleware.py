@@ -166,7 +166,7 @@ class ActorMiddleware:
         if is_public(view):
             refusal = _refuse_sso_session(request, view) or _no_link_by_mail(request)
             if refusal is None and _is_of_allauth(view):
-                request.frame_actor = _frame_actor(request)  # type: ignore[attr-defined]
+                request.frame_actor = _navigation_actor(request)  # type: ignore[attr-defined]
             return refusal
         try:
             actor_or_response = _authenticate(request)
@@ -227,7 +227,7 @@ def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
     return getattr(view, "__module__", "").startswith("allauth.")
 
 
-def _frame_actor(request: HttpRequest) -> Actor | None:
+def _navigation_actor(request: HttpRequest) -> Actor | None:
     """Return the member whose navigation allauth's pages about one's own account show.
 
     These pages act on the account and not in an organisation: `request.actor` stays None and they have no
@@ -268,9 +268,9 @@ def _refuse_sso_session(
     """Keep a session that one organisation's identity provider opened from the credentials that protect
     others.
     """
-    is_about_proof = _is_of_allauth(view) and "/logout/" not in request.path
+    is_account_page = _is_of_allauth(view) and "/logout/" not in request.path
     if (
-        not is_about_proof
+        not is_account_page
         or "sso_organisation_id" not in request.session
         or not request.user.is_authenticated
     ):
@@ -286,7 +286,7 @@ def _check_restrictions(
     """
     is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
     if actor.must_enrol_mfa or actor.is_outside_networks:
-        return None if is_switching and request.method == "POST" else _held_back(request, actor)
+        return None if is_switching and request.method == "POST" else _refuse_access(request, actor)
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):
@@ -294,7 +294,7 @@ def _check_restrictions(
     return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
 
 
-def _held_back(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+def _refuse_access(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Refuse a member at an address from which the organisation lets nobody in, or without the second step
     that it requires; other organisations may let them in.
     """
@@ -362,10 +362,10 @@ def _run_view(
 def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
     """Refuse to send a link for a new password in quarantine, before looking whether the person exists."""
     match = request.resolver_match
-    asks = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
+    is_reset_request = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
     return (
         refusal_response(request, Quarantined(), None, lambda: None, {})
-        if asks and quarantine.current()
+        if is_reset_request and quarantine.current()
         else None
     )
 

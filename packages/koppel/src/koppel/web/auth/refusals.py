@@ -79,7 +79,7 @@ def _page(
     values: Mapping[str, Any],
 ) -> HttpResponseBase:
     if isinstance(error, RecentSignInRequired):
-        return _prove_again(request, organisation_id, page_url(view, request.get_full_path(), values))
+        return _redirect_to_sign_in(request, organisation_id, page_url(view, request.get_full_path(), values))
     if isinstance(error, NotAllowed):
         return render(request, "web/not_allowed.html", {"permission": error.permission}, status=error.status)
     if isinstance(error, UnknownParameter):
@@ -90,13 +90,13 @@ def _page(
     return HttpResponseRedirect(page_url(view, request.get_full_path(), values))
 
 
-def _prove_again(request: HttpRequest, organisation_id: int, back: str) -> HttpResponseRedirect:
-    """Lead to a sign-in: at the identity provider that opened the session, or by one's own proof."""
+def _redirect_to_sign_in(request: HttpRequest, organisation_id: int, return_url: str) -> HttpResponseRedirect:
+    """Redirect to the identity provider that opened the session, or to the page of re-authentication."""
     messages.info(request, _("Sign in again to continue, then repeat the last step."))
     provider = provider_of(organisation_id) if "sso_organisation_id" in request.session else None
     if provider is not None:
         return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
-    return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': back})}")
+    return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': return_url})}")
 
 
 def _unknown_parameter_page(request: HttpRequest, error: UnknownParameter) -> HttpResponse:

@@ -1,8 +1,8 @@
-"""Writes to the audit log what happens around proof of identity: failures, throttles, resets, second steps.
+"""Audit entries of authentication: failures, throttles, resets, second steps.
 
-What anyone can cause is counted within ten minutes (`record_repeatable`), so that nobody floods the log. An
-act about a person is in the log of each organisation in which they are a member; what cannot be attributed is
-in the installation's.
+Actions that anyone can cause are counted within ten minutes (`record_repeatable`), so that they cannot flood
+the log. An action about a person is in the log of each organisation in which they are a member; an action
+without a known person is in the log of the installation.
 """
 
 import time
@@ -18,10 +18,10 @@ from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import INSTALLATION, organisation_scope
 from koppel.kit.web.client_ip import client_ip
-from koppel.organisations.access.unproved_acts import (
+from koppel.organisations.access.unauthenticated_actions import (
     list_active_memberships,
-    record_unproved_act,
-    unproved_actor,
+    record_unauthenticated_action,
+    unauthenticated_actor,
 )
 from koppel.organisations.audit_actions import PersonAction, SignInAction
 from koppel.organisations.models import User
@@ -33,21 +33,21 @@ log = structlog.get_logger(__name__)
 
 
 def record_failure(request: HttpRequest, login: str, action: SignInAction) -> None:
-    """Record a failed or throttled sign-in for an address that somebody typed."""
+    """Record a failed or throttled sign-in for an entered address."""
     user = User.objects.filter(email__iexact=login).first() if login else None
     log.warning(action.value.replace(".", "_"), address=client_ip(request))
-    record_unproved_act(user, action, client_ip(request))
+    record_unauthenticated_action(user, action, client_ip(request))
 
 
 def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
-    """Record a refused request of which nothing is known but its address.
+    """Record a refused request of which only the address is known.
 
-    In a flood only some of them: counting must not cost more than refusing.
+    Requests that follow within `REFUSAL_SECONDS` are not recorded: counting must not cost more than refusing.
     """
     now = time.monotonic()
     if now - _counted_at.get(action, -REFUSAL_SECONDS) >= REFUSAL_SECONDS:
         _counted_at[action] = now
-        record_repeatable(INSTALLATION, unproved_actor(client_ip(request)), action)
+        record_repeatable(INSTALLATION, unauthenticated_actor(client_ip(request)), action)
 
 
 def record_refused_permission(actor: Actor, permission: str) -> None:
@@ -65,7 +65,7 @@ def record_refused_permission(actor: Actor, permission: str) -> None:
 def on_second_step_failed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
     """Receive the signal of a wrong code."""
     if request is not None and user is not None:
-        record_unproved_act(user, SignInAction.SECOND_STEP_FAILED, client_ip(request))
+        record_unauthenticated_action(user, SignInAction.SECOND_STEP_FAILED, client_ip(request))
 
 
 def on_authenticator_used(
@@ -76,7 +76,7 @@ def on_authenticator_used(
 ) -> None:
     """Receive the signal of a second step; each recovery code serves once."""
     if authenticator is not None and authenticator.type == Authenticator.Type.RECOVERY_CODES:
-        _record_own(request, user, SignInAction.RECOVERY_CODE_USED)
+        _record_own_action(request, user, SignInAction.RECOVERY_CODE_USED)
 
 
 def on_authenticator_added(
@@ -85,7 +85,7 @@ def on_authenticator_added(
     authenticator: Authenticator | None = None,
     **_more: Any,
 ) -> None:
-    _record_own(request, user, SignInAction.SECOND_STEP_ADDED, authenticator)
+    _record_own_action(request, user, SignInAction.SECOND_STEP_ADDED, authenticator)
 
 
 def on_authenticator_removed(
@@ -94,7 +94,7 @@ def on_authenticator_removed(
     authenticator: Authenticator | None = None,
     **_more: Any,
 ) -> None:
-    _record_own(request, user, SignInAction.SECOND_STEP_REMOVED, authenticator)
+    _record_own_action(request, user, SignInAction.SECOND_STEP_REMOVED, authenticator)
 
 
 def on_authenticator_reset(
@@ -103,24 +103,24 @@ def on_authenticator_reset(
     authenticator: Authenticator | None = None,
     **_more: Any,
 ) -> None:
-    _record_own(request, user, SignInAction.RECOVERY_CODES_RENEWED, authenticator)
+    _record_own_action(request, user, SignInAction.RECOVERY_CODES_RENEWED, authenticator)
 
 
 def on_password_reset(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    _record_own(request, user, SignInAction.PASSWORD_RESET)
+    _record_own_action(request, user, SignInAction.PASSWORD_RESET)
 
 
 def on_password_changed(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    _record_own(request, user, SignInAction.PASSWORD_CHANGED)
+    _record_own_action(request, user, SignInAction.PASSWORD_CHANGED)
 
 
-def _record_own(
+def _record_own_action(
     request: HttpRequest | None,
     user: User | None,
     action: SignInAction,
     authenticator: Authenticator | None = None,
 ) -> None:
-    """Record an act of a person on their own account, in each of their organisations."""
+    """Record an action of a person on their own account, in each of their organisations."""
     if user is None:
         return
     address = client_ip(request) if request is not None else ""

@@ -10,10 +10,10 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.organisations.access.actors import resolve_actor
-from koppel.organisations.access.sessions import end_sessions, record_session
+from koppel.organisations.access.sessions import end_sessions, forget_known_browsers, record_session
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.models import User
-from koppel.organisations.requests import note_proof
+from koppel.organisations.requests import record_sign_in_time
 from koppel.web.auth import login_throttling
 
 
@@ -24,11 +24,11 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     if not request.session.session_key:
         request.session.save()
     session, address = request.session, client_ip(request)
-    note_proof(request)
+    record_sign_in_time(request)
     sso_organisation_id = session.get("sso_organisation_id")
     if sso_organisation_id is None:
-        # By the person's own proof: a provider must not let its browsers guess the password in peace.
-        login_throttling.remember(request, user.pk)
+        # Only after a sign-in with a password: a provider must not exempt its browsers from throttling.
+        login_throttling.remember(request, user)
     actor = resolve_actor(
         user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
     )
@@ -45,17 +45,22 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
             )
 
 
-def note_repeated_proof(
+def record_reauthentication(
     request: HttpRequest | None = None, *, reauthenticated: bool = False, **_more: Any
 ) -> None:
-    """Receive the signal of a step of a sign-in; in a session that is open it is a proof anew."""
+    """Receive the signal of a step of a sign-in; in an open session the step is a re-authentication."""
     if request is not None and reauthenticated:
-        note_proof(request)
+        record_sign_in_time(request)
 
 
 def end_other_sessions(request: HttpRequest | None = None, user: User | None = None, **_more: Any) -> None:
-    """Receive the signal of a new password: this session gets another key, all others end."""
-    if request is None or user is None or not request.user.is_authenticated:
+    """Receive the signal of a new password: this session gets another key, all others end, and no browser is
+    known any more.
+    """
+    if user is None:
+        return
+    forget_known_browsers(user.pk)
+    if request is None or not request.user.is_authenticated:
         return
     end_sessions(user.pk, None, except_key=str(request.session.session_key))
     _record_session(request, user.pk, request.session.get("organisation"))

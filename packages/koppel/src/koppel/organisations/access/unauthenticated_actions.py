@@ -1,4 +1,4 @@
-"""Writes to the audit log what was tried for an account without proof of who tried it."""
+"""Audit actions tried for an account by a client that is not signed in."""
 
 from koppel.audit.models import ActorKind, Interface
 from koppel.audit.occurrences import record_repeatable
@@ -9,16 +9,16 @@ from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.audit_actions import SignInAction
 from koppel.organisations.models import Membership, User
 
-UNKNOWN = "–"
-"""The name of an actor who proved nothing."""
+UNKNOWN_NAME = "–"
+"""The name of an actor who is not signed in."""
 
 
-def record_unproved_act(user: User | None, action: SignInAction, address: str) -> None:
-    """Record it in each organisation of the user; in the installation's log without a user or organisation.
+def record_unauthenticated_action(user: User | None, action: SignInAction, address: str) -> None:
+    """Record the action in each organisation of the user, or in the installation's log if there is none.
 
-    `address` is the IP address of the client. What repeats within ten minutes is counted.
+    `address` is the IP address of the client. Repetitions within ten minutes increase a count.
     """
-    actor = unproved_actor(address)
+    actor = unauthenticated_actor(address)
     memberships = list_active_memberships(user)
     for membership in memberships:
         subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
@@ -30,11 +30,11 @@ def record_unproved_act(user: User | None, action: SignInAction, address: str) -
 def list_active_memberships(user: User | None) -> list[Membership]:
     """Return the user's active memberships in all organisations, with the user.
 
-    It looks without a user too, so that the time does not tell whether there is one.
+    The query also runs without a user, so that the response time does not show whether there is one.
     """
     with installation_scope("sign-in log"):
         return list(active_memberships().filter(user=user.pk if user else 0).select_related("user"))
 
 
-def unproved_actor(address: str) -> AuditActor:
-    return AuditActor(ActorKind.PERSON, None, UNKNOWN, address, Interface.WEB)
+def unauthenticated_actor(address: str) -> AuditActor:
+    return AuditActor(ActorKind.PERSON, None, UNKNOWN_NAME, address, Interface.WEB)
