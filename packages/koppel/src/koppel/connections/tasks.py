@@ -22,7 +22,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 DESCRIBED_FOR = timedelta(days=1)
 """How long a company's description counts as recent."""
 FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
@@ -56,7 +56,9 @@ async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = current_worker()
     async with runtime.database.tenant_transaction(organisation_id) as database_connection:
         values = {"connection_id": connection_id, "described_for": DESCRIBED_FOR}
-        rows = await (await database_connection.execute(SQL["list_undescribed_companies"], values)).fetchall()
+        rows = await (
+            await database_connection.execute(_SQL["list_undescribed_companies"], values)
+        ).fetchall()
     await describe_all(runtime, organisation_id, rows)
     log.info("companies_described", connection=connection_id, count=len(rows))
 

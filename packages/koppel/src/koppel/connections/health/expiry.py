@@ -22,7 +22,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 AT_ONCE_MAX = 500
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is notified; one notification covers all consents that end within
@@ -48,7 +48,7 @@ def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
         return {}
     with django_connection.cursor() as cursor:
         values: dict[str, Any] = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
-        cursor.execute(SQL["read_consent_expiry"], values)
+        cursor.execute(_SQL["read_consent_expiry"], values)
         return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
 
 
@@ -90,7 +90,7 @@ def _list_expiring() -> list[_ExpiringConsent]:
         "limit": AT_ONCE_MAX,
     }
     with django_connection.cursor() as cursor:
-        cursor.execute(SQL["list_expiring_consents"], values)
+        cursor.execute(_SQL["list_expiring_consents"], values)
         return [_ExpiringConsent(*row) for row in cursor.fetchall()]
 
 

@@ -10,7 +10,7 @@ from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
 MISSED_SECONDS = 1.0
@@ -34,11 +34,11 @@ class HealthReporter:
             if connection_due:
                 values = {"connection_id": connection_id}
                 row = await (
-                    await database_connection.execute(SQL["record_connection_answered"], values)
+                    await database_connection.execute(_SQL["record_connection_answered"], values)
                 ).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
-                await database_connection.execute(SQL["record_company_answered"], {"company_id": company_id})
+                await database_connection.execute(_SQL["record_company_answered"], {"company_id": company_id})
         if state in (ConnectionState.DEGRADED, ConnectionState.NEEDS_REAUTH):
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 

@@ -23,7 +23,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 IDLE = timedelta(hours=6)
 """How long an active connection may go without a call before it is checked, and checked again."""
 
@@ -87,7 +87,7 @@ async def claim_due_checks(database: Database, limit: int) -> list[tuple[int, in
         "limit": limit,
     }
     async with database.installation_transaction() as database_connection:
-        rows = await database_connection.execute(SQL["claim_due_checks"], values)
+        rows = await database_connection.execute(_SQL["claim_due_checks"], values)
         return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
 
@@ -99,7 +99,7 @@ async def check_once(
     Returns the company's id, milliseconds, and the error.
     """
     async with current.database.tenant_transaction(organisation_id) as database:
-        rows = await database.execute(SQL["choose_company_to_check"], {"connection_id": connection_id})
+        rows = await database.execute(_SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()
     if row is None or row[2] is None:
         return None, 0, ConsentLost(GrantReason.NO_GRANT, "Nobody is signed in for this connection.")

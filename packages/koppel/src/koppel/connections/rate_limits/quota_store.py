@@ -25,7 +25,7 @@ APP_ERRORS_MAX = 60
 as down.
 """
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)
 
 
@@ -86,10 +86,10 @@ async def _lock(database_connection: DatabaseConnection, keys: Iterable[QuotaKey
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
     columns = _key_columns(requested)
-    rows = await (await database_connection.execute(SQL["lock_quotas"], columns)).fetchall()
+    rows = await (await database_connection.execute(_SQL["lock_quotas"], columns)).fetchall()
     if len(rows) < len(requested):
-        await database_connection.execute(SQL["add_quotas"], columns)
-        rows = await (await database_connection.execute(SQL["lock_quotas"], columns)).fetchall()
+        await database_connection.execute(_SQL["add_quotas"], columns)
+        rows = await (await database_connection.execute(_SQL["lock_quotas"], columns)).fetchall()
     now = rows[-1][4]
     states = {QuotaKey(app_id, company): _decode.decode(state) for app_id, company, state, *_rest in rows}
     apps = {app_id: _decode.decode(app) for app_id, _company, _state, app, _now in rows if app}
@@ -100,7 +100,7 @@ async def _lock(database_connection: DatabaseConnection, keys: Iterable[QuotaKey
 async def _write(database_connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
-    await database_connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})
+    await database_connection.execute(_SQL["store_quotas"], {**_key_columns(keys), "states": texts})
 
 
 def _key_columns(keys: Sequence[QuotaKey]) -> dict[str, list[Any]]:

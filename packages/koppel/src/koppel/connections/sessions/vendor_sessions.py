@@ -29,7 +29,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses access to this company, even with a new token.")
 REPLACED = _("A newer sign-in now covers this company. Koppel continues with that one.")
@@ -263,7 +263,7 @@ DESCRIBED = (
     "confirmed_number",
     "conflict_detected_at",
 )
-READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
+READ_COMPANY_SQL = _SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
@@ -352,7 +352,7 @@ async def _session_target(
     remote_company_id: int | None = None,
 ) -> tuple[AppRegistration, SessionTarget]:
     cursor = await database_connection.execute(
-        SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
+        _SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
     )
     row = await cursor.fetchone()
     if row is None:

@@ -17,7 +17,7 @@ from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import DecryptionError, Secret
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
 tenth.
@@ -117,7 +117,7 @@ class GrantStore:
             async with self._database.tenant_transaction(organisation_id) as database_connection:
                 self._pending_reads.pop(organisation_id)
                 snapshots = await database_connection.execute(
-                    SQL["read_grants"], {"grant_ids": list(requested)}
+                    _SQL["read_grants"], {"grant_ids": list(requested)}
                 )
                 rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
             for grant_id, future in requested.items():
@@ -209,7 +209,7 @@ class GrantStore:
                 "limit": limit,
                 "removed": ConnectionState.REMOVED.value,
             }
-            rows = await database_connection.execute(SQL["list_due_grants"], values)
+            rows = await database_connection.execute(_SQL["list_due_grants"], values)
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
@@ -218,7 +218,7 @@ class GrantStore:
         """
         async with self._database.tenant_transaction(grant.organisation_id) as database_connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
-            row = await database_connection.execute(SQL[statement], identity | values)
+            row = await database_connection.execute(_SQL[statement], identity | values)
             return row.rowcount > 0
 
 

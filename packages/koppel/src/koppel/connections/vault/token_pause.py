@@ -20,7 +20,7 @@ from koppel.kit.tenancy import installation_scope
 
 TOKEN_ENDPOINT = "token endpoint"  # noqa: S105 - the name of a row
 """Stands in place of a company in `RateLimit`; no vendor calls a company so."""
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 
 
 class TokenPauses:
@@ -33,14 +33,14 @@ class TokenPauses:
         """Return how long the app's token endpoint must not be called; 0 when it may be."""
         async with self._database.installation_transaction() as database_connection:
             values = {"app_id": app_id, "key": TOKEN_ENDPOINT}
-            row = await (await database_connection.execute(SQL["read_token_pause"], values)).fetchone()
+            row = await (await database_connection.execute(_SQL["read_token_pause"], values)).fetchone()
         return _seconds(row)
 
     async def add(self, app_id: int, seconds: float) -> None:
         """Store a pause that begins now. A longer stored pause stays."""
         async with self._database.installation_transaction() as database_connection:
             values = {"app_id": app_id, "key": TOKEN_ENDPOINT, "seconds": seconds}
-            await database_connection.execute(SQL["store_token_pause"], values)
+            await database_connection.execute(_SQL["store_token_pause"], values)
 
     @asynccontextmanager
     async def storing(self, app_id: int) -> AsyncIterator[None]:
@@ -56,7 +56,7 @@ class TokenPauses:
 def token_pause_seconds(app_id: int) -> float:
     """Return how long the app's token endpoint must not be called; 0 when it may be. For web requests."""
     with installation_scope("token pause"), django_connection.cursor() as cursor:
-        cursor.execute(SQL["read_token_pause"], {"app_id": app_id, "key": TOKEN_ENDPOINT})
+        cursor.execute(_SQL["read_token_pause"], {"app_id": app_id, "key": TOKEN_ENDPOINT})
         return _seconds(cursor.fetchone())
 
 
