@@ -35,13 +35,14 @@ log = structlog.get_logger(__name__)
 
 
 class LockOutcome(Enum):
-    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
-    another process has the lock.
-    """
+    """The outcome of a request for a grant's lock."""
 
     ACQUIRED = "acquired"
+    """The lock is held and must be released."""
     STALE = "stale"
+    """The grant has changed and must be read again."""
     BUSY = "busy"
+    """Another process has the lock."""
 
 
 @dataclass

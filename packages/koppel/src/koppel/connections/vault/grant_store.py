@@ -30,11 +30,7 @@ more than a second.
 
 @dataclass(frozen=True)
 class GrantSnapshot:
-    """A grant as read, with its app registration.
-
-    `started_at`: when a refresh began whose response is not stored; `unanswered_seconds`: its age by the
-    database's clock.
-    """
+    """A grant as read, with its app registration. The fields are those of `Grant`, except these."""
 
     organisation_id: int
     id: int
@@ -47,7 +43,9 @@ class GrantSnapshot:
     expires_at: datetime
     generation: int
     started_at: datetime | None
+    """When a refresh began whose response is not stored; `refresh_started_at` of the row."""
     unanswered_seconds: float | None
+    """The age of that refresh by the database's clock."""
     refresh_error: str
     failures: int
     failure_code: str

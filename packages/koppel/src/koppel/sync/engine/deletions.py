@@ -15,18 +15,17 @@ from koppel.sync.runs.claims import ClaimedRun
 
 @dataclass
 class PageDeletions:
-    """Marks the deletions of one page of a resource.
-
-    `resources` holds the resource and, for entries, that of their lines. `deleted` counts records of the
-    resource; `has_deleted` also covers lines.
-    """
+    """Marks the deletions of one page of a resource."""
 
     database_connection: DatabaseConnection
     context: WriteContext
     run: ClaimedRun
     resources: Sequence[str]
+    """The resource and, for entries, that of their lines."""
     deleted: int = 0
+    """The number of records of the resource, without lines."""
     has_deleted: bool = False
+    """Whether records or lines were marked."""
 
     async def delete_missing_lines(self, records: Sequence[Record]) -> None:
         """Mark the lines of complete entries that the entry no longer has as deleted."""
