@@ -64,10 +64,11 @@ EXPORTED = (*queries.COLUMNS, "entry_lines")
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file. `content` is rewound; it is deleted when closed."""
+    """An exported file."""
 
     file_name: str
     content: IO[bytes]
+    """Rewound, and deleted when closed."""
 
 
 def export_resource(

@@ -22,12 +22,12 @@ MovementRow = tuple[str, str, Sequence[Decimal | None]]
 
 @dataclass(frozen=True)
 class ReportTable:
-    """`name` is the end of its file's name and stands in the audit log, `title` is the name of an Excel
-    sheet.
-    """
+    """A report as a table."""
 
     name: str
+    """The end of the file's name; it stands in the audit log too."""
     title: str
+    """The name of the Excel sheet."""
     columns: Sequence[FileColumn]
     rows: Iterable[Sequence[Cell]]
 

@@ -10,13 +10,13 @@ from koppel.company_registers.sectors.activities import Activity, Section, secto
 
 @dataclass(frozen=True)
 class LookupResult:
-    """The state of a query. `outcome` None: no answer yet. `is_waiting`: it is under way, or will be
-    repeated.
-    """
+    """The state of a query."""
 
     query: RegisterQuery
     outcome: LookupOutcome | None = None
+    """None: no answer yet."""
     is_waiting: bool = False
+    """Whether the query is under way, or will be repeated."""
     source: str = ""
     number: str = ""
     legal_name: str = ""

@@ -19,21 +19,23 @@ from koppel.organisations.roles import Actor
 
 
 class RemovalPolicy(StrEnum):
-    """The fate of the administrations of a removed connection. MOVE: administrations that another connection
-    reaches continue through that one, the others wait. WAIT: until another connection reaches them.
-    DEACTIVATE: kept as they are, without syncs.
-    """
+    """The fate of the administrations of a removed connection."""
 
     MOVE = "move"
+    """Administrations that another connection reaches continue through that one, the others wait."""
     WAIT = "wait"
+    """They wait until another connection reaches them."""
     DEACTIVATE = "deactivate"
+    """They are kept as they are, without syncs."""
 
 
 class StopReason(StrEnum):
-    """Why the runs of a connection stop. PAUSE: they wait. REMOVE: they are over."""
+    """Why the runs of a connection stop."""
 
     PAUSE = "pause"
+    """They wait."""
     REMOVE = "remove"
+    """They are over."""
 
 
 @dataclass(frozen=True)

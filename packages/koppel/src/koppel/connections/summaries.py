@@ -22,11 +22,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list.
-
-    `companies` are visible to the reader. `awaiting_sign_in` administrations need a sign-in; `failing` ones
-    fail for other reasons, of which `reason` is one.
-    """
+    """A connection on the list."""
 
     connection: Connection
     system: str
@@ -34,9 +30,13 @@ class ConnectionSummary:
     consent_expires_at: datetime | None
     administrations: int
     awaiting_sign_in: int
+    """Administrations that need a sign-in."""
     failing: int
+    """Administrations that fail for other reasons."""
     reason: str
+    """One of these reasons."""
     companies: CompanyNames
+    """Those that are visible to the reader."""
 
     @property
     def needs_sign_in(self) -> bool:

@@ -64,17 +64,18 @@ _ORDER: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of a table. `total` counts all rows that match the search."""
+    """One page of a table."""
 
     rows: Sequence[BookRow]
     total: int
+    """All rows that match the search."""
     page: int
     pages: int
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """A line of an account's ledger. `balance` runs from the opening balance of the fiscal year."""
+    """A line of an account's ledger."""
 
     entry: str
     booked_on: date
@@ -88,6 +89,7 @@ class LedgerLine:
     debit: Decimal
     credit: Decimal
     balance: Decimal
+    """Runs from the opening balance of the fiscal year."""
 
 
 @dataclass(frozen=True)

@@ -50,15 +50,14 @@ def require_period(year: str, period: str, name: str = "until") -> str:
 
 @dataclass(frozen=True)
 class PeriodRange:
-    """The periods `YYYYPP` from `since` to `until` of a fiscal year.
-
-    `since` '' is the start of the year. `periods` are those that the year has so far.
-    """
+    """Periods `YYYYPP` of a fiscal year."""
 
     year: str
     since: str
+    """'' is the start of the year."""
     until: str
     periods: tuple[str, ...]
+    """Those that the year has so far."""
 
     @property
     def first(self) -> str:

@@ -27,14 +27,12 @@ class PeriodResult:
 
 @dataclass(frozen=True)
 class YearResult:
-    """Income and cost of a fiscal year by period, and their sums.
-
-    `earlier` is the year before, of the same periods; None without entries in them.
-    """
+    """Income and cost of a fiscal year by period, and their sums."""
 
     year: str
     periods: Sequence[PeriodResult]
     earlier: "YearResult | None" = None
+    """The year before, of the same periods; None without entries in them."""
 
     @property
     def income(self) -> Decimal:

@@ -19,7 +19,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class AccountBalance:
-    """The balances of one account. `stated` is the source's closing balance; None when it states none."""
+    """The balances of one account."""
 
     code: str
     name: str
@@ -28,6 +28,7 @@ class AccountBalance:
     debit: Decimal
     credit: Decimal
     stated: Decimal | None
+    """The source's closing balance; None when it states none."""
 
     @property
     def movement(self) -> Decimal:
@@ -66,9 +67,10 @@ class TrialBalance:
 
 @dataclass(frozen=True)
 class AccountGroup:
-    """The accounts of one kind. `kind` '' is the group of accounts whose kind the source does not state."""
+    """The accounts of one kind."""
 
     kind: str
+    """'' is the kind that the source does not state."""
     accounts: tuple[AccountBalance, ...]
 
     @property

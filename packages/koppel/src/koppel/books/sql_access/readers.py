@@ -43,20 +43,22 @@ _SUPERUSER_SETTINGS = {"temp_file_limit": "2GB"}
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader. `exists` is False when the role was dropped in PostgreSQL itself."""
+    """An SQL reader."""
 
     role: str
     created_at: datetime
     created_by: str
     exists: bool
+    """False when the role was dropped in PostgreSQL itself."""
 
 
 @dataclass(frozen=True)
 class NewReader:
-    """A created reader. `url` contains the password, which is shown once and not stored."""
+    """A created reader."""
 
     role: str
     url: Secret
+    """Contains the password, which is shown once and not stored."""
 
 
 def readers(actor: Actor) -> list[Reader]:

@@ -28,11 +28,12 @@ _SQL = load_statements("koppel.books")
 
 
 class RecordBatch(NamedTuple):
-    """The records of one resource in a page. `parents` of lines: the id of a line → the id of its entry."""
+    """The records of one resource in a page."""
 
     resource: str
     records: Sequence[Record]
     parents: Mapping[str, str]
+    """Of lines: the id of a line → the id of its entry."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,12 @@ class WriteContext:
 
 @dataclass
 class WriteResult:
-    """The records of a page that were added or changed, by external id.
-
-    `rejected` could not be normalised.
-    """
+    """The records of a page that were added or changed, by external id."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     rejected: list[RejectedRecord] = field(default_factory=list)
+    """Those that could not be normalised."""
 
     @property
     def has_changes(self) -> bool:

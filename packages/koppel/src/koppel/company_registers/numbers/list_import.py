@@ -101,17 +101,17 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 
 @dataclass(frozen=True)
 class PastedLine:
-    """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
-    belongs to the row of the table at its place. `has_conflict`: two columns of one meaning differ.
-    """
+    """One line of a list. Without name and code, it belongs to the row of the table at its position."""
 
     index: int
+    """Counts from 0 without the header."""
     name: str
     number: str
     code: str = ""
     reason: str = ""
     sector: str = ""
     has_conflict: bool = False
+    """Whether two columns of one meaning differ."""
 
     @property
     def is_empty(self) -> bool:
@@ -140,11 +140,12 @@ class TableRow:
 
 @dataclass(frozen=True)
 class MatchedLine:
-    """`id` is the candidate's, None when the line found no place."""
+    """A line and the row of the table that it belongs to."""
 
     line: PastedLine
     status: MatchStatus
     id: int | None = None
+    """None when no row was found."""
 
 
 def read_lines(text: str) -> list[PastedLine]:

@@ -51,13 +51,14 @@ DISSOLVED = {"451": "G", "452": "T", "453": "G"}
 
 @dataclass(frozen=True)
 class Activity:
-    """`code` as the register writes it, without dots; `scheme` is a key of `REVISIONS`; `label` the
-    register's own text.
-    """
+    """An activity of a company."""
 
     code: str
+    """As the register writes it, without dots."""
     scheme: str
+    """A key of `REVISIONS`."""
     label: str = ""
+    """The register's own text."""
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ConnectionRow:
-    """One connection. `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be
-    reached.
-    """
+    """One connection."""
 
     id: int
     system: str
@@ -51,7 +49,9 @@ class ConnectionRow:
     reason: str
     administrations: int
     awaiting_sign_in: int
+    """Administrations that wait for a sign-in."""
     failing: int
+    """Administrations that cannot be reached."""
     owner: str
     pending_owner: str | None
     last_contact_at: datetime | None

@@ -28,10 +28,11 @@ ROWS_MAX = 500
 
 @dataclass(frozen=True)
 class CompanyChange:
-    """Something about a company that is different at the vendor. `field` is name, code or number."""
+    """Something about a company that is different at the vendor."""
 
     code: str
     field: str
+    """name, code or number."""
     old: str
     new: str
     fingerprint: str
@@ -64,15 +65,14 @@ class PendingDecision:
 
 @dataclass(frozen=True)
 class CompanyHealthRow:
-    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable,
-    unlisted or other_company.
-    """
+    """An imported company on a connection's page."""
 
     company: RemoteCompany
     administration_id: int
     administration: str
     status: str
     health: str
+    """ok, failing, awaiting_sign_in, unreachable, unlisted or other_company."""
     message: str
     since: datetime | None
     changes: list[CompanyChange] = field(default_factory=list)

@@ -56,11 +56,12 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 
 @dataclass(frozen=True)
 class ConsentOutcome:
-    """A successful sign-in. The person continues at `return_path`."""
+    """A successful sign-in."""
 
     connection_id: int
     purpose: str
     return_path: str
+    """The path at which the person continues."""
     account: str
 
 

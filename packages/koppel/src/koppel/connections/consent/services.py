@@ -13,10 +13,11 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class SignInResult:
-    """A finished sign-in. `is_transfer_complete`: the person now owns the connection."""
+    """A finished sign-in."""
 
     outcome: ConsentOutcome
     is_transfer_complete: bool
+    """Whether the person now owns the connection."""
 
 
 def finish_sign_in(actor: Actor, attempt_id: int, browser: str) -> SignInResult:

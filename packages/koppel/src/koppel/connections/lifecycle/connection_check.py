@@ -30,17 +30,18 @@ IDLE = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class ConnectionCheck:
-    """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a
-    person. `company` is '' when companies were listed, or when the actor may not read the name.
-    """
+    """The outcome of a check."""
 
     connection: int
     answered: bool
     state: str
     company: str
+    """'' when companies were listed, or when the actor may not read the name."""
     milliseconds: int
     code: str = ""
+    """'' when the vendor answered, else the error's stable code."""
     message: str = ""
+    """The error for a person."""
 
 
 def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:

@@ -67,13 +67,14 @@ class QuotaStore:
 
 @dataclass(frozen=True)
 class _LockedStates:
-    """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations
-    with too many failed calls alone; the others are not in it.
-    """
+    """States as read."""
 
     by_quota: Mapping[QuotaKey, QuotaState]
     app_waits: Mapping[int, float]
+    """How many seconds to leave app registrations with too many failed calls alone; the others are not in it.
+    """
     now: float
+    """By the database's clock."""
 
 
 def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:

@@ -33,16 +33,16 @@ BATCH_ROWS = 200
 
 @dataclass
 class Rotation:
-    """The result of a rotation. `unreadable`: the number of secrets that stay under each key; `reason`: why
-    the first was not decrypted.
-    """
+    """The result of a rotation."""
 
     key: str
     actor: AuditActor
     reencrypted: int = 0
     organisations: set[int] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
+    """The number of secrets that stay under each key."""
     reason: str = ""
+    """Why the first of them was not decrypted."""
 
 
 class WrongKey(KoppelError):

@@ -88,14 +88,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Refresh:
-    """A refresh under way in this process.
-
-    `patience_seconds` 0: it was begun by token maintenance, and gives up when another process has the lock.
-    """
+    """A refresh under way in this process."""
 
     task: asyncio.Task[Secret]
     refused: Secret | None
     patience_seconds: float
+    """0: it was begun by token maintenance, and gives up when another process has the lock."""
     began: float
 
     @property

@@ -190,12 +190,13 @@ class Outbox:
 
 @dataclass
 class Claim:
-    """A batch of rows, leased to this worker until `leased_until`, which also identifies it in the rows."""
+    """A batch of rows, leased to this worker."""
 
     outbox: Outbox
     lane: Lane
     ids: Collection[int]
     leased_until: datetime
+    """The end of the lease, which also identifies the batch in the rows."""
 
     @property
     def organisation_id(self) -> int:

@@ -23,19 +23,20 @@ FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 @dataclass(frozen=True)
 class TextLimits:
-    """Size limits.
-
-    `text`, `traceback` and `key`: characters of one text; `total`: characters of all; `values`: number of
-    nested values.
-    """
+    """Size limits."""
 
     text: int = 2_048
+    """Characters of one text."""
     traceback: int = 16_384
+    """Characters of a traceback."""
     key: int = 128
+    """Characters of a key."""
     items: int = 50
     depth: int = 6
     values: int = 500
+    """The number of nested values."""
     total: int = 65_536
+    """Characters of all texts together."""
 
 
 LOG_LINE = TextLimits()

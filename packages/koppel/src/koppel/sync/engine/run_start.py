@@ -18,11 +18,12 @@ _SQL = load_statements("koppel.sync")
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """What the settings in force require. `full_comparison_weekday`: Monday = 0."""
+    """What the settings in force require."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
     full_comparison_weekday: int = 6
+    """Monday = 0."""
 
 
 def start_run(run: ClaimedRun) -> SyncPlan:

@@ -39,10 +39,7 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class ResourceDelta:
-    """The counts that a page adds to its resource of the run.
-
-    `state`, `mode` and `expected_total` replace the stored values.
-    """
+    """What a page changes in its resource of the run: counts are added, the other values replaced."""
 
     state: str
     mode: str

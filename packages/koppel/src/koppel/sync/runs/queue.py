@@ -34,13 +34,11 @@ _RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 @dataclass(frozen=True)
 class ClaimedRuns:
-    """The runs that this worker now holds, and the seconds until the next one may start.
-
-    `next_in_seconds` is None when no run waits for a time.
-    """
+    """The runs that this worker now holds."""
 
     runs: list[ClaimedRun]
     next_in_seconds: float | None
+    """The seconds until the next run may start; None when no run waits for a time."""
 
 
 async def claim_next(database_connection: DatabaseConnection, worker: str, room: int) -> ClaimedRuns:
