@@ -1,4 +1,4 @@
-"""What a file of SIE may leave out and its other lines show: dates, years, opening balances, names."""
+"""Completion of a SIE file: dates, years, opening balances and names that other lines show."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""What a SIE file holds, and what of it could not be read."""
+"""The content of a SIE file, and its unreadable lines."""
 
 from dataclasses import dataclass, field
 from datetime import date

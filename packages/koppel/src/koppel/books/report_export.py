@@ -1,6 +1,4 @@
-"""Makes tables of what the pages of accounts show, to be exported: balances, the trial balance, movements per
-period, an account's lines.
-"""
+"""Tables of the account pages for export: balances, trial balance, movements per period, account lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Lookups at company registers with their results, and how often each register may be called."""
+"""Lookups at company registers with their results, and the recent calls of each register."""
 
 from django.db import models
 from django.utils import timezone

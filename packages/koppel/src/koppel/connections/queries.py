@@ -1,4 +1,4 @@
-"""Reads of connections."""
+"""Queries of connections."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Connections as the list shows them, read in a few queries however many connections there are."""
+"""Summaries of connections for the list, read in a few queries however many connections there are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Consistency checks after a sync: do the books balance, and do they agree with the source?"""
+"""Consistency checks after a sync: the books must balance, and agree with the source."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""How often a register may be called: one count in PostgreSQL for all workers."""
+"""The rate limit of a register: one count in PostgreSQL for all workers."""
 
 from koppel.company_registers.clients.protocol import RegisterQuota
 from koppel.kit.database.pool import DatabaseConnection

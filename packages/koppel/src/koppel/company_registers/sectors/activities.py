@@ -1,4 +1,4 @@
-"""From the activity code in a register to the sector: by code, scheme and revision, never by a letter alone.
+"""The sector of an activity code: by code, scheme and revision, never by a letter alone.
 
 The first two digits of every national code are a NACE division. From J on the letters moved between NACE Rev.
 2 and 2.1, and division 45 was dissolved; `data/division_to_section.csv` (docs/registers.md says where it

@@ -1,4 +1,4 @@
-"""`koppel connections`: what the pages of connections do, from the shell."""
+"""`koppel connections`: the actions of the pages of connections, from the shell."""
 
 from dataclasses import dataclass
 from datetime import datetime

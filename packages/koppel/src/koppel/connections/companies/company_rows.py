@@ -1,6 +1,4 @@
-"""The imported companies of a connection: whether each is reached, and what a person has yet to settle about
-it.
-"""
+"""The imported companies of a connection: health of each, and changes that await a person's decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""Warn before something ends: consents about to expire, and connections on the account of a person who
-left.
-"""
+"""Warnings of consents that expire soon, and of connections on the account of a person who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

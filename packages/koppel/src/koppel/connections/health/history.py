@@ -1,6 +1,4 @@
-"""The last thirty days of a connection as thirty bars: how much of each day it was not well, and in which
-way.
-"""
+"""The last thirty days of a connection as thirty bars: the worst problem of each day, and its duration."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

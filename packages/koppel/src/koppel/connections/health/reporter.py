@@ -1,4 +1,4 @@
-"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is
+"""Reports of the results of calls: answered, not answered, consent lost. Writes are throttled while all is
 well.
 """
 

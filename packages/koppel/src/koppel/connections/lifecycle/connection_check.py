@@ -1,5 +1,5 @@
-"""Test whether a connection works, with one cheap call: on request, and automatically when nothing called it
-for long.
+"""The test of a connection with one cheap call: on request, and automatically after a long time without
+calls.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""A transfer under way: which grants are of the new owner's accounts, which of previous ones, and what each
-still serves.
+"""The state of a transfer: the grants of the new owner's accounts and of previous ones, and their companies.
 
 All in the caller's transaction and scope, with the connection locked where something changes.
 """

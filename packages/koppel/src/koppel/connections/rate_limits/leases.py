@@ -1,5 +1,4 @@
-"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without
-clock and database.
+"""The calls that one process has leased, and its unreported usage: bookkeeping without clock and database.
 
 Times are of the caller's monotonic clock, also those in reports; `quota_store` converts them to the
 database's.

@@ -1,5 +1,4 @@
-"""How many calls may still be made for one company through one app registration: pure arithmetic on a
-`QuotaState`.
+"""The arithmetic of quotas: the calls left for one company through one app registration, as a `QuotaState`.
 
 Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`).
 A vendor counts calls in fixed windows (an hour, per company and client), and each response states how many

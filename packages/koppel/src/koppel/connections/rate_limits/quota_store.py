@@ -1,4 +1,4 @@
-"""The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked
+"""The quotas in PostgreSQL. The reports and requests of a process are applied in one transaction, on locked
 rows.
 """
 

@@ -1,4 +1,4 @@
-"""Exchanges the usage of one process for calls: when a caller has none left, and once a second for all
+"""The exchange of one process's usage for calls: when a caller has none left, and once a second for all
 leases.
 
 Exchanges follow each other, so that the database sees the usage of a lease in order.

@@ -1,4 +1,4 @@
-"""Sessions: how a connector calls the vendor. A session enforces the scope of its consent.
+"""Sessions: the clients with which a connector calls the vendor. A session enforces the scope of its consent.
 
 A `DiscoverySession` lists and describes companies, and refuses every other address. A `ReadingSession` reads
 books: it is made from an imported administration, and refuses another company's id and another company's

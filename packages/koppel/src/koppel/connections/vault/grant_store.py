@@ -1,4 +1,4 @@
-"""The rows of grants: `GrantSnapshot` is one as read, `GrantStore` reads and writes them.
+"""The rows of grants: `GrantSnapshot` is a row as read, `GrantStore` reads and writes them.
 
 Each write names the generation it was made for, so that a slow process does not overwrite a newer one.
 """

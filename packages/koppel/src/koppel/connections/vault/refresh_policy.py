@@ -1,6 +1,4 @@
-"""When to use a token, when to refresh it, and how long to wait after a failure: decisions about a
-`GrantSnapshot`.
-"""
+"""Decisions about a `GrantSnapshot`: use the token, refresh it, or wait after a failure."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Connections → App registrations: how the vendors know Koppel."""
+"""The pages of app registrations."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What only a superuser can do so that roles that read by SQL disturb nobody else.
+"""The statements that only a superuser can run, so that roles that read by SQL disturb no other user.
 
 PostgreSQL lets everybody take advisory locks, write large objects and messages, and make temporary tables.
 The embedded server runs the script at each start; for other servers `koppel sql-readers superuser-script`

@@ -1,4 +1,4 @@
-"""How many threads of a process may wait for other systems at a time, by kind of call.
+"""The limit of threads of a process that wait for other systems, by kind of call.
 
 A system that does not answer would otherwise take all threads of the web. Calls of one kind leave threads to
 those of another, and to pages that call nobody.

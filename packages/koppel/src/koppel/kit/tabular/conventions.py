@@ -1,4 +1,4 @@
-"""How the spreadsheets of a language expect the cells of a CSV and the formats of Excel.
+"""The form of CSV cells and the formats of Excel that spreadsheets of a language expect.
 
 Plain CSV is for programs: the same in every language.
 """

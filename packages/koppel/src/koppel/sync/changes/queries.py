@@ -1,4 +1,4 @@
-"""Queries of the change log: what a run did to each record, by the books' field names."""
+"""Queries of the change log, by the books' field names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

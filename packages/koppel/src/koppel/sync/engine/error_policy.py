@@ -1,4 +1,4 @@
-"""How a run reacts to each error of the connector contract: one table from error class to policy."""
+"""The reaction of a run to each error of the connector contract: one table from error class to policy."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When an administration is due by its schedule, in local time.
+"""The schedule of syncs: the moments at which an administration is due, in local time.
 
 A schedule is a sequence of moments, one per interval, at an offset within the interval that is the
 administration's own (`spread_of`). An administration is due when it has begun no run since the newest moment,
