@@ -58,7 +58,7 @@ def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
 
 
 def _key(file: sie.SieFile) -> str:
-    """Return its number, name and fiscal year; not its position in the folder, which changes."""
+    """Return number, name and fiscal year of the company; not its position in the folder, which changes."""
     number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
     name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
     return f"{number}/{name}/{file.starts_on or ''}"

@@ -133,7 +133,7 @@ def _continues(line: str) -> bool:
 
 
 class _Reader:
-    """What the lines of a file say, one after the other."""
+    """The content of a file, collected line by line."""
 
     def __init__(self, sie_file: SieFile, rows: list[_Row]) -> None:
         self.file, self.rows = sie_file, rows

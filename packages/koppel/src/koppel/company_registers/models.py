@@ -59,9 +59,7 @@ class Lookup(TenantModel):
 
 
 class RegisterRateLimit(models.Model):
-    """How often a register was called lately, by all workers and organisations together. It names no
-    company.
-    """
+    """The recent calls of a register, by all workers and organisations together. The row names no company."""
 
     source = models.CharField(max_length=20, primary_key=True)
     window_started_at = models.DateTimeField()

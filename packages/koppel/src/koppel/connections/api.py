@@ -208,7 +208,7 @@ def resolve_changes(
 @router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")
 @permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
-    """Make one cheap call, now. Runs outside a transaction."""
+    """Check a connection with one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
     return ConnectionCheckOut(
         answered=check.answered,

@@ -30,7 +30,7 @@ class RemovalPolicy(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why the runs of a connection stop."""
+    """The reason why the runs of a connection stop."""
 
     PAUSE = "pause"
     """They wait."""

@@ -105,7 +105,7 @@ class Connection(TenantModel):
 
 
 class GrantReason(models.TextChoices):
-    """Why a grant gives no tokens, as Koppel knows it; other codes come from the connector."""
+    """The reasons why a grant gives no tokens, as Koppel knows them; other codes come from the connector."""
 
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"

@@ -52,7 +52,7 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
 
 
 def get_connection(actor: Actor, connection_id: int) -> Connection:
-    """Return one of `connections_of`. Raises `NoSuchConnection`."""
+    """Return a connection of `connections_of`. Raises `NoSuchConnection`."""
     connection = connections_of(actor).filter(pk=connection_id).first()
     if connection is None:
         raise NoSuchConnection

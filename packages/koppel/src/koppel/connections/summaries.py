@@ -44,7 +44,7 @@ class ConnectionSummary:
 
     @property
     def text(self) -> str:
-        """What a search looks through, besides the companies."""
+        """The text that a search looks through, besides the companies."""
         return f"{self.system} {self.connection.account} {self.connection.owner.user}"
 
     def group_title(self, by: "Grouping") -> str:
@@ -63,7 +63,7 @@ def list_summaries(actor: Actor) -> list[ConnectionSummary]:
 
 
 class Grouping(StrEnum):
-    """What the list of connections can be grouped by."""
+    """The ways to group the list of connections."""
 
     ACCOUNT = "account"
     OWNER = "owner"
@@ -90,7 +90,7 @@ def group_summaries(cards: Iterable[ConnectionSummary], by: Grouping) -> list[li
 
 
 def summarize(actor: Actor, connection: Connection) -> ConnectionSummary:
-    """Return one connection of `queries.connections_of`, as on the list."""
+    """Return a connection of `queries.connections_of` as on the list."""
     return _summarize_all(actor, [connection])[0]
 
 
@@ -154,9 +154,7 @@ def _counts(actor: Actor, connections: Sequence[Connection]) -> Iterable[Mapping
 
 
 def _first_reason(connection: Connection) -> str:
-    """Return why an administration is not read, without a name: the card is for everybody who sees
-    connections.
-    """
+    """Return why an administration is not read, without a name: all who see connections see the card."""
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()

@@ -31,7 +31,7 @@ class Trigger(models.TextChoices):
 
 
 class RunReason(models.TextChoices):
-    """Why a run waits or ended, where Koppel is the cause.
+    """The reasons why a run waits or ended, where Koppel is the cause.
 
     Otherwise `reason_code` is the code of the connector's error.
     """

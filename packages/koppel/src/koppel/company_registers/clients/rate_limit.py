@@ -30,9 +30,7 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 
 
 async def acquire(database_connection: DatabaseConnection, source: str, limit: RegisterQuota) -> float:
-    """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking
-    again.
-    """
+    """Count one call. Returns 0.0 when the call may be made now, else the seconds to wait."""
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
     if await (await database_connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0

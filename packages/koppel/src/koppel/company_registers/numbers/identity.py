@@ -36,7 +36,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class IdentityProblem:
-    """Why an identity is refused."""
+    """The reason why an identity is refused."""
 
     field: str
     """number, reason or sector."""

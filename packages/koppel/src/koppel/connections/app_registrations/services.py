@@ -95,7 +95,7 @@ def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
 
 
 def app_for(actor: Actor, app_id: int) -> AppRegistration:
-    """Return one of the organisation or of the installation. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation or of the installation. Raises `NoSuchConnection`."""
     app = registrations_of(actor).filter(pk=app_id).first()
     if app is None:
         raise NoSuchConnection
@@ -103,7 +103,7 @@ def app_for(actor: Actor, app_id: int) -> AppRegistration:
 
 
 def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
-    """Return one of the organisation's own. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation. Raises `NoSuchConnection`."""
     app = registrations_of(actor).filter(pk=app_id, organisation=actor.organisation_id).first()
     if app is None:
         raise NoSuchConnection
@@ -140,8 +140,8 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
 
 
 def remove_app(actor: Actor, app_id: int) -> None:
-    """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`,
-    `RegistrationRefused` when used.
+    """Remove an app registration of the organisation, with its secret. Raises `NoSuchConnection`, and
+    `RegistrationRefused` when a connection uses the app registration.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
     app = get_own_app(actor, app_id)

@@ -114,7 +114,7 @@ def probe_connection(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make one cheap call through a connection. Exit code 1 when the accounting system does not answer."""
+    """Check a connection with one cheap call. Exit code 1 when the accounting system does not answer."""
     check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
     raise typer.Exit(0 if check.answered else 1)

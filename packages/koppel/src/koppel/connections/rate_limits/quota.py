@@ -108,7 +108,7 @@ class UsageReport(msgspec.Struct):
 
 
 class AllocationReason(StrEnum):
-    """Why no call may be made."""
+    """The reasons why no call may be made."""
 
     BUSY = "busy"
     """Other workers hold the calls that are left."""

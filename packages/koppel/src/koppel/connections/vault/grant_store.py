@@ -75,7 +75,7 @@ class GrantSnapshot:
 
     @property
     def due_at(self) -> datetime:
-        """When to renew the access token: early enough to use it, not before the vendor allows."""
+        """The moment to renew the access token: early enough to use it, not before the vendor allows."""
         margin = min(MARGIN, (self.expires_at - self.issued_at) / 10)
         return min(max(self.refresh_allowed_at, self.expires_at - margin), self.expires_at)
 

@@ -98,7 +98,7 @@ class _Refresh:
 
     @property
     def seconds_left(self) -> float:
-        """How much longer a caller waits for the token."""
+        """The time that a caller still waits for the token."""
         return max(0.0, self.began + CALLER_SECONDS_MAX - _loop_seconds())
 
 

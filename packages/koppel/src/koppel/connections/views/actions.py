@@ -97,7 +97,7 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 @action_of("connections:detail", "connection_id")
 @outside_transaction
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Make one cheap call, now."""
+    """Check the connection with one cheap call, now."""
     check = check_connection(request.actor, connection_id)
     if check.answered:
         context = {"company": check.company, "milliseconds": check.milliseconds}

@@ -160,7 +160,7 @@ C = TypeVar("C", bound=_Read)
 
 
 class StoredCursor(msgspec.Struct, tag="checkpoint", omit_defaults=True):
-    """Where the next read starts: a stamp of the vendor, or fingerprints of lists that came whole."""
+    """The start of the next read: a stamp of the vendor, or fingerprints of lists that came whole."""
 
     newest: str = ""
     fingerprints: dict[str, str] = {}

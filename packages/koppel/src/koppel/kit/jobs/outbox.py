@@ -263,8 +263,8 @@ class Claim:
         self.settle(changed, ids=ids)
 
     def extend(self, lease: timedelta, values: Values) -> bool:
-        """Renew the lease of the whole batch; return False, without a change, when some of it is no longer
-        ours.
+        """Renew the lease of the whole batch. Returns False, without a change, when another worker has some
+        of it.
         """
         with organisation_scope(self.organisation_id):
             if set(self.rows().select_for_update(of=("self",)).values_list("pk", flat=True)) != set(self.ids):

@@ -65,7 +65,7 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 class _Redactor:
-    """Redacts one event, and tracks how much more of it may be logged."""
+    """Redacts one event, and tracks how much more of the event may be logged."""
 
     def __init__(self, limits: TextLimits) -> None:
         self._limits = limits

@@ -78,7 +78,7 @@ class FileRow:
 
 
 class TableProblem(StrEnum):
-    """Why the input cannot be read as a table."""
+    """The reason why the input cannot be read as a table."""
 
     TOO_LARGE = "too_large"
     TOO_MANY_ROWS = "too_many_rows"

@@ -24,7 +24,7 @@ VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
-    """What happens to a run after an error."""
+    """The fate of a run after an error."""
 
     WAIT = "wait"
     """The run is requeued."""

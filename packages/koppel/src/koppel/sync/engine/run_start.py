@@ -18,7 +18,7 @@ _SQL = load_statements("koppel.sync")
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """What the settings in force require."""
+    """The requirements of the settings in force."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int

@@ -39,7 +39,7 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class ResourceDelta:
-    """What a page changes in its resource of the run: counts are added, the other values replaced."""
+    """The changes by a page of its resource of the run: counts are added, the other values replaced."""
 
     state: str
     mode: str

@@ -105,7 +105,7 @@ def choose_os_user(cluster: Path, programs: Path) -> OsUser:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, for this account alone.
+    """Make a folder and its parents, for this account alone.
 
     Where the server must run as `nobody`, because there are no user namespaces, other accounts may pass
     through it; nothing in it can be listed or read by them.
