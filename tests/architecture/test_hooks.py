@@ -15,7 +15,7 @@ STATE_OF_THE_PROCESS = {
     "koppel.connections.sessions.runtime._current_worker",
     "koppel.kit.database.embedded_postgres.credentials._chosen",
     "koppel.kit.database.threads._keep_connections",
-    "koppel.kit.http.unfinished_calls._warned",
+    "koppel.kit.http.calls_in_progress._warned_paths",
     "koppel.web.auth.security_log._counted_at",
 }
 """What a process knows of itself. No other app adds to it."""

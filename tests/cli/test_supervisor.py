@@ -13,11 +13,11 @@ from tests.fixtures.stack import wait_until
 
 WAITING = """
 import pathlib, signal, sys, time
-from koppel.kit.http.unfinished_calls import Unfinished
+from koppel.kit.http.calls_in_progress import CallsInProgress
 home = pathlib.Path(sys.argv[1])
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(True))
-with Unfinished(home / "calls").at_work():
+with CallsInProgress(home / "calls").track():
     (home / "begun").touch()
     while not (told and (home / "answer").exists()):
         if told:

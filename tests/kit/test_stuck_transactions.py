@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Iterator
 
 import psycopg
@@ -46,6 +45,13 @@ def terminate_silent() -> int:
     return asyncio.run(look())
 
 
+def is_waiting_for_client(session: FROZEN) -> bool:
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        activity = "SELECT state, wait_event FROM pg_stat_activity WHERE pid = %s"
+        row = connection.execute(activity, [session.info.backend_pid]).fetchone()
+    return row == ("idle in transaction", "ClientRead")
+
+
 def is_ended(session: FROZEN) -> bool:
     try:
         session.execute("SELECT 1")
@@ -63,9 +69,12 @@ def test_a_worker_that_stopped_in_the_middle_of_a_statement_loses_its_session(se
     assert is_ended(session)
 
 
-def test_a_session_that_only_waits_between_statements_keeps_its_time(session: FROZEN) -> None:
+def test_a_session_that_only_waits_between_statements_keeps_its_time(
+    session: FROZEN, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session.execute("SELECT 1")
-    time.sleep(2 * stuck_transactions.STUCK_AFTER_SECONDS)
+    wait_until(lambda: is_waiting_for_client(session))
+    monkeypatch.setattr(stuck_transactions, "STUCK_AFTER_SECONDS", 0)
     assert terminate_silent() == 0
     assert not is_ended(session)
 

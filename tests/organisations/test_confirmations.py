@@ -88,8 +88,8 @@ def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(offi
 
 
 def test_removing_access_lists_what_ends(office: Office) -> None:
-    at_work = signed_in(office.rosa)
-    assert at_work.get("/").status_code == 200
+    client = signed_in(office.rosa)
+    assert client.get("/").status_code == 200
     with organisation_scope(office.admin.organisation_id):
         create_token(office.rosa, name="script", role=None, read_only=True, days=LIFETIME_DAYS[0])
     browser = signed_in(office.admin)
@@ -104,7 +104,7 @@ def test_removing_access_lists_what_ends(office: Office) -> None:
         assert said in question, said
     browser.post(office.page + "hand-over", answers_on(question))
     assert not office.may_sign_in()
-    assert at_work.get("/").status_code == 302
+    assert client.get("/").status_code == 302
 
 
 def test_a_stale_confirmation_is_refused_and_asked_again(office: Office) -> None:
@@ -162,19 +162,19 @@ def test_removing_access_needs_a_confirmation(office: Office) -> None:
 
 
 def test_ending_sessions_and_revoking_a_token_are_asked(office: Office) -> None:
-    at_work = signed_in(office.rosa)
+    client = signed_in(office.rosa)
     with organisation_scope(office.admin.organisation_id):
         create_token(office.rosa, name="script", role=None, read_only=True, days=LIFETIME_DAYS[0])
         token = ApiToken.objects.get()
     browser = signed_in(office.admin)
     for address in (f"{office.page}end-sessions", f"{office.page}tokens/{token.pk}/revoke"):
         assert "confirmed" in browser.post(address).content.decode()
-    assert at_work.get("/").status_code == 200
+    assert client.get("/").status_code == 200
     with organisation_scope(office.admin.organisation_id):
         assert ApiToken.objects.get().revoked_at is None
     post_and_confirm(browser, f"{office.page}tokens/{token.pk}/revoke")
     post_and_confirm(browser, f"{office.page}end-sessions")
-    assert at_work.get("/").status_code == 302
+    assert client.get("/").status_code == 302
     with organisation_scope(office.admin.organisation_id):
         assert ApiToken.objects.get().revoked_at is not None
 

@@ -123,10 +123,10 @@ def test_a_team_leader_neither_makes_nor_changes_an_administrator(admin: Actor, 
 
 def test_removing_access_takes_effect_at_once(admin: Actor, actor: Any) -> None:
     user = actor("user", organisation=firm_of(admin))
-    at_work = signed_in(user)
-    assert at_work.get("/").status_code == 200
+    client = signed_in(user)
+    assert client.get("/").status_code == 200
     post_and_confirm(signed_in(admin), page_of(user), {"role": "user"})
-    assert at_work.get("/").status_code == 302, "The session is over, not only refused."
+    assert client.get("/").status_code == 302, "The session is over, not only refused."
 
 
 def test_access_ends_by_itself_on_its_day(admin: Actor, actor: Any) -> None:

@@ -194,8 +194,8 @@ def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
         Membership.objects.create(
             organisation_id=admin.organisation_id, user_id=operator.user_id, role="user"
         )
-    at_work = signed_in(operator)
-    at_work.post("/account/organisations/", {"organisation": operator.organisation_id}, follow=True)
+    own_client = signed_in(operator)
+    own_client.post("/account/organisations/", {"organisation": operator.organisation_id}, follow=True)
     configure(admin, idp)
     idp.says(sub="otto", email=email_of(operator), email_verified=True)
     link(admin, operator)
@@ -206,7 +206,7 @@ def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
     assert client.post("/operator/enter", {"organisation": other_firm.organisation_id}).status_code == 404
     assert client.get("/account/sessions/").content.decode().count('name="id"') == 0
     post_and_confirm(client, "/account/sessions/")
-    assert at_work.get("/").status_code == 200, "Sessions of elsewhere are not this organisation's to end."
+    assert own_client.get("/").status_code == 200, "Sessions of elsewhere are not this organisation's to end."
 
 
 def test_the_answer_to_a_stranger_does_not_say_whether_there_is_an_account(

@@ -66,26 +66,26 @@ class _Quiet(WSGIRequestHandler):
 
 
 class _Pages(WSGIHandler):
-    """Lends the thread of a request a database connection that an earlier one has given back, as threads of
-    the real web server keep theirs; and knows which threads are at work: tests empty tables behind them.
+    """The pages in threads, each request with a database connection that an earlier one has given back, as
+    threads of the real web server keep theirs. Tests wait for `busy_threads` before they empty tables.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.at_work: set[threading.Thread] = set()
+        self.busy_threads: set[threading.Thread] = set()
         self._idle: deque[BaseDatabaseWrapper] = deque()
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        self.at_work.add(threading.current_thread())
+        self.busy_threads.add(threading.current_thread())
         self._lend()
         try:
             return super().__call__(environ, start_response)
         finally:
             self._take_back()
-            self.at_work.discard(threading.current_thread())
+            self.busy_threads.discard(threading.current_thread())
 
     def close(self) -> None:
-        """Call it when nothing is at work."""
+        """Close the connections; call when no thread is busy."""
         for connection in self._idle:
             connection.close()
 
@@ -115,7 +115,7 @@ def address(clean_database: None) -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
-    wait_until(lambda: not pages.at_work)
+    wait_until(lambda: not pages.busy_threads)
     pages.close()
 
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.http.calls_in_progress import token_stop_seconds
 from koppel.kit.http.siem_url import parse_siem_url
-from koppel.kit.http.unfinished_calls import token_stop_seconds
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
 

@@ -26,7 +26,7 @@ from koppel.kit.database.embedded_postgres import (
     running_addresses,
     write_private,
 )
-from koppel.kit.http.unfinished_calls import token_stop_seconds
+from koppel.kit.http.calls_in_progress import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
 DEMO_DATA_DIRECTORY = Path("data/demo")

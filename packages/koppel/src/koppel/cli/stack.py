@@ -29,7 +29,7 @@ from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, res
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
-from koppel.kit.http.unfinished_calls import TOKEN_CALLS
+from koppel.kit.http.calls_in_progress import TOKEN_CALLS
 from koppel.kit.web import paths
 
 READY_SECONDS = 60

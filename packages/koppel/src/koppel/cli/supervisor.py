@@ -19,7 +19,7 @@ import structlog
 
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
-from koppel.kit.http.unfinished_calls import TOKEN_STOP_SECONDS, is_unfinished
+from koppel.kit.http.calls_in_progress import TOKEN_STOP_SECONDS, is_call_in_progress
 
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
@@ -149,7 +149,7 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
 
     def _waits_for_token(self) -> bool:
-        return self._token_calls is not None and is_unfinished(self._token_calls)
+        return self._token_calls is not None and is_call_in_progress(self._token_calls)
 
     def _database_runs(self) -> bool:
         if self._postgres is None:

@@ -190,11 +190,11 @@ def _groups(actor: Actor) -> list[IssueGroup]:
 
 def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
     """Count administrations with issues per person, without those that Administrators have by default."""
-    assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
-    at_work = assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    all_assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
+    assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     by_member: dict[int, int] = {}
     assigned: set[int] = set()
-    for administration_id, member in at_work.values_list("administration_id", "membership_id"):
+    for administration_id, member in assignments.values_list("administration_id", "membership_id"):
         by_member[member] = by_member.get(member, 0) + 1
         assigned.add(administration_id)
     own_count = by_member.get(actor.membership_id, 0)

@@ -128,11 +128,11 @@ def _ids(column: str, values: Sequence[str]) -> Q:
 
 def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on assigned members; automatic assignments of Administrators do not count."""
-    on_it = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
-    at_work = on_it.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
+    all_assignments = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
+    assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     ids = [actor.membership_id if text == "me" else int(text) for text in values if text != NONE]
-    condition = Q(Exists(at_work.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
-    return condition | ~Q(Exists(at_work)) if NONE in values else condition
+    condition = Q(Exists(assignments.filter(membership_id__in=ids))) if ids else Q(pk__in=[])
+    return condition | ~Q(Exists(assignments)) if NONE in values else condition
 
 
 def _sectors(actor: Actor, values: Sequence[str]) -> Q:

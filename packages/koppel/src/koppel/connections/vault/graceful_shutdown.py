@@ -10,13 +10,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-from koppel.kit.http.unfinished_calls import TOKEN_CALLS, Unfinished
+from koppel.kit.http.calls_in_progress import TOKEN_CALLS, CallsInProgress
 
 WEB_STOP_SECONDS = 5.0
 """How long a web process goes on with requests after a signal to stop."""
 LOOK_SECONDS = 0.2
 
-token_calls = Unfinished(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
+token_calls = CallsInProgress(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
 
 
 def end_with_last_call() -> None:

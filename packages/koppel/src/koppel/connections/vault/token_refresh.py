@@ -257,7 +257,7 @@ class Vault:
                     if await self._rows.mark_refresh_started(
                         grant, now() + timedelta(seconds=MAINTAIN_SECONDS)
                     ):
-                        with token_calls.at_work():
+                        with token_calls.track():
                             return await self._renew(grant, refused)
                     continue
                 checked_intent = grant.started_at

@@ -1,7 +1,7 @@
-"""Tells other processes of this machine that work is in progress which must not be interrupted.
+"""Calls in progress that a stop must not interrupt, reported to other processes of this machine.
 
-It uses a shared lock on a file. The kernel frees the lock when its process dies, so a dead process delays
-nothing.
+A shared lock on a file reports them. The kernel frees the lock when its process dies, so a dead process
+delays nothing.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 log = structlog.get_logger(__name__)
-_warned: set[Path] = set()
+_warned_paths: set[Path] = set()
 
 TOKEN_CALLS = "token-calls.lock"  # noqa: S105 - the name of a file
 """In the data directory: held while a process waits for a token endpoint."""
@@ -35,10 +35,10 @@ def token_stop_seconds(environment: Mapping[str, str] = os.environ) -> float:
     return seconds
 
 
-class Unfinished:
-    """Unfinished work of one kind in this process; threads may share it.
+class CallsInProgress:
+    """Calls of one kind in progress in this process, for all its threads.
 
-    `path` None: it is not reported to other processes.
+    `path` None: other processes do not learn of the calls.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -49,12 +49,12 @@ class Unfinished:
 
     @property
     def count(self) -> int:
-        """The number of tasks in progress in this process."""
+        """The number of calls in progress in this process."""
         return self._count
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Count the block as unfinished work."""
+    def track(self) -> Iterator[None]:
+        """Count the block as a call in progress."""
         self._add(1)
         try:
             yield
@@ -65,23 +65,23 @@ class Unfinished:
         with self._mutex:
             self._count += change
             if self._count and self._descriptor is None and self._path is not None:
-                # Work continues if the directory is not writable; it is only invisible to other processes.
+                # Without a writable directory the call goes on, and other processes do not see it.
                 try:
-                    self._descriptor = _open(self._path)
+                    self._descriptor = _open_lock_file(self._path)
                     fcntl.flock(self._descriptor, fcntl.LOCK_SH)
                 except OSError as refusal:
-                    _warn_once(self._path, refusal)
+                    _warn_of_untracked_calls(self._path, refusal)
             elif not self._count and self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
 
 
-def is_unfinished(path: Path) -> bool:
-    """Return whether a process of this machine has such work in progress."""
+def is_call_in_progress(path: Path) -> bool:
+    """Return whether a process of this machine has such a call in progress."""
     try:
-        descriptor = _open(path)
+        descriptor = _open_lock_file(path)
     except OSError as refusal:
-        _warn_once(path, refusal)
+        _warn_of_untracked_calls(path, refusal)
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,14 +94,14 @@ def is_unfinished(path: Path) -> bool:
     return False
 
 
-def _warn_once(path: Path, refusal: OSError) -> None:
-    """Warn that a stop will not wait for such work; once per process and file."""
-    if path not in _warned:
-        _warned.add(path)
+def _warn_of_untracked_calls(path: Path, refusal: OSError) -> None:
+    """Warn that a stop will not wait for such calls; once per process and file."""
+    if path not in _warned_paths:
+        _warned_paths.add(path)
         log.warning(
-            "unfinished_work_unseen", file=str(path), reason=refusal.strerror or type(refusal).__name__
+            "call_in_progress_untracked", file=str(path), reason=refusal.strerror or type(refusal).__name__
         )
 
 
-def _open(path: Path) -> int:
+def _open_lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

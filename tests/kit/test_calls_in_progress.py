@@ -1,11 +1,11 @@
-"""Unfinished work that other processes cannot see is warned about."""
+"""Calls in progress that other processes cannot see is warned about."""
 
 from pathlib import Path
 
 import pytest
 import structlog
 
-from koppel.kit.http import unfinished_calls
+from koppel.kit.http import calls_in_progress
 
 
 def test_an_unwritable_lock_file_is_warned_about_once(
@@ -14,10 +14,10 @@ def test_an_unwritable_lock_file_is_warned_about_once(
     """The file belongs to another account; a directory in its place refuses whoever runs this test too."""
     path = tmp_path / "token-calls.lock"
     path.mkdir()
-    monkeypatch.setattr(unfinished_calls, "_warned", set())
+    monkeypatch.setattr(calls_in_progress, "_warned_paths", set())
     with structlog.testing.capture_logs() as lines:
         for _attempt in range(3):
-            with unfinished_calls.Unfinished(path).at_work():
-                assert not unfinished_calls.is_unfinished(path)
-    assert [line["event"] for line in lines] == ["unfinished_work_unseen"]
+            with calls_in_progress.CallsInProgress(path).track():
+                assert not calls_in_progress.is_call_in_progress(path)
+    assert [line["event"] for line in lines] == ["call_in_progress_untracked"]
     assert lines[0]["log_level"] == "warning"
