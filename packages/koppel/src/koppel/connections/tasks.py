@@ -8,7 +8,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision, RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Job
 
-from koppel.connections.companies.descriptions import AT_A_TIME, describe_all
+from koppel.connections.companies.descriptions import CONCURRENT_CALLS_MAX, describe_all
 from koppel.connections.health import notify_expiring_and_review_owners
 from koppel.connections.lifecycle.connection_check import check_once, claim_due_checks
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
@@ -76,7 +76,7 @@ async def check_health(timestamp: int) -> None:
         return
     runtime = current_worker()
     due = await claim_due_checks(runtime.database, AT_ONCE_MAX)
-    semaphore = asyncio.Semaphore(AT_A_TIME)
+    semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
     async def check(organisation_id: int, connection_id: int) -> None:
         async with semaphore:

@@ -22,7 +22,7 @@ from koppel.cli.stack import DemoAccounts
 from koppel.kit.cli.errors import CommandError
 
 POLL_SECONDS = 0.5
-IDENTIFY_LOOKS_MAX = 20
+POLLS_MAX = 20
 LINES_NAMED_MAX = 20
 SETTLED = ("active", "failed", "blocked", "deactivated")
 
@@ -105,7 +105,7 @@ def identify_and_finish(browser: Browser, page: HtmlPage, console: Console) -> i
 
     Finishing leads back to Identify when a register answered meanwhile and a name differs.
     """
-    for _look in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         page = _assign_and_finish(browser, identify(browser, page, console))
         if match := re.search(r"[?&]import=(\d+)", page.url):
             return int(match[1])
@@ -155,7 +155,7 @@ def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     Where names or numbers differ, confirm that it is the same company. A register may answer between two
     polls.
     """
-    for _look in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         page = _complete(browser, _say_same(browser, page, console))
         if not _is_identify(page):
             return page
@@ -178,7 +178,7 @@ def _say_same(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     page = browser.submit(
         page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same"
     )
-    for _question in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         question = next((form for form in page.forms if "confirmed" in form.names), None)
         if question is None:
             break

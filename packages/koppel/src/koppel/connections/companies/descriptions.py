@@ -13,7 +13,7 @@ from koppel.kit.database.outage import is_outage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
-AT_A_TIME = 10
+CONCURRENT_CALLS_MAX = 10
 log = structlog.get_logger(__name__)
 
 
@@ -23,7 +23,7 @@ async def describe_all(
     """Describe companies given as (id, connector key), a few at a time, with one cheap call each. Returns the
     ids described.
     """
-    semaphore = asyncio.Semaphore(AT_A_TIME)
+    semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
     async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
         async with semaphore:

@@ -14,7 +14,7 @@ from koppel.kit.http.calls_in_progress import TOKEN_CALLS, CallsInProgress
 
 WEB_STOP_SECONDS = 5.0
 """How long a web process goes on with requests after a signal to stop."""
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 token_calls = CallsInProgress(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
 
@@ -38,7 +38,7 @@ def _end_after(is_stopping: threading.Event) -> None:
     is_stopping.wait()
     began = time.monotonic()
     while time.monotonic() - began < settings.TOKEN_STOP_SECONDS:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         if not token_calls.count and time.monotonic() - began > WEB_STOP_SECONDS:
             break
     os._exit(0)

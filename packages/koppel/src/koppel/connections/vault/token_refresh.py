@@ -58,7 +58,7 @@ from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
 
-SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
+RECHECK_SECONDS, RECHECK_STEPS = 2.0, 20
 """An intent without a lock is read again after this time, because its process may be reopening a lost lock
 connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s).
 """
@@ -265,8 +265,8 @@ class Vault:
                 self._locks.release(grant_id)
             # In small steps, so that time in which this machine stood
             # still, and perhaps that process, does not count.
-            for _step in range(SECOND_LOOK_STEPS):
-                await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
+            for _step in range(RECHECK_STEPS):
+                await asyncio.sleep(RECHECK_SECONDS / RECHECK_STEPS)
 
     async def _renew(self, grant: GrantSnapshot, refused: Secret | None) -> Secret:
         """Call the token endpoint once, with the lock held and the intent committed.

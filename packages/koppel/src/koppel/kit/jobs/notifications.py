@@ -12,12 +12,12 @@ from procrastinate import jobs
 from procrastinate.manager import JobManager, NotificationCallback, get_channel_for_queues
 
 PAUSE_SECONDS = 0.2
-"""Between two looks, however many messages come."""
+"""Between two polls, however many messages come."""
 JOB_INSERTED = "job_inserted"
 
 
 class RobustJobManager(JobManager):
-    """Ignores all messages but those of new jobs, and believes nothing that they say."""
+    """Ignores all messages but those of new jobs, and trusts nothing in them."""
 
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None

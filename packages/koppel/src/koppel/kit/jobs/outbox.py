@@ -36,7 +36,7 @@ BATCHES_OF_ORGANISATION_MAX = 3
 """The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten slots,
 for jobs of all organisations.
 """
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 
 Lane = Mapping[str, int]
 """Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the
@@ -106,7 +106,7 @@ class Outbox:
             leased.update(leased_until=claim.leased_until, attempts=F("attempts") + 1, **self.leased)
         return claim
 
-    def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
+    def schedule(self, lane: Lane, *, pause_seconds: float = POLL_SECONDS) -> None:
         """Defer a job for when the next row of the lane is due, and not before the pause is over; none
         without open rows.
         """

@@ -30,11 +30,11 @@ from koppel.sync.runs.claims import ClaimedRun
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
 """The first time slice of a run; each later one doubles, up to eight times this."""
-LOOK_SECONDS = 5.0
-"""The longest interval between looks at the queue. With 15 s until a heartbeat expires, a dead worker's runs
+POLL_SECONDS = 5.0
+"""The longest interval between polls of the queue. With 15 s until a heartbeat expires, a dead worker's runs
 are taken over within 20 s.
 """
-QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
+QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=POLL_SECONDS)
 """The backoff while the queue cannot be read."""
 GATHER_SECONDS = 0.03
 """Runs that end within this time of each other are replaced by one query."""
@@ -60,7 +60,7 @@ class Dispatcher:
         try:
             misses = 0
             while True:
-                pause = LOOK_SECONDS
+                pause = POLL_SECONDS
                 try:
                     pause = await self._fill()
                     misses = 0
@@ -93,19 +93,19 @@ class Dispatcher:
         Returns the seconds to wait until the next time, unless woken earlier.
         """
         if await quarantine.current_async() is not None:
-            return LOOK_SECONDS
+            return POLL_SECONDS
         room = self._concurrency - len(self._tasks)
         async with self._runtime.database.installation_transaction() as database_connection:
             if room <= 0:
                 self._others_wait = await queue.has_waiting(database_connection)
-                return LOOK_SECONDS
+                return POLL_SECONDS
             claim = await queue.claim_next(database_connection, WORKER_ID, room)
         for run in claim.runs:
             self._start(run)
         self._others_wait = len(claim.runs) == room
         return min(
-            LOOK_SECONDS,
-            max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS),
+            POLL_SECONDS,
+            max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else POLL_SECONDS),
         )
 
     def _start(self, run: ClaimedRun) -> None:
@@ -152,7 +152,7 @@ class Dispatcher:
                         self.leads = await keep_session_lock(
                             database_connection, LockName.LEADER, is_held=self.leads
                         )
-                        async for _notice in database_connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                        async for _notice in database_connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
                 self.leads = False
