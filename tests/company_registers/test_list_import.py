@@ -66,7 +66,7 @@ def test_every_line_has_a_result() -> None:
         (MatchStatus.AMBIGUOUS, None),
         (MatchStatus.UNKNOWN, None),
         (MatchStatus.MATCHED, 13),
-        (MatchStatus.TWICE, 13),
+        (MatchStatus.DUPLICATE, 13),
         (MatchStatus.EMPTY, None),
     ]
 
@@ -106,7 +106,7 @@ def test_pasted_text_never_raises(text: str) -> None:
     matches = match_lines(lines, COMPANIES)
     assert len(matches) == len(lines)
     for matched in matches:
-        assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.TWICE))
+        assert (matched.id is not None) == (matched.status in (MatchStatus.MATCHED, MatchStatus.DUPLICATE))
 
 
 @given(st.binary(max_size=400))

@@ -110,9 +110,9 @@ class GrantReason(models.TextChoices):
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"
     NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - a code
-    SUPERSEDED = "retired"
+    SUPERSEDED = "superseded"
     """Revoked, because another grant reaches its companies or they are no longer read."""
-    UNKNOWN = "lost"
+    UNKNOWN = "unknown"
 
 
 class Grant(TenantModel):

@@ -121,11 +121,11 @@ class PastedLine:
 class MatchStatus(StrEnum):
     """The result of a line."""
 
-    MATCHED = "placed"
+    MATCHED = "matched"
     EMPTY = "empty"
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
-    TWICE = "twice"
+    DUPLICATE = "duplicate"
     CONFLICT = "conflict"
 
 
@@ -202,7 +202,7 @@ def _match_line(
     if len(matches) != 1:
         return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
     if matches[0] in matched_ids:
-        return MatchedLine(line, MatchStatus.TWICE, matches[0])
+        return MatchedLine(line, MatchStatus.DUPLICATE, matches[0])
     matched_ids.add(matches[0])
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 

@@ -244,7 +244,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
     misses = {
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
-        list_import.MatchStatus.TWICE: _("duplicate; the first one is used"),
+        list_import.MatchStatus.DUPLICATE: _("duplicate; the first one is used"),
         list_import.MatchStatus.CONFLICT: _("two columns of the same meaning differ"),
     }
     unmatched = [
