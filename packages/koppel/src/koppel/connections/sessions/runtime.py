@@ -119,7 +119,7 @@ class _BackgroundCalls(Generic[T]):
         ):
             self._task = asyncio.ensure_future(self._work(open_runtime))
             await asyncio.wait([self._task])
-            if open_runtime.vault.under_way:
+            if open_runtime.vault.refreshing_grant_ids:
                 self._end_with(self._task)
             return self._task.result()
 

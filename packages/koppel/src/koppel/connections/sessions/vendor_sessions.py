@@ -103,7 +103,7 @@ class AuthorizedSession:
                     permit.record_success()
                     return response
                 await permit.record_unauthorized()
-                if await self._token(refused=token) == token:
+                if await self._token(refused_token=token) == token:
                     permit.record_success()
                     break
         raise SetupMissing("unauthorised", REFUSED)
@@ -142,13 +142,13 @@ class AuthorizedSession:
         """Return the stable code of why this call is refused; '' when it is allowed."""
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
-    async def _token(self, refused: Secret | None = None) -> Secret:
+    async def _token(self, refused_token: Secret | None = None) -> Secret:
         """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's
         own company.
         """
         target = self.target
         try:
-            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
+            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused_token)
         except Unreachable as unreachable:
             await self._record_failure(str(unreachable), connection_wide=True)
             raise
