@@ -89,7 +89,7 @@ async def _process_lookup(
     async with semaphore:
         if wait := await _wait_for_rate_limit(runtime, register):
             values = {"reason": "waiting", **_source(register)}
-            await run_in_thread(partial(claim.put_back, ids=[lookup.pk], seconds=wait, values=values))
+            await run_in_thread(partial(claim.release, ids=[lookup.pk], seconds=wait, values=values))
             return
         result = await _query_register(runtime, register, query)
     failure = (

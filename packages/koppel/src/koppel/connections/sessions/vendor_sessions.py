@@ -96,14 +96,14 @@ class AuthorizedSession:
             )
         for _attempt in ("current token", "refreshed token"):
             async with self._token_probe.permit(self.target.grant_id) as permit:
-                token = await self._token()
+                token = await self._access_token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
                 response = await self._call_vendor(method, url, params, sent)
                 if response.status != UNAUTHORISED:
                     permit.record_success()
                     return response
                 await permit.record_unauthorized()
-                if await self._token(refused_token=token) == token:
+                if await self._access_token(refused_token=token) == token:
                     permit.record_success()
                     break
         raise SetupMissing("unauthorised", REFUSED)
@@ -142,7 +142,7 @@ class AuthorizedSession:
         """Return the stable code of why this call is refused; '' when it is allowed."""
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
-    async def _token(self, refused_token: Secret | None = None) -> Secret:
+    async def _access_token(self, refused_token: Secret | None = None) -> Secret:
         """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's
         own company.
         """
@@ -239,9 +239,9 @@ def is_server_error(response: Response) -> bool:
     return response.status >= 500 or (response.status == 200 and is_page)
 
 
-def names_other_company(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
+def names_other_company(connector: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
     """Return whether the headers name a company other than the session's own."""
-    naming = vendor.descriptor.company_header
+    naming = connector.descriptor.company_header
     if naming is None:
         return False
     header, key = naming
@@ -249,7 +249,7 @@ def names_other_company(vendor: Connector, company: Company | None, headers: Map
     return named is not None and (company is None or named != company.routing.get(key, company.external_id))
 
 
-DESCRIBED = (
+DESCRIPTION_COLUMNS = (
     "legal_name",
     "number",
     "vat_number",
@@ -263,7 +263,7 @@ DESCRIBED = (
     "confirmed_number",
     "conflict_detected_at",
 )
-READ_COMPANY_SQL = _SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
+READ_COMPANY_SQL = _SQL["read_session_company"].format(described_columns=", ".join(DESCRIPTION_COLUMNS))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
@@ -339,7 +339,9 @@ async def _load_company(
     cursor = await database_connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
-        _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True)))
+        _StoredCompany(
+            row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIPTION_COLUMNS, row[6:], strict=True))
+        )
         if row
         else None
     )
