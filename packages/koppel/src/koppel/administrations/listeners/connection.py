@@ -17,7 +17,7 @@ from koppel.administrations.lifecycle.blocked_status import (
 from koppel.administrations.models import Administration, Status
 from koppel.audit.services import add_audit_entry
 from koppel.company_registers.numbers.identity import check_identity
-from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
+from koppel.connections.companies.same_company import VendorIdentity, inherit_identity, update_conflict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -116,9 +116,9 @@ def _move(
 
 
 def _guard(target: RemoteCompany) -> None:
-    """Apply the guard to the company, as the other connection may describe another one than before."""
+    """Update the conflict of the company, as the other connection may describe another one than before."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
-    apply_guard(target, described, interrupts=False)
+    update_conflict(target, described, restart_open_run=False)
     target.save()
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.companies import resolution
-from koppel.connections.companies.changes import QUESTIONS
+from koppel.connections.companies.changes import CHANGE_ISSUES
 from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.issue_types import ConnectionIssue
@@ -148,7 +148,7 @@ def _needs_attention() -> Any:
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=OuterRef("administrations"),
-        code__in=QUESTIONS,
+        code__in=CHANGE_ISSUES,
         resolved_at=None,
     )
     needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(conflict_detected_at__isnull=False)
@@ -182,7 +182,7 @@ def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[in
     changes = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id__in=administration_ids,
-        code__in=QUESTIONS,
+        code__in=CHANGE_ISSUES,
         resolved_at=None,
     )
     by_administration: dict[int, list[CompanyChange]] = {}

@@ -127,19 +127,19 @@ def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) ->
     )
 
 
-def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
-    """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
+def may_be_other_company(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
+    """Return whether the conflict must be updated, by a company's stored columns alone: a run asks this each time."""
     confirmed = ReferenceIdentity(
         columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
     )
     return columns["conflict_detected_at"] is not None or is_other_company(confirmed, described)
 
 
-def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
+def update_conflict(company: RemoteCompany, described: VendorIdentity, *, restart_open_run: bool) -> bool:
     """Block the administrations of a company in conflict, or release them when the conflict is over.
 
     Returns whether there is a conflict; then the caller must not store the description. The caller has locked
-    `company`. `interrupts`: restart an open run (False when that run is the caller).
+    `company`. `restart_open_run` is False when that run is the caller.
     """
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
@@ -149,7 +149,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
     )
     is_other = is_other_company(confirmed, described)
-    if interrupts and (is_other or company.conflict_detected_at is not None):
+    if restart_open_run and (is_other or company.conflict_detected_at is not None):
         hooks.restart_runs(company.organisation_id, list(administrations))
     if is_other:
         _record_conflict(company, list(administrations), described)
@@ -159,7 +159,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         add_timeline_event(
             company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name}
         )
-        release(company, list(administrations), requested_by="")
+        end_conflict(company, list(administrations), requested_by="")
     return False
 
 
@@ -170,7 +170,7 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
     clear_conflict(company)
 
 
-def forget_identity(company: RemoteCompany) -> None:
+def clear_identity(company: RemoteCompany) -> None:
     """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
     caller saves.
     """
@@ -184,7 +184,7 @@ def forget_identity(company: RemoteCompany) -> None:
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
     """Copy the confirmed identity, and an unresolved conflict, from the same company of another connection.
 
-    The caller saves, and runs the guard.
+    The caller saves, and updates the conflict.
     """
     for name in ("confirmed_name", "confirmed_number", *CONFLICT_FIELDS):
         setattr(company, name, getattr(before, name))
@@ -196,8 +196,10 @@ def clear_conflict(company: RemoteCompany) -> None:
     company.conflict_detected_at = company.conflict_rejected_at = None
 
 
-def release(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
-    """Release the administrations: it is the confirmed company, or a person decided so. The caller saves."""
+def end_conflict(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
+    """End the conflict and unblock the administrations: the company is the confirmed one, or a person decided
+    so. The caller saves.
+    """
     ids = list(administration_ids)
     clear_conflict(company)
     for administration_id in ids:

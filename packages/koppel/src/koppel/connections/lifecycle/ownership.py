@@ -232,7 +232,7 @@ def _move_or_give_back(
 
 def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
     """Change the owner when no imported company uses a previous account any more."""
-    if TransferState(connection, actor.membership_id).retire_previous_grants():
+    if TransferState(connection, actor.membership_id).revoke_previous_grants():
         _change_owner(
             actor, connection, Membership.objects.for_actor(actor).get(pk=actor.membership_id), account
         )

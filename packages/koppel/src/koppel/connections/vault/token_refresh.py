@@ -144,7 +144,9 @@ class Vault:
         """Return an access token. `refused_token` is the token that the vendor rejected.
 
         Returns `refused_token` itself if it was refreshed for a refusal a moment ago: then the token is not
-        the reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
+        the reason.
+
+        Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
         `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins, with
         vendor and row unchanged.
         """
