@@ -108,14 +108,14 @@ def _move(
     fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
     Administration.objects.bulk_update(moved_administrations, fields, batch_size=500)
     for target in reached_now:
-        _guard(target)
+        _update_conflict(target)
     if moved_administrations:
         details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
         add_audit_entry(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
     return len(moved_administrations)
 
 
-def _guard(target: RemoteCompany) -> None:
+def _update_conflict(target: RemoteCompany) -> None:
     """Update the conflict of the company, as the other connection may describe another one than before."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
     update_conflict(target, described, restart_open_run=False)

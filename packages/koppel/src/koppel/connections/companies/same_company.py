@@ -128,7 +128,10 @@ def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) ->
 
 
 def may_be_other_company(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
-    """Return whether the conflict must be updated, by a company's stored columns alone: a run asks this each time."""
+    """Return whether the conflict must be updated, by a company's stored columns alone.
+
+    Each run checks this.
+    """
     confirmed = ReferenceIdentity(
         columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
     )
