@@ -1,11 +1,14 @@
 """Sign-in at the vendor through the sandbox's real forms, by the person and by attackers."""
 
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from koppel.connections.app_registrations import services as registrations
 from koppel.connections.app_registrations.services import check_app
@@ -17,12 +20,14 @@ from koppel.connections.models import (
     RateLimit,
     RemoteCompany,
 )
+from koppel.connections.tasks import erase_expired_sign_ins
 from koppel.connectors.visma_net import consent as visma_net_consent
+from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
-from tests.fixtures.first_steps import Newcomer, newcomer, path_of
+from tests.fixtures.first_steps import CALLBACK, Newcomer, newcomer, path_of
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app, wait_until
 
@@ -139,6 +144,36 @@ def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(
     second_answer = anna.answered({**inbound, "code": "another-code"})
     assert path_of(first) == path_of(second_answer) == f"{anna.flow}choose"
     assert (connections_of(anna.actor), token_calls(sandbox)) == (1, 1)
+
+
+def secrets_in_database(addresses: Addresses) -> set[bool]:
+    """Whether sign-ins have secrets, looked up by SQL."""
+    with psycopg.connect(addresses.superuser_url) as superuser:
+        rows = superuser.execute(
+            "SELECT length(secrets) + coalesce(length(callback), 0) > 0 FROM connections_consent_attempt"
+        )
+        return {has_any for (has_any,) in rows.fetchall()}
+
+
+def test_what_a_sign_in_needed_is_erased_when_it_is_over(
+    anna: Newcomer, sandbox: Sandbox, database_addresses: Addresses
+) -> None:
+    """When it is granted, refused, or never finished: a copy of the database has no code and no verifier."""
+    app = register_app(sandbox)
+    inbound = sandbox.sign_in(anna.begin(app.pk))
+    assert secrets_in_database(database_addresses) == {True}
+    anna.answered(inbound)
+    assert secrets_in_database(database_addresses) == {False}
+    anna.answered(inbound)
+    anna.connect(app.pk, answer="cancel")
+    assert secrets_in_database(database_addresses) == {False}
+    anna.client.post(CALLBACK, sandbox.sign_in(anna.begin(app.pk)))
+    erase_expired_sign_ins.func(0)
+    assert secrets_in_database(database_addresses) == {True, False}
+    with installation_scope("an hour later"):
+        ConsentAttempt.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    erase_expired_sign_ins.func(0)
+    assert secrets_in_database(database_addresses) == {False}
 
 
 @pytest.mark.parametrize(

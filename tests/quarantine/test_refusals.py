@@ -58,6 +58,7 @@ def provider_of(world: World) -> int:
             client_id="koppel",
             is_active=True,
         )
+        provider.save()
         provider.client_secret = encrypt_column(provider, "client_secret", Secret("secret"))
         provider.save()
         return provider.pk

@@ -9,11 +9,11 @@ from django.utils import timezone
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import AppRegistration, Connection
-from koppel.connections.vault.encryption import encrypt_client_secret
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.encryption import Secret
+from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.services import notify_members
 from koppel.notifications.models import WebhookDelivery
@@ -70,9 +70,9 @@ def build_world(actor: Any) -> World:
     with organisation_scope(admin.organisation_id):
         vendor = next(iter(connectors()))
         Connection.objects.update(connector=vendor)
-        AppRegistration.objects.update(
-            connector=vendor, client_secret=encrypt_client_secret(Secret("s"), vendor, "c")
-        )
+        for app in AppRegistration.objects.all():
+            app.connector, app.client_secret = vendor, encrypt_column(app, "client_secret", Secret("s"))
+            app.save()
     for person in people.values():
         assign(person, active)
         assign(person, configuring)

@@ -28,7 +28,7 @@ class AppRegistration(models.Model):
     name = models.CharField(max_length=120, default="")
     """The firm's own word for the app registration; '' where it has none."""
     client_id = models.CharField(max_length=200)
-    client_secret = EncryptedField(row_key=("connector", "client_id"))
+    client_secret = EncryptedField()
     base_urls = TypedJSONField(dict[str, str], default=dict)
     """Override those of the environment (a sandbox on another port)."""
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
@@ -311,7 +311,10 @@ class ConsentPurpose(models.TextChoices):
 
 
 class ConsentAttempt(TenantModel):
-    """One sign-in under way at the vendor, bound to the person who began it."""
+    """One sign-in under way at the vendor, bound to the person who began it.
+
+    Both columns of secrets are empty once the code was used, or the attempt has expired.
+    """
 
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="+"
@@ -326,9 +329,9 @@ class ConsentAttempt(TenantModel):
     """The SHA-256 of `state`, which itself is not kept."""
     browser_hash = models.CharField(max_length=64, default="")
     """'' = not bound to a browser."""
-    secrets = EncryptedField(row_key=("state_hash",))
+    secrets = EncryptedField()
     """Verifier and nonce; afterwards the token of a refused consent, until the vendor revoked it."""
-    callback = EncryptedField(null=True, row_key=("state_hash",))
+    callback = EncryptedField(null=True)
     """The inbound parameters, stored before they are used (`form_post` arrives without Koppel's cookies)."""
     return_path = models.CharField(max_length=300)
     """A path within Koppel."""

@@ -13,6 +13,17 @@ from koppel.kit.http.client import HttpClient, NetworkFailure, Response, origin_
 
 SANDBOX = "sandbox"
 """The key of a connector's environment that is played on one's own machine."""
+CREDENTIAL_COLUMNS = (
+    "id",
+    "organisation_id",
+    "connector",
+    "environment",
+    "consent_mode",
+    "client_id",
+    "client_secret",
+    "base_urls",
+)
+"""The columns of an app registration that calls in its name need, as statements select them."""
 
 
 def base_urls_of(app: AppRegistration) -> dict[str, str]:

@@ -299,7 +299,7 @@ class WebhookEndpoint(TenantModel):
     events = TypedJSONField(list[str], default=list)
     divisions = TypedJSONField(list[int], default=list)
     secret = EncryptedField(default=b"")
-    previous_secret = EncryptedField(null=True, bound_as="secret")
+    previous_secret = EncryptedField(null=True)
     previous_until = models.DateTimeField(null=True)
     is_enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(

@@ -292,7 +292,7 @@ class IdentityProvider(TenantModel):
     name = models.CharField(max_length=100)
     issuer = models.URLField(max_length=300)
     client_id = models.CharField(max_length=300)
-    client_secret = EncryptedField(row_key=("organisation_id",))
+    client_secret = EncryptedField(default=b"")
     is_active = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -25,7 +25,6 @@ from koppel.connections.vault import (
     TokenPauses,
     clear_app_failures,
     credentials,
-    encrypt_client_secret,
     pause_sentence,
     token_pause_seconds,
 )
@@ -34,6 +33,7 @@ from koppel.connector.contract import ConsentMode, Descriptor, Environment
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.encryption import DecryptionError, Secret
+from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
@@ -64,17 +64,20 @@ def register_app(
     refresh_token_days: int | None = None,
 ) -> AppRegistration:
     """Store an app registration, its secret encrypted. Joins the caller's transaction and scope."""
-    return AppRegistration.objects.create(
+    app = AppRegistration.objects.create(
         organisation_id=organisation_id,
         connector=connector,
         environment=environment,
         consent_mode=consent_mode,
         client_id=client_id,
-        client_secret=encrypt_client_secret(client_secret, connector, client_id),
+        client_secret=b"",
         base_urls=dict(base_urls or {}),
         name=name,
         refresh_token_days=refresh_token_days,
     )
+    app.client_secret = encrypt_column(app, "client_secret", client_secret)
+    app.save(update_fields=["client_secret"])
+    return app
 
 
 def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
@@ -234,7 +237,7 @@ def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
     """Change all but system, environment and way to consent, which stay: connections were made with them."""
     app.name, app.client_id, app.refresh_token_days = values.name, values.client_id, values.refresh_token_days
     if values.client_secret:
-        app.client_secret = encrypt_client_secret(values.client_secret, app.connector, app.client_id)
+        app.client_secret = encrypt_column(app, "client_secret", values.client_secret)
     app.save(update_fields=["name", "client_id", "client_secret", "refresh_token_days"])
     clear_app_failures(app)
 

@@ -22,7 +22,7 @@ from koppel.connections.app_registrations.services import app_for
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.consent.consent_storage import store_consent
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.lifecycle.revocation import revoke_unused_consent
+from koppel.connections.lifecycle.revocation import ERASED, revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking
@@ -48,6 +48,8 @@ from koppel.organisations.roles import Actor, Permission
 log = structlog.get_logger(__name__)
 
 ATTEMPT_LIFETIME = timedelta(minutes=30)
+EXCHANGE_LIMIT = timedelta(minutes=10)
+"""Longer than an exchange that began in the last second of an attempt takes."""
 SIGN_IN_SECONDS = 60
 """How long a person takes to sign in at the vendor: a shorter pause of the token endpoint is over by then."""
 DUPLICATE_REQUEST_WAIT_SECONDS = 15
@@ -100,9 +102,11 @@ def begin_attempt(
         browser_hash=_hash(browser) if browser else "",
         return_path=return_path,
         expires_at=timezone.now() + ATTEMPT_LIFETIME,
+        secrets=b"",
     )
-    attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
     attempt.save()
+    attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
+    attempt.save(update_fields=["secrets"])
     request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
@@ -171,6 +175,7 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
         raise refusal from None
     try:
         with organisation_scope(actor.organisation_id):
+            _erase_answer(attempt)
             connection_id = store_consent(actor, attempt, consent)
     except ConsentRefused as refusal:
         with organisation_scope(actor.organisation_id):
@@ -208,7 +213,25 @@ def _refusal_of(error: Exception) -> ConsentRefused:
 
 
 def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
+    _erase_answer(attempt)
     ConsentAttempt.objects.filter(pk=attempt.pk).update(error=f"{refusal.code}: {refusal}")
+
+
+def _erase_answer(attempt: ConsentAttempt) -> None:
+    """Erase what only this sign-in needed, once its code was used; the row stays against a replay."""
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=ERASED, callback=ERASED)
+
+
+def erase_expired_answers() -> int:
+    """Erase the secrets of sign-ins that were never completed. Return the number.
+
+    A token that waits for its withdrawal is in `secrets` of an attempt with an outcome, which keeps it.
+    """
+    with installation_scope("expired sign-ins"):
+        expired = ConsentAttempt.objects.filter(expires_at__lt=timezone.now() - EXCHANGE_LIMIT)
+        unfinished = expired.filter(granted_at=None, error="").exclude(secrets=ERASED)
+        count = unfinished.update(secrets=ERASED, callback=None)
+        return count + expired.exclude(callback=None).exclude(callback=ERASED).update(callback=ERASED)
 
 
 def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:

@@ -19,7 +19,7 @@ from koppel.connections.models import AppRegistration, ConnectionState, GrantRea
 from koppel.connections.rate_limits import QuotaKey, RateLimitedHttp
 from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime
-from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
+from koppel.connections.vendor_http import CREDENTIAL_COLUMNS, OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
 from koppel.connector.errors import ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
@@ -360,8 +360,7 @@ async def _session_target(
     if row is None:
         raise LookupError(f"grant {grant_id}")
     connection_id, company_id, is_pending_transfer, *app = row
-    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "base_urls")
     target = SessionTarget(
         organisation_id, connection_id, grant_id, str(company_id), remote_company_id, is_pending_transfer
     )
-    return AppRegistration(**dict(zip(names, app, strict=True))), target
+    return AppRegistration(**dict(zip(CREDENTIAL_COLUMNS, app, strict=True))), target

@@ -6,7 +6,7 @@ SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.i
        g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
        g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
        g.invalid_since, g.invalid_reason,
-       a.id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
+       a.id, a.organisation_id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
   JOIN connections_app_registration a ON a.id = c.app_id

@@ -9,7 +9,6 @@ from koppel.connections.vault.encryption import (
     KEY_MISSING,
     credentials,
     decrypt_token,
-    encrypt_client_secret,
 )
 from koppel.connections.vault.graceful_shutdown import end_with_last_call
 from koppel.connections.vault.grants import clear_app_failures, store_grant, superseded_refresh_token
@@ -31,7 +30,6 @@ __all__ = [
     "clear_app_failures",
     "credentials",
     "decrypt_token",
-    "encrypt_client_secret",
     "end_with_last_call",
     "key_uses",
     "pause_sentence",

@@ -24,10 +24,6 @@ def decrypt_token(ciphertext: bytes, organisation_id: int, grant_id: int, column
     return encrypted_field(Grant, column).decrypt(ciphertext, organisation_id, grant_id)
 
 
-def encrypt_client_secret(secret: Secret, connector_key: str, client_id: str) -> bytes:
-    return encrypted_field(AppRegistration, "client_secret").encrypt(secret, connector_key, client_id)
-
-
 def credentials(app: AppRegistration) -> AppCredentials:
     """Return the credentials of an app registration for its connector. Raises `DecryptionError`."""
     return AppCredentials(

@@ -10,6 +10,7 @@ from typing import Any
 
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.vault.encryption import decrypt_token, encrypt_token
+from koppel.connections.vendor_http import CREDENTIAL_COLUMNS
 from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
@@ -18,6 +19,7 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import DecryptionError, Secret
 
 _SQL = load_statements("koppel.connections")
+APP_WIDTH = len(CREDENTIAL_COLUMNS)
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
 tenth.
@@ -222,10 +224,9 @@ class GrantStore:
 
 def _snapshot(organisation_id: int, grant_id: int, row: tuple[Any, ...]) -> GrantSnapshot:
     connection_id, company_id, access, refresh, *facts = row
-    names = ("id", "connector", "environment", "consent_mode", "client_id", "client_secret", "base_urls")
-    app = AppRegistration(**dict(zip(names, facts[-len(names) :], strict=True)))
+    app = AppRegistration(**dict(zip(CREDENTIAL_COLUMNS, facts[-APP_WIDTH:], strict=True)))
     token = decrypt_token(access, organisation_id, grant_id, "access_token")
     encrypted = bytes(refresh) if refresh else None
     return GrantSnapshot(
-        organisation_id, grant_id, connection_id, company_id, app, token, encrypted, *facts[: -len(names)]
+        organisation_id, grant_id, connection_id, company_id, app, token, encrypted, *facts[:-APP_WIDTH]
     )

@@ -4,7 +4,6 @@ Key rotation finds these fields by walking the models (`koppel.connections.vault
 ones need no registration.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
@@ -15,6 +14,9 @@ from django.db.models.lookups import Lookup
 from koppel.kit.encryption.ciphers import Secret, is_ciphertext
 from koppel.kit.encryption.installation_keys import keyring
 
+ROW_KEY = ("organisation_id", "id")
+"""What every model with an encrypted field has."""
+
 
 class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
     """A column of ciphertexts.
@@ -23,35 +25,26 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
     `encrypt_column` and `decrypt_column`. A value that is not a ciphertext is refused before it reaches the
     database; empty bytes are an erased secret.
 
-    `row_key` names the attributes that bind a ciphertext to its row; they must not change while a secret is
-    stored. `bound_as` is the column named in the associated data, for columns that pass a ciphertext on.
+    A ciphertext is bound to `table|organisation|id|column`: copied to a row of another organisation, to
+    another row or another column it does not open. The row must have its id before a secret is stored.
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        row_key: Sequence[str] = ("organisation_id", "id"),
-        bound_as: str = "",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.row_key, self.bound_as = tuple(row_key), bound_as
+    def encrypt(self, secret: Secret, organisation_id: int | None, row_id: int) -> bytes:
+        return keyring().encrypt(secret.reveal().encode(), self.aad(organisation_id, row_id))
 
-    def encrypt(self, secret: Secret, *row_key: object) -> bytes:
-        return keyring().encrypt(secret.reveal().encode(), self.aad(*row_key))
-
-    def decrypt(self, ciphertext: bytes | memoryview, *row_key: object) -> Secret:
+    def decrypt(self, ciphertext: bytes | memoryview, organisation_id: int | None, row_id: int) -> Secret:
         """Decrypt the secret of this row. Raises `DecryptionError`."""
-        return Secret(keyring().decrypt(bytes(ciphertext), self.aad(*row_key)).decode())
+        return Secret(keyring().decrypt(bytes(ciphertext), self.aad(organisation_id, row_id)).decode())
 
-    def aad(self, *row_key: object) -> str:
-        """Return the associated data of the row with these values of `row_key`, in its order."""
-        if len(row_key) != len(self.row_key):
-            raise TypeError(f"{self} is bound to {', '.join(self.row_key)}.")
-        return "|".join((self.model._meta.db_table, *map(str, row_key), self.bound_as or self.attname))
+    def aad(self, organisation_id: int | None, row_id: int) -> str:
+        """Return the associated data of a row; `organisation_id` None is the installation's."""
+        return f"{self.model._meta.db_table}|{organisation_id}|{row_id}|{self.attname}"
 
     def aad_of(self, row: models.Model) -> str:
-        return self.aad(*(getattr(row, name) for name in self.row_key))
+        """Return the associated data of this row. Raises `ValueError` before it has an id."""
+        if row.pk is None:
+            raise ValueError(f"{self} is bound to its row, which has no id yet.")
+        return self.aad(getattr(row, ROW_KEY[0]), row.pk)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value and not is_ciphertext(bytes(value)):
@@ -63,7 +56,7 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
 
     def _check_row_key(self) -> list[CheckMessage]:
         columns = {field.attname for field in self.model._meta.concrete_fields}
-        unknown = [name for name in self.row_key if name not in columns]
+        unknown = [name for name in ROW_KEY if name not in columns]
         return (
             [Error(f"No column of the row: {', '.join(unknown)}.", obj=self, id="koppel.E001")]
             if unknown

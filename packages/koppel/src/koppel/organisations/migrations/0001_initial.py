@@ -161,7 +161,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=100)),
                 ('issuer', models.URLField(max_length=300)),
                 ('client_id', models.CharField(max_length=300)),
-                ('client_secret', models.BinaryField()),
+                ('client_secret', models.BinaryField(default=b'')),
                 ('is_active', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),

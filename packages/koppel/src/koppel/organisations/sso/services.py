@@ -110,12 +110,7 @@ def prepare(actor: Actor) -> IdentityProvider:
     in.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
-    empty = encrypt_column(
-        IdentityProvider(organisation_id=actor.organisation_id), "client_secret", Secret("")
-    )
-    provider, is_new = IdentityProvider.objects.get_or_create(
-        organisation_id=actor.organisation_id, defaults={"client_secret": empty}
-    )
+    provider, is_new = IdentityProvider.objects.get_or_create(organisation_id=actor.organisation_id)
     if is_new:
         _add_audit_entry(actor, provider, IdentityProviderAction.PREPARED)
     return provider
@@ -135,9 +130,10 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider = before or IdentityProvider(organisation_id=actor.organisation_id)
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
+    provider.save()
     if data.client_secret:
         provider.client_secret = encrypt_column(provider, "client_secret", Secret(data.client_secret))
-    provider.save()
+        provider.save(update_fields=["client_secret"])
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
     _add_audit_entry(
