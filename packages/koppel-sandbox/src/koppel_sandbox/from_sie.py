@@ -80,7 +80,7 @@ def _company(file: sie.SieFile, key: str) -> Company:
         vat_number="",
         city="",
         source=file.source,
-        left_out=tuple((left_out.line, left_out.reason) for left_out in file.left_out),
+        skipped_lines=tuple((skipped.line, skipped.reason) for skipped in file.skipped_lines),
         units=(("1", file.name),),
         make_books=lambda: _books(file),
     )

@@ -21,7 +21,7 @@ from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine.job_requeue import put_back_in_quarantine
+from koppel.kit.quarantine.job_requeue import requeue_in_quarantine
 
 _SQL = load_statements("koppel.connections")
 DESCRIBED_FOR = timedelta(days=1)
@@ -46,7 +46,7 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
     """Fill in the identity of the connection's companies: fixed fields, one cheap call each. Books are never
     read here.
     """
-    async with put_back_in_quarantine(
+    async with requeue_in_quarantine(
         describe_companies, organisation_id=organisation_id, connection_id=connection_id
     ):
         await quarantine.refuse_async()
@@ -111,14 +111,14 @@ def erase_expired_sign_ins(timestamp: int) -> None:
 @app.task(name="connections.revoke_grants", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_grants(organisation_id: int, grant_ids: list[int]) -> None:
     """Revoke tokens of unused grants at the vendor, then delete them. Retried for a day or two."""
-    async with put_back_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
+    async with requeue_in_quarantine(revoke_grants, organisation_id=organisation_id, grant_ids=grant_ids):
         await revoke(current_worker(), organisation_id, grant_ids)
 
 
 @app.task(name="connections.revoke_unused_consent", retry=RetryAfterOutage(RetryAfterPause()))
 async def revoke_unused_consent(organisation_id: int, attempt_id: int) -> None:
     """Withdraw the tokens of a sign-in that was refused."""
-    async with put_back_in_quarantine(
+    async with requeue_in_quarantine(
         revoke_unused_consent, organisation_id=organisation_id, attempt_id=attempt_id
     ):
         await revoke_attempt(current_worker(), organisation_id, attempt_id)

@@ -25,13 +25,13 @@ async def describe_all(
     """
     semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
-    async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
+    async def describe_with_limit(company_id: int, connector_key: str) -> int | None:
         async with semaphore:
             return (
                 company_id if await _describe(runtime, organisation_id, company_id, connector_key) else None
             )
 
-    described = await asyncio.gather(*(describe_in_turn(*company) for company in companies))
+    described = await asyncio.gather(*(describe_with_limit(*company) for company in companies))
     return {company_id for company_id in described if company_id is not None}
 
 

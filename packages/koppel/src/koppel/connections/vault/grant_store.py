@@ -198,14 +198,14 @@ class GrantStore:
         }
         return await self._update(grant, "record_refresh_failure", values)
 
-    async def due_grants(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, excluded_ids: list[int]) -> list[tuple[int, int]]:
         """Return (organisation, grant) of what token maintenance should look at, the longest overdue
         first.
         """
         async with self._database.installation_transaction() as database_connection:
             values = {
                 "now": now(),
-                "leave_out": leave_out,
+                "excluded_ids": excluded_ids,
                 "limit": limit,
                 "removed": ConnectionState.REMOVED.value,
             }

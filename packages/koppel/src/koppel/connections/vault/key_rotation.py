@@ -79,7 +79,7 @@ def rotate_keys(operator: str) -> Rotation:
     reencrypted, unreadable = reencrypt_all()
     rotation.reencrypted += reencrypted
     rotation.unreadable.update(unreadable)
-    _count_broken_under(rotation.key, rotation)
+    _count_unreadable(rotation.key, rotation)
     return rotation
 
 
@@ -113,7 +113,7 @@ def key_uses() -> list[KeyUse]:
     ]
 
 
-def _count_broken_under(key: str, rotation: Rotation) -> None:
+def _count_unreadable(key: str, rotation: Rotation) -> None:
     """Count secrets under the current key that cannot be decrypted: the rotation does not touch them."""
     for use in key_uses():
         if use.key == key and use.unreadable:

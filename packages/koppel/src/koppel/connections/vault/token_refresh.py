@@ -195,11 +195,11 @@ class Vault:
             raise Unreachable("closing", STOPPING, retry_after_seconds=1)
         return refresh.task.result()
 
-    async def due_grants(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, excluded_ids: Collection[int] = ()) -> list[tuple[int, int]]:
         """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue
         first.
         """
-        return await self._grants.due_grants(limit, [*leave_out, *self._refreshes])
+        return await self._grants.due_grants(limit, [*excluded_ids, *self._refreshes])
 
     def _start_refresh(
         self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float

@@ -18,7 +18,7 @@ INTEGER_BITS_MAX = 256
 TRACEBACKS = ("exception", "stack")
 """Keys whose text has many lines; the end is kept too, because it names the exception."""
 
-FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
+FIRST_KEYS = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Sort the event first, then short values: a large value leaves no room for those after it."""
     return sorted(
         value.items(),
-        key=lambda item: (item[0] not in FIRST, isinstance(item[1], Collection), item[0] in TRACEBACKS),
+        key=lambda item: (item[0] not in FIRST_KEYS, isinstance(item[1], Collection), item[0] in TRACEBACKS),
     )
 
 

@@ -128,7 +128,7 @@ async def requeue_for_outage(database_connection: DatabaseConnection, run: Claim
             "new_after": OUTAGE_NEW_AFTER_SECONDS,
             "least": OUTAGE_BACKOFF.base_seconds,
             "most": OUTAGE_BACKOFF.cap_seconds,
-            "spread": with_jitter(1.0),
+            "jitter": with_jitter(1.0),
         },
     )
     row = await cursor.fetchone()
