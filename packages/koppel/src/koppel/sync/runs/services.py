@@ -204,7 +204,7 @@ def _queue_by_activation(
     later: Trigger,
     full: bool = False,
 ) -> int:
-    """Queue the first sync of administrations that were never completely read, and a later one of the others.
+    """Queue the first sync of administrations that were never read in full, and a later one of the others.
 
     `later` and `full` are the trigger and the extent of a later sync. Returns the number of runs.
     """
