@@ -35,7 +35,7 @@ def block(organisation_id: int, administration_ids: Sequence[int], reason: str) 
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
-    """Unblock administrations; one that was never completely read waits for its first sync."""
+    """Unblock administrations; one that was never read in full waits for its first sync."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )

@@ -39,15 +39,15 @@ def start_run(run: ClaimedRun) -> SyncPlan:
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:
-            if not _holds_run(run):
+            if not _lock_run(run):
                 raise RunTakenOver
             set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
         settings = resolve_settings(own_settings, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def _holds_run(run: ClaimedRun) -> bool:
-    """Return whether this worker holds the run; it is locked until the transaction ends."""
+def _lock_run(run: ClaimedRun) -> bool:
+    """Lock the run until the transaction ends. Returns whether this worker holds the run."""
     with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],

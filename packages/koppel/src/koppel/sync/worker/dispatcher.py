@@ -44,30 +44,30 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Executes runs. `leads`: this worker keeps the schedule for all workers."""
+    """Executes runs. `is_leader`: this worker keeps the schedule for all workers."""
 
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._others_wait = False
+        self._has_waiting_runs = False
         self._stopping = False
-        self.leads = False
+        self.is_leader = False
 
     async def run(self) -> None:
         """Claim and execute runs for ever. To stop, cancel this and call `stop`."""
         listening = asyncio.create_task(self._listen())
         try:
-            misses = 0
+            failures = 0
             while True:
                 pause = POLL_SECONDS
                 try:
-                    pause = await self._fill()
-                    misses = 0
+                    pause = await self._claim_runs()
+                    failures = 0
                 except (psycopg.Error, TimeoutError) as error:
                     log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
-                    pause = QUEUE_BACKOFF.jittered_seconds(misses)
-                    misses += 1
+                    pause = QUEUE_BACKOFF.jittered_seconds(failures)
+                    failures += 1
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                     await asyncio.sleep(GATHER_SECONDS)
@@ -85,9 +85,9 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         async with self._runtime.database.installation_transaction() as database_connection:
             count = await queue.release_claims(database_connection, WORKER_ID)
-        log.info("worker_stopped", given_back=count)
+        log.info("worker_stopped", requeued=count)
 
-    async def _fill(self) -> float:
+    async def _claim_runs(self) -> float:
         """Claim runs up to the concurrency limit, none in quarantine.
 
         Returns the seconds to wait until the next time, unless woken earlier.
@@ -97,18 +97,18 @@ class Dispatcher:
         room = self._concurrency - len(self._tasks)
         async with self._runtime.database.installation_transaction() as database_connection:
             if room <= 0:
-                self._others_wait = await queue.has_waiting(database_connection)
+                self._has_waiting_runs = await queue.has_waiting(database_connection)
                 return POLL_SECONDS
             claim = await queue.claim_next(database_connection, WORKER_ID, room)
         for run in claim.runs:
-            self._start(run)
-        self._others_wait = len(claim.runs) == room
+            self._start_run(run)
+        self._has_waiting_runs = len(claim.runs) == room
         return min(
             POLL_SECONDS,
             max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else POLL_SECONDS),
         )
 
-    def _start(self, run: ClaimedRun) -> None:
+    def _start_run(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run))
         self._tasks.add(task)
         task.add_done_callback(self._on_run_done)
@@ -117,7 +117,7 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped, so a worker will claim the run again.
-            log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
+            log.error("run_task_failed", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
     def _context(self, run: ClaimedRun) -> Context:
@@ -133,7 +133,7 @@ class Dispatcher:
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(run.attempt - 1, 3)
 
         def check_preemption() -> None:
-            if self._stopping or (self._others_wait and time.monotonic() > ends_at):
+            if self._stopping or (self._has_waiting_runs and time.monotonic() > ends_at):
                 raise Preempted
 
         return check_preemption
@@ -149,12 +149,12 @@ class Dispatcher:
                     await database_connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # Runs added before LISTEN sent no notification.
                     while True:
-                        self.leads = await keep_session_lock(
-                            database_connection, LockName.LEADER, is_held=self.leads
+                        self.is_leader = await keep_session_lock(
+                            database_connection, LockName.LEADER, is_held=self.is_leader
                         )
                         async for _notice in database_connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
-                self.leads = False
+                self.is_leader = False
                 log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)

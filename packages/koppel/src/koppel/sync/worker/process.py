@@ -164,14 +164,14 @@ async def _terminate_stuck_sessions(runtime: Runtime) -> None:
 
 async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
     """End sessions of SQL readers over their limits; only on the leader."""
-    if dispatcher.leads:
+    if dispatcher.is_leader:
         async with runtime.database.installation_transaction() as database_connection:
             await end_long_sessions(database_connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """Queue due runs; only on the leader."""
-    if not dispatcher.leads:
+    if not dispatcher.is_leader:
         return
     count = await run_in_thread(request_due_runs)
     if count:
@@ -180,5 +180,5 @@ async def _keep_schedule(dispatcher: Dispatcher) -> None:
 
 async def _link_audit(dispatcher: Dispatcher) -> None:
     """Link new entries of the audit log; only on the leader."""
-    if dispatcher.leads:
+    if dispatcher.is_leader:
         await run_in_thread(link_pending)
