@@ -11,8 +11,8 @@ import pytest
 from django.test import Client
 from typer.testing import CliRunner
 
+from koppel.administrations.access import AUDITED_REFUSALS_MAX
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import MISSES_AUDITED
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
@@ -74,16 +74,16 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
     assert len(entries) == refused_count
     assert {one.actor_name for one in entries} == {anna.actor.name}
     assert book_calls(anna, other) == []
-    for number in range(MISSES_AUDITED):
+    for number in range(AUDITED_REFUSALS_MAX):
         browser.get(f"/administrations/{administration.pk + 2000 + number}/")
-    assert len(refusals(anna.actor.organisation_id)) == MISSES_AUDITED, "A search buries no other entries."
+    assert len(refusals(anna.actor.organisation_id)) == AUDITED_REFUSALS_MAX, "searching buries no others"
 
 
 def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(
     anna: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every one that names an administration, whatever it does."""
-    monkeypatch.setattr("koppel.administrations.scope.MISSES_AUDITED", 1000)
+    monkeypatch.setattr("koppel.administrations.access.AUDITED_REFUSALS_MAX", 1000)
     (administration,) = import_first(anna)
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))

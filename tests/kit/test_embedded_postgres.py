@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: private, one owner, durable when killed."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -180,6 +181,21 @@ def test_wrong_passwords_and_other_users_are_refused(server: EmbeddedPostgres) -
     assert (server.data_dir / "access.json").stat().st_mode & 0o777 == 0o600
     assert (server.data_dir / "cluster").stat().st_mode & 0o777 == 0o700
     assert "password" not in repr(server.addresses)
+
+
+def test_sessions_of_sql_readers_have_the_lowest_priority(server: EmbeddedPostgres) -> None:
+    if sys.platform != "linux":
+        skip_without("Linux, which tells the processes of a server")
+    with psycopg.connect(server.addresses.superuser_url) as superuser:
+        superuser.execute("CREATE ROLE koppel_reader_slow LOGIN PASSWORD 'word'")
+        superuser.execute("GRANT CONNECT ON DATABASE koppel TO koppel_reader_slow")
+    address = re.sub("//[^@]+@", "//koppel_reader_slow:word@", server.addresses.app_url)
+    with psycopg.connect(address) as reader, psycopg.connect(server.addresses.app_url) as own:
+        pid = reader.info.backend_pid
+        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
+        group = Path(f"/proc/{pid}/autogroup")
+        assert not group.exists() or "nice 19" in group.read_text()
+        assert os.getpriority(os.PRIO_PROCESS, own.info.backend_pid) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPostgres) -> None:

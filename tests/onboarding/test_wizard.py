@@ -315,9 +315,7 @@ def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newc
 
 def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
     hidden = companies(listed)[0]
-    page = listed.client.post(
-        f"{listed.flow}choose", {"action": "withhold", "company": [hidden.pk]}, follow=True
-    )
+    page = listed.client.post(f"{listed.flow}choose", {"action": "hide", "company": [hidden.pk]}, follow=True)
     assert "1 company hidden from colleagues" in words(page)
     assert hidden.name in words(page)
     uma = colleague_of(listed, actor, "user_plus")
@@ -330,9 +328,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
 def test_only_permitted_members_release_companies(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
     flow = path_of(uma.client.get("/connections/new/import", follow=True))
-    assert (
-        uma.client.post(flow, {"action": "withhold", "company": [companies(listed)[0].pk]}).status_code == 403
-    )
+    assert uma.client.post(flow, {"action": "hide", "company": [companies(listed)[0].pk]}).status_code == 403
     assert all(one.importable_by_others for one in companies(listed))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
+from koppel.sync.runs.queue import OrganisationSlots
+from koppel.sync.worker.dispatcher import slots_per_organisation
 from tests.books.factories import administration_of
 from tests.fixtures.people import MakeActor
 
@@ -55,10 +57,12 @@ def queued_runs(administrations: list[Administration], trigger: str = "schedule"
     return [run.pk for run in created]
 
 
-async def look(database: Database, worker: str, room: int) -> list[ClaimedRun]:
+async def look(
+    database: Database, worker: str, room: int, slots: OrganisationSlots | None = None
+) -> list[ClaimedRun]:
     """Claim runs for a worker whose heartbeat continues."""
     async with database.installation_transaction() as connection:
-        runs = (await queue.claim_next(connection, worker, room)).runs
+        runs = (await queue.claim_next(connection, worker, room, slots)).runs
         await connection.execute(
             "UPDATE sync_run SET heartbeat_at = now() + interval '1 hour' WHERE state = 'running' "
             "AND heartbeat_at = now()"
@@ -67,7 +71,7 @@ async def look(database: Database, worker: str, room: int) -> list[ClaimedRun]:
 
 
 def claimed_by(
-    *room: int, worker: str = "w", then: Callable[[int], None] | None = None
+    *room: int, worker: str = "w", slots: OrganisationSlots | None = None
 ) -> list[list[ClaimedRun]]:
     """What a worker with so much room takes, one look after the other."""
 
@@ -75,7 +79,7 @@ def claimed_by(
         taken_runs = []
         async with Database.open(size=1) as database:
             for number in room:
-                taken_runs.append(await look(database, worker, number))
+                taken_runs.append(await look(database, worker, number, slots))
         return taken_runs
 
     return asyncio.run(looks())
@@ -113,6 +117,49 @@ def test_thousands_of_runs_by_hand_do_not_delay_one_of_another_organisation(acto
     (next_claimed,) = claimed_by(1)
     assert [run.id for run in next_claimed] == another
     assert small.organisation_id == next_claimed[0].organisation_id
+
+
+def test_no_organisation_has_all_places_of_a_worker(actor: MakeActor) -> None:
+    """With slots left, others are claimed although the runs of the large one would precede."""
+    large, many = firm_with(actor, 8)
+    queued_runs(many, "manual")
+    assert len(claimed_by(5, slots=OrganisationSlots(3))[0]) == 3
+    small, few = firm_with(actor, 1)
+    queued_runs(few, "schedule")
+    (claimed,) = claimed_by(5, slots=OrganisationSlots(3, Counter({large.organisation_id: 3})))
+    assert [run.organisation_id for run in claimed] == [small.organisation_id]
+
+
+def test_places_of_an_organisation_leave_some_to_others() -> None:
+    assert [slots_per_organisation(concurrency) for concurrency in (1, 2, 5, 20, 40)] == [1, 1, 4, 18, 36]
+
+
+def test_choosing_reads_no_more_of_a_long_queue_than_of_a_short_one(actor: MakeActor) -> None:
+    """The index `queued_runs` gives the first runs of each organisation in order."""
+    _firm, companies = firm_with(actor, 300)
+    queued_runs(companies, "manual")
+
+    async def plan() -> dict[str, Any]:
+        async with Database.open(size=1) as database, database.installation_transaction() as connection:
+            for name in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin"):
+                await connection.execute(f"SET LOCAL {name} = off")  # a small table without statistics
+            explained = await connection.execute(
+                f"EXPLAIN (ANALYZE, FORMAT JSON) {queue._CHOOSE_RUNS}", {"room": 5, "excluded": []}
+            )
+            ((document,),) = await explained.fetchall()
+            tree: dict[str, Any] = document[0]["Plan"]
+            return tree
+
+    rows = list(rows_by_index(asyncio.run(plan()), "queued_runs"))
+    assert sum(rows) - len(rows) <= 5 + queue.LOOKAHEAD < 300
+
+
+def rows_by_index(node: dict[str, Any], index: str) -> Iterator[int]:
+    """How many rows each scan of the index returned."""
+    if node.get("Index Name") == index:
+        yield round(node["Actual Rows"] * node["Actual Loops"])
+    for child in node.get("Plans", []):
+        yield from rows_by_index(child, index)
 
 
 def test_a_run_that_had_its_turn_waits_for_those_that_had_none(actor: MakeActor) -> None:

@@ -1,4 +1,4 @@
-"""Forms of administrations: one of them, the list's views, and bulk work."""
+"""Forms of the pages of administrations: one administration, the views of the list, and bulk work."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where higher apps appear on the pages of an administration, and what they do when one starts, stops or is
+"""Hooks of administrations: content for their pages from higher apps, and calls when one starts, stops or is
 erased.
 
 All are called in the caller's transaction and scope, which a listener's exception undoes, unless said

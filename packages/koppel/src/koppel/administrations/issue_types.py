@@ -1,4 +1,4 @@
-"""The words and buttons of this app's issues."""
+"""Issue types of administrations."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

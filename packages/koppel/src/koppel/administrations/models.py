@@ -1,4 +1,4 @@
-"""A client's books as Koppel knows them; the books themselves are in `koppel.books`."""
+"""Tables of administrations. The books are in `koppel.books`."""
 
 from typing import ClassVar, Self, TypedDict
 

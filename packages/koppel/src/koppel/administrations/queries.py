@@ -1,4 +1,4 @@
-"""Reads of administrations besides the list itself (`list.queryset`)."""
+"""Queries of administrations besides the list (`list.queryset`)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

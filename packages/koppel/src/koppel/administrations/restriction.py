@@ -1,5 +1,4 @@
-"""Restricted administrations: they exist for the people named on them and for no other member, whatever their
-role.
+"""Restricted administrations: they exist for their assigned members and for no other, whatever the role.
 
 An Administrator sees that such administrations exist: how many, in which state, who is named. Neither name,
 number nor books.
@@ -12,11 +11,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.access import get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.inputs import RestrictionInput
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.scope import get_locked
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.organisations.errors import NotAllowed, Refused

@@ -1,4 +1,4 @@
-"""Use cases of administrations: import, settings, favourites, and the states that the engine reports."""
+"""Use cases of administrations: import, settings, favourites, and the states that a sync reports."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,12 @@ from typing import Any
 from django.utils import timezone
 
 from koppel.administrations import bulk
+from koppel.administrations.access import (
+    administration_for,
+    audited_not_found,
+    get_locked,
+    require_assignable,
+)
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import CommonReason, PlannedChange
 from koppel.administrations.identity.services import handle_import, record_confirmed
@@ -21,7 +27,6 @@ from koppel.administrations.models import (
     Favourite,
     Status,
 )
-from koppel.administrations.scope import administration_for, audited_not_found, get_locked, require_assignable
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number

@@ -1,7 +1,7 @@
-"""Shared beginnings of pages about one administration."""
+"""Lookup of the administration of a page."""
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for
 from koppel.organisations.roles import Actor, Permission
 
 

@@ -1,6 +1,4 @@
-"""Jobs of administrations. A job that is done again after its worker died finds its work in the tables, not
-in memory.
-"""
+"""Jobs of administrations. A job that runs again after its worker died finds its work in the tables."""
 
 from collections.abc import Callable
 

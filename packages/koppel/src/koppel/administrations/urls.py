@@ -1,4 +1,4 @@
-"""Addresses below `/administrations/`, and below `/issues/`."""
+"""URLs below `/administrations/` and `/issues/`."""
 
 from django.urls import path
 

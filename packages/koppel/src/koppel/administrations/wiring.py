@@ -5,13 +5,13 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from koppel.administrations.access import restricted_company_ids
 from koppel.administrations.audit_actions import AUDIT_ACTIONS, AdministrationAction
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
-from koppel.administrations.scope import restricted_company_ids
 from koppel.audit.hooks import audit_actions, erasure_actions
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.hooks import lookup_answered

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.audit.models import AuditEntry
 from koppel.audit.services import add_audit_entry

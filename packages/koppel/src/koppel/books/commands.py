@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from django.utils import translation
 
-from koppel.administrations.scope import administration_for
+from koppel.administrations.access import administration_for
 from koppel.books import export
 from koppel.books.read import queries
 from koppel.books.sql_access import readers as sql_readers

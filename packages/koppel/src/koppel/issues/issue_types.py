@@ -1,4 +1,4 @@
-"""The text and the button of every issue code.
+"""Definition of an issue type, and the registry of all.
 
 An app declares its codes and their types in its `issue_types` and registers them in its `wiring`.
 """

@@ -21,7 +21,7 @@ from koppel.organisations.models import Membership
 
 @dataclass(frozen=True)
 class IssueView:
-    """An issue as a person reads it. `link` and `button` are '' when there is nothing to press."""
+    """An issue with its texts, in the active language. `link` and `button` are '' where it has no button."""
 
     id: int
     code: str

@@ -1,5 +1,5 @@
 """The wizard that links administrations: sign in, choose, identify, assign, finish.
 
-Begin with `flow`, which knows the step that a person has reached; each module of `steps` does one step for
-page and REST.
+Begin with `services`, which saves a step; `flow` stores the flow and the step that was reached, and `steps`
+holds the rules of each step.
 """

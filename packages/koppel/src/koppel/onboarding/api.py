@@ -15,7 +15,7 @@ from koppel.onboarding import services
 from koppel.onboarding.errors import StepNotReached
 from koppel.onboarding.inputs import AssignInput, ChooseInput, FlowInput, IdentifyInput, SignInInput
 from koppel.onboarding.models import Flow, FlowState, Step
-from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, StepResult
+from koppel.onboarding.results import Abandoned, Advance, Complete, ExternalStep, StepResult
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import IdentityAnswer
@@ -27,7 +27,7 @@ router = Router()
 
 
 class FieldErrorOut(Schema):
-    """`company` None: with the step as a whole. `code` is a stable word."""
+    """An error in one answer; `company` null: in the step as a whole. `code` is a stable word."""
 
     company: int | None
     field: str
@@ -60,7 +60,7 @@ class ConsentModeOut(Schema):
 
 
 class FlowOut(Schema):
-    """`step` is the furthest one reached. `url` is the page for people."""
+    """A flow: `step` is the furthest step reached, `url` the page for people."""
 
     token: UUID
     system: str
@@ -72,7 +72,9 @@ class FlowOut(Schema):
 
 
 class CompanyChoiceOut(Schema):
-    """`state` is new, imported or unreachable; `reason` says why not."""
+    """A company that the sign-in reaches. `state` is new, imported or unreachable; `reason` says why it is
+    unreachable.
+    """
 
     id: int
     name: str
@@ -131,7 +133,7 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 @permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Abandon the flow. Administrations imported by it stay."""
-    return _out(services.abort(_flow(request, token)))
+    return _out(services.abandon(_flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)
@@ -283,7 +285,7 @@ def _out(outcome: StepResult) -> StepResultOut:
         return StepResultOut(result="advance", step=outcome.step)
     if isinstance(outcome, ExternalStep):
         return StepResultOut(result="external", url=f"{settings.PUBLIC_URL}{outcome.path}")
-    if isinstance(outcome, Abort):
+    if isinstance(outcome, Abandoned):
         return StepResultOut(result="abort", reason=outcome.reason)
     if isinstance(outcome, Complete):
         return StepResultOut(

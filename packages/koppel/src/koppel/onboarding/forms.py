@@ -64,7 +64,7 @@ class ChooseForm(Form[ChooseInput]):
 
     input_type = ChooseInput
     action = ChoiceField(
-        choices=[(key, key) for key in ("next", "release", "withhold", "retry", "remove_unreachable")]
+        choices=[(key, key) for key in ("next", "share", "hide", "retry", "remove_unreachable")]
     )
     company = IdsField()
 

@@ -1,4 +1,4 @@
-"""What the steps of the wizard take, from pages and REST."""
+"""Input types of the steps of the wizard, for pages and REST."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The wizard's state: a flow lives here, not in a browser, so that reload, two tabs and sign-out lose
+"""Tables of the wizard: a flow is stored here, not in a browser, so that reload, two tabs and sign-out lose
 nothing.
 """
 
@@ -64,8 +64,8 @@ class TypedIdentity(msgspec.Struct, frozen=True):
 
 
 class SameCompanyAnswer(msgspec.Struct, frozen=True):
-    """The answer to “is this the same company?”: what it was about, the answer, who gave it (a membership)
-    and when.
+    """An answer to “is this the same company?”, with the names and numbers that were compared, the membership
+    that answered, and the time.
     """
 
     listed_name: str
@@ -93,17 +93,7 @@ class CompanyAssignment(msgspec.Struct, frozen=True):
 
 
 class Flow(TenantModel):
-    """One use of the wizard by one person.
-
-    `step` is the furthest step reached; earlier ones may be revisited. `connection` is the one last signed
-    in; `connection_ids` are all connections of this flow. `origin` is `from_connection` or ''.
-    `chosen_company_ids` are remote companies, `offered_company_ids` the ones that could be chosen at that
-    time; `displayed_identities` maps chosen ones to the name and number that the person saw.
-    `typed_identities` maps remote company id to the input at Identify (number, reason, sector).
-    `confirmations` maps it to the answer to “is this the same company?”, `successions` to whether it
-    continues an administration with the same number, `assignments` to {division, template, users} and
-    `previous_assignments` to those that the last change replaced. `expires_at` moves with each answer.
-    """
+    """One use of the wizard by one person. The mappings are by id of a remote company."""
 
     token = models.UUIDField(default=uuid.uuid4)
     membership = models.ForeignKey(
@@ -114,23 +104,31 @@ class Flow(TenantModel):
     connection = models.ForeignKey(
         Connection, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="flows"
     )
+    """The connection that was signed in last."""
     step = models.CharField(max_length=20, choices=Step, default=Step.SYSTEM)
+    """The furthest step reached; earlier ones may be revisited."""
     state = models.CharField(max_length=20, choices=FlowState, default=FlowState.OPEN)
     origin = models.CharField(max_length=60, default="")
+    """`flow.FROM_CONNECTION`, or ''."""
     connection_ids = TypedJSONField(list[int], default=list)
+    """All connections of this flow."""
     chosen_company_ids = TypedJSONField(list[int], default=list)
     offered_company_ids = TypedJSONField(list[int], default=list)
+    """The companies that could be chosen when the choice was stored."""
     displayed_identities = TypedJSONField(dict[int, DisplayedIdentity], default=dict, db_default={})
+    """The names and numbers of the chosen companies as the person saw them."""
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
-    confirmations = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
-    successions = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
+    same_company_answers = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
+    succession_answers = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     previous_assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
+    """The assignments that the last change replaced, for its undo."""
     import_record = models.ForeignKey(
         Import, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
+    """Moves with each step that is saved."""
 
     class Meta:
         db_table = "onboarding_flow"

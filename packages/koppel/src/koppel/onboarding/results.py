@@ -1,4 +1,4 @@
-"""The results of a step of the wizard, the same for pages and REST."""
+"""Results of saving a step of the wizard, the same for pages and REST."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,24 +8,26 @@ from koppel.onboarding.models import Step
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one answer. `company_id` None: with the step as a whole. `code` is a stable word."""
+    """An error in one answer."""
 
     code: str
+    """A stable word."""
     message: str
     field: str = ""
     company_id: int | None = None
+    """None: an error in the step as a whole."""
 
 
 @dataclass(frozen=True)
 class Advance:
-    """On to `step`."""
+    """The step is saved; the next one is `step`."""
 
     step: Step
 
 
 @dataclass(frozen=True)
-class ShowErrors:
-    """Something is missing or wrong; what was right is kept."""
+class InvalidStep:
+    """The step has missing or invalid answers; the valid ones are kept."""
 
     step: Step
     errors: tuple[FieldError, ...]
@@ -39,7 +41,7 @@ class ExternalStep:
 
 
 @dataclass(frozen=True)
-class Abort:
+class Abandoned:
     """The flow is over and nothing was imported."""
 
     reason: str
@@ -47,12 +49,13 @@ class Abort:
 
 @dataclass(frozen=True)
 class Complete:
-    """The import has begun. `skipped` were imported by another person meanwhile."""
+    """The import has begun."""
 
     import_id: int
     count: int
     skipped: int = 0
+    """The number of companies that another person imported meanwhile."""
     context: Mapping[str, str] = field(default_factory=dict)
 
 
-StepResult = Advance | ShowErrors | ExternalStep | Abort | Complete
+StepResult = Advance | InvalidStep | ExternalStep | Abandoned | Complete

@@ -1,4 +1,4 @@
-"""Save a step of the wizard, for pages and REST. Each function returns an outcome (`results`)."""
+"""Use cases of the wizard, for pages and REST: save a step, finish, abandon. They return `results`."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -12,8 +12,9 @@ from koppel.connections.consent.service_companies import IDS_MAX, add_companies,
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
+from koppel.onboarding import flow as flows
 from koppel.onboarding.errors import UnknownSystem
-from koppel.onboarding.flow import abandon, add_connection, get_flow, start_flow, start_from_connection
+from koppel.onboarding.flow import add_connection, get_flow, start_flow, start_from_connection
 from koppel.onboarding.inputs import (
     AssignInput,
     ChooseInput,
@@ -23,7 +24,7 @@ from koppel.onboarding.inputs import (
     SignInInput,
 )
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import Abort, Advance, Complete, ExternalStep, FieldError, ShowErrors
+from koppel.onboarding.results import Abandoned, Advance, Complete, ExternalStep, FieldError, InvalidStep
 from koppel.onboarding.steps import assign as assign_step
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import finish as finish_step
@@ -46,41 +47,41 @@ def start(actor: Actor, data: FlowInput) -> Flow:
     return start_flow(actor, data.system)
 
 
-def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | ShowErrors | ExternalStep:
+def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidStep | ExternalStep:
     """Save the sign-in step: store company ids where the consent mode needs them, else go to the vendor."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     option = app_choice(actor, flow, data.app)
     if option is None:
-        return ShowErrors(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
+        return InvalidStep(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
     if not option.mode.is_by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
     read = parse_ids(option.mode, data.company_ids)
     if not read.ids:
         message = _("No id found in this text. Ids look like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
-        return ShowErrors(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
+        return InvalidStep(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
     if len(read.ids) > IDS_MAX:
         message = _("These are %(count)d companies. Add at most %(limit)d at once.") % {
             "count": len(read.ids),
             "limit": IDS_MAX,
         }
-        return ShowErrors(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
+        return InvalidStep(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
     added = add_companies(actor, option.app.pk, read.ids)
     add_connection(flow, added.connection_id, option.app.pk)
     return Advance(Step.CHOOSE)
 
 
-def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | ShowErrors:
+def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | InvalidStep:
     """Save the choice: the companies to import."""
-    if choose_step.choose(actor, flow, data.companies):
+    if choose_step.store_choice(actor, flow, data.companies):
         identify_step.enqueue_lookups(flow)
         return Advance(Step.IDENTIFY)
-    return ShowErrors(
+    return InvalidStep(
         Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),)
     )
 
 
-def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErrors:
+def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | InvalidStep:
     """Save the identities: numbers, or reasons and sectors, and whether it is the same company.
 
     Returns the problems of each company that is still incomplete.
@@ -98,13 +99,13 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | ShowErr
         identify_step.answer_same_company(actor, flow, answered, same=same)
         continued = [key for key, identity in identities.items() if identity.continues is same]
         answer_successions(actor, flow, identify_step.list_answers(flow, continued), continues=same)
-    identity_answers = identify_step.complete(flow)
+    identity_answers = identify_step.advance_if_complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
         for answer in identity_answers
         for problem in answer.problems.values()
     ) + _unanswered_discrepancies(identity_answers)
-    return ShowErrors(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
+    return InvalidStep(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
 
 
 def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentityInput) -> dict[str, str]:
@@ -130,28 +131,28 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
 
 def assign(flow: Flow, data: AssignInput) -> Advance:
     """Save the assignments of these companies; it can be repeated. Raises `UnknownParameter`."""
-    assign_step.assign(flow, data)
+    assign_step.store_assignments(flow, data)
     return Advance(Step.ASSIGN)
 
 
-def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | ShowErrors:
+def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Complete | InvalidStep:
     """Import, once. With `complete_later`, companies without an identity are imported too."""
     try:
         with transaction.atomic():  # a refusal in the middle takes back what was written
-            finished = finish_step.finish(actor, token, complete_later=complete_later)
+            finished = finish_step.import_chosen_companies(actor, token, complete_later=complete_later)
     except NoSuchChoice:
         message = _("A division, template or user that you chose no longer exists. Nothing was imported.")
-        return ShowErrors(Step.ASSIGN, (FieldError("gone", message),))
+        return InvalidStep(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
         unanswered = _unanswered_discrepancies(identify_step.list_answers(get_flow(actor, token)))
-        return ShowErrors(
+        return InvalidStep(
             Step.IDENTIFY,
             (FieldError("incomplete", _("Some administrations still need attention.")), *unanswered),
         )
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 
 
-def abort(flow: Flow) -> Abort:
+def abandon(flow: Flow) -> Abandoned:
     """Close the flow without an import."""
-    abandon(flow)
-    return Abort("abandoned")
+    flows.abandon(flow)
+    return Abandoned("abandoned")

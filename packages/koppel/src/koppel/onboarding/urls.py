@@ -1,4 +1,4 @@
-"""Addresses below `/connections/new/`."""
+"""URLs below `/connections/new/`."""
 
 from django.urls import path
 

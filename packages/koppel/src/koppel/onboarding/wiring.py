@@ -1,7 +1,4 @@
-"""Tells connections where connections are made and companies imported.
-
-Imported once, by `AppConfig.ready`.
-"""
+"""Registers the wizard's URLs at connections. Imported once, by `AppConfig.ready`."""
 
 from django.urls import reverse
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.errors import NoSuchAdministration
-from koppel.administrations.scope import administration_for
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history

@@ -49,9 +49,9 @@ def check(organisation_id: int, administration_id: int) -> None:
     problems = {
         code: {
             detail: {**shared, **context}
-            for detail, context in looked(organisation_id, administration_id).items()
+            for detail, context in find_problems(organisation_id, administration_id).items()
         }
-        for code, looked in _CHECKS.items()
+        for code, find_problems in _CHECKS.items()
     }
     reconcile_issues(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), problems)
 
@@ -68,7 +68,7 @@ def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> P
     }
 
 
-def _balances(_organisation_id: int, administration_id: int) -> Problems:
+def _find_differing_balances(_organisation_id: int, administration_id: int) -> Problems:
     rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
         account_list = ", ".join(
@@ -100,7 +100,7 @@ def _count_rejected_records(organisation_id: int, administration_id: int) -> Pro
     }
 
 
-def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
+def _find_changed_closed_periods(_organisation_id: int, administration_id: int) -> Problems:
     """Return the closed periods that changed in the last month.
 
     Returns may have been filed on their figures.
@@ -116,9 +116,9 @@ def _closed_periods(_organisation_id: int, administration_id: int) -> Problems:
 
 _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
     SyncIssue.ENTRY_UNBALANCED: _find_unbalanced_entries,
-    SyncIssue.BALANCE_DIFFERS: _balances,
+    SyncIssue.BALANCE_DIFFERS: _find_differing_balances,
     SyncIssue.RECORDS_REJECTED: _count_rejected_records,
-    SyncIssue.CLOSED_PERIOD_CHANGED: _closed_periods,
+    SyncIssue.CLOSED_PERIOD_CHANGED: _find_changed_closed_periods,
 }
 
 

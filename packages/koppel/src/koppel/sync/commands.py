@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope

@@ -94,6 +94,16 @@ class Run(TenantModel):
                 name="open_runs",
             ),
             models.Index(
+                fields=["organisation", "trigger", "attempt", "id"],
+                condition=models.Q(state="queued"),
+                name="queued_runs",
+            ),
+            models.Index(
+                fields=["not_before"],
+                condition=models.Q(state="queued", not_before__isnull=False),
+                name="delayed_runs",
+            ),
+            models.Index(
                 fields=["organisation", "-finished_at"],
                 condition=models.Q(state="succeeded"),
                 name="recent_runs",

@@ -13,12 +13,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations import hooks, restriction
+from koppel.administrations.display_state import count_by_state
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
 from koppel.administrations.issues.queries import IssueTypeCount, count_open_by_type, newest_of
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.shown_state import count_by_state
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for

@@ -1,1 +1,1 @@
-"""Administrations over REST: what the list and an administration's own pages do."""
+"""REST operations on administrations: the list, and one administration."""

@@ -1,4 +1,4 @@
-"""One administration over REST: what is known of it, and what a person changes on it."""
+"""One administration over REST: its details, and the changes that a person makes."""
 
 from collections.abc import Container, Iterable
 from datetime import date, datetime
@@ -6,11 +6,11 @@ from datetime import date, datetime
 from ninja import Router, Schema, Status
 
 from koppel.administrations import restriction, services
+from koppel.administrations.access import administration_for
+from koppel.administrations.display_state import display_state
 from koppel.administrations.inputs import AdministrationInput, RestrictionInput
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for
-from koppel.administrations.shown_state import shown_state
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
@@ -133,7 +133,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     administration = administration_for(actor, administration_id)
     return administration_out(
         administration,
-        shown_state(actor, administration),
+        display_state(actor, administration),
         count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
             administration.pk, 0
         ),

@@ -1,4 +1,4 @@
-"""The end of an administration over REST, and which one it continues."""
+"""The lifecycle of an administration over REST: its end, and its predecessor."""
 
 from ninja import Router, Status
 

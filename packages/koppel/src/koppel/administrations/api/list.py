@@ -1,5 +1,5 @@
-"""The list of administrations over REST: filtered and sorted as on screen, saved views, and what is
-hidden.
+"""The list of administrations over REST: filtered and sorted as on the page, saved views, hidden
+administrations.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from pydantic import Field
 
 from koppel.administrations import restriction
 from koppel.administrations.api.detail import AdministrationOut, administration_out, visible_ids
+from koppel.administrations.display_state import display_states
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.query import ListQuery, parse_query
 from koppel.administrations.list.queryset import apply_filters, search
 from koppel.administrations.queries import import_state
-from koppel.administrations.shown_state import shown_states
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.kit.web.parameters import ID_MAX, UnknownParameter, unknown_value
@@ -86,7 +86,7 @@ def list_administrations(
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
-    states = shown_states(request.actor, page)
+    states = display_states(request.actor, page)
     predecessors = visible_ids(request.actor, [administration.predecessor_id for administration in page])
     total = apply_filters(request.actor, query).count()
     return AdministrationList(

@@ -1,13 +1,13 @@
-"""The settings of an administration over REST, each with where it comes from."""
+"""The settings of an administration over REST, each with its origin."""
 
 from typing import Any
 
 from ninja import Router, Schema
 
 from koppel.administrations import services
+from koppel.administrations.access import administration_for
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.inputs import SettingsInput
-from koppel.administrations.scope import administration_for
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 

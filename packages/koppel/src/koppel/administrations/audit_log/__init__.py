@@ -1,1 +1,1 @@
-"""The audit log of the firm, as far as each may read it."""
+"""The firm's audit log, within what a member may see."""

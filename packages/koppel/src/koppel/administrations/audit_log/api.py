@@ -1,4 +1,4 @@
-"""The audit log over REST: who did what, filtered as the page of activity does, the newest first."""
+"""The audit log over REST: filtered as on the page of activity, newest first."""
 
 from datetime import datetime
 from typing import Any

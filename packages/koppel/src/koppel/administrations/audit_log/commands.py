@@ -1,4 +1,4 @@
-"""`koppel activity`: who did what, from the shell."""
+"""`koppel activity`: show the audit log."""
 
 from datetime import date
 from typing import Annotated

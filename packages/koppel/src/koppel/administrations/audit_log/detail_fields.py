@@ -1,4 +1,4 @@
-"""What the details of an audit entry mean: the label of each field, and the kind of object of each id.
+"""Labels of the fields in the details of audit entries, and the kind of object of each id.
 
 Ids of people, divisions, templates and administrations all count from one, so the field decides the kind;
 where a field is used for several kinds, the action decides too.

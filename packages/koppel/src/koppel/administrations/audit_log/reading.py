@@ -1,6 +1,6 @@
-"""The audit log as one member may read it: a restricted administration that the member may not see has
-neither name nor values there, also in entries from before it was restricted; and the erasure of a client from
-the audit log.
+"""Reads of the audit log within what a member may see, and the erasure of a client from it. A restricted
+administration that the member may not see has neither name nor values there, also in entries from before it
+was restricted.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""An audit entry for people: labelled fields, names instead of ids, formatted dates.
+"""Rendering of an audit entry for people: labelled fields, names instead of ids, formatted dates.
 
 `detail_fields` declares the kind of object of each id. The stored details keep the ids, for programs.
 """

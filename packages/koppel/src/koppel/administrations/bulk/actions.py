@@ -1,4 +1,4 @@
-"""The actions of bulk work. A higher app registers its own, such as a sync."""
+"""Definition of a bulk action, and the registry of all. A higher app registers its own, such as a sync."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,16 +21,16 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """The planned change of one administration. `reason_code` is set if nothing changes: one of
-    `CommonReason`, or of the action's `reasons`.
-
-    `before` and `after` describe only what is touched: {"columns": {name: value}, "people": {id: automatic or
-    None}}.
-    """
+    """The planned change of one administration."""
 
     reason_code: BulkReason | None = None
+    """The reason if nothing changes: one of `CommonReason`, or of the action's `reasons`."""
     before: BulkValues = field(default_factory=BulkValues)
+    """The present values of what the action changes: {"columns": {name: value}, "people": {id: automatic or
+    None}}.
+    """
     after: BulkValues = field(default_factory=BulkValues)
+    """The new values, in the same form."""
 
 
 Planner = Callable[[Actor, Sequence[Administration], Mapping[int, BulkParameters]], dict[int, PlannedChange]]
@@ -41,32 +41,36 @@ Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
 
 @dataclass(frozen=True)
 class BulkAction:
-    """`validate` returns the parameters to store or raises `Refused`. `audit_action` is what is recorded
-    (None: nothing); `choose_audit_action` overrides it by the parameters.
-    """
+    """An action that is done to many administrations at once."""
 
     key: str
     label: str | Promise
+    """The text in the menu."""
     permission: Permission
     audit_action: AuditAction | None
+    """The action that is recorded in the audit log; None: nothing is recorded."""
     validate: Callable[[Actor, Values], BulkParameters]
+    """Returns the parameters to store, or raises `Refused`. Only reads."""
     plan: Planner
+    """Plans the change of each administration. Only reads."""
     execute: Executor
+    """Makes the planned changes, in the transaction of its part of the operation: with an exception that part
+    is not done.
+    """
     is_undoable: bool = False
     parameters: frozenset[str] = frozenset()
-    """Keys that `validate` reads; another one is refused."""
+    """Keys that `validate` reads; any other key is refused."""
     choose_audit_action: Callable[[BulkParameters], AuditAction] | None = None
+    """Returns the action that is recorded, from the parameters, in place of `audit_action`."""
     reasons: type[BulkReason] = CommonReason
-    """Reasons that only its planner gives."""
+    """Reasons that only this action's planner gives."""
 
     def audit_action_of(self, params: BulkParameters) -> AuditAction | None:
         return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action
 
 
 bulk_actions = Registry[BulkAction]()
-"""By key, in the order of the menu. `validate` and `plan` only read; `execute` runs in the transaction of its
-part of the operation: with an exception that part is not done.
-"""
+"""By key, in the order of the menu."""
 
 
 def get_action(key: str) -> BulkAction:
@@ -79,7 +83,7 @@ def get_action(key: str) -> BulkAction:
 
 
 def merged_parameters(params: BulkParameters, item_params: Values) -> BulkParameters:
-    """Return the parameters of an operation with those of one of its items."""
+    """Return the parameters of an operation, replaced by those of one of its items."""
     return to_shape({**params, **item_params}, BulkParameters)
 
 

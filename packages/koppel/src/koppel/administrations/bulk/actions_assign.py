@@ -8,13 +8,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from koppel.administrations.access import require_assignable
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import snapshot
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
-from koppel.administrations.scope import require_assignable
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS

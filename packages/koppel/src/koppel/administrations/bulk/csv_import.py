@@ -1,4 +1,4 @@
-"""Bulk changes from a CSV: the first column names the administration, every other column a new value.
+"""Bulk changes from a CSV: the first column identifies the administration, each other column is a new value.
 
 An empty cell changes nothing, a dash removes the value. Headings may be in English or Dutch.
 """
@@ -76,7 +76,7 @@ HEADINGS = {
     "verwijderen": "remove",
     "gebruikers verwijderen": "remove",
 }
-OF_LIST = {
+LIST_COLUMN_KEYS = {
     "name": "name",
     "number": "number",
     "client": "client_number",
@@ -85,25 +85,28 @@ OF_LIST = {
     "template": "template",
     "sector": "sector",
 }
-"""The keys of the list's columns that a file may name. Another column of an exported list is not read."""
-KEYS = ("id", "name", "number", "client_number", "code")
-VALUES = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
-IDENTIFYING = ("name", "number", "client_number", "code")
-IDENTITY_ONLY = ("id", "name", "code")
-"""Columns that say which administration is meant, and never what to set."""
+"""The keys by column of the list of administrations. The list's other columns are `UNREAD`."""
+FIRST_KEYS = ("id", "name", "number", "client_number", "code")
+"""Keys of the first column."""
+SETTABLE_KEYS = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
+NARROWING_KEYS = ("name", "number", "client_number", "code")
+"""Columns that tell administrations of the same name apart."""
+READ_ONLY_KEYS = ("id", "name", "code")
+"""Columns that identify the administration and cannot be set."""
 UNREAD = "unread"
 CLEAR = "-"
 
 
 @dataclass
 class CsvChanges:
-    """`values_by_id`: the new values of each administration. `problems`: (line number, its text, why it is
-    left out). `unread`: headings of an exported list's columns that no file changes.
-    """
+    """The contents of a CSV file of changes."""
 
     values_by_id: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """The new values of each administration."""
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+    """(line number, text, reason) of each line that is left out."""
     unread: list[str] = field(default_factory=list)
+    """Headings of an exported list's columns that cannot be set by a file."""
 
 
 class _Problem(Exception):
@@ -113,7 +116,7 @@ class _Problem(Exception):
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
     """Read the new values of each administration. Raises `TableError`, and `Refused` for unknown headings.
 
-    `names_only`: read the first column alone.
+    With `names_only`, read only the first column.
     """
     rows = _rows(text)
     if len(rows) < 2:
@@ -141,49 +144,48 @@ def _rows(text: str) -> list[FileRow]:
 
 
 def _cell(text: str) -> str:
-    """Return a cell without what exports put around text that begins like a formula, and around numbers."""
+    """Return a cell without the marks of exports around formula-like text and around numbers."""
     text = unescape_formula(text.strip())
     return text[2:-1] if len(text) > 2 and text.startswith('="') and text.endswith('"') else text
 
 
 def _headings(cells: Sequence[str], *, names_only: bool) -> list[str]:
     """Return the key of each column; '' for one without a heading. Raises `Refused`."""
-    understood = heading_keys(cells, {**_list_headings(), **HEADINGS})
-    unknown = [cell for cell, key in zip(cells, understood, strict=True) if cell and not key]
+    keys = heading_keys(cells, {**_list_headings(), **HEADINGS})
+    unknown = [cell for cell, key in zip(cells, keys, strict=True) if cell and not key]
     if unknown:
         raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
-    twice = [
-        cell
-        for cell, key in zip(cells, understood, strict=True)
-        if key in VALUES and understood.count(key) > 1
+    duplicates = [
+        cell for cell, key in zip(cells, keys, strict=True) if key in SETTABLE_KEYS and keys.count(key) > 1
     ]
-    if twice:
-        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(twice)[:200])
-    if understood[0] not in KEYS:
+    if duplicates:
+        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(duplicates)[:200])
+    if keys[0] not in FIRST_KEYS:
         raise Refused(
             _("The first column must identify the administration: id, name, number, client number or code.")
         )
-    if not names_only and not any(key in VALUES for key in understood[1:]):
+    if not names_only and not any(key in SETTABLE_KEYS for key in keys[1:]):
         raise Refused(
             _("The other columns must name what to set: division, template, sector, number and so on.")
         )
-    return understood
+    return keys
 
 
 def _list_headings() -> dict[str, str]:
     """Return the headings of an exported list: for people in every language, and the keys for programs."""
-    headings = {key: OF_LIST.get(key, UNREAD) for key in COLUMNS}
+    headings = {key: LIST_COLUMN_KEYS.get(key, UNREAD) for key in COLUMNS}
     for language, _name in settings.LANGUAGES:
         with translation.override(language):
             headings |= {
-                str(column.label).lower(): OF_LIST.get(key, UNREAD) for key, column in COLUMNS.items()
+                str(column.label).lower(): LIST_COLUMN_KEYS.get(key, UNREAD)
+                for key, column in COLUMNS.items()
             }
     return headings
 
 
 @dataclass(frozen=True)
-class _Current:
-    """What an administration has, as an exported list shows it."""
+class _ListedValues:
+    """The values of an administration as an exported list shows them."""
 
     id: int
     name: str
@@ -195,18 +197,18 @@ class _Current:
     sector: str
 
     def shows(self, key: str, text: str) -> bool:
-        """Return whether the list shows this text for it: then the file changes nothing."""
+        """Return whether the list shows this text: then the file changes nothing."""
         if key == "sector":
             return bool(self.sector) and text.split(" ", 1)[0].upper() == self.sector
-        return key in OF_LIST.values() and _normalize(text) == _normalize(str(getattr(self, key)))
+        return key in LIST_COLUMN_KEYS.values() and _normalize(text) == _normalize(str(getattr(self, key)))
 
-    def is_named(self, key: str, text: str) -> bool:
-        """Return whether its id, name or code is this text."""
+    def is_identified_by(self, key: str, text: str) -> bool:
+        """Return whether the id, name or code of the administration is this text."""
         own_text = _normalize(str(getattr(self, key)))
         return own_text in (_normalize(text), _normalize(unwrap_number(text)))
 
 
-def _current(actor: Actor) -> Iterator[_Current]:
+def _listed_values(actor: Actor) -> Iterator[_ListedValues]:
     rows = Administration.objects.visible_to(actor).values_list(
         "pk",
         "name",
@@ -220,17 +222,17 @@ def _current(actor: Actor) -> Iterator[_Current]:
     )
     for pk, name, number, country, client_number, code, division, template, sector in rows:
         masked = mask_number(number, country) if number else ""
-        yield _Current(pk, name, masked, client_number, code, division or "", template or "", sector)
+        yield _ListedValues(pk, name, masked, client_number, code, division or "", template or "", sector)
 
 
 class _LineParser:
-    """Resolves the names in lines, from lists that are read once."""
+    """Parser of the lines of a file; the names in them are looked up in lists that are read once."""
 
     def __init__(self, actor: Actor, headings: Sequence[str]) -> None:
         self.actor, self.headings = actor, headings
-        self.administrations: dict[str, list[_Current]] = {}
-        for current in _current(actor):
-            self.administrations.setdefault(self._key(str(getattr(current, headings[0]))), []).append(current)
+        self.administrations: dict[str, list[_ListedValues]] = {}
+        for listed in _listed_values(actor):
+            self.administrations.setdefault(self._key(str(getattr(listed, headings[0]))), []).append(listed)
         self.administrations.pop("", None)
         self.divisions = {
             _normalize(division.name): division.pk
@@ -262,37 +264,39 @@ class _LineParser:
             if text and (index >= len(self.headings) or not self.headings[index]):
                 raise _Problem(_("The value “%s” is below no heading.") % text[:60])
         named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
-        current = self._administration(cells[0], named)
+        listed = self._administration(cells[0], named)
         values = {
             key: self.parsers[key](unwrap_number(text) if key == "number" else text)
             for key, text in named[1:]
-            if key in self.parsers and not current.shows(key, text)
+            if key in self.parsers and not listed.shows(key, text)
         }
         try:
             # Ids need no second lookup: they come from the lists above.
-            return current.id, dict(actions_assign.validate_values(self.actor, values))
+            return listed.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
-    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> _Current:
-        """Return the administration of a line. Of several with one name the line's number or code tells."""
+    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> _ListedValues:
+        """Return the administration of a line; among several of one name, the one with the line's number or
+        code.
+        """
         matches = self.administrations.get(self._key(text)) or self.administrations.get(
             self._key(unwrap_number(text)), []
         )
         if not matches:
             raise _Problem(_("No administration found with this name, number or code."))
         if len(matches) > 1:
-            others = [(key, cell) for key, cell in named[1:] if key in IDENTIFYING]
+            others = [(key, cell) for key, cell in named[1:] if key in NARROWING_KEYS]
             narrowed = [
-                current
-                for current in matches
-                if others and all(current.shows(key, cell) for key, cell in others)
+                listed
+                for listed in matches
+                if others and all(listed.shows(key, cell) for key, cell in others)
             ]
             matches = narrowed or matches
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         for key, cell in named[1:]:
-            if key in IDENTITY_ONLY and not matches[0].is_named(key, cell):
+            if key in READ_ONLY_KEYS and not matches[0].is_identified_by(key, cell):
                 raise _Problem(_("“%s” belongs to another administration.") % cell[:60])
         return matches[0]
 

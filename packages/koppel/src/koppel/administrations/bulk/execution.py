@@ -1,4 +1,4 @@
-"""Execute or undo a bulk operation in chunks.
+"""Execution and undo of a bulk operation, in chunks.
 
 Each chunk is one transaction: it locks its items, plans them again on current data, applies the changes and
 stores a result per item. If a worker dies, its chunk rolls back; two workers take different chunks, so no

@@ -1,4 +1,4 @@
-"""Why a bulk action leaves an administration as it is, and what it changes, in words."""
+"""Sentences about bulk work: the reason why an administration is unchanged, and the changes of others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

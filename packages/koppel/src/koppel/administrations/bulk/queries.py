@@ -1,4 +1,4 @@
-"""Read bulk operations and the results of their items."""
+"""Queries of bulk operations and the results of their items."""
 
 from dataclasses import dataclass
 from datetime import timedelta

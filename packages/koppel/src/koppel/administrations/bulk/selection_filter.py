@@ -1,5 +1,5 @@
-"""Parse the filter of a bulk operation. Selecting everything must be explicit; a filter that excludes nothing
-is refused.
+"""The filter of a bulk operation. Selecting everything must be explicit; a filter that excludes nothing is
+refused.
 """
 
 from collections.abc import Iterator

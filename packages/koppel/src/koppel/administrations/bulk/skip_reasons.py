@@ -1,4 +1,4 @@
-"""Why a bulk action leaves an administration as it is."""
+"""Reasons why a bulk action leaves an administration unchanged."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

@@ -1,4 +1,4 @@
-"""Reading and writing the part of an administration's state that bulk actions touch, many rows at a time."""
+"""Reads and writes of the columns and people that bulk actions change, many rows at a time."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence

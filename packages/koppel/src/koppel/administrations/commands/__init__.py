@@ -1,4 +1,4 @@
-"""`koppel administrations`: the same services as the pages."""
+"""`koppel administrations`: commands on the services of the pages."""
 
 import typer
 

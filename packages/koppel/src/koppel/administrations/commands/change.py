@@ -1,4 +1,4 @@
-"""`koppel administrations`: assign, switch, restrict and set them; bulk work as in the list."""
+"""`koppel administrations`: assign, activate, restrict and set administrations; bulk work as in the list."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from koppel.administrations import bulk, restriction, services
+from koppel.administrations.access import administration_for
 from koppel.administrations.bulk import Selection, parse_bulk_filter
 from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
 from koppel.administrations.commands.list import settings_row
 from koppel.administrations.inputs import RestrictionInput, SettingsInput
 from koppel.administrations.models import BulkItem, BulkOperation
-from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.kit.tabular.reader import TableError, decode

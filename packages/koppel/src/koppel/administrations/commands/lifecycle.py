@@ -1,14 +1,14 @@
-"""`koppel administrations`: predecessors, clients who left, and imports withdrawn."""
+"""`koppel administrations`: set predecessors, mark clients who left, and withdraw imports."""
 
 from datetime import date
 from typing import Annotated
 
 import typer
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.commands.arguments import AdministrationId
 from koppel.administrations.inputs import OffboardingInput, PredecessorInput, WithdrawalInput
 from koppel.administrations.lifecycle import offboarding, predecessors
-from koppel.administrations.scope import administration_for
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.kit.web.parameters import day_of

@@ -1,4 +1,4 @@
-"""`koppel administrations`: list, show and export them."""
+"""`koppel administrations`: list, show and export administrations."""
 
 import shutil
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 from django.utils import translation
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.commands.arguments import AdministrationId
+from koppel.administrations.display_state import display_state, display_states
 from koppel.administrations.effective_settings import COMPARED_KEYS, effective_settings
 from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.list.export import export_list
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import administration_for
-from koppel.administrations.shown_state import shown_state, shown_states
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, InLanguage, Language, print_record, print_rows
 from koppel.kit.tabular.writers import Format
@@ -38,7 +38,7 @@ def list_administrations(
     """List the administrations that you may see, filtered and sorted as on the page."""
     with acting_as(person, organisation) as actor:
         administrations = list(search(actor, parse_query_string(matching))[:limit])
-        states = shown_states(actor, administrations)
+        states = display_states(actor, administrations)
         rows = [_row(administration, states[administration.pk]) for administration in administrations]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -53,7 +53,7 @@ def show_administration(
     """Show an administration with its settings and the origin of each."""
     with acting_as(person, organisation) as actor:
         administration = administration_for(actor, administration_id)
-        row = _row(administration, shown_state(actor, administration)) | {
+        row = _row(administration, display_state(actor, administration)) | {
             "restricted": administration.restricted,
             "client_left_on": administration.client_left_on,
             "settings": settings_row(administration),

@@ -1,4 +1,4 @@
-"""The yearly check with the registers: a little every hour, so that no register gets a firm's 5,000 numbers
+"""The yearly check with the registers, spread over the hours so that no register gets a firm's 5,000 numbers
 in one night.
 """
 

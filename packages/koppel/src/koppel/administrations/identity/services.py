@@ -1,4 +1,4 @@
-"""The identity of an administration after its import: changed by a person, and looked up in the register at
+"""Use cases of an administration's identity after its import: change by a person, lookup in the register at
 once and every year.
 
 The register's answer fills in a missing sector, clears the note about a doubtful number, and raises an issue
@@ -11,11 +11,11 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.access import audited_not_found, get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
-from koppel.administrations.scope import audited_not_found, get_locked
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind

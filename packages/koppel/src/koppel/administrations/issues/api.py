@@ -1,4 +1,4 @@
-"""Issues over REST: list and show them, assign, snooze, dismiss, reopen, undo and comment."""
+"""Issues over REST: list, show, assign, snooze, dismiss, reopen, undo and comment."""
 
 from datetime import date, datetime
 

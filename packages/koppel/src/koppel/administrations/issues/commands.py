@@ -1,4 +1,4 @@
-"""`koppel issues`: list and show them, assign, snooze, dismiss, reopen, undo and comment."""
+"""`koppel issues`: list, show, assign, snooze, dismiss, reopen, undo and comment."""
 
 from typing import Annotated, Any
 

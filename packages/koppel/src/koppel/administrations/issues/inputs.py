@@ -1,4 +1,4 @@
-"""What the use cases of issues take, from page, REST and command line."""
+"""Input types of the use cases of issues."""
 
 from enum import StrEnum
 from typing import Annotated

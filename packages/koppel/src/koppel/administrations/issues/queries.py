@@ -1,4 +1,4 @@
-"""Issues within what a member may see: by type or by client, page by page."""
+"""Queries of the issues that a member may see: by type or by client, page by page."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What members do with issues: assign, snooze, dismiss, reopen, undo and comment, within what they may see.
+"""Use cases of issues, within what a member may see: assign, snooze, dismiss, reopen, undo and comment.
 
 Each joins the caller's transaction and writes the audit log of the administration or connection.
 """

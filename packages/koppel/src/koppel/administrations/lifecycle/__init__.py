@@ -1,1 +1,1 @@
-"""How an administration ends: taken back, left by its client, blocked, erased; and which one it continues."""
+"""The lifecycle of an administration: import withdrawn, client left, blocked, erased; and its predecessor."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.access import get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.inputs import OffboardingInput, WithdrawalInput
 from koppel.administrations.models import Status
-from koppel.administrations.scope import get_locked
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.jobs import enqueue

@@ -2,11 +2,11 @@
 
 from django.utils.translation import gettext as _
 
+from koppel.administrations.access import get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
 from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import get_locked
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.locks import LockName, lock_until_commit

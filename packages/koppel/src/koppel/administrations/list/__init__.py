@@ -1,3 +1,3 @@
-"""The list of administrations: what is asked for (`query`), found (`queryset`), shown (`columns`,
-`page_rows`) and saved.
+"""The list of administrations: its request (`query`), search (`queryset`), display (`columns`, `page_rows`)
+and saved views.
 """

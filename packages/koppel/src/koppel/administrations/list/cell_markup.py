@@ -1,4 +1,4 @@
-"""The cells of a page as markup.
+"""Markup of the cells of a page.
 
 A page has up to 1,500 cells; writing them here, with labels looked up once, takes a third of a template's
 time.
@@ -18,10 +18,10 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from koppel.administrations import hooks
+from koppel.administrations.display_state import STOPPED_STATES
 from koppel.administrations.list.cell_values import display_number, sector_title
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.shown_state import STOPPED_STATES
 from koppel.company_registers.sectors.sections import SECTIONS
 
 DASH = SafeString('<span class="hint">–</span>')

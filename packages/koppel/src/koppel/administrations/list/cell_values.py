@@ -1,4 +1,4 @@
-"""The values of cells that are more than a column of the database. Nothing here reads anything."""
+"""Values of cells that are computed from columns of the database. Nothing here reads the database."""
 
 from datetime import datetime
 

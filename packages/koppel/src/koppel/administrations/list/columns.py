@@ -1,4 +1,4 @@
-"""The columns that the list can show, sort by and export: each is declared once, for all of it."""
+"""The columns of the list, for display, sorting and export."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.display_state import state_label
 from koppel.administrations.list import cell_markup, cell_values
 from koppel.administrations.list.cell_markup import PageContext
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Assignment
-from koppel.administrations.shown_state import state_label
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.models import Issue, needs_attention
 from koppel.kit.tabular.writers import Cell, ColumnType

@@ -1,4 +1,4 @@
-"""The list as a file: what is shown, all of it that matches, in the columns chosen."""
+"""Export of the list of administrations: all that match the filter, in the columns of the list."""
 
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -26,22 +26,24 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     """
     require_known(actor, query)
     columns = [COLUMNS[key] for key in query.columns]
-    counted = _Counted(_rows(actor, query, columns))
+    rows = CountingRows(_rows(actor, query, columns))
     file_columns = [
         writers.FileColumn(column.key, str(column.label), column.type, column.display) for column in columns
     ]
     with export_slot(actor.organisation_id):
-        written = write_table(file_format, file_columns, counted, title=_("Administrations"))
+        written = write_table(file_format, file_columns, rows, title=_("Administrations"))
     add_audit_entry(
         actor.organisation_id,
         actor.audit,
         BulkAuditAction.EXPORTED,
-        details={"filter": query.to_query_string(), "rows": counted.count, "format": file_format.value},
+        details={"filter": query.to_query_string(), "rows": rows.count, "format": file_format.value},
     )
     return written
 
 
-class _Counted:
+class CountingRows:
+    """Rows, with the number of those that were read."""
+
     def __init__(self, rows: Iterator[list[Cell]]) -> None:
         self.rows, self.count = rows, 0
 

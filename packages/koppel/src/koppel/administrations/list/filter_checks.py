@@ -1,5 +1,5 @@
-"""Check that the objects named in a filter exist and the actor may see them: division, template, connection,
-member or import.
+"""Checks that the objects named in a filter exist and that the actor may see them: division, template,
+connection, member or import.
 
 A filter with an unknown part is refused for lists, files and bulk operations: without that part it would
 select everything.

@@ -1,4 +1,4 @@
-"""The filters over the list as a person sees them: menus with what can be ticked, and chips for what is."""
+"""The filters above the list: menus with their options, and chips for the active ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from koppel.administrations.display_state import DISPLAY_STATES, state_label
 from koppel.administrations.list.query import MULTI_FILTERS, NONE, ListQuery
-from koppel.administrations.shown_state import SHOWN_STATES, state_label
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.issue_types import get_issue_type
 
@@ -127,7 +127,7 @@ def _single(key: str, value: str) -> Label:
 def _filter_choices(choices: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, list[tuple[str, Label]]]:
     sectors: list[tuple[str, Label]] = [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()]
     return {
-        "status": [(state, state_label(state)) for state in SHOWN_STATES],
+        "status": [(state, state_label(state)) for state in DISPLAY_STATES],
         "division": [*_string_keys(choices["divisions"]), (NONE, NONE_LABELS["division"])],
         "user": [("me", _("Me")), *_string_keys(choices["people"]), (NONE, NONE_LABELS["user"])],
         "template": [*_string_keys(choices["templates"]), (NONE, NONE_LABELS["template"])],

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, QueryDict
 
+from koppel.administrations.display_state import DISPLAY_STATES
 from koppel.administrations.list.columns import COLUMNS, DEFAULT_COLUMNS
-from koppel.administrations.shown_state import SHOWN_STATES
 from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import (
@@ -81,7 +81,7 @@ def _issue_code(text: str) -> str | None:
 _SORTS = tuple(sort for key in COLUMNS for sort in (key, f"-{key}"))
 _PARAMETERS: Mapping[str, Parameter] = {
     "q": TEXT,
-    "status": _choices(SHOWN_STATES, is_multiple=True),
+    "status": _choices(DISPLAY_STATES, is_multiple=True),
     "division": _ids(NONE),
     "user": _ids(NONE, "me"),
     "template": _ids(NONE),

@@ -14,12 +14,12 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from koppel.administrations.display_state import state_condition
 from koppel.administrations.hooks import active_syncs, changes_since
 from koppel.administrations.list.columns import ordering
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.administrations.shown_state import state_condition
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue, needs_attention

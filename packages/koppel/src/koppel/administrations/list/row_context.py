@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from koppel.administrations.display_state import display_states
 from koppel.administrations.hooks import SyncProgress, progress_of
 from koppel.administrations.models import Administration, Assignment, Favourite
-from koppel.administrations.shown_state import shown_states
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open
 from koppel.organisations.roles import Actor
@@ -34,7 +34,7 @@ def load_row_context(
         membership_id=actor.membership_id, administration_id__in=ids
     )
     return RowContext(
-        states=shown_states(actor, administrations),
+        states=display_states(actor, administrations),
         progress=progress_of(actor.organisation_id, ids),
         issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
         if "issues" in columns

@@ -1,4 +1,4 @@
-"""A person's own named views of the list, one of which may be what the list opens with."""
+"""Named views of the list that a member saves; one of them may be the default."""
 
 from django.utils.translation import gettext as _
 

@@ -1,5 +1,5 @@
 """Listeners for connections: wait or move when a connection is removed, stop when another company appears,
-accept what the vendor says.
+accept the vendor's answers.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,4 @@
-"""Administrations as the firm's divisions and templates see them: counted, moved, and asked what other
-settings would do.
-"""
+"""Usage of divisions and templates by administrations: counts, moves, and effects of other settings."""
 
 from collections import Counter
 from collections.abc import Mapping

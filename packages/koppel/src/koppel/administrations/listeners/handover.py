@@ -1,6 +1,4 @@
-"""The administrations that a person holds, shown before they leave and handed to a colleague with the
-rest.
-"""
+"""Handover of what a departing member owns here: assignments, assigned issues and saved views."""
 
 import itertools
 from collections.abc import Collection
@@ -47,7 +45,7 @@ def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -
     return assignments.exclude(Exists(other_assignments.exclude(membership_id=membership_id)))
 
 
-def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
+def _move_assignments(actor: Actor, departing_member_id: int, successor_id: int) -> int:
     """Assign the successor where not assigned yet: manually where the departing member was, otherwise
     automatically.
 
@@ -55,47 +53,49 @@ def _move_assignments(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
     Administrator, once the departing member has no access and no other member has. So a handover never gives
     the actor access.
     """
-    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
-    ids = _ids_that_move(actor, leaver_id, has_left=not Membership.objects.get(pk=leaver_id).is_live)
-    leaver_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=departing_member_id)
+    ids = _movable_ids(
+        actor, departing_member_id, has_left=not Membership.objects.get(pk=departing_member_id).is_live
+    )
+    present_assignments = assignments.filter(administration_id__in=ids).order_by("administration_id")
     added = [
         Assignment(
             organisation_id=actor.organisation_id,
             administration_id=administration_id,
-            membership_id=new_owner_id,
+            membership_id=successor_id,
             automatic=automatic,
         )
-        for administration_id, automatic in leaver_assignments.values_list("administration_id", "automatic")
+        for administration_id, automatic in present_assignments.values_list("administration_id", "automatic")
     ]
     Assignment.objects.bulk_create(added, ignore_conflicts=True, batch_size=1000)
     manual_ids = [assignment.administration_id for assignment in added if not assignment.automatic]
-    existing = Assignment.objects.for_actor(actor).filter(membership_id=new_owner_id)
+    existing = Assignment.objects.for_actor(actor).filter(membership_id=successor_id)
     existing.filter(administration_id__in=manual_ids).update(automatic=False)
     assignments.filter(administration_id__in=ids).delete()
     return len(ids)
 
 
-def _ids_that_move(actor: Actor, leaver_id: int, *, has_left: bool) -> set[int]:
-    assignments = Assignment.objects.for_actor(actor).filter(membership_id=leaver_id)
+def _movable_ids(actor: Actor, departing_member_id: int, *, has_left: bool) -> set[int]:
+    assignments = Assignment.objects.for_actor(actor).filter(membership_id=departing_member_id)
     ids = set(
         assignments.filter(administration__in=Administration.objects.visible_to(actor)).values_list(
             "administration_id", flat=True
         )
     )
     if actor.role == Role.ADMINISTRATOR and has_left:
-        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), leaver_id)
+        orphaned = _sole_assignments(assignments.filter(administration__restricted=True), departing_member_id)
         ids |= set(orphaned.values_list("administration_id", flat=True))
     return ids
 
 
 def _preview_assignments(
-    actor: Actor, leaver_id: int, _new_owner_id: int, deactivate: bool
+    actor: Actor, departing_member_id: int, _successor_id: int, deactivate: bool
 ) -> list[tuple[int, str]]:
     """Return id and name of the administrations that `_move_assignments` would move. One that the actor may
     not see is returned without its name.
     """
-    has_left = deactivate or not Membership.objects.get(pk=leaver_id).is_live
-    ids = _ids_that_move(actor, leaver_id, has_left=has_left)
+    has_left = deactivate or not Membership.objects.get(pk=departing_member_id).is_live
+    ids = _movable_ids(actor, departing_member_id, has_left=has_left)
     names = dict(
         Administration.objects.visible_to(actor)
         .filter(pk__in=ids)
@@ -118,24 +118,24 @@ def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
 
 
 def _preview_views(
-    actor: Actor, leaver_id: int, _new_owner_id: int, _deactivate: bool
+    actor: Actor, departing_member_id: int, _successor_id: int, _deactivate: bool
 ) -> list[tuple[int, str]]:
-    views = SavedView.objects.for_actor(actor).filter(membership_id=leaver_id)
+    views = SavedView.objects.for_actor(actor).filter(membership_id=departing_member_id)
     return list(views.order_by("name").values_list("pk", "name"))
 
 
-def _move_views(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
+def _move_views(actor: Actor, departing_member_id: int, successor_id: int) -> int:
     """Move the saved views. If the successor has a view of that name, add the departing member's name, and a
     number if that name exists too.
     """
     views = SavedView.objects.for_actor(actor)
-    used_names = set(views.filter(membership_id=new_owner_id).values_list("name", flat=True))
-    leaver_views = list(views.filter(membership_id=leaver_id).select_related("membership__user"))
-    for view in leaver_views:
-        view.name, view.membership_id, view.is_default = _free_name(view, used_names), new_owner_id, False
+    used_names = set(views.filter(membership_id=successor_id).values_list("name", flat=True))
+    moved_views = list(views.filter(membership_id=departing_member_id).select_related("membership__user"))
+    for view in moved_views:
+        view.name, view.membership_id, view.is_default = _free_name(view, used_names), successor_id, False
         used_names.add(view.name)
         view.save(update_fields=["name", "membership_id", "is_default"])
-    return len(leaver_views)
+    return len(moved_views)
 
 
 def _free_name(view: SavedView, used_names: Collection[str]) -> str:
@@ -160,15 +160,15 @@ def _list_issues(actor: Actor, membership_id: int) -> list[OwnedItem]:
 
 
 def _preview_issues(
-    actor: Actor, leaver_id: int, _new_owner_id: int, _deactivate: bool
+    actor: Actor, departing_member_id: int, _successor_id: int, _deactivate: bool
 ) -> list[tuple[int, str]]:
-    issues = list(_assigned_issues(actor, leaver_id).order_by("pk"))
+    issues = list(_assigned_issues(actor, departing_member_id).order_by("pk"))
     names = subject_names(issues)
     return [(issue.pk, names.get(issue.subject, "")) for issue in issues]
 
 
-def _move_issues(actor: Actor, leaver_id: int, new_owner_id: int) -> int:
-    return _assigned_issues(actor, leaver_id).update(assignee_id=new_owner_id)
+def _move_issues(actor: Actor, departing_member_id: int, successor_id: int) -> int:
+    return _assigned_issues(actor, departing_member_id).update(assignee_id=successor_id)
 
 
 PROVIDERS = {

@@ -1,5 +1,5 @@
-"""Answer whether this id is an administration here, and which remote company it is, before a session reads
-books.
+"""Answers to connections, before a session reads books: is this id an administration, and of which remote
+company?
 """
 
 from koppel.connections.hooks import ImportedCompany

@@ -5,10 +5,10 @@ from django.urls import reverse
 from django.utils.functional import Promise
 
 from koppel.administrations import hooks
+from koppel.administrations.display_state import display_state
 from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list.cell_markup import moment
 from koppel.administrations.models import Administration, Favourite, Status
-from koppel.administrations.shown_state import shown_state
 from koppel.connections.queries import reconnect_hint
 from koppel.connector.registry import system_title
 from koppel.organisations.roles import Actor, Permission
@@ -80,7 +80,7 @@ def start_sync_url(administration_id: int) -> str:
 @register.simple_tag
 def state_of(administration: Administration, actor: Actor) -> str:
     """Return the state to show: its own, or the one of the connection that stops it."""
-    return shown_state(actor, administration)
+    return display_state(actor, administration)
 
 
 @register.simple_tag

@@ -1,1 +1,1 @@
-"""Pages of administrations: the list, bulk work, and one administration's own tabs."""
+"""Pages of administrations: the list, bulk work, and the tabs of one administration."""

@@ -1,4 +1,4 @@
-"""Bulk work: what will happen, that it happens, what happened, and its undo."""
+"""Pages of bulk work: preview, progress, result and undo."""
 
 from typing import Any
 
@@ -216,12 +216,12 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "only": only,
         "page": page,
         "items": _items(actor, list(page)),
-        "shown_states": _shown_states(operation, counts),
+        "state_counts": _state_counts(operation, counts),
         "pager": page_links(request, page.number, page.paginator.num_pages),
     }
 
 
-def _shown_states(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tuple[str, str, int]]:
+def _state_counts(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tuple[str, str, int]]:
     """Return (state, label, count) of each state that some items have."""
     waiting = _("Changes") if operation.state == BulkState.DRAFT else _("Waiting")
     labelled = (

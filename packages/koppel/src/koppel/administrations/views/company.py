@@ -1,4 +1,4 @@
-"""What pages show of the company behind an administration: its facts and the register's answer."""
+"""Context of the company behind an administration: its details and the register's answer."""
 
 from koppel.administrations import queries
 from koppel.administrations.identity import services as identity

@@ -1,4 +1,4 @@
-"""One administration's own tabs: overview, settings, history, assignments, favourites."""
+"""Tabs of an administration: overview, settings, history, assignments, favourites."""
 
 from collections.abc import Sequence
 from typing import Any

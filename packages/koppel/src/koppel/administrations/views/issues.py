@@ -1,4 +1,4 @@
-"""The issues of all administrations and connections: their list, one of them, and what is done with them."""
+"""Pages of issues: the list, one issue, and actions on some."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,5 +1,5 @@
-"""The life of one administration after its import: withdrawn, left by its client, continued by another; and
-who may see it.
+"""Pages of the lifecycle of an administration: withdraw its import, mark its client as left, choose its
+predecessor, restrict access.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The list: its page, its rows while something is being read in, its files, saved views."""
+"""Pages of the list: its page, its rows during an import, its export, saved views."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

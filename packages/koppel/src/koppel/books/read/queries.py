@@ -1,6 +1,6 @@
 """Queries of one administration's books.
 
-The caller has checked that the actor may see the administration (`administrations.scope`).
+The caller has checked that the actor may see the administration (`administrations.access`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

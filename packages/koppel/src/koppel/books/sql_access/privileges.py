@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from koppel.kit.database.embedded_postgres import READER_PREFIX
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.superuser_script import (
     ACTIVITY_ROLE,
@@ -20,7 +21,6 @@ from koppel.kit.database.superuser_script import (
     superuser_script,
 )
 
-READER_PREFIX = "koppel_reader_"
 SCRIPT_COMMAND = "koppel sql-readers superuser-script"
 PUBLIC = "public"
 """The pseudo-role PUBLIC, as PostgreSQL's privilege functions name it."""

@@ -18,9 +18,9 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import SqlReaderAction
 from koppel.books.errors import ReaderRefused
-from koppel.books.sql_access.privileges import READER_PREFIX, excess_privileges, remedy_of, script_of
+from koppel.books.sql_access.privileges import excess_privileges, remedy_of, script_of
 from koppel.books.sql_access.views import grants
-from koppel.kit.database.embedded_postgres import scram_verifier
+from koppel.kit.database.embedded_postgres import READER_PREFIX, scram_verifier
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission

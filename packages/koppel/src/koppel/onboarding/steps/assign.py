@@ -1,5 +1,5 @@
-"""Step ⑤: division, template and users of the new administrations. Users are added; division and template
-replace.
+"""Step ⑤ of the wizard: division, template and users of the new administrations. Users are added; division
+and template replace.
 """
 
 from collections import Counter
@@ -65,7 +65,7 @@ def summarize(actor: Actor, flow: Flow, rows: Sequence[AssignmentRow]) -> Import
     )
 
 
-def assign(flow: Flow, data: AssignInput) -> int:
+def store_assignments(flow: Flow, data: AssignInput) -> int:
     """Store assignments of the chosen ones among these companies. Returns their number. Raises
     `UnknownParameter`.
     """
@@ -85,8 +85,8 @@ def assign(flow: Flow, data: AssignInput) -> int:
 
 
 def undo(flow: Flow) -> int:
-    """Put back what the last `assign` or `clear` replaced; a second time it does that again. Returns the
-    number of companies.
+    """Put back what the last `store_assignments` or `clear` replaced; a second undo puts those back again.
+    Returns the number of companies.
     """
     previous = dict(flow.previous_assignments)
     _replace(flow, previous)

@@ -1,12 +1,12 @@
-"""Step ③: the companies that the flow's connections reach, and which of them to import."""
+"""Step ③ of the wizard: list the companies of the flow's connections, and store which to import."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from koppel.administrations.access import restricted_company_ids
 from koppel.administrations.models import Administration
-from koppel.administrations.scope import restricted_company_ids
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
@@ -19,7 +19,7 @@ from koppel.onboarding.models import DisplayedIdentity, Flow, FlowState, Step
 from koppel.organisations.roles import Actor, Permission
 
 NAMES_MAX = 100
-"""So many names of companies stand in one entry of the audit log."""
+"""The most names of companies in one entry of the audit log."""
 
 
 class ChoiceState(StrEnum):
@@ -32,12 +32,13 @@ class ChoiceState(StrEnum):
 
 @dataclass(frozen=True)
 class CompanyChoice:
-    """A remote company in the wizard. `administration_id` only where the actor may open it."""
+    """A remote company in the wizard."""
 
     company: RemoteCompany
     account: str
     is_imported: bool = False
     administration_id: int | None = None
+    """The administration of an imported company, if the actor may open it."""
 
     @property
     def state(self) -> ChoiceState:
@@ -86,7 +87,7 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     )
 
 
-def choose(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
+def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     """Store the ticked companies that can be chosen. Returns their number."""
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
@@ -135,9 +136,7 @@ def _offered_before(flow: Flow) -> set[int]:
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:
-    """Return whether the actor gave a consent of this flow: that person decides what others may import with
-    it.
-    """
+    """Return whether the actor gave a consent of this flow, and so decides what others may import with it."""
     return actor.can(Permission.MANAGE_CONNECTIONS) and any(
         connection.owner_id == actor.membership_id for connection in connections_in(actor, flow)
     )

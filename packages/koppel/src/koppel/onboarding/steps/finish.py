@@ -20,16 +20,19 @@ from koppel.sync.runs.services import request_first_runs
 
 @dataclass(frozen=True)
 class FinishedImport:
-    """`skipped`: the number of chosen companies that another person imported meanwhile, or that can no longer
-    be reached.
-    """
+    """An import that has begun."""
 
     import_record: Import
     skipped: int = 0
+    """The number of chosen companies that another person imported meanwhile, or that can no longer be
+    reached.
+    """
 
 
-def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> FinishedImport | None:
-    """Import the chosen companies and queue their first syncs. Called again, it returns the same import.
+def import_chosen_companies(
+    actor: Actor, token: UUID, *, complete_later: bool = False
+) -> FinishedImport | None:
+    """Import the chosen companies and queue their first syncs. A second call returns the same import.
 
     Returns None when a company lacks its identity; with `complete_later` only when a given identity is wrong,
     because companies without one get an issue. Raises `NoSuchChoice` for a division, template or member that
@@ -43,7 +46,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Finish
         answer.company.pk: identity_of(answer, complete_later=complete_later) for answer in identity_answers
     }
     confirmed = {
-        answer.company.pk: confirmed_identity(answer.discrepancy, flow.confirmations)
+        answer.company.pk: confirmed_identity(answer.discrepancy, flow.same_company_answers)
         for answer in identity_answers
     }
     if (
@@ -86,7 +89,7 @@ def _import(
         company_id = row.company.pk
         if row.can_be_chosen and company_id in identities_by_company:
             by_connection.setdefault(row.company.connection_id, []).append(
-                _new(
+                _new_administration(
                     flow,
                     company_id,
                     identities_by_company[company_id],
@@ -101,7 +104,7 @@ def _import(
     ]
 
 
-def _new(
+def _new_administration(
     flow: Flow,
     company_id: int,
     identity: Identity,
@@ -109,7 +112,7 @@ def _new(
     predecessor_id: int | None,
 ) -> NewAdministration:
     assignment = flow.assignments.get(company_id, CompanyAssignment())
-    seen = flow.displayed_identities.get(company_id, DisplayedIdentity())
+    displayed = flow.displayed_identities.get(company_id, DisplayedIdentity())
     return NewAdministration(
         remote_company_id=company_id,
         number=identity.number,
@@ -123,6 +126,6 @@ def _new(
         division_id=assignment.division,
         template_id=assignment.template,
         membership_ids=tuple(assignment.users),
-        seen_name=seen.name,
-        seen_number=seen.number,
+        seen_name=displayed.name,
+        seen_number=displayed.number,
     )

@@ -1,5 +1,5 @@
-"""Step ④: a COC number for each chosen company, or a reason and a sector. What is known is filled in, and
-registers are queried.
+"""Step ④ of the wizard: a COC number for each chosen company, or a reason and a sector. Known numbers are
+filled in, and registers are queried.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -132,11 +132,12 @@ class IdentityAnswer:
 
 
 @dataclass(frozen=True)
-class FillResult:
-    """The result of a pasted list. `unmatched`: lines that matched no company, with a reason to show."""
+class PastedListResult:
+    """The result of storing a pasted list."""
 
     matched_count: int
     unmatched: tuple[str, ...] = field(default=())
+    """Lines that matched no company, each with a reason to show."""
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
@@ -153,7 +154,9 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
     lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
         _answer(
-            *parts_by_company[company_id], lookups.get(question) if question else None, flow.confirmations
+            *parts_by_company[company_id],
+            lookups.get(question) if question else None,
+            flow.same_company_answers,
         )
         for company_id, question in query_by_company.items()
     ]
@@ -185,7 +188,7 @@ def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
     return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
 
 
-def complete(flow: Flow) -> list[IdentityAnswer]:
+def advance_if_complete(flow: Flow) -> list[IdentityAnswer]:
     """Store the next step when every company is complete. Returns all answers, with their problems."""
     identity_answers = list_answers(flow)
     is_complete = bool(identity_answers) and all(answer.is_complete for answer in identity_answers)
@@ -211,7 +214,7 @@ def answer_same_company(actor: Actor, flow: Flow, company_ids: Sequence[int], *,
 
 
 def accept_suggestions(flow: Flow) -> list[int]:
-    """Take over the suggested numbers of companies of the same name. Returns the ids of these companies."""
+    """Accept the suggested numbers of companies of the same name. Returns the ids of these companies."""
     suggested = {
         answer.company.pk: {"number": number, "sector": answer.sector}
         for answer in list_answers(flow)
@@ -220,7 +223,7 @@ def accept_suggestions(flow: Flow) -> list[int]:
     return save_answers(flow, suggested)
 
 
-def fill_in(flow: Flow, text: str) -> FillResult:
+def store_pasted_list(flow: Flow, text: str) -> PastedListResult:
     """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
     order of the table. Raises `TableError` for a list that cannot be read or is too long.
     """
@@ -252,7 +255,7 @@ def fill_in(flow: Flow, text: str) -> FillResult:
         for matched in matched_lines
         if matched.status in misses
     ]
-    return FillResult(len(typed_by_company), (*unmatched, *_unknown_words(matched_lines)))
+    return PastedListResult(len(typed_by_company), (*unmatched, *_unknown_words(matched_lines)))
 
 
 def _unknown_words(matched_lines: Iterable[list_import.MatchedLine]) -> Iterator[str]:

@@ -4,7 +4,7 @@ A row is complete only once a person has answered; the answer applies only to th
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,17 +22,16 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """A difference between the typed identity and the register or the accounting system.
-
-    `register_name` '': the names agree. `is_derived`: the number comes from the VAT number. `answer` None:
-    not answered yet.
-    """
+    """A difference between the typed identity and the register or the accounting system."""
 
     company: RemoteCompany
     number: str
     register_name: str = ""
+    """'': the names agree."""
     is_derived: bool = False
+    """Whether the number comes from the VAT number."""
     answer: bool | None = None
+    """Whether this is the same company; None: not answered yet."""
 
     @property
     def subject(self) -> dict[str, str]:
@@ -45,9 +44,9 @@ class Discrepancy:
             "stated_number": stated,
         }
 
-    def is_subject_of(self, confirmation: SameCompanyAnswer) -> bool:
-        """Return whether the answer was about exactly this."""
-        return all(getattr(confirmation, key) == value for key, value in self.subject.items())
+    def is_subject_of(self, answer: SameCompanyAnswer) -> bool:
+        """Return whether the answer was about exactly these names and numbers."""
+        return all(getattr(answer, key) == value for key, value in self.subject.items())
 
     @property
     def differences(self) -> list[str]:
@@ -85,26 +84,21 @@ def find_discrepancy(
     lookup: LookupResult | None,
     answers: Mapping[int, SameCompanyAnswer],
 ) -> Discrepancy | None:
-    """Return how the number's register entry differs from the company; None when it does not. `answers`: the
-    flow's.
+    """Return how the number's register entry differs from the company, with the stored answer; None if both
+    agree.
     """
     checked = check_number(number, company.country) if number else None
     if checked is None:
         return None
     discrepancy = Discrepancy(
-        company, checked.number, _other_name(company, lookup), _is_derived(company, checked.number)
+        company, checked.number, _differing_name(company, lookup), _is_derived(company, checked.number)
     )
     if not discrepancy.register_name and not discrepancy.is_derived:
         return None
     stored = answers.get(company.pk)
-    is_about_this = stored is not None and discrepancy.is_subject_of(stored)
-    return Discrepancy(
-        company,
-        discrepancy.number,
-        discrepancy.register_name,
-        discrepancy.is_derived,
-        stored.is_same if stored and is_about_this else None,
-    )
+    if stored is None or not discrepancy.is_subject_of(stored):
+        return discrepancy
+    return replace(discrepancy, answer=stored.is_same)
 
 
 def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy], *, same: bool) -> int:
@@ -117,7 +111,7 @@ def store_answer(actor: Actor, flow: Flow, discrepancies: Iterable[Discrepancy],
         for discrepancy in discrepancies
     }
     if answers:
-        save_values(flow, "confirmations", answers)
+        save_values(flow, "same_company_answers", answers)
     return len(answers)
 
 
@@ -133,7 +127,7 @@ def confirmed_identity(
     return ConfirmedIdentity(discrepancy.register_name, discrepancy.number, stored.by, stored.at)
 
 
-def _other_name(company: RemoteCompany, lookup: LookupResult | None) -> str:
+def _differing_name(company: RemoteCompany, lookup: LookupResult | None) -> str:
     """Return the register's name where it is neither the listed nor the legal one; '' otherwise."""
     if lookup is None or lookup.query.kind is not QueryKind.NUMBER:
         return ""

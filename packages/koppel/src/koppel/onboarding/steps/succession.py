@@ -32,7 +32,7 @@ def list_successions(actor: Actor, flow: Flow, answers: Sequence[IdentityAnswer]
     heads = existing.exclude(pk__in=existing.exclude(predecessor=None).values("predecessor"))
     by_number = {(head.number, head.number_scheme): head for head in heads.order_by("pk")}
     return {
-        company_id: Succession(company_id, head, _stored(flow, company_id, head))
+        company_id: Succession(company_id, head, _stored_answer(flow, company_id, head))
         for company_id, key in keys.items()
         if (head := by_number.get(key))
     }
@@ -47,12 +47,12 @@ def answer_successions(
         company_id: SuccessionAnswer(succession.predecessor.pk, continues)
         for company_id, succession in successions.items()
     }
-    save_values(flow, "successions", stored)
+    save_values(flow, "succession_answers", stored)
     return len(stored)
 
 
 def predecessors_of(actor: Actor, flow: Flow, answers: Sequence[IdentityAnswer]) -> Mapping[int, int]:
-    """Return the id of the administration that each company was said to continue, and still may."""
+    """Return the id of the administration that each company continues, by the answers that still apply."""
     return {
         company_id: succession.predecessor.pk
         for company_id, succession in list_successions(actor, flow, answers).items()
@@ -67,7 +67,7 @@ def _number_of(answer: IdentityAnswer) -> tuple[str, str] | None:
     return checked.number, checked.scheme
 
 
-def _stored(flow: Flow, company_id: int, predecessor: Administration) -> bool | None:
-    """Return the answer, if it was about this administration."""
-    answer = flow.successions.get(company_id)
+def _stored_answer(flow: Flow, company_id: int, predecessor: Administration) -> bool | None:
+    """Return the stored answer about this administration; None: none."""
+    answer = flow.succession_answers.get(company_id)
     return answer.continues if answer and answer.predecessor == predecessor.pk else None

@@ -1,4 +1,4 @@
-"""⑤ Assign the companies, or skip; then finish the import."""
+"""⑤ Assign: assign the companies or skip, then finish the import."""
 
 from urllib.parse import urlencode
 
@@ -58,7 +58,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     action = values["action"]
     page_url = f"{request.path}?{urlencode({'q': values['q']})}" if values["q"] else request.path
     if action == "apply":
-        _apply(request, flow, data, announce=True)
+        _store_assignments(request, flow, data, announce=True)
         return HttpResponseRedirect(page_url)
     if action == "clear":
         count = assign_step.clear(flow, data.companies)
@@ -68,12 +68,14 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         success_with_undo(request, text % {"count": count}, _undo_url(flow))
         return HttpResponseRedirect(page_url)
     if action == "finish":
-        _apply(request, flow, data, announce=False)
+        _store_assignments(request, flow, data, announce=False)
     return _finish(request, flow)
 
 
-def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool) -> None:
-    """Apply the choices. Finish calls it too, for choices that were not applied yet."""
+def _store_assignments(
+    request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool
+) -> None:
+    """Store the choices. Finish does so too, for choices that were not applied yet."""
     if not (data.division or data.template or data.users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
@@ -90,7 +92,7 @@ def _apply(request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, anno
 @require_POST
 @step_page(Step.ASSIGN)
 def undo_assignment(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Put back what the last Apply or Clear replaced."""
+    """Put back the assignments that the last Apply or Clear replaced."""
     count = assign_step.undo(flow)
     text = ngettext("Undone for %(count)d administration.", "Undone for %(count)d administrations.", count)
     messages.success(request, text % {"count": count})

@@ -1,4 +1,7 @@
-"""③ Tick administrations; what a worker finds out about them meanwhile."""
+"""③ Choose: tick the companies to import, while a worker looks up their details."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
@@ -15,7 +18,7 @@ from koppel.onboarding.flow import starts_from_connection
 from koppel.onboarding.forms import ChooseForm
 from koppel.onboarding.inputs import ChooseInput
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import ShowErrors
+from koppel.onboarding.results import InvalidStep
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import identify
 from koppel.onboarding.steps.choose import ChoiceState, CompanyChoice
@@ -25,7 +28,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 
 @step_page(Step.CHOOSE)
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Show everything that was reached; new companies can be ticked (step 3)."""
+    """Show all companies that the sign-in reaches; new ones can be ticked (step 3)."""
     if request.method == "POST":
         form = ChooseForm.of(request)
         action = form.values_or_refusal()["action"] or "next"
@@ -57,8 +60,8 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(of=one_of("chosen"))
 @step_page(Step.CHOOSE)
 def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what the background job has found out meanwhile, for the open page: of what that shows, or
-    `?of=chosen`.
+    """Return the details that the worker has found meanwhile, for the open page: of the companies that it
+    shows, or with `?of=chosen` of the chosen ones.
     """
     remote_companies = [
         choice.company
@@ -93,31 +96,25 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
 
 def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
     outcome = services.choose(request.actor, flow, data)
-    if isinstance(outcome, ShowErrors):
+    if isinstance(outcome, InvalidStep):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
     return to_step(flow, outcome.step)
 
 
-def _release(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
-    count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=True)
-    text = ngettext(
-        "%(count)d company shared with colleagues.",
-        "%(count)d companies shared with colleagues.",
-        count,
+def _share(
+    request: AuthenticatedRequest, flow: Flow, data: ChooseInput, *, with_colleagues: bool
+) -> HttpResponse:
+    count = choose_step.set_companies_importable(
+        request.actor, flow, data.companies, importable=with_colleagues
     )
-    messages.success(request, text % {"count": count})
-    return HttpResponseRedirect(request.path)
-
-
-def _withhold(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
-    count = choose_step.set_companies_importable(request.actor, flow, data.companies, importable=False)
-    text = ngettext(
-        "%(count)d company hidden from colleagues.",
-        "%(count)d companies hidden from colleagues.",
-        count,
+    shared = ngettext(
+        "%(count)d company shared with colleagues.", "%(count)d companies shared with colleagues.", count
     )
-    messages.success(request, text % {"count": count})
+    hidden = ngettext(
+        "%(count)d company hidden from colleagues.", "%(count)d companies hidden from colleagues.", count
+    )
+    messages.success(request, (shared if with_colleagues else hidden) % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
@@ -139,10 +136,10 @@ def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _data: Choose
     return HttpResponseRedirect(request.path)
 
 
-ACTIONS = {
+ACTIONS: Mapping[str, Callable[[AuthenticatedRequest, Flow, ChooseInput], HttpResponse]] = {
     "next": _next,
-    "release": _release,
-    "withhold": _withhold,
+    "share": partial(_share, with_colleagues=True),
+    "hide": partial(_share, with_colleagues=False),
     "retry": _retry,
     "remove_unreachable": _remove_unreachable,
 }

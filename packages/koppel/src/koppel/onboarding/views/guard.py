@@ -1,5 +1,5 @@
-"""The beginning of every step's page: the actor's own flow, not expired, not finished, far enough; else the
-page that helps.
+"""Access to the pages of the steps: only with the actor's own flow that is open and has reached the step;
+otherwise a redirect, or a page that says how to start again.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
 View = Callable[[AuthenticatedRequest, Flow], HttpResponse]
-NAMES = {
+URL_NAMES = {
     Step.SYSTEM: "sign_in",
     Step.SIGN_IN: "sign_in",
     Step.CHOOSE: "choose",
@@ -54,7 +54,7 @@ def step_page(step: Step) -> Callable[[View], Callable[[AuthenticatedRequest, UU
 
 
 def url_of(flow: Flow, step: Step) -> str:
-    return reverse(f"onboarding:{NAMES[step]}", args=[flow.token])
+    return reverse(f"onboarding:{URL_NAMES[step]}", args=[flow.token])
 
 
 def to_step(flow: Flow, step: Step) -> HttpResponse:
@@ -62,9 +62,7 @@ def to_step(flow: Flow, step: Step) -> HttpResponse:
 
 
 def to_import(actor: Actor, import_id: int | None) -> HttpResponse:
-    """Redirect to the list of administrations, filtered to what this import brought in, with the undo of what
-    was assigned.
-    """
+    """Redirect to the list of administrations, filtered to this import, with the undo of its assignments."""
     query = f"?import={import_id}" if import_id else ""
     if import_id and (operation_id := undoable_operation_of_import(actor, import_id)):
         query += f"&done={operation_id}"

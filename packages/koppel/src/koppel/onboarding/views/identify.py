@@ -29,17 +29,17 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
 NAMED_LINES_MAX = 8
-"""So many lines of a list that found no row are named in the notice."""
+"""The most unmatched lines of a list that the notice names."""
 PAGE_ROWS = 250
-"""The rows of a page; more rows are shown in pages, incomplete ones first."""
+"""The most rows of a page; with more rows, incomplete ones come first."""
 
 
 @query_parameters(q=TEXT, show=one_of("incomplete"), page=PAGE, tried=FLAG)
 @step_page(Step.IDENTIFY)
 def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Ask for a COC number for each, or a reason and a sector (step 4)."""
+    """Ask for the COC number of each company, or a reason and a sector (step 4)."""
     if request.method == "POST":
-        return _perform(request, flow)
+        return _handle_action(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
     successions = list_successions(request.actor, flow, context["answers"])
@@ -48,7 +48,7 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
     return render(request, "onboarding/identify.html", context | wizard_context(Step.IDENTIFY, flow))
 
 
-def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Perform the action of the button that was pressed. Typed values are stored first, so that nothing typed
     is lost.
     """
@@ -57,7 +57,7 @@ def _perform(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     action, company_id = form.values_or_refusal()["action"]
     if action == "fill":
         with form.refusals():
-            _fill_in(request, flow, form)
+            _store_pasted_list(request, flow, form)
         if form.errors:
             messages.error(request, form.error_text)
         return HttpResponseRedirect(request.path)
@@ -152,7 +152,7 @@ def save_row(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(id=IDENTIFIERS)
 @step_page(Step.IDENTIFY)
 def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what registers have answered meanwhile about the rows `?id=…&id=…`, for the open page."""
+    """Return the states of the rows `?id=…&id=…`, with the registers' answers, for the open page."""
     company_ids = request.parameters["id"][:PAGE_ROWS]
     return _row_states(request.actor, flow, company_ids)
 
@@ -160,7 +160,7 @@ def list_row_states(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 @query_parameters(q=TEXT)
 @step_page(Step.IDENTIFY)
 def list_sectors(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
-    """Return what a few typed letters may mean."""
+    """Return the sectors that a few typed letters may mean."""
     choices = search((request.parameters["q"] or "")[:60], get_language() or "en")
     return JsonResponse(
         {
@@ -246,8 +246,8 @@ def _rows_context(
     }
 
 
-def _fill_in(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
-    result = identify_step.fill_in(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
+def _store_pasted_list(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
+    result = identify_step.store_pasted_list(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
     identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})

@@ -1,4 +1,4 @@
-"""① the system and ② the way to sign in; and the short way in, through a connection that exists."""
+"""① System and ② Sign in; resume, discard, and start from an existing connection."""
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -23,13 +23,13 @@ from koppel.onboarding import flow as flows
 from koppel.onboarding import services
 from koppel.onboarding.forms import SignInForm, SystemForm
 from koppel.onboarding.models import Flow, Step
-from koppel.onboarding.results import ExternalStep, ShowErrors
+from koppel.onboarding.results import ExternalStep, InvalidStep
 from koppel.onboarding.views.guard import step_page, to_step, url_of, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 PLANNED_SYSTEMS = ("Exact Online", "Twinfield", "AFAS", "Fortnox", "Tripletex")
-"""Titles that are shown as “not yet”, as long as no connector of that title is installed."""
+"""Titles that are shown as “not yet”, while no connector of that title is installed."""
 
 
 def choose_system(request: AuthenticatedRequest) -> HttpResponse:
@@ -54,8 +54,8 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @query_parameters(connection=IDENTIFIER)
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
-    """Start an import through a connection that exists: the stored consent fetches the list, without a
-    sign-in.
+    """Start an import through an existing connection: the stored consent fetches the list of companies,
+    without a sign-in.
     """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     with organisation_scope(request.actor.organisation_id):
@@ -99,7 +99,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
     if page := unconfirmed(request, question):
         return page
-    services.abort(flow)
+    services.abandon(flow)
     messages.success(
         request,
         _("Import discarded. Nothing was imported; connections you created are kept."),
@@ -114,7 +114,7 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """
     request.actor.require(Permission.MANAGE_CONNECTIONS)
     form = SignInForm.of(request)
-    if request.method == "POST" and form.is_valid() and (response := _take_sign_in(request, flow, form)):
+    if request.method == "POST" and form.is_valid() and (response := _sign_in_response(request, flow, form)):
         return response
     request.csp_forms = sign_in_origins(request.actor)
     context = {
@@ -128,7 +128,7 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
 
 
-def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
+def _sign_in_response(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
     """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
     data = form.input
     app_id, text = data.app, data.company_ids
@@ -141,7 +141,7 @@ def _take_sign_in(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -
         return sign_in_at_vendor(
             request, request.actor, app_id, purpose, return_path, force_sign_in=force_sign_in
         )
-    if not isinstance(outcome, ShowErrors):
+    if not isinstance(outcome, InvalidStep):
         _report_ids(request, flow, app_id, text)
         return to_step(flow, Step.CHOOSE)
     for error in outcome.errors:

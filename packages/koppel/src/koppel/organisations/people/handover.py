@@ -28,10 +28,8 @@ from koppel.organisations.roles import Actor, Permission, Role
 
 
 @dataclass(frozen=True)
-class Moving:
-    """Objects of one kind that would move: ids with their names, without names that the actor may not
-    read.
-    """
+class TransferItems:
+    """Objects of one kind that a transfer moves: ids and names, without names that the actor may not read."""
 
     key: str
     label: str
@@ -40,14 +38,14 @@ class Moving:
 
 @dataclass(frozen=True)
 class Transfer:
-    """The effect of handing over: `moving` goes to the other person; with `deactivate` sessions end and
-    tokens are revoked.
+    """The effect of handing over: `items` go to the successor; with `deactivate`, sessions end and tokens
+    are revoked.
     """
 
     departing_member: Membership
     successor: Membership
     deactivate: bool
-    moving: list[Moving]
+    items: list[TransferItems]
     sessions: int
     tokens: int
 
@@ -60,7 +58,7 @@ class Transfer:
             self.deactivate,
             self.sessions,
             self.tokens,
-            [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.moving],
+            [(kind.key, sorted(key for key, _name in kind.items)) for kind in self.items],
         ]
 
 
@@ -83,11 +81,11 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:
         check_change(actor, departing_member.pk, _without_access(departing_member))
-    moving = [
-        Moving(
+    items = [
+        TransferItems(
             key,
             str(provider.label),
-            provider.moving(actor, departing_member.pk, successor.pk, data.deactivate),
+            provider.preview(actor, departing_member.pk, successor.pk, data.deactivate),
         )
         for key, provider in ownership_providers.items()
     ]
@@ -96,7 +94,7 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
         departing_member,
         successor,
         data.deactivate,
-        [kind for kind in moving if kind.items],
+        [kind for kind in items if kind.items],
         len(sessions_of(departing_member.user_id, actor.organisation_id)),
         tokens.count(),
     )
@@ -120,7 +118,7 @@ def hand_over(
         for key, provider in ownership_providers.items()
     }
     if confirmed and {key: count for key, count in moved_counts.items() if count} != {
-        kind.key: len(kind.items) for kind in confirmed.moving
+        kind.key: len(kind.items) for kind in confirmed.items
     }:
         raise Refused(
             _("The data changed after you opened this page. No changes were saved; please check again.")

@@ -24,16 +24,19 @@ class OwnershipProvider:
     """Lists and moves one kind of owned item.
 
     All functions run in the caller's scope and transaction; an exception rolls the transaction back.
-    `list_owned(actor, membership_id)` returns only what the actor may see. `move(actor, from_membership_id,
-    to_membership_id)` returns the number moved; access that ends in the same action has ended by then.
-    `moving(actor, from_membership_id, to_membership_id, deactivate)` returns id and name of the objects that
-    `move` would move.
     """
 
     label: str | Promise
     list_owned: Callable[[Actor, int], list[OwnedItem]]
+    """`list_owned(actor, membership_id)` returns only what the actor may see."""
     move: Callable[[Actor, int, int], int]
-    moving: Callable[[Actor, int, int, bool], list[tuple[int, str]]]
+    """`move(actor, departing_member_id, successor_id)` returns the number moved. Access that ends in the same
+    action has ended by then.
+    """
+    preview: Callable[[Actor, int, int, bool], list[tuple[int, str]]]
+    """`preview(actor, departing_member_id, successor_id, deactivate)` returns id and name of the objects that
+    `move` would move.
+    """
 
 
 ownership_providers = Registry[OwnershipProvider]()

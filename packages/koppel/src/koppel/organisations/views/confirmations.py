@@ -20,7 +20,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
     title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
     consequences = [_("%(heir)s replaces %(leaver)s on all of these. This cannot be undone with one click.")]
-    if any(kind.key == "connections" for kind in transfer.moving):
+    if any(kind.key == "connections" for kind in transfer.items):
         consequences.append(
             _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
         )
@@ -34,7 +34,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
         button=_("Transfer and revoke access") if transfer.deactivate else _("Hand over"),
         cancel_url=_page_of(transfer.departing_member),
         consequences=[consequence % names for consequence in consequences],
-        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.moving],
+        groups=[Group(kind.label, [name for _key, name in kind.items]) for kind in transfer.items],
         fields=fields,
         facts=transfer.facts,
         nav_section="people",

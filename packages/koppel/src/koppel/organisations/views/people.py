@@ -80,7 +80,7 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     membership = people_services.member(request.actor, membership_id)
     data = HandOverForm.of(request).input_or_refusal()
     transfer = handover.preview(request.actor, membership.pk, data)
-    if not transfer.moving and (not data.deactivate or not membership.is_active):
+    if not transfer.items and (not data.deactivate or not membership.is_active):
         messages.success(request, _("Nothing left to transfer."))
         return _redirect_to(membership)
     if page := unconfirmed(request, confirmations.hand_over(transfer)):

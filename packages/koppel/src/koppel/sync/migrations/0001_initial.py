@@ -172,6 +172,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
+            index=models.Index(condition=models.Q(('state', 'queued')), fields=['organisation', 'trigger', 'attempt', 'id'], name='queued_runs'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('not_before__isnull', False), ('state', 'queued')), fields=['not_before'], name='delayed_runs'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
             index=models.Index(condition=models.Q(('state', 'succeeded')), fields=['organisation', '-finished_at'], name='recent_runs'),
         ),
         migrations.AddConstraint(

@@ -7,9 +7,9 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from koppel.administrations.access import administration_for
 from koppel.administrations.effective_settings import effective_settings
 from koppel.administrations.models import Administration, Status
-from koppel.administrations.scope import administration_for
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import ConnectionState

@@ -10,8 +10,10 @@ import os
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from functools import partial
 
 import psycopg
 import structlog
@@ -26,6 +28,7 @@ from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
+from koppel.sync.runs.queue import OrganisationSlots
 
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
@@ -43,12 +46,18 @@ STOP_SECONDS = 3.0
 log = structlog.get_logger(__name__)
 
 
+def slots_per_organisation(concurrency: int) -> int:
+    """Return how many of a worker's slots one organisation may use: a tenth, or one, is left to others."""
+    return max(1, concurrency - max(1, concurrency // 10))
+
+
 class Dispatcher:
     """Executes runs. `is_leader`: this worker keeps the schedule for all workers."""
 
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: Counter[int] = Counter()
         self._wake = asyncio.Event()
         self._has_waiting_runs = False
         self._stopping = False
@@ -99,10 +108,11 @@ class Dispatcher:
             if room <= 0:
                 self._has_waiting_runs = await queue.has_waiting(database_connection)
                 return POLL_SECONDS
-            claim = await queue.claim_next(database_connection, WORKER_ID, room)
+            slots = OrganisationSlots(slots_per_organisation(self._concurrency), self._running.copy())
+            claim = await queue.claim_next(database_connection, WORKER_ID, room, slots)
         for run in claim.runs:
             self._start_run(run)
-        self._has_waiting_runs = len(claim.runs) == room
+        self._has_waiting_runs = claim.has_waiting
         return min(
             POLL_SECONDS,
             max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else POLL_SECONDS),
@@ -111,10 +121,13 @@ class Dispatcher:
     def _start_run(self, run: ClaimedRun) -> None:
         task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run))
         self._tasks.add(task)
-        task.add_done_callback(self._on_run_done)
+        self._running[run.organisation_id] += 1
+        task.add_done_callback(partial(self._on_run_done, run))
 
-    def _on_run_done(self, task: "asyncio.Task[None]") -> None:
+    def _on_run_done(self, run: ClaimedRun, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        self._running[run.organisation_id] -= 1
+        self._running += Counter()  # without those that have none
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped, so a worker will claim the run again.
             log.error("run_task_failed", error=type(error).__name__, reason=str(error)[:200])

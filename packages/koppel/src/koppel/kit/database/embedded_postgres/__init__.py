@@ -21,11 +21,13 @@ from koppel.kit.database.embedded_postgres.errors import (
     StartFailed,
 )
 from koppel.kit.database.embedded_postgres.os_user import death_signal_prefix
+from koppel.kit.database.embedded_postgres.reader_priority import READER_PREFIX
 from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, running_addresses
 from koppel.kit.database.embedded_postgres.superuser import administrator_url
 
 __all__ = [
     "PUBLISHED",
+    "READER_PREFIX",
     "Addresses",
     "BinariesMissing",
     "DataDirectoryInUse",

@@ -29,6 +29,7 @@ from koppel.kit.database.embedded_postgres.credentials import (
 from koppel.kit.database.embedded_postgres.database_roles import create_database_and_roles
 from koppel.kit.database.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
 from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user, make_folder
+from koppel.kit.database.embedded_postgres.reader_priority import ReaderPriority
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
 
 CONNECTIONS_MAX = 300
@@ -58,6 +59,7 @@ class EmbeddedPostgres:
         self._credentials: ServerCredentials | None = None
         self._os_user: OsUser | None = None
         self._binaries: Binaries | None = None
+        self._reader_priority: ReaderPriority | None = None
 
     def start(self) -> Addresses:
         """Start the server, on first use create the database; return its addresses.
@@ -92,6 +94,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """End the server's sessions, write a checkpoint and stop it. Does nothing when it is not running."""
         process, self._process = self._process, None
+        self._stop_reader_priority()
         try:
             if process is not None:
                 _terminate(process)
@@ -160,10 +163,18 @@ class EmbeddedPostgres:
             log_begins = self._log.stat().st_size if self._log.exists() else 0
             self._process = self._spawn()
             if self._becomes_ready(self._process):
+                self._stop_reader_priority()
+                self._reader_priority = ReaderPriority(self._process.pid)
+                self._reader_priority.start()
                 return
             if time.monotonic() > deadline:
                 raise StartFailed(f"The embedded database did not start: {self._last_log_line(log_begins)}")
             time.sleep(0.1)
+
+    def _stop_reader_priority(self) -> None:
+        if self._reader_priority is not None:
+            self._reader_priority.stop()
+            self._reader_priority = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         if self._binaries is None or self._os_user is None:

@@ -17,28 +17,30 @@ STOPPED_LABELS = {
     ConnectionState.REMOVED: _("Connection removed"),
 }
 STOPPED_STATES = tuple(STOPPED_LABELS)
-SHOWN_STATES = (*Status.values, *(state.value for state in STOPPED_STATES))
+DISPLAY_STATES = (*Status.values, *(state.value for state in STOPPED_STATES))
 
 
-def shown_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
-    """Return by administration the state to show, with one query. One that would be synced but for its
-    connection has the connection's state, also when only the consent for its own company was lost.
+def display_states(actor: Actor, administrations: Sequence[Administration]) -> dict[int, str]:
+    """Return the display state of each administration, with one query.
+
+    An administration that would be synced but for its connection has the connection's state, also when only
+    the consent for its own company was lost.
     """
     lost = _without_consent(actor, [administration.pk for administration in administrations])
     return {administration.pk: _state(administration, lost) for administration in administrations}
 
 
-def shown_state(actor: Actor, administration: Administration) -> str:
-    return shown_states(actor, [administration])[administration.pk]
+def display_state(actor: Actor, administration: Administration) -> str:
+    return display_states(actor, [administration])[administration.pk]
 
 
 def state_label(state: str) -> str:
-    """Return the word for a state to show."""
+    """Return the word for a display state."""
     return str(Status(state).label if state in Status.values else STOPPED_LABELS[ConnectionState(state)])
 
 
 def state_condition(state: str) -> Q:
-    """Return the condition of those for which `shown_states` gives this state."""
+    """Return the condition of administrations with this display state."""
     is_stopped = Q(connection__state__in=STOPPED_STATES)
     is_lost = Q(remote_company__grant__invalid_since__isnull=False)
     is_removed = Q(connection__state=ConnectionState.REMOVED)
@@ -55,8 +57,8 @@ def state_condition(state: str) -> Q:
 
 
 def count_by_state(administrations: "QuerySet[Administration]") -> dict[str, int]:
-    """Return how many show each state; those that none shows are absent."""
-    whens = [When(state_condition(state), then=Value(state)) for state in SHOWN_STATES]
+    """Return the number of administrations by display state, without zeros."""
+    whens = [When(state_condition(state), then=Value(state)) for state in DISPLAY_STATES]
     annotated = administrations.annotate(state=Case(*whens, output_field=CharField()))
     return dict(annotated.order_by().values_list("state").annotate(Count("pk")))
 

@@ -1,4 +1,4 @@
-"""What an actor may see and choose: one administration, and what is restricted to others.
+"""Access checks: the administrations, divisions, templates and members that an actor may use.
 
 A query of several administrations starts from `Administration.objects.visible_to(actor)`.
 """
@@ -24,7 +24,7 @@ from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 AUDIT_INTERVAL = timedelta(hours=1)
-MISSES_AUDITED = 20
+AUDITED_REFUSALS_MAX = 20
 log = structlog.get_logger(__name__)
 
 
@@ -48,7 +48,7 @@ def administration_for(actor: Actor, administration_id: int) -> Administration:
 
 def get_locked(actor: Actor, administration_id: int) -> Administration:
     """Return the administration with its row locked, in the caller's transaction. Raises
-    `NoSuchAdministration` as `administration_for` does.
+    `NoSuchAdministration`, as `administration_for` does.
     """
     queryset = Administration.objects.visible_to(actor).filter(pk=administration_id)
     administration = queryset.select_for_update(of=("self",), no_key=True).first()
@@ -83,13 +83,14 @@ def require_assignable(
 def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministration:
     """Return the error to raise, after an audit entry about a request for a hidden administration.
 
-    At most `MISSES_AUDITED` an hour for one person: who tries every number must not bury other entries.
+    At most `AUDITED_REFUSALS_MAX` an hour for one person, so that a person who tries many ids does not bury
+    other entries.
     """
-    in_separate_transaction(lambda: _audit_miss(actor, min(administration_id, ID_MAX)))
+    in_separate_transaction(lambda: _audit_refusal(actor, min(administration_id, ID_MAX)))
     return NoSuchAdministration()
 
 
-def _audit_miss(actor: Actor, administration_id: int) -> None:
+def _audit_refusal(actor: Actor, administration_id: int) -> None:
     with organisation_scope(actor.organisation_id):
         recent = AuditEntry.objects.filter(
             organisation_id=actor.organisation_id,
@@ -97,8 +98,8 @@ def _audit_miss(actor: Actor, administration_id: int) -> None:
             actor_id=actor.audit.id,
             at__gt=timezone.now() - AUDIT_INTERVAL,
         )
-        count = len(recent.values_list("pk")[:MISSES_AUDITED])
-    if count < MISSES_AUDITED:
+        count = len(recent.values_list("pk")[:AUDITED_REFUSALS_MAX])
+    if count < AUDITED_REFUSALS_MAX:
         subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
         audit_refusal(actor.organisation_id, subject, "not_found", actor.audit)
     else:
