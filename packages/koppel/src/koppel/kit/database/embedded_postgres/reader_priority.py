@@ -21,12 +21,12 @@ log = structlog.get_logger(__name__)
 
 
 class ReaderPriority:
-    """Looks for new sessions of the server `pid` in a thread, from `start` to `stop`."""
+    """Polls the sessions of the server `pid` in a thread, from `start` to `stop`."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._seen = pid, set[int]()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="koppel reader priority", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="koppel reader priority", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -35,7 +35,7 @@ class ReaderPriority:
         self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):
             try:
                 self._lower_new()
