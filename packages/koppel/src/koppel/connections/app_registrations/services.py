@@ -199,26 +199,17 @@ def descriptor_of(app: AppRegistration) -> Descriptor | None:
 
 
 def mode_of(app: AppRegistration) -> ConsentMode | None:
-    """Return the consent mode of the app registration; None when the connector does not know it (any more)."""
+    """Return the app registration's consent mode; None when the connector does not know it (any more)."""
     descriptor = descriptor_of(app)
-    return (
-        next((mode for mode in descriptor.consent_modes if mode.key == app.consent_mode), None)
-        if descriptor
-        else None
-    )
+    modes = descriptor.consent_modes if descriptor else ()
+    return next((mode for mode in modes if mode.key == app.consent_mode), None)
 
 
 def environment_of(app: AppRegistration) -> Environment | None:
-    """Return the environment of the app registration; None when the connector does not know it (any more)."""
+    """Return the app registration's environment; None when the connector does not know it (any more)."""
     descriptor = descriptor_of(app)
-    return (
-        next(
-            (environment for environment in descriptor.environments if environment.key == app.environment),
-            None,
-        )
-        if descriptor
-        else None
-    )
+    environments = descriptor.environments if descriptor else ()
+    return next((environment for environment in environments if environment.key == app.environment), None)
 
 
 def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
