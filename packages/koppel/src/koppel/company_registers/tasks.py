@@ -125,7 +125,7 @@ async def _query_register(
     except Quarantined:
         raise
     except Exception:
-        # An error of ours in one lookup must not stop the others of the batch.
+        # An error of Koppel in one lookup must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
         return RegisterUnavailable("crashed", 600)
 

@@ -86,7 +86,7 @@ async def check_health(timestamp: int) -> None:
             except Quarantined:
                 return
             except Exception:
-                # A fault of ours at one connection is no reason to
+                # A fault of Koppel at one connection is no reason to
                 # leave the others, and what ends soon, unsaid.
                 log.exception("connection_check_failed", connection=connection_id)
 

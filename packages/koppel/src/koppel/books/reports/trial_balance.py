@@ -40,7 +40,7 @@ class AccountBalance:
 
     @property
     def difference(self) -> Decimal:
-        """Return our closing balance less the source's; 0 when the source states none."""
+        """Return Koppel's closing balance less the source's; 0 when the source states none."""
         return self.closing - self.stated if self.stated is not None else ZERO
 
 
@@ -130,8 +130,8 @@ def trial_balance(
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
     """Return by fiscal year the accounts whose closing balance differs from the source's.
 
-    Each comes with the difference, our balance less the source's. Years and accounts that agree, or for which
-    the source states no balance, are absent.
+    Each comes with the difference, Koppel's balance less the source's. Years and accounts that agree, or for
+    which the source states no balance, are absent.
     """
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with django_connection.cursor() as cursor:

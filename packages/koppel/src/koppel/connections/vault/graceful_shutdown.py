@@ -26,7 +26,7 @@ def end_with_last_call() -> None:
     Without it the server would wait for slow requests as long as for tokens.
     """
     if threading.current_thread() is not threading.main_thread():
-        return  # not a server's process: signals are not ours
+        return  # not a server's process: its signals belong to others
     is_stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # The event loop learns of the signal all the same: the interpreter writes its number to it.

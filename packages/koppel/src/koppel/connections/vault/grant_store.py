@@ -25,8 +25,8 @@ MARGIN = timedelta(seconds=60)
 tenth.
 """
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""The difference allowed between our clock and the vendor's: a refresh that is refused as too early costs
-more than a second.
+"""The difference allowed between Koppel's clock and the vendor's: a refresh that is refused as too early
+costs more than a second.
 """
 
 
