@@ -195,7 +195,7 @@ def _dotted(file: Path) -> str:
 @pytest.mark.parametrize(
     ("span", "names"),
     [
-        ("seen_name", ["seen_name"]),
+        ("displayed_name", ["displayed_name"]),
         ("reach_of(organisation_id, subject)", ["reach_of"]),
         ("koppel.books.storage.writer", ["koppel.books.storage.writer"]),
         ("NotFoundError", ["NotFoundError"]),

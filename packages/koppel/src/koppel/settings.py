@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.http.calls_in_progress import token_stop_seconds
+from koppel.kit.http.name_servers import parse_name_server
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -335,6 +336,13 @@ SSO_NETWORKS = tuple(
     if text
 )
 """Networks of one's own in which identity providers may stand, besides public addresses."""
+
+DNS_SERVERS = tuple(
+    _read(parse_name_server, "KOPPEL_DNS_SERVERS", text)
+    for text in os.environ.get("KOPPEL_DNS_SERVERS", "").replace(" ", "").split(",")
+    if text
+)
+"""Name servers that are asked about the records of e-mail domains; () = those of the system."""
 
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""

@@ -275,7 +275,7 @@ class BulkForm(Form[BulkInput]):
     all = FlagField()
     id = IdsField()
     query = QueryField()
-    arrangement = QueryField()
+    display = QueryField()
     set_division = TextField()
     set_template = TextField()
     set_sector = TextField()

@@ -18,6 +18,7 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import RETRY_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
+from koppel.organisations.access.domain_verification import check_due_domains
 from koppel.organisations.access.password_links import password_link
 from koppel.organisations.access.unauthenticated_actions import record_unauthenticated_action
 from koppel.organisations.audit_actions import SignInAction
@@ -117,3 +118,12 @@ def expire_audit(timestamp: int) -> None:
             deleted = cursor.fetchone()[0]
         if deleted:
             log.info("audit_expired", organisation=organisation_id, count=deleted)
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="organisations.check_domains", queueing_lock="organisations.check_domains", pass_context=False)
+def check_domains(timestamp: int) -> None:
+    """Look up the DNS records of e-mail domains whose check is due: new ones hourly, verified ones
+    monthly.
+    """
+    check_due_domains()

@@ -7,7 +7,13 @@ restores only values that have not changed since.
 Begin with `operations`; `execution` executes them, `reversal` plans the undo, `actions` defines an action.
 """
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
+from koppel.administrations.bulk.actions import (
+    BulkAction,
+    PlannedChange,
+    RawParameters,
+    bulk_actions,
+    get_action,
+)
 from koppel.administrations.bulk.csv_import import read_changes
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.messages import (
@@ -51,8 +57,8 @@ __all__ = [
     "ItemCounts",
     "NameLookup",
     "PlannedChange",
+    "RawParameters",
     "Selection",
-    "Values",
     "bulk_actions",
     "can_undo",
     "count_items",

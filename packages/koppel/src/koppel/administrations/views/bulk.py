@@ -70,8 +70,8 @@ def _query_of(form: BulkForm) -> str:
     """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left
     out.
     """
-    arrangement = parse_query_string(form.values["arrangement"]).arrangement()
-    return "&".join(text for text in (form.values["query"], arrangement) if text)
+    display_string = parse_query_string(form.values["display"]).display_string()
+    return "&".join(text for text in (form.values["query"], display_string) if text)
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
