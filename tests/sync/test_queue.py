@@ -126,11 +126,11 @@ def test_no_organisation_has_all_places_of_a_worker(actor: MakeActor) -> None:
     assert len(claimed_by(5, slots=OrganisationSlots(3))[0]) == 3
     small, few = firm_with(actor, 1)
     queued_runs(few, "schedule")
-    (claimed,) = claimed_by(5, slots=OrganisationSlots(3, Counter({large.organisation_id: 3})))
-    assert [run.organisation_id for run in claimed] == [small.organisation_id]
+    (claimed_runs,) = claimed_by(5, slots=OrganisationSlots(3, Counter({large.organisation_id: 3})))
+    assert [run.organisation_id for run in claimed_runs] == [small.organisation_id]
 
 
-def test_places_of_an_organisation_leave_some_to_others() -> None:
+def test_slots_of_an_organisation_leave_some_to_others() -> None:
     assert [slots_per_organisation(concurrency) for concurrency in (1, 2, 5, 20, 40)] == [1, 1, 4, 18, 36]
 
 

@@ -101,8 +101,8 @@ async def claim_next(
         chosen = await (await database_connection.execute(_CHOOSE_RUNS, parameters)).fetchall()
         ids = slots.take([(run_id, organisation_id) for run_id, organisation_id in chosen])
         is_limited = len(ids) < len(chosen)
-        claimed = await claims.claim_runs(database_connection, ids, worker) if ids else []
-        runs += sorted(claimed, key=lambda run: ids.index(run.id))
+        claimed_runs = await claims.claim_runs(database_connection, ids, worker) if ids else []
+        runs += sorted(claimed_runs, key=lambda run: ids.index(run.id))
     is_waiting = len(runs) == room or (bool(slots.excluded) and await has_waiting(database_connection))
     row = await (await database_connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
     return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]), is_waiting)
