@@ -40,7 +40,7 @@ CONVERTED = {
     },
     **{
         f"CommonReason.NUMBER_{note}": "made of the note of NumberCheck"
-        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DUMMY", "EMPTY")
+        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DATE", "DUMMY", "EMPTY")
     },
 }
 """Members that no source names, and what they are made of."""

@@ -120,7 +120,9 @@ def resolve_sector(text: str) -> str:
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():
-        return letter
+        behind = text[1:].strip(" –-.:").casefold()
+        others = {name for names in _names().values() for key, name in names if key != letter}
+        return "" if behind in others else letter
     normalized = text.casefold()
     if not normalized:
         return ""

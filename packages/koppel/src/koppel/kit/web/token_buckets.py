@@ -1,7 +1,7 @@
 """Limits on how often something may be done, by token buckets in the memory of each process.
 
-Several web processes allow a multiple. That is enough to keep one organisation from starving others; what is
-counted exactly, such as requests of API tokens, is counted in the database.
+Several web processes allow a multiple. That is enough for requests of sessions, which keep a process busy;
+sign-ins, resets, invitations, exports, webhook tests and requests of API tokens count in the database.
 """
 
 import threading
