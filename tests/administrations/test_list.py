@@ -119,7 +119,7 @@ def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
     assert content(client.get(f"/administrations/export.csv?{query}")).count(b"\n") == expected + 1
     assert client.post("/administrations/views", {"name": "All", "query": query}).status_code == 302
     connections = urlencode([("connection", LAST - number) for number in range(count)])
-    assert len(parse_query_string(connections).multi["connection"]) == count
+    assert len(parse_query_string(connections).multi_filters["connection"]) == count
 
 
 def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> None:

@@ -346,8 +346,8 @@ def test_a_bulk_action_on_a_sorted_list_uses_its_filter_and_keeps_the_sorting(fi
     client = browser_of(firm.admin)
     page = client.get("/administrations/?status=active&sort=-name").content.decode()
     assert 'name="query" value="status=active"' in page
-    assert 'name="arrangement" value="sort=-name"' in page
-    form = {"action": "add_favourite", "query": "status=active", "arrangement": "sort=-name", "all": "1"}
+    assert 'name="display" value="sort=-name"' in page
+    form = {"action": "add_favourite", "query": "status=active", "display": "sort=-name", "all": "1"}
     answer = client.post("/administrations/bulk/preview", form)
     assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
     assert count_favourites(firm) == statuses(firm).count("active")

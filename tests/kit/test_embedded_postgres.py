@@ -195,9 +195,8 @@ def test_sessions_of_sql_readers_have_the_lowest_priority(server: EmbeddedPostgr
         wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
         group = Path(f"/proc/{pid}/autogroup")
         assert not group.exists() or "nice 19" in group.read_text()
-        assert os.getpriority(os.PRIO_PROCESS, application.info.backend_pid) == os.getpriority(
-            os.PRIO_PROCESS, 0
-        )
+        own_priority = os.getpriority(os.PRIO_PROCESS, application.info.backend_pid)
+        assert own_priority == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPostgres) -> None:

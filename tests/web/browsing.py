@@ -32,6 +32,7 @@ from tests.web.measures import (
     ZOOMED_WIDTH,
     Scales,
     cut_text,
+    hidden_cells,
     layout_shifts,
     observe,
     opened_parts,
@@ -204,7 +205,8 @@ def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], langua
         page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
         for width in (*WIDTHS, ZOOMED_WIDTH):
             resize(page, width)
-            page_findings += [f"at {width}: {finding}" for finding in overflow(page) + cut_text(page)]
+            layout_findings = overflow(page) + cut_text(page) + hidden_cells(page)
+            page_findings += [f"at {width}: {finding}" for finding in layout_findings]
             if width in ACCESSIBILITY_WIDTHS:
                 page_findings += opened_parts(page)
                 check_accessibility(page, f"{name} at {width} ({language})")

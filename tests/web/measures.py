@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, Page
 
 WIDTHS = (1440, 1366, 1280, 820, 390)
+DESK_WIDTH = 1280
+"""From here on every column of a table is in view."""
 ZOOMED_WIDTH = 720
 """What is left of 1440 pixels at 200 % zoom."""
 WEIGHT_MAX = 150_000
@@ -85,6 +87,25 @@ OPENED_PARTS = """async () => {
   return findings;
 }"""
 
+HIDDEN_CELLS = """(desk) => {
+  const findings = [];
+  for (const table of document.querySelectorAll("main table")) {
+    const box = table.parentElement;
+    if (!table.checkVisibility() || !["auto", "scroll"].includes(getComputedStyle(box).overflowX)) continue;
+    if (box.scrollWidth <= box.clientWidth + 1) continue;
+    const edge = box.getBoundingClientRect().left + box.clientLeft + box.clientWidth + 1;
+    const isOut = (element) => element.checkVisibility() && element.getBoundingClientRect().right > edge;
+    const isMeant = innerWidth < desk || table.dataset.report === "periods";
+    const heads = isMeant ? [] : [...table.querySelectorAll("thead :is(th, td)")].filter(isOut);
+    const controls = [...table.querySelectorAll("td :is(a.button, button, input, select)")].filter(isOut);
+    if (!heads.length && !controls.length) continue;
+    const words = [...heads, ...controls].map((element) => element.textContent.trim().slice(0, 20) || "?");
+    const name = table.id || box.getAttribute("aria-label");
+    findings.push(`hides of the table ${name}: ${[...new Set(words)].slice(0, 4).join(", ")}`);
+  }
+  return findings;
+}"""
+
 TOO_WIDE = """() => {
   const root = document.documentElement;
   if (root.scrollWidth <= root.clientWidth) return [];
@@ -114,6 +135,13 @@ def overflow(page: Page) -> list[str]:
 def cut_text(page: Page) -> list[str]:
     """Text that is wider or higher than its element, unless an ellipsis or a scroll bar is meant."""
     return list(page.evaluate(CUT_TEXT))
+
+
+def hidden_cells(page: Page) -> list[str]:
+    """Tables that scroll in their box while a button is out of it; on a desk, any column. A trial balance per
+    period may have as many columns as there are periods.
+    """
+    return list(page.evaluate(HIDDEN_CELLS, DESK_WIDTH))
 
 
 def opened_parts(page: Page) -> list[str]:

@@ -17,7 +17,7 @@ from tests.administrations.factories import firm_of
 from tests.fixtures.environment import REPOSITORY
 from tests.web.browsing import address, browser, listen, opened, resize, settle, sign_in
 from tests.web.factories import IMPORT, World, build_world
-from tests.web.measures import WIDTHS, Scales, cut_text, layout_shifts, opened_parts, overflow
+from tests.web.measures import WIDTHS, Scales, cut_text, hidden_cells, layout_shifts, opened_parts, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages
 from tests.web.test_connections_browser import trouble
 
@@ -113,7 +113,7 @@ class Camera:
             self.page.screenshot(path=folder / f"{name}.png", full_page=True)
             self.count += 1
         self.page.emulate_media(color_scheme="light")
-        for measure in (overflow, cut_text, opened_parts):
+        for measure in (overflow, cut_text, hidden_cells, opened_parts):
             self._note(name, width, measure(self.page))
 
     def _note(self, name: str, width: int, findings: list[str]) -> None:

@@ -81,8 +81,11 @@ def list_administrations(
 ) -> AdministrationList:
     """List the administrations that you may see, filtered and sorted as on the page."""
     query = filters.to_query()
-    if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
-        raise UnknownParameter([unknown_value("import_id", query.single["import"])])
+    if (
+        query.single_filters.get("import")
+        and import_state(request.actor, int(query.single_filters["import"])) is None
+    ):
+        raise UnknownParameter([unknown_value("import_id", query.single_filters["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)

@@ -246,11 +246,11 @@ def _text(field: str, value: str) -> str:
         return resource_label(value)
     if field == "issue":
         return str(get_issue_type(value).title)
-    return str(_CHOICES.get(field, {}).get(value) or _format_moment(value) or value)
+    return str(_CHOICES.get(field, {}).get(value) or _format_time(value) or value)
 
 
-def _format_moment(value: str) -> str:
-    """Return a day, or a moment with its zone, as the reader writes it; '' for any other text."""
+def _format_time(value: str) -> str:
+    """Return a day, or a time with its zone, as the reader writes it; '' for any other text."""
     try:
         day, moment = parse_date(value), parse_datetime(value) if "T" in value else None
     except ValueError:

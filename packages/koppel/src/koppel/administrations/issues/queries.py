@@ -24,7 +24,7 @@ from django.utils.functional import Promise
 
 from koppel.administrations.errors import NoSuchIssue
 from koppel.administrations.list.query import NONE
-from koppel.administrations.list.queryset import worked_on_by
+from koppel.administrations.list.queryset import assigned_members_condition
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
@@ -231,7 +231,7 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
         matches = Administration.objects.for_actor(actor)
         matches = matches.filter(search_condition(words, lambda word: Q(search_key__contains=word)))
         if person:
-            matches = matches.filter(worked_on_by(actor, [person]))
+            matches = matches.filter(assigned_members_condition(actor, [person]))
         if filters.administration:
             matches = matches.filter(pk=filters.administration)
         issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from koppel.administrations import hooks
 from koppel.administrations.display_state import display_state
 from koppel.administrations.hooks import ordered_tabs
-from koppel.administrations.list.cell_markup import moment
+from koppel.administrations.list.cell_markup import time_markup
 from koppel.administrations.models import Administration, Favourite, Status
 from koppel.connections.queries import reconnect_hint
 from koppel.connector.registry import system_title
@@ -22,7 +22,7 @@ def administration_tabs(administration_id: int) -> list[tuple[str, str | Promise
     return [(key, tab.label, reverse(tab.url_name, args=[administration_id])) for key, tab in ordered_tabs()]
 
 
-register.simple_tag(moment)
+register.simple_tag(time_markup)
 
 
 @register.simple_tag

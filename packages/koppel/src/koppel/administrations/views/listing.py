@@ -20,7 +20,7 @@ from koppel.administrations.list.export import export_list
 from koppel.administrations.list.filter_checks import unknown_in
 from koppel.administrations.list.filter_menu import SINGLE_LABELS, chips, menus
 from koppel.administrations.list.page_rows import render_rows
-from koppel.administrations.list.query import ListQuery, chooses_columns, parse_query_string, read_query
+from koppel.administrations.list.query import ListQuery, has_columns, parse_query_string, read_query
 from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
@@ -163,10 +163,10 @@ def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     layout = preferences_of(actor).layout(LIST_NAME)
-    visible = list_query if chooses_columns(request) else list_query.with_columns(layout.columns)
+    visible = list_query if has_columns(request) else list_query.with_columns(layout.columns)
     page = get_page(actor, list_query)
     row_context = load_row_context(actor, page.rows, visible.columns)
-    import_id = list_query.single.get("import")
+    import_id = list_query.single_filters.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
     percent = state.percent(progress.percent or 0 for progress in read) if state else 0
@@ -226,6 +226,11 @@ def _headings(
 def _single_filters(list_query: ListQuery) -> Sequence[Mapping[str, Any]]:
     """Return the filters of one value, as one menu."""
     return [
-        {"name": key, "value": value, "label": label, "is_chosen": list_query.single.get(key) == value}
+        {
+            "name": key,
+            "value": value,
+            "label": label,
+            "is_chosen": list_query.single_filters.get(key) == value,
+        }
         for (key, value), label in SINGLE_LABELS.items()
     ]

@@ -28,6 +28,7 @@ WARNING = (
     TimelineKind.COMPANY_CODE_CHANGED,
     TimelineKind.COMPANY_NUMBER_CHANGED,
 )
+HOURS_FROM_MINUTES = 90
 DAY_KINDS = {
     "ok": _("no problems"),
     "none": _("not connected yet"),
@@ -72,12 +73,14 @@ def translated(message: str) -> str:
 @register.filter
 def day_message(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
-    return (
-        ngettext("%(text)s, %(minutes)d minute", "%(text)s, %(minutes)d minutes", day.minutes)
-        % {"text": text, "minutes": day.minutes}
-        if day.minutes
-        else text
-    )
+    return f"{text}, {_duration(day.minutes)}" if day.minutes else text
+
+
+def _duration(minutes: int) -> str:
+    if minutes < HOURS_FROM_MINUTES:
+        return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}
+    hours = round(minutes / 60)
+    return ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
 
 
 @register.filter

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.db import close_old_connections, connections
 
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.turns import threads, wait_for_turn
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def _reuse_connection(work: Callable[[], T]) -> T:
     try:
         return work()
     except Exception as error:
-        if spoils_session(error):
+        if needs_new_session(error):
             connections.close_all()
         raise
 

@@ -133,7 +133,7 @@ class Application:
             with REQUESTS.request(client, used, may_yield=scope["method"] in READING):
                 return call_wsgi(self._wsgi, environ)
 
-        # Shielded: a place is free again when its thread is, not when the client has gone.
+        # Shielded: a slot is free again when its thread is, not when the client has gone.
         call = asyncio.get_running_loop().run_in_executor(self._executor, call_in_turn)
         try:
             return await asyncio.shield(call)
