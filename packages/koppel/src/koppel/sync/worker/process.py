@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import structlog
@@ -22,7 +23,7 @@ from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
@@ -33,12 +34,13 @@ from koppel.sync.worker.dispatcher import Dispatcher
 RETRY_STALLED_JOBS_SECONDS = 5
 STUCK_SESSION_CHECK_SECONDS = 5
 READER_SESSION_CHECK_SECONDS = 5
-NICENESS = 10
+NICENESS = 5
 GARBAGE_THRESHOLD = 20_000
 SCHEDULE_SECONDS = 60
 AUDIT_LINK_SECONDS = 4
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
+JOBS_THREADS = 6
 JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
 DATABASE_CONNECTIONS_MAX = 12
 
@@ -55,7 +57,8 @@ def main(concurrency: int = 20) -> None:
     # less often saves 5 %.
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
-    # Give web requests precedence over syncs; without competition this makes no difference.
+    # Give web requests precedence over syncs, three to one; without competition this makes no difference. Not
+    # more: pages of one organisation should not stop the syncs and mail of all others.
     os.nice(NICENESS)
     asyncio.run(_main(concurrency))
 
@@ -64,6 +67,7 @@ async def _main(concurrency: int) -> None:
     worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
     worker_app.job_manager = RobustJobManager(worker_app.connector)
     stopped = asyncio.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(JOBS_THREADS))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
@@ -126,7 +130,7 @@ async def _run_job_worker(worker_app: App) -> None:
             )
         except Exception as error:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
-            if spoils_session(error):
+            if needs_new_session(error):
                 await _reopen_pool_sessions(worker_app)
         failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1
         await asyncio.sleep(JOBS_BACKOFF.jittered_seconds(failures))
@@ -158,20 +162,20 @@ async def _retry_stalled_jobs(worker_app: App) -> None:
 
 
 async def _terminate_stuck_sessions(runtime: Runtime) -> None:
-    async with runtime.database.installation_transaction() as connection:
-        await terminate_stuck_sessions(connection)
+    async with runtime.database.installation_transaction() as database_connection:
+        await terminate_stuck_sessions(database_connection)
 
 
 async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
     """End sessions of SQL readers over their limits; only on the leader."""
-    if dispatcher.leads:
-        async with runtime.database.installation_transaction() as connection:
-            await end_long_sessions(connection)
+    if dispatcher.is_leader:
+        async with runtime.database.installation_transaction() as database_connection:
+            await end_long_sessions(database_connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """Queue due runs; only on the leader."""
-    if not dispatcher.leads:
+    if not dispatcher.is_leader:
         return
     count = await run_in_thread(request_due_runs)
     if count:
@@ -180,5 +184,5 @@ async def _keep_schedule(dispatcher: Dispatcher) -> None:
 
 async def _link_audit(dispatcher: Dispatcher) -> None:
     """Link new entries of the audit log; only on the leader."""
-    if dispatcher.leads:
+    if dispatcher.is_leader:
         await run_in_thread(link_pending)

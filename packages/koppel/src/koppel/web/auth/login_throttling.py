@@ -43,11 +43,11 @@ class KnownBrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        browser_state = getattr(request, "known_browser_of", None)
-        if browser_state is not None:
+        identity = getattr(request, "known_browser_of", None)
+        if identity is not None:
             response.set_cookie(
                 COOKIE,
-                signing.dumps([*browser_state, secrets.token_urlsafe(12)], salt=SALT),
+                signing.dumps([*identity, secrets.token_urlsafe(12)], salt=SALT),
                 max_age=KEPT_FOR_SECONDS,
                 path=paths.ACCOUNTS,
                 secure=settings.SESSION_COOKIE_SECURE,
@@ -58,10 +58,10 @@ class KnownBrowserMiddleware:
 
 
 def remember_browser(request: HttpRequest, user: User) -> None:
-    """Record that this person has just signed in with this browser."""
-    cookie, browser_state = _read_cookie(request), (user.pk, user.known_browsers_version)
-    if cookie is None or (cookie.user_id, cookie.version) != browser_state:
-        request.known_browser_of = browser_state  # type: ignore[attr-defined]
+    """Record that this person has just signed in here."""
+    cookie, identity = _read_cookie(request), (user.pk, user.known_browsers_version)
+    if cookie is None or (cookie.user_id, cookie.version) != identity:
+        request.known_browser_of = identity  # type: ignore[attr-defined]
 
 
 def is_known_browser(request: HttpRequest, login: str) -> bool:

@@ -12,14 +12,13 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any
 
-import structlog
-
 from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
-from koppel.web.server.clients import Clients, RequestClient, credential_digest
+from koppel.kit.web.precedence import REQUESTS
+from koppel.web.server.clients import HEALTH_CHECK, Clients, RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
-from koppel.web.server.refused_requests import RequestRefused, refusal_content
+from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
 from koppel.web.server.request_body import ClientDisconnected, Receive, RequestBodies, RequestBody
 from koppel.web.server.wsgi_environ import (
     FILE_PART_BYTES,
@@ -30,14 +29,13 @@ from koppel.web.server.wsgi_environ import (
     response_headers,
 )
 
-HEALTH_CHECK = RequestClient("health check", is_known=True)
+READING = frozenset({"GET", "HEAD"})
 Scope = Mapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Content = IO[bytes] | FileContent
 MEMORY_BYTES = MEBIBYTE
 """A larger response is kept in a temporary file while it is sent."""
 WsgiApplication = Callable[..., Iterable[bytes]]
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,8 @@ class CompleteResponse:
 
 
 class Application:
-    """Call `wsgi` in at most `threads` threads at a time.
-
-    `on_startup` runs in the event loop's thread when the server begins.
+    """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
+    the server begins.
     """
 
     def __init__(
@@ -62,49 +59,48 @@ class Application:
         *,
         threads: int,
         limits: Limits = DEFAULT_LIMITS,
-        on_startup: Callable[[], None] = lambda: None,
+        started: Callable[[], None] = lambda: None,
     ) -> None:
-        self._wsgi, self._limits, self._on_startup = wsgi, limits, on_startup
+        self._wsgi, self._limits, self._started = wsgi, limits, started
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
         self._threads = FairThreads(threads, limits)
         self._bodies, self._clients = RequestBodies(limits), Clients()
+        self._refusals = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._handle_lifespan(receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             with contextlib.suppress(ClientDisconnected):
                 await self._respond(scope, receive, send)
 
-    async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
+    async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._on_startup()
+                self._started()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == paths.LIVE:
-            await _send_response(
-                send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}'
-            )
+            await _send_whole(send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}')
             return
         headers: Mapping[str, str] = {}
         try:
-            self._require_small_head(scope)
+            self._check_head(scope)
             headers = headers_of(scope)
             response = await self._process(scope, headers, receive)
         except RequestRefused as refusal:
-            log.warning("request_refused", reason=str(refusal), status=int(refusal.status))
+            self._refusals.add(refusal)
             page = refusal_content(refusal, scope["path"], headers.get("accept-language", ""))
-            await _send_response(send, refusal.status, *page)
+            await _send_whole(send, refusal.status, *page)
             return
         with contextlib.closing(response.content):
-            await self._stream_response(send, response)
+            await self._send(send, response)
 
-    def _require_small_head(self, scope: Scope) -> None:
+    def _check_head(self, scope: Scope) -> None:
         headers = scope["headers"]
         size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         size += sum(len(name) + len(value) for name, value in headers)
@@ -115,28 +111,37 @@ class Application:
         credential = credential_digest(headers.get("authorization", ""), headers.get("cookie", ""))
         direct = (scope.get("client") or ("",))[0]
         address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
-        client = self._clients.identify(credential, address)
+        client = self._clients.client(credential, address)
         if scope["path"] == paths.HEALTH:
             client = HEALTH_CHECK
-        size_max = self._limits.body_size if credential else self._limits.body_size_without_credential
+        size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
             async with self._threads.reserve(client):
-                response = await self._call(scope, headers, body)
+                response = await self._call(scope, headers, body, client)
         self._clients.learn(credential, response.organisation_id)
         return response
 
-    async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> CompleteResponse:
+    async def _call(
+        self, scope: Scope, headers: Mapping[str, str], body: RequestBody, client: RequestClient
+    ) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
+        used = self._threads.use(client)
+
+        def call_in_turn() -> CompleteResponse:
+            # What changes something holds locks, for which others may wait.
+            with REQUESTS.request(client, used, may_yield=scope["method"] in READING):
+                return call_wsgi(self._wsgi, environ)
+
         # Shielded: a slot is free again when its thread is, not when the client has gone.
-        call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
+        call = asyncio.get_running_loop().run_in_executor(self._executor, call_in_turn)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
             await asyncio.wait([call])
             raise
 
-    async def _stream_response(self, send: Send, response: CompleteResponse) -> None:
+    async def _send(self, send: Send, response: CompleteResponse) -> None:
         start = {"type": "http.response.start", "status": response.status, "headers": response.headers}
         await send(start)
         while True:
@@ -152,25 +157,25 @@ class Application:
 
 
 def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> CompleteResponse:
-    """Process a request in the calling thread, completely unless the response is a file."""
-    status_and_headers: list[Any] = []
+    """Process a request in the calling thread, to its end unless the response is a file."""
+    started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
-        status_and_headers[:] = [int(status.split(" ", 1)[0]), response_headers(headers)]
+        started[:] = [int(status.split(" ", 1)[0]), response_headers(headers)]
 
     parts = wsgi(environ, start_response)
-    content = parts if isinstance(parts, FileContent) else _spool(parts)
-    [status, headers] = status_and_headers
+    content = parts if isinstance(parts, FileContent) else _whole(parts)
+    [status, headers] = started
     return CompleteResponse(status, headers, content, environ.get(ORGANISATION_ID))
 
 
-def _spool(parts: Iterable[bytes]) -> IO[bytes]:
+def _whole(parts: Iterable[bytes]) -> IO[bytes]:
     """Return all parts as a file: in memory unless they are large."""
     file: IO[bytes] = BytesIO()
     try:
         for part in parts:
             if isinstance(file, BytesIO) and file.tell() + len(part) > MEMORY_BYTES:
-                file = _move_to_disk(file)
+                file = _on_disk(file)
             file.write(part)
     finally:
         if (close := getattr(parts, "close", None)) is not None:
@@ -179,7 +184,7 @@ def _spool(parts: Iterable[bytes]) -> IO[bytes]:
     return file
 
 
-def _move_to_disk(memory: BytesIO) -> IO[bytes]:
+def _on_disk(memory: BytesIO) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed after it was sent
     file.write(memory.getvalue())
     return file
@@ -191,7 +196,7 @@ async def _read_part(content: Content) -> bytes:
     return await asyncio.to_thread(content.read, FILE_PART_BYTES)
 
 
-async def _send_response(send: Send, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+async def _send_whole(send: Send, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
     await send(
         {
             "type": "http.response.start",

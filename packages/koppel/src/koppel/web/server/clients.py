@@ -1,4 +1,4 @@
-"""The client of a request, determined before Django runs, to share the threads fairly."""
+"""Who sends a request, before Django has looked: as far as needed to share the threads fairly."""
 
 import hashlib
 from collections import OrderedDict
@@ -21,13 +21,19 @@ class RequestClient:
     is_known: bool
 
 
+HEALTH_CHECK = RequestClient("health check", is_known=True)
+
+
 class Clients:
-    """Clients by credential, learned from Django's responses. They decide only the order of requests."""
+    """Learns from Django to which organisation a session or token belongs.
+
+    Nothing is decided by it but the order in which requests are processed.
+    """
 
     def __init__(self) -> None:
         self._organisation_ids: OrderedDict[bytes, int] = OrderedDict()
 
-    def identify(self, credential: bytes, address: str) -> RequestClient:
+    def client(self, credential: bytes, address: str) -> RequestClient:
         organisation_id = self._organisation_ids.get(credential)
         if organisation_id is None:
             return RequestClient(_network(address), is_known=False)

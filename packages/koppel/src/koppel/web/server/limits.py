@@ -16,7 +16,7 @@ class Limits:
     """Of the address and all headers together."""
     headers: int = 100
     body_size: int = 12 * MEBIBYTE
-    body_size_without_credential: int = 256 * KIBIBYTE
+    body_size_of_strangers: int = 256 * KIBIBYTE
     """Of requests with neither a session nor a token: forms to sign in, and answers of other systems."""
     body_pause: float = 10.0
     """Between two parts of a body."""

@@ -1,4 +1,4 @@
-"""Receive request bodies without a thread, within a size and a time."""
+"""Receives request bodies without a thread: within a size and a time."""
 
 import asyncio
 import contextlib

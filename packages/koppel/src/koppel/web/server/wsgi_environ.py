@@ -1,4 +1,4 @@
-"""Translate an ASGI request into the environment of Django's WSGI handler."""
+"""Translates a request of the server (ASGI) into the environment that Django's WSGI handler reads."""
 
 import sys
 from collections.abc import Iterable, Mapping
