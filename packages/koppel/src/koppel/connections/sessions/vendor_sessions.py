@@ -40,17 +40,17 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """The grant that a session uses. `company_id` is set when the grant reaches one company only,
-    `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
-    none is affected when it is lost.
-    """
+    """The grant that a session uses."""
 
     organisation_id: int
     connection_id: int
     grant_id: int
     company_id: str
+    """The company of a grant that reaches one company only; '' otherwise."""
     remote_company_id: int | None = None
+    """The company of the session; None: the session lists companies."""
     is_pending_transfer: bool = False
+    """No company uses the grant yet, so none is affected when it is lost."""
 
 
 class AuthorizedSession:
