@@ -203,16 +203,24 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation'),
         ),
         migrations.CreateModel(
-            name='ConfirmedDomain',
+            name='EmailDomain',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('domain', models.CharField(max_length=253, unique=True)),
-                ('confirmed_by', models.TextField(default='')),
-                ('confirmed_at', models.DateTimeField(auto_now_add=True)),
+                ('domain', models.CharField(max_length=253)),
+                ('record_token', models.CharField(max_length=64)),
+                ('method', models.CharField(blank=True, choices=[('dns', 'Dns'), ('operator', 'Operator')], default='', max_length=10)),
+                ('added_at', models.DateTimeField(auto_now_add=True)),
+                ('verified_at', models.DateTimeField(null=True)),
+                ('lapsed_at', models.DateTimeField(null=True)),
+                ('checked_at', models.DateTimeField(null=True)),
+                ('check_result', models.CharField(blank=True, choices=[('present', 'Present'), ('missing', 'Missing'), ('unknown', 'Unknown'), ('other_owner', 'Other Owner')], default='', max_length=20)),
+                ('missing_checks', models.PositiveIntegerField(default=0)),
+                ('missing_since', models.DateTimeField(null=True)),
+                ('next_check_at', models.DateTimeField(null=True)),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
             ],
             options={
-                'db_table': 'organisations_confirmed_domain',
+                'db_table': 'organisations_email_domain',
             },
         ),
         migrations.CreateModel(
@@ -294,6 +302,14 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(models.F('organisation'), django.db.models.functions.text.Lower('email'), condition=models.Q(('accepted_at', None), ('revoked_at', None)), name='one_open_invitation'),
         ),
         migrations.AddConstraint(
+            model_name='emaildomain',
+            constraint=models.UniqueConstraint(fields=('organisation', 'domain'), name='email_domain_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='emaildomain',
+            constraint=models.UniqueConstraint(condition=models.Q(('lapsed_at', None), ('verified_at__isnull', False)), fields=('domain',), name='one_owner_per_domain'),
+        ),
+        migrations.AddConstraint(
             model_name='identityprovider',
             constraint=models.UniqueConstraint(fields=('organisation',), name='one_provider_per_organisation'),
         ),
@@ -335,7 +351,7 @@ class Migration(migrations.Migration):
         tenant_table("organisations_identity_provider"),
         tenant_parent("organisations_identity_provider"),
         tenant_table("organisations_federated_identity"),
-        tenant_table("organisations_confirmed_domain"),
+        tenant_table("organisations_email_domain"),
         tenant_key("organisations_division_member", "division_id", "organisations_division"),
         tenant_key("organisations_division_member", "membership_id", "organisations_membership"),
         tenant_key("organisations_api_token", "membership_id", "organisations_membership", on_delete="CASCADE"),

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.web.decorators import action_of, outside_transaction
-from koppel.organisations.access import domains, security_policy, sessions
-from koppel.organisations.forms.security import ProviderForm, SecurityPolicyForm, SupportForm
+from koppel.organisations.access import domain_verification, security_policy, sessions
+from koppel.organisations.forms.security import DomainForm, ProviderForm, SecurityPolicyForm, SupportForm
 from koppel.organisations.models import IdentityProvider, Organisation
 from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Permission
@@ -28,6 +28,18 @@ def show_security(request: AuthenticatedRequest) -> HttpResponse:
             messages.success(request, _("Saved."))
             return _redirect()
     return _page(request, policy_form=form)
+
+
+def add_domain(request: AuthenticatedRequest) -> HttpResponse:
+    """Add an e-mail domain, which then waits for its DNS record."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    form = DomainForm.of(request)
+    if request.method == "POST":
+        with form.refusals():
+            domain = domain_verification.add_domain(request.actor, form.input)
+            messages.success(request, _("%s is added. Create the DNS record below.") % domain)
+            return HttpResponseRedirect(reverse("organisations:security") + "#email-domains")
+    return _page(request, domain_form=form)
 
 
 @recent_sign_in_required
@@ -109,6 +121,7 @@ def _page(
     *,
     policy_form: SecurityPolicyForm | None = None,
     provider_form: ProviderForm | None = None,
+    domain_form: DomainForm | None = None,
     support_form: SupportForm | None = None,
 ) -> HttpResponse:
     """Return the page, with what was typed in the form that was refused."""
@@ -126,7 +139,8 @@ def _page(
         "own_address": request.actor.ip_address,
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
-        "unconfirmed_domains": domains.unconfirmed_domains(organisation),
+        "domain_form": domain_form or DomainForm(),
+        "domains": domain_verification.list_domains(request.actor),
         "sso_sessions": sessions.count_sso_sessions(organisation.pk),
         "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",
