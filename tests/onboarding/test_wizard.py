@@ -455,7 +455,7 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
     page = listed.client.post(f"{listed.flow}identify", workbook, follow=True)
     assert "This is a workbook, not a CSV file." in words(page)
     with organisation_scope(listed.actor.organisation_id):
-        flow = the_flow(listed)
+        flow = newest_flow(listed)
         identities = [list_answers(flow, [company.pk])[0] for company in (first, second)]
     assert [(row.number, row.reason, row.sector) for row in identities] == [
         (KVK, "", "G"),
