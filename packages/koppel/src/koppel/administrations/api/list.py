@@ -107,7 +107,7 @@ def list_administrations(
 
 
 class ViewOut(Schema):
-    """`query` is what the list's address bar holds."""
+    """A saved view; `query` is the query string of the list."""
 
     id: int
     name: str
