@@ -27,7 +27,7 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """The filters of the list, as in its address bar.
+    """The filters of the list, as in the query string of its page.
 
     Ids are digits, or `none`; several values of one filter widen the list, several filters narrow it.
     `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete,
