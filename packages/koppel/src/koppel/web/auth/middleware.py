@@ -320,7 +320,7 @@ def _refuse_access(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return render(request, "web/network_not_allowed.html", context, status=403)
     with organisation_scope(actor.organisation_id):
         context |= {"provider": provider_of(actor.organisation_id), "must_enrol_mfa": actor.must_enrol_mfa}
-    return render(request, "web/single_sign_on_required.html", context, status=403)
+        return render(request, "web/single_sign_on_required.html", context, status=403)
 
 
 def _refusal_code(actor: Actor) -> str:
