@@ -146,7 +146,7 @@ def test_a_provider_that_is_not_in_use_locks_nobody_out(
         assert signed_in(admin).get("/").status_code == 403, "tested, it is in force again"
 
 
-def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_it_is_told(
+def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_notifies_it(
     admin: Actor, enforced: Client
 ) -> None:
     shell("allow-password-sign-in", admin.organisation_id)
