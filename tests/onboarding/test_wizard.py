@@ -21,6 +21,7 @@ from koppel.connections.models import Connection, RemoteCompany
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow, Import
+from koppel.onboarding.steps.identify import list_answers
 from koppel.organisations.models import Division, Organisation, Template
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
@@ -441,6 +442,25 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
     page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
     assert "2 rows filled in." in words(page)
     assert "Niemand: no administration has this name" in words(page)
+    refused = f"Naam;Sector;Reden;Plaats\n{first.name};G;;Assen\n{second.name};G;soms;Assen"
+    form = {"action": "fill", "file": SimpleUploadedFile("lijst.csv", refused.encode("utf-16"))}
+    page = listed.client.post(f"{listed.flow}identify", form, follow=True)
+    assert "1 row filled in." in words(page)
+    assert "“soms” is not a reason" in words(page)
+    assert "Columns not used: Plaats" in words(page)
+    workbook = {
+        "action": "fill",
+        "file": SimpleUploadedFile("lijst.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    }
+    page = listed.client.post(f"{listed.flow}identify", workbook, follow=True)
+    assert "This is a workbook, not a CSV file." in words(page)
+    with organisation_scope(listed.actor.organisation_id):
+        flow = the_flow(listed)
+        identities = [list_answers(flow, [company.pk])[0] for company in (first, second)]
+    assert [(row.number, row.reason, row.sector) for row in identities] == [
+        (KVK, "", "G"),
+        ("", "test_demo", "Q"),
+    ]
     too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
     page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
     assert "5000" in words(page).replace(",", "")

@@ -327,6 +327,12 @@ class BulkTableForm(BulkForm):
     text = forms.CharField(required=False, strip=False)
     file = TextFileField(bytes_max=UPLOAD_BYTES_MAX, too_large=_("This file is too large."))
 
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if values.get("file") and (values.get("text") or "").strip():
+            self.add_error("file", _("Upload a file or paste a list, not both."))
+        return values
+
     def clean_action(self) -> str:
         return self.cleaned_data["action"] or "change"
 

@@ -19,7 +19,7 @@ from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.database.json_fields import to_shape
-from koppel.kit.database.text import clean_text
+from koppel.kit.database.text import clean_text, has_control_characters
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -73,6 +73,8 @@ def _parse_value(key: str, value: Any) -> Any:
         text = clean_text(value or "")
         if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
             raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
+        if has_control_characters(text):
+            raise Refused(_("Write it in one line, without control characters."))
         return text
     raise Refused(_("The value of “%s” is not valid.") % key)
 

@@ -44,7 +44,7 @@ INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
 """The most simultaneous operations of one organisation."""
-CSV_PARAMETERS = frozenset({"per_item", "problems"})
+CSV_PARAMETERS = frozenset({"per_item", "problems", "problem_count"})
 """Parameters of an operation from a CSV, besides those of its action."""
 DRAFT_HOURS = 24
 

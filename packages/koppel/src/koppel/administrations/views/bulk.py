@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.administrations import bulk
-from koppel.administrations.bulk import bulk_actions, get_action, parse_bulk_filter
+from koppel.administrations.bulk import bulk_actions, describe_problems, get_action, parse_bulk_filter
 from koppel.administrations.forms import BulkForm, BulkTableForm
 from koppel.administrations.inputs import BulkInput
 from koppel.administrations.list.filter_checks import require_known
@@ -29,6 +29,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 200
+PROBLEMS_SHOWN_MAX = 100
 ATTENTION_STATES = (ItemState.SKIPPED, ItemState.KEPT)
 """The states that may need a person come first."""
 OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
@@ -150,9 +151,13 @@ def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpRe
     text = form.values["file"] or form.values["text"]
     changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
     if not changes.values_by_id:
-        lines = "; ".join(f"{number}: {problem}" for number, _text, problem in changes.problems[:5])
-        raise Refused(_("No line of the file could be processed. %s") % lines, field="text")
-    extra_params = {"per_item": True, "problems": changes.problems[:100]}
+        problems = describe_problems(changes.problems, 5)
+        raise Refused(_("No line of the file could be processed. %s") % problems, field="text")
+    extra_params = {
+        "per_item": True,
+        "problems": changes.problems[:PROBLEMS_SHOWN_MAX],
+        "problem_count": len(changes.problems),
+    }
     params = extra_params if action.key == "change" else form.params()
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
     draft = bulk.preview(request.actor, action.key, params, selection)
@@ -212,7 +217,9 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "can_undo": bulk.can_undo(operation) and counts.changed > 0,
         "undo_hours": bulk.UNDO_HOURS,
         "sentences": bulk.describe_params(actor, operation.params),
-        "problems": operation.params.get("problems", ()),
+        "problems": (problems := operation.params.get("problems", ())),
+        "problem_count": (problem_count := operation.params.get("problem_count", len(problems))),
+        "more_problems": problem_count - len(problems),
         "only": only,
         "page": page,
         "items": _items(actor, list(page)),

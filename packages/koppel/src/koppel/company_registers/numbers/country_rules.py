@@ -1,6 +1,6 @@
 """The form of company numbers, country by country.
 
-Check digits come from python-stdnum where it has them. The clean-up before it is ours, because it refuses
+Check digits come from python-stdnum where it has them. The clean-up before it is Koppel's, because it refuses
 what people really type ("NO 923 609 016 MVA", twelve Swedish digits). The Dutch 11-test is a measured
 regularity of numbers from 50,000,000 up, not a published rule, so it only warns.
 """

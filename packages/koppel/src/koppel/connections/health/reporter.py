@@ -1,4 +1,4 @@
-"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is
+"""Reports of the results of calls: answered, not answered, consent lost. Writes are throttled while all is
 well.
 """
 
@@ -10,7 +10,7 @@ from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 ANSWERED_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
 MISSED_SECONDS = 1.0
@@ -30,13 +30,15 @@ class HealthReporter:
         if not connection_due and not company_due:
             return
         state = ""
-        async with self._database.tenant_transaction(organisation_id) as connection:
+        async with self._database.tenant_transaction(organisation_id) as database_connection:
             if connection_due:
                 values = {"connection_id": connection_id}
-                row = await (await connection.execute(SQL["record_connection_answered"], values)).fetchone()
+                row = await (
+                    await database_connection.execute(_SQL["record_connection_answered"], values)
+                ).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
-                await connection.execute(SQL["record_company_answered"], {"company_id": company_id})
+                await database_connection.execute(_SQL["record_company_answered"], {"company_id": company_id})
         if state in (ConnectionState.DEGRADED, ConnectionState.NEEDS_REAUTH):
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 

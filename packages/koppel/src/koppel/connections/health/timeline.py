@@ -1,6 +1,4 @@
-"""A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into
-one line.
-"""
+"""A connection's timeline: single events, events with a duration, repeated events folded into one line."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Connections → App registrations: how the vendors know Koppel."""
+"""The pages of app registrations."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ def change_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 
 @action_of("connections:apps")
 def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
-    """Remove one that no connection uses."""
+    """Remove an app registration that no connection uses."""
     registrations.remove_app(request.actor, app_id)
     messages.success(request, _("App registration and secret removed."))
     return HttpResponseRedirect(reverse("connections:apps"))

@@ -63,7 +63,7 @@ def _titled_groups(
 
 
 def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Show one connection: health, administrations, what is released, whose it is, what happened."""
+    """Show one connection: health, administrations, import policy, owner and timeline."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     page = load_connection_page(request.actor, connection_id)
     request.csp_forms = queries.sign_in_origins(request.actor)

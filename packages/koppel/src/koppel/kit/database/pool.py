@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, AsyncCursor, adapters
 from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 from koppel.kit.tenancy import INSTALLATION
 
 # The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
@@ -91,7 +91,7 @@ class Database:
                     raise GuardFailed
                 yield connection
             except psycopg.Error as error:
-                if spoils_session(error):
+                if needs_new_session(error):
                     await connection.close()  # the pool opens another
                 raise
             finally:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from django.db import close_old_connections, connections
 
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def _reuse_connection(work: Callable[[], T]) -> T:
     try:
         return work()
     except Exception as error:
-        if spoils_session(error):
+        if needs_new_session(error):
             connections.close_all()
         raise
 

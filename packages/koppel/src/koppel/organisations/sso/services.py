@@ -24,12 +24,12 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
+from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.http import client as http_client
 from koppel.kit.http.client import HttpClient
 from koppel.kit.http.egress import EgressPolicy
-from koppel.kit.http.receiver_slots import NoSlot, ReceiverSlots
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.api_tokens import revoke_tokens_of_members
@@ -89,7 +89,7 @@ CALL_SECONDS_MAX = 8.0
 """For all calls of one step of a sign-in together."""
 REQUESTS_EACH_MAX, REQUESTS_MAX = 3, 6
 """So many threads of a process may call or wait for one provider, and for all; `koppel web` has 8."""
-_slots = ReceiverSlots(per_receiver=REQUESTS_EACH_MAX, total=REQUESTS_MAX)
+_requests = ConcurrencyLimit(REQUESTS_EACH_MAX, total=REQUESTS_MAX)
 
 
 class AuthorizationRefused(Refused):
@@ -291,7 +291,7 @@ def _run(provider: IdentityProvider, work: Callable[[HttpClient], Awaitable[T]])
     Anyone may begin a sign-in, so a provider that never answers must leave threads for everyone else.
     """
     try:
-        with _slots.slot(provider.pk):
+        with _requests.slot(provider.pk):
             return http_client.run(
                 work,
                 body_bytes_max=oidc.DOCUMENT_BYTES_MAX,

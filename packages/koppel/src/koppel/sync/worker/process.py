@@ -22,7 +22,7 @@ from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
@@ -126,7 +126,7 @@ async def _run_job_worker(worker_app: App) -> None:
             )
         except Exception as error:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
-            if spoils_session(error):
+            if needs_new_session(error):
                 await _reopen_pool_sessions(worker_app)
         failures = 0 if time.monotonic() - began > JOBS_BACKOFF.cap_seconds else failures + 1
         await asyncio.sleep(JOBS_BACKOFF.jittered_seconds(failures))
@@ -158,20 +158,20 @@ async def _retry_stalled_jobs(worker_app: App) -> None:
 
 
 async def _terminate_stuck_sessions(runtime: Runtime) -> None:
-    async with runtime.database.installation_transaction() as connection:
-        await terminate_stuck_sessions(connection)
+    async with runtime.database.installation_transaction() as database_connection:
+        await terminate_stuck_sessions(database_connection)
 
 
 async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
     """End sessions of SQL readers over their limits; only on the leader."""
-    if dispatcher.leads:
-        async with runtime.database.installation_transaction() as connection:
-            await end_long_sessions(connection)
+    if dispatcher.is_leader:
+        async with runtime.database.installation_transaction() as database_connection:
+            await end_long_sessions(database_connection)
 
 
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """Queue due runs; only on the leader."""
-    if not dispatcher.leads:
+    if not dispatcher.is_leader:
         return
     count = await run_in_thread(request_due_runs)
     if count:
@@ -180,5 +180,5 @@ async def _keep_schedule(dispatcher: Dispatcher) -> None:
 
 async def _link_audit(dispatcher: Dispatcher) -> None:
     """Link new entries of the audit log; only on the leader."""
-    if dispatcher.leads:
+    if dispatcher.is_leader:
         await run_in_thread(link_pending)

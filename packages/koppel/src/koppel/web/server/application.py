@@ -125,7 +125,7 @@ class Application:
 
     async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
-        # Shielded: a place is free again when its thread is, not when the client has gone.
+        # Shielded: a slot is free again when its thread is, not when the client has gone.
         call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
         try:
             return await asyncio.shield(call)

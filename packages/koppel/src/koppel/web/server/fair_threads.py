@@ -25,7 +25,7 @@ KEPT_FREE = 2
 
 
 class FairThreads:
-    """Places for `threads` requests. Belongs to one event loop."""
+    """`threads` slots for requests. Belongs to one event loop."""
 
     def __init__(self, threads: int, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self._threads, self._limits, self._now = threads, limits, now
