@@ -24,9 +24,9 @@ from koppel.kit.quarantine import Quarantined
 from koppel.kit.quarantine.job_requeue import requeue_in_quarantine
 
 _SQL = load_statements("koppel.connections")
-DESCRIBED_FOR = timedelta(days=1)
+DESCRIPTION_LIFETIME = timedelta(days=1)
 """How long a company's description counts as recent."""
-FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
+RETRY_FOR_DAYS = RetryStrategy(max_attempts=12, exponential_wait=3)
 log = structlog.get_logger(__name__)
 
 
@@ -34,7 +34,7 @@ class RetryAfterPause(BaseRetryStrategy):
     """Repeats a job for a day or two, and never before the pause that the vendor asked for is over."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        decision = FOR_DAYS.get_retry_decision(exception=exception, job=job)
+        decision = RETRY_FOR_DAYS.get_retry_decision(exception=exception, job=job)
         pause = exception.requested_pause_seconds if isinstance(exception, ConnectorError) else 0.0
         if decision is None or decision.retry_at is None:
             return decision
@@ -56,7 +56,7 @@ async def describe_companies(organisation_id: int, connection_id: int) -> None:
 async def _describe_all(organisation_id: int, connection_id: int) -> None:
     runtime = current_worker()
     async with runtime.database.tenant_transaction(organisation_id) as database_connection:
-        values = {"connection_id": connection_id, "described_for": DESCRIBED_FOR}
+        values = {"connection_id": connection_id, "described_for": DESCRIPTION_LIFETIME}
         rows = await (
             await database_connection.execute(_SQL["list_undescribed_companies"], values)
         ).fetchall()
@@ -64,7 +64,7 @@ async def _describe_all(organisation_id: int, connection_id: int) -> None:
     log.info("companies_described", connection=connection_id, count=len(rows))
 
 
-AT_ONCE_MAX = 200
+CHECKS_MAX = 200
 
 
 @app.periodic(cron="* * * * *")
@@ -76,7 +76,7 @@ async def check_health(timestamp: int) -> None:
     if await quarantine.current_async() is not None:
         return
     runtime = current_worker()
-    due = await claim_due_checks(runtime.database, AT_ONCE_MAX)
+    due = await claim_due_checks(runtime.database, CHECKS_MAX)
     semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
     async def check(organisation_id: int, connection_id: int) -> None:

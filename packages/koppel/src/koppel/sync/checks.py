@@ -20,7 +20,7 @@ from koppel.sync.runs.claims import ClaimedRun
 Problems = dict[str, MessageContext]
 """The context of each problem's message, by the key of the problem."""
 UNBALANCED_MAX = 100
-ACCOUNTS_NAMED = 40
+ACCOUNTS_NAMED_MAX = 40
 _SQL = load_statements("koppel.sync")
 
 
@@ -72,7 +72,7 @@ def _find_differing_balances(_organisation_id: int, administration_id: int) -> P
     rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
         account_list = ", ".join(
-            f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED]
+            f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED_MAX]
         )
         rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
     return rows

@@ -23,7 +23,7 @@ ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")
 SIZE_CHECKED_FROM, ROW_BYTES_MAX = 1000, 7900
 """A page of PostgreSQL holds 8,160 bytes; the lengths and alignment of 25 columns take the rest."""
-PIECES_SENT_TOGETHER = 8
+CHUNKS_PER_SEND = 8
 """Of 32 KB each: one round of the event loop per 256 KB."""
 _SQL = load_statements("koppel.books")
 
@@ -95,7 +95,7 @@ async def copy_rows(
         for values in rows:
             if filled := copying.formatter.write_row(values):  # `write_row` without a coroutine for each row
                 pieces.append(filled)
-            if len(pieces) == PIECES_SENT_TOGETHER:
+            if len(pieces) == CHUNKS_PER_SEND:
                 await copying.write(b"".join(pieces))
                 pieces.clear()
         await copying.write(b"".join(pieces))

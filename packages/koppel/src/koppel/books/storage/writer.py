@@ -21,7 +21,7 @@ from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
-SPLIT_FROM = 500
+SPLIT_ROWS_MIN = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
 _SQL = load_statements("koppel.books")
@@ -100,7 +100,7 @@ def _split_in_halves(batches: Sequence[RecordBatch]) -> Iterator[tuple[int, Reco
     """
     for resource, records, parents in batches:
         unique = _unique(records)
-        middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
+        middle = len(unique) // 2 if len(unique) >= SPLIT_ROWS_MIN else len(unique)
         for half, records_of_half in enumerate((unique[:middle], unique[middle:])):
             if records_of_half:
                 yield half, RecordBatch(resource, records_of_half, parents)

@@ -21,7 +21,7 @@ from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
 _SQL = load_statements("koppel.connections")
-AT_ONCE_MAX = 500
+BATCH_SIZE = 500
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is notified; one notification covers all consents that end within
 a day.
@@ -85,7 +85,7 @@ def _list_expiring() -> list[_ExpiringConsent]:
     values: dict[str, Any] = {
         "states": [state.value for state in USABLE_STATES],
         "notice": NOTICE,
-        "limit": AT_ONCE_MAX,
+        "limit": BATCH_SIZE,
     }
     with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_expiring_consents"], values)

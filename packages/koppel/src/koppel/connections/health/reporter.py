@@ -11,9 +11,9 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
 _SQL = load_statements("koppel.connections")
-ANSWERED_SECONDS = 5.0
+SUCCESS_INTERVAL_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
-MISSED_SECONDS = 1.0
+FAILURE_INTERVAL_SECONDS = 1.0
 
 
 class HealthReporter:
@@ -25,8 +25,10 @@ class HealthReporter:
 
     async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
         """Record that the vendor responded, whatever the response was."""
-        connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
-        company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
+        connection_due = self._is_due(("answered", connection_id), SUCCESS_INTERVAL_SECONDS)
+        company_due = company_id is not None and self._is_due(
+            ("company", company_id), SUCCESS_INTERVAL_SECONDS
+        )
         if not connection_due and not company_due:
             return
         state = ""
@@ -54,7 +56,7 @@ class HealthReporter:
         """Record that the vendor did not respond, or responded that it is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
-        if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
+        if self._is_due(("missed", company_id or -connection_id), FAILURE_INTERVAL_SECONDS):
             await run_in_thread(
                 lambda: states.record_failure(
                     organisation_id, connection_id, company_id, message, connection_wide=connection_wide
@@ -64,7 +66,7 @@ class HealthReporter:
     async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
         """Record that a person must sign in."""
         self._written.pop(("answered", connection_id), None)
-        if self._is_due(("lost", connection_id), MISSED_SECONDS):
+        if self._is_due(("lost", connection_id), FAILURE_INTERVAL_SECONDS):
             await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))
 
     def _is_due(self, key: tuple[str, int], seconds: float) -> bool:

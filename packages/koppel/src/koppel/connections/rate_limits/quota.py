@@ -29,7 +29,7 @@ ERRORS_MAX = 10
 ERRORS_SECONDS = 60.0
 BUSY_SECONDS = 0.5
 """How long to wait when other workers hold the calls that are left, until they report."""
-MEMORY_SECONDS = 5.0
+SHARE_KEPT_SECONDS = 5.0
 """How long a share is kept for an organisation that got no calls, after its waiting time."""
 SAME_WINDOW_SECONDS = 1.5
 """Two readings of one window may differ by a second of rounding and the network's time."""
@@ -264,12 +264,12 @@ def _share(state: QuotaState, organisation: int, left: int) -> int:
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:
     in_flight = state.leases[holder].calls if holder in state.leases else 0
     state.leases[holder] = Lease(organisation, calls + in_flight, now + LEASE_SECONDS)
-    state.waiting_organisations[str(organisation)] = now + MEMORY_SECONDS
+    state.waiting_organisations[str(organisation)] = now + SHARE_KEPT_SECONDS
     return Allocation(calls)
 
 
 def _refuse(
     now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason
 ) -> Allocation:
-    state.waiting_organisations[str(organisation)] = now + seconds + MEMORY_SECONDS
+    state.waiting_organisations[str(organisation)] = now + seconds + SHARE_KEPT_SECONDS
     return Allocation(0, seconds, reason)

@@ -26,7 +26,7 @@ REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
 """How long after a refresh that a refusal caused another refusal causes none: the token is not the reason."""
 TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
-REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
+TOKEN_REJECTED = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 
 
 def usable_token(
@@ -61,7 +61,7 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
         return grant.access_token
     if grant.refresh_allowed_at > now():
         seconds = (grant.refresh_allowed_at - now()).total_seconds()
-        raise Unreachable("token_refused", REFUSED_FOR_NOW, retry_after_seconds=seconds)
+        raise Unreachable("token_refused", TOKEN_REJECTED, retry_after_seconds=seconds)
     return None
 
 

@@ -17,6 +17,7 @@ from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
 from koppel.kit.database.outage import needs_new_session
+from koppel.kit.database.turns import wait_for_turn
 from koppel.kit.tenancy import INSTALLATION
 
 # The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
@@ -82,6 +83,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[DatabaseConnection]:
+        await wait_for_turn()
         async with self._pool.connection() as connection:
             try:
                 # BEGIN and the scope take one round trip. The pool's block commits, or rolls back after an

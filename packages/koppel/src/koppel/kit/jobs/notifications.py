@@ -11,18 +11,35 @@ from collections.abc import Iterable
 from procrastinate import jobs
 from procrastinate.manager import JobManager, NotificationCallback, get_channel_for_queues
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.05
 """Between two polls, however many messages come."""
 JOB_INSERTED = "job_inserted"
 
 
 class RobustJobManager(JobManager):
-    """Ignores all messages but those of new jobs, and trusts nothing in them."""
+    """Ignores all messages but those of new jobs, and trusts nothing in them.
+
+    Procrastinate forgets a message that comes while it looks for a job, and would look again by polling.
+    """
+
+    _announced = 0
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> jobs.Job | None:
+        while True:
+            announced = self._announced
+            job = await super().fetch_job(queues, worker_id)
+            if job is not None or announced == self._announced:
+                return job
 
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
-        notifications = ThrottledNotifications(on_notification)
+
+        async def pass_on(*, channel: str, notification: jobs.Notification) -> None:
+            self._announced += 1
+            await on_notification(channel=channel, notification=notification)
+
+        notifications = ThrottledNotifications(pass_on)
         await self.connector.listen_notify(
             on_notification=notifications.receive, channels=get_channel_for_queues(queues=queues)
         )

@@ -22,7 +22,7 @@ DEFAULT_SECONDS_OTHER_RESOURCES = 0.5
 """Used without any history: the first run of the first administration."""
 MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
-PACE_BETWEEN = (0.2, 10.0)
+PACE_LIMITS = (0.2, 10.0)
 RECENT_RUNS = 200
 _SQL = load_statements("koppel.sync")
 _STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": ReadMode.FULL}
@@ -211,7 +211,7 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
     elapsed = (at - run.started_at).total_seconds()
     if elapsed < PACE_FROM_SECONDS or completed_seconds <= 0:
         return 1.0
-    return min(max(elapsed / completed_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
+    return min(max(elapsed / completed_seconds, PACE_LIMITS[0]), PACE_LIMITS[1])
 
 
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:

@@ -10,8 +10,8 @@ import os
 import socket
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
 
@@ -24,11 +24,13 @@ from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import open_lock_connection
+from koppel.kit.database.turns import before_work, threads
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.queue import OrganisationSlots
+from koppel.sync.worker.run_precedence import RunningRun, RunPrecedence
 
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
@@ -42,6 +44,8 @@ QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=POLL_SECONDS)
 GATHER_SECONDS = 0.03
 """Runs that end within this time of each other are replaced by one query."""
 STOP_SECONDS = 3.0
+THREADS = 6
+"""Threads for use cases of runs. Jobs have others, so that mail does not wait behind runs."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +61,8 @@ class Dispatcher:
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: Counter[int] = Counter()
+        self._precedence = RunPrecedence()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="koppel run")
         self._wake = asyncio.Event()
         self._has_waiting_runs = False
         self._stopping = False
@@ -94,6 +99,7 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         async with self._runtime.database.installation_transaction() as database_connection:
             count = await queue.release_claims(database_connection, WORKER_ID)
+        self._threads.shutdown(wait=False)
         log.info("worker_stopped", requeued=count)
 
     async def _claim_runs(self) -> float:
@@ -108,7 +114,9 @@ class Dispatcher:
             if room <= 0:
                 self._has_waiting_runs = await queue.has_waiting(database_connection)
                 return POLL_SECONDS
-            slots = OrganisationSlots(slots_per_organisation(self._concurrency), self._running.copy())
+            slots = OrganisationSlots(
+                slots_per_organisation(self._concurrency), self._precedence.counts.copy()
+            )
             claim = await queue.claim_next(database_connection, WORKER_ID, room, slots)
         for run in claim.runs:
             self._start_run(run)
@@ -119,22 +127,23 @@ class Dispatcher:
         )
 
     def _start_run(self, run: ClaimedRun) -> None:
-        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run))
+        running = self._precedence.add(run.organisation_id)
+        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run, running))
         self._tasks.add(task)
-        self._running[run.organisation_id] += 1
-        task.add_done_callback(partial(self._on_run_done, run))
+        task.add_done_callback(partial(self._on_run_done, running))
 
-    def _on_run_done(self, run: ClaimedRun, task: "asyncio.Task[None]") -> None:
+    def _on_run_done(self, running: RunningRun, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        self._running[run.organisation_id] -= 1
-        self._running += Counter()  # without those that have none
+        self._precedence.remove(running)
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped, so a worker will claim the run again.
             log.error("run_task_failed", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
-    def _context(self, run: ClaimedRun) -> Context:
+    def _context(self, run: ClaimedRun, running: RunningRun) -> Context:
         context = copy_context()
+        context.run(before_work.set, partial(self._precedence.wait_for_turn, running))
+        context.run(threads.set, self._threads)
         context.run(on_before_request.set, self._time_slice(run))
         return context
 
