@@ -47,6 +47,7 @@ CONVERTED = {
 CODE_POSITIONS = {
     "add_audit_entry": slice(1, 3),
     "_add_audit_entry": slice(1, 4),
+    "_record_action": slice(2, 3),
     "record_change": slice(1, 2),
     "record_action": slice(1, 2),
     "raise_issue": slice(1, 2),

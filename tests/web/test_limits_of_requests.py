@@ -15,8 +15,8 @@ from koppel.connections.sessions.runtime import call_vendor_blocking
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
 from koppel.kit.http import outbound_budget
-from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, call_place
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, call_slot
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.web.auth import middleware
 from tests.fixtures.stack import wait_until
 from tests.web.factories import World, build_world
@@ -57,14 +57,14 @@ def test_a_session_with_too_many_requests_is_told_when_to_go_on(
 def test_exports_at_a_time_are_limited_for_each_organisation(
     world: World, browser: Client, database_addresses: Addresses
 ) -> None:
-    """Whichever process writes them; a place is free when its process is gone."""
+    """Whichever process writes them; a slot is free when its process is gone."""
     export, mine, app_url = f"{LIST}export.csv", world.admin.organisation_id, database_addresses.app_url
-    with psycopg.connect(app_url) as one, psycopg.connect(app_url) as two:
-        for place, other in enumerate((one, two)):
-            other.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.EXPORT, mine, place)])
+    with psycopg.connect(app_url) as first, psycopg.connect(app_url) as second:
+        for slot, other in enumerate((first, second)):
+            other.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.EXPORT, mine, slot)])
         refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
-        two.close()
-        with export_place(mine + 1):
+        second.close()
+        with export_slot(mine + 1):
             wait_until(lambda: is_file(browser.get(export)))
 
 
@@ -77,9 +77,9 @@ def test_a_request_that_finds_too_many_waiting_for_vendors_is_told_so(
     clean_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbound_budget, "WAITING_SECONDS", 0.01)
-    with ExitStack() as places:
+    with ExitStack() as slots:
         for _number in range(CALLS_MAX):
-            places.enter_context(call_place(CallKind.VENDOR))
+            slots.enter_context(call_slot(CallKind.VENDOR))
         with pytest.raises(outbound_budget.CallsBusy):
             call_vendor_blocking(lambda _runtime: pytest.fail("It must not call."))
 

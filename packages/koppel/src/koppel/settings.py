@@ -370,4 +370,3 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 LOGGING_CONFIG = None
 """`koppel.kit.logging.setup` configures logging when a command starts."""
-LIST_ROWS_MAX = 5000

@@ -77,7 +77,7 @@ def plan_activate(
 def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Activate or deactivate administrations, or restore their former status.
 
-    Runs of deactivated ones end after their current page. An administration that was never completely read is
+    Runs of deactivated ones end after their current page. An administration that was never read in full is
     queued for its first sync.
     """
     stored_values.write(actor.organisation_id, changes)

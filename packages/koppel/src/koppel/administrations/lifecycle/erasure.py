@@ -121,5 +121,5 @@ def _erase_row(administration: Administration) -> None:
         # What the accounting system still lists is listed again; what we remembered of it goes.
         companies.delete()
     elif company := companies.select_for_update(no_key=True).first():
-        same_company.forget_identity(company)
+        same_company.clear_identity(company)
         company.save()

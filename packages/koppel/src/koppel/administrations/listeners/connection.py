@@ -17,7 +17,7 @@ from koppel.administrations.lifecycle.blocked_status import (
 from koppel.administrations.models import Administration, Status
 from koppel.audit.services import add_audit_entry
 from koppel.company_registers.numbers.identity import check_identity
-from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
+from koppel.connections.companies.same_company import VendorIdentity, inherit_identity, update_conflict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -35,7 +35,7 @@ def block(organisation_id: int, administration_ids: Sequence[int], reason: str) 
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
-    """Unblock administrations; one that was never completely read waits for its first sync."""
+    """Unblock administrations; one that was never read in full waits for its first sync."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )
@@ -110,17 +110,17 @@ def _move(
     fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
     Administration.objects.bulk_update(moved_administrations, fields, batch_size=500)
     for target in targets:
-        _apply_guard(target)
+        _update_conflict(target)
     if moved_administrations:
         details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
         add_audit_entry(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
     return len(moved_administrations)
 
 
-def _apply_guard(target: RemoteCompany) -> None:
-    """Apply the guard against another company: the new connection may describe the company differently."""
+def _update_conflict(target: RemoteCompany) -> None:
+    """Update the conflict of the company: the new connection may describe the company differently."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
-    apply_guard(target, described, interrupts=False)
+    update_conflict(target, described, restart_open_run=False)
     target.save()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from koppel.company_registers.company_names import core_of
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.kit.database.text import compose
 from koppel.kit.tabular.damaged_cells import find_damage, is_date
 from koppel.kit.tabular.reader import (
@@ -107,19 +107,21 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 
 @dataclass(frozen=True)
 class PastedLine:
-    """One line that was given; `index` counts from 0 without the header. `by_position`: the list has no names
-    and no codes, so that the line belongs to the row of the table with its index. `has_conflict`: two columns
-    of one meaning differ.
-    """
+    """One line of a list."""
 
     index: int
+    """Counts from 0 without the header."""
     name: str
     number: str
     code: str = ""
     reason: str = ""
     sector: str = ""
     has_conflict: bool = False
+    """Whether two columns of one meaning differ."""
     by_position: bool = False
+    """Whether the list has no names and no codes, so that the line belongs to the row of the table with its
+    index.
+    """
 
     @property
     def compared_values(self) -> tuple[str, str, str]:
@@ -171,11 +173,12 @@ class TableRow:
 
 @dataclass(frozen=True)
 class MatchedLine:
-    """`id` is the candidate's, None when the line fills in no row."""
+    """A line and the row of the table that it belongs to."""
 
     line: PastedLine
     status: MatchStatus
     id: int | None = None
+    """The row of the table; None when the line fills in no row."""
 
 
 def read_list(text: str) -> PastedList:
@@ -219,7 +222,9 @@ class _RowFinder:
 
     def __init__(self, candidates: Sequence[TableRow]) -> None:
         self._candidates = candidates
-        self._core_names = {candidate.id: core_of(candidate.name) for candidate in candidates}
+        self._names_without_legal_form = {
+            candidate.id: name_without_legal_form(candidate.name) for candidate in candidates
+        }
         self._by_code = _index(candidates, lambda row: [_normalize_code(code) for code in row.codes])
         self._by_name = _index(candidates, lambda row: [_normalize(row.name)])
 
@@ -237,7 +242,7 @@ class _RowFinder:
 
     def _resembles(self, row_id: int, name: str) -> bool:
         """Return whether a word of the name, or its beginning, is in the name of the row."""
-        company, typed = self._core_names[row_id], core_of(name)
+        company, typed = self._names_without_legal_form[row_id], name_without_legal_form(name)
         words = [word for word in typed.split() if len(word) > 2]
         return company in typed or typed in company or any(word in company for word in words)
 

@@ -64,14 +64,13 @@ EXAMPLES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class SectorChoice:
-    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the
-    section's own name did.
-    """
+    """A section to choose."""
 
     letter: str
     label: str
     example: str
     matched_division: str = ""
+    """The division that the typed letters fit; '' when the section's own name did."""
 
     @property
     def text(self) -> str:

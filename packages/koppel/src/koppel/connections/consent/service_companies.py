@@ -30,13 +30,14 @@ IDS_MAX = 5000
 
 @dataclass(frozen=True)
 class ParsedIds:
-    """`ids` in their order, each once; `lines` without an id, except headings; `duplicates`: how many were
-    repeated.
-    """
+    """The company ids of a pasted text."""
 
     ids: tuple[str, ...]
+    """In their order, each once."""
     lines: tuple[str, ...]
+    """Lines without an id, except headings."""
     duplicates: int
+    """The number of repeated ids."""
 
 
 @dataclass(frozen=True)

@@ -41,15 +41,15 @@ class LockName(StrEnum):
     same connection.
     """
     CONSENT_ATTEMPT = "connections.consent_attempt"
-    """Ids: organisation, sign-in. Held by the request's session during the exchange of the code; a second
-    request for the same sign-in waits for the outcome.
+    """Ids: organisation, consent attempt. Held by the request's session during the exchange of the code; a
+    second request for the same attempt waits for the outcome.
     """
     PREDECESSORS = "administrations.predecessors"
     """Id: organisation. Held while the predecessor of an administration is set, until the commit: concurrent
     changes could form a cycle without touching the same rows.
     """
     EXPORT = "kit.export"
-    """Ids: organisation, place. Held while a file is written, until the commit: so many at a time over all
+    """Ids: organisation, slot. Held while a file is written, until the commit: so many at a time over all
     processes.
     """
     INVITATIONS = "organisations.invitations"

@@ -28,10 +28,12 @@ _ONE_OF_LIST = re.compile(r"(?:[A-Za-z]+,)?[^,]+")
 
 @dataclass(frozen=True)
 class RequestedPause:
-    """Make no call for `seconds`. `is_capped`: more was asked for than Koppel waits."""
+    """A pause that a server asked for."""
 
     seconds: float
+    """Make no call for this long."""
     is_capped: bool = False
+    """Whether the server asked for more than Koppel waits."""
 
 
 def requested_pause(headers: Mapping[str, str]) -> RequestedPause | None:

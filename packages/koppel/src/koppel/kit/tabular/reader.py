@@ -57,23 +57,22 @@ SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECA
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """`size`: bytes of a file, characters of a text. A cell in Excel holds 32,767 characters."""
+    """Size limits of a table."""
 
     size: int = 5 * 1024 * 1024
+    """Bytes of a file, or characters of a text."""
     rows: int = 20_000
     columns: int = 1000
     cell_characters: int = 32_767
+    """As many as a cell in Excel holds."""
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """A row of the table.
-
-    `number` counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row. A
-    blank row has no cells.
-    """
+    """A row of the table. A blank row has no cells."""
 
     number: int
+    """Counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row."""
     cells: tuple[str, ...]
 
     @property
@@ -82,7 +81,7 @@ class FileRow:
 
 
 class TableProblem(StrEnum):
-    """Why the input cannot be read as a table."""
+    """The reason why the input cannot be read as a table."""
 
     TOO_LARGE = "too_large"
     TOO_MANY_ROWS = "too_many_rows"
@@ -273,19 +272,18 @@ def _require_bounded(cells: Sequence[str], number: int, limits: ReadLimits) -> N
 
 @dataclass(frozen=True)
 class _Split:
-    """How a delimiter splits the first rows that are not blank.
-
-    `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows
-    with more than one cell. `quotes`: the number of quotation marks inside cells. `same_share`: the share of
-    rows with the most frequent number of cells.
-    """
+    """The split of the first rows that are not blank by a delimiter."""
 
     delimiter: str
     is_strict: bool
+    """Whether every quotation mark begins or ends a cell, or is doubled."""
     splits_first: bool
     split_share: float
+    """The share of rows with more than one cell."""
     quotes: int
+    """The number of quotation marks inside cells."""
     same_share: float
+    """The share of rows with the most frequent number of cells."""
 
     @property
     def rank(self) -> tuple[bool, bool, float, int, float]:

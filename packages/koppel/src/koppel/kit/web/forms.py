@@ -311,7 +311,7 @@ class ReturnForm(Form[Input]):
 
 
 def return_url(request: HttpRequest, fallback: str) -> str:
-    """Return the page that the form names in `next`, if it is ours; else `fallback`."""
+    """Return the page of Koppel that the form names in `next`; else `fallback`."""
     form = ReturnForm(request.POST)
     url = form.cleaned_data["next"] if form.is_valid() else ""
     return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else fallback

@@ -50,7 +50,7 @@ class TokenBuckets:
         self._lock = threading.Lock()
 
     def spend(self, key: Hashable) -> None:
-        """Take one token of the key. Raises `TooManyRequests` when it has none."""
+        """Take a token of the key. Raises `TooManyRequests` when the key has none."""
         with self._lock:
             now = self._monotonic()
             tokens, counted_at = self._buckets.get(key, (float(self._burst), now))

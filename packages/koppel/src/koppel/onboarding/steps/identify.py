@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.company_registers.company_names import core_of
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
@@ -124,8 +124,12 @@ class IdentityAnswer:
             return ""
         if result.exists:
             return "" if result.has_different_name(self.company.name) else result.number
-        name = core_of(self.company.name)
-        equal = [candidate.number for candidate in result.candidates if core_of(candidate.name) == name]
+        name = name_without_legal_form(self.company.name)
+        equal = [
+            candidate.number
+            for candidate in result.candidates
+            if name_without_legal_form(candidate.name) == name
+        ]
         return equal[0] if len(equal) == 1 else ""
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import ActorKind
 from koppel.audit.services import AuditActor
 from koppel.kit import quarantine
-from koppel.kit.http.receiver_slots import NoSlot, ReceiverSlots
+from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.domains import audit_domain, checked_domain, new_domain
@@ -39,7 +39,7 @@ CHECK_PAUSE = timedelta(seconds=10)
 DUE_MAX = 100
 """Look-ups of one run; the next run does the others."""
 SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
-_slots = ReceiverSlots(per_receiver=1, total=3)
+_checks = ConcurrencyLimit(1, total=3)
 log = structlog.get_logger(__name__)
 
 
@@ -91,7 +91,7 @@ def check_domain_now(actor: Actor, domain_id: int) -> EmailDomain:
     if domain.checked_at is not None and timezone.now() - domain.checked_at < CHECK_PAUSE:
         raise Refused(_("This domain has just been checked. Try again in a few seconds."))
     try:
-        with _slots.slot(actor.organisation_id):
+        with _checks.slot(actor.organisation_id):
             answer = look_up_txt(domain.record_name)
     except NoSlot:
         raise Refused(_("Another check is still running. Try again in a few seconds.")) from None
