@@ -89,7 +89,7 @@ def delete_books(app: BenchApp) -> None:
 
 def _connected(sandbox: Sandbox) -> Connected:
     from koppel.connections.companies.discovery import sync_company_list
-    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+    from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
     from koppel.connections.models import Connection, ConsentPurpose
     from koppel.kit.tenancy import installation_scope, organisation_scope
     from koppel.organisations.models import Membership, Organisation, User
@@ -102,11 +102,11 @@ def _connected(sandbox: Sandbox) -> Connected:
     actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
     app = register_app(sandbox)
     with organisation_scope(organisation.pk):
-        url = begin_consent(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
+        url = begin_attempt(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = sandbox.sign_in(url)
     attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
-    outcome = complete_consent(actor, attempt)
+    outcome = complete_attempt(actor, attempt)
     sync_company_list(actor, outcome.connection_id)
     with organisation_scope(organisation.pk):
         return Connected(actor, app, Connection.objects.get(pk=outcome.connection_id), sandbox)

@@ -72,7 +72,7 @@ class BenchmarkEnvironment:
     def add_tenant(self, name: str, **settings: Any) -> MockTenant:
         """Create an organisation with these `settings`, with a connection."""
         from koppel.connections.companies.discovery import sync_company_list
-        from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+        from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
         from koppel.connections.models import ConsentPurpose
         from koppel.kit.tenancy import installation_scope, organisation_scope
         from koppel.organisations.models import Membership, Organisation, User
@@ -84,11 +84,11 @@ class BenchmarkEnvironment:
             member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
         actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
         with organisation_scope(organisation.pk):
-            url = begin_consent(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
+            url = begin_attempt(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
         inbound = self.sandbox.sign_in(url)
         attempt = receive_callback(inbound["state"], inbound)
         assert attempt is not None
-        outcome = complete_consent(actor, attempt)
+        outcome = complete_attempt(actor, attempt)
         sync_company_list(actor, outcome.connection_id)
         self.execute("DELETE FROM procrastinate_jobs")  # companies need no description here
         return MockTenant(actor, outcome.connection_id)

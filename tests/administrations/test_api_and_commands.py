@@ -14,7 +14,7 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 
@@ -23,7 +23,7 @@ ROOT = "/api/v1/administrations"
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 12)
+    return create_firm(actor("administrator"), 12)
 
 
 def send(client: Client, method: str, path: str, body: Any = None, status: int = 200) -> Any:
@@ -182,6 +182,11 @@ def test_the_shell_reads_a_csv_and_writes_the_list(firm: Firm, tmp_path: Path) -
     assert "Line 2 could not be read as a table row." in run(admin, "import-csv", str(file), code=1)
     file.write_text("code;client number\nV00001;K1\nV99999;K2\n")
     assert "line 3" in run(admin, "import-csv", str(file), code=1)
+    file.write_text("code;client number\nV00001;K1\nV00001;K3\n" + "x;1\n" * 30)
+    assert "and 12 more" in run(admin, "import-csv", str(file), "--dry-run", code=1)
+    file.write_bytes(b"%PDF-1.7")
+    assert "This is a PDF, not a CSV file." in run(admin, "import-csv", str(file), code=1)
+    assert "Is a directory." in run(admin, "import-csv", str(tmp_path), code=1)
     out = tmp_path / "list.csv"
     assert run(admin, "export", "--filter", "q=k2&columns=name.client", "--out", str(out))["bytes"] > 0
     assert out.read_text("utf-8-sig").splitlines()[1].endswith(",K2")

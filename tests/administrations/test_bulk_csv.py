@@ -18,7 +18,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 from tests.books.factories import administration_of
@@ -26,7 +26,7 @@ from tests.books.factories import administration_of
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 24)
+    return create_firm(actor("administrator"), 24)
 
 
 def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor: Any) -> None:
@@ -43,17 +43,22 @@ def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor
             "V00002;;;NL001234567B01;",
             "V99999;x;;;",
             "V00003;;Nergens;;",
-            "V00000;;Noord;;",
+            "V00004;;Noord;;",
+            "V00004;;West;;",
+            *(f"X{index};;;;" for index in range(120)),
         ]
     )
     browser = browser_of(admin)
     draft = browser.post("/administrations/bulk/csv/", {"text": text}).headers["Location"]
     page = browser.get(draft).content.decode()
-    assert "3 lines could not be processed" in page
+    assert "124 lines could not be processed" in page
+    assert "and 24 more lines" in page
     assert "No administration found with this name" in page
-    assert "is in the file twice" in page
+    assert "Lines 7, 8 differ for this administration; none is used." in page
     assert "This is a VAT number." in page
+    assert "2 administrations will change" in page
     browser.post(f"{draft}start")
+    assert "124 lines could not be processed" in browser.get(draft).content.decode()
     with organisation_scope(admin.organisation_id):
         first.refresh_from_db()
         two.refresh_from_db()
@@ -171,6 +176,18 @@ def test_a_file_that_is_not_a_table_is_refused_with_a_sentence(firm: Firm, text:
     answer = browser_of(firm.admin).post("/administrations/bulk/csv/", {"file": upload})
     assert answer.status_code == 200
     assert any(words in answer.content.decode() for words in ("could not be read", "No line of the file"))
+
+
+def test_a_workbook_and_two_sources_at_once_are_refused_at_the_file(firm: Firm) -> None:
+    browser, workbook = browser_of(firm.admin), b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml"
+    for content, text, words in (
+        (workbook, "", "This is a workbook, not a CSV file."),
+        (b"code;sector\nV00000;A\n", "code;sector\nV00001;A\n", "not both"),
+    ):
+        form = {"file": SimpleUploadedFile("lijst.csv", content), "text": text}
+        page = browser.post("/administrations/bulk/csv/", form).content.decode()
+        assert words in page
+        assert 'aria-invalid="true"' in page
 
 
 def test_a_line_of_a_file_that_cannot_be_read_is_named(firm: Firm) -> None:

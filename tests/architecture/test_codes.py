@@ -40,13 +40,14 @@ CONVERTED = {
     },
     **{
         f"CommonReason.NUMBER_{note}": "made of the note of NumberCheck"
-        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DUMMY", "EMPTY")
+        for note in ("VAT_NUMBER", "BRANCH_NUMBER", "RSIN", "FORMAT", "DATE", "DUMMY", "EMPTY")
     },
 }
 """Members that no source names, and what they are made of."""
 CODE_POSITIONS = {
     "add_audit_entry": slice(1, 3),
     "_add_audit_entry": slice(1, 4),
+    "_record_action": slice(2, 3),
     "record_change": slice(1, 2),
     "record_action": slice(1, 2),
     "raise_issue": slice(1, 2),

@@ -195,7 +195,7 @@ def _dotted(file: Path) -> str:
 @pytest.mark.parametrize(
     ("span", "names"),
     [
-        ("seen_name", ["seen_name"]),
+        ("displayed_name", ["displayed_name"]),
         ("reach_of(organisation_id, subject)", ["reach_of"]),
         ("koppel.books.storage.writer", ["koppel.books.storage.writer"]),
         ("NotFoundError", ["NotFoundError"]),
@@ -267,11 +267,11 @@ def definitions(module: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("books.storage.mark_deleted", True),
-        ("books.storage.mark_deleted.missing_keys", True),
+        ("books.storage.row_deletion", True),
+        ("books.storage.row_deletion.missing_keys", True),
         ("sync.models.Checkpoint", True),
         ("administrations.settings", False),
-        ("books.storage.mark_deleted.unheard_of", False),
+        ("books.storage.row_deletion.unheard_of", False),
     ],
 )
 def test_a_dotted_name_resolves_to_a_module_or_its_attribute(name: str, expected: bool) -> None:

@@ -28,7 +28,7 @@ WITH_A_REASON = {
     "connections/views/consent.py": "the way back from the vendor ends where the person came from, "
     "also when it fails",
     "connections/consent/attempts.py": "stored with the attempt before it goes on",
-    "administrations/commands/change.py": "the sentence names the file",
+    "kit/cli/files.py": "the sentence names the file",
     "cli/checks/installation.py": "a database that does not answer is a finding of the check, "
     "beside the others",
     "cli/commands/keys.py": "keys of another installation are what the command checks first: exit code 1",
@@ -195,5 +195,4 @@ def test_refusals_are_handled_in_one_place_per_interface() -> None:
         name: errors for name, _path, tree in _sources() if (errors := own_errors & set(_caught(tree)))
     }
     assert {name: errors for name, errors in handlers.items() if name not in WITH_A_REASON} == {}
-    # Forms and REST parameters take refusals without `except`.
-    assert WITH_A_REASON.keys() - handlers.keys() == {"kit/web/forms.py"}
+    assert WITH_A_REASON.keys() - handlers.keys() == set()

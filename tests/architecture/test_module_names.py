@@ -20,6 +20,7 @@ SAME_JOB = {
     "fields": "makes fields of models",
     "formats": "named by Django, one a language",
     "handover": "gives what a person held to a colleague",
+    "privileges": "what roles of the database may do",
     "reasons": "the codes of why something is so, with their sentences",
     "outbox": "declares the rows that an app delivers outside; the kit has the engine of them all",
 }

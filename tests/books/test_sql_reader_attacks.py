@@ -233,7 +233,7 @@ def test_no_reader_is_created_while_public_has_excess_rights(
     assert "koppel sql-readers superuser-script" in str(refused.value)
     with psycopg.connect(database_addresses.superuser_url) as superuser:
         assert not _has_role(superuser), "Nothing was made."
-        superuser.execute(readers.script().encode())
+        superuser.execute(readers.superuser_script().encode())
     with organisation_scope(anna.organisation_id):
         readers.add_reader(anna, "bi", administrator_url=database_addresses.superuser_url)
         readers.remove_reader(anna, "bi", administrator_url=database_addresses.superuser_url)

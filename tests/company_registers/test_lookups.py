@@ -256,7 +256,7 @@ def test_a_result_is_cached_for_a_month(registers: Sandbox, admin: Actor) -> Non
     ask(admin, query, query)
     assert registers.calls("/registers/") == []
     with organisation_scope(admin.organisation_id):
-        Lookup.objects.update(answered_at=timezone.now() - lookups.FRESH_FOR - timedelta(minutes=1))
+        Lookup.objects.update(answered_at=timezone.now() - lookups.RESULT_LIFETIME - timedelta(minutes=1))
     ask(admin, query)
     assert len(registers.calls("/registers/kvk")) == 1
 

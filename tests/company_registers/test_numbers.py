@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koppel.company_registers.numbers import NumberStatus, check_number, is_personal, mask_number
-from koppel.company_registers.numbers.country_rules import CHECKED_FROM, VALIDATORS
+from koppel.company_registers.numbers.country_rules import DUTCH_CHECKED_NUMBER_MIN, VALIDATORS
 
 GOOD = [
     ("NL", "69599084", "69599084"),
@@ -260,7 +260,7 @@ def next_passing(number: int) -> str:
     return str(next(one for one in range(number, number + 200) if passes(one)))
 
 
-KVK = st.integers(CHECKED_FROM, 93_999_000).map(next_passing)
+KVK = st.integers(DUTCH_CHECKED_NUMBER_MIN, 93_999_000).map(next_passing)
 
 
 @given(KVK, st.integers(0, 7), st.integers(1, 9))
@@ -271,7 +271,7 @@ def test_every_single_wrong_digit_of_a_new_dutch_number_is_warned_about(
     number_check = check_number(wrong, "NL")
     if number_check.note == "dummy":
         assert number_check.status is NumberStatus.INVALID
-    elif int(wrong) >= CHECKED_FROM:
+    elif int(wrong) >= DUTCH_CHECKED_NUMBER_MIN:
         assert number_check.status is NumberStatus.DOUBTFUL
     elif int(wrong):
         assert number_check.status is not NumberStatus.INVALID

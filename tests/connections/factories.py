@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany, TimelineEvent
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.stack import Connected, wait_until
@@ -78,10 +78,10 @@ def sign_in(
     """
     person, connection_id = by or firm.actor, None if anew else firm.connection.pk
     with organisation_scope(firm.actor.organisation_id):
-        url = begin_consent(
+        url = begin_attempt(
             person, firm.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id
         )
     inbound = firm.sandbox.sign_in(url, **consent)
     attempt_id = receive_callback(inbound["state"], inbound)
     assert attempt_id is not None
-    complete_consent(person, attempt_id)
+    complete_attempt(person, attempt_id)

@@ -10,11 +10,11 @@ from django.db import connections
 from django.utils import timezone
 
 from koppel.connections import lifecycle
-from koppel.connections.consent import attempts, completion
+from koppel.connections.consent import attempts, consent_storage
 from koppel.connections.consent.attempts import (
     ConsentOutcome,
-    begin_consent,
-    complete_consent,
+    begin_attempt,
+    complete_attempt,
     receive_callback,
 )
 from koppel.connections.errors import ConsentRefused
@@ -71,7 +71,7 @@ def finish_consent(firm: Connected, by: Actor | None = None) -> int:
     """Somebody signs in again and allows it; Koppel has the vendor's answer and has not used it yet."""
     person = by or firm.actor
     with organisation_scope(firm.actor.organisation_id):
-        url = begin_consent(
+        url = begin_attempt(
             person, firm.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=firm.connection.pk
         )
     inbound = firm.sandbox.sign_in(url)
@@ -86,9 +86,9 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
         anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT)
     )
     with pytest.raises(ConsentRefused, match="was removed"):
-        complete_consent(anna.actor, attempt_id)
+        complete_attempt(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
-        complete_consent(anna.actor, attempt_id)
+        complete_attempt(anna.actor, attempt_id)
     runtime.call_vendor_blocking(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
     assert revoked(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
@@ -105,7 +105,7 @@ class Tab(Thread):
 
     def run(self) -> None:
         try:
-            self.outcome = complete_consent(self.person, self.attempt_id)
+            self.outcome = complete_attempt(self.person, self.attempt_id)
         except ConsentRefused as refusal:
             self.outcome = refusal
         finally:
@@ -161,7 +161,7 @@ def test_a_sign_in_whose_process_died_does_not_block_others(
     attempt_id = finish_consent(anna)
     within(anna, ConsentAttempt.objects.filter(pk=attempt_id).update, consumed_at=timezone.now())
     with pytest.raises(ConsentRefused) as refused:
-        complete_consent(anna.actor, attempt_id)
+        complete_attempt(anna.actor, attempt_id)
     assert refused.value.code == "already_used"
 
 
@@ -169,7 +169,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     anna: Connected, bert: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt_id = finish_consent(anna)
-    store = completion.store_grant
+    store = consent_storage.store_grant
     tabs: list[Thread] = []
 
     def pause() -> None:
@@ -182,8 +182,8 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
         tabs[0].join(2)  # done by then, or waiting for this sign-in to end
         return store(*arguments)
 
-    monkeypatch.setattr(completion, "store_grant", with_a_colleague)
-    complete_consent(anna.actor, attempt_id)
+    monkeypatch.setattr(consent_storage, "store_grant", with_a_colleague)
+    complete_attempt(anna.actor, attempt_id)
     tabs[0].join()
     assert reload_connection(anna).state == "paused"
 

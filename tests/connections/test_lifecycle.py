@@ -408,7 +408,7 @@ def test_the_previous_candidate_loses_their_sign_in(anna: Connected, colleague: 
     with pytest.raises(ConsentRefused, match="not being transferred to you"):
         sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with organisation_scope(anna.actor.organisation_id):
-        assert Grant.objects.get(is_pending_transfer=True).invalid_reason.startswith("retired:")
+        assert Grant.objects.get(is_pending_transfer=True).invalid_reason.startswith("superseded:")
     assert not ownership.complete_transfer(bert, anna.connection.pk)
     assert reload_connection(anna).owner_id == anna.actor.membership_id
 

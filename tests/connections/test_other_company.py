@@ -21,7 +21,7 @@ from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
 from koppel.connections.commands.connections import app as connection_commands
 from koppel.connections.companies.discovery import sync_company_list
-from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
 from koppel.connections.hooks import RemovalPolicy, connection_reconnected
 from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle import remove_connection
@@ -128,11 +128,11 @@ def read_token(connected: Connected) -> Client:
 def connected_to(sandbox: Sandbox, person: Any) -> Connected:
     app = register_app(sandbox)
     with organisation_scope(person.organisation_id):
-        url = begin_consent(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
+        url = begin_attempt(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = sandbox.sign_in(url)
     attempt_id = receive_callback(inbound["state"], inbound)
     assert attempt_id is not None
-    outcome = complete_consent(person, attempt_id)
+    outcome = complete_attempt(person, attempt_id)
     sync_company_list(person, outcome.connection_id)
     with organisation_scope(person.organisation_id):
         return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)

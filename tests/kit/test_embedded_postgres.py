@@ -190,12 +190,13 @@ def test_sessions_of_sql_readers_have_the_lowest_priority(server: EmbeddedPostgr
         superuser.execute("CREATE ROLE koppel_reader_slow LOGIN PASSWORD 'word'")
         superuser.execute("GRANT CONNECT ON DATABASE koppel TO koppel_reader_slow")
     address = re.sub("//[^@]+@", "//koppel_reader_slow:word@", server.addresses.app_url)
-    with psycopg.connect(address) as reader, psycopg.connect(server.addresses.app_url) as own:
+    with psycopg.connect(address) as reader, psycopg.connect(server.addresses.app_url) as application:
         pid = reader.info.backend_pid
         wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
         group = Path(f"/proc/{pid}/autogroup")
         assert not group.exists() or "nice 19" in group.read_text()
-        assert os.getpriority(os.PRIO_PROCESS, own.info.backend_pid) == os.getpriority(os.PRIO_PROCESS, 0)
+        own_priority = os.getpriority(os.PRIO_PROCESS, application.info.backend_pid)
+        assert own_priority == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPostgres) -> None:

@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, cast
 
+import pytest
 from procrastinate.connector import BaseConnector
+from procrastinate.manager import JobManager
 
 from koppel.kit.jobs.notifications import PAUSE_SECONDS, RobustJobManager
 
@@ -60,3 +62,22 @@ def test_many_messages_make_a_worker_look_no_more_often() -> None:
     began = time.monotonic()
     count = len(passed_on([NEW_JOB] * 20_000))
     assert 2 <= count <= 1 + (time.monotonic() - began) / PAUSE_SECONDS
+
+
+def test_a_message_during_a_look_leads_to_another_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Procrastinate forgets it, and the job would wait for the next look by polling."""
+    manager = RobustJobManager(cast("BaseConnector", Messages([NEW_JOB])))
+    looks: list[int] = []
+
+    async def look(*_arguments: Any) -> None:
+        looks.append(1)
+        if len(looks) == 1:  # the job is committed after this look has begun
+
+            async def ignore(**_message: Any) -> None:
+                pass
+
+            await manager.listen_for_jobs(on_notification=ignore)
+
+    monkeypatch.setattr(JobManager, "fetch_job", look)
+    assert asyncio.run(manager.fetch_job(None, 1)) is None
+    assert len(looks) == 2

@@ -248,7 +248,7 @@ def test_a_worker_without_lease_stores_nothing(anna: Actor, webhook_id: int) -> 
     assert other is not None
     other.settle({"state": "sent"})
     slow.retry("too late")
-    slow.put_back()
+    slow.release()
     assert not slow.extend(timedelta(minutes=1), {"state": "claimed"})
     assert message_states(anna) == ["sent"]
 

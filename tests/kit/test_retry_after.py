@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from koppel.kit.clock import clock_set_to
 from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX, RequestedPause, requested_pause
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+EPOCH_NOON = int(NOON.timestamp())
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,11 @@ NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
         ("2026-11-29T14:00:00Z", 7200),
         ("60, 3600", 3600),
         ("-5,60", 60),
+        (f"{EPOCH_NOON + 90}", 90),
+        (f"{EPOCH_NOON + 90}.5", 90.5),
+        (f"{(EPOCH_NOON + 90) * 1000}", 90),
+        (f"{EPOCH_NOON - 90}, 30", 30),
+        ("86401", 86401),
         ("Sun, 29 Nov 2026 14:00:00 GMT, 60", 7200),
     ],
 )
@@ -41,7 +48,21 @@ def test_a_date_counts_from_the_clock_of_the_answer() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-5", "-3600.5", "soon", "inf", "nan", "1e5", "٣", "12:00", "Sun, 29 Nov 2026 11:00:00 GMT"],
+    [
+        "",
+        "0",
+        "-5",
+        "-3600.5",
+        "soon",
+        "inf",
+        "nan",
+        "1e5",
+        "٣",
+        "12:00",
+        "1764500000",
+        "1764500000000",
+        "Sun, 29 Nov 2026 11:00:00 GMT",
+    ],
 )
 def test_what_is_past_negative_or_garbage_asks_for_no_pause(text: str) -> None:
     with clock_set_to(NOON):
@@ -49,7 +70,11 @@ def test_what_is_past_negative_or_garbage_asks_for_no_pause(text: str) -> None:
     assert requested_pause({}) is None
 
 
-@pytest.mark.parametrize("text", ["259201", "9" * 500, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize(
+    "text", ["259201", "999999999", "4102444800", "9" * 500, "Fri, 31 Dec 9999 23:59:59 GMT"]
+)
 def test_what_is_absurdly_far_is_capped_and_says_so(text: str) -> None:
-    with clock_set_to(NOON):
-        assert requested_pause({"retry-after": text}) == RequestedPause(PAUSE_SECONDS_MAX, is_capped=True)
+    with clock_set_to(NOON), capture_logs() as lines:
+        pause = requested_pause({"retry-after": text})
+    assert pause == RequestedPause(PAUSE_SECONDS_MAX, is_capped=True)
+    assert [line["event"] for line in lines] == ["retry_after_unusual"]

@@ -1,10 +1,8 @@
-"""Limits on how often and how many at once."""
+"""Limits on how often."""
 
 import pytest
 
-from koppel.kit.http import outbound_budget
-from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, CallsBusy, call_place
-from koppel.kit.web.token_buckets import Places, TokenBuckets, TooManyRequests
+from koppel.kit.web.token_buckets import TokenBuckets, TooManyRequests
 
 
 def test_a_bucket_is_refilled_and_is_of_one_key() -> None:
@@ -21,28 +19,3 @@ def test_a_bucket_is_refilled_and_is_of_one_key() -> None:
         buckets.spend("ours")
     with pytest.raises(TooManyRequests):
         buckets.spend("ours")
-
-
-def test_places_are_of_one_key_and_free_again_after_an_error() -> None:
-    places = Places(1)
-    with places.hold(1), places.hold(2), pytest.raises(TooManyRequests):
-        places.hold(1).__enter__()
-    with pytest.raises(ValueError, match="broken"), places.hold(1):
-        raise ValueError("broken")
-    with places.hold(1):
-        pass
-
-
-def test_calls_of_one_kind_leave_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound_budget, "WAITING_SECONDS", 0.01)
-    held = [call_place(CallKind.VENDOR) for _number in range(CALLS_MAX)]
-    for reservation in held:
-        reservation.__enter__()
-    with pytest.raises(CallsBusy):
-        call_place(CallKind.VENDOR).__enter__()
-    with call_place(CallKind.IDENTITY_PROVIDER):
-        pass
-    for reservation in held:
-        reservation.__exit__(None, None, None)
-    with call_place(CallKind.VENDOR):
-        pass

@@ -179,8 +179,8 @@ def test_signing_out_everywhere_leaves_no_session_no_known_browser_and_asks_abou
     assert Client().get("/api/v1/me", headers=bearer).status_code == 200
     for _ in range(6):
         Client(REMOTE_ADDR="198.51.100.7").post(LOGIN, {"login": email_of(user), "password": "wrong"})
-    again = laptop.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
-    assert "Too many" in again.content.decode(), "It is counted with its network, as any other browser."
+    refusal = laptop.post(LOGIN, {"login": email_of(user), "password": PASSWORD})
+    assert "Too many" in refusal.content.decode(), "It is counted with its network, as any other browser."
     desk = with_password(user)
     post_and_confirm(desk, sessions, {"all": "tokens"})
     assert Client().get("/api/v1/me", headers=bearer).status_code == 401

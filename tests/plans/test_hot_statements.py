@@ -29,7 +29,7 @@ from koppel.audit.queries import AuditFilter, entries_of
 from koppel.books.read.changefeed import list_records
 from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
-from koppel.books.storage import mark_deleted, writer
+from koppel.books.storage import row_deletion, writer
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import UsageReport
@@ -221,7 +221,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     await writer.merge(
         connection, context, "entries", change_log_ctes=ctes, values=log.cte_params(RUN, "entries")
     )
-    await mark_deleted.missing_keys(
+    await row_deletion.missing_keys(
         connection,
         context,
         "entries",
@@ -229,17 +229,17 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
         read_keys_sql=read_keys.LIST_KEYS_SQL,
         values={"read": 1},
     )
-    await mark_deleted.missing_keys(
+    await row_deletion.missing_keys(
         connection,
         context,
         "entry_lines",
         ["202601"],
-        read_keys_sql=mark_deleted.KEYS_SQL,
+        read_keys_sql=row_deletion.GIVEN_KEYS_SQL,
         values={"keys": ["L1"]},
     )
-    await mark_deleted.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
+    await row_deletion.missing_line_keys(connection, context, ["E6001", "E6002"], ["L12001"])
     await log.log_deleted(connection, RUN, "entries", ["E6001"])
-    await mark_deleted.mark_deleted(connection, context, "entries", ["E6001"])
+    await row_deletion.mark_deleted(connection, context, "entries", ["E6001"])
 
 
 async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:

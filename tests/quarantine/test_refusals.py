@@ -158,20 +158,20 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
 
 def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
     firm = connected()
-    from koppel.connections.consent.attempts import begin_consent, complete_consent, receive_callback
+    from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
 
     with organisation_scope(firm.actor.organisation_id):
-        address = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
+        address = begin_attempt(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
     inbound = firm.sandbox.sign_in(address)
     koppel_quarantine("on")
     firm.sandbox.forget_calls()
     attempt = receive_callback(inbound["state"], inbound)
     assert attempt is not None
     with pytest.raises(Quarantined):
-        complete_consent(firm.actor, attempt)
+        complete_attempt(firm.actor, attempt)
     assert firm.sandbox.calls() == []
     koppel_quarantine("off")
-    assert complete_consent(firm.actor, attempt).connection_id
+    assert complete_attempt(firm.actor, attempt).connection_id
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])

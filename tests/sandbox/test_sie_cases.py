@@ -125,8 +125,8 @@ def test_a_voucher_of_last_year_is_in_last_year(shared_reference: Path, tmp_path
 def test_a_voucher_of_no_year_is_named_with_its_lines(tmp_path: Path) -> None:
     text = HEAD + "#VER A 1 20260115\n{\n#TRANS 1930 {} 5\n#TRANS 3010 {} -5\n}\n"
     sie_file = read(tmp_path, text)
-    assert [left_out.line for left_out in sie_file.left_out] == [7, 9, 10]
-    assert sie_file.left_out[0].reason == "#VER: 2026-01-15 is in no fiscal year of the file"
+    assert [skipped.line for skipped in sie_file.skipped_lines] == [7, 9, 10]
+    assert sie_file.skipped_lines[0].reason == "#VER: 2026-01-15 is in no fiscal year of the file"
     assert sie_file.vouchers == []
 
 
@@ -134,7 +134,7 @@ def test_a_voucher_of_no_year_is_named_with_its_lines(tmp_path: Path) -> None:
 def test_amounts_with_thousands_are_read(name: str, shared_reference: Path, tmp_path: Path) -> None:
     company = company_of_case(name, shared_reference, tmp_path)
     assert (company.books.line_count, company.books.debit_sum) == (2, Decimal("1234.50"))
-    assert company.left_out == ()
+    assert company.skipped_lines == ()
     assert from_sie.differences(company.books) == {}
 
 
@@ -176,8 +176,8 @@ def test_an_amount_is_read_as_it_was_meant(written: str, amount: str, tmp_path: 
 def test_a_line_whose_amount_cannot_be_read_is_named(written: str, tmp_path: Path) -> None:
     sie_file = read(tmp_path, f"{HEAD}#VER A 1 20250115\n{{\n#TRANS 1930 {{}} {written}\n}}\n")
     assert sie_file.vouchers[0].lines == []
-    assert [left_out.line for left_out in sie_file.left_out] == [9]
-    assert sie_file.left_out[0].reason.startswith("#TRANS: ")
+    assert [skipped.line for skipped in sie_file.skipped_lines] == [9]
+    assert sie_file.skipped_lines[0].reason.startswith("#TRANS: ")
 
 
 def test_three_digits_behind_a_sign_are_what_the_rest_of_the_file_shows(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_three_digits_behind_a_sign_are_what_the_rest_of_the_file_shows(tmp_path
         Decimal("-1.5"),
     ]
     alone = read(tmp_path, f"{HEAD}#VER A 1 20250115\n{{\n#TRANS 1930 {{}} 1.234\n}}\n")
-    assert alone.left_out[0].reason == "#TRANS: “1.234” can be read as thousands and as decimals"
+    assert alone.skipped_lines[0].reason == "#TRANS: “1.234” can be read as thousands and as decimals"
 
 
 def test_an_under_dimension_has_its_name(shared_reference: Path, tmp_path: Path) -> None:
@@ -302,8 +302,8 @@ def test_one_odd_byte_does_not_change_the_encoding_of_a_file(tmp_path: Path) -> 
 )
 def test_what_cannot_be_read_is_named(rows: str, line: int, reason: str, tmp_path: Path) -> None:
     sie_file = read(tmp_path, HEAD + rows)
-    assert (line, reason) in [(left_out.line, left_out.reason) for left_out in sie_file.left_out]
-    assert sie_file.understood + len(sie_file.left_out) == sie_file.line_count
+    assert (line, reason) in [(skipped.line, skipped.reason) for skipped in sie_file.skipped_lines]
+    assert sie_file.understood_count + len(sie_file.skipped_lines) == sie_file.line_count
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_what_cannot_be_read_is_named(rows: str, line: int, reason: str, tmp_pat
 def test_a_text_keeps_its_signs_and_swallows_no_line(rows: str, text: str, tmp_path: Path) -> None:
     sie_file = read(tmp_path, f"{HEAD}{rows}{{\n#TRANS 1930 {{}} 5\n}}\n")
     assert [(voucher.text, len(voucher.lines)) for voucher in sie_file.vouchers] == [(text, 1)]
-    assert sie_file.left_out == []
+    assert sie_file.skipped_lines == []
 
 
 def test_braces_may_stand_on_the_lines_of_the_voucher(tmp_path: Path) -> None:
@@ -413,9 +413,9 @@ def test_every_line_is_kept_or_named(tmp_path_factory: pytest.TempPathFactory, r
     sie_file = sie.read(folder / "file.se")
     lines = [line for line in text.split("\n") if line.strip(" \t\0\x1a")]
     assert sie_file.line_count == len(lines)
-    assert sie_file.understood + len(sie_file.left_out) == len(lines)
+    assert sie_file.understood_count + len(sie_file.skipped_lines) == len(lines)
     transactions = sum(row.split()[:1] == ["#TRANS"] for row in rows)
-    named = sum("#TRANS" in left_out.reason for left_out in sie_file.left_out)
+    named = sum("#TRANS" in skipped.reason for skipped in sie_file.skipped_lines)
     assert transactions <= company.books.line_count + named
     assert all(day.date() >= date(2024, 1, 1) for day in [company.books.modified])
 

@@ -17,8 +17,8 @@ from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
-from koppel.sync.runs.queue import Places
-from koppel.sync.worker.dispatcher import places_of_organisation
+from koppel.sync.runs.queue import OrganisationSlots
+from koppel.sync.worker.dispatcher import slots_per_organisation
 from tests.books.factories import administration_of
 from tests.fixtures.people import MakeActor
 
@@ -57,10 +57,12 @@ def queued_runs(administrations: list[Administration], trigger: str = "schedule"
     return [run.pk for run in created]
 
 
-async def look(database: Database, worker: str, room: int, places: Places | None = None) -> list[ClaimedRun]:
+async def look(
+    database: Database, worker: str, room: int, slots: OrganisationSlots | None = None
+) -> list[ClaimedRun]:
     """Claim runs for a worker whose heartbeat continues."""
     async with database.installation_transaction() as connection:
-        runs = (await queue.claim_next(connection, worker, room, places)).runs
+        runs = (await queue.claim_next(connection, worker, room, slots)).runs
         await connection.execute(
             "UPDATE sync_run SET heartbeat_at = now() + interval '1 hour' WHERE state = 'running' "
             "AND heartbeat_at = now()"
@@ -68,14 +70,16 @@ async def look(database: Database, worker: str, room: int, places: Places | None
         return runs
 
 
-def claimed_by(*room: int, worker: str = "w", places: Places | None = None) -> list[list[ClaimedRun]]:
+def claimed_by(
+    *room: int, worker: str = "w", slots: OrganisationSlots | None = None
+) -> list[list[ClaimedRun]]:
     """What a worker with so much room takes, one look after the other."""
 
     async def looks() -> list[list[ClaimedRun]]:
         taken_runs = []
         async with Database.open(size=1) as database:
             for number in room:
-                taken_runs.append(await look(database, worker, number, places))
+                taken_runs.append(await look(database, worker, number, slots))
         return taken_runs
 
     return asyncio.run(looks())
@@ -116,18 +120,18 @@ def test_thousands_of_runs_by_hand_do_not_delay_one_of_another_organisation(acto
 
 
 def test_no_organisation_has_all_places_of_a_worker(actor: MakeActor) -> None:
-    """With places left, others are claimed although the runs of the large one would precede."""
+    """With slots left, others are claimed although the runs of the large one would precede."""
     large, many = firm_with(actor, 8)
     queued_runs(many, "manual")
-    assert len(claimed_by(5, places=Places(3))[0]) == 3
+    assert len(claimed_by(5, slots=OrganisationSlots(3))[0]) == 3
     small, few = firm_with(actor, 1)
     queued_runs(few, "schedule")
-    (claimed,) = claimed_by(5, places=Places(3, Counter({large.organisation_id: 3})))
-    assert [run.organisation_id for run in claimed] == [small.organisation_id]
+    (claimed_runs,) = claimed_by(5, slots=OrganisationSlots(3, Counter({large.organisation_id: 3})))
+    assert [run.organisation_id for run in claimed_runs] == [small.organisation_id]
 
 
-def test_places_of_an_organisation_leave_some_to_others() -> None:
-    assert [places_of_organisation(concurrency) for concurrency in (1, 2, 5, 20, 40)] == [1, 1, 4, 18, 36]
+def test_slots_of_an_organisation_leave_some_to_others() -> None:
+    assert [slots_per_organisation(concurrency) for concurrency in (1, 2, 5, 20, 40)] == [1, 1, 4, 18, 36]
 
 
 def test_choosing_reads_no_more_of_a_long_queue_than_of_a_short_one(actor: MakeActor) -> None:

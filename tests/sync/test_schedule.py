@@ -18,7 +18,7 @@ from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Run
-from koppel.sync.runs.schedule import HOURS, is_due, newest_moment, next_moment, spread_of
+from koppel.sync.runs.schedule import HOURS, is_due, newest_moment, next_moment, offset_of
 from koppel.sync.runs.services import request_due_runs
 from tests.fixtures.people import MakeActor
 from tests.sync.test_queue import firm_with
@@ -36,9 +36,9 @@ SCHEDULES = st.sampled_from(["daily", "night", *HOURS])
 
 @given(SCHEDULES, MOMENTS, SPREADS, ZONES)
 def test_the_newest_moment_is_just_past_and_the_next_just_ahead(
-    schedule: str, at: datetime, spread: float, zone: ZoneInfo
+    schedule: str, at: datetime, offset: float, zone: ZoneInfo
 ) -> None:
-    newest, following = newest_moment(schedule, at, spread, zone), next_moment(schedule, at, spread, zone)
+    newest, following = newest_moment(schedule, at, offset, zone), next_moment(schedule, at, offset, zone)
     assert newest is not None
     assert following is not None
     assert newest <= at < following
@@ -49,20 +49,20 @@ def test_the_newest_moment_is_just_past_and_the_next_just_ahead(
 
 @given(st.sampled_from(["daily", *HOURS]), MOMENTS, SPREADS, ZONES, st.integers(0, 40))
 def test_however_many_were_missed_one_run_catches_up(
-    schedule: str, at: datetime, spread: float, zone: ZoneInfo, days: int
+    schedule: str, at: datetime, offset: float, zone: ZoneInfo, days: int
 ) -> None:
     last = at - timedelta(days=days, hours=26)
-    assert is_due(schedule, last, at, spread, zone)
-    assert not is_due(schedule, at, at + timedelta(microseconds=1), spread, zone)
+    assert is_due(schedule, last, at, offset, zone)
+    assert not is_due(schedule, at, at + timedelta(microseconds=1), offset, zone)
 
 
 @given(MOMENTS, SPREADS, ZONES)
 def test_a_year_of_nights_has_one_run_each_whatever_the_clocks_do(
-    start: datetime, spread: float, zone: ZoneInfo
+    start: datetime, offset: float, zone: ZoneInfo
 ) -> None:
     at, last, begun = start, start, []
     while at < start + timedelta(days=10):
-        if is_due("night", last, at, spread, zone):
+        if is_due("night", last, at, offset, zone):
             begun.append(at)
             last = at
         at += timedelta(minutes=10)
@@ -75,11 +75,11 @@ def test_a_year_of_nights_has_one_run_each_whatever_the_clocks_do(
 @pytest.mark.parametrize("schedule", ["daily", "night"])
 def test_the_nights_in_which_the_clocks_change(day: str, schedule: str) -> None:
     """02:30 is left out in March and comes twice in October: still one run for that date."""
-    for spread in (0.0, 0.49, 0.51, 0.7, 0.999):
+    for offset in (0.0, 0.49, 0.51, 0.7, 0.999):
         at = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=AMSTERDAM)
-        first = next_moment(schedule, at, spread, AMSTERDAM)
+        first = next_moment(schedule, at, offset, AMSTERDAM)
         assert first is not None
-        second = next_moment(schedule, first, spread, AMSTERDAM)
+        second = next_moment(schedule, first, offset, AMSTERDAM)
         assert second is not None
         dates = [one.astimezone(AMSTERDAM).date() for one in (first, second)]
         assert dates[1] - dates[0] == timedelta(days=1)
@@ -91,7 +91,7 @@ def test_off_is_never_due_and_what_never_ran_is() -> None:
 
 
 def test_administrations_are_spread_evenly() -> None:
-    hours = [int(spread_of(number) * 10) for number in range(5000)]
+    hours = [int(offset_of(number) * 10) for number in range(5000)]
     assert all(400 < hours.count(tenth) < 600 for tenth in range(10))
 
 

@@ -21,7 +21,7 @@ from tests.fixtures.stack import PATIENCE_SECONDS, Connected, MakeConnected, run
 from tests.sync.factories import import_company
 
 Worker = subprocess.Popen[bytes]
-NEVER_LOOKS = "from koppel.sync.worker import dispatcher; dispatcher.LOOK_SECONDS = 3600.0"
+NEVER_POLLS = "from koppel.sync.worker import dispatcher; dispatcher.POLL_SECONDS = 3600.0"
 HEARS_LATE = """
 import asyncio
 connect = dispatcher.open_lock_connection
@@ -74,7 +74,7 @@ def test_a_requested_sync_notifies_the_worker(
 ) -> None:
     anna = connected()
     (administration,) = import_first(anna)
-    with run_worker(database_addresses.superuser_url, first=NEVER_LOOKS) as worker:
+    with run_worker(database_addresses.superuser_url, first=NEVER_POLLS) as worker:
         for number in range(3):
             with organisation_scope(anna.actor.organisation_id):
                 assert request_run(anna.actor, administration.pk)
@@ -88,7 +88,7 @@ def test_runs_requested_before_listen_are_claimed(
     """It looked before that, and looks by itself only much later."""
     anna = connected()
     (administration,) = import_first(anna)
-    with run_worker(database_addresses.superuser_url, first=f"{NEVER_LOOKS}; {HEARS_LATE}"):
+    with run_worker(database_addresses.superuser_url, first=f"{NEVER_POLLS}; {HEARS_LATE}"):
         with organisation_scope(anna.actor.organisation_id):
             request_run(anna.actor, administration.pk)
         wait_until(lambda: runs_of(anna)[0].state == "succeeded")

@@ -168,16 +168,16 @@ def test_an_app_with_the_same_client_id_cannot_use_a_copied_secret(
 ) -> None:
     """A tenant's own registration, the installation's, and one that was moved by SQL."""
     installation, thief = register_app(sandbox), actor("administrator")
-    own = register_app(sandbox, organisation_id=thief.organisation_id)
-    assert check_app(thief, own.pk).is_well
+    own_app = register_app(sandbox, organisation_id=thief.organisation_id)
+    assert check_app(thief, own_app.pk).is_ok
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
         superuser.execute(
             "UPDATE connections_app_registration own SET client_secret = theirs.client_secret"
             " FROM connections_app_registration theirs WHERE own.id = %s AND theirs.id = %s",
-            (own.pk, installation.pk),
+            (own_app.pk, installation.pk),
         )
-    outcome = check_app(thief, own.pk)
-    assert (outcome.is_well, outcome.code) == (False, "vault_key")
+    outcome = check_app(thief, own_app.pk)
+    assert (outcome.is_ok, outcome.code) == (False, "vault_key")
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
         superuser.execute(
             "UPDATE connections_app_registration SET organisation_id = %s WHERE id = %s",

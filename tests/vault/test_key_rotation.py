@@ -42,11 +42,11 @@ def key(name: str, byte: bytes = b"b") -> str:
 @pytest.fixture
 def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedAccess]:
     """Twenty consents, and a sign-in that was begun."""
-    from koppel.connections.consent.attempts import begin_consent
+    from koppel.connections.consent.attempts import begin_attempt
 
     admin, app = actor(), register_app(sandbox)
     with organisation_scope(admin.organisation_id):
-        begin_consent(admin, app.pk, ConsentPurpose.CONNECT, "/connections/")
+        begin_attempt(admin, app.pk, ConsentPurpose.CONNECT, "/connections/")
     return give(sandbox, connection_of(admin, app), 20)
 
 

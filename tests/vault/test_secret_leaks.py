@@ -20,7 +20,7 @@ from django.test import Client
 
 from koppel.cli.checks.installation import findings
 from koppel.cli.checks.support_bundle import write_bundle
-from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
 from koppel.kit.clock import now
 from koppel.kit.encryption import Secret
@@ -122,7 +122,7 @@ def _through_the_web(firm: Connected, log: Path, port: int) -> tuple[str, str]:
     try:
         wait_until(lambda: _answer(port, "/accounts/login/") is not None)
         with organisation_scope(firm.actor.organisation_id):
-            url = begin_consent(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
+            url = begin_attempt(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
         fields = urlencode(firm.sandbox.sign_in(url))
         token = {"Authorization": f"Bearer {firm.sandbox.control('tokens?texts=1')['texts'][0]}"}
         for path in (

@@ -205,8 +205,8 @@ def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], langua
         page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
         for width in (*WIDTHS, ZOOMED_WIDTH):
             resize(page, width)
-            found = overflow(page) + cut_text(page) + hidden_cells(page)
-            page_findings += [f"at {width}: {finding}" for finding in found]
+            layout_findings = overflow(page) + cut_text(page) + hidden_cells(page)
+            page_findings += [f"at {width}: {finding}" for finding in layout_findings]
             if width in ACCESSIBILITY_WIDTHS:
                 page_findings += opened_parts(page)
                 check_accessibility(page, f"{name} at {width} ({language})")

@@ -63,6 +63,7 @@ NOT_PAGES = {
     "/operator/": "for an operator, with its own test",
     "/organisation/colour/{colour}": "a file",
     "/organisation/logo/{digest}": "a file",
+    "/organisation/security/domains": "leads to the page of security",
     "/organisation/security/provider": "leads to the page of security",
     "/organisation/security/support": "leads to the page of security",
     "/organisation/settings/branding": "leads to the settings",

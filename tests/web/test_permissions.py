@@ -72,6 +72,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "/api/v1/divisions": {"name": ""},
     "/api/v1/divisions/{division_id}": {"name": ""},
     "/api/v1/divisions/{division_id}/merge": {"into": 0},
+    "/api/v1/email-domains": {"domain": ""},
     "/api/v1/people/invitations": {"email": ""},
     "/api/v1/people/{membership_id}": {"role": "administrator", "active": False},
     "/api/v1/people/{membership_id}/hand-over": {"to": 0},

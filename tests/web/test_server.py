@@ -15,11 +15,14 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+import structlog
+from django.template import loader
 
-from koppel.web.server.clients import RequestClient
+from koppel.web.server import refused_requests
+from koppel.web.server.clients import HEALTH_CHECK, RequestClient
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
-from koppel.web.server.refused_requests import RequestRefused
+from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
 from koppel.web.server.request_body import RequestBodies
 from tests.fixtures.stack import end_process, wait_until
 
@@ -190,6 +193,51 @@ def test_a_busy_client_leaves_threads_to_others() -> None:
     order, alone = asyncio.run(story())
     assert alone == 6
     assert len(order) > 20
+
+
+def test_a_thread_of_a_client_that_used_much_rests_while_other_organisations_are_active() -> None:
+    busy, quiet = (RequestClient(f"organisation {number}", is_known=True) for number in (1, 2))
+    moment = [0.0]
+
+    async def request(threads: FairThreads, client: RequestClient, seconds: float) -> None:
+        async with threads.reserve(client):
+            moment[0] += seconds
+
+    async def story() -> list[float]:
+        threads = FairThreads(8, Limits(), lambda: moment[0])
+        await request(threads, HEALTH_CHECK, 0.1)
+        await request(threads, RequestClient("192.0.2.1", is_known=False), 0.1)
+        await request(threads, busy, 9.0)
+        alone = threads.rest_seconds(busy, 0.3)
+        await request(threads, quiet, 0.1)
+        beside_another = [threads.rest_seconds(client, 0.3) for client in (busy, quiet)]
+        longest = threads.rest_seconds(busy, 9.0)
+        moment[0] += 61
+        return [alone, *beside_another, longest, threads.rest_seconds(busy, 0.3)]
+
+    assert asyncio.run(story()) == [0.0, 0.3, 0.0, 2.0, 0.0]
+
+
+def test_refusals_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their page is made once and their log has a line a second, with their number."""
+    rendered: list[str] = []
+    get_template = loader.get_template
+
+    def counted(name: str) -> Any:
+        rendered.append(name)
+        return get_template(name)
+
+    monkeypatch.setattr(loader, "get_template", counted)
+    refused_requests._page.cache_clear()
+    busy, moment = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE), [0.0]
+    pages = {refusal_content(busy, "/", language)[1] for language in ("nl", "en", "nl", "de") * 50}
+    assert len(pages) == len(rendered) == 2
+    refusals = RefusalLog(lambda: moment[0])
+    with structlog.testing.capture_logs() as lines:
+        for _number in range(100):
+            refusals.add(busy)
+            moment[0] += 0.0625
+    assert [line["count"] for line in lines] == [1, *[16] * 6]
 
 
 def test_strangers_get_half_of_the_threads() -> None:

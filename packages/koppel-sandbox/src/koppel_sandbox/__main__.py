@@ -30,15 +30,15 @@ def main() -> None:
         for reason in refusals.values():
             sys.stderr.write(f"refused: {reason}\n")
         for company in more:
-            _write_left_out(company)
+            _write_skipped_lines(company)
     app = build(companies, refusals, options.seed, options.redirect_uri)
     asyncio.run(_serve(app, options.host, options.port))
 
 
-def _write_left_out(company: Company) -> None:
-    for line, reason in company.left_out[:LINES_NAMED_MAX]:
+def _write_skipped_lines(company: Company) -> None:
+    for line, reason in company.skipped_lines[:LINES_NAMED_MAX]:
         sys.stderr.write(f"left out: {company.source} line {line}, {reason}\n")
-    if (more := len(company.left_out) - LINES_NAMED_MAX) > 0:
+    if (more := len(company.skipped_lines) - LINES_NAMED_MAX) > 0:
         sys.stderr.write(f"left out: {company.source}, {more} more lines\n")
 
 

@@ -8,18 +8,12 @@ from typing import Any
 
 from koppel_sandbox.ledger import Books
 
-IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units", "left_out")
+IDENTITY = ("name", "country", "currency", "number", "vat_number", "city", "source", "units", "skipped_lines")
 
 
 @dataclass
 class Company:
-    """A company.
-
-    `number` and `vat_number` are as its staff typed them into the accounting system, errors included.
-    `source` is the name of its SIE file, or None for a generated company; `left_out` are the unreadable lines
-    of that file: number and reason. `units` are (number, name) of its branches. `closed`: the company was
-    closed by its users; `licensed` False: its licence has expired.
-    """
+    """A company at the simulated vendor."""
 
     id: int
     tenant_id: str
@@ -27,14 +21,20 @@ class Company:
     country: str
     currency: str
     number: str
+    """As its staff typed it into the accounting system, errors included; so is `vat_number`."""
     vat_number: str
     city: str
     make_books: Callable[[], Books]
     source: str | None = None
-    left_out: tuple[tuple[int, str], ...] = ()
+    """The name of its SIE file; None for a generated company."""
+    skipped_lines: tuple[tuple[int, str], ...] = ()
+    """The unreadable lines of that file: number and reason."""
     units: tuple[tuple[str, str], ...] = (("1", "Main"),)
+    """Its branches: number and name."""
     closed: bool = False
+    """Whether its users closed the company."""
     licensed: bool = True
+    """False: its licence has expired."""
     _books: Books | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

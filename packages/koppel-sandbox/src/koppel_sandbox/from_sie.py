@@ -58,7 +58,7 @@ def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
 
 
 def _key(file: sie.SieFile) -> str:
-    """Return its number, name and fiscal year; not its position in the folder, which changes."""
+    """Return number, name and fiscal year of the company; not its position in the folder, which changes."""
     number = re.sub(r"[^0-9A-Z]", "", file.number.upper())
     name = " ".join(unicodedata.normalize("NFKC", file.name).casefold().split())
     return f"{number}/{name}/{file.starts_on or ''}"
@@ -80,7 +80,7 @@ def _company(file: sie.SieFile, key: str) -> Company:
         vat_number="",
         city="",
         source=file.source,
-        left_out=tuple((left_out.line, left_out.reason) for left_out in file.left_out),
+        skipped_lines=tuple((skipped.line, skipped.reason) for skipped in file.skipped_lines),
         units=(("1", file.name),),
         make_books=lambda: _books(file),
     )

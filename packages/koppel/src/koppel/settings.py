@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.http.calls_in_progress import token_stop_seconds
+from koppel.kit.http.name_servers import parse_name_server
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.tenancy.installation_number import parse_installation_number
 from koppel.web.build.built import COLLECTED
@@ -336,6 +337,13 @@ SSO_NETWORKS = tuple(
 )
 """Networks of one's own in which identity providers may stand, besides public addresses."""
 
+DNS_SERVERS = tuple(
+    _read(parse_name_server, "KOPPEL_DNS_SERVERS", text)
+    for text in os.environ.get("KOPPEL_DNS_SERVERS", "").replace(" ", "").split(",")
+    if text
+)
+"""Name servers that are asked about the records of e-mail domains; () = those of the system."""
+
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
 
@@ -362,4 +370,3 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 LOGGING_CONFIG = None
 """`koppel.kit.logging.setup` configures logging when a command starts."""
-LIST_ROWS_MAX = 5000

@@ -12,8 +12,8 @@ from koppel.organisations.views.invitations import accept_invitation
 from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
 
-CALL_THE_VENDOR = ("connection_test",)
-"""Operations of the API that open their own transactions."""
+CALL_THE_VENDOR = ("connection_test", "email_domain_check")
+"""Operations of the API that call out of the installation and open their own transactions."""
 
 api_urls = api.urls
 for pattern in api_urls[0]:

@@ -4,7 +4,7 @@ Format: https://sie.se/format/ (type 4, edition 4B/4C). docs/decisions/0031-read
 where a file can be read in more than one way.
 """
 
-from koppel_sandbox.sie.model import FiscalYear, LeftOut, NotSie, SieFile, SieLine, Voucher
+from koppel_sandbox.sie.model import FiscalYear, NotSie, SieFile, SieLine, SkippedLine, Voucher
 from koppel_sandbox.sie.reader import SUFFIXES, read
 
-__all__ = ["SUFFIXES", "FiscalYear", "LeftOut", "NotSie", "SieFile", "SieLine", "Voucher", "read"]
+__all__ = ["SUFFIXES", "FiscalYear", "NotSie", "SieFile", "SieLine", "SkippedLine", "Voucher", "read"]

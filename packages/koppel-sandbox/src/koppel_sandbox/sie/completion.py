@@ -1,4 +1,4 @@
-"""What a file of SIE may leave out and its other lines show: dates, years, opening balances, names."""
+"""Completion of a SIE file: dates, years, opening balances and names that other lines show."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ def complete(sie_file: SieFile) -> None:
     """Add what a file may leave out: a name, the year, opening balances, accounts and dimensions in use."""
     sie_file.name = sie_file.name or Path(sie_file.source).stem
     _complete_dates(sie_file)
-    _leave_out_other_years(sie_file)
+    _skip_other_years(sie_file)
     for year in sie_file.years.values():
         year.opening = {code: amount for code, amount in year.opening.items() if code}
     _complete_opening(sie_file)
@@ -76,7 +76,7 @@ def _add_year(day: date) -> date:
     return day.replace(year=day.year + 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
 
 
-def _leave_out_other_years(sie_file: SieFile) -> None:
+def _skip_other_years(sie_file: SieFile) -> None:
     """Give every voucher its fiscal year, and name those that are in none.
 
     A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
@@ -91,14 +91,14 @@ def _leave_out_other_years(sie_file: SieFile) -> None:
             number, reason = None, "two fiscal years of the file begin in one calendar year"
         if number is None:
             lines = [(voucher.at, "#VER"), *((line.at, "#TRANS") for line in voucher.lines)]
-            sie_file.understood -= len(lines)
+            sie_file.understood_count -= len(lines)
             for at, label in lines:
-                sie_file.leave_out(at, f"{label}: {reason}")
+                sie_file.skip(at, f"{label}: {reason}")
             continue
         voucher.year = number
         kept.append(voucher)
     sie_file.vouchers = kept
-    sie_file.left_out.sort(key=lambda left_out: left_out.line)
+    sie_file.skipped_lines.sort(key=lambda skipped: skipped.line)
 
 
 def _starts_in(sie_file: SieFile, number: int) -> int:

@@ -42,7 +42,7 @@ class Unreadable(ValueError):
 
 
 class DecimalSign(StrEnum):
-    """Which sign the amounts of a file have before their decimals, where only one can be."""
+    """The sign before the decimals of a file's amounts, where only one can be."""
 
     POINT = "."
     COMMA = ","

@@ -1,4 +1,4 @@
-"""What a SIE file holds, and what of it could not be read."""
+"""The content of a SIE file, and its unreadable lines."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,7 +12,7 @@ class NotSie(Exception):
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedLine:
     """A line that is not in the books. `line` counts from 1, as an editor does."""
 
     line: int
@@ -73,7 +73,7 @@ class SieFile:
     """One file.
 
     `years` is by the number in #RAR. Every one of the `line_count` lines that are not blank is either
-    understood or one of `left_out`.
+    understood or one of `skipped_lines`.
     """
 
     source: str
@@ -88,8 +88,8 @@ class SieFile:
     years: dict[int, FiscalYear] = field(default_factory=dict)
     vouchers: list[Voucher] = field(default_factory=list)
     line_count: int = 0
-    understood: int = 0
-    left_out: list[LeftOut] = field(default_factory=list)
+    understood_count: int = 0
+    skipped_lines: list[SkippedLine] = field(default_factory=list)
 
     @property
     def year(self) -> FiscalYear:
@@ -108,5 +108,5 @@ class SieFile:
     def opening(self) -> dict[str, Decimal]:
         return self.year.opening
 
-    def leave_out(self, line: int, reason: str) -> None:
-        self.left_out.append(LeftOut(line, reason))
+    def skip(self, line: int, reason: str) -> None:
+        self.skipped_lines.append(SkippedLine(line, reason))

@@ -33,7 +33,7 @@ AMOUNTS_SAMPLED = 20_000
 YEAR_DAYS_MAX = 732
 """Two years. A fiscal year has 18 months at most; a longer one is mistyped."""
 BALANCES = {"#IB": "opening", "#UB": "closing", "#RES": "result"}
-UNDERSTOOD = frozenset(
+KNOWN_LABELS = frozenset(
     {
         "#FLAGGA",
         "#FORMAT",
@@ -81,7 +81,7 @@ def read(path: Path) -> SieFile:
     rows = list(_rows(sie_file, decode(path.read_bytes())))
     labels = {row.label for row in rows}
     if "#SIETYP" not in labels and not {"#FLAGGA", "#KONTO"} <= labels:
-        raise NotSie(f"{path.name} is not a SIE file: {_what_it_is(labels)}.")
+        raise NotSie(f"{path.name} is not a SIE file: {_file_kind(labels)}.")
     kind = next((row.rest[0] for row in rows if row.label == "#SIETYP" and row.rest), "4")
     if not kind.startswith("4"):
         raise NotSie(f"{path.name} is SIE type {kind[:20]}: it has no entries. Export type 4 instead.")
@@ -90,7 +90,7 @@ def read(path: Path) -> SieFile:
     return sie_file
 
 
-def _what_it_is(labels: set[str]) -> str:
+def _file_kind(labels: set[str]) -> str:
     """Return what a file is that has no label of SIE 4, from the words its lines begin with."""
     if labels & {"<SIE", "<SIEENTRY", "<SIE>", "<SIEENTRY>"}:
         return "it is SIE 5. Export type 4 instead"
@@ -112,7 +112,7 @@ def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
             continue
         sie_file.line_count += 1
         if len(line) > LINE_CHARACTERS_MAX:
-            sie_file.leave_out(at, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
+            sie_file.skip(at, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
             continue
         fields, is_open = split_fields(line)
         while is_open and count < TEXT_LINES_MAX and position < len(lines) and _continues(lines[position]):
@@ -125,7 +125,7 @@ def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
         if fields:
             yield _Row(at, fields[0].strip().upper(), fields[1:], count)
         else:
-            sie_file.understood += count
+            sie_file.understood_count += count
 
 
 def _continues(line: str) -> bool:
@@ -133,14 +133,14 @@ def _continues(line: str) -> bool:
 
 
 class _Reader:
-    """What the lines of a file say, one after the other."""
+    """The content of a file, collected line by line."""
 
     def __init__(self, sie_file: SieFile, rows: list[_Row]) -> None:
         self.file, self.rows = sie_file, rows
         self.sign = decimal_sign(islice(_amount_texts(rows), AMOUNTS_SAMPLED))
         self.voucher: Voucher | None = None
         self.is_in_block = False
-        self.is_left_out = False
+        self.is_skipped = False
         self.facts: dict[str, Callable[[list[str]], None]] = {
             "#FNAMN": self._name,
             "#ORGNR": self._number,
@@ -163,9 +163,9 @@ class _Reader:
                     self._row(row)
             except Unreadable as problem:
                 for line in range(row.at, row.at + row.lines):
-                    self.file.leave_out(line, f"{row.label[:20]}: {problem}")
+                    self.file.skip(line, f"{row.label[:20]}: {problem}")
             else:
-                self.file.understood += row.lines
+                self.file.understood_count += row.lines
 
     def _row(self, row: _Row) -> None:
         if row.label == "#VER":
@@ -176,7 +176,7 @@ class _Reader:
             self._line(row)
         else:
             if not self.is_in_block:
-                self.voucher, self.is_left_out = None, False
+                self.voucher, self.is_skipped = None, False
             self._fact(row)
 
     def _fact(self, row: _Row) -> None:
@@ -184,11 +184,11 @@ class _Reader:
             self.facts[row.label](row.rest)
         elif row.label in BALANCES:
             self._balance(row.label, row.rest)
-        elif row.label not in UNDERSTOOD:
+        elif row.label not in KNOWN_LABELS:
             raise Unreadable("this is no line of SIE")
 
     def _begin_voucher(self, row: _Row) -> None:
-        self.voucher, self.is_in_block, self.is_left_out = None, False, True
+        self.voucher, self.is_in_block, self.is_skipped = None, False, True
         rest = row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
         self.is_in_block = len(rest) < len(row.rest)
         series, number, day, text, entered = [*(field.strip() for field in rest[:5]), *[""] * 5][:5]
@@ -198,21 +198,21 @@ class _Reader:
             entered_on = None
         booked_on = read_date(day) or NO_DATE
         self.voucher = Voucher(series, number, booked_on, text, at=row.at, entered_on=entered_on)
-        self.is_left_out = False
+        self.is_skipped = False
         self.file.vouchers.append(self.voucher)
 
     def _brace(self, row: _Row) -> None:
-        if row.label == "{" and self.voucher is None and not self.is_left_out:
+        if row.label == "{" and self.voucher is None and not self.is_skipped:
             raise Unreadable("no #VER line stands before it")
         if row.rest:
             raise Unreadable("something stands behind the brace")
         self.is_in_block = row.label == "{"
         if row.label == "}":
-            self.voucher, self.is_left_out = None, False
+            self.voucher, self.is_skipped = None, False
 
     def _line(self, row: _Row) -> None:
         rest = self._after_last_field(row)
-        if self.is_left_out:
+        if self.is_skipped:
             raise Unreadable("its voucher could not be read")
         if self.voucher is None:
             raise Unreadable("it stands in no voucher")
@@ -225,7 +225,7 @@ class _Reader:
 
         Raises `Unreadable` where it does not: the line would be lost.
         """
-        if self.is_left_out or self.voucher is None:
+        if self.is_skipped or self.voucher is None:
             return
         added = _line(self._after_last_field(row), self.sign, row.at)
         if following is not None and following.label == "#TRANS":

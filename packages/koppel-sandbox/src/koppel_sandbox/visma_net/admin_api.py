@@ -64,12 +64,12 @@ class AdminApi:
                 _company_summary(company)
                 | (await self._counts(company) if request.query.get("counts") else {})
             )
-        left_out = [
+        skipped_lines = [
             {"file": company.source, "line": line, "reason": reason}
             for company in self.connect.companies
-            for line, reason in company.left_out
+            for line, reason in company.skipped_lines
         ]
-        return _json({"companies": rows, "refused": self.refusals, "left_out": left_out})
+        return _json({"companies": rows, "refused": self.refusals, "skipped_lines": skipped_lines})
 
     async def company(self, request: web.Request) -> web.Response:
         company = self._company(request)

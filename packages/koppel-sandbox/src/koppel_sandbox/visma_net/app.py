@@ -92,7 +92,7 @@ class Gateway:
         return web.json_response(
             [
                 {"id": company.id, "name": company.name, "type": "Standard"}
-                for company in self.connect.reached_by(user)
+                for company in self.connect.companies_of(user)
             ]
         )
 
@@ -119,7 +119,7 @@ class Gateway:
         valid.
         """
         user = self.connect.user_of(access.subject) if access.subject else None
-        return not access.subject or (user is not None and self.connect.reaches(user, company))
+        return not access.subject or (user is not None and self.connect.can_reach(user, company))
 
 
 def _fault(code: str, text: str, status: int) -> web.Response:

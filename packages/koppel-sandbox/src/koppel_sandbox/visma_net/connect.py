@@ -28,7 +28,7 @@ CALLBACK_PATH = "/connections/consent/callback"
 
 @dataclass
 class Authorisation:
-    """One authorisation, from authorize to the callback; becomes a code when it is allowed."""
+    """One authorisation, from the request to the exchange of its code."""
 
     client: Client
     redirect_uri: str
@@ -41,7 +41,7 @@ class Authorisation:
     user: User | None = None
     tenant_id: str | None = None
     expires_at: float = 0.0
-    used: bool = False
+    is_used: bool = False
     family: str = ""
 
 
@@ -88,13 +88,13 @@ class Connect:
         for kept in (self.requests, self.codes, self.sessions):
             kept.clear()
 
-    def reached_by(self, user: User) -> list[Company]:
+    def companies_of(self, user: User) -> list[Company]:
         """Return the companies where the user has the API User role now; closed companies excluded."""
         reach = user.reach_at(self.clock.seconds())
         return [company for company in self.companies[:reach] if not company.closed]
 
-    def reaches(self, user: User, company: Company) -> bool:
-        """Return whether the user reaches one company, as `reached_by`; checked at every call."""
+    def can_reach(self, user: User, company: Company) -> bool:
+        """Return whether the user reaches one company, as `companies_of`; checked at every call."""
         reach = user.reach_at(self.clock.seconds())
         return not company.closed and (reach is None or self._position_by_id[company.id] < reach)
 
@@ -103,11 +103,11 @@ class Connect:
 
     async def discovery(self, request: web.Request) -> web.Response:
         issuer = _issuer(request)
-        places = ("authorize", "token", "userinfo", "endsession", "revocation", "introspect")
+        endpoints = ("authorize", "token", "userinfo", "endsession", "revocation", "introspect")
         names = ("authorization", "token", "userinfo", "end_session", "revocation", "introspection")
         document: dict[str, Any] = {
             f"{name}_endpoint": f"{issuer}/connect/{endpoint}"
-            for name, endpoint in zip(names, places, strict=True)
+            for name, endpoint in zip(names, endpoints, strict=True)
         }
         return web.json_response(
             {
@@ -140,7 +140,7 @@ class Connect:
             return forms.page(
                 "Wrong redirect address", "<p>The redirect address is not registered for this app.</p>", 400
             )
-        new = Authorisation(
+        authorisation = Authorisation(
             client,
             redirect_uri,
             query.get("scope", ""),
@@ -151,23 +151,23 @@ class Connect:
             query.get("prompt", ""),
         )
         if query.get("response_type") != "code":
-            return self._back(request, new, error="unsupported_response_type")
-        if new.challenge and query.get("code_challenge_method") != "S256":
-            return self._back(request, new, error="invalid_request")
-        if client.scopes is not None and not set(new.scope.split()) <= set(client.scopes):
-            return self._back(request, new, error="invalid_scope")
+            return self._redirect_back(request, authorisation, error="unsupported_response_type")
+        if authorisation.challenge and query.get("code_challenge_method") != "S256":
+            return self._redirect_back(request, authorisation, error="invalid_request")
+        if client.scopes is not None and not set(authorisation.scope.split()) <= set(client.scopes):
+            return self._redirect_back(request, authorisation, error="invalid_scope")
         request_id = secrets.token_urlsafe(16)
-        self.requests[request_id] = new
+        self.requests[request_id] = authorisation
         user = self.sessions.get(request.cookies.get(COOKIE, ""))
-        if user is None or new.prompt in ("login", "select_account"):
+        if user is None or authorisation.prompt in ("login", "select_account"):
             raise web.HTTPFound(f"/account/login?request={request_id}")
-        new.user = user
-        return self._after_sign_in(request_id, new)
+        authorisation.user = user
+        return self._after_sign_in(request_id, authorisation)
 
     async def login_page(self, request: web.Request) -> web.Response:
         request_id = request.query.get("request", "")
         if request_id not in self.requests:
-            return _gone()
+            return _ended_page()
         return forms.sign_in(request_id, "")
 
     async def login(self, request: web.Request) -> web.Response:
@@ -175,7 +175,7 @@ class Connect:
         request_id, email = str(form.get("request", "")), str(form.get("username", "")).strip().lower()
         pending = self.requests.get(request_id)
         if pending is None:
-            return _gone()
+            return _ended_page()
         user = self.users.get(email)
         if user is None or not is_same_text(str(form.get("password", "")), PASSWORD):
             return forms.sign_in(request_id, email, "User name or password is wrong.")
@@ -191,8 +191,8 @@ class Connect:
         request_id, tenant = str(form.get("request", "")), str(form.get("tenant", ""))
         pending = self.requests.get(request_id)
         if pending is None or pending.user is None:
-            return _gone()
-        if tenant not in {company.tenant_id for company in self.reached_by(pending.user)}:
+            return _ended_page()
+        if tenant not in {company.tenant_id for company in self.companies_of(pending.user)}:
             return forms.page("Not available", "<p>This company is not available to you.</p>", 403)
         pending.tenant_id = tenant
         return self._consent_page(request_id, pending)
@@ -201,23 +201,23 @@ class Connect:
         form = await request.post()
         pending = self.requests.pop(str(form.get("request", "")), None)
         if pending is None or pending.user is None:
-            return _gone()
+            return _ended_page()
         if form.get("answer") != "allow":
-            return self._back(request, pending, error="access_denied")
+            return self._redirect_back(request, pending, error="access_denied")
         code = secrets.token_urlsafe(24)
         pending.expires_at = self.clock.seconds() + CODE_SECONDS
         pending.family = secrets.token_hex(12)
         self.codes[code] = pending
-        return self._back(request, pending, code=code, scope=pending.scope)
+        return self._redirect_back(request, pending, code=code, scope=pending.scope)
 
     async def token(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
         try:
             client = self._client_of(request, form)
             grants = {
-                "authorization_code": self._by_code,
-                "refresh_token": self._by_refresh_token,
-                "client_credentials": self._by_client,
+                "authorization_code": self._exchange_code,
+                "refresh_token": self._refresh_tokens,
+                "client_credentials": self._issue_service_token,
             }
             grant = grants.get(form.get("grant_type", ""))
             if grant is None:
@@ -275,7 +275,7 @@ class Connect:
     def _after_sign_in(self, request_id: str, pending: Authorisation) -> web.Response:
         if pending.client.mode != "company_per_sign_in" or pending.user is None:
             return self._consent_page(request_id, pending)
-        reached = self.reached_by(pending.user)
+        reached = self.companies_of(pending.user)
         if len(reached) > 1:
             return forms.selector(request_id, [(company.tenant_id, company.name) for company in reached])
         pending.tenant_id = reached[0].tenant_id if reached else None
@@ -285,7 +285,7 @@ class Connect:
         user = pending.user.email if pending.user else ""
         return forms.consent(request_id, pending.client.name, user, pending.scope.split())
 
-    def _back(self, request: web.Request, pending: Authorisation, **parameters: str) -> web.Response:
+    def _redirect_back(self, request: web.Request, pending: Authorisation, **parameters: str) -> web.Response:
         fields = {**parameters, "state": pending.state}
         if pending.client.names_issuer:
             fields["iss"] = _issuer(request)
@@ -319,20 +319,20 @@ class Connect:
             raise OAuthError("invalid_client", "Client authentication failed.", 401)
         return client
 
-    def _by_code(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+    def _exchange_code(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         grant, now = self.codes.get(form.get("code", "")), self.clock.seconds()
         if grant is None or grant.client is not client or grant.user is None or now > grant.expires_at:
             raise OAuthError("invalid_grant", "The code is unknown or has expired.")
-        if grant.used:
+        if grant.is_used:
             self.tokens.revoke(grant.family)
             raise OAuthError("invalid_grant", "The code was used before.")
-        grant.used = True
+        grant.is_used = True
         if form.get("redirect_uri") != grant.redirect_uri:
             raise OAuthError("invalid_grant", "The redirect address differs.")
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         if grant.challenge and base64.urlsafe_b64encode(digest).decode().rstrip("=") != grant.challenge:
             raise OAuthError("invalid_grant", "The code verifier does not fit.")
-        if not self.reached_by(grant.user):
+        if not self.companies_of(grant.user):
             raise OAuthError("invalid_tenant", "The user has no API User role on any company.")
         scope = grant.scope if client.granted is None else " ".join(client.granted)
         response = self.tokens.issue(
@@ -342,16 +342,16 @@ class Connect:
             response["id_token"] = self.tokens.id_token(issuer, client, grant.user, grant.nonce, now)
         return response
 
-    def _by_refresh_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+    def _refresh_tokens(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         return self.tokens.refresh(issuer, form.get("refresh_token", ""), client, self.clock.seconds())
 
-    def _by_client(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
+    def _issue_service_token(self, issuer: str, client: Client, form: dict[str, str]) -> dict[str, Any]:
         tenant = form.get("tenant_id", "")
         if client.mode != "service":
             raise OAuthError("unauthorized_client")
         if not tenant:
             raise OAuthError("invalid_request", "tenant_id is required.")
-        if not self._may_name(client, tenant):
+        if not self._is_tenant_allowed(client, tenant):
             raise OAuthError("invalid_tenant", "The tenant is unknown or has not approved this application.")
         scope = form.get("scope", "") or "vismanet_erp_service_api:read"
         response = self.tokens.issue(
@@ -360,7 +360,7 @@ class Connect:
         response.pop("refresh_token", None)
         return response
 
-    def _may_name(self, client: Client, tenant: str) -> bool:
+    def _is_tenant_allowed(self, client: Client, tenant: str) -> bool:
         """Return whether the tenant approved the app, or is a customer tenant.
 
         The latter yields a token that the API refuses.
@@ -377,5 +377,5 @@ def _issuer(request: web.Request) -> str:
     return f"{request.scheme}://{request.host}"
 
 
-def _gone() -> web.Response:
+def _ended_page() -> web.Response:
     return forms.page("This sign-in has ended", "<p>Go back to the application and start again.</p>", 400)

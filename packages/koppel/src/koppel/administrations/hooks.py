@@ -89,7 +89,7 @@ active_syncs = SingleHook[[int], Iterable[ActiveSync]](lambda _organisation_id: 
 """Called with an organisation: every sync that runs or waits."""
 
 queue_first_syncs = Hook[[Actor, Sequence[int]], object]()
-"""Called with an actor and administrations that were never completely read and are activated again: their
+"""Called with an actor and administrations that were never read in full and are activated again: their
 first sync is queued.
 """
 

@@ -286,7 +286,8 @@ class BulkParameters(TypedDict, total=False):
     """Validated parameters of a bulk action.
 
     An absent key leaves the value unchanged; an action of a higher app adds its own keys here. `per_item`:
-    the values are in the items. `problems`: unusable lines of a file (number, text, reason).
+    the values are in the items. `problems`: the first unusable lines of a file (number, text, reason), of
+    `problem_count`.
     """
 
     division: int | None
@@ -300,6 +301,7 @@ class BulkParameters(TypedDict, total=False):
     on: str
     per_item: bool
     problems: list[tuple[int, str, str]]
+    problem_count: int
 
 
 class BulkValues(TypedDict, total=False):

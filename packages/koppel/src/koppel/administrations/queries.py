@@ -25,7 +25,7 @@ PACE_FROM_PERCENT = 5
 
 @dataclass(frozen=True)
 class ImportState:
-    """How far an import is: how many administrations in each status, as far as the actor may see them."""
+    """The progress of an import: the number of administrations by status, of those that the actor may see."""
 
     id: int
     counts: Mapping[str, int]

@@ -41,11 +41,8 @@ from koppel.organisations.settings_schema import SETTING_LABELS, validate_settin
 
 @dataclass(frozen=True)
 class NewAdministration:
-    """A remote company to import, identified and assigned. Identity has been checked
+    """A remote company to import, with its identity and assignments. The identity has been checked
     (`company_registers.numbers.identity`).
-
-    `predecessor_id`: the administration that it continues. `seen_name` and `seen_number`: the name and number
-    shown when the company was chosen; '' = as listed now.
     """
 
     remote_company_id: int
@@ -57,11 +54,14 @@ class NewAdministration:
     sector_scheme: str = ""
     confirmed_identity: ConfirmedIdentity = field(default_factory=ConfirmedIdentity)
     predecessor_id: int | None = None
+    """The administration that this one continues."""
     division_id: int | None = None
     template_id: int | None = None
     membership_ids: tuple[int, ...] = ()
-    seen_name: str = ""
-    seen_number: str = ""
+    displayed_name: str = ""
+    """The name when the company was chosen; '': as listed now."""
+    displayed_number: str = ""
+    """The number when the company was chosen; '': as listed now."""
 
 
 def import_companies(
@@ -80,11 +80,11 @@ def import_companies(
     )
     remotes = list(queryset.order_by("name", "pk").select_for_update(no_key=True))
     created = Administration.objects.bulk_create(
-        [_new(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
+        [_new_administration(actor, import_id, remote, new_by_company[remote.pk]) for remote in remotes],
         ignore_conflicts=True,
     )
     ids = _created_ids(actor, import_id, [administration.remote_company_id for administration in created])
-    _confirm([remote for remote in remotes if remote.pk in ids], new_by_company)
+    _confirm_displayed_identities([remote for remote in remotes if remote.pk in ids], new_by_company)
     _assign_initially(actor, import_id, {ids[company_id]: new_by_company[company_id] for company_id in ids})
     add_audit_entry(
         actor.organisation_id,
@@ -121,7 +121,7 @@ def change_administration(actor: Actor, administration_id: int, data: Administra
 
 
 def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refused:
-    """Return why these changes of an administration are refused, and for a number the error in it."""
+    """Return the refusal of these changes: the error in the number, or the reason."""
     if reason_code.startswith("number_"):
         return Refused(str(check_number(data.number or "", country).message), field="number")
     return Refused(bulk.describe_reason(reason_code))
@@ -160,7 +160,7 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
 
 
 def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -> None:
-    """Mark or unmark as the actor's own favourite."""
+    """Add the administration to the actor's favourites, or remove it."""
     if not Administration.objects.visible_to(actor).filter(pk=administration_id).exists():
         raise audited_not_found(actor, administration_id)
     key: dict[str, Any] = {
@@ -177,13 +177,15 @@ def set_favourite(actor: Actor, administration_id: int, *, is_favourite: bool) -
 def set_status(
     organisation_id: int, administration_id: int, status: Status, *, code: str = "", reason: str = ""
 ) -> None:
-    """Set the status that the engine reports. A deactivated administration stays deactivated."""
+    """Set the status that a sync reports. A deactivated administration stays deactivated."""
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     queryset.exclude(status=Status.DEACTIVATED).update(status=status, status_code=code, status_reason=reason)
 
 
 def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -> bool:
-    """Record that every available resource was read. True when this made it active for the first time."""
+    """Record that every available resource was read. Returns whether the administration became active for the
+    first time.
+    """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
     complete = {"complete_as_of": as_of, "status": Status.ACTIVE, "status_code": "", "status_reason": ""}
     not_deactivated = queryset.exclude(status=Status.DEACTIVATED)
@@ -195,7 +197,9 @@ def mark_synced(organisation_id: int, administration_id: int, as_of: datetime) -
     return first
 
 
-def _new(actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministration) -> Administration:
+def _new_administration(
+    actor: Actor, import_id: int, remote: RemoteCompany, new: NewAdministration
+) -> Administration:
     return Administration(
         organisation_id=actor.organisation_id,
         connection_id=remote.connection_id,
@@ -231,12 +235,14 @@ def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration])
         )
 
 
-def _confirm(remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]) -> None:
-    """Store the shown name and number as confirmed by the importer, so that a later change is noticed."""
+def _confirm_displayed_identities(
+    remotes: Sequence[RemoteCompany], new_by_company: Mapping[int, NewAdministration]
+) -> None:
+    """Store the displayed names and numbers as confirmed by the importer, so that a change is noticed."""
     for remote in remotes:
         new, listed = new_by_company[remote.pk], remote.legal_name or remote.name
-        name = new.seen_name or listed
-        number = new.seen_number or (remote.number if same_name(name, listed) else "")
+        name = new.displayed_name or listed
+        number = new.displayed_number or (remote.number if same_name(name, listed) else "")
         confirm_identity(remote, name, number or new.number)
     fields = ["confirmed_name", "confirmed_number", *CONFLICT_FIELDS]
     RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
     retry=RetryAfterOutage(RetryStrategy(max_attempts=12, exponential_wait=3)),
 )
 def process_bulk(organisation_id: int, operation_id: int) -> None:
-    """Do bulk work, chunk by chunk, each in its own transaction."""
+    """Execute a bulk operation in chunks, each in its own transaction."""
     close_old_connections()
     more = True
     while more:
@@ -33,7 +33,7 @@ def process_bulk(organisation_id: int, operation_id: int) -> None:
 
 @app.task(name="administrations.erase", retry=RetryAfterOutage())
 def erase(organisation_id: int, administration_id: int) -> None:
-    """Erase everything of an administration that was withdrawn or kept long enough."""
+    """Erase an administration that was withdrawn, or whose retention has ended."""
     close_old_connections()
     more = True
     while more:

@@ -24,6 +24,7 @@ from koppel.kit.web.parameters import UnknownParameter
 from koppel.notifications.inbox.api import router as notifications
 from koppel.notifications.webhooks.api import router as webhooks
 from koppel.onboarding.api import router as onboarding
+from koppel.organisations.api.email_domains import router as email_domains
 from koppel.organisations.api.groups import router as groups
 from koppel.organisations.api.people import router as organisations
 from koppel.organisations.errors import NotAllowed
@@ -48,6 +49,7 @@ api.add_decorator(refuses_unknown, mode="view")
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("", groups, tags=["organisation"])
+api.add_router("/email-domains", email_domains, tags=["organisation"])
 api.add_router("/activity", activity, tags=["organisation"])
 api.add_router("/administrations/bulk", bulk, tags=["bulk work"])
 api.add_router("/connections", connections, tags=["connections"])

@@ -133,7 +133,7 @@ def print_superuser_script() -> None:
 
     Repeat it after a restore and after a new major version of PostgreSQL.
     """
-    sys.stdout.write(f"{sql_readers.script()}\n")
+    sys.stdout.write(f"{sql_readers.superuser_script()}\n")
 
 
 def _write_file(exported: export.Exported, out: Path | None, *, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from django.db import connection, models
+from django.db import connection as django_connection
+from django.db import models
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
@@ -20,7 +21,7 @@ from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
 from koppel.books.read import labels, queries
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, temporary_file, write_table
 from koppel.organisations.roles import Actor, Permission
 
@@ -63,10 +64,11 @@ EXPORTED = (*queries.COLUMNS, "entry_lines")
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported file. `content` is rewound; it is deleted when closed."""
+    """An exported file."""
 
     file_name: str
     content: IO[bytes]
+    """Rewound, and deleted when closed."""
 
 
 def export_resource(
@@ -78,7 +80,7 @@ def export_resource(
     """
     actor.require(Permission.VIEW)
     rows = _rows(administration.pk, resource, search)
-    with export_place(actor.organisation_id):
+    with export_slot(actor.organisation_id):
         content = write_table(file_format, columns_of(resource), rows, title=str(labels.RESOURCES[resource]))
     record_export(actor, administration, [resource], file_format)
     return Exported(f"{file_stem(administration)}-{resource}.{file_format.extension}", content)
@@ -93,7 +95,7 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
     with (
-        export_place(actor.organisation_id),
+        export_slot(actor.organisation_id),
         temporary_file() as target,
         zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
@@ -136,7 +138,7 @@ def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequen
     if resource != "entry_lines":
         yield from queries.all_rows(administration_id, resource, search=search)
         return
-    with connection.chunked_cursor() as cursor:
+    with django_connection.chunked_cursor() as cursor:
         cursor.execute(_LINES_WITH_ENTRY, {"administration": administration_id})
         while fetched := cursor.fetchmany(FETCH_BATCH_SIZE):
             yield from fetched

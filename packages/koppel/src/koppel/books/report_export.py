@@ -1,6 +1,4 @@
-"""Makes tables of what the pages of accounts show, to be exported: balances, the trial balance, movements per
-period, an account's lines.
-"""
+"""Tables of the account pages for export: balances, trial balance, movements per period, account lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +20,12 @@ MovementRow = tuple[str, str, Sequence[Decimal | None]]
 
 @dataclass(frozen=True)
 class ReportTable:
-    """`name` is the end of its file's name and stands in the audit log, `title` is the name of an Excel
-    sheet.
-    """
+    """A report as a table."""
 
     name: str
+    """The end of the file's name; it stands in the audit log too."""
     title: str
+    """The name of the Excel sheet."""
     columns: Sequence[FileColumn]
     rows: Iterable[Sequence[Cell]]
 

@@ -29,7 +29,7 @@ from koppel.books.reports.period_selection import (
 from koppel.books.reports.period_totals import movement_by_period, year_result
 from koppel.books.reports.trial_balance import AccountBalance, group_by_kind, totals_of, trial_balance
 from koppel.connector.period_format import format_period
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import (
@@ -332,7 +332,7 @@ def _table_response(
     request: AuthenticatedRequest, administration: Administration, table: ReportTable, file_format: Format
 ) -> HttpResponseBase:
     try:
-        with export_place(administration.organisation_id):
+        with export_slot(administration.organisation_id):
             content = write_table(file_format, table.columns, table.rows, title=table.title)
     except TooManyRows:
         return _too_many_rows(request, request.path)

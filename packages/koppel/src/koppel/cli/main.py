@@ -72,6 +72,12 @@ COMMAND_GROUPS = (
         "Invite people, change their access, hand over.",
     ),
     CommandGroup(
+        "email-domains",
+        "koppel.organisations.commands.email_domains",
+        "app",
+        "Verify the e-mail domains that lead to the identity provider.",
+    ),
+    CommandGroup(
         "divisions",
         "koppel.organisations.commands.divisions",
         "app",

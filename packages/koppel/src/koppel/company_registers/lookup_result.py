@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from koppel.company_registers.clients.protocol import CompanyCandidate, LookupOutcome, RegisterQuery
-from koppel.company_registers.company_names import core_of
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.sectors.activities import Activity, Section, sector_of
 
 
 @dataclass(frozen=True)
 class LookupResult:
-    """The state of a query. `outcome` None: no answer yet. `is_waiting`: it is under way, or will be
-    repeated.
-    """
+    """The state of a query."""
 
     query: RegisterQuery
     outcome: LookupOutcome | None = None
+    """None: no answer yet."""
     is_waiting: bool = False
+    """Whether the query is under way, or will be repeated."""
     source: str = ""
     number: str = ""
     legal_name: str = ""
@@ -38,4 +38,8 @@ class LookupResult:
 
     def has_different_name(self, name: str) -> bool:
         """Return whether the register's name differs beyond capitals, dots and the legal form."""
-        return self.exists and bool(self.legal_name) and core_of(self.legal_name) != core_of(name)
+        return (
+            self.exists
+            and bool(self.legal_name)
+            and name_without_legal_form(self.legal_name) != name_without_legal_form(name)
+        )

@@ -21,7 +21,7 @@ from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.database.text import compose
 from koppel.kit.tenancy import organisation_scope
 
-FRESH_FOR = timedelta(days=30)
+RESULT_LIFETIME = timedelta(days=30)
 """A younger answer is not requested again when the same company occurs once more."""
 
 
@@ -59,7 +59,7 @@ def request_lookups(organisation_id: int, queries: Iterable[RegisterQuery], *, r
     Lookup.objects.bulk_create(new_lookups, ignore_conflicts=True, batch_size=2000)
     stale_lookups = _rows(organisation_id, list(known_results)).filter(due_at=None)
     if not refresh:
-        stale_lookups = stale_lookups.filter(Q(answered_at=None) | Q(answered_at__lt=now - FRESH_FOR))
+        stale_lookups = stale_lookups.filter(Q(answered_at=None) | Q(answered_at__lt=now - RESULT_LIFETIME))
     count = len(new_lookups) + LOOKUP_OUTBOX.requeue(stale_lookups, requested_at=now)
     if count:
         LOOKUP_OUTBOX.enqueue({"organisation_id": organisation_id})

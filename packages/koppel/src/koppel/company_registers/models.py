@@ -1,4 +1,4 @@
-"""Lookups at company registers with their results, and how often each register may be called."""
+"""Lookups at company registers with their results, and the recent calls of each register."""
 
 from django.db import models
 from django.utils import timezone
@@ -11,9 +11,7 @@ from koppel.kit.tenancy.models import TenantModel
 class Lookup(TenantModel):
     """A query at a register, made once for the organisation for any number of its administrations.
 
-    `requested_at`: when it was last needed. `due_at`: when it is to be made (again); NULL = not waiting. The
-    earlier result stays until the next one comes. `outcome` '' = neither answered nor failed yet. `reason` is
-    the code of why the last attempt gave no result.
+    The earlier result stays until the next one comes.
     """
 
     country = models.CharField(max_length=2)
@@ -22,6 +20,7 @@ class Lookup(TenantModel):
     outcome = models.CharField(
         max_length=20, default="", choices=[(member.value, member.value) for member in LookupOutcome]
     )
+    """'' = neither answered nor failed yet."""
     source = models.CharField(max_length=20, default="")
     number = models.CharField(max_length=60, default="")
     legal_name = models.CharField(max_length=400, default="")
@@ -31,11 +30,14 @@ class Lookup(TenantModel):
     activity_label = models.CharField(max_length=400, default="")
     candidates = TypedJSONField(list[CompanyCandidate], default=list)
     requested_at = models.DateTimeField(default=timezone.now)
+    """When the query was last needed."""
     answered_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    """When the query is to be made (again); NULL = not waiting."""
     leased_until = models.DateTimeField(null=True)
     attempts = models.IntegerField(default=0)
     reason = models.CharField(max_length=60, default="")
+    """The code of why the last attempt gave no result."""
 
     class Meta:
         db_table = "company_registers_lookup"
@@ -57,9 +59,7 @@ class Lookup(TenantModel):
 
 
 class RegisterRateLimit(models.Model):
-    """How often a register was called lately, by all workers and organisations together. It names no
-    company.
-    """
+    """The recent calls of a register, by all workers and organisations together. The row names no company."""
 
     source = models.CharField(max_length=20, primary_key=True)
     window_started_at = models.DateTimeField()

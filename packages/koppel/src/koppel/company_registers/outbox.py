@@ -26,6 +26,6 @@ LOOKUP_OUTBOX = Outbox(
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_BACKOFF.seconds(attempts - 1),
     attempts_max=ATTEMPTS_MAX,
-    select=_select_lookups,
+    select_batch=_select_lookups,
     failed={"due_at": None},
 )

@@ -89,7 +89,7 @@ async def _process_lookup(
     async with semaphore:
         if wait := await _wait_for_rate_limit(runtime, register):
             values = {"reason": "waiting", **_source(register)}
-            await run_in_thread(partial(claim.put_back, ids=[lookup.pk], seconds=wait, values=values))
+            await run_in_thread(partial(claim.release, ids=[lookup.pk], seconds=wait, values=values))
             return
         result = await _query_register(runtime, register, query)
     failure = (
@@ -125,7 +125,7 @@ async def _query_register(
     except Quarantined:
         raise
     except Exception:
-        # An error of ours in one lookup must not stop the others of the batch.
+        # An error of Koppel in one lookup must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
         return RegisterUnavailable("crashed", 600)
 
@@ -136,8 +136,8 @@ async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:
     """
     waited = 0.0
     while True:
-        async with runtime.database.installation_transaction() as connection:
-            wait = await rate_limit.acquire(connection, register.name, register.rate_limit)
+        async with runtime.database.installation_transaction() as database_connection:
+            wait = await rate_limit.acquire(database_connection, register.name, register.rate_limit)
         if wait == 0.0 or waited + wait > RATE_LIMIT_WAIT_SECONDS_MAX:
             return wait
         await asyncio.sleep(wait)
@@ -156,8 +156,8 @@ async def _handle_unavailable(
     )
     if failure.is_requested or failure.reason not in SINGLE_LOOKUP_ERRORS:
         seconds = failure.retry_after_seconds or RETRY_BACKOFF.base_seconds
-        async with runtime.database.installation_transaction() as connection:
-            await rate_limit.back_off(connection, register.name, seconds)
+        async with runtime.database.installation_transaction() as database_connection:
+            await rate_limit.back_off(database_connection, register.name, seconds)
     values = {**_source(register), "outcome": _unless_answered("outcome", unavailable)}
     retry = partial(claim.retry, failure.reason, ids=[lookup.pk])
     await run_in_thread(partial(retry, seconds_min=failure.retry_after_seconds, values=values))

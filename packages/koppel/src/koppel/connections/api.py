@@ -8,7 +8,7 @@ from ninja import Router, Schema
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
-from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.inputs import ChangeResolution, ImportPolicyInput, RemovalInput, TransferInput
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
@@ -208,7 +208,7 @@ def resolve_changes(
 @router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")
 @permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> ConnectionCheckOut:
-    """Make one cheap call, now. Runs outside a transaction."""
+    """Check a connection with one cheap call, now. Runs outside a transaction."""
     check = check_connection(request.actor, connection_id)
     return ConnectionCheckOut(
         answered=check.answered,
@@ -239,7 +239,7 @@ def resume_connection(request: AuthenticatedRequest, connection_id: int) -> Chan
 def reconnect_connection(request: AuthenticatedRequest, connection_id: int) -> SignInOut:
     """Begin to sign in again; a person continues in a browser."""
     connection = queries.get_connection(request.actor, connection_id)
-    url = begin_consent(
+    url = begin_attempt(
         request.actor,
         connection.app_id,
         ConsentPurpose.RECONNECT,

@@ -1,6 +1,4 @@
-"""The page of one connection: health, administrations, what others may import, its owner, and what
-happened.
-"""
+"""The page of one connection: health, administrations, import policy, owner and timeline."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -60,7 +60,7 @@ class ReconnectForm(Form[Input]):
 
 
 class TransferForm(Form[TransferInput]):
-    """Who is to take over."""
+    """The member who is to take over."""
 
     input_type = TransferInput
     membership = IdField(required=True, error_messages={"required": _("Choose a colleague")})
@@ -73,7 +73,7 @@ class TransferForm(Form[TransferInput]):
 
 
 class ImportPolicyForm(Form[ImportPolicyInput]):
-    """What is released for import, with the ticked companies."""
+    """The import policy, with the ticked companies."""
 
     input_type = ImportPolicyInput
     import_policy = ChoiceField(
@@ -119,7 +119,7 @@ class ChangeForm(Form[ChangeResolution]):
 
 
 class RemovalForm(Form[RemovalInput]):
-    """What becomes of the administrations, and the preview that the person saw."""
+    """The fate of the administrations, and the preview that the person saw."""
 
     input_type = RemovalInput
     policy = ChoiceField(

@@ -19,21 +19,23 @@ from koppel.organisations.roles import Actor
 
 
 class RemovalPolicy(StrEnum):
-    """The fate of the administrations of a removed connection. MOVE: administrations that another connection
-    reaches continue through that one, the others wait. WAIT: until another connection reaches them.
-    DEACTIVATE: kept as they are, without syncs.
-    """
+    """The fate of the administrations of a removed connection."""
 
     MOVE = "move"
+    """Administrations that another connection reaches continue through that one, the others wait."""
     WAIT = "wait"
+    """They wait until another connection reaches them."""
     DEACTIVATE = "deactivate"
+    """They are kept as they are, without syncs."""
 
 
 class StopReason(StrEnum):
-    """Why the runs of a connection stop. PAUSE: they wait. REMOVE: they are over."""
+    """The reason why the runs of a connection stop."""
 
     PAUSE = "pause"
+    """They wait."""
     REMOVE = "remove"
+    """They are over."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ masked_number = SingleHook[[str, str], str]()
 listener no number may be shown.
 """
 
-core_name = SingleHook[[str], str](lambda name: name)
-"""A company's name without its legal form. Touches no database."""
+name_without_legal_form = SingleHook[[str], str](lambda name: name)
+"""A company's name without its legal form, for comparison. Touches no database."""
 
 new_connection_url = SingleHook[[], str](lambda: "")
 """Called without arguments: the page on which a person adds a connection."""

@@ -1,4 +1,4 @@
-"""The words and buttons of this app's issues."""
+"""The issue types of connections."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

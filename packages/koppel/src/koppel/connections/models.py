@@ -14,25 +14,25 @@ from koppel.organisations.models import Membership, Organisation
 
 
 class AppRegistration(models.Model):
-    """Client id and secret at the vendor, for one environment. `organisation` NULL: belongs to the
-    installation.
+    """Client id and secret at the vendor, for one environment.
 
-    `base_urls` override the environment's base URLs (a sandbox on another port). `name` is the firm's own
-    word for it, '' where it has none. A removed one stays for the history, without its secret.
-    `refresh_token_days`: how long a refresh token lives, where the app may choose and the vendor does not
-    say.
+    A removed one stays for the history, without its secret.
     """
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey(Organisation, null=True, on_delete=models.PROTECT, related_name="+")
+    """NULL: the app registration belongs to the installation."""
     connector = models.CharField(max_length=60)
     environment = models.CharField(max_length=40)
     consent_mode = models.CharField(max_length=40)
     name = models.CharField(max_length=120, default="")
+    """The firm's own word for the app registration; '' where it has none."""
     client_id = models.CharField(max_length=200)
     client_secret = EncryptedField()
     base_urls = TypedJSONField(dict[str, str], default=dict)
+    """Override those of the environment (a sandbox on another port)."""
     refresh_token_days = models.PositiveSmallIntegerField(null=True)
+    """The lifetime of a refresh token, where the app may choose and the vendor does not say."""
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 
@@ -53,7 +53,7 @@ class ConnectionState(models.TextChoices):
 
 
 class ImportPolicy(models.TextChoices):
-    """Which of the companies that a consent reaches others than its owner may import."""
+    """The companies of a connection that members other than its owner may import."""
 
     ALL = "all", _("All companies")
     SELECTED = "selected", _("Selected companies")
@@ -61,14 +61,7 @@ class ImportPolicy(models.TextChoices):
 
 
 class Connection(TenantModel):
-    """An organisation's link to one accounting system, as signed in by `account`. `reason` explains a state
-    to a person.
-
-    `degraded_since` is set while the state is degraded; `probe_count` counts the calls made since then,
-    `next_probe_at` is when the next one is due. `pending_owner` takes over by signing in at the vendor; until
-    then it runs on the old owner's account. `expiry_notified_for` is the end of the consent that a
-    notification was sent about.
-    """
+    """An organisation's link to one accounting system."""
 
     connector = models.CharField(max_length=60)
     app = models.ForeignKey(AppRegistration, on_delete=models.PROTECT, related_name="connections")
@@ -76,13 +69,18 @@ class Connection(TenantModel):
         Membership, on_delete=models.PROTECT, db_constraint=False, related_name="connections"
     )
     account = models.CharField(max_length=200)
+    """The account that signed in."""
     state = models.CharField(max_length=20, choices=ConnectionState, default=ConnectionState.PENDING)
     reason = models.TextField(default="")
+    """Explains the state to a person."""
     created_at = models.DateTimeField(auto_now_add=True)
     last_contact_at = models.DateTimeField(null=True)
     degraded_since = models.DateTimeField(null=True)
+    """Set while the state is degraded."""
     probe_count = models.IntegerField(default=0)
+    """The number of calls made since then."""
     next_probe_at = models.DateTimeField(null=True)
+    """When the next of these calls is due."""
     pending_owner = models.ForeignKey(
         Membership,
         null=True,
@@ -90,8 +88,10 @@ class Connection(TenantModel):
         db_constraint=False,
         related_name="pending_connections",
     )
+    """Takes over by signing in at the vendor; until then the connection runs on the old owner's account."""
     import_policy = models.CharField(max_length=20, choices=ImportPolicy, default=ImportPolicy.ALL)
     expiry_notified_for = models.DateTimeField(null=True)
+    """The end of the consent that a notification was sent about."""
 
     class Meta:
         db_table = "connections_connection"
@@ -105,58 +105,59 @@ class Connection(TenantModel):
 
 
 class GrantReason(models.TextChoices):
-    """Why a grant gives no tokens, as Koppel knows it; other codes come from the connector.
-
-    SUPERSEDED: revoked, because another grant reaches its companies or they are no longer read.
-    """
+    """The reasons why a grant gives no tokens, as Koppel knows them; other codes come from the connector."""
 
     ANSWER_LOST = "answer_lost"
     NO_GRANT = "no_grant"
     NO_REFRESH_TOKEN = "no_refresh_token"  # noqa: S105 - a code
-    SUPERSEDED = "retired"
-    UNKNOWN = "lost"
+    SUPERSEDED = "superseded"
+    """Revoked, because another grant reaches its companies or they are no longer read."""
+    UNKNOWN = "unknown"
 
 
 class Grant(TenantModel):
-    """One consent: one set of tokens. `subject` is the vendor's immutable id of the user who signed in.
-
-    `generation` counts stored token responses. `refresh_started_at` is the committed intent of a refresh
-    whose response is not stored yet; `refresh_error` says why not: '' while the call is under way, and after
-    a crash. `refresh_token` NULL: none was given. `failures` counts failed calls in a row that no person has
-    to act on; no other is made before `retry_at`. `maintain_at` is when token maintenance should check this
-    grant, NULL = never. `last_forced_refresh_at`: when an access token was last renewed because the vendor
-    refused it. `invalid_since` NULL = the grant gives tokens; `invalid_reason` is `code: message`.
-
-    `account` is the readable name of `subject`. `is_pending_transfer`: given by a pending owner, and not used
-    until the grant is known to reach the same companies. `transferred_by`: the membership that signed in to
-    take over.
-    """
+    """One consent: one set of tokens."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="grants"
     )
     subject = models.CharField(max_length=200)
+    """The vendor's immutable id of the user who signed in."""
     account = models.CharField(max_length=200, default="")
+    """The readable name of the subject."""
     is_pending_transfer = models.BooleanField(default=False)
+    """Whether a pending owner gave the grant. It is not used until it is known to reach the same companies.
+    """
     transferred_by = models.BigIntegerField(null=True)
+    """The membership that signed in to take over."""
     company_id = models.CharField(max_length=200, default="")
     access_token = EncryptedField()
     refresh_token = EncryptedField(null=True)
+    """NULL: none was given."""
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     refresh_expires_at = models.DateTimeField(null=True)
     scope = models.TextField(default="")
     generation = models.IntegerField(default=1)
+    """The number of token responses that were stored."""
     refresh_started_at = models.DateTimeField(null=True)
+    """The committed intent of a refresh whose response is not stored yet."""
     refresh_error = models.CharField(max_length=60, default="")
+    """Why that response is not stored: '' while the call is under way, and after a crash."""
     failures = models.IntegerField(default=0)
+    """The number of failed calls in a row that no person has to act on."""
     failure_code = models.CharField(max_length=60, default="")
     failure_reason = models.TextField(default="")
     retry_at = models.DateTimeField(null=True)
+    """No call is made before this moment after such a failure."""
     maintain_at = models.DateTimeField(null=True)
+    """When token maintenance should check the grant; NULL: never."""
     last_forced_refresh_at = models.DateTimeField(null=True)
+    """When an access token was last renewed because the vendor refused it."""
     invalid_since = models.DateTimeField(null=True)
+    """NULL: the grant gives tokens."""
     invalid_reason = models.TextField(default="")
+    """`code: message`."""
 
     class Meta:
         db_table = "connections_grant"
@@ -176,19 +177,10 @@ class Grant(TenantModel):
 
 
 class RemoteCompany(TenantModel):
-    """A company that a grant reaches, as the vendor lists it; not necessarily imported. Identity is filled in
-    by a background job.
+    """A company that a grant reaches, as the vendor lists it; not necessarily imported.
 
-    `external_id` is the vendor's immutable id; `name` is as listed, `legal_name` as the company describes
-    itself. `unreachable_reason` '' = can be reached. `is_listed`: the vendor's last list had it, at
-    `last_listed_at`. `branches` are organisations or branches within the company: [code, name, number].
-    `importable_by_others`: by members who do not own the connection. `failing_since`: since then no call
-    about this company was answered, and Koppel tries again.
-
-    `confirmed_name` and `confirmed_number` are the name and number that a person last confirmed of an
-    imported company, '' = not known then. `conflict_detected_at` is set while the vendor describes another
-    company under this id: `conflicting_name` and `conflicting_number` are the name and number of that
-    company, and nothing is read until a person decides. `conflict_rejected_at` is when a person rejected it.
+    A background job fills in its identity. While the vendor describes another company under the id of an
+    imported one, nothing is read until a person decides.
     """
 
     connection = models.ForeignKey(
@@ -196,8 +188,11 @@ class RemoteCompany(TenantModel):
     )
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="companies")
     external_id = models.CharField(max_length=200)
+    """The vendor's immutable id."""
     name = models.CharField(max_length=300)
+    """The name in the vendor's list."""
     legal_name = models.CharField(max_length=300, default="")
+    """The name by which the company describes itself."""
     code = models.CharField(max_length=100, default="")
     routing = TypedJSONField(dict[str, str], default=dict)
     number = models.CharField(max_length=100, default="")
@@ -206,21 +201,33 @@ class RemoteCompany(TenantModel):
     base_currency = models.CharField(max_length=3, default="")
     industry_code = models.CharField(max_length=60, default="")
     branches = TypedJSONField(list[tuple[str, str, str | None]], default=list)
+    """Organisations or branches within the company: [code, name, number]."""
     described_at = models.DateTimeField(null=True)
     unreachable_code = models.CharField(max_length=60, default="")
     unreachable_reason = models.TextField(default="")
+    """'' = can be reached."""
     importable_by_others = models.BooleanField(default=True)
+    """Whether members who do not own the connection may import the company."""
     is_listed = models.BooleanField(default=False)
+    """Whether the vendor's last list had the company."""
     last_listed_at = models.DateTimeField(null=True)
+    """The time of the last list that had the company."""
     last_contact_at = models.DateTimeField(null=True)
     failing_since = models.DateTimeField(null=True)
+    """Since then no call about this company was answered, and Koppel tries again."""
     failing_reason = models.TextField(default="")
     confirmed_name = models.CharField(max_length=300, default="", db_default="")
+    """The name that a person last confirmed of an imported company; '' = not known then."""
     confirmed_number = models.CharField(max_length=100, default="", db_default="")
+    """The number that a person confirmed with the name."""
     conflicting_name = models.CharField(max_length=300, default="", db_default="")
+    """The name of the other company that the vendor describes under this id."""
     conflicting_number = models.CharField(max_length=100, default="", db_default="")
+    """The number of that other company."""
     conflict_detected_at = models.DateTimeField(null=True)
+    """Set while the vendor describes another company under this id."""
     conflict_rejected_at = models.DateTimeField(null=True)
+    """When a person rejected the other company."""
 
     class Meta:
         db_table = "connections_remote_company"
@@ -273,19 +280,19 @@ class TimelineKind(models.TextChoices):
 
 
 class TimelineEvent(TenantModel):
-    """An event of a connection's timeline. An event with a duration has an end in `ended_at` (NULL until
-    then); repeated events are stored as one, with their number in `count`. `context` fills the message of its
-    `kind`.
-    """
+    """An event of a connection's timeline. Repeated events are stored as one."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, db_constraint=False, related_name="events"
     )
     at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
+    """The end of an event with a duration; NULL until then."""
     count = models.IntegerField(default=1)
+    """How often the event was repeated."""
     kind = models.CharField(max_length=40)
     context = TypedJSONField(MessageContext, default=dict)
+    """Fills the message of the kind."""
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:
@@ -304,15 +311,9 @@ class ConsentPurpose(models.TextChoices):
 
 
 class ConsentAttempt(TenantModel):
-    """One sign-in under way at the vendor. Only the SHA-256 of `state` is kept; `secrets` holds verifier and
-    nonce, afterwards the token of a refused consent, until that is withdrawn at the vendor.
+    """One sign-in under way at the vendor, bound to the person who began it.
 
-    Bound to the person who began it. `callback` holds the encrypted inbound parameters, stored before they
-    are used (`form_post` arrives without our cookies). `consumed_at`: completed or refused once; a replayed
-    `state` finds the attempt consumed, and `granted_at` or `error` (`code: message`) is its outcome. Both
-    columns of secrets are empty once the code was used, or the attempt has expired.
-    `browser_hash` '' = not bound to a browser. `return_path` is a path within Koppel. `connection` is set
-    when the sign-in is for a connection that exists.
+    Both columns of secrets are empty once the code was used, or the attempt has expired.
     """
 
     membership = models.ForeignKey(
@@ -322,18 +323,27 @@ class ConsentAttempt(TenantModel):
     connection = models.ForeignKey(
         Connection, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="+"
     )
+    """Set when the sign-in is for a connection that exists."""
     purpose = models.CharField(max_length=20, choices=ConsentPurpose)
     state_hash = models.CharField(max_length=64, unique=True)
+    """The SHA-256 of `state`, which itself is not kept."""
     browser_hash = models.CharField(max_length=64, default="")
+    """'' = not bound to a browser."""
     secrets = EncryptedField()
+    """Verifier and nonce; afterwards the token of a refused consent, until the vendor revoked it."""
     callback = EncryptedField(null=True)
+    """The inbound parameters, stored before they are used (`form_post` arrives without Koppel's cookies)."""
     return_path = models.CharField(max_length=300)
+    """A path within Koppel."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     callback_at = models.DateTimeField(null=True)
     consumed_at = models.DateTimeField(null=True)
+    """When the attempt was completed or refused, which happens once: a replayed `state` finds it consumed."""
     granted_at = models.DateTimeField(null=True)
+    """Set if the outcome is a grant."""
     error = models.TextField(default="")
+    """`code: message`, if the outcome is a refusal."""
 
     class Meta:
         db_table = "connections_consent_attempt"
@@ -347,18 +357,21 @@ RateLimitState = dict[str, Any]
 
 
 class RateLimit(models.Model):
-    """How many calls are left for one company through one app registration, for all workers and organisations
-    together: the vendor counts per company and client, for all callers. `company` '' = the app registration
-    as a whole (errors only), `token endpoint` = its token endpoint (pauses only).
+    """The calls left for one company through one app registration, for all workers and organisations
+    together.
 
-    `state` is a `koppel.connections.rate_limits.quota.QuotaState`. Of the installation: only its scope sees
-    these rows.
+    The vendor counts per company and client, for all callers. Of the installation: only its scope sees these
+    rows.
     """
 
     pk = models.CompositePrimaryKey("app_id", "company")
     app_id = models.BigIntegerField()
     company = models.TextField()
+    """'' = the app registration as a whole (errors only), `token endpoint` = its token endpoint (pauses
+    only).
+    """
     state = TypedJSONField(RateLimitState, default=dict)
+    """A `koppel.connections.rate_limits.quota.QuotaState`."""
     updated_at = models.DateTimeField()
 
     class Meta:

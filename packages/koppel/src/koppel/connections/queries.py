@@ -1,4 +1,4 @@
-"""Reads of connections."""
+"""Queries of connections."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class AppChoice:
-    """A way to sign in at a system: an app registration with its environment and mode."""
+    """A choice of how to sign in: an app registration with its environment and consent mode."""
 
     app: AppRegistration
     environment: Environment
@@ -39,8 +39,8 @@ class AppChoice:
 
 
 def connections_of(actor: Actor) -> "QuerySet[Connection]":
-    """Return live connections by system and account, with their owner and `administration_count`: those that
-    exist for the actor.
+    """Return the live connections that the actor may see, by system and account, with their owner and
+    `administration_count`.
     """
     visible = ~Q(administrations__remote_company__in=restricted_company_ids(actor))
     connections = Connection.objects.for_actor(actor).exclude(state=ConnectionState.REMOVED)
@@ -52,7 +52,7 @@ def connections_of(actor: Actor) -> "QuerySet[Connection]":
 
 
 def get_connection(actor: Actor, connection_id: int) -> Connection:
-    """Return one of `connections_of`. Raises `NoSuchConnection`."""
+    """Return a connection of `connections_of`. Raises `NoSuchConnection`."""
     connection = connections_of(actor).filter(pk=connection_id).first()
     if connection is None:
         raise NoSuchConnection
@@ -60,7 +60,7 @@ def get_connection(actor: Actor, connection_id: int) -> Connection:
 
 
 def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
-    """Return a sentence on why nothing can be read through the connection now; '' when it can. In the
+    """Return a sentence on why nothing can be read through the connection now; '' when reading works. In the
     caller's scope.
     """
     if connection.state == ConnectionState.PAUSED:
@@ -73,16 +73,16 @@ def reconnect_hint(connection: Connection, company: RemoteCompany) -> str:
 
 
 def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[TimelineEvent]:
-    """Return the newest first, without what happened to companies that do not exist for the actor.
+    """Return the newest events of a connection first, without those of companies that the actor may not see.
 
     All token refreshes are one event at the end, counted from the grants.
     """
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
-    hidden = _hidden_names(actor, connection)
+    hidden = _hidden_company_names(actor, connection)
     events = [
         _remove_company_names(event, hidden)
         for event in events_of_connection.order_by("-at", "-pk")[:limit]
-        if not _is_about(event, hidden)
+        if not _names_any(event, hidden)
     ]
     grants = connection.grants.in_organisation(connection.organisation_id).values_list(
         "generation", "issued_at"
@@ -97,7 +97,7 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
-def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
+def _hidden_company_names(actor: Actor, connection: Connection) -> set[str]:
     """Return the names of the companies of the connection of which the actor may not read the name."""
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
         connection=connection
@@ -108,7 +108,7 @@ def _hidden_names(actor: Actor, connection: Connection) -> set[str]:
     }
 
 
-def _is_about(event: TimelineEvent, names: set[str]) -> bool:
+def _names_any(event: TimelineEvent, names: set[str]) -> bool:
     return any(event.context.get(fact) in names for fact in ("name", "old", "new"))
 
 
@@ -122,8 +122,8 @@ def _remove_company_names(event: TimelineEvent, names: set[str]) -> TimelineEven
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return all that the connection lists and exists for the actor, by name: for the person who decides what
-    is released.
+    """Return the companies that the connection lists and the actor may see, by name, for the choice of the
+    import policy.
     """
     companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_listed=True
@@ -136,8 +136,8 @@ def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCo
 
 
 def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":
-    """Return what the connection lists and the actor may see: who consented sees all, others what was
-    released for import.
+    """Return the listed companies that the actor may import, by name: the owner all, others those that the
+    import policy releases.
     """
     companies = RemoteCompany.objects.for_actor(actor).filter(connection=connection, is_listed=True)
     if connection.owner_id != actor.membership_id:
@@ -146,23 +146,22 @@ def companies_of(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompan
 
 
 def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
-    """Return ways to sign in with the app registrations of the organisation and the installation, best way
-    first.
+    """Return the choices of how to sign in at a system, the best first.
 
-    A way that the connector does not offer in that environment is left out.
+    A consent mode that the connector does not offer in that environment is excluded.
     """
     choices = []
     for app in registrations_of(actor).filter(connector=connector_key):
         environment, mode = environment_of(app), mode_of(app)
         if environment and mode and mode.key in environment.consent_modes:
             choices.append(AppChoice(app, environment, mode))
-    order = [registration.key for registration in connectors()[connector_key].descriptor.consent_modes]
-    return sorted(choices, key=lambda registration: (order.index(registration.mode.key), registration.app.pk))
+    order = [mode.key for mode in connectors()[connector_key].descriptor.consent_modes]
+    return sorted(choices, key=lambda choice: (order.index(choice.mode.key), choice.app.pk))
 
 
 def sign_in_origins(actor: Actor) -> list[str]:
-    """Return where the forms of a page may lead: the sign-in pages of the app registrations."""
-    apps = [registration for registration in registrations_of(actor) if descriptor_of(registration)]
+    """Return the origins of the sign-in pages to which the forms of a page may lead."""
+    apps = [app for app in registrations_of(actor) if descriptor_of(app)]
     return sorted(
         {origin_of(base_urls_of(app)["identity"]) for app in apps if "identity" in base_urls_of(app)}
     )

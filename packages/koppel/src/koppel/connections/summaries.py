@@ -1,4 +1,4 @@
-"""Connections as the list shows them, read in a few queries however many connections there are."""
+"""Summaries of connections for the list, read in a few queries however many connections there are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,7 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class ConnectionSummary:
-    """A connection on the list.
-
-    `companies` are visible to the reader. `awaiting_sign_in` administrations need a sign-in; `failing` ones
-    fail for other reasons, of which `reason` is one.
-    """
+    """A connection on the list."""
 
     connection: Connection
     system: str
@@ -34,9 +30,13 @@ class ConnectionSummary:
     consent_expires_at: datetime | None
     administrations: int
     awaiting_sign_in: int
+    """Administrations that need a sign-in."""
     failing: int
+    """Administrations that fail for other reasons."""
     reason: str
+    """One of these reasons."""
     companies: CompanyNames
+    """Those that are visible to the reader."""
 
     @property
     def needs_sign_in(self) -> bool:
@@ -44,7 +44,7 @@ class ConnectionSummary:
 
     @property
     def text(self) -> str:
-        """What a search looks through, besides the companies."""
+        """The text that a search looks through, besides the companies."""
         return f"{self.system} {self.connection.account} {self.connection.owner.user}"
 
     def group_title(self, by: "Grouping") -> str:
@@ -63,7 +63,7 @@ def list_summaries(actor: Actor) -> list[ConnectionSummary]:
 
 
 class Grouping(StrEnum):
-    """What the list of connections can be grouped by."""
+    """The ways to group the list of connections."""
 
     ACCOUNT = "account"
     OWNER = "owner"
@@ -90,7 +90,7 @@ def group_summaries(cards: Iterable[ConnectionSummary], by: Grouping) -> list[li
 
 
 def summarize(actor: Actor, connection: Connection) -> ConnectionSummary:
-    """Return one connection of `queries.connections_of`, as on the list."""
+    """Return a connection of `queries.connections_of` as on the list."""
     return _summarize_all(actor, [connection])[0]
 
 
@@ -154,9 +154,7 @@ def _counts(actor: Actor, connections: Sequence[Connection]) -> Iterable[Mapping
 
 
 def _first_reason(connection: Connection) -> str:
-    """Return why an administration is not read, without a name: the card is for everybody who sees
-    connections.
-    """
+    """Return why an administration is not read, without a name: all who see connections see the card."""
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()

@@ -49,14 +49,12 @@ class ConformanceError(AssertionError):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A rule of the suite.
-
-    `responsible`: connector (checked here), hub, or nobody (the contract does not offer this yet).
-    """
+    """A rule of the suite."""
 
     key: str
     description: str
     responsible: str
+    """connector (checked here), hub, or nobody (the contract does not offer this yet)."""
 
 
 RULES = (

@@ -47,29 +47,28 @@ class DeleteMode(StrEnum):
 
 @dataclass(frozen=True)
 class ConsentMode:
-    """A way to consent.
-
-    `is_one_company_per_sign_in`: one sign-in reaches one company, so the wizard offers further sign-ins.
-
-    `is_by_company_id`: there is no sign-in. Companies are named by their id, and the app requests a token for
-    each of them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no
-    refresh token. `company_id_pattern` finds such ids in a pasted text, `company_id_title` is their name at
-    the vendor, and `company_id_help` says where to find them.
-
-    `scopes` are those that the app registration needs, if they differ from the descriptor's. `advice` states
-    advantages and disadvantages where the mode is chosen.
-    """
+    """A way to consent."""
 
     key: str
     title: str
     explanation: str
     is_one_company_per_sign_in: bool = False
+    """Whether one sign-in reaches one company, so that the wizard offers further sign-ins."""
     is_by_company_id: bool = False
+    """Whether there is no sign-in. Companies are named by their id, and the app requests a token for each of
+    them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh
+    token.
+    """
     company_id_pattern: str = ""
+    """Finds company ids in a pasted text."""
     company_id_title: str = ""
+    """The name of such an id at the vendor."""
     company_id_help: str = ""
+    """Where to find the ids."""
     scopes: tuple[str, ...] = ()
+    """Those that the app registration needs, if they differ from the descriptor's."""
     advice: str = ""
+    """Advantages and disadvantages, shown where the mode is chosen."""
 
 
 @dataclass(frozen=True)
@@ -85,33 +84,34 @@ class Environment:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Static facts about the accounting system. `title` is shown; the connector translates its texts.
-
-    `refresh_not_before`: the vendor refuses to refresh a token younger than this. `keep_alive_within`: a
-    grant whose tokens are not renewed for this long may expire; the vault renews them in half that time even
-    when nothing is due.
-
-    `identity_paths` are the endings of the paths that list and describe companies: a session without an
-    imported administration may call no others. `company_header` is the header (in lower case) that names the
-    company of a call, and the key of `Company.routing` that it must equal; None if the token alone decides.
-
-    `revokes_one_sign_in_only`: `revoke` ends only the token's own sign-in, not a later sign-in of the same
-    person. If it ends all consent of the person, or this is unknown, a sign-in that replaces another
-    must not revoke it.
-    """
+    """Static facts about the accounting system. The connector translates its texts."""
 
     key: str
     title: str
+    """The name that is shown."""
     scopes: tuple[str, ...]
     consent_modes: tuple[ConsentMode, ...]
     environments: tuple[Environment, ...]
     setup_requirements: str
     permissions_text: str
     identity_paths: tuple[str, ...]
+    """The endings of the paths that list and describe companies: a session without an imported administration
+    may call no others.
+    """
     company_header: tuple[str, str] | None = None
+    """The header (in lower case) that names the company of a call, and the key of `Company.routing` that it
+    must equal; None if the token alone decides.
+    """
     revokes_one_sign_in_only: bool = False
+    """Whether `revoke` ends only the token's own sign-in, not a later sign-in of the same person. If it ends
+    all consent of the person, or this is unknown, a sign-in that replaces another must not revoke it.
+    """
     refresh_not_before: timedelta | None = None
+    """The vendor refuses to refresh a token younger than this."""
     keep_alive_within: timedelta | None = None
+    """A grant whose tokens are not renewed for this long may expire; the vault renews them in half that time
+    even when nothing is due.
+    """
 
 
 @dataclass(frozen=True)
@@ -299,16 +299,16 @@ POLICY_LENGTH_MAX = 100
 
 @dataclass(frozen=True)
 class RateLimitStatus:
-    """A call limit as a response states it: `remaining` calls of `limit` until the reset.
-
-    The reset is `reset_seconds` from now. `policy` distinguishes several limits. Raises `ValueError` for
-    impossible values.
-    """
+    """A limit on calls as a response states it. Raises `ValueError` for impossible values."""
 
     limit: int
+    """The calls of a whole window."""
     remaining: int
+    """The calls that are left until the reset."""
     reset_seconds: float
+    """The time from now until the reset."""
     policy: str = ""
+    """Distinguishes several limits of one vendor."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.limit <= CALLS_MAX and 0 <= self.remaining <= CALLS_MAX):

@@ -6,12 +6,10 @@ class.
 
 
 class ConnectorError(Exception):
-    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets.
-
-    `requested_pause_seconds`: how long the vendor asked for no calls; 0 when it did not.
-    """
+    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets."""
 
     requested_pause_seconds: float = 0.0
+    """How long the vendor asked for no calls; 0 when it did not."""
 
     def __init__(self, code: str, message: str = "", **context: str) -> None:
         super().__init__(message or code)

@@ -15,12 +15,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
-    """Company details as the source states them; one row per organisation or branch of the company. `kind` is
-    company or branch; None where the source does not say.
-    """
+    """Company details as the source states them; one row per organisation or branch of the company."""
 
     name: str
     kind: str | None = None
+    """company or branch; None where the source does not say."""
     number: str | None = None
     vat_number: str | None = None
     country: str | None = None
@@ -31,11 +30,12 @@ class CompanyRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class AccountRow(Row, frozen=True, kw_only=True, gc=False):
-    """`kind` is asset, liability, income or expense."""
+    """A ledger account."""
 
     code: str
     name: str
     kind: str
+    """asset, liability, income or expense."""
     account_class: str | None = None
     active: bool = True
     currency: str | None = None
@@ -43,46 +43,49 @@ class AccountRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class VatCodeRow(Row, frozen=True, kw_only=True, gc=False):
-    """`rate` in per cent, as of the newest schedule; `direction` is output, input or both."""
+    """A rate and direction of VAT."""
 
     code: str
     name: str
     rate: Decimal | None = None
+    """In per cent, as of the newest schedule."""
     direction: str | None = None
+    """output, input or both."""
     reverse_charge: bool = False
     valid_until: date | None = None
 
 
 class JournalRow(Row, frozen=True, kw_only=True, gc=False):
-    """A daybook. `balance_type`: actual, budget, report or statistical.
-
-    Only actual journals are part of the trial balance.
-    """
+    """A daybook. Only actual journals are part of the trial balance."""
 
     code: str
     name: str
     ledger: str | None = None
     module: str | None = None
     balance_type: str = "actual"
+    """actual, budget, report or statistical."""
     currency: str | None = None
 
 
 class PeriodRow(Row, frozen=True, kw_only=True, gc=False):
-    """`fiscal_year` as the source names it; `ends_on` is the last day of the period, inclusive."""
+    """A part of a fiscal year."""
 
     period: str
     fiscal_year: str
+    """As the source names it."""
     number: int
     name: str | None = None
     starts_on: date | None = None
     ends_on: date | None = None
+    """The last day of the period, inclusive."""
     closed: bool = False
 
 
 class CostCodeRow(Row, frozen=True, kw_only=True, gc=False):
-    """A value of a dimension, or a department (`dimension` = 'department')."""
+    """A value of a dimension, or a department."""
 
     dimension: str
+    """'department' for a department."""
     code: str
     name: str
     active: bool = True
@@ -98,9 +101,10 @@ class ProjectRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class ContactRow(Row, frozen=True, kw_only=True, gc=False):
-    """`kind` is customer or supplier."""
+    """A customer or supplier."""
 
     kind: str
+    """customer or supplier."""
     code: str
     name: str
     status: str | None = None
@@ -120,10 +124,7 @@ class PaymentTermRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class EntryRow(Row, frozen=True, kw_only=True, gc=False):
-    """One batch. `status`: posted, unposted, hold, balanced, voided …
-
-    Only posted entries of the actual ledger count in reports.
-    """
+    """One batch. Only posted entries of the actual ledger count in reports."""
 
     journal: str
     module: str
@@ -134,20 +135,19 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
     ledger: str | None = None
     balance_type: str = "actual"
     status: str = "posted"
+    """posted, unposted, hold, balanced, voided …"""
     currency: str | None = None
     debit_total: Decimal = Decimal(0)
     credit_total: Decimal = Decimal(0)
 
 
 class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
-    """One line of a batch, in base currency.
-
-    `account` is the account's code. `dimensions` is `name=value` joined by `;`.
-    """
+    """One line of a batch, in base currency."""
 
     entry: str
     line_number: int
     account: str
+    """The account's code."""
     debit: Decimal
     credit: Decimal
     description: str | None = None
@@ -157,6 +157,7 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
     project: str | None = None
     contact: str | None = None
     dimensions: str | None = None
+    """`name=value`, joined by `;`."""
     currency: str | None = None
     debit_in_currency: Decimal | None = None
     credit_in_currency: Decimal | None = None

@@ -13,11 +13,14 @@ EXPONENT_MAX = 64
 
 @dataclass(frozen=True)
 class Backoff:
-    """The first pause is `base_seconds`; each later one is `factor` times as long, `cap_seconds` at most."""
+    """Growing pauses after failures."""
 
     base_seconds: float
+    """The first pause."""
     cap_seconds: float
+    """The longest pause."""
     factor: float = 2.0
+    """Each pause is so many times as long as the one before."""
 
     def seconds(self, failures: int) -> float:
         """Return the pause after a failure, given the number of consecutive failures before it."""

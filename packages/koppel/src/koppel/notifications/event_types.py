@@ -28,9 +28,13 @@ class NotificationEvent(EventCode):
     """Events that this app opens itself."""
 
     ISSUE_RAISED = "issue_raised"
+    DOMAIN_LAPSED = "domain_lapsed"
+    DOMAIN_RECORD_MISSING = "domain_record_missing"
     NEW_SIGN_IN = "new_sign_in"
     MEMBERSHIP_BEGAN = "membership_began"
     SIGN_IN_LINKED = "sign_in_linked"
+    SSO_REQUIRED = "sso_required"
+    SSO_OPTIONAL = "sso_optional"
     WEBHOOK_DISABLED = "webhook_disabled"
 
 

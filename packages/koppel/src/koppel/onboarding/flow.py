@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection as database
+from django.db import connection as django_connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -129,7 +129,7 @@ def save_values(flow: Flow, column: str, values: Mapping[int, Any]) -> None:
     getattr(flow, column).update(values)
     stored = encode(values, Flow._meta.get_field(column).shape)  # type: ignore[union-attr]
     flow.expires_at = timezone.now() + LIFETIME
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE onboarding_flow SET {column} = {column} || %s::jsonb, expires_at = %s"  # noqa: S608
             " WHERE organisation_id = %s AND id = %s",

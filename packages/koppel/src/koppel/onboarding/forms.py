@@ -148,6 +148,12 @@ class IdentifyForm(Form[IdentifyInput]):
             for error in self.errors.get(f"{name}-{company_id}", ())
         ]
 
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if values.get("file") and (values.get("pasted") or "").strip():
+            self.add_error("file", _("Upload a file or paste a list, not both."))
+        return values
+
     def clean_action(self) -> tuple[str, int | None]:
         """Read the button: its word, and the company id when it is one row's."""
         action, separator, text = (self.cleaned_data["action"] or "next").partition(ACTION_SEPARATOR)

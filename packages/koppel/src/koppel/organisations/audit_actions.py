@@ -11,9 +11,18 @@ class OrganisationAction(AuditAction):
     BRANDING_CHANGED = "organisation.branding_changed", _("changed the logo or colour")
     CHANGED = "organisation.changed", _("changed the organisation")
     CREATED = "organisation.created", _("created the organisation")
-    DOMAIN_CONFIRMED = "organisation.domain_confirmed", _("confirmed an e-mail domain")
-    DOMAIN_REVOKED = "organisation.domain_revoked", _("withdrew the confirmation of an e-mail domain")
     SECURITY_CHANGED = "organisation.security_changed", _("changed the security settings")
+
+
+class DomainAction(AuditAction):
+    """Actions on the e-mail domains that lead to the identity provider."""
+
+    ADDED = "organisation.domain_added", _("added an e-mail domain")
+    CONFIRMED = "organisation.domain_confirmed", _("confirmed an e-mail domain")
+    LAPSED = "organisation.domain_lapsed", _("ended sign-in by an e-mail domain: its DNS record is missing")
+    REMOVED = "organisation.domain_removed", _("removed an e-mail domain")
+    REVOKED = "organisation.domain_revoked", _("withdrew the confirmation of an e-mail domain")
+    VERIFIED = "organisation.domain_verified", _("verified an e-mail domain by its DNS record")
 
 
 class OperatorAction(AuditAction):
@@ -68,6 +77,8 @@ class IdentityProviderAction(AuditAction):
     CHANGED = "identity_provider.changed", _("changed the identity provider")
     DISABLED = "identity_provider.disabled", _("switched the identity provider off")
     ENABLED = "identity_provider.enabled", _("switched the identity provider on")
+    OPTIONAL = "identity_provider.optional", _("no longer requires single sign-on")
+    REQUIRED = "identity_provider.required", _("requires single sign-on")
     PREPARED = "identity_provider.prepared", _("started setting up the identity provider")
 
 
@@ -98,6 +109,7 @@ class TemplateAction(AuditAction):
 
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *OrganisationAction,
+    *DomainAction,
     *OperatorAction,
     *PersonAction,
     *SignInAction,

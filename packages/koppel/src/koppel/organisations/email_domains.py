@@ -1,8 +1,16 @@
-"""Domains of e-mail addresses: one spelling to compare, and those of public mail services."""
+"""Domains of e-mail addresses: one spelling to compare, and those that belong to the public."""
 
 import re
+from functools import cache
 
 import idna
+from publicsuffixlist import PublicSuffixList
+
+RECORD_LABEL = "_koppel"
+"""Below the domain: the name of the TXT record that verifies it. No host and no customer of a shared domain
+can have a name with an underscore.
+"""
+RECORD_PREFIX = "koppel-verification="
 
 PUBLIC_SERVICES = re.compile(
     r"(?:aol|gmail|gmx|googlemail|hotmail|icloud|live|msn|outlook|proton|protonmail|yahoo|yandex|ymail|zoho|zohomail)"
@@ -324,3 +332,21 @@ def is_public(domain: str) -> bool:
     """Return whether the domain offers addresses to the public, so that it does not identify an employer."""
     name = normalised(domain)
     return name in PUBLIC_DOMAINS or PUBLIC_SERVICES.fullmatch(name) is not None
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Return whether anyone can register names below the domain (co.uk, github.io): publicsuffix.org."""
+    return bool(_public_suffixes().is_public(normalised(domain)))
+
+
+def displayed(domain: str) -> str:
+    """Return the domain as people write it, with accents instead of the spelling of DNS."""
+    try:
+        return idna.decode(domain)
+    except (idna.IDNAError, UnicodeError):
+        return domain
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()

@@ -36,5 +36,9 @@ class NoSuchMember(NotFoundError):
     """No such person in the actor's organisation."""
 
 
+class NoSuchDomain(NotFoundError):
+    """No such e-mail domain in the actor's organisation."""
+
+
 class NoSuchGroup(NotFoundError):
     """No such division or template in the actor's organisation; the message says which."""

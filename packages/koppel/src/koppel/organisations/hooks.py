@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 
 from koppel.kit.hooks import Hook, Registry, SingleHook
-from koppel.organisations.models import IdentityProvider, Membership
+from koppel.organisations.models import EmailDomain, IdentityProvider, Membership, Organisation
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,15 @@ membership_began = Hook[[Membership], None]()
 
 sign_in_linked = Hook[[Membership, IdentityProvider], None]()
 """Called when the identity provider can sign the person in from now on."""
+
+domain_record_missing = Hook[[EmailDomain], None]()
+"""Called when a check of a verified domain missed its DNS record for the first time."""
+
+domain_lapsed = Hook[[EmailDomain], None]()
+"""Called when the organisation no longer owns the domain, because its DNS record is missing."""
+
+sso_requirement_changed = Hook[[Organisation, str], None]()
+"""Called when single sign-on became required, or no longer is, with the name of the person who changed it."""
 
 resource_labels = Registry[str | Promise]()
 """What a person calls each kind of record that can be read, by its key."""

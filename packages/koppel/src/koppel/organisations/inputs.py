@@ -28,6 +28,13 @@ PersonName = Annotated[
 EMAIL_LENGTH_MAX = 254
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=EMAIL_LENGTH_MAX), OneLine]
 """The text of an e-mail address. A use case checks that it is one."""
+DOMAIN_LENGTH_MAX = 253
+
+
+class DomainInput(Input):
+    """An e-mail domain to verify."""
+
+    domain: Annotated[str, StringConstraints(strip_whitespace=True, max_length=DOMAIN_LENGTH_MAX), OneLine]
 
 
 class OrganisationInput(Input):

@@ -1,5 +1,6 @@
 """Tables of the firm: organisation, people, divisions, templates."""
 
+from enum import StrEnum
 from typing import Any, ClassVar, TypedDict
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
-from koppel.organisations.email_domains import domain_of, normalised
+from koppel.organisations.email_domains import RECORD_LABEL, RECORD_PREFIX, displayed, domain_of, normalised
 from koppel.organisations.preference_types import Preferences
 from koppel.organisations.roles import Role
 
@@ -69,6 +70,7 @@ class Organisation(models.Model):
     """The accounting firm: the tenant.
 
     `settings` are the defaults below every template (see `administrations.effective_settings`).
+    `requires_sso`: while the identity provider is switched on, only its sessions open this organisation.
     `email_domains` [] = any address is allowed. `networks` [] = members sign in from anywhere.
     `operator_access_until`: operators of the installation may read until then. `brand_colour` (`#0f766e`) ''
     = Koppel's.
@@ -78,6 +80,7 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200)
     settings = TypedJSONField(SettingsMap, default=dict)
     requires_mfa = models.BooleanField(default=False)
+    requires_sso = models.BooleanField(default=False)
     email_domains = TypedJSONField(list[str], default=list)
     networks = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)
@@ -346,18 +349,85 @@ class FederatedIdentity(TenantModel):
         return self.subject
 
 
-class ConfirmedDomain(TenantModel):
-    """An e-mail domain that the operator has confirmed as this organisation's. A domain has one owner."""
+class DomainState(StrEnum):
+    """Whether the sign-in page leads addresses of a domain to the organisation's identity provider."""
 
-    domain = models.CharField(max_length=253, unique=True)
-    confirmed_by = models.TextField(default="")
-    confirmed_at = models.DateTimeField(auto_now_add=True)
+    WAITING = "waiting"
+    VERIFIED = "verified"
+    LAPSED = "lapsed"
+
+
+class DomainMethod(models.TextChoices):
+    """How a domain was verified."""
+
+    DNS = "dns"
+    OPERATOR = "operator"
+
+
+class DomainCheck(models.TextChoices):
+    """What a look-up of a domain's record found.
+
+    `UNKNOWN`: no name server gave a valid answer. `OTHER_OWNER`: the record is there, and the domain belongs
+    to another organisation.
+    """
+
+    PRESENT = "present"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    OTHER_OWNER = "other_owner"
+
+
+class EmailDomain(TenantModel):
+    """A domain that an organisation says is its own, with the DNS record (`record_name`, `record_value`) that
+    verifies it. A verified domain has one owner in the installation.
+
+    `missing_since` and `missing_checks` count checks without the record since it was last found.
+    `next_check_at` None: not checked by itself.
+    """
+
+    domain = models.CharField(max_length=253)
+    record_token = models.CharField(max_length=64)
+    method = models.CharField(max_length=10, choices=DomainMethod, default="", blank=True)
+    added_at = models.DateTimeField(auto_now_add=True)
+    verified_at = models.DateTimeField(null=True)
+    lapsed_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    check_result = models.CharField(max_length=20, choices=DomainCheck, default="", blank=True)
+    missing_checks = models.PositiveIntegerField(default=0)
+    missing_since = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "organisations_confirmed_domain"
+        db_table = "organisations_email_domain"
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "domain"], name="email_domain_once"),
+            models.UniqueConstraint(
+                fields=["domain"],
+                condition=models.Q(verified_at__isnull=False, lapsed_at=None),
+                name="one_owner_per_domain",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return self.domain
+        return displayed(self.domain)
+
+    @property
+    def state(self) -> DomainState:
+        if self.lapsed_at is not None:
+            return DomainState.LAPSED
+        return DomainState.WAITING if self.verified_at is None else DomainState.VERIFIED
+
+    @property
+    def is_verified(self) -> bool:
+        return self.state is DomainState.VERIFIED
+
+    @property
+    def record_name(self) -> str:
+        return f"{RECORD_LABEL}.{self.domain}"
+
+    @property
+    def record_value(self) -> str:
+        return f"{RECORD_PREFIX}{self.record_token}"
 
 
 class UserSession(models.Model):

@@ -15,9 +15,10 @@ from koppel.audit.chain import chain_scope
 from koppel.kit import quarantine
 from koppel.kit.database.outage import RetryAfterOutage
 from koppel.kit.quarantine import Quarantined
-from koppel.kit.quarantine.job_requeue import LOOK_AGAIN_SECONDS
+from koppel.kit.quarantine.job_requeue import RETRY_SECONDS
 from koppel.kit.quarantine.periods import discard_mail_before
 from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_scope
+from koppel.organisations.access.domain_verification import check_due_domains
 from koppel.organisations.access.password_links import password_link
 from koppel.organisations.access.unauthenticated_actions import record_unauthenticated_action
 from koppel.organisations.audit_actions import SignInAction
@@ -53,7 +54,7 @@ def send_invitation(context: JobContext, *, organisation_id: int, invitation_id:
             return
         _mail(invitation, invitations.link_of(invitation)).send()
     except Quarantined:
-        later = send_invitation.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
+        later = send_invitation.configure(schedule_in={"seconds": RETRY_SECONDS})
         later.defer(organisation_id=organisation_id, invitation_id=invitation_id, sends=sends)
     except (OSError, smtplib.SMTPException) as error:
         log.warning("invitation_not_sent", invitation=invitation_id, reason=type(error).__name__)
@@ -117,3 +118,12 @@ def expire_audit(timestamp: int) -> None:
             deleted = cursor.fetchone()[0]
         if deleted:
             log.info("audit_expired", organisation=organisation_id, count=deleted)
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="organisations.check_domains", queueing_lock="organisations.check_domains", pass_context=False)
+def check_domains(timestamp: int) -> None:
+    """Look up the DNS records of e-mail domains whose check is due: new ones hourly, verified ones
+    monthly.
+    """
+    check_due_domains()

@@ -1,4 +1,4 @@
-"""Syncs: which run comes next, which worker holds it, and how each page is written exactly once.
+"""Syncs: a queue of runs, workers that hold them, and pages that are written exactly once.
 
 Start reading at `runs.queue`. The `worker` claims runs from it and executes them with the `engine`.
 `progress` and `changes` serve the user interface and the API; `listeners` reacts to changes of connections

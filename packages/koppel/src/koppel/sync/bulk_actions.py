@@ -15,7 +15,7 @@ from koppel.sync.runs.services import request_runs
 
 
 class SyncReason(BulkReason):
-    """Why an administration cannot be synced."""
+    """The reasons why an administration cannot be synced."""
 
     SYNC_IN_PROGRESS = "sync_in_progress", gettext_lazy("A sync is already in progress.")
     REAUTH_REQUIRED = "reauth_required", gettext_lazy("Sign in again to the connection.")

@@ -1,9 +1,9 @@
-"""Consistency checks after a sync: do the books balance, and do they agree with the source?"""
+"""Consistency checks after a sync: the books must balance, and agree with the source."""
 
 from collections.abc import Callable
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
@@ -20,7 +20,7 @@ from koppel.sync.runs.claims import ClaimedRun
 Problems = dict[str, MessageContext]
 """The context of each problem's message, by the key of the problem."""
 UNBALANCED_MAX = 100
-ACCOUNTS_NAMED = 40
+ACCOUNTS_NAMED_MAX = 40
 _SQL = load_statements("koppel.sync")
 
 
@@ -30,7 +30,7 @@ def is_due(run: ClaimedRun) -> bool:
     Counts changes since the last successful run, including changes of cancelled runs and of attempts whose
     worker died.
     """
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["has_changes_since_last_check"],
             {"administration": run.administration_id, "run": run.id, "succeeded": RunState.SUCCEEDED},
@@ -57,7 +57,7 @@ def check(organisation_id: int, administration_id: int) -> None:
 
 
 def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> Problems:
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX}
         )
@@ -72,7 +72,7 @@ def _find_differing_balances(_organisation_id: int, administration_id: int) -> P
     rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
         account_list = ", ".join(
-            f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED]
+            f"{code} ({format_amount(difference)})" for code, difference in accounts[:ACCOUNTS_NAMED_MAX]
         )
         rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
     return rows
@@ -89,7 +89,7 @@ def _shared_context(administration_id: int) -> MessageContext:
 
 
 def _count_rejected_records(organisation_id: int, administration_id: int) -> Problems:
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["count_rejected_records"],
             {"organisation": organisation_id, "administration": administration_id},
@@ -105,7 +105,7 @@ def _find_changed_closed_periods(_organisation_id: int, administration_id: int) 
 
     Returns may have been filed on their figures.
     """
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_changed_closed_periods"],
             {"administration": administration_id, "resources": ["entries", "entry_lines"]},

@@ -49,16 +49,15 @@ AdministrationIds = Annotated[
 
 @dataclass(frozen=True)
 class Line:
-    """The sync status of one administration.
-
-    `state` is that of its newest run; `percent`, `resource`, `rows` and `seconds_left` describe an open one.
-    """
+    """The sync status of one administration."""
 
     id: int
     name: str
     status: str
     state: str
+    """The state of its newest run."""
     percent: int | None
+    """Of an open run, as are resource, rows and seconds left."""
     resource: str
     rows: int
     pages: int

@@ -1,4 +1,4 @@
-"""Errors of runs: what stops one from within, and why one cannot start."""
+"""Errors of runs: the ends of a running one, and the reasons why one cannot start."""
 
 from koppel.kit.errors import KoppelError
 

@@ -7,7 +7,7 @@ from koppel.connections.event_types import ConnectionEvent
 from koppel.notifications.event_types import EventCode, EventType
 from koppel.sync.issue_types import SyncIssue
 
-CONFIRM_SECONDS = 15 * 60.0
+FAILURE_DELAY_SECONDS = 15 * 60.0
 """Delay before a failure is sent: a sync that succeeds within it is never reported as failed."""
 
 
@@ -48,7 +48,7 @@ EVENT_TYPES = (
         plural_message=_("The syncs of %(count)s administrations of one connection fail: %(names)s"),
         label=_("Syncs fail"),
         by_administration=True,
-        confirm_seconds=CONFIRM_SECONDS,
+        confirm_seconds=FAILURE_DELAY_SECONDS,
         superseded_by=(ConnectionEvent.LOST,),
         covers_issues=(
             SyncIssue.SYNC_FAILED,

@@ -31,7 +31,7 @@ class Trigger(models.TextChoices):
 
 
 class RunReason(models.TextChoices):
-    """Why a run waits or ended, where Koppel is the cause.
+    """The reasons why a run waits or ended, where Koppel is the cause.
 
     Otherwise `reason_code` is the code of the connector's error.
     """
@@ -45,16 +45,7 @@ class RunReason(models.TextChoices):
 
 
 class Run(TenantModel):
-    """One sync of one administration.
-
-    `not_before`: the run waits for the vendor (rate limit, unreachable) without occupying a worker.
-    `heartbeat_at` is renewed every 5 s; after 15 s without a heartbeat another worker claims the run.
-    `resources` NULL means all that the settings include.
-
-    `failures` counts consecutive attempts without progress while the vendor was unreachable; `crashes` counts
-    attempts that ended with an unexpected error of Koppel. Between `outage_since` and `last_outage_at` the
-    database returned errors; such attempts are not counted.
-    """
+    """One sync of one administration."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="runs"
@@ -62,18 +53,25 @@ class Run(TenantModel):
     trigger = models.CharField(max_length=20, choices=Trigger)
     full = models.BooleanField(default=False)
     resources = TypedJSONField(list[str], null=True)
+    """NULL: all that the settings include."""
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     attempt = models.IntegerField(default=0)
     failures = models.IntegerField(default=0)
+    """Consecutive attempts without progress while the vendor was unreachable."""
     crashes = models.IntegerField(default=0, db_default=0)
+    """Attempts that ended with an unexpected error of Koppel."""
     outage_since = models.DateTimeField(null=True)
+    """Since then the database returned errors; attempts that ended with one are not counted."""
     last_outage_at = models.DateTimeField(null=True)
+    """When the database returned the last of these errors."""
     worker = models.CharField(max_length=120, default="")
     requested_by = models.CharField(max_length=200, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     not_before = models.DateTimeField(null=True)
+    """Until then the run waits for the vendor (rate limit, unreachable) without occupying a worker."""
     started_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
+    """Renewed every 5 s; after 15 s without a heartbeat another worker claims the run."""
     finished_at = models.DateTimeField(null=True)
     reason_code = models.CharField(max_length=60, default="")
     reason = models.TextField(default="")
@@ -134,11 +132,7 @@ class ResourceState(models.TextChoices):
 
 
 class RunResource(TenantModel):
-    """One resource in one run.
-
-    `expected_total` is the total that the vendor states, if it does (entry lines for entries). `rows` counts
-    records read; `lines` the entry lines among them.
-    """
+    """One resource in one run."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, db_constraint=False, related_name="run_resources")
     resource = models.CharField(max_length=40)
@@ -147,8 +141,11 @@ class RunResource(TenantModel):
     mode = models.CharField(max_length=20, default="")
     pages = models.IntegerField(default=0)
     rows = models.IntegerField(default=0)
+    """Records that were read."""
     lines = models.IntegerField(default=0)
+    """The entry lines among them."""
     expected_total = models.IntegerField(null=True)
+    """The total that the vendor states, if it does (of entry lines, for entries)."""
     added = models.IntegerField(default=0)
     changed = models.IntegerField(default=0)
     deleted = models.IntegerField(default=0)
@@ -166,32 +163,36 @@ class RunResource(TenantModel):
 
 
 class Checkpoint(TenantModel):
-    """How far a resource of an administration was read; written only together with the records it covers.
-
-    `resume_cursor` is the position in an unfinished read ('' = none), to which `read_mode` and
-    `read_started_at` belong. `incremental_cursor` is the vendor's mark from which the next incremental read
-    starts. `complete_as_of` is the start of the newest finished read. `last_full_at` is the start of the
-    newest finished full read, which covered `fiscal_years_back` fiscal years. During a full read,
-    `seen_count` is the number of keys stored in `sync_read_key`. `is_verifying_deletes`: rows were
-    missing, and their partition is read again before they are marked as deleted. `is_inconsistent`: a
-    partition could not be proved, so the read does not count as complete.
-    """
+    """The position reached in a resource; written only together with the records it covers."""
 
     administration = models.ForeignKey(
         Administration, on_delete=models.CASCADE, db_constraint=False, related_name="checkpoints"
     )
     resource = models.CharField(max_length=40)
     resume_cursor = models.TextField(default="")
+    """The position in an unfinished read; '' = none."""
     read_mode = models.CharField(max_length=20, default="")
+    """The mode of the unfinished read."""
     read_id = models.BigIntegerField(default=0)
+    """The number of the read."""
     read_started_at = models.DateTimeField(null=True)
+    """The start of the unfinished read."""
     incremental_cursor = models.TextField(default="")
+    """The vendor's mark from which the next incremental read starts."""
     complete_as_of = models.DateTimeField(null=True)
+    """The start of the newest finished read."""
     last_full_at = models.DateTimeField(null=True)
+    """The start of the newest finished full read."""
     fiscal_years_back = models.IntegerField(default=0)
+    """The fiscal years before the current one that the newest full read covered."""
     is_verifying_deletes = models.BooleanField(default=False)
+    """Whether rows were missing in a full read: their partition is read again before they are marked as
+    deleted.
+    """
     is_inconsistent = models.BooleanField(default=False)
+    """Whether a partition could not be proved, so that the read does not count as complete."""
     seen_count = models.BigIntegerField(default=0)
+    """During a full read, the number of keys stored in `sync_read_key`."""
     available = models.BooleanField(default=True)
     unavailable_reason = models.TextField(default="")
 
@@ -204,7 +205,7 @@ class Checkpoint(TenantModel):
 
 
 class ReadKey(models.Model):
-    """The keys that an unfinished full read has met; empty between reads.
+    """A key that an unfinished full read has read; the table is empty between reads.
 
     Unlogged: lost in a database crash, after which the unfinished read starts again.
     """
@@ -230,11 +231,10 @@ class ChangeKind(models.TextChoices):
 
 
 class Change(models.Model):
-    """A record that a run added, changed or deleted, with the payloads before and after (NULL: none).
+    """A record that a run added, changed or deleted.
 
-    The first full read of a resource is the baseline: its rows are counted in the run, carry
-    `first_seen`, and are not logged. `period` is that of an entry, line or balance. `in_closed_period`: the
-    source had closed the period.
+    The first full read of a resource is the baseline: its rows are counted in the run, carry `first_seen`,
+    and are not logged.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -246,9 +246,13 @@ class Change(models.Model):
     kind = models.CharField(max_length=10, choices=ChangeKind)
     at = models.DateTimeField()
     before = models.BinaryField(null=True)
+    """The payload before the change; NULL: none."""
     after = models.BinaryField(null=True)
+    """The payload after the change; NULL: none."""
     period = models.CharField(max_length=10, default="")
+    """The period of an entry, line or balance."""
     in_closed_period = models.BooleanField(default=False)
+    """Whether the source had closed the period."""
 
     class Meta:
         db_table = "sync_change"

@@ -4,7 +4,9 @@ import resource
 import sys
 
 from django.conf import settings
+from django.db.backends.signals import connection_created
 
+from koppel.kit.web.precedence import give_way_before_statements
 from koppel.web.server import Application
 from koppel.web.wsgi import application as wsgi
 
@@ -24,5 +26,6 @@ def _allow_many_connections() -> None:
 
 
 _allow_many_connections()
+connection_created.connect(give_way_before_statements)
 sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 application = Application(wsgi, threads=settings.WEB_THREADS, started=end_with_last_call)

@@ -27,7 +27,7 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """The filters of the list, as in its address bar.
+    """The filters of the list, as in the query string of its page.
 
     Ids are digits, or `none`; several values of one filter widen the list, several filters narrow it.
     `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete,
@@ -81,8 +81,11 @@ def list_administrations(
 ) -> AdministrationList:
     """List the administrations that you may see, filtered and sorted as on the page."""
     query = filters.to_query()
-    if query.single.get("import") and import_state(request.actor, int(query.single["import"])) is None:
-        raise UnknownParameter([unknown_value("import_id", query.single["import"])])
+    if (
+        query.single_filters.get("import")
+        and import_state(request.actor, int(query.single_filters["import"])) is None
+    ):
+        raise UnknownParameter([unknown_value("import_id", query.single_filters["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
     issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
@@ -104,7 +107,7 @@ def list_administrations(
 
 
 class ViewOut(Schema):
-    """`query` is what the list's address bar holds."""
+    """A saved view; `query` is the query string of the list."""
 
     id: int
     name: str

@@ -7,13 +7,20 @@ restores only values that have not changed since.
 Begin with `operations`; `execution` executes them, `reversal` plans the undo, `actions` defines an action.
 """
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values, bulk_actions, get_action
+from koppel.administrations.bulk.actions import (
+    BulkAction,
+    PlannedChange,
+    RawParameters,
+    bulk_actions,
+    get_action,
+)
 from koppel.administrations.bulk.csv_import import read_changes
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.messages import (
     NameLookup,
     describe_changes,
     describe_params,
+    describe_problems,
     describe_reason,
     mask_params,
     mask_values,
@@ -51,14 +58,15 @@ __all__ = [
     "ItemCounts",
     "NameLookup",
     "PlannedChange",
+    "RawParameters",
     "Selection",
-    "Values",
     "bulk_actions",
     "can_undo",
     "count_items",
     "delete_stale_drafts",
     "describe_changes",
     "describe_params",
+    "describe_problems",
     "describe_reason",
     "discard",
     "get_action",

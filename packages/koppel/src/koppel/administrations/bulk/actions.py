@@ -15,7 +15,7 @@ from koppel.kit.web.parameters import UnknownParameter, shorten, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
-Values = Mapping[str, Any]
+RawParameters = Mapping[str, Any]
 """Parameters as a person or a program gave them, before `BulkAction.validate`."""
 
 
@@ -49,7 +49,7 @@ class BulkAction:
     permission: Permission
     audit_action: AuditAction | None
     """The action that is recorded in the audit log; None: nothing is recorded."""
-    validate: Callable[[Actor, Values], BulkParameters]
+    validate: Callable[[Actor, RawParameters], BulkParameters]
     """Returns the parameters to store, or raises `Refused`. Only reads."""
     plan: Planner
     """Plans the change of each administration. Only reads."""
@@ -82,12 +82,12 @@ def get_action(key: str) -> BulkAction:
     return bulk_actions[key]
 
 
-def merged_parameters(params: BulkParameters, item_params: Values) -> BulkParameters:
+def merged_parameters(params: BulkParameters, item_params: RawParameters) -> BulkParameters:
     """Return the parameters of an operation, replaced by those of one of its items."""
     return to_shape({**params, **item_params}, BulkParameters)
 
 
-def refuse_unknown(action: BulkAction, values: Values) -> None:
+def refuse_unknown(action: BulkAction, values: RawParameters) -> None:
     """Raise `UnknownParameter` for parameters that the action does not have."""
     names = sorted(action.parameters)
     if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:

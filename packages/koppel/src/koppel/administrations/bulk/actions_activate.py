@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.audit_actions import BulkAuditAction
-from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk import stored_values
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, RawParameters
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_of_conflict
@@ -27,10 +27,8 @@ REASON_LENGTH_MAX = 300
 CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
-def validate_deactivate(actor: Actor, params: Values) -> BulkParameters:
-    """Return `reason` (a sentence, kept with it) and `on` (an ISO date; today or none: at once). Raises
-    `Refused`.
-    """
+def validate_deactivate(actor: Actor, params: RawParameters) -> BulkParameters:
+    """Return `reason` (a sentence) and `on` (an ISO date; '': at once). Raises `Refused`."""
     text = str(params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
@@ -69,8 +67,8 @@ def plan_activate(
     return {
         administration.pk: _plan_start(
             administration,
-            is_reached=administration.connection_id not in removed,
-            is_conflicting=administration.remote_company_id in conflicting_ids,
+            has_connection=administration.connection_id not in removed,
+            has_conflict=administration.remote_company_id in conflicting_ids,
         )
         for administration in administrations
     }
@@ -79,10 +77,10 @@ def plan_activate(
 def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     """Activate or deactivate administrations, or restore their former status.
 
-    Runs of deactivated ones end after their current page. An administration that was never completely read is
+    Runs of deactivated ones end after their current page. An administration that was never read in full is
     queued for its first sync.
     """
-    snapshot.write(actor.organisation_id, changes)
+    stored_values.write(actor.organisation_id, changes)
     if stopped := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, stopped)
     if queued := _with_status(changes, Status.QUEUED):
@@ -116,9 +114,9 @@ def _plan_stop(administration: Administration, params: BulkParameters) -> Planne
     )
 
 
-def _plan_start(administration: Administration, *, is_reached: bool, is_conflicting: bool) -> PlannedChange:
-    """Plan the next status. Without its connection it waits for another; what may be another company waits
-    for a person.
+def _plan_start(administration: Administration, *, has_connection: bool, has_conflict: bool) -> PlannedChange:
+    """Plan the next status. Without its connection the administration waits for another one; in a conflict
+    about its company it waits for a person.
     """
     if administration.client_left_on:
         return PlannedChange(CommonReason.CLIENT_LEFT)
@@ -127,21 +125,21 @@ def _plan_start(administration: Administration, *, is_reached: bool, is_conflict
     if administration.status != Status.DEACTIVATED:
         return PlannedChange(CommonReason.UNCHANGED)
     status = Status.ACTIVE if administration.activated_at else Status.QUEUED
-    calm = {
+    cleared = {
         "deactivated_on": None,
         "scheduled_deactivation_on": None,
         "deactivation_reason": "",
         **CLEARED_STATUS_REASON,
     }
-    stopped = columns_of_conflict() if is_conflicting else {}
+    blocked = columns_of_conflict() if has_conflict else {}
     return _planned_change(
         administration,
-        {"status": status.value, **calm, **(stopped if is_reached else columns_awaiting_connection())},
+        {"status": status.value, **cleared, **(blocked if has_connection else columns_awaiting_connection())},
     )
 
 
 def _planned_change(administration: Administration, columns: Mapping[str, Any]) -> PlannedChange:
-    before = snapshot.read(administration, columns)
+    before = stored_values.read_columns(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
     if not after:
         return PlannedChange(CommonReason.UNCHANGED)

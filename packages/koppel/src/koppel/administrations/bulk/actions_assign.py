@@ -1,4 +1,4 @@
-"""The bulk action that assigns and sets: division, template, people on and off, number or reason, sector,
+"""The bulk action “Assign and set”: division, template, people to add and remove, number or reason, sector,
 client number.
 """
 
@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from koppel.administrations.access import require_assignable
 from koppel.administrations.audit_actions import BulkAuditAction
-from koppel.administrations.bulk import snapshot
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, Values
+from koppel.administrations.bulk import stored_values
+from koppel.administrations.bulk.actions import BulkAction, PlannedChange, RawParameters
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
@@ -19,7 +19,7 @@ from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.database.json_fields import to_shape
-from koppel.kit.database.text import clean_text
+from koppel.kit.database.text import clean_text, has_control_characters
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -29,8 +29,8 @@ SET_KEYS = frozenset({"number", "reason", "sector", "client_number"})
 CLIENT_NUMBER_MAX = 60
 
 
-def validate_item(actor: Actor, params: Values) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchChoice` for what the organisation does not have."""
+def validate_item(actor: Actor, params: RawParameters) -> BulkParameters:
+    """Validate as `validate_values` does. Raises `NoSuchChoice` for an unknown id."""
     values = validate_values(actor, params)
     require_assignable(
         actor,
@@ -41,7 +41,7 @@ def validate_item(actor: Actor, params: Values) -> BulkParameters:
     return values
 
 
-def validate_values(actor: Actor, params: Values) -> BulkParameters:
+def validate_values(actor: Actor, params: RawParameters) -> BulkParameters:
     """Return the given values of `ASSIGN_KEYS` and `SET_KEYS`; None removes a division or a template.
 
     Makes no queries, because a file has thousands of lines. Raises `Refused`.
@@ -73,6 +73,8 @@ def _parse_value(key: str, value: Any) -> Any:
         text = clean_text(value or "")
         if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
             raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
+        if has_control_characters(text):
+            raise Refused(_("Write it in one line, without control characters."))
         return text
     raise Refused(_("The value of “%s” is not valid.") % key)
 
@@ -81,8 +83,8 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def validate_params(actor: Actor, params: Values) -> BulkParameters:
-    """Validate what is the same for all as `validate_item` does; at least one value must be given."""
+def validate_params(actor: Actor, params: RawParameters) -> BulkParameters:
+    """Validate the parameters of all administrations; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
         raise Refused(_("Choose a division, template, user or sector first."))
@@ -92,20 +94,23 @@ def validate_params(actor: Actor, params: Values) -> BulkParameters:
 def plan(
     actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
 ) -> dict[int, PlannedChange]:
-    touches_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
-    people = snapshot.people_on(actor.organisation_id, params_by_id) if touches_people else {}
-    restricted = touches_people and any(administration.restricted for administration in administrations)
-    live = snapshot.live_members(actor.organisation_id) if restricted else frozenset()
+    changes_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
+    people = stored_values.people_on(actor.organisation_id, params_by_id) if changes_people else {}
+    restricted = changes_people and any(administration.restricted for administration in administrations)
+    live_ids = stored_values.live_member_ids(actor.organisation_id) if restricted else frozenset()
     states = [
         BulkValues(
             columns={"division_id": item_values.get("division"), "template_id": item_values.get("template")}
         )
         for item_values in params_by_id.values()
     ]
-    archived = snapshot.archived_ids(actor.organisation_id, states)
+    archived = stored_values.archived_ids(actor.organisation_id, states)
     changes = {
         administration.pk: _plan_one(
-            administration, people.get(administration.pk, {}), params_by_id.get(administration.pk, {}), live
+            administration,
+            people.get(administration.pk, {}),
+            params_by_id.get(administration.pk, {}),
+            live_ids,
         )
         for administration in administrations
     }
@@ -113,7 +118,7 @@ def plan(
         (administration, str(changes[administration.pk].after.get("columns", {}).get("number") or ""))
         for administration in administrations
     ]
-    conflicts = identity.other_names(actor.organisation_id, [pair for pair in new if pair[1]])
+    conflicts = identity.differing_register_names(actor.organisation_id, [pair for pair in new if pair[1]])
     changes |= dict.fromkeys(conflicts, PlannedChange(CommonReason.OTHER_COMPANY))
     return {
         administration_id: PlannedChange(CommonReason.ARCHIVED)
@@ -124,7 +129,7 @@ def plan(
 
 
 def execute(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
-    snapshot.write(actor.organisation_id, changes)
+    stored_values.write(actor.organisation_id, changes)
     identity.handle_bulk_change(
         actor.organisation_id,
         {administration_id: values.get("columns", {}) for administration_id, values in changes.items()},
@@ -137,7 +142,10 @@ def _uses_archived(after: BulkValues, archived: Mapping[str, Collection[int]]) -
 
 
 def _plan_one(
-    administration: Administration, people: snapshot.People, values: BulkParameters, live: Collection[int]
+    administration: Administration,
+    people: stored_values.People,
+    values: BulkParameters,
+    live_ids: Collection[int],
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
     parameters: Mapping[str, object] = values
@@ -166,24 +174,28 @@ def _plan_one(
         columns["no_number_reason"] = ""
     if _breaks_identity_rule(administration, columns):
         return PlannedChange(CommonReason.NEEDS_SECTOR)
-    before = snapshot.read(administration, columns)
+    before = stored_values.read_columns(administration, columns)
     after = {name: value for name, value in columns.items() if before[name] != value}
-    moves = _moves(people, values)
-    if administration.restricted and moves and snapshot.removes_last_active_member(people, moves, live):
+    people_changes = _people_changes(people, values)
+    if (
+        administration.restricted
+        and people_changes
+        and stored_values.removes_last_active_member(people, people_changes, live_ids)
+    ):
         return PlannedChange(CommonReason.LAST_MEMBER)
-    if not after and not moves:
+    if not after and not people_changes:
         return PlannedChange(CommonReason.UNCHANGED)
     return PlannedChange(
         before={
             "columns": {name: before[name] for name in after},
-            "people": {str(member): people.get(member) for member in moves},
-            **({"restricted": True} if administration.restricted and moves else {}),
+            "people": {str(member): people.get(member) for member in people_changes},
+            **({"restricted": True} if administration.restricted and people_changes else {}),
         },
-        after={"columns": after, "people": {str(member): flag for member, flag in moves.items()}},
+        after={"columns": after, "people": {str(member): flag for member, flag in people_changes.items()}},
     )
 
 
-def _breaks_identity_rule(administration: Administration, columns: Values) -> bool:
+def _breaks_identity_rule(administration: Administration, columns: Mapping[str, Any]) -> bool:
     """Return whether the change would leave neither a number nor a reason with a sector.
 
     That is allowed only where the identity was incomplete before and no reason is given.
@@ -191,16 +203,16 @@ def _breaks_identity_rule(administration: Administration, columns: Values) -> bo
     number, reason, sector = (
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
-    is_asked = "no_number_reason" in columns or identity.is_complete(administration)
-    return is_asked and not number and not (reason and sector)
+    must_be_complete = "no_number_reason" in columns or identity.is_complete(administration)
+    return must_be_complete and not number and not (reason and sector)
 
 
-def _moves(people: snapshot.People, values: BulkParameters) -> dict[int, bool | None]:
+def _people_changes(people: stored_values.People, values: BulkParameters) -> dict[int, bool | None]:
     """Return the people to add (also those assigned automatically) and to remove."""
-    moves: dict[int, bool | None] = {
+    people_changes: dict[int, bool | None] = {
         member: False for member in values.get("add", ()) if people.get(member) is not False
     }
-    return moves | {member: None for member in values.get("remove", ()) if member in people}
+    return people_changes | {member: None for member in values.get("remove", ()) if member in people}
 
 
 ACTIONS = (

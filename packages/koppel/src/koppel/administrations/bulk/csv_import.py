@@ -15,52 +15,45 @@ from django.utils.translation import gettext as _
 from koppel.administrations.bulk import actions_assign
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration
-from koppel.company_registers.numbers import mask_number
+from koppel.company_registers.numbers import list_import, mask_number
 from koppel.company_registers.numbers.number_labels import strip_labels
 from koppel.company_registers.numbers.reasons import resolve_reason
-from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.reader import FileRow, heading_keys, read_rows, unescape_formula, unwrap_number
+from koppel.kit.tabular.damaged_cells import find_damage
+from koppel.kit.tabular.reader import (
+    FileRow,
+    heading_keys,
+    read_rows,
+    strip_invisible,
+    unescape_formula,
+    unwrap_number,
+)
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 HEADINGS = {
+    **{heading: key for heading, key in list_import.HEADINGS.items() if key in ("name", "number", "code")},
+    # The list's own export for programs calls the client number so.
+    "client": "client_number",
     "id": "id",
-    "name": "name",
-    "naam": "name",
-    "administration": "name",
-    "administratie": "name",
-    "company": "name",
     "company name": "name",
-    "bedrijf": "name",
-    "bedrijfsnaam": "name",
-    "number": "number",
-    "nummer": "number",
-    "coc number": "number",
-    "kvk": "number",
-    "kvknummer": "number",
-    "kvk nummer": "number",
-    "kvk nr": "number",
-    "org nr": "number",
-    "orgnr": "number",
-    "cvr": "number",
-    "cvr nr": "number",
-    "y tunnus": "number",
-    "company number": "number",
-    "registration number": "number",
-    "registratienummer": "number",
     "client number": "client_number",
     "client no": "client_number",
     "klantnummer": "client_number",
     "klantnr": "client_number",
     "clientnummer": "client_number",
-    "code at source": "code",
-    "code in bron": "code",
-    "code": "code",
-    "administratiecode": "code",
+    "clientnr": "client_number",
+    "klant nr": "client_number",
+    "klant nummer": "client_number",
+    "client nr": "client_number",
+    "customer number": "client_number",
+    "relatienummer": "client_number",
+    "relatienr": "client_number",
     "division": "division",
     "afdeling": "division",
+    "divisie": "division",
     "template": "template",
     "sjabloon": "template",
     "sector": "sector",
@@ -89,10 +82,11 @@ LIST_COLUMN_KEYS = {
 FIRST_KEYS = ("id", "name", "number", "client_number", "code")
 """Keys of the first column."""
 SETTABLE_KEYS = ("number", "reason", "client_number", "division", "template", "sector", "add", "remove")
-NARROWING_KEYS = ("name", "number", "client_number", "code")
-"""Columns that tell administrations of the same name apart."""
+NARROWING_KEYS = ("number", "client_number")
+"""Settable columns that tell administrations of the same name apart."""
 READ_ONLY_KEYS = ("id", "name", "code")
 """Columns that identify the administration and cannot be set."""
+COUNTRY_BEFORE_NUMBER = re.compile(r"\A\s*[A-Z]{2}[\s.-]*(?=\d[\d\s.-]{5,}\Z)")
 UNREAD = "unread"
 CLEAR = "-"
 
@@ -108,9 +102,24 @@ class CsvChanges:
     unread: list[str] = field(default_factory=list)
     """Headings of an exported list's columns that cannot be set by a file."""
 
+    def add_problem(self, row: FileRow, problem: str) -> None:
+        self.problems.append((row.number, "; ".join(row.cells)[:120], problem))
+
 
 class _Problem(Exception):
     """The reason why one line is left out."""
+
+
+@dataclass(frozen=True)
+class LookupTables:
+    """The administrations that the actor sees, and the ids of divisions, templates and members by normalised
+    name.
+    """
+
+    administrations: Sequence["ListedValues"]
+    division_ids: Mapping[str, int] = field(default_factory=dict)
+    template_ids: Mapping[str, int] = field(default_factory=dict)
+    member_ids: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvChanges:
@@ -118,24 +127,45 @@ def read_changes(actor: Actor, text: str, *, names_only: bool = False) -> CsvCha
 
     With `names_only`, read only the first column.
     """
+    return parse_changes(actor, text, _lookup_tables(actor), names_only=names_only)
+
+
+def parse_changes(actor: Actor, text: str, tables: LookupTables, *, names_only: bool = False) -> CsvChanges:
+    """Read as `read_changes` does, without the database. Two lines with different values for one
+    administration are both left out.
+    """
     rows = _rows(text)
     if len(rows) < 2:
         raise Refused(_("The file has no lines below the headings."))
     width = 1 if names_only else None
     headings = _headings(rows[0].cells[:width], names_only=names_only)
-    parser = _LineParser(actor, headings)
+    parser = _LineParser(actor, headings, tables)
     changes = CsvChanges(
         unread=[cell for cell, key in zip(rows[0].cells, headings, strict=False) if key == UNREAD]
     )
+    lines_by_id: dict[int, list[tuple[FileRow, dict[str, Any]]]] = {}
     for row in rows[1:]:
         try:
             administration_id, row_values = parser.parse_line(row.cells[:width])
-            if administration_id in changes.values_by_id:
-                raise _Problem(_("This administration is in the file twice."))
-            changes.values_by_id[administration_id] = row_values
+            lines_by_id.setdefault(administration_id, []).append((row, row_values))
         except _Problem as problem:
-            changes.problems.append((row.number, "; ".join(row.cells)[:120], str(problem)))
+            changes.add_problem(row, str(problem))
+    for administration_id, lines in lines_by_id.items():
+        _add_values(changes, administration_id, lines)
+    changes.problems.sort()
     return changes
+
+
+def _add_values(
+    changes: CsvChanges, administration_id: int, lines: Sequence[tuple[FileRow, dict[str, Any]]]
+) -> None:
+    first_values = lines[0][1]
+    if all(row_values == first_values for _row, row_values in lines):
+        changes.values_by_id[administration_id] = first_values
+        return
+    numbers = ", ".join(str(row.number) for row, _values in lines[:10])
+    for row, _values in lines:
+        changes.add_problem(row, _("Lines %s differ for this administration; none is used.") % numbers)
 
 
 def _rows(text: str) -> list[FileRow]:
@@ -145,7 +175,7 @@ def _rows(text: str) -> list[FileRow]:
 
 def _cell(text: str) -> str:
     """Return a cell without the marks of exports around formula-like text and around numbers."""
-    text = unescape_formula(text.strip())
+    text = unescape_formula(strip_invisible(text))
     return text[2:-1] if len(text) > 2 and text.startswith('="') and text.endswith('"') else text
 
 
@@ -184,7 +214,7 @@ def _list_headings() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class _ListedValues:
+class ListedValues:
     """The values of an administration as an exported list shows them."""
 
     id: int
@@ -199,7 +229,7 @@ class _ListedValues:
     def shows(self, key: str, text: str) -> bool:
         """Return whether the list shows this text: then the file changes nothing."""
         if key == "sector":
-            return bool(self.sector) and text.split(" ", 1)[0].upper() == self.sector
+            return bool(self.sector) and resolve_sector(text) == self.sector
         return key in LIST_COLUMN_KEYS.values() and _normalize(text) == _normalize(str(getattr(self, key)))
 
     def is_identified_by(self, key: str, text: str) -> bool:
@@ -208,7 +238,19 @@ class _ListedValues:
         return own_text in (_normalize(text), _normalize(unwrap_number(text)))
 
 
-def _listed_values(actor: Actor) -> Iterator[_ListedValues]:
+def _lookup_tables(actor: Actor) -> LookupTables:
+    divisions = Division.objects.for_actor(actor).filter(archived_at=None)
+    templates = Template.objects.for_actor(actor).filter(archived_at=None)
+    members = Membership.objects.for_actor(actor).select_related("user")
+    return LookupTables(
+        list(_listed_values(actor)),
+        {_normalize(name): pk for pk, name in divisions.values_list("pk", "name")},
+        {_normalize(name): pk for pk, name in templates.values_list("pk", "name")},
+        {member.user.email.lower(): member.pk for member in members},
+    )
+
+
+def _listed_values(actor: Actor) -> Iterator[ListedValues]:
     rows = Administration.objects.visible_to(actor).values_list(
         "pk",
         "name",
@@ -222,36 +264,37 @@ def _listed_values(actor: Actor) -> Iterator[_ListedValues]:
     )
     for pk, name, number, country, client_number, code, division, template, sector in rows:
         masked = mask_number(number, country) if number else ""
-        yield _ListedValues(pk, name, masked, client_number, code, division or "", template or "", sector)
+        yield ListedValues(pk, name, masked, client_number, code, division or "", template or "", sector)
+
+
+def _narrowed(matches: Sequence[ListedValues], named: Sequence[tuple[str, str]]) -> Sequence[ListedValues]:
+    """Return the only one of several administrations that the other cells of the line fit, else all."""
+    if len(matches) < 2:
+        return matches
+    identities = [(key, cell) for key, cell in named if key in READ_ONLY_KEYS]
+    values = [(key, cell) for key, cell in named if key in NARROWING_KEYS]
+    by_identity = [listed for listed in matches if all(listed.is_identified_by(*pair) for pair in identities)]
+    by_values = [listed for listed in by_identity if all(listed.shows(*pair) for pair in values)]
+    return next((found for found in (by_identity, by_values) if len(found) == 1), matches)
 
 
 class _LineParser:
     """Parser of the lines of a file; the names in them are looked up in lists that are read once."""
 
-    def __init__(self, actor: Actor, headings: Sequence[str]) -> None:
-        self.actor, self.headings = actor, headings
-        self.administrations: dict[str, list[_ListedValues]] = {}
-        for listed in _listed_values(actor):
+    def __init__(self, actor: Actor, headings: Sequence[str], tables: LookupTables) -> None:
+        self.actor, self.headings, self.tables = actor, headings, tables
+        self.administrations: dict[str, list[ListedValues]] = {}
+        for listed in tables.administrations:
             self.administrations.setdefault(self._key(str(getattr(listed, headings[0]))), []).append(listed)
         self.administrations.pop("", None)
-        self.divisions = {
-            _normalize(division.name): division.pk
-            for division in Division.objects.for_actor(actor).filter(archived_at=None)
-        }
-        self.templates = {
-            _normalize(template.name): template.pk
-            for template in Template.objects.for_actor(actor).filter(archived_at=None)
-        }
-        members = Membership.objects.for_actor(actor).select_related("user")
-        self.people = {member.user.email.lower(): member.pk for member in members}
         self.parsers: Mapping[str, Callable[[str], Any]] = {
-            "number": lambda text: "" if text == CLEAR else text,
-            "client_number": lambda text: "" if text == CLEAR else text,
+            "number": lambda text: self._undamaged(unwrap_number(text)),
+            "client_number": self._undamaged,
             "division": lambda text: (
-                None if text == CLEAR else self._id_by_name(self.divisions, text, _("division"))
+                None if text == CLEAR else self._id_by_name(self.tables.division_ids, text, _("division"))
             ),
             "template": lambda text: (
-                None if text == CLEAR else self._id_by_name(self.templates, text, _("template"))
+                None if text == CLEAR else self._id_by_name(self.tables.template_ids, text, _("template"))
             ),
             "sector": self._sector,
             "reason": self._reason,
@@ -266,33 +309,27 @@ class _LineParser:
         named = [pair for pair in zip(self.headings, cells, strict=False) if pair[1]]
         listed = self._administration(cells[0], named)
         values = {
-            key: self.parsers[key](unwrap_number(text) if key == "number" else text)
+            key: self.parsers[key](text)
             for key, text in named[1:]
             if key in self.parsers and not listed.shows(key, text)
         }
         try:
-            # Ids need no second lookup: they come from the lists above.
+            # Ids need no second lookup: they come from the lookup tables.
             return listed.id, dict(actions_assign.validate_values(self.actor, values))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 
-    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> _ListedValues:
-        """Return the administration of a line; among several of one name, the one with the line's number or
-        code.
+    def _administration(self, text: str, named: Sequence[tuple[str, str]]) -> ListedValues:
+        """Return the administration of a line; among several of one name, the one with the line's other
+        values.
         """
-        matches = self.administrations.get(self._key(text)) or self.administrations.get(
-            self._key(unwrap_number(text)), []
+        spellings = (text, unwrap_number(text), COUNTRY_BEFORE_NUMBER.sub("", text.upper()))
+        matches: Sequence[ListedValues] = next(
+            filter(None, (self.administrations.get(self._key(spelling), []) for spelling in spellings)), []
         )
         if not matches:
-            raise _Problem(_("No administration found with this name, number or code."))
-        if len(matches) > 1:
-            others = [(key, cell) for key, cell in named[1:] if key in NARROWING_KEYS]
-            narrowed = [
-                listed
-                for listed in matches
-                if others and all(listed.shows(key, cell) for key, cell in others)
-            ]
-            matches = narrowed or matches
+            raise _Problem(find_damage(text) or _("No administration found with this name, number or code."))
+        matches = _narrowed(matches, named[1:])
         if len(matches) > 1:
             raise _Problem(_("More than one administration matches."))
         for key, cell in named[1:]:
@@ -306,30 +343,34 @@ class _LineParser:
             return _normalize(text)
         return re.sub(r"[^A-Z0-9*]", "", strip_labels(text.upper()))
 
+    def _undamaged(self, text: str) -> str:
+        if damage := find_damage(text):
+            raise _Problem(damage)
+        return "" if text == CLEAR else text
+
     def _id_by_name(self, ids_by_name: Mapping[str, int], text: str, kind: str) -> int:
         if _normalize(text) not in ids_by_name:
-            raise _Problem(_("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": text})
+            raise _Problem(_("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": text[:60]})
         return ids_by_name[_normalize(text)]
 
     def _sector(self, text: str) -> str:
-        letter = text.split(" ", 1)[0].upper()
         if text == CLEAR:
             return ""
-        if letter not in SECTIONS:
-            raise _Problem(_("“%s” is not a sector.") % text)
+        if not (letter := resolve_sector(text)):
+            raise _Problem(_("“%s” is not a sector.") % text[:60])
         return letter
 
     def _reason(self, text: str) -> str:
         if not (reason := resolve_reason(text)):
-            raise _Problem(_("“%s” is not a reason.") % text)
+            raise _Problem(_("“%s” is not a reason.") % text[:60])
         return reason
 
     def _members(self, text: str) -> list[int]:
         emails = [word.strip().lower() for word in text.replace(",", " ").split()]
-        unknown = [email for email in emails if email not in self.people]
+        unknown = [email for email in emails if email not in self.tables.member_ids]
         if unknown:
-            raise _Problem(_("Not a member: %s.") % ", ".join(unknown))
-        return [self.people[email] for email in emails]
+            raise _Problem(_("Not a member: %s.") % ", ".join(unknown)[:200])
+        return [self.tables.member_ids[email] for email in emails]
 
 
 def _normalize(text: str) -> str:

@@ -132,7 +132,8 @@ def _audit_details(
     hold.
     """
     details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
-    details.pop("problems", None)
+    for key in ("problems", "problem_count"):
+        details.pop(key, None)
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
         details["before"] = {

@@ -13,6 +13,7 @@ from koppel.administrations.models import BulkParameters, BulkValues, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.web.sentences import shorten_list
 from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
@@ -61,6 +62,15 @@ class NameLookup:
         if value in (None, ""):
             return "–"
         return self.columns.get(column, {}).get(value, str(value))
+
+
+def describe_problems(problems: Sequence[tuple[int, str, str]], count_max: int) -> str:
+    """Return the first problems of a file's lines, and how many more there are."""
+    lines = [
+        _("line %(number)d: %(problem)s") % {"number": number, "problem": problem}
+        for number, _text, problem in problems
+    ]
+    return shorten_list(lines, count_max)
 
 
 def describe_reason(reason_code: str) -> str:

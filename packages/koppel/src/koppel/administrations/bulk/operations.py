@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.bulk.actions import (
     BulkAction,
     PlannedChange,
-    Values,
+    RawParameters,
     get_action,
     merged_parameters,
     refuse_unknown,
@@ -44,20 +44,19 @@ INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
 """The most simultaneous operations of one organisation."""
-OF_FILES = frozenset({"per_item", "problems"})
-"""Keys of an operation from a CSV beside the parameters of its action."""
+CSV_PARAMETERS = frozenset({"per_item", "problems", "problem_count"})
+"""Parameters of an operation from a CSV, besides those of its action."""
 DRAFT_HOURS = 24
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected administrations: ids, or all that match. `values_by_id` holds values that differ per
-    administration (a CSV).
-    """
+    """The selected administrations: those with `ids`, or all that match `query`."""
 
     ids: Sequence[int] = ()
     query: ListQuery | None = None
-    values_by_id: Mapping[int, Values] = field(default_factory=dict)
+    values_by_id: Mapping[int, RawParameters] = field(default_factory=dict)
+    """Parameters that differ per administration, from a CSV."""
 
 
 def get_allowed_action(actor: Actor, key: str) -> BulkAction:
@@ -71,7 +70,7 @@ def get_allowed_action(actor: Actor, key: str) -> BulkAction:
 
 
 def preview(
-    actor: Actor, action_key: str, params: Values, selection: Selection, *, query: str = ""
+    actor: Actor, action_key: str, params: RawParameters, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
     """Create a draft with the change of each administration, or the reason why it has none.
 
@@ -83,7 +82,11 @@ def preview(
         raise Refused(_("Specify administrations either by id or by a filter."))
     refuse_unknown(
         action,
-        {key: value for key, value in params.items() if not (selection.values_by_id and key in OF_FILES)},
+        {
+            key: value
+            for key, value in params.items()
+            if not (selection.values_by_id and key in CSV_PARAMETERS)
+        },
     )
     validated = action.validate(actor, params)
     if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
@@ -134,7 +137,7 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NoSuchAdministration
-    _require_place(actor)
+    _require_capacity(actor)
     if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
         return False
     _run_or_enqueue(operation, ItemState.WAITING)
@@ -171,8 +174,8 @@ def record_completed(
 
 
 def undo(actor: Actor, operation_id: int) -> bool:
-    """Undo what was changed, except values changed since. Returns False if the undo already began. Raises
-    `Refused`.
+    """Undo the changes of an operation, except values changed since. Returns False if the undo already began.
+    Raises `Refused`.
     """
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)
@@ -180,7 +183,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
         return False
     if not can_undo(operation):
         raise Refused(_("This can no longer be undone."))
-    _require_place(actor)
+    _require_capacity(actor)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DONE)
     updated_count = queryset.update(
         state=BulkState.UNDOING,
@@ -196,8 +199,8 @@ def undo(actor: Actor, operation_id: int) -> bool:
     return bool(updated_count)
 
 
-def _require_place(actor: Actor) -> None:
-    """Keep an organisation from filling all places of the workers. Raises `Refused`."""
+def _require_capacity(actor: Actor) -> None:
+    """Keep an organisation from occupying all workers. Raises `Refused`."""
     unfinished = [BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING]
     if BulkOperation.objects.for_actor(actor).filter(state__in=unfinished).count() >= UNFINISHED_MAX:
         raise Refused(_("Other bulk work is still running. Start this when it is done."))
@@ -232,7 +235,7 @@ def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[A
 
 
 def _item(
-    operation: BulkOperation, administration_id: int, change: PlannedChange, values: Values
+    operation: BulkOperation, administration_id: int, change: PlannedChange, values: RawParameters
 ) -> BulkItem:
     return BulkItem(
         organisation_id=operation.organisation_id,

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from koppel.administrations.bulk import snapshot
+from koppel.administrations.bulk import stored_values
 from koppel.administrations.bulk.actions import PlannedChange
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.bulk.snapshot import People
+from koppel.administrations.bulk.stored_values import People
 from koppel.administrations.models import Administration, BulkItem, BulkValues
 from koppel.organisations.roles import Actor
 
@@ -29,16 +29,20 @@ def plan_reversals(
         for item in items
         if item.administration_id in administrations
     }
-    people_by_id = snapshot.people_on(actor.organisation_id, changes)
-    not_offered = snapshot.archived_ids(actor.organisation_id, [change.before for change in changes.values()])
+    people_by_id = stored_values.people_on(actor.organisation_id, changes)
+    not_offered = stored_values.archived_ids(
+        actor.organisation_id, [change.before for change in changes.values()]
+    )
     is_any_restricted = any(administrations[administration_id].restricted for administration_id in changes)
-    live_members = snapshot.live_members(actor.organisation_id) if is_any_restricted else frozenset()
+    live_member_ids = (
+        stored_values.live_member_ids(actor.organisation_id) if is_any_restricted else frozenset()
+    )
     return {
         administration_id: plan_reversal(
             administrations[administration_id],
             people_by_id.get(administration_id, {}),
             change,
-            live_members,
+            live_member_ids,
             not_offered,
         )
         for administration_id, change in changes.items()
@@ -49,13 +53,13 @@ def plan_reversal(
     administration: Administration,
     current_people: People,
     change: RecordedChange,
-    live_members: Collection[int],
+    live_member_ids: Collection[int],
     not_offered: Mapping[str, Collection[int]],
 ) -> PlannedChange:
     """Plan the reversal of one change; `changed_since` if not all of it can be reversed."""
     columns = _columns_to_restore(administration, change, not_offered)
     people = _people_to_restore(current_people, change)
-    if administration.restricted and not _may_restore_people(current_people, change, people, live_members):
+    if administration.restricted and not _may_restore_people(current_people, change, people, live_member_ids):
         people = {}
     changed_count = len(change.after.get("columns", {})) + len(change.after.get("people", {}))
     if len(columns) + len(people) == changed_count:
@@ -72,7 +76,7 @@ def _columns_to_restore(
     and templates archived since.
     """
     before, after = change.before.get("columns", {}), change.after.get("columns", {})
-    current = snapshot.read(administration, after)
+    current = stored_values.read_columns(administration, after)
     return {
         name: before[name]
         for name in after
@@ -92,14 +96,14 @@ def _may_restore_people(
     current_people: People,
     change: RecordedChange,
     people: Mapping[str, bool | None],
-    live_members: Collection[int],
+    live_member_ids: Collection[int],
 ) -> bool:
     """Return whether a restricted administration was restricted before the operation too, and keeps an
     assigned member who may sign in.
 
     If it was restricted since, its members were chosen deliberately.
     """
-    moves = {int(member): automatic for member, automatic in people.items()}
-    return bool(change.before.get("restricted")) and not snapshot.removes_last_active_member(
-        current_people, moves, live_members
+    people_changes = {int(member): automatic for member, automatic in people.items()}
+    return bool(change.before.get("restricted")) and not stored_values.removes_last_active_member(
+        current_people, people_changes, live_member_ids
     )

@@ -11,8 +11,8 @@ from koppel.administrations.list.query import FILTERS, ListQuery, parse_query, q
 from koppel.kit.database.text import clean_text
 from koppel.kit.web.parameters import UnknownParameter, UnknownPart, shorten
 
-ARRANGING = ("page", "sort", "columns", "done")
-"""How a list is shown; which administrations match does not depend on it."""
+DISPLAY_PARAMETERS = ("page", "sort", "columns", "done")
+"""Parameters of a list that change its display, not which administrations match."""
 
 
 def parse_bulk_filter(text: str) -> ListQuery:
@@ -24,7 +24,7 @@ def parse_bulk_filter(text: str) -> ListQuery:
     query = parse_query(parameters)
     if not text or (not query.unknown and list(parameters.lists()) == [("all", ["1"])]):
         return query
-    parts = [*query.unknown, *_narrowing_nothing(parameters)]
+    parts = [*query.unknown, *_parts_without_effect(parameters)]
     if not parts and not query.is_filtered:
         parts = [
             UnknownPart(
@@ -36,12 +36,12 @@ def parse_bulk_filter(text: str) -> ListQuery:
     return query
 
 
-def _narrowing_nothing(parameters: QueryDict) -> Iterator[UnknownPart]:
+def _parts_without_effect(parameters: QueryDict) -> Iterator[UnknownPart]:
     for name, texts in parameters.lists():
         params = {"name": name, "names": ", ".join(FILTERS)}
         if name == "q" and not any(clean_text(str(text)) for text in texts):
             yield UnknownPart(name, "", _("“q” is empty."))
-        elif name in ARRANGING:
+        elif name in DISPLAY_PARAMETERS:
             message = _(
                 "“%(name)s” does not limit the selection and cannot be used for bulk edits. Possible "
                 "filters: %(names)s."

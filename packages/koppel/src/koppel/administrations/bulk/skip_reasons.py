@@ -32,6 +32,7 @@ class CommonReason(BulkReason):
         "other_company",
         _("The register has a different name for this number. Confirm it on the administration's page."),
     )
+    NUMBER_DATE = "number_date", _("This is a date, not a number.")
     NUMBER_DUMMY = "number_dummy", _("This is a made-up number.")
     NUMBER_EMPTY = "number_empty", _("Enter a number.")
     QUARANTINED = quarantine.CODE, quarantine.SENTENCE

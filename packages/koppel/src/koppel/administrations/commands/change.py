@@ -15,13 +15,14 @@ from koppel.administrations.commands.list import settings_row
 from koppel.administrations.inputs import RestrictionInput, SettingsInput
 from koppel.administrations.models import BulkItem, BulkOperation
 from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.files import read_table_file
 from koppel.kit.cli.output import AsJson, print_record
-from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
+PROBLEMS_SHOWN_MAX = 20
 
 
 @app.command("assign")
@@ -100,16 +101,13 @@ def import_csv(
     as_json: AsJson = False,
 ) -> None:
     """Set numbers, client numbers, divisions and people from a CSV."""
-    try:
-        text = decode(file.read_bytes())
-    except (OSError, TableError) as error:
-        raise CommandError(f"{file} cannot be read: {error}.") from None
+    text = read_table_file(file)
     with acting_as(person, organisation) as actor:
         actor.require(Permission.CHANGE_ADMINISTRATIONS)
         changes = bulk.read_changes(actor, text)
         if changes.problems:
-            lines = "; ".join(f"line {number}: {problem}" for number, _text, problem in changes.problems[:20])
-            raise CommandError(f"Nothing was changed. {lines}")
+            problems = bulk.describe_problems(changes.problems, PROBLEMS_SHOWN_MAX)
+            raise CommandError(f"Nothing was changed. {problems}")
         if changes.unread:
             typer.echo(f"A file does not change these columns: {', '.join(changes.unread)}.", err=True)
         selection = Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)

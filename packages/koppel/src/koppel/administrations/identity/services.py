@@ -33,14 +33,14 @@ from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
 NOT_FOUND = "not_found"
-"""A number's note: its register does not know it."""
+"""The note of a number that the register does not know."""
 REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
 def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
-    """Store the identity and enqueue its lookup. Returns the problems, and then stores nothing.
+    """Store the identity and enqueue its lookup. Returns the problems; with any, nothing is stored.
 
     A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
     """
@@ -53,7 +53,9 @@ def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple
         return check.problems
     identity = check.identity
     register_name = (
-        other_name(administration, identity.number) if identity.number != administration.number else ""
+        differing_register_name(administration, identity.number)
+        if identity.number != administration.number
+        else ""
     )
     if register_name and not data.same_company:
         message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
@@ -147,29 +149,33 @@ def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
         )
 
 
-def other_name(administration: Administration, number: str) -> str:
+def differing_register_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours; '' when a person confirmed that
     it is the same.
     """
     return (
-        other_names(administration.organisation_id, [(administration, number)]).get(administration.pk, "")
+        differing_register_names(administration.organisation_id, [(administration, number)]).get(
+            administration.pk, ""
+        )
         if number
         else ""
     )
 
 
-def other_names(organisation_id: int, numbers: Iterable[tuple[Administration, str]]) -> dict[int, str]:
-    """Return `other_name` of many, by administration, where there is one."""
+def differing_register_names(
+    organisation_id: int, numbers: Iterable[tuple[Administration, str]]
+) -> dict[int, str]:
+    """Return `differing_register_name` of many, by administration, where there is one."""
     register_queries = {
         administration.pk: (administration, number, build_query(administration.country, number))
         for administration, number in numbers
     }
     lookups = cached_results(
-        organisation_id, [question for _one, _number, question in register_queries.values() if question]
+        organisation_id, [query for _one, _number, query in register_queries.values() if query]
     )
     names: dict[int, str] = {}
-    for key, (administration, number, question) in register_queries.items():
-        lookup = lookups.get(question) if question else None
+    for key, (administration, number, query) in register_queries.items():
+        lookup = lookups.get(query) if query else None
         if (
             lookup
             and lookup.query.kind is QueryKind.NUMBER
@@ -234,7 +240,9 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """Return the query for its register; None without a number, or where no register answers."""
+    """Return the query for the register of the administration's country; None without a number, or where no
+    register answers.
+    """
     return build_query(administration.country, administration.number) if administration.number else None
 
 
@@ -251,7 +259,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
     administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
     if administration is None:
         raise audited_not_found(actor, administration_id)
-    if name := other_name(administration, administration.number):
+    if name := differing_register_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     count = sum(
@@ -273,12 +281,12 @@ def handle_lookup_result(organisation_id: int, before: LookupResult, after: Look
     query = after.query
     if query.kind is not QueryKind.NUMBER:
         return
-    carriers = (
+    administrations = (
         Administration.objects.in_organisation(organisation_id)
         .select_for_update()
         .filter(country=query.country, number=query.value, withdrawn_at=None)
     )
-    for administration in carriers:
+    for administration in administrations:
         _apply(administration, before, after)
 
 

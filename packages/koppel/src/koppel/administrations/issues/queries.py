@@ -24,7 +24,7 @@ from django.utils.functional import Promise
 
 from koppel.administrations.errors import NoSuchIssue
 from koppel.administrations.list.query import NONE
-from koppel.administrations.list.queryset import worked_on_by
+from koppel.administrations.list.queryset import assigned_members_condition
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
@@ -35,8 +35,8 @@ from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 100
-Named = tuple[IssueView, str]
-"""An issue, and the name of the administration it is about; '' for a connection's."""
+NamedIssue = tuple[IssueView, str]
+"""An issue with the name of its administration; '' for the issue of a connection."""
 
 
 class IssueState(StrEnum):
@@ -90,7 +90,7 @@ class IssuePage:
     chosen.
     """
 
-    items: list[Named]
+    items: list[NamedIssue]
     total: int
     number: int
     pages: int
@@ -129,7 +129,7 @@ def count_open_by_type(actor: Actor) -> list[IssueTypeCount]:
     return count_by_type(_open(actor))
 
 
-def newest_of(actor: Actor, code: str, count: int) -> list[Named]:
+def newest_of(actor: Actor, code: str, count: int) -> list[NamedIssue]:
     """Return the newest issues of one type."""
     return _with_subject_names(_open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
 
@@ -231,7 +231,7 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
         matches = Administration.objects.for_actor(actor)
         matches = matches.filter(search_condition(words, lambda word: Q(search_key__contains=word)))
         if person:
-            matches = matches.filter(worked_on_by(actor, [person]))
+            matches = matches.filter(assigned_members_condition(actor, [person]))
         if filters.administration:
             matches = matches.filter(pk=filters.administration)
         issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
@@ -260,7 +260,7 @@ def _comment_count() -> Combinable:
     return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
 
 
-def _with_subject_names(page: Iterable[Issue]) -> list[Named]:
+def _with_subject_names(page: Iterable[Issue]) -> list[NamedIssue]:
     issues = list(page)
     ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))

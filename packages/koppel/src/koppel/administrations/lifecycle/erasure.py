@@ -39,12 +39,12 @@ def find_due_work() -> DueWork:
     """
     today = timezone.localdate()
     planned = Administration.objects.filter(scheduled_deactivation_on__lte=today, withdrawn_at=None)
-    over = Administration.objects.filter(
+    erasable = Administration.objects.filter(
         Q(erase_on__lte=today, client_left_on__isnull=False) | Q(withdrawn_at__isnull=False)
     )
     return DueWork(
         sorted(set(planned.values_list("organisation_id", flat=True))),
-        list(over.order_by("pk").values_list("organisation_id", "pk")),
+        list(erasable.order_by("pk").values_list("organisation_id", "pk")),
     )
 
 
@@ -78,8 +78,10 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     be interrupted and repeated at any moment.
     """
     queryset = Administration.objects.in_organisation(organisation_id).filter(pk=administration_id)
-    over = Q(withdrawn_at__isnull=False) | Q(erase_on__lte=timezone.localdate(), client_left_on__isnull=False)
-    administration = queryset.filter(over).select_for_update(no_key=True).first()
+    is_erasable = Q(withdrawn_at__isnull=False) | Q(
+        erase_on__lte=timezone.localdate(), client_left_on__isnull=False
+    )
+    administration = queryset.filter(is_erasable).select_for_update(no_key=True).first()
     if administration is None:
         return False
     stop_syncs(organisation_id, [administration.pk])
@@ -88,7 +90,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     anonymise_administration(organisation_id, administration.pk)
     _erase_row(administration)
     details = {
-        "reason": "withdrawn" if administration.withdrawn_at else "kept_long_enough",
+        "reason": "withdrawn" if administration.withdrawn_at else "retention_ended",
         "company": administration.remote_company_id,
     }
     add_audit_entry(
@@ -119,5 +121,5 @@ def _erase_row(administration: Administration) -> None:
         # What the accounting system still lists is listed again; what we remembered of it goes.
         companies.delete()
     elif company := companies.select_for_update(no_key=True).first():
-        same_company.forget_identity(company)
+        same_company.clear_identity(company)
         company.save()

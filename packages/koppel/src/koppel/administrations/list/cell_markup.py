@@ -25,15 +25,15 @@ from koppel.administrations.models import Administration, Status
 from koppel.company_registers.sectors.sections import SECTIONS
 
 DASH = SafeString('<span class="hint">–</span>')
-SHOWN_PEOPLE = 2
+PEOPLE_SHOWN_MAX = 2
 WARNING_CLASS = "status status-warn status-plain"
 REASON_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class PageContext:
-    """Shared by the cells of one page. `labels` holds the reader's texts, `states` the markup of each state
-    to show, `warning` an icon.
+    """Data shared by the cells of one page: `labels` in the reader's language, the markup of each display
+    state, and the warning icon.
     """
 
     rows: RowContext
@@ -64,8 +64,8 @@ def text_cell(text: str) -> SafeString:
     return format_html("{}", text) if text else DASH
 
 
-def moment(at: datetime | None) -> SafeString:
-    """Write a moment, today and yesterday by their names: whether books are fresh is seen at a glance."""
+def time_markup(at: datetime | None) -> SafeString:
+    """Write a time, with the words “today” and “yesterday” for those days."""
     if not at:
         return DASH
     local = timezone.localtime(at)
@@ -101,12 +101,12 @@ def number_cell(administration: Administration, page: PageContext) -> SafeString
         WARNING_CLASS,
         page.labels["doubtful"],
         page.warning,
-        _unseen(page.labels["doubtful"]),
+        _visually_hidden(page.labels["doubtful"]),
     )
 
 
 def status_cell(administration: Administration, page: PageContext) -> SafeString:
-    """Write the status with its day, its progress and its reason, as far as it has them."""
+    """Write the status, with its day, progress and reason where there are any."""
     parts = [page.states[page.rows.states[administration.pk]]]
     if administration.client_left_on:
         parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
@@ -136,20 +136,20 @@ def _reason(administration: Administration, page: PageContext) -> SafeString:
 
 
 def complete_cell(administration: Administration, page: PageContext) -> SafeString:
-    """Write as of when it is complete; before the first time, what is being read."""
+    """Write the time as of which the books are complete; during the first read, its progress."""
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.resource and administration.complete_as_of is None:
         return render_to_string("web/parts/resource_progress.html", {"progress": progress})
-    return moment(administration.complete_as_of)
+    return time_markup(administration.complete_as_of)
 
 
 def people_cell(administration: Administration, page: PageContext) -> SafeString:
     names = page.rows.people.get(administration.pk, ())
     if not names:
         return DASH
-    more = f" +{len(names) - SHOWN_PEOPLE}" if len(names) > SHOWN_PEOPLE else ""
+    more = f" +{len(names) - PEOPLE_SHOWN_MAX}" if len(names) > PEOPLE_SHOWN_MAX else ""
     return format_html(
-        '<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:SHOWN_PEOPLE]), more
+        '<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:PEOPLE_SHOWN_MAX]), more
     )
 
 
@@ -170,7 +170,7 @@ def sector_cell(administration: Administration, page: PageContext) -> SafeString
 
 
 def imported_cell(administration: Administration, page: PageContext) -> SafeString:
-    return moment(administration.created_at)
+    return time_markup(administration.created_at)
 
 
 def issues_cell(administration: Administration, page: PageContext) -> SafeString:
@@ -184,10 +184,10 @@ def issues_cell(administration: Administration, page: PageContext) -> SafeString
         str(administration.pk),
         page.warning,
         str(count),
-        _unseen(f" {administration.name}"),
+        _visually_hidden(f" {administration.name}"),
     )
 
 
-def _unseen(text: str) -> SafeString:
+def _visually_hidden(text: str) -> SafeString:
     """Write a text for screen readers only."""
     return format_html('<span class="visually-hidden">{}</span>', text)

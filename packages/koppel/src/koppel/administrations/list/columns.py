@@ -26,15 +26,17 @@ CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 @dataclass(frozen=True)
 class ListColumn:
-    """`key` names it in the address bar. `sort`: the field, or the count, that orders it; nulls last either
-    way. `value` is its cell in a file, `html` on the page.
-    """
+    """A column of the list."""
 
     key: str
+    """The name in query strings."""
     label: str | Promise
     sort: str | Callable[[], Combinable]
+    """The field or the count to sort by; nulls last in both directions."""
     value: CellValue
+    """Returns the cell of an export."""
     html: CellMarkup
+    """Returns the cell of the page."""
     type: ColumnType = ColumnType.TEXT
     has_nulls: bool = False
     is_default: bool = False
@@ -51,7 +53,7 @@ def text_column(
     has_nulls: bool = False,
     is_default: bool = False,
 ) -> ListColumn:
-    """Make a column whose cell shows its value as text."""
+    """Return a column whose cell shows the value as text."""
     return ListColumn(
         key,
         label,
@@ -64,7 +66,7 @@ def text_column(
 
 
 def count_open_issues() -> Combinable:
-    """Count the issues of each, as one index lookup per row."""
+    """Count the open issues of each administration, as one index lookup per row."""
     issues = Issue.objects.filter(
         needs_attention(),
         organisation_id=OuterRef("organisation_id"),
@@ -75,7 +77,7 @@ def count_open_issues() -> Combinable:
 
 
 def count_people() -> Combinable:
-    """Count the people chosen for each, as one index lookup per row."""
+    """Count the people assigned to each administration by choice, as one index lookup per row."""
     assignments = Assignment.objects.filter(
         organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
     )

@@ -13,7 +13,7 @@ from koppel.administrations.list.queryset import search
 from koppel.administrations.list.row_context import load_row_context
 from koppel.audit.services import add_audit_entry
 from koppel.kit.tabular import writers
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import Cell, Format, write_table
 from koppel.organisations.roles import Actor
 
@@ -30,7 +30,7 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     file_columns = [
         writers.FileColumn(column.key, str(column.label), column.type, column.display) for column in columns
     ]
-    with export_place(actor.organisation_id):
+    with export_slot(actor.organisation_id):
         written = write_table(file_format, file_columns, rows, title=_("Administrations"))
     add_audit_entry(
         actor.organisation_id,

@@ -54,13 +54,13 @@ def unknown_in(actor: Actor, query: ListQuery) -> list[UnknownPart]:
     """
     parts = list(query.unknown)
     for key, rows_of in _ROWS.items():
-        ids = [int(value) for value in query.multi.get(key, ()) if is_id(value)]
+        ids = [int(value) for value in query.multi_filters.get(key, ()) if is_id(value)]
         if ids:
             parts += _unknown_ids(actor, key, ids, rows_of(actor, ids))
-    code = query.single.get("issues", "any")
+    code = query.single_filters.get("issues", "any")
     if code not in ISSUES and not _is_issue(actor, code):
         parts.append(unknown_value("issues", code, (*ISSUES, *sorted(issue_types))))
-    import_id = query.single.get("import")
+    import_id = query.single_filters.get("import")
     if import_id and import_state(actor, int(import_id)) is None:
         parts.append(unknown_value("import", import_id))
     return parts
@@ -86,7 +86,7 @@ def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iter
 
 
 def _remembered_names(actor: Actor, key: str, ids: Iterable[int]) -> Mapping[int, str]:
-    """Return the last names that the audit log of this organisation has of what is no more, by id."""
+    """Return the last names of deleted objects in the audit log of this organisation, by id."""
     entries = AuditEntry.objects.filter(
         organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key], subject_id__in=ids
     )

@@ -12,10 +12,10 @@ from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.issues.issue_types import get_issue_type
 
 Label = str | Promise
-SEARCHED_FROM = 12
-"""Longer menus get a field to type in."""
+OPTIONS_WITHOUT_SEARCH_MAX = 12
+"""A menu with more options has a search field."""
 CHIPS_PER_FILTER_MAX = 12
-"""More values of one filter are one chip with their number: each chip's link names all of the others."""
+"""More values of one filter are one chip with their number, because each chip's link names all others."""
 
 LABELS: Mapping[str, Label] = {
     "status": _("Status"),
@@ -73,12 +73,12 @@ class Menu:
 
     @property
     def is_long(self) -> bool:
-        return len(self.options) > SEARCHED_FROM
+        return len(self.options) > OPTIONS_WITHOUT_SEARCH_MAX
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A filter in force; `query` is the list without it. `name` '': the value says it all."""
+    """An active filter; `query` is the query string without it. `name` '': only the value is displayed."""
 
     name: Label
     value: Label
@@ -96,19 +96,17 @@ def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
-    """Return a chip for each filter, in the order of the menus; a dash for what is gone, so that it can be
-    taken away.
-    """
+    """Return a chip for each filter, in the order of the menus; a dash for the name of a deleted object."""
     offered = {key: dict(pairs) for key, pairs in _filter_choices(choices).items()}
     chip_list = []
-    for key, values in query.multi.items():
+    for key, values in query.multi_filters.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
             chip_list.append(Chip(LABELS[key], str(len(values)), query.without_filter(key).to_query_string()))
             continue
         for value in values:
             label = offered[key].get(value, "–")
             chip_list.append(Chip(LABELS[key], label, query.without_filter(key, value).to_query_string()))
-    for key, value in query.single.items():
+    for key, value in query.single_filters.items():
         if key != "q":  # the field beside the chips has it
             chip_list.append(
                 Chip("", _single(key, value), query.without_filter(key, value).to_query_string())
@@ -142,5 +140,5 @@ def _string_keys(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]
 
 
 def _options(query: ListQuery, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
-    selected = query.multi.get(key, ())
+    selected = query.multi_filters.get(key, ())
     return [Option(value, label, value in selected) for value, label in pairs]

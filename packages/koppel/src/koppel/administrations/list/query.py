@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 NONE = "none"
-"""In a filter: administrations without division, template, sector or person."""
+"""The value of a filter that matches administrations without division, template, sector or person."""
 FRESHNESSES = ("fresh", "stale", "old", "never")
 ISSUES = ("any", NONE)
 NUMBERS = ("missing", "incomplete", "doubtful", "duplicate")
@@ -69,7 +69,7 @@ def _choices(values: Iterable[str], *, is_multiple: bool = False) -> Parameter:
 
 
 def _ids(*keywords: str) -> Parameter:
-    """Make a parameter of ids. They stay texts, which go back into an address."""
+    """Return a parameter of ids, which stay texts."""
     parse = lambda text: text if text in keywords or is_id(text) else None  # noqa: E731 - one expression
     return Parameter(parse=parse, is_multiple=True, may_be_blank=False)
 
@@ -110,10 +110,11 @@ undo. `peek`: the administration whose panel is open.
 
 @dataclass(frozen=True)
 class ListQuery:
-    """Values of `MULTI_FILTERS` are texts: ids as digits, or `NONE`. Everything empty: the whole list."""
+    """A parsed query of the list. Without filters: the whole list."""
 
-    multi: Mapping[str, tuple[str, ...]]
-    single: Mapping[str, str]
+    multi_filters: Mapping[str, tuple[str, ...]]
+    """The values of each of `MULTI_FILTERS`: texts, ids as digits, or `NONE`."""
+    single_filters: Mapping[str, str]
     sort: str = "name"
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page: int = 1
@@ -122,19 +123,19 @@ class ListQuery:
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.multi or self.single)
+        return bool(self.multi_filters or self.single_filters)
 
     def to_query_string(self) -> str:
-        """Return the address bar's text, without the page; '' without filters."""
-        return "&".join(part for part in (self.filter(), self.arrangement()) if part)
+        """Return the query string, without the page; '' for the default query."""
+        return "&".join(part for part in (self.filter_string(), self.display_string()) if part)
 
-    def filter(self) -> str:
-        """Return the part of that text that decides which administrations match."""
-        pairs = [(key, value) for key, values in self.multi.items() for value in values]
-        return urlencode([*pairs, *self.single.items()])
+    def filter_string(self) -> str:
+        """Return the part of the query string that decides which administrations match."""
+        pairs = [(key, value) for key, values in self.multi_filters.items() for value in values]
+        return urlencode([*pairs, *self.single_filters.items()])
 
-    def arrangement(self) -> str:
-        """Return the part of that text that says how they are shown."""
+    def display_string(self) -> str:
+        """Return the part of the query string that decides how the list is displayed."""
         pairs = []
         if self.sort != "name":
             pairs.append(("sort", self.sort))
@@ -153,15 +154,19 @@ class ListQuery:
 
     def without_filter(self, key: str, value: str | None = None) -> "ListQuery":
         """Return the query without one value of a filter, or without all of its values."""
-        removed = {(key, chosen) for chosen in self.multi.get(key, ())} if value is None else {(key, value)}
+        removed = (
+            {(key, chosen) for chosen in self.multi_filters.get(key, ())} if value is None else {(key, value)}
+        )
         multi = {
             name: tuple(text for text in values if (name, text) not in removed)
-            for name, values in self.multi.items()
+            for name, values in self.multi_filters.items()
         }
         return replace(
             self,
-            multi={name: values for name, values in multi.items() if values},
-            single={name: value for name, value in self.single.items() if (name, value) not in removed},
+            multi_filters={name: values for name, values in multi.items() if values},
+            single_filters={
+                name: value for name, value in self.single_filters.items() if (name, value) not in removed
+            },
             page=1,
         )
 
@@ -171,14 +176,14 @@ def read_query(request: HttpRequest) -> ListQuery:
     return parse_query(request.GET)
 
 
-def chooses_columns(request: HttpRequest) -> bool:
-    """Tell whether the list's address chooses columns; else the person's own layout applies."""
+def has_columns(request: HttpRequest) -> bool:
+    """Return whether the query string chooses columns; otherwise the person's own layout applies."""
     return "columns" in request.GET
 
 
 def parse_query(params: QueryDict) -> ListQuery:
-    """Parse the address bar; unknown parameters are kept in `unknown`. Raises `UnknownParameter` for a long
-    filter.
+    """Parse query parameters; unknown ones are kept in `unknown`. Raises `UnknownParameter` for a filter that
+    is too long.
     """
     require_bounded(params, name="filter")
     query = _strip_values(params)
@@ -189,8 +194,8 @@ def parse_query(params: QueryDict) -> ListQuery:
     columns = dict.fromkeys(part for text in query.getlist("columns") for part in text.split("."))
     unknown = [unknown_value("columns", key, COLUMNS) for key in columns if key not in COLUMNS]
     return ListQuery(
-        multi={key: values for key, values in multi.items() if values},
-        single=single,
+        multi_filters={key: values for key, values in multi.items() if values},
+        single_filters=single,
         sort=sort if sort.removeprefix("-") in COLUMNS else "name",
         columns=_columns(columns),
         page=page_of(page) or 1,

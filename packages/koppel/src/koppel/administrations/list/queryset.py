@@ -27,7 +27,7 @@ from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Role
 
 PAGE_SIZE = 100
-PARENTS = ("division", "template", "connection", "remote_company")
+DISPLAYED_RELATIONS = ("division", "template", "connection", "remote_company")
 FRESH_HOURS = 30
 """Data older than a daily sync with some delay is stale."""
 OLD_DAYS = 7
@@ -52,7 +52,7 @@ def apply_filters(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     queryset = Administration.objects.visible_to(actor)
-    if text := query.single.get("q", ""):
+    if text := query.single_filters.get("q", ""):
         queryset = queryset.filter(
             search_condition(
                 text,
@@ -61,9 +61,9 @@ def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
                 ),
             )
         )
-    for key, values in query.multi.items():
+    for key, values in query.multi_filters.items():
         queryset = queryset.filter(_MULTI_CONDITIONS[key](actor, values))
-    for key, value in query.single.items():
+    for key, value in query.single_filters.items():
         if key in _SINGLE_CONDITIONS:
             queryset = queryset.filter(_SINGLE_CONDITIONS[key](actor, value))
     return queryset
@@ -72,7 +72,7 @@ def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     """Return matching administrations in the requested order. Raises `UnknownParameter`."""
     annotations, order = ordering(query.sort)
-    queryset = apply_filters(actor, query).select_related(*PARENTS)
+    queryset = apply_filters(actor, query).select_related(*DISPLAYED_RELATIONS)
     return queryset.annotate(**annotations).order_by(*order)
 
 
@@ -86,7 +86,7 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
     ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     page = Paginator(ids, PAGE_SIZE).get_page(query.page)
     page_ids = list(page)
-    queryset = Administration.objects.for_actor(actor).select_related(*PARENTS)
+    queryset = Administration.objects.for_actor(actor).select_related(*DISPLAYED_RELATIONS)
     rows = queryset.in_bulk(page_ids)
     administrations = [rows[administration_id] for administration_id in page_ids if administration_id in rows]
     return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
@@ -126,7 +126,7 @@ def _ids(column: str, values: Sequence[str]) -> Q:
     return condition | Q(**{f"{column}__isnull": True}) if NONE in values else condition
 
 
-def worked_on_by(actor: Actor, values: Sequence[str]) -> Q:
+def assigned_members_condition(actor: Actor, values: Sequence[str]) -> Q:
     """Return the condition on assigned members; automatic assignments of Administrators do not count."""
     all_assignments = Assignment.objects.for_actor(actor).filter(administration=OuterRef("pk"))
     assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
@@ -170,13 +170,13 @@ def duplicate_numbers(actor: Actor) -> "QuerySet[Administration]":
     """Return numbers that more than one of the visible administrations has: the same client, imported
     twice.
     """
-    carried = (
+    numbers = (
         Administration.objects.visible_to(actor)
         .exclude(number="")
         .values("number", "number_scheme")
         .order_by()
     )
-    return carried.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
+    return numbers.annotate(n=Count("pk")).filter(n__gt=1).values("number")  # type: ignore[return-value]
 
 
 def _favourites(actor: Actor, value: str) -> Q:
@@ -196,7 +196,7 @@ _MULTI_CONDITIONS: dict[str, Callable[[Actor, Sequence[str]], Q]] = {
     "division": lambda actor, values: _ids("division_id", values),
     "template": lambda actor, values: _ids("template_id", values),
     "connection": lambda actor, values: _ids("connection_id", values),
-    "user": worked_on_by,
+    "user": assigned_members_condition,
     "sector": _sectors,
     "freshness": _freshness,
 }

@@ -13,15 +13,15 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class RowContext:
-    """What the rows show besides columns, by administration id: the state, the open sync, the number of open
-    issues, the names of the assigned members.
-    """
+    """Data of the rows besides their columns, by administration id."""
 
     states: Mapping[int, str]
-
+    """Display states."""
     progress: Mapping[int, SyncProgress]
     issues: Mapping[int, int]
+    """Numbers of open issues."""
     people: Mapping[int, Sequence[str]]
+    """Names of the assigned members."""
     favourite_ids: frozenset[int]
 
 

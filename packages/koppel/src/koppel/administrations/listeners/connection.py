@@ -17,7 +17,7 @@ from koppel.administrations.lifecycle.blocked_status import (
 from koppel.administrations.models import Administration, Status
 from koppel.audit.services import add_audit_entry
 from koppel.company_registers.numbers.identity import check_identity
-from koppel.connections.companies.same_company import VendorIdentity, apply_guard, inherit_identity
+from koppel.connections.companies.same_company import VendorIdentity, inherit_identity, update_conflict
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.models import ConnectionState, RemoteCompany
 from koppel.organisations.roles import Actor
@@ -35,18 +35,20 @@ def block(organisation_id: int, administration_ids: Sequence[int], reason: str) 
 
 
 def unblock(organisation_id: int, administration_ids: Sequence[int], _requested_by: str) -> None:
-    """Unblock administrations; one that was never completely read waits for its first sync."""
+    """Unblock administrations; one that was never read in full waits for its first sync."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         pk__in=list(administration_ids)
     )
-    calm = {"status_code": "", "status_reason": ""}
+    cleared = {"status_code": "", "status_reason": ""}
     stopped = administrations.filter(status=Status.BLOCKED, status_code=OTHER_COMPANY)
-    stopped.filter(activated_at=None).update(status=Status.QUEUED, **calm)
-    stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **calm)
+    stopped.filter(activated_at=None).update(status=Status.QUEUED, **cleared)
+    stopped.exclude(activated_at=None).update(status=Status.ACTIVE, **cleared)
 
 
 def detach_from_connection(actor: Actor, connection_id: int, policy: RemovalPolicy) -> int:
-    """Detach administrations before a connection is removed. Returns how many did not move to another one."""
+    """Detach administrations before a connection is removed. Returns the number
+    left without a connection.
+    """
     administrations = Administration.objects.for_actor(actor).filter(connection_id=connection_id)
     if policy is RemovalPolicy.MOVE:
         _move(actor, administrations, _reachable_companies(actor).exclude(connection_id=connection_id))
@@ -75,7 +77,7 @@ def _reachable_companies(actor: Actor) -> "QuerySet[RemoteCompany]":
 
 
 def _move(
-    actor: Actor, administrations: "QuerySet[Administration]", reached: "QuerySet[RemoteCompany]"
+    actor: Actor, administrations: "QuerySet[Administration]", companies: "QuerySet[RemoteCompany]"
 ) -> int:
     """Point administrations at the same company (the vendor's immutable id) of another connection. Nothing
     else changes: settings, people, books and checkpoints stay. Returns how many moved.
@@ -84,10 +86,10 @@ def _move(
     external_ids = {administration.remote_company.external_id for administration in waiting}
     by_company = {
         (company.connection.connector, company.external_id): company
-        for company in reached.filter(external_id__in=external_ids)
+        for company in companies.filter(external_id__in=external_ids)
     }
     moved_administrations = []
-    reached_now = []
+    targets = []
     for administration in waiting:
         target = by_company.get(
             (administration.connection.connector, administration.remote_company.external_id)
@@ -95,7 +97,7 @@ def _move(
         if target is None:
             continue
         inherit_identity(target, administration.remote_company)
-        reached_now.append(target)
+        targets.append(target)
         administration.connection_id, administration.remote_company_id = target.connection_id, target.pk
         if administration.status_code == AWAITING_CONNECTION and administration.status != Status.DEACTIVATED:
             administration.status = Status.ACTIVE if administration.activated_at else Status.QUEUED
@@ -107,18 +109,18 @@ def _move(
         moved_administrations.append(administration)
     fields = ["connection", "remote_company", "status", "status_code", "status_reason"]
     Administration.objects.bulk_update(moved_administrations, fields, batch_size=500)
-    for target in reached_now:
-        _guard(target)
+    for target in targets:
+        _update_conflict(target)
     if moved_administrations:
         details = {"administrations": sorted(administration.pk for administration in moved_administrations)}
         add_audit_entry(actor.organisation_id, actor.audit, BulkAuditAction.MOVED, details=details)
     return len(moved_administrations)
 
 
-def _guard(target: RemoteCompany) -> None:
-    """Apply the guard to the company, as the other connection may describe another one than before."""
+def _update_conflict(target: RemoteCompany) -> None:
+    """Update the conflict of the company: the new connection may describe the company differently."""
     described = VendorIdentity(target.legal_name, target.number, target.country)
-    apply_guard(target, described, interrupts=False)
+    update_conflict(target, described, restart_open_run=False)
     target.save()
 
 

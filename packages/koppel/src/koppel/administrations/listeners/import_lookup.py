@@ -12,11 +12,11 @@ SELECT connection_id, remote_company_id FROM administrations_administration WHER
 
 
 async def find_imported_company(
-    connection: DatabaseConnection, administration_id: int
+    database_connection: DatabaseConnection, administration_id: int
 ) -> ImportedCompany | None:
     """Find the administration of a company. In the scope of one organisation: row security hides those of
     others.
     """
-    cursor = await connection.execute(_IMPORTED, [administration_id])
+    cursor = await database_connection.execute(_IMPORTED, [administration_id])
     row = await cursor.fetchone()
     return ImportedCompany(*row) if row else None

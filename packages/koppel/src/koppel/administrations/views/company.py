@@ -10,9 +10,9 @@ from koppel.organisations.roles import Actor
 
 
 def company_context(actor: Actor, administration: Administration) -> dict[str, object]:
-    """Return what the card of the Overview shows."""
+    """Return the context of the card on the Overview."""
     return {
-        "shown_number": display_number(administration),
+        "display_number": display_number(administration),
         "reason": REASONS.get(administration.no_number_reason, ""),
         "sector_name": SECTIONS.get(administration.sector, administration.sector),
         "predecessor": queries.get_visible(actor, administration.predecessor_id),
@@ -22,7 +22,7 @@ def company_context(actor: Actor, administration: Administration) -> dict[str, o
 
 
 def register_context(administration: Administration) -> dict[str, object]:
-    """Return what the register says of the company."""
+    """Return the context of the register's answer about the company."""
     lookup = identity.cached_register_result(administration)
     return {
         "lookup": lookup,

@@ -98,7 +98,7 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
     context = page_context(request, administration, "overview") | {
         **queries.assignment_choices(actor),
         "form": form,
-        "field_values": form.shown_values(administration, _assigned_ids(administration)),
+        "field_values": form.field_values(administration, _assigned_ids(administration)),
         "may_assign": actor.can(Permission.IMPORT_ADMINISTRATIONS),
     }
     return render(request, "administrations/edit.html", context)
@@ -118,7 +118,7 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
             messages.success(request, _("Settings saved. They apply from the next sync."))
             return HttpResponseRedirect(request.path)
     now = effective_settings(administration)
-    field_values = form.shown_values(now)
+    field_values = form.field_values(now)
     context = page_context(request, administration, "settings") | {
         "form": form,
         "effective": now,
@@ -145,11 +145,11 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
 
 
 def show_history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show who did what to this administration."""
+    """Show the audit log of this administration."""
     administration = get_administration_or_404(request.actor, administration_id)
     renderer = AuditRenderer(request.actor)
     entries = [
-        (entry, renderer.of_administration(entry, administration.pk))
+        (entry, renderer.sentences_for(entry, administration.pk))
         for entry in queries.list_history(administration)
     ]
     context = page_context(request, administration, "history") | {"entries": entries}
@@ -175,20 +175,20 @@ def _issues(administration: Administration) -> Sequence[IssueView]:
 def page_context(request: AuthenticatedRequest, administration: Administration, tab: str) -> dict[str, Any]:
     return {
         "administration": administration,
-        "shown_number": display_number(administration),
+        "display_number": display_number(administration),
         "tab": tab,
         "nav_section": "administrations",
     }
 
 
 def redirect_back(request: HttpRequest) -> HttpResponse:
-    """Redirect to the page that the form names, if it is ours."""
+    """Redirect to the page of this site that the form names, or to the list."""
     return HttpResponseRedirect(return_url(request, reverse("administrations:list")))
 
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
-    """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
-    it or nothing. Raises `Invalid` and `Refused`.
+    """Store the form as a bulk operation on one administration: planned, audited and undone like any other.
+    Either everything is stored or nothing. Raises `Invalid` and `Refused`.
     """
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)

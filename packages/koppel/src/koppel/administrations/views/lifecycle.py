@@ -29,15 +29,15 @@ from koppel.organisations.roles import Permission
 
 
 def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show what will happen, to what, before it does: client left, or withdrawn."""
+    """Show the consequences of marking the client as left, and of withdrawing the import."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     today = timezone.localdate()
     context = page_context(request, administration, "overview") | {
         "today": today.isoformat(),
-        "proposed": (today + timedelta(days=365 * offboarding.KEEP_YEARS + 2)).isoformat(),
+        "proposed": (today + timedelta(days=365 * offboarding.RETENTION_YEARS + 2)).isoformat(),
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
-        "keep_years": offboarding.KEEP_YEARS,
+        "retention_years": offboarding.RETENTION_YEARS,
         "waits": administration.status == Status.QUEUED and administration.activated_at is None,
     }
     return render(request, "administrations/offboarding.html", context)
@@ -64,7 +64,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 
 @action_of("administrations:offboarding", "administration_id")
 def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Withdraw an administration for everybody at once, after its name was typed; a job erases the data."""
+    """Withdraw an administration for all members at once, after its name was typed; a job erases the data."""
     administration = _get_administration(request, administration_id)
     offboarding.withdraw(request.actor, administration.pk, WithdrawalForm.of(request).input_or_refusal())
     messages.success(request, _("The administration was withdrawn. Its data is being erased."))

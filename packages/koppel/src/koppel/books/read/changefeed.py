@@ -18,15 +18,15 @@ little later.
 
 @dataclass(frozen=True)
 class RecordPage:
-    """A page of records.
-
-    `next` is the key after which the following page begins, None at the end. A later request with `as_of` as
-    `changed_since` misses nothing; records that changed shortly before may be returned again.
-    """
+    """A page of records."""
 
     rows: Sequence[BookRow]
     next: str | None
+    """The key after which the following page begins; None at the end."""
     as_of: datetime
+    """A later request with this moment as `changed_since` misses nothing; records that changed shortly before
+    may be returned again.
+    """
 
 
 def list_records(

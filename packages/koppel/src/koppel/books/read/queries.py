@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection as django_connection
 from django.db.models import Q, Sum
 
 from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Contact, Entry, EntryLine
@@ -64,17 +64,18 @@ _ORDER: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of a table. `total` counts all rows that match the search."""
+    """One page of a table."""
 
     rows: Sequence[BookRow]
     total: int
+    """All rows that match the search."""
     page: int
     pages: int
 
 
 @dataclass(frozen=True)
 class LedgerLine:
-    """A line of an account's ledger. `balance` runs from the opening balance of the fiscal year."""
+    """A line of an account's ledger."""
 
     entry: str
     booked_on: date
@@ -88,6 +89,7 @@ class LedgerLine:
     debit: Decimal
     credit: Decimal
     balance: Decimal
+    """Runs from the opening balance of the fiscal year."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def counts(administration_id: int) -> dict[str, int]:
         _SQL["count_rows"].format(resource=f"'{key}'", table=model._meta.db_table)
         for key, model in MODELS_BY_RESOURCE.items()
     ]
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), {"administration": administration_id})
         return dict(cursor.fetchall())
 
@@ -187,7 +189,7 @@ def account_ledger(
         "limit": page_size,
         "offset": (max(page, 1) - 1) * (page_size or 0),
     }
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_account_lines"], values)
         rows = cursor.fetchall()
     total = int(rows[0][13]) if rows else 0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
@@ -18,7 +18,7 @@ def fiscal_years(administration_id: int) -> dict[str, str]:
 
     Each comes with its last period (`YYYYPP`).
     """
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
@@ -50,15 +50,14 @@ def require_period(year: str, period: str, name: str = "until") -> str:
 
 @dataclass(frozen=True)
 class PeriodRange:
-    """The periods `YYYYPP` from `since` to `until` of a fiscal year.
-
-    `since` '' is the start of the year. `periods` are those that the year has so far.
-    """
+    """Periods `YYYYPP` of a fiscal year."""
 
     year: str
     since: str
+    """'' is the start of the year."""
     until: str
     periods: tuple[str, ...]
+    """Those that the year has so far."""
 
     @property
     def first(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
 from koppel.kit.database.sql_files import load_statements
@@ -27,14 +27,12 @@ class PeriodResult:
 
 @dataclass(frozen=True)
 class YearResult:
-    """Income and cost of a fiscal year by period, and their sums.
-
-    `earlier` is the year before, of the same periods; None without entries in them.
-    """
+    """Income and cost of a fiscal year by period, and their sums."""
 
     year: str
     periods: Sequence[PeriodResult]
     earlier: "YearResult | None" = None
+    """The year before, of the same periods; None without entries in them."""
 
     @property
     def income(self) -> Decimal:
@@ -62,7 +60,7 @@ def year_result(administration_id: int, fiscal_year: str) -> YearResult:
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:
     """Return the net movement (debit less credit) by (account code, period)."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_movements_by_period"],
             {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
@@ -72,7 +70,7 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
     """Return the results in the order of the periods; periods without entries are absent."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_results_by_period"],
             {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
 from koppel.kit.database.sql_files import load_statements
@@ -19,7 +19,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class AccountBalance:
-    """The balances of one account. `stated` is the source's closing balance; None when it states none."""
+    """The balances of one account."""
 
     code: str
     name: str
@@ -28,6 +28,7 @@ class AccountBalance:
     debit: Decimal
     credit: Decimal
     stated: Decimal | None
+    """The source's closing balance; None when it states none."""
 
     @property
     def movement(self) -> Decimal:
@@ -39,7 +40,7 @@ class AccountBalance:
 
     @property
     def difference(self) -> Decimal:
-        """Return our closing balance less the source's; 0 when the source states none."""
+        """Return Koppel's closing balance less the source's; 0 when the source states none."""
         return self.closing - self.stated if self.stated is not None else ZERO
 
 
@@ -66,9 +67,10 @@ class TrialBalance:
 
 @dataclass(frozen=True)
 class AccountGroup:
-    """The accounts of one kind. `kind` '' is the group of accounts whose kind the source does not state."""
+    """The accounts of one kind."""
 
     kind: str
+    """'' is the kind that the source does not state."""
     accounts: tuple[AccountBalance, ...]
 
     @property
@@ -120,7 +122,7 @@ def trial_balance(
         "since": from_period,
         "until": to_period,
     }
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))
 
@@ -128,11 +130,11 @@ def trial_balance(
 def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Decimal]]]:
     """Return by fiscal year the accounts whose closing balance differs from the source's.
 
-    Each comes with the difference, our balance less the source's. Years and accounts that agree, or for which
-    the source states no balance, are absent.
+    Each comes with the difference, Koppel's balance less the source's. Years and accounts that agree, or for
+    which the source states no balance, are absent.
     """
     differences: dict[str, list[tuple[str, Decimal]]] = {}
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})
         for year, account, difference in cursor.fetchall():
             differences.setdefault(year, []).append((account, difference))

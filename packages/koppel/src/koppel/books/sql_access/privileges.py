@@ -15,7 +15,7 @@ from koppel.kit.database.embedded_postgres import READER_PREFIX
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.superuser_script import (
     ACTIVITY_ROLE,
-    DISTURBING,
+    DISTURBING_FUNCTIONS,
     NEVER_PUBLIC,
     SIGNAL_ROLE,
     superuser_script,
@@ -114,7 +114,7 @@ def _database_privileges(
 
 
 def _code_privileges(connection: psycopg.Connection[Any], role: str) -> Iterator[str]:
-    parameters = {"role": role, "pattern": DISTURBING, "never": list(NEVER_PUBLIC)}
+    parameters = {"role": role, "pattern": DISTURBING_FUNCTIONS, "never": list(NEVER_PUBLIC)}
     [(count,)] = connection.execute(_SQL["count_disturbing_functions"], parameters).fetchall()
     [(may_run_code,)] = connection.execute(_SQL["may_use_plpgsql"], parameters).fetchall()
     if count:

@@ -43,20 +43,22 @@ _SUPERUSER_SETTINGS = {"temp_file_limit": "2GB"}
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader. `exists` is False when the role was dropped in PostgreSQL itself."""
+    """An SQL reader."""
 
     role: str
     created_at: datetime
     created_by: str
     exists: bool
+    """False when the role was dropped in PostgreSQL itself."""
 
 
 @dataclass(frozen=True)
 class NewReader:
-    """A created reader. `url` contains the password, which is shown once and not stored."""
+    """A created reader."""
 
     role: str
     url: Secret
+    """Contains the password, which is shown once and not stored."""
 
 
 def readers(actor: Actor) -> list[Reader]:
@@ -116,7 +118,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
     )
 
 
-def script() -> str:
+def superuser_script() -> str:
     """Return the SQL that a superuser runs before the first reader, and after a restore or major upgrade."""
     with _as_owner() as owner:
         return script_of(owner, str(connections["default"].settings_dict["USER"]))
@@ -180,9 +182,7 @@ def _create_role(url: str, role: str, password: str) -> None:
             " for example your server's postgres."
         ) from None
     except psycopg.errors.DuplicateObject:
-        raise ReaderRefused(
-            f"PostgreSQL has a role {role} already, of somebody else. Take another name."
-        ) from None
+        raise ReaderRefused(f"PostgreSQL has another role {role} already. Take another name.") from None
 
 
 def _set_for_role(

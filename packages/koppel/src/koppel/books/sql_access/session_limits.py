@@ -13,10 +13,10 @@ _SQL = load_statements("koppel.books")
 log = structlog.get_logger(__name__)
 
 
-async def end_long_sessions(connection: DatabaseConnection) -> int:
+async def end_long_sessions(database_connection: DatabaseConnection) -> int:
     """End the sessions over their limits. Returns their number."""
     limits = {"statement": STATEMENT_SECONDS, "transaction": TRANSACTION_SECONDS, "lock": LOCK_SECONDS}
-    ended = await (await connection.execute(_SQL["end_sessions"], limits)).fetchall()
+    ended = await (await database_connection.execute(_SQL["end_sessions"], limits)).fetchall()
     for role, reason in ended:
         log.warning("reader_session_ended", role=role, reason=reason)
     return len(ended)

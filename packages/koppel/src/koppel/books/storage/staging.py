@@ -23,7 +23,7 @@ ENVELOPE_COLUMNS = ("external_id", "partition", "raw", "content_hash")
 ENVELOPE_TYPES = ("text", "text", "bytea", "bytea")
 SIZE_CHECKED_FROM, ROW_BYTES_MAX = 1000, 7900
 """A page of PostgreSQL holds 8,160 bytes; the lengths and alignment of 25 columns take the rest."""
-PIECES_SENT_TOGETHER = 8
+CHUNKS_PER_SEND = 8
 """Of 32 KB each: one round of the event loop per 256 KB."""
 _SQL = load_statements("koppel.books")
 
@@ -68,26 +68,26 @@ _staged: WeakKeyDictionary[DatabaseConnection, set[str]] = WeakKeyDictionary()
 
 
 async def copy_rows(
-    connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], half: int
+    database_connection: DatabaseConnection, target: Table, rows: Sequence[tuple[Any, ...]], half: int
 ) -> None:
     """Stage the rows of one half of a page in its own temporary table, once per transaction.
 
     A temporary table is emptied by each commit; looking it up is cheaper than creating it again.
     """
     columns, incoming = (*ENVELOPE_COLUMNS, *target.columns), target.staging_table(half)
-    staged = _staged.setdefault(connection, set())
+    staged = _staged.setdefault(database_connection, set())
     if any(map(_is_long, rows)):
         staged.discard(incoming)
-        await connection.execute(_create_table_sql(target, incoming, is_long=True).encode())
+        await database_connection.execute(_create_table_sql(target, incoming, is_long=True).encode())
     elif incoming not in staged:
-        result = await connection.execute(_SQL["has_staging_table"], {"name": f"pg_temp.{incoming}"})
+        result = await database_connection.execute(_SQL["has_staging_table"], {"name": f"pg_temp.{incoming}"})
         row = await result.fetchone()
         if row and row[0]:
             staged.add(incoming)
         else:
-            await connection.execute(_create_table_sql(target, incoming).encode())
+            await database_connection.execute(_create_table_sql(target, incoming).encode())
     async with (
-        connection.cursor() as cursor,
+        database_connection.cursor() as cursor,
         cursor.copy(_SQL["copy_rows"].format(staged=incoming, columns=", ".join(columns))) as copying,
     ):
         copying.set_types(target.staged_types)
@@ -95,7 +95,7 @@ async def copy_rows(
         for values in rows:
             if filled := copying.formatter.write_row(values):  # `write_row` without a coroutine for each row
                 pieces.append(filled)
-            if len(pieces) == PIECES_SENT_TOGETHER:
+            if len(pieces) == CHUNKS_PER_SEND:
                 await copying.write(b"".join(pieces))
                 pieces.clear()
         await copying.write(b"".join(pieces))

@@ -21,18 +21,19 @@ from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
-SPLIT_FROM = 500
+SPLIT_ROWS_MIN = 500
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
 _SQL = load_statements("koppel.books")
 
 
 class RecordBatch(NamedTuple):
-    """The records of one resource in a page. `parents` of lines: the id of a line → the id of its entry."""
+    """The records of one resource in a page."""
 
     resource: str
     records: Sequence[Record]
     parents: Mapping[str, str]
+    """Of lines: the id of a line → the id of its entry."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,12 @@ class WriteContext:
 
 @dataclass
 class WriteResult:
-    """The records of a page that were added or changed, by external id.
-
-    `rejected` could not be normalised.
-    """
+    """The records of a page that were added or changed, by external id."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     rejected: list[RejectedRecord] = field(default_factory=list)
+    """Those that could not be normalised."""
 
     @property
     def has_changes(self) -> bool:
@@ -63,7 +62,7 @@ class WriteResult:
 
 
 async def insert_new(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     batches: Sequence[RecordBatch],
     existing: Mapping[str, bytes | None],
@@ -83,9 +82,9 @@ async def insert_new(
             if inserting:
                 await inserting
             if rows:
-                await copy_rows(connection, table(resource), rows, half)
+                await copy_rows(database_connection, table(resource), rows, half)
                 inserting = asyncio.create_task(
-                    _insert(connection, context, _insert_sql(table(resource), half), {})
+                    _insert(database_connection, context, _insert_sql(table(resource), half), {})
                 )
                 await asyncio.sleep(0)  # sends the statement now
     finally:
@@ -101,14 +100,14 @@ def _split_in_halves(batches: Sequence[RecordBatch]) -> Iterator[tuple[int, Reco
     """
     for resource, records, parents in batches:
         unique = _unique(records)
-        middle = len(unique) // 2 if len(unique) >= SPLIT_FROM else len(unique)
+        middle = len(unique) // 2 if len(unique) >= SPLIT_ROWS_MIN else len(unique)
         for half, records_of_half in enumerate((unique[:middle], unique[middle:])):
             if records_of_half:
                 yield half, RecordBatch(resource, records_of_half, parents)
 
 
 async def stage(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     records: Sequence[Record],
@@ -123,16 +122,16 @@ async def stage(
         return written
     unique = _unique(records)
     existing = await _existing_hashes(
-        connection, context, table(resource), [record.external_id for record in unique]
+        database_connection, context, table(resource), [record.external_id for record in unique]
     )
     rows = list(_changed_rows(context, resource, unique, parents, existing, written))
     if rows:
-        await copy_rows(connection, table(resource), rows, 0)
+        await copy_rows(database_connection, table(resource), rows, 0)
     return written
 
 
 async def merge(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     *,
@@ -144,7 +143,9 @@ async def merge(
     `change_log_ctes` are common table expressions that see the books before the merge; `values` are their
     parameters.
     """
-    await _insert(connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {})
+    await _insert(
+        database_connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {}
+    )
 
 
 def digest_of(record: Record) -> bytes:
@@ -208,13 +209,13 @@ def _make_storable(
 
 
 async def _existing_hashes(
-    connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
+    database_connection: DatabaseConnection, context: WriteContext, target: Table, keys: list[str]
 ) -> dict[str, bytes | None]:
     """Return content hashes by id.
 
     None for a row marked as deleted: the record reappears even if its hash is equal.
     """
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["list_content_hashes"].format(table=target.name),
         {"administration": context.administration_id, "keys": keys},
         binary=True,
@@ -223,14 +224,17 @@ async def _existing_hashes(
 
 
 async def _insert(
-    connection: DatabaseConnection, context: WriteContext, statement: str, values: Mapping[str, object]
+    database_connection: DatabaseConnection,
+    context: WriteContext,
+    statement: str,
+    values: Mapping[str, object],
 ) -> None:
     params = {
         "organisation": context.organisation_id,
         "administration": context.administration_id,
         "at": context.at,
     }
-    await connection.execute(statement, {**values, **params})
+    await database_connection.execute(statement, {**values, **params})
 
 
 @cache

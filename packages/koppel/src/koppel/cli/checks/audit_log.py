@@ -47,11 +47,11 @@ def _signatures(keys: SigningKeys) -> Iterator[CheckFinding]:
 
 def _verifications(keys: SigningKeys) -> Iterator[CheckFinding]:
     if findings := verify_newest_heads(keys):
-        found = ", ".join(sorted({f"{finding.code.value} (log {finding.chain})" for finding in findings}))
+        problems = ", ".join(sorted({f"{finding.code.value} (log {finding.chain})" for finding in findings}))
         yield CheckFinding(
             TOPIC,
             False,
-            f"The audit log is not as it was signed: {found}. Run `koppel audit verify`; "
+            f"The audit log is not as it was signed: {problems}. Run `koppel audit verify`; "
             "docs/audit-log.md says what each finding means.",
         )
     if (failed := failed_verification()) is not None:

@@ -22,7 +22,7 @@ from koppel.cli.stack import DemoAccounts
 from koppel.kit.cli.errors import CommandError
 
 POLL_SECONDS = 0.5
-IDENTIFY_LOOKS_MAX = 20
+POLLS_MAX = 20
 LINES_NAMED_MAX = 20
 SETTLED = ("active", "failed", "blocked", "deactivated")
 
@@ -69,7 +69,7 @@ def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         document = {"seconds": seconds, "administrations": [asdict(result) for result in results]}
-        sys.stdout.write(json.dumps(document | _left_out(browser, smoke_run)) + "\n")
+        sys.stdout.write(json.dumps(document | _skipped_lines(browser, smoke_run)) + "\n")
     else:
         Console(width=max(120, Console().width)).print(_table(results, seconds))
     return 0 if results and all(result.status == "active" for result in results) else 1
@@ -95,7 +95,7 @@ def _import_everything(browser: Browser, smoke_run: SmokeRun, console: Console) 
     form = page.form("company")
     companies = [value for name, value in form.boxes if name == "company"]
     console.print(f"{len(companies)} administrations found")
-    _print_left_out(_left_out(browser, smoke_run), console)
+    _print_skipped_lines(_skipped_lines(browser, smoke_run), console)
     page = browser.submit(page, form, {"company": companies})
     return identify_and_finish(browser, page, console)
 
@@ -105,7 +105,7 @@ def identify_and_finish(browser: Browser, page: HtmlPage, console: Console) -> i
 
     Finishing leads back to Identify when a register answered meanwhile and a name differs.
     """
-    for _look in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         page = _assign_and_finish(browser, identify(browser, page, console))
         if match := re.search(r"[?&]import=(\d+)", page.url):
             return int(match[1])
@@ -121,21 +121,19 @@ def _assign_and_finish(browser: Browser, page: HtmlPage) -> HtmlPage:
     return browser.submit(page, page.form("division"), {}, button="action", value="finish")
 
 
-def _left_out(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
-    """Return why files were `refused`, by name, and the lines of others that were `left_out`, with file, line
-    and reason.
-    """
+def _skipped_lines(browser: Browser, smoke_run: SmokeRun) -> dict[str, Any]:
+    """Return why files were `refused`, by name, and the `skipped_lines` of others: file, line and reason."""
     response = json.loads(browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies").text)
-    return {"refused": response["refused"], "left_out": response["left_out"]}
+    return {"refused": response["refused"], "skipped_lines": response["skipped_lines"]}
 
 
-def _print_left_out(left_out: dict[str, Any], console: Console) -> None:
-    for reason in left_out["refused"].values():
-        console.print(f"Left out: {reason}", markup=False)
-    for line in left_out["left_out"][:LINES_NAMED_MAX]:
-        console.print(f"Left out: {line['file']} line {line['line']}, {line['reason']}", markup=False)
-    if (more := len(left_out["left_out"]) - LINES_NAMED_MAX) > 0:
-        console.print(f"Left out: {more} more lines; --json names them all")
+def _print_skipped_lines(skipped_lines: dict[str, Any], console: Console) -> None:
+    for reason in skipped_lines["refused"].values():
+        console.print(f"Skipped: {reason}", markup=False)
+    for line in skipped_lines["skipped_lines"][:LINES_NAMED_MAX]:
+        console.print(f"Skipped: {line['file']} line {line['line']}, {line['reason']}", markup=False)
+    if (more := len(skipped_lines["skipped_lines"]) - LINES_NAMED_MAX) > 0:
+        console.print(f"Skipped: {more} more lines; --json names them all")
 
 
 def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> None:
@@ -155,7 +153,7 @@ def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     Where names or numbers differ, confirm that it is the same company. A register may answer between two
     polls.
     """
-    for _look in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         page = _complete(browser, _say_same(browser, page, console))
         if not _is_identify(page):
             return page
@@ -178,7 +176,7 @@ def _say_same(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     page = browser.submit(
         page, _identities(page), {"discrepancy": discrepancy_ids}, button="action", value="same"
     )
-    for _question in range(IDENTIFY_LOOKS_MAX):
+    for _poll in range(POLLS_MAX):
         question = next((form for form in page.forms if "confirmed" in form.names), None)
         if question is None:
             break

@@ -1,4 +1,4 @@
-"""The clients of registers, and which of them answers a query."""
+"""The clients of registers, and the choice of the client that answers a query."""
 
 from django.conf import settings
 

@@ -11,36 +11,37 @@ from koppel.kit.http.client import HttpClient
 
 
 class QueryKind(StrEnum):
-    """NUMBER: the company's own. RSIN: the Dutch tax office's, which leads to it. NAME: a search, for want of
-    a number.
-    """
+    """The ways to look a company up."""
 
     NUMBER = "number"
+    """By the company's own number."""
     RSIN = "rsin"
+    """By the number of the Dutch tax office, which leads to it."""
     NAME = "name"
+    """By name, for want of a number."""
 
 
 class LookupOutcome(StrEnum):
-    """UNAVAILABLE says nothing about the company: it is asked again later, and is never shown as "not
-    found".
-    """
+    """The outcomes of a lookup."""
 
     FOUND = "found"
     CLOSED = "closed"
     NOT_FOUND = "not_found"
     AMBIGUOUS = "ambiguous"
     UNAVAILABLE = "unavailable"
+    """Says nothing about the company: the register is asked again later, and the page never shows "not
+    found".
+    """
 
 
 @dataclass(frozen=True)
 class RegisterQuery:
-    """`value` is normalised (`koppel.company_registers.numbers`); for NAME it is the accounting system's
-    name.
-    """
+    """A query at a register."""
 
     country: str
     kind: QueryKind
     value: str
+    """Normalised (`koppel.company_registers.numbers`); for NAME the accounting system's name."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,21 @@ class CompanyCandidate:
 
 @dataclass(frozen=True)
 class RegisterResult:
-    """`number` and `legal_name` as the register has them; `legal_name` '' when it does not give one.
-
-    `candidates` when AMBIGUOUS. `retry_after_seconds` and `reason` (a stable word) when UNAVAILABLE.
-    """
+    """The answer of a register."""
 
     outcome: LookupOutcome
     source: str
     number: str = ""
     legal_name: str = ""
+    """'' when the register does not give one."""
     closed_on: date | None = None
     activity: Activity | None = None
     candidates: Sequence[CompanyCandidate] = ()
+    """When AMBIGUOUS."""
     retry_after_seconds: float = 0.0
+    """When UNAVAILABLE."""
     reason: str = ""
+    """A stable word, when UNAVAILABLE."""
 
 
 class RegisterUnavailable(Exception):

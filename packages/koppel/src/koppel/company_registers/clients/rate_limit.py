@@ -1,4 +1,4 @@
-"""How often a register may be called: one count in PostgreSQL for all workers."""
+"""The rate limit of a register: one count in PostgreSQL for all workers."""
 
 from koppel.company_registers.clients.protocol import RegisterQuota
 from koppel.kit.database.pool import DatabaseConnection
@@ -29,17 +29,15 @@ ON CONFLICT (source) DO UPDATE SET backoff_until = GREATEST(b.backoff_until, exc
 """
 
 
-async def acquire(connection: DatabaseConnection, source: str, limit: RegisterQuota) -> float:
-    """Count one call. Returns 0.0 when it may be made now, else how many seconds to wait before asking
-    again.
-    """
+async def acquire(database_connection: DatabaseConnection, source: str, limit: RegisterQuota) -> float:
+    """Count one call. Returns 0.0 when the call may be made now, else the seconds to wait."""
     params = {"source": source, "window": limit.seconds, "calls": limit.calls}
-    if await (await connection.execute(_ACQUIRE, params)).fetchone():
+    if await (await database_connection.execute(_ACQUIRE, params)).fetchone():
         return 0.0
-    row = await (await connection.execute(_WAIT, params)).fetchone()
+    row = await (await database_connection.execute(_WAIT, params)).fetchone()
     return float(row[0]) if row else 0.05
 
 
-async def back_off(connection: DatabaseConnection, source: str, seconds: float) -> None:
+async def back_off(database_connection: DatabaseConnection, source: str, seconds: float) -> None:
     """Pause calls of the register by all workers: it requested a pause, or is down."""
-    await connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})
+    await database_connection.execute(_BACK_OFF, {"source": source, "seconds": seconds})

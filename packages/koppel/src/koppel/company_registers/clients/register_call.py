@@ -24,8 +24,8 @@ async def request(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Make one call and return an answer to the question, of status below 500. Raises `RegisterUnavailable`
-    for everything else.
+    """Call a register once and return a response of status below 500. Raises `RegisterUnavailable` for
+    everything else.
     """
     try:
         async with asyncio.timeout(SECONDS_MAX):

@@ -10,6 +10,7 @@ from koppel.company_registers.numbers.check_result import NumberCheck, NumberSta
 from koppel.company_registers.numbers.country_rules import VALIDATORS
 from koppel.company_registers.numbers.number_labels import digits_beside_label, strip_labels
 from koppel.kit.database.text import clean_text
+from koppel.kit.tabular.damaged_cells import is_date
 
 LENGTH_MAX = 60
 PLACEHOLDERS = {
@@ -32,6 +33,8 @@ def check_number(text: str, country: str) -> NumberCheck:
     compact_number = re.sub(r"[^A-Z0-9]", "", strip_labels(typed.upper()))
     if not compact_number:
         return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
+    if is_date(typed):
+        return invalid(compact_number[:LENGTH_MAX], country, "date", _("This is a date, not a number."))
     if country in VALIDATORS:
         check = _check_with_rules(compact_number, typed, country)
     else:

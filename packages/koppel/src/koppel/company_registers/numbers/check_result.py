@@ -21,31 +21,32 @@ SCHEMES = {
 
 
 class NumberStatus(StrEnum):
-    """VALID: nothing speaks against it. DOUBTFUL: may be kept, with a warning. INVALID: cannot be this
-    country's number.
-    """
+    """The result of a check."""
 
     VALID = "valid"
+    """Nothing speaks against the number."""
     DOUBTFUL = "doubtful"
+    """The number may be kept, with a warning."""
     INVALID = "invalid"
+    """The text cannot be a number of this country."""
 
 
 @dataclass(frozen=True)
 class NumberCheck:
-    """`number` is normalised. `note` is a stable word and `message` what to tell the person; both '' when all
-    is well.
-
-    `is_personal`: it belongs to a natural person, so lists, logs and exports mask it. `suggested_reason`: the
-    reason that fits better than this number.
-    """
+    """A checked number."""
 
     number: str
+    """Normalised."""
     scheme: str
     status: NumberStatus
     note: str = ""
+    """A stable word; '' when all is well."""
     message: str | Promise = ""
+    """What to tell the person; '' when all is well."""
     is_personal: bool = False
+    """Whether the number belongs to a natural person, so that lists, logs and exports mask it."""
     suggested_reason: str = ""
+    """The reason that fits better than this number."""
 
 
 def valid(number: str, country: str, *, is_personal: bool = False) -> NumberCheck:

@@ -1,6 +1,6 @@
 """The form of company numbers, country by country.
 
-Check digits come from python-stdnum where it has them. The clean-up before it is ours, because it refuses
+Check digits come from python-stdnum where it has them. The clean-up before it is Koppel's, because it refuses
 what people really type ("NO 923 609 016 MVA", twelve Swedish digits). The Dutch 11-test is a measured
 regularity of numbers from 50,000,000 up, not a published rule, so it only warns.
 """
@@ -25,7 +25,7 @@ from stdnum.se import orgnr as se_orgnr
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid, valid
 from koppel.company_registers.numbers.german_courts import check_german_number
 
-CHECKED_FROM = 50_000_000
+DUTCH_CHECKED_NUMBER_MIN = 50_000_000
 CENTURIES = ("18", "19", "20")
 _MISTYPED = _("The check digit is wrong. Please check the number.")
 
@@ -51,7 +51,7 @@ def _check_dutch(compact_number: str, _original_text: str) -> NumberCheck:  # no
     if not re.fullmatch(r"\d{8}", digits):
         return invalid(compact_number, "NL", "format", _("A COC number has 8 digits."))
     total = sum(int(digit) * weight for digit, weight in zip(digits, range(8, 0, -1), strict=True))
-    if int(digits) >= CHECKED_FROM and total % 11:
+    if int(digits) >= DUTCH_CHECKED_NUMBER_MIN and total % 11:
         return doubtful(digits, "NL", "looks_mistyped", _("Please check this number; it looks mistyped."))
     return valid(digits, "NL")
 

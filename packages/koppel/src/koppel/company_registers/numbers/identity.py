@@ -16,15 +16,15 @@ NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity of a company: either `number`, or `no_number_reason` and `sector`.
+    """The identity of a company: either a number, or a reason for having none and a sector.
 
-    `number_note` explains a doubtful number. All empty (`is_complete` False) only where it may be completed
-    later.
+    All empty (`is_complete` False) only where it may be completed later.
     """
 
     number: str = ""
     number_scheme: str = ""
     number_note: str = ""
+    """Explains a doubtful number."""
     no_number_reason: str = ""
     sector: str = ""
     sector_scheme: str = ""
@@ -36,18 +36,20 @@ class Identity:
 
 @dataclass(frozen=True)
 class IdentityProblem:
-    """`field` is number, reason or sector."""
+    """The reason why an identity is refused."""
 
     field: str
+    """number, reason or sector."""
     code: str
     message: str | Promise
 
 
 @dataclass(frozen=True)
 class IdentityCheck:
-    """The result for one company. `identity` is empty when there are problems."""
+    """The result for one company."""
 
     identity: Identity = Identity()
+    """Empty when there are problems."""
     problems: tuple[IdentityProblem, ...] = ()
 
     @property

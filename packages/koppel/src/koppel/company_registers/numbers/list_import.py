@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.kit.database.text import compose
+from koppel.kit.tabular.damaged_cells import find_damage, is_date
 from koppel.kit.tabular.reader import (
     FileRow,
     ReadLimits,
@@ -17,6 +19,7 @@ from koppel.kit.tabular.reader import (
     TableProblem,
     heading_keys,
     read_rows,
+    strip_invisible,
     unwrap_number,
 )
 
@@ -89,6 +92,9 @@ HEADERS = {
         "code in bron",
         "client no",
         "klantnr",
+        "klant nr",
+        "client nr",
+        "relatienummer",
         "company id",
         "source id",
     },
@@ -101,32 +107,59 @@ HEADINGS = {words: field for field, headings in HEADERS.items() for words in hea
 
 @dataclass(frozen=True)
 class PastedLine:
-    """One line that was given; `index` counts from 0 without the header. `name` and `code` both '': the line
-    belongs to the row of the table at its place. `has_conflict`: two columns of one meaning differ.
-    """
+    """One line of a list."""
 
     index: int
+    """Counts from 0 without the header."""
     name: str
     number: str
     code: str = ""
     reason: str = ""
     sector: str = ""
     has_conflict: bool = False
+    """Whether two columns of one meaning differ."""
+    by_position: bool = False
+    """Whether the list has no names and no codes, so that the line belongs to the row of the table with its
+    index.
+    """
+
+    @property
+    def compared_values(self) -> tuple[str, str, str]:
+        """The values without the signs and capitals that make no difference."""
+        number, reason, sector = (re.sub(r"\W", "", text).casefold() for text in self.values)
+        return number, reason, sector
+
+    @property
+    def values(self) -> tuple[str, str, str]:
+        return self.number, self.reason, self.sector
 
     @property
     def is_empty(self) -> bool:
-        return not (self.number or self.reason or self.sector)
+        return not any(self.values)
+
+
+@dataclass(frozen=True)
+class PastedList:
+    """The lines of a list. `unread`: the headings of columns that fill in nothing."""
+
+    lines: Sequence[PastedLine] = ()
+    unread: Sequence[str] = ()
 
 
 class MatchStatus(StrEnum):
-    """The result of a line."""
+    """The result of a line. REPEATED: an equal line came before. CONTRADICTED: another line has other values
+    for the same row, so that neither counts. TWO_COMPANIES: name and code belong to different ones.
+    """
 
-    MATCHED = "placed"
+    MATCHED = "matched"
     EMPTY = "empty"
     UNKNOWN = "unknown"
     AMBIGUOUS = "ambiguous"
-    TWICE = "twice"
+    REPEATED = "repeated"
+    CONTRADICTED = "contradicted"
     CONFLICT = "conflict"
+    TWO_COMPANIES = "two_companies"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -140,70 +173,102 @@ class TableRow:
 
 @dataclass(frozen=True)
 class MatchedLine:
-    """`id` is the candidate's, None when the line found no place."""
+    """A line and the row of the table that it belongs to."""
 
     line: PastedLine
     status: MatchStatus
     id: int | None = None
+    """The row of the table; None when the line fills in no row."""
 
 
-def read_lines(text: str) -> list[PastedLine]:
-    """Read the lines of a list. Raises `TableError` for more than `LINES_MAX` lines, and for an unreadable
-    table.
+def read_list(text: str) -> PastedList:
+    """Read a list. Raises `TableError` for more than `LINES_MAX` lines, and for an unreadable table.
 
     In a list of one column blank lines are kept, because the order counts.
     """
     text = text.strip("\0\r\n")
     if not text.strip():
-        return []
+        return PastedList()
     rows = _without_title(_rows(text))
     columns = _by_header(rows[0]) if rows else {}
+    unread: tuple[str, ...] = ()
     if columns:
-        _require_values(rows[0], columns)
+        unread = _unread_headings(rows[0], columns)
         rows = rows[1:]
     else:
         columns = _by_content(rows)
     if len(rows) > LINES_MAX:
         raise TableError(TableProblem.TOO_MANY_ROWS, LINES_MAX)
-    return [_line(index, row, columns) for index, row in enumerate(rows)]
+    return PastedList([_line(index, row, columns) for index, row in enumerate(rows)], unread)
 
 
 def match_lines(lines: Sequence[PastedLine], candidates: Sequence[TableRow]) -> list[MatchedLine]:
-    """Match lines to rows: by code, by name (without regard to case, dots and spaces), else by position.
+    """Match lines to rows: by code and name (without regard to case, dots and spaces), or by position.
 
-    Of two lines for one row the first counts. A name that two rows share matches neither.
+    A line matches one row or none: a name that two rows share matches neither, and two lines with different
+    values for one row are both left out.
     """
-    by_code = _index(candidates, lambda candidate: [_normalize_code(code) for code in candidate.codes])
-    by_name = _index(candidates, lambda candidate: [_normalize(candidate.name)])
-    matched_ids: set[int] = set()
-    return [_match_line(line, candidates, by_code, by_name, matched_ids) for line in lines]
+    finder = _RowFinder(candidates)
+    matched_lines = [_match_line(line, finder) for line in lines]
+    lines_by_id: dict[int, list[PastedLine]] = {}
+    for matched in matched_lines:
+        if matched.id is not None:
+            lines_by_id.setdefault(matched.id, []).append(matched.line)
+    return [_compared(matched, lines_by_id.get(matched.id or 0, [])) for matched in matched_lines]
 
 
-def _match_line(
-    line: PastedLine,
-    candidates: Sequence[TableRow],
-    by_code: Mapping[str, list[int]],
-    by_name: Mapping[str, list[int]],
-    matched_ids: set[int],
-) -> MatchedLine:
-    if line.code or line.name:
-        matches = (
-            by_code.get(_normalize_code(line.code), [])
-            or by_name.get(_normalize(line.name), [])
-            or by_code.get(_normalize_code(line.name), [])
-        )
-    else:
-        matches = [candidates[line.index].id] if line.index < len(candidates) else []
+class _RowFinder:
+    """Finds the rows that a line may mean."""
+
+    def __init__(self, candidates: Sequence[TableRow]) -> None:
+        self._candidates = candidates
+        self._names_without_legal_form = {
+            candidate.id: name_without_legal_form(candidate.name) for candidate in candidates
+        }
+        self._by_code = _index(candidates, lambda row: [_normalize_code(code) for code in row.codes])
+        self._by_name = _index(candidates, lambda row: [_normalize(row.name)])
+
+    def find(self, line: PastedLine) -> list[int] | None:
+        """Return the ids of the rows; None when its code and its name belong to different companies."""
+        if line.by_position:
+            return [self._candidates[line.index].id] if line.index < len(self._candidates) else []
+        by_code = self._by_code.get(_normalize_code(line.code), [])
+        by_name = self._by_name.get(_normalize(line.name), [])
+        if by_code and by_name:
+            return [row_id for row_id in by_code if row_id in by_name] or None
+        if by_code and line.name:
+            return [row_id for row_id in by_code if self._resembles(row_id, line.name)] or None
+        return by_code or by_name or self._by_code.get(_normalize_code(line.name), [])
+
+    def _resembles(self, row_id: int, name: str) -> bool:
+        """Return whether a word of the name, or its beginning, is in the name of the row."""
+        company, typed = self._names_without_legal_form[row_id], name_without_legal_form(name)
+        words = [word for word in typed.split() if len(word) > 2]
+        return company in typed or typed in company or any(word in company for word in words)
+
+
+def _match_line(line: PastedLine, finder: _RowFinder) -> MatchedLine:
+    matches = finder.find(line)
     if line.is_empty:
         return MatchedLine(line, MatchStatus.EMPTY)
     if line.has_conflict:
         return MatchedLine(line, MatchStatus.CONFLICT)
+    if matches is None:
+        return MatchedLine(line, MatchStatus.TWO_COMPANIES)
     if len(matches) != 1:
         return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
-    if matches[0] in matched_ids:
-        return MatchedLine(line, MatchStatus.TWICE, matches[0])
-    matched_ids.add(matches[0])
+    if line.number and (find_damage(line.number) or not re.search(r"\d", line.number)):
+        return MatchedLine(line, MatchStatus.DAMAGED)
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
+
+
+def _compared(matched: MatchedLine, same_row: Sequence[PastedLine]) -> MatchedLine:
+    """Return the match after a comparison with all lines for its row."""
+    if any(line.compared_values != matched.line.compared_values for line in same_row):
+        return MatchedLine(matched.line, MatchStatus.CONTRADICTED)
+    if same_row and same_row[0].index != matched.line.index:
+        return MatchedLine(matched.line, MatchStatus.REPEATED)
+    return matched
 
 
 def _index(candidates: Sequence[TableRow], keys: Callable[[TableRow], list[str]]) -> dict[str, list[int]]:
@@ -234,14 +299,16 @@ def _rows(text: str) -> list[list[str]]:
     rows = _table(text)
     if any(len(row.cells) > 1 for row in rows):
         rows = [row for row in rows if not row.is_blank]
-    return [[unwrap_number(cell) for cell in row.cells or ("",)] for row in rows]
+    return [[unwrap_number(strip_invisible(cell)) for cell in row.cells or ("",)] for row in rows]
 
 
 def _table(text: str) -> list[FileRow]:
     """Read a table with quotation marks, else with quotation marks as letters: a name may begin with one."""
     try:
         return list(read_rows(text, LIMITS))
-    except TableError:
+    except TableError as error:
+        if error.problem is TableProblem.TOO_MANY_ROWS:
+            raise TableError(TableProblem.TOO_MANY_ROWS, LINES_MAX) from None
         return list(read_rows(text, LIMITS, has_quotes=False))
 
 
@@ -264,18 +331,18 @@ def _by_header(row: Sequence[str]) -> dict[str, list[int]]:
     return columns
 
 
-def _require_values(headings: Sequence[str], columns: Mapping[str, object]) -> None:
-    """Raise `TableError` where headings say whose line it is, and none that is known what to fill in."""
-    unknown = [
-        heading for heading, key in zip(headings, heading_keys(headings, HEADINGS), strict=True) if not key
-    ]
-    if not columns.keys() & set(VALUES) and any(unknown):
-        raise TableError(TableProblem.UNKNOWN_HEADINGS, text=", ".join(filter(None, unknown))[:200])
+def _unread_headings(headings: Sequence[str], columns: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the unknown headings. Raises `TableError` where the others only say whose line it is."""
+    keys = heading_keys(headings, HEADINGS)
+    unknown = tuple(heading for heading, key in zip(headings, keys, strict=True) if heading and not key)
+    if unknown and not columns.keys() & set(VALUES):
+        raise TableError(TableProblem.UNKNOWN_HEADINGS, text=", ".join(unknown)[:200])
+    return unknown
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """Find columns without a header: that with most numbers holds the numbers, the wordiest other one the
-    names.
+    """Find columns without a header: that with numbers, and the wordiest other one with the names. Raises
+    `TableError` when more than one column may hold the numbers.
     """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
@@ -283,6 +350,8 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
         return {"number": [0]}
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
     number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
+    if sum(2 * count > numbers[number_at] for count in numbers) > 1:
+        raise TableError(TableProblem.UNCLEAR_COLUMNS)
     text_columns = [at for at in range(columns) if at != number_at]
     letters = {
         at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns
@@ -297,7 +366,8 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
 
 def _looks_like_number(text: str) -> bool:
     digits = re.sub(r"\D", "", text)
-    return 6 <= len(digits) <= 14 and len(digits) >= len(re.sub(r"[\s.\-/]", "", text)) - 5
+    is_long = 6 <= len(digits) <= 14 and len(digits) >= len(re.sub(r"[\s.\-/]", "", text)) - 5
+    return is_long and not is_date(text.strip())
 
 
 def _line(index: int, row: Sequence[str], columns: Mapping[str, Sequence[int]]) -> PastedLine:
@@ -305,12 +375,15 @@ def _line(index: int, row: Sequence[str], columns: Mapping[str, Sequence[int]]) 
         texts = [row[at].strip() for at in columns.get(field, ()) if at < len(row)]
         return list(dict.fromkeys(filter(None, texts))) or [""]
 
+    number, reason = cells("number")[0], cells("reason")[0]
     return PastedLine(
         index,
         cells("name")[0],
-        cells("number")[0],
+        # People write "n/a" or a dash beside a reason.
+        "" if reason and not re.search(r"\d", number) else number,
         cells("code")[0],
-        cells("reason")[0],
+        reason,
         cells("sector")[0],
         has_conflict=any(len(cells(field)) > 1 for field in VALUES),
+        by_position=not columns.keys() & {"name", "code"},
     )

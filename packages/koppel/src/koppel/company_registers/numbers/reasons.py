@@ -1,4 +1,4 @@
-"""Why a company has no COC number."""
+"""The reasons for having no company number."""
 
 from django.utils import translation
 from django.utils.functional import Promise

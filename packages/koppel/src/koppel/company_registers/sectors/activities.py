@@ -1,4 +1,4 @@
-"""From the activity code in a register to the sector: by code, scheme and revision, never by a letter alone.
+"""The sector of an activity code: by code, scheme and revision, never by a letter alone.
 
 The first two digits of every national code are a NACE division. From J on the letters moved between NACE Rev.
 2 and 2.1, and division 45 was dissolved; `data/division_to_section.csv` (docs/registers.md says where it
@@ -51,13 +51,14 @@ DISSOLVED = {"451": "G", "452": "T", "453": "G"}
 
 @dataclass(frozen=True)
 class Activity:
-    """`code` as the register writes it, without dots; `scheme` is a key of `REVISIONS`; `label` the
-    register's own text.
-    """
+    """An activity of a company."""
 
     code: str
+    """As the register writes it, without dots."""
     scheme: str
+    """A key of `REVISIONS`."""
     label: str = ""
+    """The register's own text."""
 
 
 @dataclass(frozen=True)

@@ -64,14 +64,13 @@ EXAMPLES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True)
 class SectorChoice:
-    """A section to choose. `matched_division` is the division that the typed letters fit, '' when the
-    section's own name did.
-    """
+    """A section to choose."""
 
     letter: str
     label: str
     example: str
     matched_division: str = ""
+    """The division that the typed letters fit; '' when the section's own name did."""
 
     @property
     def text(self) -> str:
@@ -121,7 +120,9 @@ def resolve_sector(text: str) -> str:
     text = text.strip()
     letter = text[:1].upper()
     if letter in SECTIONS and not text[1:2].isalpha():
-        return letter
+        behind = text[1:].strip(" –-.:").casefold()
+        others = {name for names in _names().values() for key, name in names if key != letter}
+        return "" if behind in others else letter
     normalized = text.casefold()
     if not normalized:
         return ""

@@ -88,17 +88,17 @@ def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
     registrations = AppRegistration.objects.filter(
         Q(organisation=None) | Q(organisation_id=actor.organisation_id)
     )
-    live = Q(connections__organisation_id=actor.organisation_id) & ~Q(
+    is_live = Q(connections__organisation_id=actor.organisation_id) & ~Q(
         connections__state=ConnectionState.REMOVED
     )
-    counted = registrations.filter(removed_at=None).annotate(
-        connection_count=Count("connections", filter=live, distinct=True)
+    available = registrations.filter(removed_at=None).annotate(
+        connection_count=Count("connections", filter=is_live, distinct=True)
     )
-    return counted.order_by("connector", "environment", "consent_mode", "pk")
+    return available.order_by("connector", "environment", "consent_mode", "pk")
 
 
 def app_for(actor: Actor, app_id: int) -> AppRegistration:
-    """Return one of the organisation or of the installation. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation or of the installation. Raises `NoSuchConnection`."""
     app = registrations_of(actor).filter(pk=app_id).first()
     if app is None:
         raise NoSuchConnection
@@ -106,7 +106,7 @@ def app_for(actor: Actor, app_id: int) -> AppRegistration:
 
 
 def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
-    """Return one of the organisation's own. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation. Raises `NoSuchConnection`."""
     app = registrations_of(actor).filter(pk=app_id, organisation=actor.organisation_id).first()
     if app is None:
         raise NoSuchConnection
@@ -114,8 +114,8 @@ def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
 
 
 def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
-    """Make or change one of the organisation's own. Raises `NoSuchConnection`, `RegistrationRefused` with its
-    problems.
+    """Create or change an app registration of the organisation. Raises `NoSuchConnection`, and
+    `RegistrationRefused` with the problems.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
     app = get_own_app(actor, app_id) if app_id is not None else None
@@ -143,8 +143,8 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
 
 
 def remove_app(actor: Actor, app_id: int) -> None:
-    """Take one of the organisation's own away, with its secret. Raises `NoSuchConnection`,
-    `RegistrationRefused` when used.
+    """Remove an app registration of the organisation, with its secret. Raises `NoSuchConnection`, and
+    `RegistrationRefused` when a connection uses the app registration.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
     app = get_own_app(actor, app_id)
@@ -158,8 +158,8 @@ def remove_app(actor: Actor, app_id: int) -> None:
 
 
 def check_app(actor: Actor, app_id: int) -> AppCheck:
-    """Call the vendor with it, outside any transaction; when all is well, grants that it had failed are tried
-    again.
+    """Check an app registration with the vendor, outside any transaction. If the vendor accepts the app, the
+    grants that failed for its sake are tried again.
 
     Raises `NoSuchConnection`.
     """
@@ -199,24 +199,17 @@ def descriptor_of(app: AppRegistration) -> Descriptor | None:
 
 
 def mode_of(app: AppRegistration) -> ConsentMode | None:
-    """Return the way to consent; None when the connector does not know it (any more)."""
-    modes = descriptor_of(app)
-    return (
-        next((mode for mode in modes.consent_modes if mode.key == app.consent_mode), None) if modes else None
-    )
+    """Return the app registration's consent mode; None when the connector does not know it (any more)."""
+    descriptor = descriptor_of(app)
+    modes = descriptor.consent_modes if descriptor else ()
+    return next((mode for mode in modes if mode.key == app.consent_mode), None)
 
 
 def environment_of(app: AppRegistration) -> Environment | None:
-    """Return where it points; None when the connector does not know it (any more)."""
-    environments = descriptor_of(app)
-    return (
-        next(
-            (environment for environment in environments.environments if environment.key == app.environment),
-            None,
-        )
-        if environments
-        else None
-    )
+    """Return the app registration's environment; None when the connector does not know it (any more)."""
+    descriptor = descriptor_of(app)
+    environments = descriptor.environments if descriptor else ()
+    return next((environment for environment in environments if environment.key == app.environment), None)
 
 
 def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
@@ -226,7 +219,7 @@ def _create(actor: Actor, values: AppRegistrationInput) -> AppRegistration:
         consent_mode=values.consent_mode,
         client_id=values.client_id,
         client_secret=values.client_secret or Secret(""),
-        base_urls=_base_urls_like(values),
+        base_urls=_installation_base_urls(values),
         organisation_id=actor.organisation_id,
         name=values.name,
         refresh_token_days=values.refresh_token_days,
@@ -242,7 +235,7 @@ def _change(app: AppRegistration, values: AppRegistrationInput) -> None:
     clear_app_failures(app)
 
 
-def _base_urls_like(values: AppRegistrationInput) -> dict[str, str]:
+def _installation_base_urls(values: AppRegistrationInput) -> dict[str, str]:
     """Return the base URLs of the installation's registration of this environment.
 
     Only the operator may set where a sandbox listens: an Administrator could otherwise send Koppel to any
@@ -282,11 +275,11 @@ def _problems(actor: Actor, app: AppRegistration | None, values: AppRegistration
 
 
 def _problems_of_option(values: AppRegistrationInput) -> dict[str, str]:
-    problems = connectors().get(values.connector)
-    if problems is None:
+    connector = connectors().get(values.connector)
+    if connector is None:
         return {"connector": _("Choose an accounting system.")}
     environment = next(
-        (option for option in problems.descriptor.environments if option.key == values.environment), None
+        (option for option in connector.descriptor.environments if option.key == values.environment), None
     )
     if environment is None:
         return {"environment": _("Choose an environment.")}

@@ -1,4 +1,4 @@
-"""`koppel connections`: what the pages of connections do, from the shell."""
+"""`koppel connections`: the actions of the pages of connections, from the shell."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
-from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.inputs import ChangeResolution, RemovalInput
 from koppel.connections.lifecycle import ownership
@@ -40,9 +40,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ConnectionRow:
-    """One connection. `awaiting_sign_in` administrations wait for a sign-in; `failing` ones cannot be
-    reached.
-    """
+    """One connection."""
 
     id: int
     system: str
@@ -51,7 +49,9 @@ class ConnectionRow:
     reason: str
     administrations: int
     awaiting_sign_in: int
+    """Administrations that wait for a sign-in."""
     failing: int
+    """Administrations that cannot be reached."""
     owner: str
     pending_owner: str | None
     last_contact_at: datetime | None
@@ -114,7 +114,7 @@ def probe_connection(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make one cheap call through a connection. Exit code 1 when the accounting system does not answer."""
+    """Check a connection with one cheap call. Exit code 1 when the accounting system does not answer."""
     check = check_connection(get_actor(person, organisation), connection)
     print_record(check, as_json=as_json)
     raise typer.Exit(0 if check.answered else 1)
@@ -160,7 +160,7 @@ def reconnect_connection(
         actor.require(Permission.MANAGE_CONNECTIONS)
         summary = queries.get_connection(actor, connection)
         return_path = summary.get_absolute_url()
-        url = begin_consent(
+        url = begin_attempt(
             actor,
             summary.app_id,
             ConsentPurpose.RECONNECT,

@@ -14,10 +14,10 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies.same_company import (
     OTHER_COMPANY_MESSAGE,
     VendorIdentity,
-    apply_guard,
-    may_be_other,
+    may_be_other_company,
     normalize_for_comparison,
     same_number,
+    update_conflict,
 )
 from koppel.connections.errors import OtherCompany
 from koppel.connections.health import add_timeline_event
@@ -33,14 +33,14 @@ from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 
-CHANGES = {
+ISSUES_BY_FIELD = {
     "name": ConnectionIssue.COMPANY_RENAMED,
     "legal_name": ConnectionIssue.COMPANY_RENAMED,
     "code": ConnectionIssue.COMPANY_CODE_CHANGED,
     "number": ConnectionIssue.COMPANY_NUMBER_CHANGED,
 }
-"""Which issue (and event of the timeline) a changed field raises."""
-QUESTIONS = frozenset({*CHANGES.values(), ConnectionIssue.COMPANY_NUMBER_MISSING})
+"""The issue (and the event of the timeline) that a changed field raises."""
+CHANGE_ISSUES = frozenset({*ISSUES_BY_FIELD.values(), ConnectionIssue.COMPANY_NUMBER_MISSING})
 """Issues that a person settles while the syncs go on."""
 REWRITE_AFTER = timedelta(hours=12)
 """An unchanged description is stored again after this time at the earliest."""
@@ -59,15 +59,15 @@ async def verify_company(session: ReadingSession, connector_key: str) -> None:
         refused = refusal
         await run_in_thread(lambda: mark_unreachable(organisation_id, company_id, refused))
         raise
-    if _is_known(session.prefetched, description):
+    if _is_stored_recently(session.prefetched, description):
         return
     if not await run_in_thread(
-        lambda: apply_description(organisation_id, company_id, description, interrupts=False)
+        lambda: apply_description(organisation_id, company_id, description, restart_open_run=False)
     ):
         raise OtherCompany(ConnectionIssue.OTHER_COMPANY, OTHER_COMPANY_MESSAGE)
 
 
-def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
+def _is_stored_recently(identity: Mapping[str, Any], description: CompanyDescription) -> bool:
     """Return whether the same description was stored recently and need not be stored again."""
     is_recent = (
         identity["described_at"] is not None and timezone.now() - identity["described_at"] < REWRITE_AFTER
@@ -78,7 +78,7 @@ def _is_known(identity: Mapping[str, Any], description: CompanyDescription) -> b
         or not _description_fields(description).items() <= identity.items()
     ):
         return False
-    return not may_be_other(identity, _identity_of(description))
+    return not may_be_other_company(identity, _identity_of(description))
 
 
 def _identity_of(description: CompanyDescription) -> VendorIdentity:
@@ -99,21 +99,21 @@ def _description_fields(description: CompanyDescription) -> dict[str, Any]:
 
 
 def apply_description(
-    organisation_id: int, company_id: int, description: CompanyDescription, *, interrupts: bool = True
+    organisation_id: int, company_id: int, description: CompanyDescription, *, restart_open_run: bool = True
 ) -> bool:
     """Store a company's description, and raise an issue per change of an imported company.
 
     Returns False if the vendor describes another company than the confirmed one: then the description is not
-    stored, and no books are read until a person decides. `interrupts`: restart the company's open run.
+    stored, and no books are read until a person decides. `restart_open_run`: restart the company's.
     """
     with organisation_scope(organisation_id):
         company = _lock_company(organisation_id, company_id)
         if company is None:
             return True
-        if apply_guard(company, _identity_of(description), interrupts=interrupts):
+        if update_conflict(company, _identity_of(description), restart_open_run=restart_open_run):
             return False
-        _compare(company, {"legal_name": description.name, "number": description.number or ""})
-        _raise_number_missing(company, description.number or "")
+        _compare_values(company, {"legal_name": description.name, "number": description.number or ""})
+        _update_number_issue(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
             add_timeline_event(
                 company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name}
@@ -209,10 +209,10 @@ def reconcile_list(
             for subject in subjects:
                 resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
             if existing.external_id not in unverified_ids:
-                _compare(existing, {"name": listing.name, "code": listing.code})
+                _compare_values(existing, {"name": listing.name, "code": listing.code})
 
 
-def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
+def _compare_values(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
     """Raise an issue for each field whose value changed."""
     for field, new in new_values.items():
         old = getattr(company, field) or (company.confirmed_name if field == "legal_name" else "")
@@ -227,9 +227,9 @@ def _compare(company: RemoteCompany, new_values: Mapping[str, str]) -> None:
         }
         imported = list(company.administrations.values_list("pk", flat=True))
         for administration_id in imported:
-            _raise_change(company, administration_id, CHANGES[field], context)
+            _raise_change_issue(company, administration_id, ISSUES_BY_FIELD[field], context)
         if imported:
-            add_timeline_event(company.connection, TimelineKind(CHANGES[field].value), context)
+            add_timeline_event(company.connection, TimelineKind(ISSUES_BY_FIELD[field].value), context)
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
@@ -240,7 +240,7 @@ def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:
     )
 
 
-def _raise_number_missing(company: RemoteCompany, new: str) -> None:
+def _update_number_issue(company: RemoteCompany, new: str) -> None:
     """Raise an issue for a number that the accounting system no longer states, which proves nothing; else
     resolve it.
     """
@@ -254,7 +254,7 @@ def _raise_number_missing(company: RemoteCompany, new: str) -> None:
             raise_issue(company.organisation_id, ConnectionIssue.COMPANY_NUMBER_MISSING, subject, context)
 
 
-def _raise_change(
+def _raise_change_issue(
     company: RemoteCompany, administration_id: int, code: ConnectionIssue, context: MessageFacts
 ) -> None:
     """Raise the issue of a change. An open issue keeps the first old value; when the new value is that one,

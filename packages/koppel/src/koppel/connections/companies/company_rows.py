@@ -1,6 +1,4 @@
-"""The imported companies of a connection: whether each is reached, and what a person has yet to settle about
-it.
-"""
+"""The imported companies of a connection: health of each, and changes that await a person's decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.companies import resolution
-from koppel.connections.companies.changes import QUESTIONS
+from koppel.connections.companies.changes import CHANGE_ISSUES
 from koppel.connections.companies.same_company import OTHER_COMPANY_MESSAGE
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.issue_types import ConnectionIssue
@@ -28,10 +26,11 @@ ROWS_MAX = 500
 
 @dataclass(frozen=True)
 class CompanyChange:
-    """Something about a company that is different at the vendor. `field` is name, code or number."""
+    """Something about a company that is different at the vendor."""
 
     code: str
     field: str
+    """name, code or number."""
     old: str
     new: str
     fingerprint: str
@@ -64,15 +63,14 @@ class PendingDecision:
 
 @dataclass(frozen=True)
 class CompanyHealthRow:
-    """An imported company on a connection's page. `health` is ok, failing, awaiting_sign_in, unreachable,
-    unlisted or other_company.
-    """
+    """An imported company on a connection's page."""
 
     company: RemoteCompany
     administration_id: int
     administration: str
     status: str
     health: str
+    """ok, failing, awaiting_sign_in, unreachable, unlisted or other_company."""
     message: str
     since: datetime | None
     changes: list[CompanyChange] = field(default_factory=list)
@@ -150,7 +148,7 @@ def _needs_attention() -> Any:
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=OuterRef("administrations"),
-        code__in=QUESTIONS,
+        code__in=CHANGE_ISSUES,
         resolved_at=None,
     )
     needs_attention = FAILING | LOST | Q(failing_since__isnull=False) | Q(conflict_detected_at__isnull=False)
@@ -184,7 +182,7 @@ def _changes(organisation_id: int, administration_ids: Sequence[int]) -> dict[in
     changes = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id__in=administration_ids,
-        code__in=QUESTIONS,
+        code__in=CHANGE_ISSUES,
         resolved_at=None,
     )
     by_administration: dict[int, list[CompanyChange]] = {}

@@ -13,7 +13,7 @@ from koppel.kit.database.outage import is_outage
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
-AT_A_TIME = 10
+CONCURRENT_CALLS_MAX = 10
 log = structlog.get_logger(__name__)
 
 
@@ -23,15 +23,15 @@ async def describe_all(
     """Describe companies given as (id, connector key), a few at a time, with one cheap call each. Returns the
     ids described.
     """
-    semaphore = asyncio.Semaphore(AT_A_TIME)
+    semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
-    async def describe_in_turn(company_id: int, connector_key: str) -> int | None:
+    async def describe_with_limit(company_id: int, connector_key: str) -> int | None:
         async with semaphore:
             return (
                 company_id if await _describe(runtime, organisation_id, company_id, connector_key) else None
             )
 
-    described = await asyncio.gather(*(describe_in_turn(*company) for company in companies))
+    described = await asyncio.gather(*(describe_with_limit(*company) for company in companies))
     return {company_id for company_id in described if company_id is not None}
 
 

@@ -21,7 +21,7 @@ from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
-AT_A_TIME = 10
+CONCURRENT_CALLS_MAX = 10
 
 
 def sync_company_list(actor: Actor, connection_id: int) -> int:
@@ -68,7 +68,7 @@ def _list_companies(
     """
 
     async def listing(open_runtime: Runtime) -> tuple[dict[int, _ListingResult], set[str]]:
-        semaphore = asyncio.Semaphore(AT_A_TIME)
+        semaphore = asyncio.Semaphore(CONCURRENT_CALLS_MAX)
 
         async def list_grant(grant_id: int) -> _ListingResult:
             async with semaphore:

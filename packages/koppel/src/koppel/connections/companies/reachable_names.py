@@ -1,4 +1,4 @@
-"""The names of the companies that a connection reaches: what tells two connections of one account apart."""
+"""The names of the companies that a connection reaches, which tell two connections of one account apart."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

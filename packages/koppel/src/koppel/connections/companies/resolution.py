@@ -14,11 +14,11 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
-from koppel.connections.companies.changes import QUESTIONS
+from koppel.connections.companies.changes import CHANGE_ISSUES
 from koppel.connections.companies.same_company import (
     conflict_context,
+    end_conflict,
     normalize_for_comparison,
-    release,
     same_name,
     same_number,
 )
@@ -34,7 +34,7 @@ from koppel.kit.web.parameters import ID_MAX
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
-CODES = frozenset({*QUESTIONS, ConnectionIssue.OTHER_COMPANY})
+CODES = frozenset({*CHANGE_ISSUES, ConnectionIssue.OTHER_COMPANY})
 
 
 def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResolution) -> int:
@@ -250,9 +250,9 @@ def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_i
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.conflicting_number
     resolve_issues(
-        company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *QUESTIONS
+        company.organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), *CHANGE_ISSUES
     )
-    release(company, [administration_id], requested_by=actor.name)
+    end_conflict(company, [administration_id], requested_by=actor.name)
     company.save()
 
 

@@ -82,9 +82,11 @@ def same_name(first: str, second: str) -> bool:
     """
     if normalize_for_comparison(first) == normalize_for_comparison(second):
         return True
-    first_core, second_core = (normalize_for_comparison(hooks.core_name(text)) for text in (first, second))
-    return first_core == second_core and (
-        first_core == normalize_for_comparison(first) or second_core == normalize_for_comparison(second)
+    first_short, second_short = (
+        normalize_for_comparison(hooks.name_without_legal_form(text)) for text in (first, second)
+    )
+    return first_short == second_short and (
+        first_short == normalize_for_comparison(first) or second_short == normalize_for_comparison(second)
     )
 
 
@@ -125,19 +127,22 @@ def is_other_company(confirmed: ReferenceIdentity, described: VendorIdentity) ->
     )
 
 
-def may_be_other(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
-    """Return whether the guard must run, by a company's stored columns alone: a run asks this each time."""
+def may_be_other_company(columns: Mapping[str, Any], described: VendorIdentity) -> bool:
+    """Return whether the conflict must be updated, by a company's stored columns alone.
+
+    Each run checks this.
+    """
     confirmed = ReferenceIdentity(
         columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
     )
     return columns["conflict_detected_at"] is not None or is_other_company(confirmed, described)
 
 
-def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts: bool) -> bool:
+def update_conflict(company: RemoteCompany, described: VendorIdentity, *, restart_open_run: bool) -> bool:
     """Block the administrations of a company in conflict, or release them when the conflict is over.
 
     Returns whether there is a conflict; then the caller must not store the description. The caller has locked
-    `company`. `interrupts`: restart an open run (False when that run is the caller).
+    `company`. `restart_open_run` is False when that run is the caller.
     """
     imported = company.administrations.filter(withdrawn_at=None)
     administrations = dict(imported.values_list("pk", "number"))
@@ -147,7 +152,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
     )
     is_other = is_other_company(confirmed, described)
-    if interrupts and (is_other or company.conflict_detected_at is not None):
+    if restart_open_run and (is_other or company.conflict_detected_at is not None):
         hooks.restart_runs(company.organisation_id, list(administrations))
     if is_other:
         _record_conflict(company, list(administrations), described)
@@ -157,7 +162,7 @@ def apply_guard(company: RemoteCompany, described: VendorIdentity, *, interrupts
         add_timeline_event(
             company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name}
         )
-        release(company, list(administrations), requested_by="")
+        end_conflict(company, list(administrations), requested_by="")
     return False
 
 
@@ -168,7 +173,7 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
     clear_conflict(company)
 
 
-def forget_identity(company: RemoteCompany) -> None:
+def clear_identity(company: RemoteCompany) -> None:
     """Remove the confirmed identity, because the administration is erased: a new import confirms another. The
     caller saves.
     """
@@ -182,7 +187,7 @@ def forget_identity(company: RemoteCompany) -> None:
 def inherit_identity(company: RemoteCompany, before: RemoteCompany) -> None:
     """Copy the confirmed identity, and an unresolved conflict, from the same company of another connection.
 
-    The caller saves, and runs the guard.
+    The caller saves, and updates the conflict.
     """
     for name in ("confirmed_name", "confirmed_number", *CONFLICT_FIELDS):
         setattr(company, name, getattr(before, name))
@@ -194,8 +199,10 @@ def clear_conflict(company: RemoteCompany) -> None:
     company.conflict_detected_at = company.conflict_rejected_at = None
 
 
-def release(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
-    """Release the administrations: it is the confirmed company, or a person decided so. The caller saves."""
+def end_conflict(company: RemoteCompany, administration_ids: Iterable[int], *, requested_by: str) -> None:
+    """End the conflict and unblock the administrations: the company is the confirmed one, or a person decided
+    so. The caller saves.
+    """
     ids = list(administration_ids)
     clear_conflict(company)
     for administration_id in ids:

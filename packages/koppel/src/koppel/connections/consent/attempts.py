@@ -1,4 +1,4 @@
-"""Use cases of a sign-in at the vendor: begin it, keep the vendor's response, exchange its code once.
+"""Consent attempts: begin one, store the vendor's response, complete it once.
 
 An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
 to, and to the vendor's response by `state` and `nonce`.
@@ -20,7 +20,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.app_registrations.services import app_for
 from koppel.connections.audit_actions import ConnectionAction
-from koppel.connections.consent.completion import store_consent
+from koppel.connections.consent.consent_storage import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import ERASED, revoke_unused_consent
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
@@ -58,15 +58,16 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 
 @dataclass(frozen=True)
 class ConsentOutcome:
-    """A successful sign-in. The person continues at `return_path`."""
+    """A successful sign-in."""
 
     connection_id: int
     purpose: str
     return_path: str
+    """The path at which the person continues."""
     account: str
 
 
-def begin_consent(
+def begin_attempt(
     actor: Actor,
     app_id: int,
     purpose: ConsentPurpose,
@@ -143,7 +144,7 @@ def return_path(actor: Actor, attempt_id: int) -> str:
         return attempt.values_list("return_path", flat=True).first() or ""
 
 
-def complete_consent(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
+def complete_attempt(actor: Actor, attempt_id: int, browser: str = "") -> ConsentOutcome:
     """Exchange the code once and store the grant, outside any transaction.
 
     A repeated or concurrent call waits for the first and returns its outcome. Raises `ConsentRefused` with a

@@ -30,11 +30,14 @@ IDS_MAX = 5000
 
 @dataclass(frozen=True)
 class ParsedIds:
-    """`ids` in their order, each once; `lines` without an id; `duplicates`: how many were repeated."""
+    """The company ids of a pasted text."""
 
     ids: tuple[str, ...]
+    """In their order, each once."""
     lines: tuple[str, ...]
+    """Lines without an id, except headings."""
     duplicates: int
+    """The number of repeated ids."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
     lines, duplicates = [], 0
     for line in text.splitlines():
         ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
-        if not ids and re.search(r"\d", line):
+        is_heading = not valid_ids and not re.search(r"\d", line)
+        if not ids and line.strip() and not is_heading:
             lines.append(line.strip()[:80])
         duplicates += sum(company_id in valid_ids for company_id in ids)
         valid_ids |= dict.fromkeys(ids)

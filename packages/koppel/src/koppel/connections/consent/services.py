@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from koppel.connections.companies.discovery import sync_company_list
-from koppel.connections.consent.attempts import ConsentOutcome, complete_consent
+from koppel.connections.consent.attempts import ConsentOutcome, complete_attempt
 from koppel.connections.hooks import connection_reconnected
 from koppel.connections.lifecycle.ownership import complete_transfer
 from koppel.connections.models import ConsentPurpose
@@ -13,10 +13,11 @@ from koppel.organisations.roles import Actor
 
 @dataclass(frozen=True)
 class SignInResult:
-    """A finished sign-in. `is_transfer_complete`: the person now owns the connection."""
+    """A finished sign-in."""
 
     outcome: ConsentOutcome
     is_transfer_complete: bool
+    """Whether the person now owns the connection."""
 
 
 def finish_sign_in(actor: Actor, attempt_id: int, browser: str) -> SignInResult:
@@ -25,7 +26,7 @@ def finish_sign_in(actor: Actor, attempt_id: int, browser: str) -> SignInResult:
     `browser` is the value of the browser's cookie. Raises `ConsentRefused` when nothing was connected, and
     `ConnectorError` when the companies could not be listed.
     """
-    outcome = complete_consent(actor, attempt_id, browser)
+    outcome = complete_attempt(actor, attempt_id, browser)
     is_transfer = outcome.purpose == ConsentPurpose.TRANSFER
     is_transfer_complete = is_transfer and complete_transfer(actor, outcome.connection_id)
     sync_company_list(actor, outcome.connection_id)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.translation import get_language
 
 from koppel.connections.consent import browser_binding
-from koppel.connections.consent.attempts import begin_consent
+from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.models import ConsentPurpose
 from koppel.organisations.roles import Actor
 
@@ -18,7 +18,7 @@ def sign_in_at_vendor(
     `ConsentRefused`.
     """
     key = browser_binding.browser_key(request)
-    url = begin_consent(
+    url = begin_attempt(
         actor, app_id, purpose, return_path, language=get_language() or "en", browser=key, **options
     )
     response = HttpResponseRedirect(url)

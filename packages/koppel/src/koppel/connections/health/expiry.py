@@ -1,12 +1,10 @@
-"""Warn before something ends: consents about to expire, and connections on the account of a person who
-left.
-"""
+"""Warnings of consents that expire soon, and of connections on the account of a person who left."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection as database
+from django.db import connection as django_connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -22,8 +20,8 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
 
-SQL = load_statements("koppel.connections")
-AT_ONCE_MAX = 500
+_SQL = load_statements("koppel.connections")
+BATCH_SIZE = 500
 NOTICE = timedelta(days=7)
 """How long before a consent ends its owner is notified; one notification covers all consents that end within
 a day.
@@ -46,9 +44,9 @@ def consent_expiry(connection_ids: list[int]) -> dict[int, datetime]:
     """
     if not connection_ids:
         return {}
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         values: dict[str, Any] = {"connection_ids": connection_ids, "removed": ConnectionState.REMOVED.value}
-        cursor.execute(SQL["read_consent_expiry"], values)
+        cursor.execute(_SQL["read_consent_expiry"], values)
         return {connection_id: ends for connection_id, ends in cursor.fetchall() if ends is not None}
 
 
@@ -87,10 +85,10 @@ def _list_expiring() -> list[_ExpiringConsent]:
     values: dict[str, Any] = {
         "states": [state.value for state in USABLE_STATES],
         "notice": NOTICE,
-        "limit": AT_ONCE_MAX,
+        "limit": BATCH_SIZE,
     }
-    with database.cursor() as cursor:
-        cursor.execute(SQL["list_expiring_consents"], values)
+    with django_connection.cursor() as cursor:
+        cursor.execute(_SQL["list_expiring_consents"], values)
         return [_ExpiringConsent(*row) for row in cursor.fetchall()]
 
 

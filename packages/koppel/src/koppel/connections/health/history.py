@@ -1,6 +1,4 @@
-"""The last thirty days of a connection as thirty bars: how much of each day it was not well, and in which
-way.
-"""
+"""The last thirty days of a connection as thirty bars: the worst problem of each day, and its duration."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,19 +16,18 @@ LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRA
 
 @dataclass(frozen=True)
 class DayHealth:
-    """One bar of the history.
-
-    `kind` is one of `LASTING_KINDS`, `ok`, or `none` before the connection existed; `minutes` is its
-    duration. `height` is at most 24, and at least 6 for an interruption, so that a short one is visible; `x`
-    and `y` are its position in the drawing.
-    """
+    """One bar of the history."""
 
     day: date
     kind: str
+    """One of `LASTING_KINDS`, `ok`, or `none` before the connection existed."""
     minutes: int
+    """The duration of that kind."""
     x: int
+    """The position in the drawing."""
     y: int
     height: int
+    """At most 24, and at least 6 for an interruption, so that a short one is visible."""
 
 
 def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]]:

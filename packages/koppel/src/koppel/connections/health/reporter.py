@@ -1,4 +1,4 @@
-"""Report the results of calls: answered, not answered, consent lost. Writes are throttled while all is
+"""Reports of the results of calls: answered, not answered, consent lost. Writes are throttled while all is
 well.
 """
 
@@ -10,10 +10,10 @@ from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 
-SQL = load_statements("koppel.connections")
-ANSWERED_SECONDS = 5.0
+_SQL = load_statements("koppel.connections")
+SUCCESS_INTERVAL_SECONDS = 5.0
 """How often it is written down that a company was answered; a recovery is noticed within this time."""
-MISSED_SECONDS = 1.0
+FAILURE_INTERVAL_SECONDS = 1.0
 
 
 class HealthReporter:
@@ -25,18 +25,22 @@ class HealthReporter:
 
     async def record_success(self, organisation_id: int, connection_id: int, company_id: int | None) -> None:
         """Record that the vendor responded, whatever the response was."""
-        connection_due = self._is_due(("answered", connection_id), ANSWERED_SECONDS)
-        company_due = company_id is not None and self._is_due(("company", company_id), ANSWERED_SECONDS)
+        connection_due = self._is_due(("answered", connection_id), SUCCESS_INTERVAL_SECONDS)
+        company_due = company_id is not None and self._is_due(
+            ("company", company_id), SUCCESS_INTERVAL_SECONDS
+        )
         if not connection_due and not company_due:
             return
         state = ""
-        async with self._database.tenant_transaction(organisation_id) as connection:
+        async with self._database.tenant_transaction(organisation_id) as database_connection:
             if connection_due:
                 values = {"connection_id": connection_id}
-                row = await (await connection.execute(SQL["record_connection_answered"], values)).fetchone()
+                row = await (
+                    await database_connection.execute(_SQL["record_connection_answered"], values)
+                ).fetchone()
                 state = str(row[0]) if row else ""
             if company_due:
-                await connection.execute(SQL["record_company_answered"], {"company_id": company_id})
+                await database_connection.execute(_SQL["record_company_answered"], {"company_id": company_id})
         if state in (ConnectionState.DEGRADED, ConnectionState.NEEDS_REAUTH):
             await run_in_thread(lambda: states.record_success(organisation_id, connection_id))
 
@@ -52,7 +56,7 @@ class HealthReporter:
         """Record that the vendor did not respond, or responded that it is out of order."""
         self._written.pop(("answered", connection_id), None)
         self._written.pop(("company", company_id or 0), None)
-        if self._is_due(("missed", company_id or -connection_id), MISSED_SECONDS):
+        if self._is_due(("missed", company_id or -connection_id), FAILURE_INTERVAL_SECONDS):
             await run_in_thread(
                 lambda: states.record_failure(
                     organisation_id, connection_id, company_id, message, connection_wide=connection_wide
@@ -62,7 +66,7 @@ class HealthReporter:
     async def record_consent_lost(self, organisation_id: int, connection_id: int, message: str) -> None:
         """Record that a person must sign in."""
         self._written.pop(("answered", connection_id), None)
-        if self._is_due(("lost", connection_id), MISSED_SECONDS):
+        if self._is_due(("lost", connection_id), FAILURE_INTERVAL_SECONDS):
             await run_in_thread(lambda: states.require_reauth(organisation_id, connection_id, message))
 
     def _is_due(self, key: tuple[str, int], seconds: float) -> bool:

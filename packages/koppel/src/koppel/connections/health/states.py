@@ -1,9 +1,9 @@
-"""The health of a connection: what its states mean, and who moves it from one to another.
+"""The states of a connection's health, and the transitions between them.
 
-*active* the vendor answers · *degraded* it does not, and we are retrying: begins and ends by itself, without
-mail · *needs_reauth* a person must sign in (or put the app registration right) · *paused* by a person. A
-connection with several grants of which some are lost stays active for the others; its issue says who must
-sign in.
+*active* the vendor answers · *degraded* it does not, and Koppel is retrying: begins and ends by itself,
+without mail · *needs_reauth* a person must sign in (or put the app registration right) · *paused* by a
+person. A connection with several grants of which some are lost stays active for the others; its issue says
+who must sign in.
 """
 
 from datetime import timedelta

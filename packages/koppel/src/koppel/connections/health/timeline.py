@@ -1,6 +1,4 @@
-"""A connection's timeline: what happened once, what lasted from when to when, what repeats and is folded into
-one line.
-"""
+"""A connection's timeline: single events, events with a duration, repeated events folded into one line."""
 
 from datetime import timedelta
 
@@ -10,7 +8,7 @@ from django.utils import timezone
 from koppel.connections.models import Connection, TimelineEvent, TimelineKind
 from koppel.kit.database.json_fields import MessageFacts
 
-FOLDED_WITHIN = timedelta(minutes=15)
+FOLD_WINDOW = timedelta(minutes=15)
 """How soon a new interruption continues the line of the last one."""
 
 
@@ -32,7 +30,7 @@ def start_timeline_event(
 ) -> None:
     """Start an event that lasts until `end_timeline_event`; a recently ended one continues."""
     open_events = _open_events(connection, kind)
-    latest = open_events.filter(ended_at__gt=timezone.now() - FOLDED_WITHIN).first()
+    latest = open_events.filter(ended_at__gt=timezone.now() - FOLD_WINDOW).first()
     if latest is None:
         add_timeline_event(connection, kind, context, actor_name)
     else:

@@ -1,5 +1,5 @@
-"""What a person does with a connection after the sign-in: pause, remove, test, give to another owner, share
-for import.
+"""The life of a connection after the sign-in: pause, remove, test, transfer to another owner, share for
+import.
 
 Each checks the actor's permission and adds an event to the timeline and the audit log. A job revokes consents
 that nothing uses any more at the vendor, after the commit (`revocation`).

@@ -1,4 +1,4 @@
-"""What every change of a connection begins and ends with: lock the row, and write to the audit log."""
+"""The frame of every change of a connection: the lock of the row, and the audit entry."""
 
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind

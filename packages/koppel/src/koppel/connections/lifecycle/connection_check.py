@@ -1,5 +1,5 @@
-"""Test whether a connection works, with one cheap call: on request, and automatically when nothing called it
-for long.
+"""The test of a connection with one cheap call: on request, and automatically after a long time without
+calls.
 """
 
 from dataclasses import dataclass
@@ -23,24 +23,25 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 IDLE = timedelta(hours=6)
 """How long an active connection may go without a call before it is checked, and checked again."""
 
 
 @dataclass(frozen=True)
 class ConnectionCheck:
-    """The outcome. `code` is '' when the vendor answered, else the error's stable code, with `message` for a
-    person. `company` is '' when companies were listed, or when the actor may not read the name.
-    """
+    """The outcome of a check."""
 
     connection: int
     answered: bool
     state: str
     company: str
+    """'' when companies were listed, or when the actor may not read the name."""
     milliseconds: int
     code: str = ""
+    """'' when the vendor answered, else the error's stable code."""
     message: str = ""
+    """The error for a person."""
 
 
 def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
@@ -86,8 +87,8 @@ async def claim_due_checks(database: Database, limit: int) -> list[tuple[int, in
         "idle": IDLE,
         "limit": limit,
     }
-    async with database.installation_transaction() as connection:
-        rows = await connection.execute(SQL["claim_due_checks"], values)
+    async with database.installation_transaction() as database_connection:
+        rows = await database_connection.execute(_SQL["claim_due_checks"], values)
         return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
 
@@ -99,7 +100,7 @@ async def check_once(
     Returns the company's id, milliseconds, and the error.
     """
     async with current.database.tenant_transaction(organisation_id) as database:
-        rows = await database.execute(SQL["choose_company_to_check"], {"connection_id": connection_id})
+        rows = await database.execute(_SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()
     if row is None or row[2] is None:
         return None, 0, ConsentLost(GrantReason.NO_GRANT, "Nobody is signed in for this connection.")

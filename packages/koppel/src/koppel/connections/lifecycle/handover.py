@@ -13,7 +13,7 @@ from koppel.organisations.people.hooks import OwnedItem, OwnershipProvider
 from koppel.organisations.roles import Actor
 
 
-def hand_over_question(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
+def handover_confirmation(actor: Actor, departing_member_id: int, new_owner_id: int) -> Confirmation:
     """Return the confirmation of handing over all connections of one person. Raises `NoSuchMember`,
     `Refused`.
     """

@@ -1,4 +1,4 @@
-"""Which companies others than the owner may import through a connection."""
+"""The import policy: the companies of a connection that members other than its owner may import."""
 
 from django.utils.translation import gettext as _
 

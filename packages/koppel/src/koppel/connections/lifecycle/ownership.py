@@ -66,8 +66,8 @@ def possible_owners(actor: Actor) -> list[Membership]:
 
 
 def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bool:
-    """Ask a member to take a connection over; the owner's own id withdraws the request. False when nothing
-    changes.
+    """Ask a member to take a connection over; the owner's own id cancels the request. Returns whether
+    something changed.
 
     Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`.
     """
@@ -84,17 +84,17 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
         connection.owner_id if connection.pending_owner_id is None else None,
     ):
         return False
-    _delete_pending_grants(connection)
+    _revoke_pending_grants(connection)
     if new_owner.pk == connection.owner_id:
         connection.pending_owner = None
         connection.save(update_fields=["pending_owner"])
-        _add_audit_entry(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
+        _record_action(actor, connection, ConnectionAction.TRANSFER_CANCELLED, str(new_owner.user))
     elif _needs_no_sign_in(connection):
         _change_owner(actor, connection, new_owner, connection.account)
     else:
         connection.pending_owner = new_owner
         connection.save(update_fields=["pending_owner"])
-        _add_audit_entry(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
+        _record_action(actor, connection, ConnectionAction.TRANSFER_REQUESTED, str(new_owner.user))
         context = {"by": actor.name, "account": connection.account}
         if new_owner.pk != actor.membership_id:
             notify_members(
@@ -135,18 +135,18 @@ def store_pending_grant(actor: Actor, attempt: ConsentAttempt, consent: Consent)
     if connection is None or connection.pending_owner_id != actor.membership_id:
         raise _transfer_not_requested()
     existing = grants_of(connection)
-    runs_on_it = existing.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
+    is_account_in_use = existing.filter(subject=consent.subject, company_id=consent.company_id or "").exists()
     identity = (actor.organisation_id, connection, consent.subject, consent.company_id or "")
     replaced = superseded_refresh_token(*identity, consent.tokens)
     grant = store_grant(*identity, consent.tokens)
     if replaced is not None:
         revoke_unused_token(attempt, replaced)
     Grant.objects.filter(pk=grant.pk).update(
-        account=consent.account, is_pending_transfer=not runs_on_it, transferred_by=actor.membership_id
+        account=consent.account, is_pending_transfer=not is_account_in_use, transferred_by=actor.membership_id
     )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(granted_at=timezone.now())
-    if runs_on_it:
-        _complete_transfer(actor, connection, consent.account)
+    if is_account_in_use:
+        _change_owner_if_complete(actor, connection, consent.account)
     return connection.pk
 
 
@@ -154,7 +154,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
     """Switch to the new account if it reaches the imported companies. Outside any transaction.
 
     Returns False if further companies still run on the old account (one sign-in for each). Raises
-    `ConsentRefused`, after withdrawing the new consent, if the account does not reach an imported company;
+    `ConsentRefused`, after revoking the new consent, if the account does not reach an imported company;
     and the connector's errors.
     """
     with organisation_scope(actor.organisation_id):
@@ -168,11 +168,11 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
             connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
                 raise _transfer_not_requested()
-            missing = _move_or_give_back(
+            missing = _move_companies_or_revoke(
                 actor, TransferState(connection, actor.membership_id), grant, reached
             )
             if not missing:
-                _complete_transfer(actor, connection, grant.account)
+                _change_owner_if_complete(actor, connection, grant.account)
         if missing:
             names = _name_list(missing)
             message = _(
@@ -214,11 +214,11 @@ def _reached_by(actor: Actor, grant: Grant) -> set[str]:
     return call_vendor_blocking(listing)
 
 
-def _move_or_give_back(
+def _move_companies_or_revoke(
     actor: Actor, transfer: TransferState, grant: Grant, reached: Collection[str]
 ) -> list[str]:
-    """Assign the companies to the new grant. If it does not reach all of them, revoke it and return the
-    names.
+    """Assign the companies to the new grant. If the grant does not reach all of them, revoke the grant and
+    return the names of the others.
     """
     unreached = transfer.unreached_companies(grant, reached)
     if unreached is None:
@@ -230,9 +230,9 @@ def _move_or_give_back(
     return list(companies.order_by("name").values_list("name", flat=True)) or [connection.account]
 
 
-def _complete_transfer(actor: Actor, connection: Connection, account: str) -> None:
+def _change_owner_if_complete(actor: Actor, connection: Connection, account: str) -> None:
     """Change the owner when no imported company uses a previous account any more."""
-    if TransferState(connection, actor.membership_id).retire_previous_grants():
+    if TransferState(connection, actor.membership_id).revoke_previous_grants():
         _change_owner(
             actor, connection, Membership.objects.for_actor(actor).get(pk=actor.membership_id), account
         )
@@ -243,7 +243,7 @@ def _name_list(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED_MAX]) + (f" (+{more})" if more > 0 else "")
 
 
-def _delete_pending_grants(connection: Connection) -> None:
+def _revoke_pending_grants(connection: Connection) -> None:
     """Revoke the pending grants of an earlier candidate."""
     pending = Grant.objects.in_organisation(connection.organisation_id).filter(connection=connection)
     revoke_later(
@@ -258,7 +258,7 @@ def _change_owner(actor: Actor, connection: Connection, new_owner: Membership, a
     connection.save(update_fields=["owner", "pending_owner"])
     mark_signed_in(connection, account)
     resolve_owner_left(actor.organisation_id, connection.pk)
-    _add_audit_entry(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
+    _record_action(actor, connection, ConnectionAction.OWNER_CHANGED, str(new_owner.user))
     context = {"owner": str(new_owner.user), "account": connection.account}
     notify_members(
         actor.organisation_id,
@@ -274,7 +274,7 @@ def _needs_no_sign_in(connection: Connection) -> bool:
     return any(mode.is_by_company_id for mode in modes if mode.key == connection.app.consent_mode)
 
 
-def _add_audit_entry(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
+def _record_action(actor: Actor, connection: Connection, action: ConnectionAction, name: str) -> None:
     """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
     add_timeline_event(connection, timeline_kind(action), context, actor.name)

@@ -32,15 +32,13 @@ LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 @dataclass(frozen=True)
 class Removal:
-    """What removing a connection would do, of administrations that exist for the actor. `reached_elsewhere`
-    counts those that another live connection of the firm lists too; `fingerprint` changes when any of this
-    does.
-    """
+    """The consequences of removing a connection, for the administrations that the actor may see."""
 
     connection_id: int
     account: str
     administrations: int
     reached_elsewhere: int
+    """The number of administrations that another live connection of the firm lists too."""
     needs_administrator: bool
 
     @property
@@ -49,6 +47,7 @@ class Removal:
 
     @property
     def fingerprint(self) -> str:
+        """Return a text that changes when one of these numbers does."""
         return f"{self.administrations}-{self.reached_elsewhere}"
 
 

@@ -50,7 +50,7 @@ def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """
     grants = Grant.objects.in_organisation(organisation_id).filter(pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
-        invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was given back."
+        invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was revoked."
     )
     grants.update(maintain_at=None)
     if grant_ids:

@@ -1,5 +1,4 @@
-"""A transfer under way: which grants are of the new owner's accounts, which of previous ones, and what each
-still serves.
+"""The state of a transfer: the grants of the new owner's accounts and of previous ones, and their companies.
 
 All in the caller's transaction and scope, with the connection locked where something changes.
 """
@@ -20,7 +19,7 @@ class TransferState:
     reaches one company, each company may need its own.
 
     The steps of each sign-in: `unreached_companies` finds why it is refused, `move_companies` lets it serve,
-    and `retire_previous_grants` says whether it was the last.
+    and `revoke_previous_grants` says whether it was the last.
     """
 
     connection: Connection
@@ -56,7 +55,7 @@ class TransferState:
         self._concerned_companies(grant).filter(external_id__in=reached).update(grant=grant)
         Grant.objects.filter(pk=grant.pk).update(is_pending_transfer=False)
 
-    def retire_previous_grants(self) -> bool:
+    def revoke_previous_grants(self) -> bool:
         """Revoke the previous grants that no imported company uses. Returns whether all are revoked."""
         previous = self._previous_grants()
         serving = set(previous.filter(companies__administrations__isnull=False).values_list("pk", flat=True))

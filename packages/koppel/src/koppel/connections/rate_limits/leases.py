@@ -1,5 +1,4 @@
-"""The calls that one process has leased, and the usage that it has not reported yet: bookkeeping without
-clock and database.
+"""The calls that one process has leased, and its unreported usage: bookkeeping without clock and database.
 
 Times are of the caller's monotonic clock, also those in reports; `quota_store` converts them to the
 database's.
@@ -34,10 +33,11 @@ company for ever.
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """The subject of a quota. `company` is the vendor's id; '' means the app registration as a whole."""
+    """The subject of a quota."""
 
     app_id: int
     company: str
+    """The vendor's id; '' means the app registration as a whole."""
 
 
 class LeaseKey(NamedTuple):
@@ -49,17 +49,17 @@ class LeaseKey(NamedTuple):
 
 @dataclass
 class LocalLease:
-    """The calls that this process may make.
-
-    `left` calls may begin before `usable_until`, `in_flight` ones have begun. `usage` is not reported yet.
-    """
+    """The calls that this process may make."""
 
     left: int = 0
+    """Calls that may begin before `usable_until`."""
     usable_until: float = 0.0
     in_flight: int = 0
+    """Calls that have begun and not ended."""
     used_at: float = 0.0
     reported_at: float = 0.0
     usage: UsageReport = field(default_factory=UsageReport)
+    """What is not reported yet."""
     call_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_noop
 from koppel.connections.rate_limits.leases import SERVER_ERROR, LeaseCache, LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import Allocation, AllocationReason
 from koppel.connections.rate_limits.quota_store import QuotaStore
-from koppel.connections.rate_limits.usage_reporter import Reporter
+from koppel.connections.rate_limits.usage_reporter import UsageReporter
 from koppel.connections.vendor_http import OriginRestrictedHttp
 from koppel.connector.contract import Connector, RateLimitStatus, rate_limits_of
 from koppel.connector.errors import RateLimited
@@ -46,7 +46,7 @@ class RateLimiter:
     def __init__(self, database: Database) -> None:
         process_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leases = LeaseCache()
-        self.reporter = Reporter(self._leases, QuotaStore(database, process_name))
+        self.reporter = UsageReporter(self._leases, QuotaStore(database, process_name))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
         """Take a call; `record_response` or `record_failure` must follow. Raises `RateLimited` when no call

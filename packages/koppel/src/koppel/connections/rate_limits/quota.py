@@ -1,5 +1,4 @@
-"""How many calls may still be made for one company through one app registration: pure arithmetic on a
-`QuotaState`.
+"""The arithmetic of quotas: the calls left for one company through one app registration, as a `QuotaState`.
 
 Every worker reads and writes the same state, one after the other (`koppel.connections.rate_limits.limiter`).
 A vendor counts calls in fixed windows (an hour, per company and client), and each response states how many
@@ -30,94 +29,104 @@ ERRORS_MAX = 10
 ERRORS_SECONDS = 60.0
 BUSY_SECONDS = 0.5
 """How long to wait when other workers hold the calls that are left, until they report."""
-MEMORY_SECONDS = 5.0
+SHARE_KEPT_SECONDS = 5.0
 """How long a share is kept for an organisation that got no calls, after its waiting time."""
 SAME_WINDOW_SECONDS = 1.5
 """Two readings of one window may differ by a second of rounding and the network's time."""
 
 
 class Window(msgspec.Struct):
-    """One of the vendor's windows, as read from answers since it began. `seconds` is the longest time to its
-    end.
-    """
+    """One of the vendor's windows, as read from responses since it began."""
 
     limit: int
+    """The calls of a whole window."""
     remaining: int
+    """The calls that are left."""
     ends_at: float
+    """By the clock of the database, as all moments here."""
     seconds: float
+    """The longest time to its end that a response stated."""
 
 
 class Lease(msgspec.Struct):
-    """Calls that a worker may still make for an organisation; `until` is when the lease ends."""
+    """Calls that a worker may still make for an organisation."""
 
     organisation: int
     calls: int
     until: float
+    """The end of the lease."""
 
 
 class QuotaState(msgspec.Struct):
-    """The stored state of a quota.
-
-    `leases` are by worker. `waiting_organisations` says until when a share is kept for an organisation,
-    `used` how many calls each has made since a window began; both by organisation id.
-    """
+    """The stored state of a quota."""
 
     is_calibrated: bool = False
     """A response has arrived, and since then no window has ended and no worker has died: the windows can be
     trusted.
     """
     windows: dict[str, Window] = {}
+    """By the name of the limit."""
     leases: dict[str, Lease] = {}
+    """By worker."""
     waiting_organisations: dict[str, float] = {}
+    """Until when a share is kept for an organisation, by organisation id."""
     used: dict[str, int] = {}
+    """The calls that an organisation has made since a window began, by organisation id."""
     blocked_until: float = 0.0
     errors: int = 0
     errors_until: float = 0.0
 
 
 class RateLimitReading(msgspec.Struct):
-    """A limit stated in a response: `remaining` calls of `limit` until `ends_at`."""
+    """A limit as a response states it."""
 
     limit: int
+    """The calls of a whole window."""
     remaining: int
+    """The calls that are left until its end."""
     ends_at: float
 
 
 class UsageReport(msgspec.Struct):
-    """A worker's usage since its last report. `calls` ended, `in_flight` have not. `unstated` of those that
-    ended had no response, or one without a reading. `answered`: at least one response was no server error, or
-    had a reading.
-
-    `errors`: calls that failed or got a server error. `blocked_until`: the vendor refuses calls until then.
-    `done`: the rest of the lease is returned.
-    """
+    """A worker's usage since its last report."""
 
     calls: int = 0
+    """Calls that ended."""
     in_flight: int = 0
+    """Calls that have not ended."""
     unstated: int = 0
+    """Calls that ended without a response, or with one without a reading."""
     answered: bool = False
+    """Whether at least one response was no server error, or had a reading."""
     errors: int = 0
+    """Calls that failed or got a server error."""
     blocked_until: float = 0.0
+    """The vendor refuses calls until then."""
     readings: dict[str, RateLimitReading] = {}
     done: bool = False
+    """Whether the rest of the lease is returned."""
 
 
 class AllocationReason(StrEnum):
-    """Why no call may be made. BUSY: other workers hold the calls that are left. ERRORS: too many calls
-    failed. REQUESTED: the vendor asked for a pause.
-    """
+    """The reasons why no call may be made."""
 
     BUSY = "busy"
+    """Other workers hold the calls that are left."""
     ERRORS = "errors"
+    """Too many calls failed."""
     QUOTA = "quota"
+    """No calls are left in a window."""
     REQUESTED = "requested"
+    """The vendor asked for a pause."""
 
 
 class Allocation(msgspec.Struct):
-    """The calls that a worker may make. `calls` 0: wait `wait_seconds`, because of `reason`."""
+    """The calls that a worker may make."""
 
     calls: int
+    """0: it must wait."""
     wait_seconds: float = 0.0
+    """How long to wait."""
     reason: AllocationReason | None = None
 
 
@@ -255,12 +264,12 @@ def _share(state: QuotaState, organisation: int, left: int) -> int:
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:
     in_flight = state.leases[holder].calls if holder in state.leases else 0
     state.leases[holder] = Lease(organisation, calls + in_flight, now + LEASE_SECONDS)
-    state.waiting_organisations[str(organisation)] = now + MEMORY_SECONDS
+    state.waiting_organisations[str(organisation)] = now + SHARE_KEPT_SECONDS
     return Allocation(calls)
 
 
 def _refuse(
     now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason
 ) -> Allocation:
-    state.waiting_organisations[str(organisation)] = now + seconds + MEMORY_SECONDS
+    state.waiting_organisations[str(organisation)] = now + seconds + SHARE_KEPT_SECONDS
     return Allocation(0, seconds, reason)

@@ -1,4 +1,4 @@
-"""The quotas in PostgreSQL: reports and requests of a process are applied in one transaction, on locked
+"""The quotas in PostgreSQL. The reports and requests of a process are applied in one transaction, on locked
 rows.
 """
 
@@ -25,7 +25,7 @@ APP_ERRORS_MAX = 60
 as down.
 """
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 _decode = msgspec.json.Decoder(QuotaState)
 
 
@@ -41,12 +41,12 @@ class QuotaStore:
         """Apply the reports, then allocate calls to the waiting leases. `reported_at`: now, by the clock of
         the reports.
         """
-        async with self._database.installation_transaction() as connection:
-            states = await _lock(connection, _quota_keys(reports))
+        async with self._database.installation_transaction() as database_connection:
+            states = await _lock(database_connection, _quota_keys(reports))
             for key, report in reports.items():
                 self._apply(states, key, _with_database_time(report, states.now - reported_at))
             allocations = {key: self._allocate(states, key) for key in sorted(requested)}
-            await _write(connection, states.by_quota)
+            await _write(database_connection, states.by_quota)
         return allocations
 
     def _apply(self, states: "_LockedStates", key: LeaseKey, report: UsageReport) -> None:
@@ -67,13 +67,14 @@ class QuotaStore:
 
 @dataclass(frozen=True)
 class _LockedStates:
-    """States as read, `now` by the database's clock. `app_waits`: how many seconds to leave app registrations
-    with too many failed calls alone; the others are not in it.
-    """
+    """States as read."""
 
     by_quota: Mapping[QuotaKey, QuotaState]
     app_waits: Mapping[int, float]
+    """How many seconds to leave app registrations with too many failed calls alone; the others are not in it.
+    """
     now: float
+    """By the database's clock."""
 
 
 def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
@@ -82,14 +83,14 @@ def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     return {key.quota for key in reports} | failing_apps
 
 
-async def _lock(connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _LockedStates:
+async def _lock(database_connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _LockedStates:
     """Lock the rows in a fixed order, and add what is missing."""
     requested = sorted(keys)
     columns = _key_columns(requested)
-    rows = await (await connection.execute(SQL["lock_quotas"], columns)).fetchall()
+    rows = await (await database_connection.execute(_SQL["lock_quotas"], columns)).fetchall()
     if len(rows) < len(requested):
-        await connection.execute(SQL["add_quotas"], columns)
-        rows = await (await connection.execute(SQL["lock_quotas"], columns)).fetchall()
+        await database_connection.execute(_SQL["add_quotas"], columns)
+        rows = await (await database_connection.execute(_SQL["lock_quotas"], columns)).fetchall()
     now = rows[-1][4]
     states = {QuotaKey(app_id, company): _decode.decode(state) for app_id, company, state, *_rest in rows}
     apps = {app_id: _decode.decode(app) for app_id, _company, _state, app, _now in rows if app}
@@ -97,10 +98,10 @@ async def _lock(connection: DatabaseConnection, keys: Iterable[QuotaKey]) -> _Lo
     return _LockedStates(states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now)
 
 
-async def _write(connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
+async def _write(database_connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
     keys = list(states)
     texts = [msgspec.json.encode(states[key]).decode() for key in keys]
-    await connection.execute(SQL["store_quotas"], {**_key_columns(keys), "states": texts})
+    await database_connection.execute(_SQL["store_quotas"], {**_key_columns(keys), "states": texts})
 
 
 def _key_columns(keys: Sequence[QuotaKey]) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""Exchanges the usage of one process for calls: when a caller has none left, and once a second for all
+"""The exchange of one process's usage for calls: when a caller has none left, and once a second for all
 leases.
 
 Exchanges follow each other, so that the database sees the usage of a lease in order.
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 Requests = dict[LeaseKey, "asyncio.Future[Allocation]"]
 
 
-class Reporter:
+class UsageReporter:
     """Fills a `LeaseCache` from a `QuotaStore`. `close` gives all leases back."""
 
     def __init__(self, leases: LeaseCache, store: QuotaStore) -> None:
@@ -34,7 +34,7 @@ class Reporter:
     def start(self) -> None:
         """Begin to report once a second, unless it was begun."""
         if self._reporting is None:
-            self._reporting = asyncio.create_task(self._report_for_ever())
+            self._reporting = asyncio.create_task(self._report_periodically())
 
     async def stop(self) -> None:
         """End the reports. Leases end by themselves."""
@@ -87,7 +87,7 @@ class Reporter:
             finally:
                 self._requests_in_exchange = {}
 
-    async def _report_for_ever(self) -> None:
+    async def _report_periodically(self) -> None:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             try:

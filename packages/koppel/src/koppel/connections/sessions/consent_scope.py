@@ -1,5 +1,4 @@
-"""Consent scope: what was imported may be read, everything else of a consent may at most be listed and
-described.
+"""The scope of a consent: imported companies may be read, all others only be listed and described.
 
 This app does not know administrations: it asks a hook (`connections.hooks`) for the imported company, and
 without one no session reads books. Every refusal is written to the audit log, in a transaction of its own.

@@ -20,7 +20,7 @@ from koppel.connections.sessions.token_probe import TokenProbe
 from koppel.connections.vault import CALL_SECONDS_MAX, Vault
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
-from koppel.kit.http.outbound_budget import CallKind, call_place
+from koppel.kit.http.outbound_budget import CallKind, call_slot
 
 T = TypeVar("T")
 WEB_CALL_SECONDS_MAX = 60
@@ -76,7 +76,7 @@ def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
     when too many requests of this process wait for vendors, and `RuntimeError` inside a database transaction.
     """
     refuse_in_transaction()
-    with call_place(CallKind.VENDOR):
+    with call_slot(CallKind.VENDOR):
         calls = _BackgroundCalls(work)
         # Not a daemon: a process that ends waits for it.
         threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
@@ -119,7 +119,7 @@ class _BackgroundCalls(Generic[T]):
         ):
             self._task = asyncio.ensure_future(self._work(open_runtime))
             await asyncio.wait([self._task])
-            if open_runtime.vault.under_way:
+            if open_runtime.vault.refreshing_grant_ids:
                 self._end_with(self._task)
             return self._task.result()
 

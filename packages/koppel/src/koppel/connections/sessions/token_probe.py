@@ -1,4 +1,4 @@
-"""The first call with a token that was unused for a while probes whether the vendor still accepts it.
+"""The probe of a token: the first call after a while shows whether the vendor still accepts the token.
 
 If the consent was withdrawn, fifty companies that are due at the same moment cost one refused call instead of
 fifty. Each worker makes its own first call. This is no circuit breaker: the other calls wait for the probe

@@ -1,4 +1,4 @@
-"""Sessions: how a connector calls the vendor. A session enforces the scope of its consent.
+"""Sessions: the clients with which a connector calls the vendor. A session enforces the scope of its consent.
 
 A `DiscoverySession` lists and describes companies, and refuses every other address. A `ReadingSession` reads
 books: it is made from an imported administration, and refuses another company's id and another company's
@@ -29,7 +29,7 @@ from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses access to this company, even with a new token.")
 REPLACED = _("A newer sign-in now covers this company. Koppel continues with that one.")
@@ -40,17 +40,17 @@ _Call = tuple[Sequence[str], ...]
 
 @dataclass(frozen=True)
 class SessionTarget:
-    """The grant that a session uses. `company_id` is set when the grant reaches one company only,
-    `remote_company_id` when the session is for one. `is_pending_transfer`: no company uses the grant yet, so
-    none is affected when it is lost.
-    """
+    """The grant that a session uses."""
 
     organisation_id: int
     connection_id: int
     grant_id: int
     company_id: str
+    """Set when the grant reaches one company only."""
     remote_company_id: int | None = None
+    """Set when the session is for one company."""
     is_pending_transfer: bool = False
+    """Whether no company uses the grant yet, so that none is affected when it is lost."""
 
 
 class AuthorizedSession:
@@ -96,14 +96,14 @@ class AuthorizedSession:
             )
         for _attempt in ("current token", "refreshed token"):
             async with self._token_probe.permit(self.target.grant_id) as permit:
-                token = await self._token()
+                token = await self._access_token()
                 sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
                 response = await self._call_vendor(method, url, params, sent)
                 if response.status != UNAUTHORISED:
                     permit.record_success()
                     return response
                 await permit.record_unauthorized()
-                if await self._token(refused=token) == token:
+                if await self._access_token(refused_token=token) == token:
                     permit.record_success()
                     break
         raise SetupMissing("unauthorised", REFUSED)
@@ -142,13 +142,13 @@ class AuthorizedSession:
         """Return the stable code of why this call is refused; '' when it is allowed."""
         return "other_company" if names_other_company(self._connector, self.company, headers) else ""
 
-    async def _token(self, refused: Secret | None = None) -> Secret:
+    async def _access_token(self, refused_token: Secret | None = None) -> Secret:
         """Return an access token. Whenever the vault returns a new one, checks that it reaches the grant's
         own company.
         """
         target = self.target
         try:
-            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused)
+            token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused_token)
         except Unreachable as unreachable:
             await self._record_failure(str(unreachable), connection_wide=True)
             raise
@@ -239,9 +239,9 @@ def is_server_error(response: Response) -> bool:
     return response.status >= 500 or (response.status == 200 and is_page)
 
 
-def names_other_company(vendor: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
+def names_other_company(connector: Connector, company: Company | None, headers: Mapping[str, str]) -> bool:
     """Return whether the headers name a company other than the session's own."""
-    naming = vendor.descriptor.company_header
+    naming = connector.descriptor.company_header
     if naming is None:
         return False
     header, key = naming
@@ -249,7 +249,7 @@ def names_other_company(vendor: Connector, company: Company | None, headers: Map
     return named is not None and (company is None or named != company.routing.get(key, company.external_id))
 
 
-DESCRIBED = (
+DESCRIPTION_COLUMNS = (
     "legal_name",
     "number",
     "vat_number",
@@ -263,15 +263,15 @@ DESCRIBED = (
     "confirmed_number",
     "conflict_detected_at",
 )
-READ_COMPANY_SQL = SQL["read_session_company"].format(described_columns=", ".join(DESCRIBED))
+READ_COMPANY_SQL = _SQL["read_session_company"].format(described_columns=", ".join(DESCRIPTION_COLUMNS))
 
 
 async def listing_session(runtime: Runtime, organisation_id: int, grant_id: int) -> DiscoverySession:
     """Return a session for `list_companies`. One for a grant of one company names that company. Raises
     `LookupError`.
     """
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        app, target = await _session_target(connection, organisation_id, grant_id)
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        app, target = await _session_target(database_connection, organisation_id, grant_id)
     company = Company(target.company_id, "") if target.company_id else None
     return DiscoverySession(runtime, target, app, company)
 
@@ -280,11 +280,13 @@ async def describing_session(
     runtime: Runtime, organisation_id: int, remote_company_id: int
 ) -> DiscoverySession:
     """Return a session for `describe_company`, of an imported company or not. Raises `LookupError`."""
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        remote = await _load_company(connection, remote_company_id)
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        remote = await _load_company(database_connection, remote_company_id)
         if remote is None:
             raise LookupError(f"remote company {remote_company_id}")
-        app, target = await _session_target(connection, organisation_id, remote.grant_id, remote_company_id)
+        app, target = await _session_target(
+            database_connection, organisation_id, remote.grant_id, remote_company_id
+        )
     return DiscoverySession(runtime, target, app, remote.company)
 
 
@@ -294,13 +296,13 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
     Raises `NotConsented`, after an audit entry, when this organisation has no such import.
     """
     app = target = None
-    async with runtime.database.tenant_transaction(organisation_id) as connection:
-        imported = await find_imported_company(connection, administration_id)
-        remote = await _load_company(connection, imported.remote_company_id) if imported else None
+    async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+        imported = await find_imported_company(database_connection, administration_id)
+        remote = await _load_company(database_connection, imported.remote_company_id) if imported else None
         if imported and remote:
             with contextlib.suppress(LookupError):
                 app, target = await _session_target(
-                    connection, organisation_id, remote.grant_id, imported.remote_company_id
+                    database_connection, organisation_id, remote.grant_id, imported.remote_company_id
                 )
     if imported is None or remote is None or remote.connection_id != imported.connection_id:
         await _audit_import_refusal(organisation_id, administration_id, "not_imported")
@@ -330,22 +332,29 @@ class _StoredCompany:
     prefetched: Mapping[str, Any]
 
 
-async def _load_company(connection: DatabaseConnection, remote_company_id: int) -> _StoredCompany | None:
+async def _load_company(
+    database_connection: DatabaseConnection, remote_company_id: int
+) -> _StoredCompany | None:
     """Return the company, None when the scope's organisation does not have it."""
-    cursor = await connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
+    cursor = await database_connection.execute(READ_COMPANY_SQL, {"remote_company_id": remote_company_id})
     row = await cursor.fetchone()
     return (
-        _StoredCompany(row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIBED, row[6:], strict=True)))
+        _StoredCompany(
+            row[0], row[1], Company(*row[2:6]), dict(zip(DESCRIPTION_COLUMNS, row[6:], strict=True))
+        )
         if row
         else None
     )
 
 
 async def _session_target(
-    connection: DatabaseConnection, organisation_id: int, grant_id: int, remote_company_id: int | None = None
+    database_connection: DatabaseConnection,
+    organisation_id: int,
+    grant_id: int,
+    remote_company_id: int | None = None,
 ) -> tuple[AppRegistration, SessionTarget]:
-    cursor = await connection.execute(
-        SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
+    cursor = await database_connection.execute(
+        _SQL["read_session_grant"], {"grant_id": grant_id, "removed": ConnectionState.REMOVED.value}
     )
     row = await cursor.fetchone()
     if row is None:

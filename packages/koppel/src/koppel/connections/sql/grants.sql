@@ -48,7 +48,7 @@ UPDATE connections_grant
 SELECT g.organisation_id, g.id
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
- WHERE g.invalid_since IS NULL AND g.maintain_at <= %(now)s AND g.id <> ALL(%(leave_out)s::bigint[])
+ WHERE g.invalid_since IS NULL AND g.maintain_at <= %(now)s AND g.id <> ALL(%(excluded_ids)s::bigint[])
    AND c.state <> %(removed)s
  ORDER BY g.maintain_at LIMIT %(limit)s
 

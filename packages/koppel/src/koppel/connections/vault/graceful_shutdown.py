@@ -14,7 +14,7 @@ from koppel.kit.http.calls_in_progress import TOKEN_CALLS, CallsInProgress
 
 WEB_STOP_SECONDS = 5.0
 """How long a web process goes on with requests after a signal to stop."""
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 token_calls = CallsInProgress(Path(settings.DATA_DIR) / TOKEN_CALLS if settings.DATA_DIR else None)
 
@@ -26,7 +26,7 @@ def end_with_last_call() -> None:
     Without it the server would wait for slow requests as long as for tokens.
     """
     if threading.current_thread() is not threading.main_thread():
-        return  # not a server's process: signals are not ours
+        return  # not a server's process: its signals belong to others
     is_stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # The event loop learns of the signal all the same: the interpreter writes its number to it.
@@ -38,7 +38,7 @@ def _end_after(is_stopping: threading.Event) -> None:
     is_stopping.wait()
     began = time.monotonic()
     while time.monotonic() - began < settings.TOKEN_STOP_SECONDS:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         if not token_calls.count and time.monotonic() - began > WEB_STOP_SECONDS:
             break
     os._exit(0)

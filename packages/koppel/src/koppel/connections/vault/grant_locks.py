@@ -35,13 +35,14 @@ log = structlog.get_logger(__name__)
 
 
 class LockOutcome(Enum):
-    """ACQUIRED: the lock is held and must be released. STALE: the grant has changed, read it again. BUSY:
-    another process has the lock.
-    """
+    """The outcome of a request for a grant's lock."""
 
     ACQUIRED = "acquired"
+    """The lock is held and must be released."""
     STALE = "stale"
+    """The grant has changed and must be read again."""
     BUSY = "busy"
+    """Another process has the lock."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class GrantLocks:
     """
 
     def __init__(self) -> None:
-        self._connection: DatabaseConnection | None = None
+        self._database_connection: DatabaseConnection | None = None
         self._session_locks: set[int] = set()
         self._held: set[int] = set()
         self._waiting: dict[int, _LockRequest] = {}
@@ -103,8 +104,8 @@ class GrantLocks:
         if self._server is not None:
             self._server.cancel()
             await asyncio.gather(self._server, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        if self._database_connection is not None:
+            await self._database_connection.close()
 
     def _serve(self) -> None:
         self._wake.set()
@@ -126,30 +127,30 @@ class GrantLocks:
 
     async def _round(self) -> bool:
         """Release, reacquire and try locks once. Returns whether a request was answered."""
-        if self._connection is None or self._connection.closed:
+        if self._database_connection is None or self._database_connection.closed:
             self._session_locks.clear()
-            self._connection = await open_lock_connection()
-        async with self._connection.transaction():
-            await self._connection.execute(*set_scope_sql(INSTALLATION))
-            await self._release(self._connection)
-            await self._reacquire(self._connection)
-            return await self._try_requested(self._connection)
+            self._database_connection = await open_lock_connection()
+        async with self._database_connection.transaction():
+            await self._database_connection.execute(*set_scope_sql(INSTALLATION))
+            await self._release(self._database_connection)
+            await self._reacquire(self._database_connection)
+            return await self._try_requested(self._database_connection)
 
-    async def _release(self, connection: DatabaseConnection) -> None:
+    async def _release(self, database_connection: DatabaseConnection) -> None:
         if done := self._session_locks - self._held:
-            await release_session_locks(connection, LockName.GRANT, done)
+            await release_session_locks(database_connection, LockName.GRANT, done)
             self._session_locks -= done
 
-    async def _reacquire(self, connection: DatabaseConnection) -> None:
+    async def _reacquire(self, database_connection: DatabaseConnection) -> None:
         """Take the locks of a lost connection again.
 
         A lock that another process has taken stays missing: then the row's generation keeps this process from
         storing anything.
         """
         if missing := self._held - self._session_locks:
-            self._session_locks |= await try_session_locks(connection, LockName.GRANT, missing)
+            self._session_locks |= await try_session_locks(database_connection, LockName.GRANT, missing)
 
-    async def _try_requested(self, connection: DatabaseConnection) -> bool:
+    async def _try_requested(self, database_connection: DatabaseConnection) -> bool:
         requests = {key: request for key, request in self._waiting.items() if not request.outcome.done()}
         if not requests:
             return False
@@ -159,7 +160,7 @@ class GrantLocks:
             "generations": [request.generation for request in requests.values()],
             "failures": [request.failures for request in requests.values()],
         }
-        rows = await connection.execute(TRY_LOCKS_SQL, columns)
+        rows = await database_connection.execute(TRY_LOCKS_SQL, columns)
         is_resolved = False
         for grant_id, is_stale, is_acquired in await rows.fetchall():
             if is_acquired:
@@ -181,8 +182,8 @@ class GrantLocks:
         return True
 
     async def _drop(self) -> None:
-        if self._connection is not None:
+        if self._database_connection is not None:
             with contextlib.suppress(psycopg.Error):
-                await self._connection.close()
-        self._connection = None
+                await self._database_connection.close()
+        self._database_connection = None
         self._session_locks.clear()

@@ -1,4 +1,4 @@
-"""Show on the connection what the vault finds out about a grant: lost, degraded, recovered.
+"""The effect of a grant's state on its connection: lost, degraded, recovered.
 
 `mark_lost` changes grant and connection in one transaction, so that no crash leaves a lost grant on a
 connection that looks well.

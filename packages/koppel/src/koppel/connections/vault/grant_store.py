@@ -1,4 +1,4 @@
-"""The rows of grants: `GrantSnapshot` is one as read, `GrantStore` reads and writes them.
+"""The rows of grants: `GrantSnapshot` is a row as read, `GrantStore` reads and writes them.
 
 Each write names the generation it was made for, so that a slow process does not overwrite a newer one.
 """
@@ -18,25 +18,21 @@ from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import DecryptionError, Secret
 
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 APP_WIDTH = len(CREDENTIAL_COLUMNS)
 MARGIN = timedelta(seconds=60)
 """A token that ends sooner than this is renewed first, unless the vendor forbids it; of a short-lived token a
 tenth.
 """
 CLOCKS_DIFFER = timedelta(seconds=1)
-"""The difference allowed between our clock and the vendor's: a refresh that is refused as too early costs
-more than a second.
+"""The difference allowed between Koppel's clock and the vendor's: a refresh that is refused as too early
+costs more than a second.
 """
 
 
 @dataclass(frozen=True)
 class GrantSnapshot:
-    """A grant as read, with its app registration.
-
-    `started_at`: when a refresh began whose response is not stored; `unanswered_seconds`: its age by the
-    database's clock.
-    """
+    """A grant as read, with its app registration. The fields are those of `Grant`, except these."""
 
     organisation_id: int
     id: int
@@ -49,7 +45,9 @@ class GrantSnapshot:
     expires_at: datetime
     generation: int
     started_at: datetime | None
+    """When a refresh began whose response is not stored; `refresh_started_at` of the row."""
     unanswered_seconds: float | None
+    """The age of that refresh by the database's clock."""
     refresh_error: str
     failures: int
     failure_code: str
@@ -79,7 +77,7 @@ class GrantSnapshot:
 
     @property
     def due_at(self) -> datetime:
-        """When to renew the access token: early enough to use it, not before the vendor allows."""
+        """The moment to renew the access token: early enough to use it, not before the vendor allows."""
         margin = min(MARGIN, (self.expires_at - self.issued_at) / 10)
         return min(max(self.refresh_allowed_at, self.expires_at - margin), self.expires_at)
 
@@ -116,9 +114,11 @@ class GrantStore:
         self, organisation_id: int, requested: dict[int, "asyncio.Future[GrantSnapshot | None]"]
     ) -> None:
         try:
-            async with self._database.tenant_transaction(organisation_id) as connection:
+            async with self._database.tenant_transaction(organisation_id) as database_connection:
                 self._pending_reads.pop(organisation_id)
-                snapshots = await connection.execute(SQL["read_grants"], {"grant_ids": list(requested)})
+                snapshots = await database_connection.execute(
+                    _SQL["read_grants"], {"grant_ids": list(requested)}
+                )
                 rows = {int(row[0]): row[1:] for row in await snapshots.fetchall()}
             for grant_id, future in requested.items():
                 try:
@@ -198,27 +198,27 @@ class GrantStore:
         }
         return await self._update(grant, "record_refresh_failure", values)
 
-    async def due_grants(self, limit: int, leave_out: list[int]) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, excluded_ids: list[int]) -> list[tuple[int, int]]:
         """Return (organisation, grant) of what token maintenance should look at, the longest overdue
         first.
         """
-        async with self._database.installation_transaction() as connection:
+        async with self._database.installation_transaction() as database_connection:
             values = {
                 "now": now(),
-                "leave_out": leave_out,
+                "excluded_ids": excluded_ids,
                 "limit": limit,
                 "removed": ConnectionState.REMOVED.value,
             }
-            rows = await connection.execute(SQL["list_due_grants"], values)
+            rows = await database_connection.execute(_SQL["list_due_grants"], values)
             return [(int(row[0]), int(row[1])) for row in await rows.fetchall()]
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
         """Execute a named statement on the grant's row, as it was read. Returns whether it changed the
         row.
         """
-        async with self._database.tenant_transaction(grant.organisation_id) as connection:
+        async with self._database.tenant_transaction(grant.organisation_id) as database_connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
-            row = await connection.execute(SQL[statement], identity | values)
+            row = await database_connection.execute(_SQL[statement], identity | values)
             return row.rowcount > 0
 
 

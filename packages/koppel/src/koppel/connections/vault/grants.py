@@ -1,4 +1,4 @@
-"""Store the tokens of a new consent, and clear the failures of the grants of a corrected app registration."""
+"""Storage of the tokens of a new consent; reset of failures when an app registration is corrected."""
 
 import random
 from datetime import datetime, timedelta

@@ -33,16 +33,16 @@ BATCH_ROWS = 200
 
 @dataclass
 class Rotation:
-    """The result of a rotation. `unreadable`: the number of secrets that stay under each key; `reason`: why
-    the first was not decrypted.
-    """
+    """The result of a rotation."""
 
     key: str
     actor: AuditActor
     reencrypted: int = 0
     organisations: set[int] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
+    """The number of secrets that stay under each key."""
     reason: str = ""
+    """Why the first of them was not decrypted."""
 
 
 class WrongKey(KoppelError):
@@ -79,7 +79,7 @@ def rotate_keys(operator: str) -> Rotation:
     reencrypted, unreadable = reencrypt_all()
     rotation.reencrypted += reencrypted
     rotation.unreadable.update(unreadable)
-    _count_broken_under(rotation.key, rotation)
+    _count_unreadable(rotation.key, rotation)
     return rotation
 
 
@@ -113,7 +113,7 @@ def key_uses() -> list[KeyUse]:
     ]
 
 
-def _count_broken_under(key: str, rotation: Rotation) -> None:
+def _count_unreadable(key: str, rotation: Rotation) -> None:
     """Count secrets under the current key that cannot be decrypted: the rotation does not touch them."""
     for use in key_uses():
         if use.key == key and use.unreadable:

@@ -1,6 +1,4 @@
-"""When to use a token, when to refresh it, and how long to wait after a failure: decisions about a
-`GrantSnapshot`.
-"""
+"""Decisions about a `GrantSnapshot`: use the token, refresh it, or wait after a failure."""
 
 from datetime import timedelta
 
@@ -28,10 +26,12 @@ REFRESH_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=300.0)
 REFUSAL_PAUSE = timedelta(seconds=60)
 """How long after a refresh that a refusal caused another refusal causes none: the token is not the reason."""
 TOKEN_PAUSE = gettext_noop("The accounting system asked Koppel to wait before the access is renewed.")
-REFUSED_FOR_NOW = gettext_noop("The accounting system rejects the token and has not issued a new one.")
+TOKEN_REJECTED = gettext_noop("The accounting system rejects the token and has not issued a new one.")
 
 
-def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool = False) -> Secret | None:
+def usable_token(
+    grant: GrantSnapshot, refused_token: Secret | None, *, keeping: bool = False
+) -> Secret | None:
     """Return the access token; None when it must be refreshed first.
 
     `keeping`: token maintenance asks, so a grant that is due to be kept alive is refreshed. Raises the stored
@@ -39,7 +39,7 @@ def usable_token(grant: GrantSnapshot, refused: Secret | None, *, keeping: bool 
     """
     if keeping and grant.maintain_at is not None and grant.maintain_at <= now():
         return grant.access_token if grant.refresh_allowed_at > now() else None
-    is_refused = refused is not None and refused == grant.access_token
+    is_refused = refused_token is not None and refused_token == grant.access_token
     if not is_refused and grant.due_at > now():
         return grant.access_token
     if grant.retry_at is not None and grant.retry_at > now():
@@ -61,7 +61,7 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
         return grant.access_token
     if grant.refresh_allowed_at > now():
         seconds = (grant.refresh_allowed_at - now()).total_seconds()
-        raise Unreachable("token_refused", REFUSED_FOR_NOW, retry_after_seconds=seconds)
+        raise Unreachable("token_refused", TOKEN_REJECTED, retry_after_seconds=seconds)
     return None
 
 
@@ -81,18 +81,18 @@ def is_slow(grant: GrantSnapshot) -> bool:
     return not grant.refresh_error and (grant.unanswered_seconds or 0.0) > CALLER_SECONDS_MAX
 
 
-def token_while_slow(grant: GrantSnapshot, refused: Secret | None) -> Secret:
+def token_while_slow(grant: GrantSnapshot, refused_token: Secret | None) -> Secret:
     """Return the old access token while it is valid, else raise `Unreachable`."""
-    if grant.is_live() and grant.access_token != refused:
+    if grant.is_live() and grant.access_token != refused_token:
         return grant.access_token
     raise Unreachable(RENEWAL_SLOW, SLOW, retry_after_seconds=SLOW_PAUSE_SECONDS)
 
 
-def token_while_paused(grant: GrantSnapshot, refused: Secret | None, seconds: float) -> Secret:
+def token_while_paused(grant: GrantSnapshot, refused_token: Secret | None, seconds: float) -> Secret:
     """Return the old access token while it is valid, else raise `RateLimited`: the token endpoint asked for a
     pause.
     """
-    if grant.is_live() and grant.access_token != refused:
+    if grant.is_live() and grant.access_token != refused_token:
         return grant.access_token
     raise RateLimited("token_pause", TOKEN_PAUSE, retry_after_seconds=seconds)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from django.db import connection as database_connection
+from django.db import connection as django_connection
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from koppel.kit.tenancy import installation_scope
 
 TOKEN_ENDPOINT = "token endpoint"  # noqa: S105 - the name of a row
 """Stands in place of a company in `RateLimit`; no vendor calls a company so."""
-SQL = load_statements("koppel.connections")
+_SQL = load_statements("koppel.connections")
 
 
 class TokenPauses:
@@ -31,16 +31,16 @@ class TokenPauses:
 
     async def seconds_left(self, app_id: int) -> float:
         """Return how long the app's token endpoint must not be called; 0 when it may be."""
-        async with self._database.installation_transaction() as connection:
+        async with self._database.installation_transaction() as database_connection:
             values = {"app_id": app_id, "key": TOKEN_ENDPOINT}
-            row = await (await connection.execute(SQL["read_token_pause"], values)).fetchone()
+            row = await (await database_connection.execute(_SQL["read_token_pause"], values)).fetchone()
         return _seconds(row)
 
     async def add(self, app_id: int, seconds: float) -> None:
         """Store a pause that begins now. A longer stored pause stays."""
-        async with self._database.installation_transaction() as connection:
+        async with self._database.installation_transaction() as database_connection:
             values = {"app_id": app_id, "key": TOKEN_ENDPOINT, "seconds": seconds}
-            await connection.execute(SQL["store_token_pause"], values)
+            await database_connection.execute(_SQL["store_token_pause"], values)
 
     @asynccontextmanager
     async def storing(self, app_id: int) -> AsyncIterator[None]:
@@ -55,8 +55,8 @@ class TokenPauses:
 
 def token_pause_seconds(app_id: int) -> float:
     """Return how long the app's token endpoint must not be called; 0 when it may be. For web requests."""
-    with installation_scope("token pause"), database_connection.cursor() as cursor:
-        cursor.execute(SQL["read_token_pause"], {"app_id": app_id, "key": TOKEN_ENDPOINT})
+    with installation_scope("token pause"), django_connection.cursor() as cursor:
+        cursor.execute(_SQL["read_token_pause"], {"app_id": app_id, "key": TOKEN_ENDPOINT})
         return _seconds(cursor.fetchone())
 
 

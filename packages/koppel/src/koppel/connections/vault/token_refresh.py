@@ -58,7 +58,7 @@ from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.http.client import NOT_CONNECTED, HttpClient
 from koppel.kit.quarantine import Quarantined
 
-SECOND_LOOK_SECONDS, SECOND_LOOK_STEPS = 2.0, 20
+RECHECK_SECONDS, RECHECK_STEPS = 2.0, 20
 """An intent without a lock is read again after this time, because its process may be reopening a lost lock
 connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s).
 """
@@ -88,19 +88,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class _Refresh:
-    """A refresh under way in this process.
-
-    `patience_seconds` 0: it was begun by token maintenance, and gives up when another process has the lock.
-    """
+    """A refresh under way in this process."""
 
     task: asyncio.Task[Secret]
-    refused: Secret | None
+    refused_token: Secret | None
     patience_seconds: float
+    """0: it was begun by token maintenance, and gives up when another process has the lock."""
     began: float
 
     @property
     def seconds_left(self) -> float:
-        """How much longer a caller waits for the token."""
+        """The time that a caller still waits for the token."""
         return max(0.0, self.began + CALLER_SECONDS_MAX - _loop_seconds())
 
 
@@ -111,7 +109,7 @@ class Vault:
     """
 
     def __init__(self, database: Database, http: HttpClient) -> None:
-        self._rows, self._http, self._locks = GrantStore(database), http, GrantLocks()
+        self._grants, self._http, self._locks = GrantStore(database), http, GrantLocks()
         self._pauses = TokenPauses(database)
         self._refreshes: dict[int, _Refresh] = {}
         self._app_semaphores: dict[int, asyncio.Semaphore] = {}
@@ -119,7 +117,7 @@ class Vault:
         self._closing = False
 
     @property
-    def under_way(self) -> list[int]:
+    def refreshing_grant_ids(self) -> list[int]:
         """Ids of the grants that this process is refreshing, or waits for another process to refresh."""
         return list(self._refreshes)
 
@@ -133,7 +131,7 @@ class Vault:
         self._closing = True
         self._locks.stop_waiting()
         if tasks := [refresh.task for refresh in self._refreshes.values()]:
-            log.info("vault_draining", grants=self.under_way)
+            log.info("vault_draining", grants=self.refreshing_grant_ids)
             _ended, unfinished = await asyncio.wait(tasks, timeout=seconds_max)
             for task in unfinished:
                 task.cancel()
@@ -141,37 +139,39 @@ class Vault:
         await self._locks.close()
 
     async def get_access_token(
-        self, organisation_id: int, grant_id: int, refused: Secret | None = None
+        self, organisation_id: int, grant_id: int, refused_token: Secret | None = None
     ) -> Secret:
-        """Return an access token. `refused` is the token that the vendor rejected.
+        """Return an access token. `refused_token` is the token that the vendor rejected.
 
-        Returns `refused` itself if it was refreshed for a refusal a moment ago: then the token is not the
-        reason. Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
+        Returns `refused_token` itself if it was refreshed for a refusal a moment ago: then the token is not
+        the reason.
+
+        Raises `ConsentLost` (a person must act), `SetupMissing` (a person must act at the vendor),
         `Unreachable` and other errors that need no person, and `Quarantined` before a refresh begins, with
         vendor and row unchanged.
         """
         cached = self._token_cache.get((organisation_id, grant_id))
-        if refused is not None:
+        if refused_token is not None:
             self._token_cache.pop((organisation_id, grant_id), None)
         elif cached and cached[1] > _loop_seconds() and cached[0].due_at > now():
             return cached[0].access_token
-        grant = await self._read(organisation_id, grant_id)
-        if (token := usable_token(grant, refused)) is not None:
+        grant = await self._read_grant(organisation_id, grant_id)
+        if (token := usable_token(grant, refused_token)) is not None:
             self._cache_briefly(grant)
             return token
         while True:
-            refresh = self._start(organisation_id, grant_id, refused, CALLER_SECONDS_MAX)
+            refresh = self._start_refresh(organisation_id, grant_id, refused_token, CALLER_SECONDS_MAX)
             try:
-                token = await self._wait(refresh)
+                token = await self._wait_for_refresh(refresh)
             except TimeoutError:
-                return token_while_slow(await self._read(organisation_id, grant_id), refused)
+                return token_while_slow(await self._read_grant(organisation_id, grant_id), refused_token)
             except Unreachable as error:
                 if error.code != BUSY:
                     raise
                 if refresh.patience_seconds > 0:
-                    return token_while_slow(await self._read(organisation_id, grant_id), refused)
+                    return token_while_slow(await self._read_grant(organisation_id, grant_id), refused_token)
             else:
-                if token != refused or refresh.refused == refused:
+                if token != refused_token or refresh.refused_token == refused_token:
                     return token
 
     async def maintain(self, organisation_id: int, grant_id: int) -> None:
@@ -182,9 +182,9 @@ class Vault:
         """
         if grant_id not in self._refreshes:
             with contextlib.suppress(TimeoutError):
-                await self._wait(self._start(organisation_id, grant_id, None, 0))
+                await self._wait_for_refresh(self._start_refresh(organisation_id, grant_id, None, 0))
 
-    async def _wait(self, refresh: _Refresh) -> Secret:
+    async def _wait_for_refresh(self, refresh: _Refresh) -> Secret:
         """Wait for a refresh. Raises `TimeoutError` after `CALLER_SECONDS_MAX`; the refresh itself
         continues.
         """
@@ -195,23 +195,25 @@ class Vault:
             raise Unreachable("closing", STOPPING, retry_after_seconds=1)
         return refresh.task.result()
 
-    async def due_grants(self, limit: int, leave_out: Collection[int] = ()) -> list[tuple[int, int]]:
+    async def due_grants(self, limit: int, excluded_ids: Collection[int] = ()) -> list[tuple[int, int]]:
         """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue
         first.
         """
-        return await self._rows.due_grants(limit, [*leave_out, *self._refreshes])
+        return await self._grants.due_grants(limit, [*excluded_ids, *self._refreshes])
 
-    def _start(
-        self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
+    def _start_refresh(
+        self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float
     ) -> _Refresh:
         """Return the grant's refresh: the one under way, or a new one."""
         refresh = self._refreshes.get(grant_id)
         if refresh is None:
             self._token_cache.pop((organisation_id, grant_id), None)
             task = asyncio.create_task(
-                self._refresh_until_usable(organisation_id, grant_id, refused, patience_seconds)
+                self._refresh_until_usable(organisation_id, grant_id, refused_token, patience_seconds)
             )
-            refresh = self._refreshes[grant_id] = _Refresh(task, refused, patience_seconds, _loop_seconds())
+            refresh = self._refreshes[grant_id] = _Refresh(
+                task, refused_token, patience_seconds, _loop_seconds()
+            )
             task.add_done_callback(lambda done: self._refresh_done(grant_id, done))
         return refresh
 
@@ -226,20 +228,20 @@ class Vault:
         self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + TOKEN_CACHE_SECONDS)
 
     async def _refresh_until_usable(
-        self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
+        self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float
     ) -> Secret:
         """Refresh until the grant has a token that can be used. Raises the reason why it has none."""
-        grant = await self._read(organisation_id, grant_id)
+        grant = await self._read_grant(organisation_id, grant_id)
         async with self._app_semaphores.setdefault(grant.app.pk, asyncio.Semaphore(CONCURRENT_REFRESHES_MAX)):
-            return await self._refresh_with_lock(organisation_id, grant_id, refused, patience_seconds)
+            return await self._refresh_with_lock(organisation_id, grant_id, refused_token, patience_seconds)
 
     async def _refresh_with_lock(
-        self, organisation_id: int, grant_id: int, refused: Secret | None, patience_seconds: float
+        self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float
     ) -> Secret:
         checked_intent: datetime | None = None
         while True:
-            grant = await self._read(organisation_id, grant_id)
-            if (token := usable_token(grant, refused, keeping=patience_seconds <= 0)) is not None:
+            grant = await self._read_grant(organisation_id, grant_id)
+            if (token := usable_token(grant, refused_token, keeping=patience_seconds <= 0)) is not None:
                 return token
             if self._closing:
                 raise Unreachable("closing", STOPPING, retry_after_seconds=1)
@@ -255,22 +257,22 @@ class Vault:
                 if not may_still_be_in_flight(grant) or grant.started_at == checked_intent:
                     await quarantine.refuse_async()
                     if pause := await self._pauses.seconds_left(grant.app.pk):
-                        return token_while_paused(grant, refused, pause)
-                    if await self._rows.mark_refresh_started(
+                        return token_while_paused(grant, refused_token, pause)
+                    if await self._grants.mark_refresh_started(
                         grant, now() + timedelta(seconds=MAINTAIN_SECONDS)
                     ):
                         with token_calls.track():
-                            return await self._renew(grant, refused)
+                            return await self._renew(grant, refused_token)
                     continue
                 checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
             # In small steps, so that time in which this machine stood
             # still, and perhaps that process, does not count.
-            for _step in range(SECOND_LOOK_STEPS):
-                await asyncio.sleep(SECOND_LOOK_SECONDS / SECOND_LOOK_STEPS)
+            for _step in range(RECHECK_STEPS):
+                await asyncio.sleep(RECHECK_SECONDS / RECHECK_STEPS)
 
-    async def _renew(self, grant: GrantSnapshot, refused: Secret | None) -> Secret:
+    async def _renew(self, grant: GrantSnapshot, refused_token: Secret | None) -> Secret:
         """Call the token endpoint once, with the lock held and the intent committed.
 
         `grant` is as read before the intent was stored.
@@ -282,25 +284,25 @@ class Vault:
         except ConsentLost as lost:
             raise await self._store_refusal(grant, lost) from None
         except ConnectorError as error:
-            return await self._store_failure(grant, error, refused)
+            return await self._store_failure(grant, error, refused_token)
         except Quarantined:
             # It began after the intent was committed, and nothing was sent.
-            await _retry_on_outage(lambda: self._rows.withdraw(grant))
+            await _retry_on_outage(lambda: self._grants.withdraw(grant))
             raise
         except DecryptionError as error:
             log.error("vault_key_missing", grant=grant.id, reason=str(error))
-            return await self._store_failure(grant, _key_missing(), refused)
+            return await self._store_failure(grant, _key_missing(), refused_token)
         except TimeoutError:
             late = Unreachable("timeout", LATE)
-            return await self._store_failure(grant, late, refused)
+            return await self._store_failure(grant, late, refused_token)
         except Exception as error:
             log.exception("token_response_invalid", grant=grant.id)
             broken = UnexpectedResponse(
                 "token_response", f"Koppel did not understand the response ({type(error).__name__})."
             )
-            return await self._store_failure(grant, broken, refused)
+            return await self._store_failure(grant, broken, refused_token)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
-        return await self._store(grant, tokens, requested_at, refused, was_slow=was_slow)
+        return await self._store_tokens(grant, tokens, requested_at, refused_token, was_slow=was_slow)
 
     @contextlib.asynccontextmanager
     async def _reporting_slowness(self, grant: GrantSnapshot) -> AsyncIterator[None]:
@@ -325,12 +327,12 @@ class Vault:
                 lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, SLOW)
             )
 
-    async def _store(
+    async def _store_tokens(
         self,
         grant: GrantSnapshot,
         tokens: Tokens,
         requested_at: datetime,
-        refused: Secret | None,
+        refused_token: Secret | None,
         *,
         was_slow: bool,
     ) -> Secret:
@@ -346,12 +348,12 @@ class Vault:
         maintain_at = keep_alive_at(grant.app.connector, received_at, tokens.refresh_expires_at)
         if not (tokens.refresh_token or grant.encrypted_refresh_token):
             maintain_at = None
-        last_forced_refresh_at = received_at if refused is not None else grant.last_forced_refresh_at
+        last_forced_refresh_at = received_at if refused_token is not None else grant.last_forced_refresh_at
         if not await _retry_on_outage(
-            lambda: self._rows.store_tokens(grant, tokens, maintain_at, last_forced_refresh_at)
+            lambda: self._grants.store_tokens(grant, tokens, maintain_at, last_forced_refresh_at)
         ):
             log.warning("grant_changed_meanwhile", grant=grant.id, generation=grant.generation)
-            other = await self._read(grant.organisation_id, grant.id)
+            other = await self._read_grant(grant.organisation_id, grant.id)
             return other.access_token
         log.info("grant_refreshed", grant=grant.id, generation=grant.generation + 1)
         if grant.failures or was_slow:
@@ -368,7 +370,7 @@ class Vault:
         if lost.code != "invalid_grant":
             retry_at = now() + timedelta(seconds=APP_REFUSED_SECONDS)
             failure = (f"{type(lost).__name__}:{lost.code}"[:60], str(lost))
-            await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, None))
+            await _retry_on_outage(lambda: self._grants.record_failure(grant, failure, retry_at, None))
             await self._report(
                 lambda: grant_status.mark_app_refused(grant.organisation_id, grant.connection_id, str(lost))
             )
@@ -391,7 +393,7 @@ class Vault:
             log.warning("grant_lost", grant=grant.id, code=lost.code)
 
     async def _store_failure(
-        self, grant: GrantSnapshot, error: ConnectorError, refused: Secret | None
+        self, grant: GrantSnapshot, error: ConnectorError, refused_token: Secret | None
     ) -> Secret:
         """Store a failure that needs no person, and back off. Returns the old access token while it is
         valid.
@@ -408,7 +410,7 @@ class Vault:
         refresh_error = (grant.refresh_error or CRASH) if grant.started_at else None
         if has_no_response:
             refresh_error = error.code[:60]
-        await _retry_on_outage(lambda: self._rows.record_failure(grant, failure, retry_at, refresh_error))
+        await _retry_on_outage(lambda: self._grants.record_failure(grant, failure, retry_at, refresh_error))
         log.warning(
             "grant_refresh_failed",
             grant=grant.id,
@@ -416,7 +418,7 @@ class Vault:
             failures=grant.failures + 1,
             reason=str(error),
         )
-        is_usable = grant.is_live() and refused is None
+        is_usable = grant.is_live() and refused_token is None
         if not isinstance(error, SetupMissing) and (
             not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED
         ):
@@ -427,12 +429,12 @@ class Vault:
             return grant.access_token
         raise error
 
-    async def _read(self, organisation_id: int, grant_id: int) -> GrantSnapshot:
+    async def _read_grant(self, organisation_id: int, grant_id: int) -> GrantSnapshot:
         """Read a grant. Raises `ConsentLost` when it is known to be lost, `Unreachable` when its key is
         missing.
         """
         try:
-            grant = await self._rows.read(organisation_id, grant_id)
+            grant = await self._grants.read(organisation_id, grant_id)
         except DecryptionError as error:
             log.error("vault_key_missing", grant=grant_id, reason=str(error))
             raise _key_missing() from None

@@ -1,1 +1,1 @@
-"""Pages of connections: what there are, what a person does with one, and the app registrations."""
+"""Pages of connections: the list, one connection with its actions, and the app registrations."""

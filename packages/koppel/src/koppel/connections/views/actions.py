@@ -23,7 +23,7 @@ from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
-from koppel.connections.lifecycle.handover import hand_over_question
+from koppel.connections.lifecycle.handover import handover_confirmation
 from koppel.connections.lifecycle.removal import may_remove
 from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
@@ -97,7 +97,7 @@ def accept_transfer(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 @action_of("connections:detail", "connection_id")
 @outside_transaction
 def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Make one cheap call, now."""
+    """Check the connection with one cheap call, now."""
     check = check_connection(request.actor, connection_id)
     if check.answered:
         context = {"company": check.company, "milliseconds": check.milliseconds}
@@ -256,7 +256,7 @@ def hand_over_connections(request: AuthenticatedRequest, membership_id: int) -> 
 
 
 def _hand_over(request: AuthenticatedRequest, membership_id: int, new_owner_id: int) -> HttpResponse:
-    question = hand_over_question(request.actor, membership_id, new_owner_id)
+    question = handover_confirmation(request.actor, membership_id, new_owner_id)
     if not question.groups:
         messages.success(request, _("Nothing left to transfer."))
         return HttpResponseRedirect(request.path)

@@ -1,4 +1,4 @@
-"""Connections → App registrations: how the vendors know Koppel."""
+"""The pages of app registrations."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
 Way = tuple[ConsentMode, Sequence[str]]
-TESTED = "app_registration_tested"
+CHECK_OUTCOME_KEY = "app_registration_tested"
 """In the session: the outcome of the last test, shown once."""
 
 
@@ -55,7 +55,7 @@ def change_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 
 @action_of("connections:apps")
 def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
-    """Remove one that no connection uses."""
+    """Remove an app registration that no connection uses."""
     registrations.remove_app(request.actor, app_id)
     messages.success(request, _("App registration and secret removed."))
     return HttpResponseRedirect(reverse("connections:apps"))
@@ -66,7 +66,7 @@ def remove_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
 def check_app(request: AuthenticatedRequest, app_id: int) -> HttpResponse:
     """Make a real call at the vendor; the outcome is shown beside the app."""
     outcome = registrations.check_app(request.actor, app_id)
-    request.session[TESTED] = {"app": app_id, "is_ok": outcome.is_ok, "message": outcome.message}
+    request.session[CHECK_OUTCOME_KEY] = {"app": app_id, "is_ok": outcome.is_ok, "message": outcome.message}
     return _redirect_to(app_id)
 
 
@@ -84,7 +84,7 @@ def _show_apps(
     """Show the page. `changed_id`: the registration in the form; None = a new one. `opened_id`: the one whose
     form is open.
     """
-    tested = request.session.pop(TESTED, None)
+    tested = request.session.pop(CHECK_OUTCOME_KEY, None)
     rows = []
     for app in registrations.registrations_of(request.actor):
         descriptor, environment = registrations.descriptor_of(app), registrations.environment_of(app)

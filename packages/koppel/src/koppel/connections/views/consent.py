@@ -39,8 +39,8 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
     attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
     if attempt_id is None:
         log.warning("consent_callback_unknown_state")
-    # 303, because the vendor may have posted: the browser's GET sends our cookies, and leaves no code in the
-    # address bar.
+    # 303, because the vendor may have posted: the browser's GET sends Koppel's cookies, and leaves no code in
+    # the address bar.
     done_url = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
     return HttpResponse(status=303, headers={"Location": request.path if attempt_id is None else done_url})
 

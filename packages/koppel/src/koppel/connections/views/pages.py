@@ -20,7 +20,7 @@ GROUPINGS = (
     (Grouping.SYSTEM, _("Accounting system")),
 )
 PAGE_ROWS = 100
-TOOLS_FROM = 6
+CONNECTIONS_FOR_SEARCH_MIN = 6
 """The number of connections from which the list offers search and grouping."""
 
 
@@ -39,7 +39,7 @@ def list_connections(request: AuthenticatedRequest) -> HttpResponse:
     broken = [card for card in cards if card.needs_sign_in]
     context = {
         "count": len(cards),
-        "has_tools": len(cards) >= TOOLS_FROM or bool(search or grouping),
+        "has_tools": len(cards) >= CONNECTIONS_FOR_SEARCH_MIN or bool(search or grouping),
         "page": page,
         "groups": _titled_groups(list(page.object_list), grouping),
         "groupings": GROUPINGS,
@@ -63,7 +63,7 @@ def _titled_groups(
 
 
 def show_connection(request: AuthenticatedRequest, connection_id: int) -> HttpResponse:
-    """Show one connection: health, administrations, what is released, whose it is, what happened."""
+    """Show one connection: health, administrations, import policy, owner and timeline."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     page = load_connection_page(request.actor, connection_id)
     request.csp_forms = queries.sign_in_origins(request.actor)

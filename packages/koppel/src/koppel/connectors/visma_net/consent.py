@@ -135,7 +135,7 @@ async def complete(
 
     Raises `ConsentDenied`, `UnexpectedResponse` for a callback from another issuer, and the token errors.
     """
-    await _must_be_from_issuer(http, app, inbound)
+    await _require_own_issuer(http, app, inbound)
     if error := inbound.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
     form = {
@@ -144,7 +144,7 @@ async def complete(
         "redirect_uri": request.redirect_uri,
         "code_verifier": request.code_verifier.reveal(),
     }
-    response = await _token(http, app, form)
+    response = await _request_tokens(http, app, form)
     try:
         return await _parse_consent(http, app, request, response)
     except ConnectorError:
@@ -162,37 +162,39 @@ async def _parse_consent(
         raise UnexpectedResponse(
             "nonce", _("The answer of the sign-in belongs to another sign-in. Please start again.")
         )
-    _must_be_enough(response)
+    _require_refresh_token_and_scope(response)
     company = None
     if app.consent_mode == COMPANY_PER_SIGN_IN:
-        company = _name_in(await _verify_token(http, app, response.access_token, audience=None), "tenant_id")
+        company = _storable_claim(
+            await _verify_token(http, app, response.access_token, audience=None), "tenant_id"
+        )
         if not company:
             raise SetupMissing(
                 "no_tenant", _("The sign-in names no company. The app must be enabled for tenants at Visma.")
             )
-    subject = _name_in(claims, "sub")
+    subject = _storable_claim(claims, "sub")
     if not subject:
         raise UnexpectedResponse("id_token", UNTRUSTED)
-    account = _name_in(claims, "email") or _name_in(claims, "name") or subject
+    account = _storable_claim(claims, "email") or _storable_claim(claims, "name") or subject
     return Consent(subject=subject, account=account, tokens=_tokens(response), company_id=company)
 
 
-def _name_in(claims: Mapping[str, Any], key: str) -> str:
-    """Return the name of a person or a company in storable form; '' when there is none."""
+def _storable_claim(claims: Mapping[str, Any], key: str) -> str:
+    """Return a claim that names a person or a company; '' when it is missing or cannot be stored."""
     value = claims.get(key)
     text = value if isinstance(value, str) else ""
     return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
 
 
-async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
-    """Refuse a response of another issuer (RFC 9207).
+async def _require_own_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
+    """Raise `UnexpectedResponse` for a response of another issuer (RFC 9207).
 
-    Also one without issuer, if the vendor declares that it always states it.
+    A response without issuer is refused too, if the vendor declares that all its responses state the issuer.
     """
     identity = app.base_urls["identity"]
     response = await http.send("GET", f"{identity}/.well-known/openid-configuration")
     if response.status == 429 or response.status >= 500:
-        raise _refusal(response, by_code=False)
+        raise _error_of(response, is_code_exchange=False)
     discovery = json_object(response.body)
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
@@ -203,8 +205,8 @@ async def _must_be_from_issuer(http: Http, app: AppCredentials, inbound: Mapping
         )
 
 
-def _must_be_enough(response: TokenResponse) -> None:
-    """Refuse tokens without a refresh token or the scope to read.
+def _require_refresh_token_and_scope(response: TokenResponse) -> None:
+    """Raise `SetupMissing` for tokens without a refresh token or the scope to read.
 
     Such a connection would stop working within the hour.
     """
@@ -215,7 +217,7 @@ def _must_be_enough(response: TokenResponse) -> None:
 
 async def refresh(http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-    return _tokens(await _token(http, app, form))
+    return _tokens(await _request_tokens(http, app, form))
 
 
 async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Tokens:
@@ -226,7 +228,7 @@ async def service_token(http: Http, app: AppCredentials, tenant_id: str) -> Toke
     """
     form = {"grant_type": "client_credentials", "scope": " ".join(SERVICE_SCOPES), "tenant_id": tenant_id}
     try:
-        return _tokens(await _token(http, app, form))
+        return _tokens(await _request_tokens(http, app, form))
     except SetupMissing as error:
         raise SetupMissing(error.code, NOT_APPROVED) from None
 
@@ -266,7 +268,7 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
 async def _require_known_app(http: Http, app: AppCredentials, form: Mapping[str, str]) -> None:
     """Return if the token endpoint accepts the app and refuses only the made-up code or tenant."""
     try:
-        await _token(http, app, form)
+        await _request_tokens(http, app, form)
     except (ConsentDenied, SetupMissing) as error:
         if error.code not in ("code_used", "invalid_tenant"):
             raise
@@ -287,7 +289,7 @@ async def revoke(http: Http, app: AppCredentials, token: Secret) -> None:
         form={"token": token.reveal(), **_credentials(app)},
     )
     if response.status != 200:
-        raise _refusal(response, by_code=False)
+        raise _error_of(response, is_code_exchange=False)
 
 
 def company_of(access_token: Secret) -> str | None:
@@ -308,19 +310,19 @@ def _credentials(app: AppCredentials) -> dict[str, str]:
     return {"client_id": app.client_id, "client_secret": app.client_secret.reveal()}
 
 
-async def _token(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenResponse:
+async def _request_tokens(http: Http, app: AppCredentials, form: Mapping[str, str]) -> TokenResponse:
     response = await http.send(
         "POST", f"{app.base_urls['identity']}/connect/token", form={**form, **_credentials(app)}
     )
     if response.status != 200:
-        raise _refusal(response, by_code=form["grant_type"] == "authorization_code")
+        raise _error_of(response, is_code_exchange=form["grant_type"] == "authorization_code")
     try:
         return msgspec.json.decode(response.body, type=TokenResponse)
     except msgspec.DecodeError:
         raise Unreachable("token_response", SILENT, retry_after_seconds=10) from None
 
 
-def _refusal(response: Response, *, by_code: bool) -> ConnectorError:
+def _error_of(response: Response, *, is_code_exchange: bool) -> ConnectorError:
     """Return the contract's error for an error response of the token endpoint.
 
     `invalid_grant` and problems of the app need a person; 429, 5xx and HTML pages do not.
@@ -338,7 +340,7 @@ def _refusal(response: Response, *, by_code: bool) -> ConnectorError:
         )
     if error == "invalid_tenant":
         return SetupMissing(error, NO_ROLE)
-    if error == "invalid_grant" and by_code:
+    if error == "invalid_grant" and is_code_exchange:
         return ConsentDenied("code_used", CODE_USED)
     if message := TOKEN_ERRORS_FOR_PEOPLE.get(error):
         return ConsentLost(error, message)

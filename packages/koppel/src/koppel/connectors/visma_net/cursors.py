@@ -21,16 +21,17 @@ TRIES_MAX = 3
 
 @dataclass(frozen=True)
 class PageFacts:
-    """The facts of a response that decide the next request.
-
-    `total` and `page_size_max` are the vendor's own.
-    """
+    """The facts of a response that decide the next request."""
 
     count: int
     total: int
+    """The total that the vendor states."""
     page_size_max: int = 0
+    """The page size that the vendor states; 0 if it does not."""
     newest: str = ""
+    """The newest modification stamp of the records."""
     has_unreadable: bool = False
+    """Whether a record could not be read."""
     is_paged: bool = True
 
 
@@ -159,7 +160,7 @@ C = TypeVar("C", bound=_Read)
 
 
 class StoredCursor(msgspec.Struct, tag="checkpoint", omit_defaults=True):
-    """Where the next read starts: a stamp of the vendor, or fingerprints of lists that came whole."""
+    """The start of the next read: a stamp of the vendor, or fingerprints of lists that came whole."""
 
     newest: str = ""
     fingerprints: dict[str, str] = {}
@@ -182,10 +183,11 @@ class Restart(Generic[C]):
 
 @dataclass(frozen=True)
 class PartEnd(Generic[C]):
-    """The part was read to its end. `is_sound`: records that did not come are absent."""
+    """The part was read to its end."""
 
     cursor: C
     is_sound: bool
+    """Whether records that did not come are absent."""
 
     def proof(self, partitions: frozenset[str] | None) -> AbsenceProof:
         """Return what the part proves.

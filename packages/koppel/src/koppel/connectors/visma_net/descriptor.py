@@ -13,7 +13,7 @@ SERVICE = "service"
 READ_SCOPE = "vismanet_erp_interactive_api:read"
 SCOPES = ("openid", "email", "profile", "tenants", "offline_access", READ_SCOPE)
 SERVICE_SCOPES = ("vismanet_erp_service_api:read",)
-TENANT_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+TENANT_ID = r"(?<![0-9a-zA-Z-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9a-zA-Z-])"
 
 SERVICE_ACCOUNT = _(
     "Use a service account of your firm rather than your own: a connection uses the account "

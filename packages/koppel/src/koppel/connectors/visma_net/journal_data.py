@@ -46,16 +46,15 @@ LINE_NUMBER = b'{"lineNumber":'
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A page as records.
-
-    `count` is what the vendor's totals count: lines for entries. `stamps` are unchecked modification stamps.
-    """
+    """A page as records."""
 
     records: list[Record]
     rejected: list[RejectedRecord]
     meta: Metadata
     count: int
+    """What the vendor's totals count: lines for entries."""
     stamps: Sequence[str]
+    """Unchecked modification stamps."""
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:

@@ -34,18 +34,18 @@ from koppel.kit.clock import now
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint of a list.
-
-    `fields` form the key; `part` distinguishes records of two endpoints of one resource. `wraps`: rows are in
-    `records`.
-    """
+    """An endpoint of a list."""
 
     path: str
     fields: tuple[str, ...]
+    """The fields that form the key."""
     part: str = ""
+    """Distinguishes records of two endpoints of one resource."""
     paged: bool = False
     wraps: bool = False
+    """Whether rows are in `records`."""
     delta: bool = False
+    """Whether the endpoint can list changes since a stamp."""
 
 
 ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
@@ -90,15 +90,12 @@ class Dimension(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _ReadResult:
-    """A response as records.
-
-    `expected` is the number of records of the resource as far as it was read; None when the source states
-    none.
-    """
+    """A response as records."""
 
     records: Sequence[Record]
     rejected: Sequence[RejectedRecord]
     expected: int | None
+    """The number of records of the resource as far as it was read; None when the source states none."""
 
 
 async def read(session: Session, resource: str, cursor: Cursor) -> Page:

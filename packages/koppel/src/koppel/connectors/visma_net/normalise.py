@@ -26,7 +26,7 @@ DECIMALS_MAX = 100
 
 
 class Named(msgspec.Struct, gc=False):
-    """A reference: the vendor writes `id` or `number`, and a name or description."""
+    """A reference: the vendor writes an id or a number, and a name or description."""
 
     id: str = ""
     number: str = ""
@@ -79,10 +79,11 @@ class Schedule(msgspec.Struct, gc=False):
 
 
 class Vat(msgspec.Struct, gc=False):
-    """`inForceFrom` is ours: the start of the schedule in force when it was read (`schedule_in_force`)."""
+    """A VAT code."""
 
     vatId: str
     inForceFrom: str | None = None
+    """Koppel's own field: the start of the schedule in force when it was read (`schedule_in_force`)."""
     description: str | None = None
     reverseVat: bool = False
     notValidAfter: str | None = None

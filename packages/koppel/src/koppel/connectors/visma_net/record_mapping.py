@@ -48,7 +48,7 @@ def totals_of_items(items: Sequence[Item]) -> Metadata:
     )
 
 
-def raw_record(item: Item, *left_out: str) -> bytes:
+def raw_record(item: Item, *omitted: str) -> bytes:
     """Return the record as the vendor wrote it, without the page's totals.
 
     They change whenever another record does.
@@ -56,7 +56,7 @@ def raw_record(item: Item, *left_out: str) -> bytes:
     parts = (
         msgspec.json.encode(name) + b":" + bytes(raw)
         for name, raw in item.items()
-        if name not in ("metadata", *left_out)
+        if name not in ("metadata", *omitted)
     )
     return b"{" + b",".join(parts) + b"}"
 

@@ -41,13 +41,23 @@ class LockName(StrEnum):
     same connection.
     """
     CONSENT_ATTEMPT = "connections.consent_attempt"
-    """Ids: organisation, sign-in. Held by the request's session during the exchange of the code; a second
-    request for the same sign-in waits for the outcome.
+    """Ids: organisation, consent attempt. Held by the request's session during the exchange of the code; a
+    second request for the same attempt waits for the outcome.
     """
     PREDECESSORS = "administrations.predecessors"
     """Id: organisation. Held while the predecessor of an administration is set, until the commit: concurrent
     changes could form a cycle without touching the same rows.
     """
+    EXPORT = "kit.export"
+    """Ids: organisation, slot. Held while a file is written, until the commit: so many at a time over all
+    processes.
+    """
+    INVITATIONS = "organisations.invitations"
+    """Id: organisation. Held from the count of what was sent until the commit: concurrent requests count each
+    other.
+    """
+    WEBHOOK_TESTS = "notifications.webhook_tests"
+    """Id: organisation. Held from the count of tests until the commit, likewise."""
     IMPORT_START = "onboarding.import_start"
     """Id: organisation. Held by the wizard's last step until its commit: a company that two accounts reach is
     imported once.

@@ -1,4 +1,4 @@
-"""Decides which database errors are temporary, for syncs, jobs, bulk actions and the vault.
+"""Temporary errors of the database, for syncs, jobs, bulk actions and the vault.
 
 An outage is waited out, however long, and does not count as a failure. Every other error is a bug in Koppel,
 retried a few times.
@@ -37,9 +37,9 @@ def is_outage(error: BaseException) -> bool:
     return any(isinstance(cause, _WITHOUT_STATE) for cause in _chain(error))
 
 
-def spoils_session(error: BaseException) -> bool:
+def needs_new_session(error: BaseException) -> bool:
     """Return whether to continue in a new session: this one may be read-only or have short timeouts."""
-    return is_outage(error) and (sqlstate_of(error) or "").startswith(HARMLESS_CLASSES) is False
+    return is_outage(error) and not (sqlstate_of(error) or "").startswith(HARMLESS_CLASSES)
 
 
 def sqlstate_of(error: BaseException) -> str | None:

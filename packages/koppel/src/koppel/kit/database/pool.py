@@ -16,7 +16,8 @@ from psycopg import AsyncConnection, AsyncCursor, adapters
 from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
+from koppel.kit.database.turns import wait_for_turn
 from koppel.kit.tenancy import INSTALLATION
 
 # The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
@@ -82,6 +83,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[DatabaseConnection]:
+        await wait_for_turn()
         async with self._pool.connection() as connection:
             try:
                 # BEGIN and the scope take one round trip. The pool's block commits, or rolls back after an
@@ -91,7 +93,7 @@ class Database:
                     raise GuardFailed
                 yield connection
             except psycopg.Error as error:
-                if spoils_session(error):
+                if needs_new_session(error):
                     await connection.close()  # the pool opens another
                 raise
             finally:

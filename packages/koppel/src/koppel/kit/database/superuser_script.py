@@ -1,4 +1,4 @@
-"""What only a superuser can do so that roles that read by SQL disturb nobody else.
+"""The statements that only a superuser can run, so that roles that read by SQL disturb no other user.
 
 PostgreSQL lets everybody take advisory locks, write large objects and messages, and make temporary tables.
 The embedded server runs the script at each start; for other servers `koppel sql-readers superuser-script`
@@ -7,7 +7,7 @@ prints it.
 
 from psycopg import sql
 
-DISTURBING = "^(pg_(try_)?advisory_|lo_|loread$|lowrite$|pg_notify$)"
+DISTURBING_FUNCTIONS = "^(pg_(try_)?advisory_|lo_|loread$|lowrite$|pg_notify$)"
 """A pattern of functions of PostgreSQL that lock, write or send beyond the caller's own session. Only those
 whose arguments are the same in all versions: a dump names them, and is restored into the next version too."""
 NEVER_PUBLIC = ("lo_import", "lo_export")
@@ -47,7 +47,7 @@ def superuser_script(database: str, owner: str, application: str) -> str:
         application=sql.Identifier(application),
         owner_name=sql.Literal(owner),
         application_name=sql.Literal(application),
-        pattern=sql.Literal(DISTURBING),
+        pattern=sql.Literal(DISTURBING_FUNCTIONS),
         never=sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, NEVER_PUBLIC))),
         signal=sql.Identifier(SIGNAL_ROLE),
         activity=sql.Identifier(ACTIVITY_ROLE),

@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 from django.db import close_old_connections, connections
 
-from koppel.kit.database.outage import spoils_session
+from koppel.kit.database.outage import needs_new_session
+from koppel.kit.database.turns import threads, wait_for_turn
 
 T = TypeVar("T")
 
@@ -22,7 +24,9 @@ async def run_in_thread(work: Callable[[], T]) -> T:
 
     The thread then returns its database connection, unless `keep_thread_connections`.
     """
-    return await asyncio.to_thread(_reuse_connection if _keep_connections else _with_fresh_connection, work)
+    await wait_for_turn()
+    call = partial(_reuse_connection if _keep_connections else _with_fresh_connection, work)
+    return await asyncio.get_running_loop().run_in_executor(threads.get(), copy_context().run, call)
 
 
 def keep_thread_connections() -> None:
@@ -48,7 +52,7 @@ def _reuse_connection(work: Callable[[], T]) -> T:
     try:
         return work()
     except Exception as error:
-        if spoils_session(error):
+        if needs_new_session(error):
             connections.close_all()
         raise
 

@@ -20,14 +20,14 @@ from yarl import URL
 from koppel.kit import quarantine
 from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
-from koppel.kit.http.outbound_budget import CallKind, call_place
+from koppel.kit.http.outbound_budget import CallKind, call_slot
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
 EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
-DEAD_PEER = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 """Detects a dead machine, or a firewall that dropped the connection, within about a minute, however long a
 response may take. A silent peer that acknowledges packets is alive.
 """
@@ -256,7 +256,7 @@ def run(
         async with asyncio.timeout(seconds_max), client as http:
             return await work(http)
 
-    with call_place(CallKind.IDENTITY_PROVIDER):
+    with call_slot(CallKind.IDENTITY_PROVIDER):
         return asyncio.run(with_client())
 
 
@@ -274,7 +274,7 @@ def _watched_socket(address: tuple[Any, ...]) -> socket.socket:
     connection = socket.socket(family, kind, protocol)
     connection.setblocking(False)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in DEAD_PEER.items():
+    for name, value in KEEPALIVE_OPTIONS.items():
         with suppress(AttributeError, OSError):  # not every system supports all of them
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return connection

@@ -37,10 +37,12 @@ class AddressRefused(OSError):
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """Allows `networks`, and public addresses unless `public` is False."""
+    """The addresses that may be called."""
 
     networks: tuple[Network, ...] = ()
+    """Allowed networks."""
     public: bool = True
+    """Whether public addresses are allowed too."""
 
     def allows(self, address: str) -> bool:
         """Return whether this IP address may be called.

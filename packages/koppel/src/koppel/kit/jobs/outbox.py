@@ -33,10 +33,10 @@ TURN_SECONDS = 20.0
 BATCHES_MAX = 2
 """The most simultaneous batches of a lane: a slow receiver, or a worker that died, holds up no more."""
 BATCHES_OF_ORGANISATION_MAX = 3
-"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten places,
+"""The most simultaneous batches of all lanes of an organisation, over all workers: a worker has ten slots,
 for jobs of all organisations.
 """
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 
 Lane = Mapping[str, int]
 """Columns of the model that name the lane, `organisation_id` among them. They are the arguments of the
@@ -47,8 +47,8 @@ Values = Mapping[str, Any]
 log = structlog.get_logger(__name__)
 
 
-def _no_interrupted(rows: "QuerySet[Any]") -> None:
-    """Settle none: every row may be delivered a second time."""
+def _settle_nothing(rows: "QuerySet[Any]") -> None:
+    """Settle no row: each may be delivered a second time."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Outbox:
     retry_seconds: Callable[[int], float]
     """The pause after this number of attempts."""
     attempts_max: int
-    select: Callable[["QuerySet[Any]"], list[Any]]
+    select_batch: Callable[["QuerySet[Any]"], list[Any]]
     """Chooses the next batch from the rows of a lane that are due, the oldest first."""
     waiting: Values = field(default_factory=dict)
     """Columns that mark a row as waiting; likewise below."""
@@ -76,7 +76,7 @@ class Outbox:
     failed: Values = field(default_factory=dict)
     is_deliverable: Q = field(default_factory=Q)
     """Open rows for which this does not hold wait until it does."""
-    settle_interrupted: Callable[["QuerySet[Any]"], None] = _no_interrupted
+    settle_interrupted: Callable[["QuerySet[Any]"], None] = _settle_nothing
     """Settles those of interrupted rows that must not be delivered a second time."""
 
     def enqueue(self, lane: Lane) -> None:
@@ -98,7 +98,7 @@ class Outbox:
                 return None
             self.settle_interrupted(rows.filter(leased_until__lte=now))
             due = self._due(rows, now).select_for_update(skip_locked=True, of=("self",))
-            batch = self.select(due.order_by("due_at", "pk"))
+            batch = self.select_batch(due.order_by("due_at", "pk"))
             if not batch:
                 return None
             claim = Claim(self, lane, [row.pk for row in batch], now + self.lease)
@@ -106,7 +106,7 @@ class Outbox:
             leased.update(leased_until=claim.leased_until, attempts=F("attempts") + 1, **self.leased)
         return claim
 
-    def schedule(self, lane: Lane, *, pause_seconds: float = LOOK_SECONDS) -> None:
+    def schedule(self, lane: Lane, *, pause_seconds: float = POLL_SECONDS) -> None:
         """Defer a job for when the next row of the lane is due, and not before the pause is over; none
         without open rows.
         """
@@ -190,12 +190,13 @@ class Outbox:
 
 @dataclass
 class Claim:
-    """A batch of rows, leased to this worker until `leased_until`, which also identifies it in the rows."""
+    """A batch of rows, leased to this worker."""
 
     outbox: Outbox
     lane: Lane
     ids: Collection[int]
     leased_until: datetime
+    """The end of the lease, which also identifies the batch in the rows."""
 
     @property
     def organisation_id(self) -> int:
@@ -221,8 +222,9 @@ class Claim:
         seconds_min: float = 0.0,
         values: Values | None = None,
     ) -> None:
-        """Have the rows attempted again after the outbox's pause, and not before `seconds_min`; after too
-        many attempts it has failed.
+        """Have the rows attempted again after the outbox's pause, and not before `seconds_min`.
+
+        After too many attempts they have failed.
         """
         with organisation_scope(self.organisation_id):
             attempts = self.rows(ids).aggregate(most=Max("attempts"))["most"]
@@ -244,7 +246,7 @@ class Claim:
             due_at = timezone.now() + timedelta(seconds=pause)
             self.settle({"due_at": due_at, **self.outbox.waiting, **changed}, ids=ids)
 
-    def retry_broken(self, error: Exception) -> None:
+    def retry_after_bug(self, error: Exception) -> None:
         """Retry rows whose delivery failed because of a bug in Koppel, except those that must not be
         delivered twice.
         """
@@ -252,7 +254,7 @@ class Claim:
             self.outbox.settle_interrupted(self.rows())
             self.retry(type(error).__name__)
 
-    def put_back(
+    def release(
         self, *, ids: Collection[int] | None = None, seconds: float = 0.0, values: Values | None = None
     ) -> None:
         """Release the rows as if they had not been attempted."""
@@ -262,8 +264,8 @@ class Claim:
         self.settle(changed, ids=ids)
 
     def extend(self, lease: timedelta, values: Values) -> bool:
-        """Renew the lease of the whole batch; return False, without a change, when some of it is no longer
-        ours.
+        """Renew the lease of the whole batch. Returns False, without a change, when another worker has some
+        of it.
         """
         with organisation_scope(self.organisation_id):
             if set(self.rows().select_for_update(of=("self",)).values_list("pk", flat=True)) != set(self.ids):
@@ -290,7 +292,7 @@ async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awa
     """Deliver the lane's due rows for at most `TURN_SECONDS`; if rows remain, enqueue another job.
 
     During a quarantine nothing is claimed. `deliver` settles every row of its claim; if it raises
-    `Quarantined`, the claim is put back. Returns the number delivered.
+    `Quarantined`, the claim is released. Returns the number delivered.
     """
     ends_at, delivered = time.monotonic() + TURN_SECONDS, 0
     while await quarantine.current_async() is None:
@@ -301,7 +303,7 @@ async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awa
         try:
             result = await _deliver(claim, deliver)
         except Quarantined:
-            await run_in_thread(claim.put_back)
+            await run_in_thread(claim.release)
             break
         delivered += result.delivered
         if result.pause_seconds is not None:
@@ -314,7 +316,7 @@ async def deliver_due(outbox: Outbox, lane: Lane, deliver: Callable[[Claim], Awa
 
 
 async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResult]]) -> BatchResult:
-    """Attempt the batch. A delivery that fails in our own code is retried, so that it does not block all
+    """Attempt the batch. A delivery that fails in Koppel's own code is retried, so that it does not block all
     others.
     """
     try:
@@ -325,5 +327,5 @@ async def _deliver(claim: Claim, deliver: Callable[[Claim], Awaitable[BatchResul
         if is_outage(error):
             raise  # nothing can be stored; the rows are due again when their lease is over
         log.exception("delivery_crashed", task=claim.outbox.task_name, ids=list(claim.ids), **claim.lane)
-        await run_in_thread(partial(claim.retry_broken, error))
+        await run_in_thread(partial(claim.retry_after_bug, error))
         return BatchResult()

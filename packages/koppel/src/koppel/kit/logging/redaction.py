@@ -18,24 +18,25 @@ INTEGER_BITS_MAX = 256
 TRACEBACKS = ("exception", "stack")
 """Keys whose text has many lines; the end is kept too, because it names the exception."""
 
-FIRST = ("event", "level", "timestamp", "logger", *TRACEBACKS)
+FIRST_KEYS = ("event", "level", "timestamp", "logger", *TRACEBACKS)
 
 
 @dataclass(frozen=True)
 class TextLimits:
-    """Size limits.
-
-    `text`, `traceback` and `key`: characters of one text; `total`: characters of all; `values`: number of
-    nested values.
-    """
+    """Size limits."""
 
     text: int = 2_048
+    """Characters of one text."""
     traceback: int = 16_384
+    """Characters of a traceback."""
     key: int = 128
+    """Characters of a key."""
     items: int = 50
     depth: int = 6
     values: int = 500
+    """The number of nested values."""
     total: int = 65_536
+    """Characters of all texts together."""
 
 
 LOG_LINE = TextLimits()
@@ -59,12 +60,12 @@ def _by_weight(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Sort the event first, then short values: a large value leaves no room for those after it."""
     return sorted(
         value.items(),
-        key=lambda item: (item[0] not in FIRST, isinstance(item[1], Collection), item[0] in TRACEBACKS),
+        key=lambda item: (item[0] not in FIRST_KEYS, isinstance(item[1], Collection), item[0] in TRACEBACKS),
     )
 
 
 class _Redactor:
-    """Redacts one event, and tracks how much more of it may be logged."""
+    """Redacts one event, and tracks how much more of the event may be logged."""
 
     def __init__(self, limits: TextLimits) -> None:
         self._limits = limits

@@ -9,16 +9,16 @@ from procrastinate.tasks import Task
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
 
-LOOK_AGAIN_SECONDS = 20
+RETRY_SECONDS = 20
 """How soon after the end of the quarantine such a job continues."""
 
 
 @asynccontextmanager
-async def put_back_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) -> AsyncIterator[None]:
+async def requeue_in_quarantine(task: Task[Any, Any, Any], **arguments: Any) -> AsyncIterator[None]:
     """Requeue a job that the quarantine stops within the block, without counting an attempt."""
     try:
         yield
     except Quarantined:
-        deferrer = task.configure(schedule_in={"seconds": LOOK_AGAIN_SECONDS})
+        deferrer = task.configure(schedule_in={"seconds": RETRY_SECONDS})
         # Procrastinate's own thread would keep a connection that the database has closed meanwhile.
         await run_in_thread(lambda: deferrer.defer(**arguments))

@@ -1,4 +1,4 @@
-"""The quarantines of this installation: when each began and ended, and who began and ended it."""
+"""The quarantines of this installation: the beginning and end of each, and who began and ended it."""
 
 from datetime import UTC, datetime
 

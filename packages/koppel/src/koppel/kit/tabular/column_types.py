@@ -21,9 +21,12 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True)
 class FileColumn:
-    """`key` is its name for programs, `title` for people. `display` makes of a value what people read."""
+    """A column of a file."""
 
     key: str
+    """Its name for programs."""
     title: str
+    """Its name for people."""
     type: ColumnType = ColumnType.TEXT
     display: Callable[[Any], Cell] | None = None
+    """Makes of a value what people read."""

@@ -1,4 +1,4 @@
-"""How the spreadsheets of a language expect the cells of a CSV and the formats of Excel.
+"""The form of CSV cells and the formats of Excel that spreadsheets of a language expect.
 
 Plain CSV is for programs: the same in every language.
 """
@@ -41,12 +41,14 @@ CENTS_EXACT_BELOW = 24
 
 @dataclass(frozen=True)
 class Conventions:
-    """`day` formats a date by its parts; `excel_day` is the number format of Excel for the same."""
+    """The way in which people of a language write numbers and dates."""
 
     delimiter: str
     decimal_point: str
     day: str
+    """Formats a date by its parts."""
     excel_day: str
+    """The number format of Excel for the same."""
 
     def text(self, cell: Cell) -> str:
         """Return a cell as people of this language write it: amounts with two decimals, local times."""

@@ -6,6 +6,7 @@ UTF-16 comes from Western Europe: Windows, or Excel's “CSV (MS-DOS)” and “
 no delimiter in a list of one column, nor if rows omit their last cells.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -24,6 +25,7 @@ from koppel.kit.database.text import compose
 from koppel.kit.database.text_search import normalize_search
 from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.conventions import begins_like_formula
+from koppel.kit.tabular.file_types import FileType, detect_file_type
 
 Quoting = Literal[0, 3]
 """The csv constants `QUOTE_MINIMAL` and `QUOTE_NONE`."""
@@ -43,6 +45,7 @@ NO_DELIMITER = "\x1f"
 END = "\x1e"
 """Marks the end of the last line. Inside a cell it shows that a quotation mark was never closed."""
 CONTROL_CHARACTERS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _EXPONENT = re.compile(r"([1-9])[.,]([0-9]+)[eE]\+?([0-9]{1,2})")
 _WHOLE = re.compile(r"[0-9]+[.,]0{1,2}|[0-9]{4,}[.,]0+|[0-9]+[.,]0{4,}")
 _GROUPED_WHOLE = re.compile(
@@ -54,23 +57,22 @@ SEPARATOR_LINE = re.compile(r'\A"?sep=([\t;,|])"?(?:\r\n|\r|\n|\Z)', re.IGNORECA
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """`size`: bytes of a file, characters of a text. A cell in Excel holds 32,767 characters."""
+    """Size limits of a table."""
 
     size: int = 5 * 1024 * 1024
+    """Bytes of a file, or characters of a text."""
     rows: int = 20_000
     columns: int = 1000
     cell_characters: int = 32_767
+    """As many as a cell in Excel holds."""
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """A row of the table.
-
-    `number` counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row. A
-    blank row has no cells.
-    """
+    """A row of the table. A blank row has no cells."""
 
     number: int
+    """Counts from 1 as a spreadsheet does: blank rows count, and a cell of several lines is one row."""
     cells: tuple[str, ...]
 
     @property
@@ -79,7 +81,7 @@ class FileRow:
 
 
 class TableProblem(StrEnum):
-    """Why the input cannot be read as a table."""
+    """The reason why the input cannot be read as a table."""
 
     TOO_LARGE = "too_large"
     TOO_MANY_ROWS = "too_many_rows"
@@ -87,6 +89,11 @@ class TableProblem(StrEnum):
     CELL_TOO_LONG = "cell_too_long"
     OPEN_QUOTE = "open_quote"
     UNKNOWN_HEADINGS = "unknown_headings"
+    UNCLEAR_COLUMNS = "unclear_columns"
+    WORKBOOK = FileType.WORKBOOK.value
+    PDF = FileType.PDF.value
+    WEB_PAGE = FileType.WEB_PAGE.value
+    BINARY = FileType.BINARY.value
 
 
 class TableError(KoppelError):
@@ -106,14 +113,18 @@ def decode(content: bytes, limits: ReadLimits = ReadLimits()) -> str:
     """Return the text of a file: UTF-8, UTF-16, otherwise the one of `BYTE_ENCODINGS` in which its words look
     most like words; composed (NFC).
 
-    Raises `TableError` when it is too large.
+    Raises `TableError` when it is too large or no text.
     """
     if len(content) > limits.size:
         raise TableError(TableProblem.TOO_LARGE, limits.size)
+    if file_type := detect_file_type(content):
+        raise TableError(TableProblem(file_type.value))
     return compose(_decode(content))
 
 
 def _decode(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return content.decode("utf-32", errors="replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     if encoding := _utf16_without_mark(content):
@@ -223,6 +234,11 @@ def unwrap_number(cell: str) -> str:
     return re.split("[.,]", text)[0] if _WHOLE.fullmatch(text) else text
 
 
+def strip_invisible(cell: str) -> str:
+    """Return a cell without the spaces around it, also those of no width that come along when people copy."""
+    return cell.strip().strip(INVISIBLE).strip()
+
+
 def unescape_formula(cell: str) -> str:
     """Remove the apostrophe that `conventions.escape_formula` puts before text that begins like a formula."""
     return cell[1:] if cell.startswith("'") and begins_like_formula(cell[1:]) else cell
@@ -256,19 +272,18 @@ def _require_bounded(cells: Sequence[str], number: int, limits: ReadLimits) -> N
 
 @dataclass(frozen=True)
 class _Split:
-    """How a delimiter splits the first rows that are not blank.
-
-    `is_strict`: every quotation mark begins or ends a cell, or is doubled. `split_share`: the share of rows
-    with more than one cell. `quotes`: the number of quotation marks inside cells. `same_share`: the share of
-    rows with the most frequent number of cells.
-    """
+    """The split of the first rows that are not blank by a delimiter."""
 
     delimiter: str
     is_strict: bool
+    """Whether every quotation mark begins or ends a cell, or is doubled."""
     splits_first: bool
     split_share: float
+    """The share of rows with more than one cell."""
     quotes: int
+    """The number of quotation marks inside cells."""
     same_share: float
+    """The share of rows with the most frequent number of cells."""
 
     @property
     def rank(self) -> tuple[bool, bool, float, int, float]:
@@ -337,5 +352,16 @@ def _message(problem: TableProblem) -> str:
             "Line %(row)d could not be read as a table row. Check for a missing quotation mark."
         ),
         TableProblem.UNKNOWN_HEADINGS: _("Unknown headings: %(text)s."),
+        TableProblem.UNCLEAR_COLUMNS: _(
+            "More than one column may hold the numbers. Add a first line with headings: name, number."
+        ),
+        TableProblem.WORKBOOK: _(
+            "This is a workbook, not a CSV file. Save it as “CSV UTF-8” in Excel, and upload that."
+        ),
+        TableProblem.PDF: _("This is a PDF, not a CSV file. Export the list as CSV, and upload that."),
+        TableProblem.WEB_PAGE: _(
+            "This is a web page, not a CSV file. Open it in Excel, save it as “CSV UTF-8”, and upload that."
+        ),
+        TableProblem.BINARY: _("This file holds no text. Upload a CSV file."),
     }
     return messages[problem]

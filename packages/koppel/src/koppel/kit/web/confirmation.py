@@ -36,11 +36,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The consequences of an action, in the reader's language.
-
-    `fields` are sent again with the confirmation. `facts` are what the confirmation is bound to, independent
-    of the language: ids and counts.
-    """
+    """The consequences of an action, in the reader's language."""
 
     title: str
     question: str
@@ -49,7 +45,9 @@ class Confirmation:
     consequences: Sequence[str] = ()
     groups: Sequence[Group] = ()
     fields: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    """Sent again with the confirmation."""
     facts: Any = None
+    """What the confirmation is bound to, independent of the language: ids and counts."""
     nav_section: str = ""
 
     @property

@@ -30,7 +30,7 @@ from pydantic import ValidationError as InputError
 
 from koppel.kit.database.text import compose, has_control_characters
 from koppel.kit.errors import KoppelError, sentence_of
-from koppel.kit.tabular.reader import decode
+from koppel.kit.tabular.reader import TableError, decode
 from koppel.kit.web.parameters import day_of, id_of, shorten
 from koppel.kit.web.schemas import Input
 
@@ -269,7 +269,7 @@ class MomentField(forms.CharField):
 
 class TextFileField(forms.FileField):
     """An uploaded file of text; its text, decoded as `koppel.kit.tabular.reader.decode` does, and '' without
-    a file.
+    a file. What `decode` refuses is an error of the field.
     """
 
     def __init__(self, *, bytes_max: int, too_large: str | Promise) -> None:
@@ -282,7 +282,10 @@ class TextFileField(forms.FileField):
             return ""
         if (upload.size or 0) > self._bytes_max:
             raise ValidationError(str(self._too_large), code="too_large")
-        return decode(upload.read())
+        try:
+            return decode(upload.read())
+        except TableError as error:
+            raise ValidationError(str(error), code=error.problem.value) from None
 
 
 def moment_of(text: str) -> datetime | None:
@@ -308,7 +311,7 @@ class ReturnForm(Form[Input]):
 
 
 def return_url(request: HttpRequest, fallback: str) -> str:
-    """Return the page that the form names in `next`, if it is ours; else `fallback`."""
+    """Return the page of Koppel that the form names in `next`; else `fallback`."""
     form = ReturnForm(request.POST)
     url = form.cleaned_data["next"] if form.is_valid() else ""
     return url if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}) else fallback

@@ -31,16 +31,15 @@ QUERY_CHARACTERS_MAX = 8000
 
 @dataclass(frozen=True)
 class UnknownPart:
-    """A parameter, or a value of one, that does not exist.
-
-    `values` lists the valid ones, if they are few. `more` is the number of further parts that are not named.
-    """
+    """A parameter, or a value of one, that does not exist."""
 
     name: str
     value: str
     message: str
     values: tuple[str, ...] = ()
+    """The valid values, if they are few."""
     more: int = 0
+    """The number of further parts that are not named."""
 
 
 class UnknownParameter(KoppelError):
@@ -56,16 +55,14 @@ class UnknownParameter(KoppelError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """The allowed values of a parameter: `values`, or what `parse` accepts; without both, any text.
-
-    `parse` returns None for an invalid value. It both validates and reads, so all pages read a value alike.
-    `may_be_blank`: an empty form field means no filter.
-    """
+    """The allowed values of a parameter; any text without `values` and `parse`."""
 
     values: Callable[[], Iterable[str]] | None = None
     parse: Callable[[str], Any] | None = None
+    """Returns None for an invalid value. It both validates and reads, so all pages read a value alike."""
     is_multiple: bool = False
     may_be_blank: bool = True
+    """Whether an empty form field means no filter."""
 
     def accepts(self, text: str) -> bool:
         """Return whether the text is an allowed value."""

@@ -1,14 +1,16 @@
-"""Sentences whose values were stored without a language."""
+"""Sentences whose values were stored without a language, and sentences that list lines."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from django.utils.formats import date_format
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
+LISTED_MAX = 8
+"""The number of lines of a file that a sentence lists."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -20,6 +22,17 @@ def fill(template: str | Promise, values: Mapping[str, Any]) -> str:
     localized = {name: _localize(name, value) for name, value in values.items()}
     filled: str = template % _DashForMissing(localized)  # type: ignore[operator, unused-ignore]
     return re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", filled)
+
+
+def shorten_list(lines: Sequence[str], count_max: int = LISTED_MAX) -> str:
+    """Return the first lines, and how many more there are."""
+    text, more = "; ".join(lines[:count_max]), len(lines) - count_max
+    if more <= 0:
+        return text
+    return ngettext("%(text)s; and %(count)d more", "%(text)s; and %(count)d more", more) % {
+        "text": text,
+        "count": more,
+    }
 
 
 def _localize(name: str, value: Any) -> Any:

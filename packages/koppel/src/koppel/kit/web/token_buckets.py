@@ -1,13 +1,12 @@
 """Limits on how often something may be done, by token buckets in the memory of each process.
 
-Several web processes allow a multiple. That is enough to keep one organisation from starving others; what is
-counted exactly, such as requests of API tokens, is counted in the database.
+Several web processes allow a multiple. That is enough for requests of sessions, which keep a process busy;
+sign-ins, resets, invitations, exports, webhook tests and requests of API tokens count in the database.
 """
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from http import HTTPStatus
 from math import ceil
 
@@ -51,7 +50,7 @@ class TokenBuckets:
         self._lock = threading.Lock()
 
     def spend(self, key: Hashable) -> None:
-        """Take one token of the key. Raises `TooManyRequests` when it has none."""
+        """Take a token of the key. Raises `TooManyRequests` when the key has none."""
         with self._lock:
             now = self._monotonic()
             tokens, counted_at = self._buckets.get(key, (float(self._burst), now))
@@ -66,27 +65,3 @@ class TokenBuckets:
     def _forget_full(self, now: float) -> None:
         seconds = self._burst / self._per_second
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if now - bucket[1] < seconds}
-
-
-class Places:
-    """So many places per key at a time, in each process."""
-
-    def __init__(self, per_key: int, *, retry_after_seconds: int = 5) -> None:
-        self._per_key, self._retry_after_seconds = per_key, retry_after_seconds
-        self._taken: dict[Hashable, int] = {}
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def hold(self, key: Hashable) -> Iterator[None]:
-        """Hold a place during the block. Raises `TooManyRequests` when all are taken."""
-        with self._lock:
-            if self._taken.get(key, 0) >= self._per_key:
-                raise TooManyRequests(self._retry_after_seconds)
-            self._taken[key] = self._taken.get(key, 0) + 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._taken[key] -= 1
-                if not self._taken[key]:
-                    del self._taken[key]

@@ -85,7 +85,7 @@ def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
         )
     # False when another worker has taken over some of the rows; then nothing was sent.
     if not session.send(message, lambda: claim.extend(SENDING_LEASE, {"state": DeliveryState.SENDING})):
-        claim.put_back()
+        claim.release()
         return BatchResult()
     claim.settle({**_outcome(DeliveryState.SENT), "sent_at": timezone.now()})
     return BatchResult(delivered=1)

@@ -42,7 +42,7 @@ EMAIL_OUTBOX = Outbox(
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_BACKOFF.seconds(attempts - 1),
     attempts_max=ATTEMPTS_MAX,
-    select=_select_email,
+    select_batch=_select_email,
     waiting={"state": DeliveryState.WAITING},
     cancelled={"state": DeliveryState.DROPPED},
     leased={"state": DeliveryState.CLAIMED},

@@ -1,11 +1,16 @@
 """The log of a webhook's deliveries: list them, redeliver them, and add a test message."""
 
 from collections.abc import Collection
+from datetime import timedelta
+from math import ceil
 
 from django.db.models import Q
+from django.utils import timezone
 
+from koppel.audit.models import AuditEntry
 from koppel.kit import quarantine
-from koppel.kit.web.token_buckets import TokenBuckets
+from koppel.kit.database.locks import LockName, lock_until_commit
+from koppel.kit.web.token_buckets import TooManyRequests
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.models import DeliveryState, WebhookDelivery
 from koppel.notifications.webhooks.endpoint_state import require_enabled
@@ -15,8 +20,8 @@ from koppel.notifications.webhooks.message import build_test_message
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, first_attempt_at, lane_of
 from koppel.organisations.roles import Actor
 
-_tests = TokenBuckets(per_minute=30, burst=30)
-"""Test messages and messages that are sent again, by organisation."""
+TESTS_PER_MINUTE = 30
+"""Test messages and times that messages were sent again, of an organisation over all processes."""
 SETTLED_STATES = (DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SENT)
 
 
@@ -38,7 +43,7 @@ def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)
-    _tests.spend(actor.organisation_id)
+    _require_may_test(actor.organisation_id)
     record_action(actor.audit, webhook, WebhookAction.TESTED)
     return enqueue_message(webhook, build_test_message(webhook))
 
@@ -51,7 +56,7 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
     webhook = get_webhook(actor, webhook_id)
     quarantine.refuse()
     require_enabled(webhook)
-    _tests.spend(actor.organisation_id)
+    _require_may_test(actor.organisation_id)
     condition = (
         Q(state=DeliveryState.FAILED)
         if delivery_ids is None
@@ -63,3 +68,14 @@ def redeliver(actor: Actor, webhook_id: int, delivery_ids: Collection[int] | Non
         record_action(actor.audit, webhook, WebhookAction.REDELIVERED, count=count)
         WEBHOOK_OUTBOX.enqueue(lane_of(webhook))
     return count
+
+
+def _require_may_test(organisation_id: int) -> None:
+    """Refuse one test too many, by what the audit log has. Raises `TooManyRequests`."""
+    lock_until_commit(LockName.WEBHOOK_TESTS, organisation_id)
+    since = timezone.now() - timedelta(minutes=1)
+    actions = (WebhookAction.TESTED, WebhookAction.REDELIVERED)
+    tests = AuditEntry.objects.filter(organisation_id=organisation_id, at__gt=since, action__in=actions)
+    times = list(tests.order_by("-at").values_list("at", flat=True)[:TESTS_PER_MINUTE])
+    if len(times) == TESTS_PER_MINUTE:
+        raise TooManyRequests(max(1, ceil((times[-1] - since).total_seconds())))

@@ -29,7 +29,7 @@ WEBHOOK_OUTBOX = Outbox(
     lease=timedelta(minutes=2),
     retry_seconds=lambda attempts: RETRY_SCHEDULE[attempts - 1].total_seconds(),
     attempts_max=len(RETRY_SCHEDULE) + 1,
-    select=_select_messages,
+    select_batch=_select_messages,
     waiting={"state": DeliveryState.WAITING},
     leased={"state": DeliveryState.CLAIMED},
     cancelled={"state": DeliveryState.DROPPED},

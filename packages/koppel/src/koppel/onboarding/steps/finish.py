@@ -126,6 +126,6 @@ def _new_administration(
         division_id=assignment.division,
         template_id=assignment.template,
         membership_ids=tuple(assignment.users),
-        seen_name=displayed.name,
-        seen_number=displayed.number,
+        displayed_name=displayed.name,
+        displayed_number=displayed.number,
     )

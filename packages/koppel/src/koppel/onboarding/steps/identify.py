@@ -2,13 +2,13 @@
 filled in, and registers are queried.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
-from koppel.company_registers.company_names import core_of
+from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
 from koppel.company_registers.numbers import NumberCheck, check_number, list_import
@@ -22,7 +22,9 @@ from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
+from koppel.kit.tabular.damaged_cells import find_damage
 from koppel.onboarding.flow import save_step, save_values
+from koppel.onboarding.inputs import IDENTITY_LENGTH_MAX
 from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.organisations.roles import Actor
@@ -122,8 +124,12 @@ class IdentityAnswer:
             return ""
         if result.exists:
             return "" if result.has_different_name(self.company.name) else result.number
-        name = core_of(self.company.name)
-        equal = [candidate.number for candidate in result.candidates if core_of(candidate.name) == name]
+        name = name_without_legal_form(self.company.name)
+        equal = [
+            candidate.number
+            for candidate in result.candidates
+            if name_without_legal_form(candidate.name) == name
+        ]
         return equal[0] if len(equal) == 1 else ""
 
 
@@ -132,8 +138,10 @@ class PastedListResult:
     """The result of storing a pasted list."""
 
     matched_count: int
-    unmatched: tuple[str, ...] = field(default=())
-    """Lines that matched no company, each with a reason to show."""
+    unmatched: tuple[str, ...] = ()
+    """Lines that fill in nothing, each with a reason to show."""
+    unread: tuple[str, ...] = ()
+    """Headings of columns that fill in nothing."""
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
@@ -221,50 +229,69 @@ def accept_suggestions(flow: Flow) -> list[int]:
 
 def store_pasted_list(flow: Flow, text: str) -> PastedListResult:
     """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
-    order of the table. Raises `TableError` for a list that cannot be read or is too long.
+    order of the table. An empty cell changes nothing. Raises `TableError` for an unreadable or too long list.
     """
-    companies = {company.pk: company for company in _chosen_companies(flow)}
     candidates = [
         list_import.TableRow(company.pk, company.name, (company.code, company.external_id))
-        for company in companies.values()
+        for company in _chosen_companies(flow)
     ]
-    matched_lines = list_import.match_lines(list_import.read_lines(text), candidates)
-    typed_by_company = {
-        matched.id: {
-            "number": matched.line.number,
-            "reason": resolve_reason(matched.line.reason),
-            "sector": matched.line.sector,
-        }
+    pasted = list_import.read_list(text)
+    matched_lines = list_import.match_lines(pasted.lines, candidates)
+    problems = {matched.line.index: _line_problem(matched) for matched in matched_lines}
+    line_by_company = {
+        matched.id: matched.line
         for matched in matched_lines
-        if matched.status is list_import.MatchStatus.MATCHED and matched.id is not None
+        if matched.id is not None and not problems[matched.line.index]
     }
-    save_answers(flow, typed_by_company)
+    answers = list_answers(flow, list(line_by_company))
+    save_answers(
+        flow, {answer.company.pk: _filled(answer, line_by_company[answer.company.pk]) for answer in answers}
+    )
     save_step(flow, Step.IDENTIFY)
-    misses = {
+    unmatched = [
+        f"{_label(matched.line)}: {problem}"
+        for matched in matched_lines
+        if (problem := problems[matched.line.index])
+    ]
+    return PastedListResult(len(line_by_company), tuple(unmatched), tuple(pasted.unread))
+
+
+def _filled(answer: IdentityAnswer, line: list_import.PastedLine) -> dict[str, str]:
+    """Return the typed values of a row with those of its line. A number replaces a reason, and a reason a
+    number.
+    """
+    number, reason = answer.number, answer.reason
+    if line.number or line.reason:
+        number, reason = line.number, "" if line.number else resolve_reason(line.reason)
+    return {"number": number, "reason": reason, "sector": line.sector or answer.sector}
+
+
+def _line_problem(matched: list_import.MatchedLine) -> str:
+    """Return why a line fills in nothing; '' when it does, and for one without values."""
+    line = matched.line
+    problems = {
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
-        list_import.MatchStatus.TWICE: _("duplicate; the first one is used"),
+        list_import.MatchStatus.REPEATED: _("duplicate; the first one is used"),
+        list_import.MatchStatus.CONTRADICTED: _("lines for the same administration differ; none is used"),
         list_import.MatchStatus.CONFLICT: _("two columns of the same meaning differ"),
+        list_import.MatchStatus.TWO_COMPANIES: _("name and code belong to different administrations"),
+        list_import.MatchStatus.DAMAGED: find_damage(line.number)
+        or _("“%s” is not a number") % line.number[:60],
     }
-    unmatched = [
-        f"{_label(matched.line)}: {misses[matched.status]}"
-        for matched in matched_lines
-        if matched.status in misses
-    ]
-    return PastedListResult(len(typed_by_company), (*unmatched, *_unknown_words(matched_lines)))
-
-
-def _unknown_words(matched_lines: Iterable[list_import.MatchedLine]) -> Iterator[str]:
-    """Yield a sentence for each reason and sector of a list that is none."""
-    for line in (matched.line for matched in matched_lines if matched.id is not None):
-        if line.reason and not resolve_reason(line.reason):
-            yield f"{_label(line)}: " + _("“%s” is not a reason") % line.reason[:60]
-        if line.sector and not resolve_sector(line.sector):
-            yield f"{_label(line)}: " + _("“%s” is not a sector") % line.sector[:60]
+    if problem := problems.get(matched.status):
+        return problem
+    if line.reason and not resolve_reason(line.reason):
+        return _("“%s” is not a reason") % line.reason[:60]
+    if line.sector and not resolve_sector(line.sector):
+        return _("“%s” is not a sector") % line.sector[:60]
+    if len(line.number) > IDENTITY_LENGTH_MAX:
+        return _("“%s” is not a number") % line.number[:60]
+    return ""
 
 
 def _label(line: list_import.PastedLine) -> str:
-    return line.name or line.code or line.number
+    return (line.name or line.code or line.number)[:80]
 
 
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:

@@ -17,6 +17,7 @@ from koppel.kit.database.text_search import is_found
 from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
+from koppel.kit.web.sentences import shorten_list
 from koppel.onboarding import services
 from koppel.onboarding.forms import IdentifyForm
 from koppel.onboarding.models import Flow, Step
@@ -28,8 +29,6 @@ from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
-NAMED_LINES_MAX = 8
-"""The most unmatched lines of a list that the notice names."""
 PAGE_ROWS = 250
 """The most rows of a page; with more rows, incomplete ones come first."""
 
@@ -54,7 +53,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """
     form = IdentifyForm.of(request, flow.chosen_company_ids)
     identify_step.save_answers(flow, form.answers)
-    action, company_id = form.values_or_refusal()["action"]
+    action, company_id = ("fill", None) if "file" in form.errors else form.values_or_refusal()["action"]
     if action == "fill":
         with form.refusals():
             _store_pasted_list(request, flow, form)
@@ -247,23 +246,11 @@ def _rows_context(
 
 
 def _store_pasted_list(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
-    result = identify_step.store_pasted_list(flow, form.cleaned_data["file"] or form.cleaned_data["pasted"])
+    result = identify_step.store_pasted_list(flow, form.values["file"] or form.values["pasted"])
     identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     messages.success(request, message % {"count": result.matched_count})
     if result.unmatched:
-        messages.warning(request, _("Not matched: %s") % _shortened(result.unmatched))
-
-
-def _shortened(lines: Sequence[str]) -> str:
-    """Return the first lines of a list, and how many more there are."""
-    text, more = "; ".join(lines[:NAMED_LINES_MAX]), len(lines) - NAMED_LINES_MAX
-    return (
-        ngettext("%(text)s; and %(count)d more", "%(text)s; and %(count)d more", more)
-        % {
-            "text": text,
-            "count": more,
-        }
-        if more > 0
-        else text
-    )
+        messages.warning(request, _("Not matched: %s") % shorten_list(result.unmatched))
+    if result.unread:
+        messages.info(request, _("Columns not used: %s") % shorten_list(result.unread))

@@ -19,6 +19,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
+from koppel.kit.web.sentences import shorten_list
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
 from koppel.onboarding.forms import SignInForm, SystemForm
@@ -163,4 +164,4 @@ def _report_ids(request: AuthenticatedRequest, flow: Flow, app_id: int, text: st
         message += " " + twice % {"count": read.duplicates}
     messages.success(request, message)
     if read.lines:
-        messages.warning(request, _("No id found in: %s") % "; ".join(read.lines[:5]))
+        messages.warning(request, _("No id found in: %s") % shorten_list(read.lines))

@@ -1,64 +1,81 @@
-"""The organisation of an e-mail domain, as the sign-in page uses it.
+"""The organisation of an e-mail domain, as the sign-in page uses it, and the operator's confirmation.
 
-An organisation may name any domain; that alone proves nothing. The domain counts when the organisation is the
-only one of the installation, or when the operator has confirmed it. A domain has one owner.
+A domain counts when its owner is verified: by a DNS record (`domain_verification`), or by the operator where
+Koppel reaches no name server. A domain has one owner in the installation.
 """
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_domain_name
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.audit_actions import OrganisationAction
-from koppel.organisations.email_domains import is_public, normalised
+from koppel.organisations.audit_actions import DomainAction
+from koppel.organisations.email_domains import RECORD_LABEL, is_public, is_public_suffix, normalised
 from koppel.organisations.errors import Refused
-from koppel.organisations.models import ConfirmedDomain, Organisation
+from koppel.organisations.models import DomainMethod, DomainState, EmailDomain, Organisation
 from koppel.organisations.roles import Actor
+
+DOMAIN_LENGTH_MAX = 253 - len(RECORD_LABEL) - 1
+"""So that the name of the record fits into a name of DNS."""
+TOKEN_BYTES = 24
 
 
 @dataclass(frozen=True)
 class DomainSummary:
     """A domain as `koppel organisations list-domains` shows it.
 
-    `confirmed_at` None: named by the organisation, not confirmed. `is_used`: the sign-in page leads addresses
-    of this domain to the organisation's identity provider, once it has one.
+    `is_used`: the sign-in page leads addresses of this domain to the organisation's identity provider, once
+    it has one.
     """
 
     domain: str
     organisation: int
     name: str
-    confirmed_at: datetime | None
+    state: DomainState
+    method: str
+    verified_at: datetime | None
+    checked_at: datetime | None
     is_used: bool
 
 
-def checked_domain(text: str) -> str:
-    """Return the domain as it is stored. Raises `Refused` for an invalid domain, and for domains of public
-    mail services.
+def checked_domain(text: str, *, field: str = "email_domains") -> str:
+    """Return the domain as it is stored. Raises `Refused`, with the `field` of the form, for an invalid
+    domain, and for domains that belong to the public.
     """
     domain = normalised(clean_text(text).lstrip("@"))
     try:
         validate_domain_name(domain)
     except ValidationError:
-        raise Refused(
-            _("“%s” is not a domain such as kantoor.nl.") % text.strip(), field="email_domains"
-        ) from None
-    refuse_public(domain)
+        raise _invalid(text, field) from None
+    if not domain.isascii() or len(domain) > DOMAIN_LENGTH_MAX:
+        raise _invalid(text, field)
+    refuse_public(domain, field=field)
     return domain
 
 
-def refuse_public(domain: str) -> None:
-    """Refuse a public domain. Raises `Refused` for a domain that offers addresses to the public."""
+def refuse_public(domain: str, *, field: str = "email_domains") -> None:
+    """Refuse a public domain. Raises `Refused` for a domain that offers addresses, or names below it, to the
+    public.
+    """
     if is_public(domain):
         raise Refused(
-            _("%s is a public mail service: anyone can have an address there.") % domain,
-            field="email_domains",
+            _("%s is a public mail service: anyone can have an address there.") % domain, field=field
+        )
+    if is_public_suffix(domain):
+        raise Refused(
+            _("%s is a public ending: anyone can register a domain below it. Enter your own domain.")
+            % domain,
+            field=field,
         )
 
 
@@ -68,95 +85,95 @@ def is_only_organisation() -> bool:
 
 
 def organisation_of(domain: str) -> int | None:
-    """Return the organisation whose people have addresses of this domain, as far as the sign-in page may rely
-    on it.
-    """
+    """Return the verified owner of the domain, to whose identity provider the sign-in page may lead."""
     if not domain or is_public(domain):
         return None
     with installation_scope("sign-in"):
-        naming = Organisation.objects.filter(email_domains__contains=[domain])
-        if not is_only_organisation():
-            naming = naming.filter(
-                pk__in=ConfirmedDomain.objects.filter(domain=domain).values("organisation_id")
-            )
-        return naming.values_list("pk", flat=True).first()
+        return verified_domains().filter(domain=domain).values_list("organisation_id", flat=True).first()
 
 
-def unconfirmed_domains(organisation: Organisation) -> list[str]:
-    """Return the organisation's domains that are not confirmed, so that the sign-in page ignores them. In
-    scope.
-    """
-    public = [domain for domain in organisation.email_domains if is_public(domain)]
-    if is_only_organisation():
-        return public
-    confirmed = ConfirmedDomain.objects.in_organisation(organisation.pk).values_list("domain", flat=True)
-    return sorted({*public, *organisation.email_domains} - set(confirmed))
+def verified_domains() -> "QuerySet[EmailDomain]":
+    """Return the domains that have an owner. Within the caller's scope."""
+    return EmailDomain.objects.filter(verified_at__isnull=False, lapsed_at=None)
 
 
-def confirm(operator: Actor, organisation_id: int, text: str) -> ConfirmedDomain:
+def new_domain(organisation_id: int, domain: str) -> EmailDomain:
+    """Return an unsaved domain with a record of its own."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    return EmailDomain(organisation_id=organisation_id, domain=domain, record_token=token)
+
+
+def confirm(operator: Actor, organisation_id: int, text: str) -> EmailDomain:
     """Record that the operator has verified that the domain is this organisation's. Raises `Refused`."""
     domain = checked_domain(text)
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
         if organisation is None:
             raise Refused(_("Organisation not found; run `koppel organisations list`."))
+        rows = EmailDomain.objects.select_for_update().in_organisation(organisation_id)
+        confirmed = rows.filter(domain=domain).first() or new_domain(organisation_id, domain)
+        confirmed.method, confirmed.verified_at = DomainMethod.OPERATOR, timezone.now()
+        confirmed.lapsed_at = confirmed.next_check_at = confirmed.missing_since = None
+        confirmed.missing_checks = 0
         try:
             with transaction.atomic():
-                confirmed = ConfirmedDomain.objects.create(
-                    organisation=organisation, domain=domain, confirmed_by=operator.name
-                )
+                confirmed.save()
         except IntegrityError:
             raise Refused(
-                _("%s is already confirmed. A domain can belong to one organisation only.") % domain
+                _("%s belongs to another organisation. A domain can belong to one organisation only.")
+                % domain
             ) from None
-        _add_audit_entry(operator, organisation, OrganisationAction.DOMAIN_CONFIRMED, domain)
+        audit_domain(confirmed, operator, DomainAction.CONFIRMED)
     return confirmed
 
 
 def withdraw(operator: Actor, text: str) -> str:
-    """Remove the owner of a domain. Raises `Refused` when it was not confirmed."""
+    """Remove the owner of a domain, however it was verified; it waits for its record again. Raises `Refused`
+    when it has none.
+    """
     domain = normalised(text.strip().lstrip("@"))
     with installation_scope("domain withdrawn"):
-        confirmed = ConfirmedDomain.objects.select_related("organisation").filter(domain=domain).first()
-        if confirmed is None:
+        owned = verified_domains().select_for_update().filter(domain=domain).first()
+        if owned is None:
             raise Refused(_("%s is not confirmed for any organisation.") % domain)
-        confirmed.delete()
-        _add_audit_entry(operator, confirmed.organisation, OrganisationAction.DOMAIN_REVOKED, domain)
+        owned.method, owned.verified_at, owned.next_check_at = "", None, None
+        owned.save()
+        audit_domain(owned, operator, DomainAction.REVOKED)
     return domain
 
 
 def list_domain_summaries() -> list[DomainSummary]:
-    """Return confirmed domains, and those that organisations name without confirmation, by domain."""
+    """Return the domains of all organisations, by domain."""
     with installation_scope("domains listed"):
-        organisations = {organisation.pk: organisation for organisation in Organisation.objects.all()}
-        confirmed = {
-            (row.domain, row.organisation_id): row.confirmed_at
-            for row in ConfirmedDomain.objects.order_by("domain")
-        }
-    configured_domains = {
-        (domain, organisation_id)
-        for organisation_id, organisation in organisations.items()
-        for domain in organisation.email_domains
-    }
-    is_only = len(organisations) == 1
+        rows = list(EmailDomain.objects.select_related("organisation").order_by("domain", "organisation_id"))
     return [
         DomainSummary(
-            domain=domain,
-            organisation=organisation_id,
-            name=organisations[organisation_id].name,
-            confirmed_at=confirmed.get((domain, organisation_id)),
-            is_used=(domain, organisation_id) in configured_domains
-            and (is_only or (domain, organisation_id) in confirmed)
-            and not is_public(domain),
+            domain=row.domain,
+            organisation=row.organisation_id,
+            name=row.organisation.name,
+            state=row.state,
+            method=row.method,
+            verified_at=row.verified_at,
+            checked_at=row.checked_at,
+            is_used=row.is_verified and not is_public(row.domain),
         )
-        for domain, organisation_id in sorted(configured_domains | confirmed.keys())
+        for row in rows
     ]
 
 
-def _add_audit_entry(
-    operator: Actor, organisation: Organisation, action: OrganisationAction, domain: str
+def audit_domain(
+    domain: EmailDomain, actor: Actor | AuditActor, action: DomainAction, **details: object
 ) -> None:
-    with organisation_scope(organisation.pk):
-        actor = replace(operator, organisation_id=organisation.pk)
-        subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
-        add_audit_entry(organisation.pk, actor.audit, action, subject=subject, details={"domain": domain})
+    """Add an entry to the audit log of the domain's organisation."""
+    organisation_id = domain.organisation_id
+    with organisation_scope(organisation_id):
+        if isinstance(actor, Actor):
+            actor = replace(actor, organisation_id=organisation_id).audit
+        subject = Subject(SubjectKind.ORGANISATION, organisation_id, domain.organisation.name)
+        add_audit_entry(
+            organisation_id, actor, action, subject=subject, details={"domain": domain.domain, **details}
+        )
+
+
+def _invalid(text: str, field: str) -> Refused:
+    return Refused(_("“%s” is not a domain such as kantoor.nl.") % text.strip(), field=field)

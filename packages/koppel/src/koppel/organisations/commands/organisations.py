@@ -11,7 +11,7 @@ from django.conf import settings
 
 from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
-from koppel.organisations.access import domains, security_policy
+from koppel.organisations.access import domains, security_policy, sso_requirement
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.inputs import OrganisationInput
@@ -87,8 +87,8 @@ def add_administrator(
 
 @app.command("list-domains")
 def list_domains(as_json: AsJson = False) -> None:
-    """List the e-mail domains of organisations, whether each is confirmed, and whether sign-in uses it."""
-    columns = ("domain", "organisation", "name", "confirmed_at", "is_used")
+    """List the e-mail domains of organisations, how each was verified, and whether sign-in uses it."""
+    columns = ("domain", "organisation", "name", "state", "method", "verified_at", "checked_at", "is_used")
     print_rows(domains.list_domain_summaries(), columns, as_json=as_json)
 
 
@@ -100,8 +100,8 @@ def confirm_domain(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Send people with addresses of a domain to the organisation's identity provider. Verify first that the
-    domain is theirs.
+    """Verify a domain without DNS, where Koppel reaches no name server. Make sure first that the domain is
+    theirs: addresses in it lead to the organisation's identity provider.
     """
     confirmed = domains.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
@@ -112,7 +112,7 @@ def unconfirm_domain(
     domain: Annotated[str, typer.Argument(help="`koppel organisations list-domains` has them.")],
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw the confirmation of a domain: addresses in it no longer lead to the identity provider."""
+    """Take a domain from its owner, however it was verified: its addresses lead to no identity provider."""
     withdrawn_domain = domains.withdraw(current_shell_operator(), domain)
     print_record({"domain": withdrawn_domain, "confirmed": False}, as_json=as_json)
 
@@ -125,6 +125,18 @@ def allow_all_networks(
     """Let members sign in from anywhere again, when the organisation has locked itself out."""
     changed = security_policy.allow_all_networks(current_shell_operator(), organisation)
     print_record({"organisation": changed.pk, "networks": changed.networks}, as_json=as_json)
+
+
+@app.command("allow-password-sign-in")
+def allow_password_sign_in(
+    organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let members sign in without the identity provider again, when it no longer works. Its Administrators
+    are notified.
+    """
+    changed = sso_requirement.end_sso_requirement(current_shell_operator(), organisation)
+    print_record({"organisation": changed.pk, "requires_sso": False}, as_json=as_json)
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:

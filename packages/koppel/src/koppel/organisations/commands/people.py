@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.files import read_table_file
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
-from koppel.kit.tabular.reader import decode
 from koppel.organisations import bootstrap
 from koppel.organisations.access import sessions
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, current_shell_operator
@@ -84,12 +83,8 @@ def invite_csv(
     as_json: AsJson = False,
 ) -> None:
     """Invite the people in a file. A line with an error is skipped and reported."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}.") from None
+    text = read_table_file(file, csv_import.LIMITS)
     with acting_as(person, organisation) as actor:
-        text = decode(content, csv_import.LIMITS)
         lines = (csv_import.preview if dry_run else csv_import.invite_all)(actor, text)
     print_rows(lines, ("number", "email", "role", "problem", "invited"), as_json=as_json)
 

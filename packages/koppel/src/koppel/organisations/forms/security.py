@@ -14,6 +14,7 @@ from koppel.organisations.access.security_policy import (
     SecurityPolicy,
     parse_domains,
 )
+from koppel.organisations.inputs import DOMAIN_LENGTH_MAX, DomainInput
 from koppel.organisations.sso.inputs import ProviderInput
 
 DOMAINS_LENGTH_MAX = 5000
@@ -58,6 +59,13 @@ class ProviderForm(Form[ProviderInput]):
     issuer = TextField(max_length=300)
     client_id = TextField(max_length=300)
     client_secret = TextField(max_length=SECRET_LENGTH_MAX, strip=False)
+
+
+class DomainForm(Form[DomainInput]):
+    """An e-mail domain to verify."""
+
+    input_type = DomainInput
+    domain = TextField(max_length=DOMAIN_LENGTH_MAX)
 
 
 class SupportForm(Form[Input]):

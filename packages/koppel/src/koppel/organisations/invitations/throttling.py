@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
+from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.kit.tenancy import installation_scope
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
@@ -20,7 +21,10 @@ SENT = (PersonAction.INVITED, PersonAction.INVITATION_RESENT)
 
 
 def require_may_send(organisation_id: int, email: str) -> None:
-    """Refuse one invitation too many, sent again or new. Raises `Refused`."""
+    """Refuse one invitation too many, sent again or new. In the transaction that records it. Raises
+    `Refused`.
+    """
+    lock_until_commit(LockName.INVITATIONS, organisation_id)
     sent = AuditEntry.objects.filter(organisation_id=organisation_id, action__in=SENT)
     if sent.filter(at__gt=timezone.now() - timedelta(hours=1)).count() >= HOURLY_MAX:
         raise Refused(_("Your organisation has sent many invitations. Try again in an hour."))

@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from koppel.kit.web.confirmation import Confirmation, Group
 from koppel.organisations.access.sessions import sessions_of
-from koppel.organisations.models import ApiToken, Invitation, Membership
+from koppel.organisations.models import ApiToken, EmailDomain, Invitation, Membership
 from koppel.organisations.people.handover import Transfer
 from koppel.organisations.roles import Role
 
@@ -154,6 +154,25 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
         consequences=[_("The link in the invitation no longer works. You can invite this person again.")],
         facts=invitation.pk,
         nav_section="people",
+    )
+
+
+def remove_domain(domain: EmailDomain) -> Confirmation:
+    """Ask before an e-mail domain is removed."""
+    consequences = [_("Members keep their access and their linked sign-in.")]
+    if domain.is_verified:
+        consequences.insert(
+            0, _("The sign-in page no longer leads addresses of %s to your identity provider.") % domain
+        )
+    consequences.append(_("If you add the domain again, it gets another DNS record."))
+    return Confirmation(
+        title=_("Remove domain"),
+        question=_("Remove %s?") % domain,
+        button=_("Remove domain"),
+        cancel_url=reverse("organisations:security") + "#email-domains",
+        consequences=consequences,
+        facts=[domain.pk, domain.state],
+        nav_section="security",
     )
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from koppel.kit.web.decorators import action_of, outside_transaction
-from koppel.organisations.access import domains, security_policy, sessions
-from koppel.organisations.forms.security import ProviderForm, SecurityPolicyForm, SupportForm
+from koppel.organisations.access import domain_verification, security_policy, sessions
+from koppel.organisations.forms.security import DomainForm, ProviderForm, SecurityPolicyForm, SupportForm
 from koppel.organisations.models import IdentityProvider, Organisation
 from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Permission
@@ -28,6 +28,18 @@ def show_security(request: AuthenticatedRequest) -> HttpResponse:
             messages.success(request, _("Saved."))
             return _redirect()
     return _page(request, policy_form=form)
+
+
+def add_domain(request: AuthenticatedRequest) -> HttpResponse:
+    """Add an e-mail domain, which then waits for its DNS record."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    form = DomainForm.of(request)
+    if request.method == "POST":
+        with form.refusals():
+            domain = domain_verification.add_domain(request.actor, form.input)
+            messages.success(request, _("%s is added. Create the DNS record below.") % domain)
+            return HttpResponseRedirect(reverse("organisations:security") + "#email-domains")
+    return _page(request, domain_form=form)
 
 
 @recent_sign_in_required
@@ -83,6 +95,26 @@ def test_provider(request: AuthenticatedRequest) -> HttpResponse:
     return _redirect()
 
 
+@action_of("organisations:security")
+@recent_sign_in_required
+def require_sso(request: AuthenticatedRequest) -> HttpResponse:
+    """Require single sign-on of all members."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.require_sso(request.actor, request.session.get("sso_organisation_id"))
+    messages.success(request, _("Single sign-on is now required."))
+    return _redirect()
+
+
+@action_of("organisations:security")
+@recent_sign_in_required
+def allow_other_sign_ins(request: AuthenticatedRequest) -> HttpResponse:
+    """Let members sign in with their own passwords and passkeys again."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.allow_other_sign_ins(request.actor)
+    messages.success(request, _("Members can sign in with their own password or passkey again."))
+    return _redirect()
+
+
 def grant_support(request: AuthenticatedRequest) -> HttpResponse:
     """Let the operator of the installation look in for a while."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -109,6 +141,7 @@ def _page(
     *,
     policy_form: SecurityPolicyForm | None = None,
     provider_form: ProviderForm | None = None,
+    domain_form: DomainForm | None = None,
     support_form: SupportForm | None = None,
 ) -> HttpResponse:
     """Return the page, with what was typed in the form that was refused."""
@@ -126,7 +159,8 @@ def _page(
         "own_address": request.actor.ip_address,
         "years": security_policy.AUDIT_YEARS,
         "provider": provider,
-        "unconfirmed_domains": domains.unconfirmed_domains(organisation),
+        "domain_form": domain_form or DomainForm(),
+        "domains": domain_verification.list_domains(request.actor),
         "sso_sessions": sessions.count_sso_sessions(organisation.pk),
         "is_sso_session": "sso_organisation_id" in request.session,
         "redirect_uri": single_sign_on.redirect_uri(provider) if provider else "",

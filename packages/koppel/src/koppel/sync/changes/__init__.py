@@ -1,1 +1,1 @@
-"""The change log: what syncs changed in the books, written in the transaction of each page."""
+"""The change log: the changes of the books by syncs, written in the transaction of each page."""

@@ -38,10 +38,12 @@ def insert_cte(resource: str) -> str:
 
 
 async def log_deleted(
-    connection: DatabaseConnection, run: ClaimedRun, resource: str, keys: Sequence[str]
+    database_connection: DatabaseConnection, run: ClaimedRun, resource: str, keys: Sequence[str]
 ) -> None:
     """Log records as deleted. Call this before the rows are marked."""
-    await connection.execute(_log_deleted_sql(resource), {**cte_params(run, resource), "keys": list(keys)})
+    await database_connection.execute(
+        _log_deleted_sql(resource), {**cte_params(run, resource), "keys": list(keys)}
+    )
 
 
 def cte_params(run: ClaimedRun, resource: str) -> dict[str, object]:

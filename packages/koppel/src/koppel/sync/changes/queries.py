@@ -1,4 +1,4 @@
-"""Queries of the change log: what a run did to each record, by the books' field names."""
+"""Queries of the change log, by the books' field names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,30 +20,32 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class ChangeFilter:
-    """A filter of changes; '' matches all.
-
-    `closed` selects changes in periods that the source had closed. `search` matches the record's key.
-    """
+    """A filter of changes; '' matches all."""
 
     resource: str = ""
     kind: str = ""
     search: str = ""
+    """Matches the record's key."""
     closed: bool = False
+    """Selects changes in periods that the source had closed."""
 
 
 @dataclass(frozen=True)
 class FieldChange:
-    """The change of one field: `key` is the column, `name` its label.
-
-    `before` and `after` are text for programs, '' without a value; `old` and `new` the values for pages.
-    """
+    """The change of one field."""
 
     key: str
+    """The column."""
     name: str
+    """The label of the column."""
     before: str
+    """Text for programs; '' without a value."""
     after: str
+    """Text for programs; '' without a value."""
     old: object
+    """The value for pages."""
     new: object
+    """The value for pages."""
 
 
 @dataclass(frozen=True)

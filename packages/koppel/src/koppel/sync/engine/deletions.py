@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from koppel.books.storage import mark_deleted
+from koppel.books.storage import row_deletion
 from koppel.books.storage.writer import RecordBatch, WriteContext
 from koppel.connector.contract import AbsenceProof, Page, ReadMode, Record
 from koppel.kit.database.pool import DatabaseConnection
@@ -15,18 +15,17 @@ from koppel.sync.runs.claims import ClaimedRun
 
 @dataclass
 class PageDeletions:
-    """Marks the deletions of one page of a resource.
+    """Marks the deletions of one page of a resource."""
 
-    `resources` holds the resource and, for entries, that of their lines. `deleted` counts records of the
-    resource; `has_deleted` also covers lines.
-    """
-
-    connection: DatabaseConnection
+    database_connection: DatabaseConnection
     context: WriteContext
     run: ClaimedRun
     resources: Sequence[str]
+    """The resource and, for entries, that of their lines."""
     deleted: int = 0
+    """The number of records of the resource, without lines."""
     has_deleted: bool = False
+    """Whether records or lines were marked."""
 
     async def delete_missing_lines(self, records: Sequence[Record]) -> None:
         """Mark the lines of complete entries that the entry no longer has as deleted."""
@@ -35,7 +34,7 @@ class PageDeletions:
             return
         lines = [line.external_id for record in complete for line in record.children]
         entries = [record.external_id for record in complete]
-        missing = await mark_deleted.missing_line_keys(self.connection, self.context, entries, lines)
+        missing = await row_deletion.missing_line_keys(self.database_connection, self.context, entries, lines)
         await self._mark_deleted(self.resources[1], missing)
 
     async def apply_tombstones(self, tombstones: Sequence[str]) -> None:
@@ -46,10 +45,14 @@ class PageDeletions:
         if not tombstones:
             return
         if len(self.resources) > 1:
-            lines = await mark_deleted.missing_line_keys(self.connection, self.context, tombstones, ())
+            lines = await row_deletion.missing_line_keys(
+                self.database_connection, self.context, tombstones, ()
+            )
             await self._mark_deleted(self.resources[1], lines)
         resource = self.resources[0]
-        existing = await mark_deleted.existing_keys(self.connection, self.context, resource, tombstones)
+        existing = await row_deletion.existing_keys(
+            self.database_connection, self.context, resource, tombstones
+        )
         await self._mark_deleted(resource, existing)
 
     async def apply_absence_proof(
@@ -70,7 +73,9 @@ class PageDeletions:
         for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
             new.seen_count += (
-                await read_keys.add_keys(self.connection, self.run, resource, checkpoint.read_id, keys)
+                await read_keys.add_keys(
+                    self.database_connection, self.run, resource, checkpoint.read_id, keys
+                )
                 if keys
                 else 0
             )
@@ -80,7 +85,7 @@ class PageDeletions:
 
     async def _compare(self, new: CheckpointState, proof: AbsenceProof) -> CheckpointState:
         """Compare the books with a partition read over several pages, at its last page."""
-        recorded = await read_keys.count(self.connection, self.run, self.resources, new.read_id)
+        recorded = await read_keys.count(self.database_connection, self.run, self.resources, new.read_id)
         is_incomplete = new.seen_count != recorded
         missing = {
             resource: await self._missing_in_read(resource, new.read_id, proof) for resource in self.resources
@@ -89,7 +94,7 @@ class PageDeletions:
             is_incomplete or (any(missing.values()) and not new.is_verifying_deletes)
         ):
             if is_incomplete:
-                await read_keys.delete(self.connection, self.run, self.resources)
+                await read_keys.delete(self.database_connection, self.run, self.resources)
             return replace(
                 new,
                 resume_cursor=proof.restart_cursor,
@@ -99,7 +104,7 @@ class PageDeletions:
         if proof.is_consistent:
             for resource, keys in missing.items():
                 await self._mark_deleted(resource, keys)
-        await read_keys.delete(self.connection, self.run, self.resources)
+        await read_keys.delete(self.database_connection, self.run, self.resources)
         return replace(
             new,
             is_verifying_deletes=False,
@@ -108,8 +113,8 @@ class PageDeletions:
         )
 
     async def _missing_in_read(self, resource: str, read_id: int, proof: AbsenceProof) -> list[str]:
-        return await mark_deleted.missing_keys(
-            self.connection,
+        return await row_deletion.missing_keys(
+            self.database_connection,
             self.context,
             resource,
             proof.partitions,
@@ -123,12 +128,12 @@ class PageDeletions:
             return
         for resource, records, _parents in batches:
             keys = [record.external_id for record in records]
-            missing = await mark_deleted.missing_keys(
-                self.connection,
+            missing = await row_deletion.missing_keys(
+                self.database_connection,
                 self.context,
                 resource,
                 proof.partitions,
-                read_keys_sql=mark_deleted.KEYS_SQL,
+                read_keys_sql=row_deletion.GIVEN_KEYS_SQL,
                 values={"keys": keys},
             )
             await self._mark_deleted(resource, missing)
@@ -136,8 +141,8 @@ class PageDeletions:
     async def _mark_deleted(self, resource: str, keys: Sequence[str]) -> None:
         if not keys:
             return
-        await log.log_deleted(self.connection, self.run, resource, keys)
-        await mark_deleted.mark_deleted(self.connection, self.context, resource, keys)
+        await log.log_deleted(self.database_connection, self.run, resource, keys)
+        await row_deletion.mark_deleted(self.database_connection, self.context, resource, keys)
         self.has_deleted = True
         if resource == self.resources[0]:
             self.deleted += len(keys)

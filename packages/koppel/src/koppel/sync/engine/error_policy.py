@@ -1,4 +1,4 @@
-"""How a run reacts to each error of the connector contract: one table from error class to policy."""
+"""The reaction of a run to each error of the connector contract: one table from error class to policy."""
 
 import random
 from dataclasses import dataclass
@@ -24,29 +24,27 @@ VENDOR_BACKOFF = Backoff(base_seconds=2.0, cap_seconds=300.0)
 
 
 class Action(StrEnum):
-    """What happens to a run after an error.
-
-    WAIT: requeue the run. FAIL: end it; it can be retried. BLOCK: end it; the company must be reviewed.
-    SIGN_IN: end it; the connection needs a new sign-in.
-    """
+    """The fate of a run after an error."""
 
     WAIT = "wait"
+    """The run is requeued."""
     FAIL = "fail"
+    """The run ends; it can be retried."""
     BLOCK = "block"
+    """The run ends; the company must be reviewed."""
     SIGN_IN = "sign_in"
+    """The run ends; the connection needs a new sign-in."""
 
 
 @dataclass(frozen=True)
 class ErrorPolicy:
-    """The reaction to an error.
-
-    `issue` is the code of the issue to raise. If `counts_as_failure`, the run fails after `FAILURES_MAX` of
-    these in a row.
-    """
+    """The reaction to an error."""
 
     action: Action
     issue: SyncIssue | None = None
+    """The code of the issue to raise."""
     counts_as_failure: bool = False
+    """Whether the run fails after `FAILURES_MAX` of these errors in a row."""
 
 
 POLICIES: dict[type[ConnectorError], ErrorPolicy] = {

@@ -72,20 +72,22 @@ class PendingPage:
             replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
         )
 
-    async def write(self, connection: DatabaseConnection, *, compares: bool) -> PageResult:
+    async def write(self, database_connection: DatabaseConnection, *, compare_existing: bool) -> PageResult:
         """Write the page in the caller's transaction, if there is something to write."""
         if self.is_noop:
             new = self.next_checkpoint()
             delta = ResourceDelta(
                 ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode
             )
-            applied = PageResult(new, delta, has_changes=False)
+            result = PageResult(new, delta, has_changes=False)
         else:
-            applied = await self.writer.write(connection, self.checkpoint, self.page, compares=compares)
+            result = await self.writer.write(
+                database_connection, self.checkpoint, self.page, compare_existing=compare_existing
+            )
         return (
-            replace(applied, delta=replace(applied.delta, state=ResourceState.RUNNING))
+            replace(result, delta=replace(result.delta, state=ResourceState.RUNNING))
             if self.more_follows
-            else applied
+            else result
         )
 
 
@@ -130,18 +132,18 @@ class PageCommitter:
         try:
             return await self._commit_pending()
         except UniqueViolation:
-            return await self._commit_pending(compares=True)
+            return await self._commit_pending(compare_existing=True)
 
-    async def _commit_pending(self, *, compares: bool = False) -> CheckpointState:
+    async def _commit_pending(self, *, compare_existing: bool = False) -> CheckpointState:
         updates, changed_resources = [], set()
-        async with claims.fenced_transaction(self._database, self._run) as connection:
+        async with claims.fenced_transaction(self._database, self._run) as database_connection:
             for pending in self._pending:
-                applied = await pending.write(connection, compares=compares)
-                updates.append((pending.resource, applied.checkpoint, applied.delta))
-                changed_resources |= {pending.resource} if applied.has_changes else set()
-            await checkpoints.save_checkpoints(connection, self._run, updates)
+                result = await pending.write(database_connection, compare_existing=compare_existing)
+                updates.append((pending.resource, result.checkpoint, result.delta))
+                changed_resources |= {pending.resource} if result.has_changes else set()
+            await checkpoints.save_checkpoints(database_connection, self._run, updates)
             if self._run.failures and not self._failures_reset:
-                await claims.reset_failures(connection, self._run)
+                await claims.reset_failures(database_connection, self._run)
         self._failures_reset = True
         self._pending.clear()
         self.changed_resources |= changed_resources

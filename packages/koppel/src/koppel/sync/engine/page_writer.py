@@ -50,7 +50,8 @@ class PageWriter:
     """Writes the pages of one resource, in the caller's transaction. Makes no calls to the vendor.
 
     A first read inserts its records as new. If one exists already, the transaction fails with
-    `UniqueViolation`, and the caller writes the page again with `compares`, which looks each record up first.
+    `UniqueViolation`, and the caller writes the page again with `compare_existing`, which looks each record
+    up first.
     """
 
     def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
@@ -62,27 +63,29 @@ class PageWriter:
 
     async def write(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         checkpoint: CheckpointState,
         page: Page,
         *,
-        compares: bool = False,
+        compare_existing: bool = False,
     ) -> PageResult:
         """Write the page, in the transaction that also locks the run and stores the checkpoint."""
         context = self._write_context()
         batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
-        await rejected_records.store(connection, self._run, self._resource, page.rejected)
-        for resource, written in (
-            await self._write_batches(connection, context, batches, checkpoint, compares=compares)
+        await rejected_records.store(database_connection, self._run, self._resource, page.rejected)
+        for resource, result in (
+            await self._write_batches(
+                database_connection, context, batches, checkpoint, compare_existing=compare_existing
+            )
         ).items():
-            await rejected_records.store(connection, self._run, resource, written.rejected)
-            counts.rejected += len(written.rejected)
-            counts.has_changes |= written.has_changes
+            await rejected_records.store(database_connection, self._run, resource, result.rejected)
+            counts.rejected += len(result.rejected)
+            counts.has_changes |= result.has_changes
             if resource == self._resource:
-                counts.added, counts.changed = len(written.added), len(written.changed)
+                counts.added, counts.changed = len(result.added), len(result.changed)
         counts.lines = sum(len(record.children) for record in page.records)
-        deletions = PageDeletions(connection, context, self._run, self._resources)
+        deletions = PageDeletions(database_connection, context, self._run, self._resources)
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -93,7 +96,9 @@ class PageWriter:
         new = advance_checkpoint(await deletions.apply_absence_proof(checkpoint, page, batches), page)
         counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:
-            await rejected_records.delete_older(connection, self._run, self._resources, new.read_started_at)
+            await rejected_records.delete_older(
+                database_connection, self._run, self._resources, new.read_started_at
+            )
         return PageResult(new, self._count(new, page, counts), counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
@@ -114,31 +119,33 @@ class PageWriter:
 
     async def _write_batches(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         context: writer.WriteContext,
         batches: Sequence[writer.RecordBatch],
         checkpoint: CheckpointState,
         *,
-        compares: bool,
+        compare_existing: bool,
     ) -> dict[str, writer.WriteResult]:
-        if checkpoint.is_baseline and not compares:
-            return await self._insert(connection, context, batches)
-        written_by_resource = {}
+        if checkpoint.is_baseline and not compare_existing:
+            return await self._insert(database_connection, context, batches)
+        results = {}
         for batch in batches:
             resource = batch.resource
-            written = written_by_resource[resource] = await writer.stage(connection, context, *batch)
-            if written.has_changes:
+            result = results[resource] = await writer.stage(database_connection, context, *batch)
+            if result.has_changes:
                 ctes, values = (
                     ("", {})
                     if checkpoint.is_baseline
                     else (_change_log_ctes(resource), log.cte_params(self._run, resource))
                 )
-                await writer.merge(connection, context, resource, change_log_ctes=ctes, values=values)
-        return written_by_resource
+                await writer.merge(
+                    database_connection, context, resource, change_log_ctes=ctes, values=values
+                )
+        return results
 
     async def _insert(
         self,
-        connection: DatabaseConnection,
+        database_connection: DatabaseConnection,
         context: writer.WriteContext,
         batches: Sequence[writer.RecordBatch],
     ) -> dict[str, writer.WriteResult]:
@@ -147,11 +154,11 @@ class PageWriter:
         A page of a journal may begin in the middle of an entry, so the last record of the previous page may
         come again.
         """
-        written = await writer.insert_new(connection, context, batches, self._last_digest)
+        results = await writer.insert_new(database_connection, context, batches, self._last_digest)
         self._last_digest = {
             record.external_id: writer.digest_of(record) for record in batches[0].records[-1:]
         }
-        return written
+        return results
 
     def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
         return ResourceDelta(

@@ -19,7 +19,7 @@ CHILDREN = {"entries": "entry_lines"}
 
 @dataclass(frozen=True)
 class ReadRules:
-    """What a run requires of the reads of its resources."""
+    """The requirements of a run on the reads of its resources."""
 
     resources: frozenset[str]
     fiscal_years_back: int

@@ -6,14 +6,13 @@ plain SQL: compiling these queries in Django costs more than executing them.
 
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection as django_connection
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.health import require_reauth
-from koppel.connector.errors import ConnectorError
 from koppel.issues.services import open_contexts, raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
@@ -105,13 +104,9 @@ def raise_outage_issue(run: ClaimedRun, code: str) -> None:
         )
 
 
-def fail_of_error(run: ClaimedRun, policy: ErrorPolicy, error: ConnectorError) -> None:
-    fail(run, policy, error.code, str(error))
-
-
 def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:
     """Store the state of the run. Returns False when this worker no longer holds it."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["finish_run"],
             {
@@ -129,7 +124,7 @@ def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bo
 
 def _complete_as_of(run: ClaimedRun, plan: SyncPlan) -> datetime:
     """Return the oldest `complete_as_of` of the plan's resources."""
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["get_complete_as_of"],
             {

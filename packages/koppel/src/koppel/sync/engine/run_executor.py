@@ -40,11 +40,13 @@ async def execute_run(runtime: Runtime, run: ClaimedRun) -> None:
         except RunTakenOver:
             log.warning("run_taken_over")
         except Preempted:
-            async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await claims.requeue(connection, run, 0, failed=False, code="", reason="")
+            async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+                await claims.requeue(database_connection, run, 0, failed=False, code="", reason="")
         except Quarantined as stopped:
-            async with runtime.database.tenant_transaction(organisation_id) as connection:
-                await claims.requeue(connection, run, 0, failed=False, code=stopped.code, reason=str(stopped))
+            async with runtime.database.tenant_transaction(organisation_id) as database_connection:
+                await claims.requeue(
+                    database_connection, run, 0, failed=False, code=stopped.code, reason=str(stopped)
+                )
         except ConnectorError as error:
             await _apply_policy(runtime, run, error)
         except Exception as error:
@@ -58,8 +60,8 @@ async def execute_run(runtime: Runtime, run: ClaimedRun) -> None:
 async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
     plan = await run_in_thread(lambda: run_start.start_run(run))
     result = await run_reader.read_run(runtime, run, plan)
-    if result.broken:
-        resource, message = next(iter(result.broken.items()))
+    if result.failed_resources:
+        resource, message = next(iter(result.failed_resources.items()))
         failure = (
             ErrorPolicy(Action.FAIL, SyncIssue.UNEXPECTED_RESPONSE),
             "unexpected_response",
@@ -73,11 +75,11 @@ async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
 
 
 async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError) -> None:
-    async with runtime.database.tenant_transaction(run.organisation_id) as connection:
-        failures = await claims.failures(connection, run)
+    async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
+        failures = await claims.failures(database_connection, run)
         outage_wait = None
         if isinstance(error, Unreachable):
-            outage_wait = await outage_pause_seconds(connection, run.connection_id)
+            outage_wait = await outage_pause_seconds(database_connection, run.connection_id)
     if outage_wait is None:
         policy, code, seconds = policy_for(error, failures), error.code, wait_seconds(error, failures)
     else:
@@ -85,12 +87,17 @@ async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError
         seconds = max(outage_wait, error.requested_pause_seconds)
     log.info("run_stopped", code=error.code, next=policy.action.value, reason=str(error))
     if policy.action is Action.WAIT:
-        async with runtime.database.tenant_transaction(run.organisation_id) as connection:
+        async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
             await claims.requeue(
-                connection, run, seconds, failed=policy.counts_as_failure, code=code, reason=str(error)
+                database_connection,
+                run,
+                seconds,
+                failed=policy.counts_as_failure,
+                code=code,
+                reason=str(error),
             )
         return
-    await run_in_thread(lambda: run_completion.fail_of_error(run, policy, error))
+    await run_in_thread(lambda: run_completion.fail(run, policy, error.code, str(error)))
 
 
 async def _wait_for_database(runtime: Runtime, run: ClaimedRun, error: Exception) -> None:
@@ -104,8 +111,8 @@ async def _wait_for_database(runtime: Runtime, run: ClaimedRun, error: Exception
         sqlstate=sqlstate_of(error),
         reason=str(error)[:200],
     )
-    async with runtime.database.tenant_transaction(run.organisation_id) as connection:
-        outage_seconds_so_far = await claims.requeue_for_outage(connection, run, OUTAGE_SENTENCE)
+    async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
+        outage_seconds_so_far = await claims.requeue_for_outage(database_connection, run, OUTAGE_SENTENCE)
     if outage_seconds_so_far >= OUTAGE_ISSUE_SECONDS:
         await run_in_thread(
             lambda: run_completion.raise_outage_issue(run, sqlstate_of(error) or type(error).__name__)
@@ -120,8 +127,8 @@ async def _record_crash(runtime: Runtime, run: ClaimedRun, error: Exception) -> 
     may_retry = run.crashes + 1 < CRASHES_MAX
     message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
     if may_retry:
-        async with runtime.database.tenant_transaction(run.organisation_id) as connection:
-            await claims.requeue_after_crash(connection, run, CRASH_PAUSE_SECONDS, message)
+        async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
+            await claims.requeue_after_crash(database_connection, run, CRASH_PAUSE_SECONDS, message)
     else:
         await run_in_thread(
             lambda: run_completion.fail(

@@ -39,14 +39,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class RunResult:
-    """The outcome of a run.
+    """The outcome of a run."""
 
-    The resources that could not be read, including those of earlier attempts, and the resources that this
-    attempt changed.
-    """
-
-    broken: dict[str, str] = field(default_factory=dict)
+    failed_resources: dict[str, str] = field(default_factory=dict)
+    """The resources that could not be read, also in earlier attempts, with the reasons."""
     changed_resources: set[str] = field(default_factory=set)
+    """The resources of which this attempt changed records."""
 
 
 async def read_run(runtime: Runtime, run: ClaimedRun, plan: SyncPlan) -> RunResult:
@@ -70,13 +68,13 @@ async def _heartbeat(runtime: Runtime, run: ClaimedRun) -> AsyncIterator[None]:
     task = asyncio.current_task()
     fenced = False
 
-    async def beat() -> None:
+    async def send_heartbeats() -> None:
         nonlocal fenced
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                async with runtime.database.tenant_transaction(run.organisation_id) as connection:
-                    still_held = await claims.heartbeat(connection, run)
+                async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
+                    still_held = await claims.heartbeat(database_connection, run)
             except Exception as error:
                 log.warning("heartbeat_failed", run=run.id, error=type(error).__name__)
                 continue
@@ -85,7 +83,7 @@ async def _heartbeat(runtime: Runtime, run: ClaimedRun) -> AsyncIterator[None]:
                 task.cancel()
                 return
 
-    heart = asyncio.create_task(beat())
+    heartbeat_task = asyncio.create_task(send_heartbeats())
     try:
         yield
     except asyncio.CancelledError:
@@ -93,7 +91,7 @@ async def _heartbeat(runtime: Runtime, run: ClaimedRun) -> AsyncIterator[None]:
             raise RunTakenOver from None
         raise
     finally:
-        heart.cancel()
+        heartbeat_task.cancel()
 
 
 class RunReader:
@@ -119,9 +117,9 @@ class RunReader:
         Raises the connector's errors, `Quarantined` and `Preempted`, after committing what was read.
         """
         specs = self._rules.choose(await self._connector.list_resources(self._session))
-        async with self._transaction() as connection:
+        async with self._transaction() as database_connection:
             planned = await checkpoints.plan_resources(
-                connection,
+                database_connection,
                 self._run,
                 [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
@@ -129,10 +127,10 @@ class RunReader:
             for position, spec in enumerate(specs):
                 state, reason, checkpoint = planned[spec.key]
                 if state == ResourceState.FAILED:
-                    self._result.broken[spec.key] = reason
+                    self._result.failed_resources[spec.key] = reason
                 elif state in (ResourceState.WAITING, ResourceState.RUNNING):
                     is_first = position == 0 and self._run.resources is None
-                    await self._read_or_record_failure(
+                    await self._read_resource_or_record_failure(
                         spec, checkpoint or CheckpointState(), is_first=is_first
                     )
         except (ConnectorError, Quarantined, Preempted):
@@ -142,7 +140,7 @@ class RunReader:
         self._result.changed_resources |= self._committer.changed_resources
         return self._result
 
-    async def _read_or_record_failure(
+    async def _read_resource_or_record_failure(
         self, spec: ResourceSpec, checkpoint: CheckpointState, *, is_first: bool
     ) -> None:
         """Read the resource; if the vendor refuses only this one, mark it unavailable.
@@ -150,7 +148,7 @@ class RunReader:
         A company that refuses everything refuses its first resource, which ends the run.
         """
         try:
-            await self._read(spec, checkpoint)
+            await self._read_resource(spec, checkpoint)
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
@@ -163,7 +161,7 @@ class RunReader:
                 code=error.code,
                 reason=str(error),
             )
-            self._result.broken[spec.key] = str(error)
+            self._result.failed_resources[spec.key] = str(error)
             await self._record_failure(spec.key, ResourceState.FAILED, str(error))
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
@@ -172,19 +170,19 @@ class RunReader:
         Pending pages are committed first: they would overwrite the record.
         """
         await self._committer.flush()
-        async with self._transaction() as connection:
-            await checkpoints.reset_cursor(connection, self._run, resource)
+        async with self._transaction() as database_connection:
+            await checkpoints.reset_cursor(database_connection, self._run, resource)
             if state == ResourceState.SKIPPED:
-                await checkpoints.mark_unavailable(connection, self._run, resource, reason)
-            await checkpoints.finish_resource(connection, self._run, resource, state, reason)
+                await checkpoints.mark_unavailable(database_connection, self._run, resource, reason)
+            await checkpoints.finish_resource(database_connection, self._run, resource, state, reason)
 
-    async def _read(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
-        following: CheckpointState | None = self._rules.first_read(spec, checkpoint, now())
-        while following is not None:
-            ended = await self._read_to_end(spec, following)
-            following = self._rules.next_read(ended, now())
+    async def _read_resource(self, spec: ResourceSpec, checkpoint: CheckpointState) -> None:
+        next_checkpoint: CheckpointState | None = self._rules.first_read(spec, checkpoint, now())
+        while next_checkpoint is not None:
+            finished = await self._read_pages(spec, next_checkpoint)
+            next_checkpoint = self._rules.next_read(finished, now())
 
-    async def _read_to_end(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
+    async def _read_pages(self, spec: ResourceSpec, checkpoint: CheckpointState) -> CheckpointState:
         """Read page by page to the end. Returns the checkpoint from which another read can begin."""
         writer = PageWriter(self._run, self._connector, spec.key)
         while True:

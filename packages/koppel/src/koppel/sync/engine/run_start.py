@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.administrations.effective_settings import resolve_settings
 from koppel.administrations.models import Administration, Status
@@ -18,11 +18,12 @@ _SQL = load_statements("koppel.sync")
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """What the settings in force require. `full_comparison_weekday`: Monday = 0."""
+    """The requirements of the settings in force."""
 
     resources: tuple[str, ...]
     fiscal_years_back: int
     full_comparison_weekday: int = 6
+    """Monday = 0."""
 
 
 def start_run(run: ClaimedRun) -> SyncPlan:
@@ -38,16 +39,16 @@ def start_run(run: ClaimedRun) -> SyncPlan:
             "activated_at", "settings", "template__settings", "organisation__settings"
         ).get()
         if activated_at is None:
-            if not _holds_run(run):
+            if not _lock_run(run):
                 raise RunTakenOver
             set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
         settings = resolve_settings(own_settings, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 
 
-def _holds_run(run: ClaimedRun) -> bool:
-    """Return whether this worker holds the run; it is locked until the transaction ends."""
-    with connection.cursor() as cursor:
+def _lock_run(run: ClaimedRun) -> bool:
+    """Lock the run until the transaction ends. Returns whether this worker holds the run."""
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["lock_run"],
             {

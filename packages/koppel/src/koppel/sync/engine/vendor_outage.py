@@ -8,12 +8,12 @@ OUTAGE_SECONDS = (2.0, 300.0)
 _SQL = load_statements("koppel.sync")
 
 
-async def outage_pause_seconds(connection: DatabaseConnection, connection_id: int) -> float | None:
+async def outage_pause_seconds(database_connection: DatabaseConnection, connection_id: int) -> float | None:
     """Return how long to wait for the vendor; None when it is not down.
 
     About as long as the outage has lasted, so the pauses double.
     """
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["get_outage_seconds"], {"connection": connection_id, "degraded": ConnectionState.DEGRADED}
     )
     row = await result.fetchone()

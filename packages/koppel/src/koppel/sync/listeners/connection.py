@@ -6,7 +6,7 @@ A run that a worker holds is taken away from it: the transaction of its next pag
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection as database
+from django.db import connection as django_connection
 
 from koppel.connections.hooks import StopReason
 from koppel.connections.vault import RENEWAL_SLOW
@@ -25,7 +25,7 @@ def stop_runs(organisation_id: int, connection_id: int, halt: StopReason) -> Non
         _SQL["requeue_runs_of_connection"] if halt is StopReason.PAUSE else _SQL["cancel_runs_of_connection"]
     )
     parameters = _params(organisation_id, connection=connection_id, code=RunReason.CONNECTION_REMOVED)
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(statement, parameters)
 
 
@@ -35,14 +35,14 @@ def restart_runs(organisation_id: int, administration_ids: Sequence[int]) -> Non
     Pages being read are not written. The next attempt starts with the identity check, which ends the run.
     """
     parameters = _params(organisation_id, administrations=list(administration_ids))
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["requeue_runs_of_administrations"], parameters)
 
 
 def resume_waiting_runs(organisation_id: int, connection_id: int) -> None:
     """Let runs continue at once when their vendor answers again, in the caller's transaction and scope."""
     parameters = _params(organisation_id, connection=connection_id, codes=_WAITING_CODES)
-    with database.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(_SQL["resume_waiting_runs_of_connection"], parameters)
 
 

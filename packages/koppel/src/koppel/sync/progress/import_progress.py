@@ -34,14 +34,13 @@ RUNNING_SHOWN_MAX = 100
 
 @dataclass(frozen=True)
 class ImportLine:
-    """An administration of an import, with its import run; later syncs do not change this line. `rows` were
-    read by that run.
-    """
+    """An administration of an import, with its import run; later syncs do not change this line."""
 
     administration: Administration
     run: Run | None
     progress: RunProgress | None
     rows: int | None
+    """The records that the import run read."""
 
     @property
     def seconds(self) -> int | None:
@@ -53,19 +52,18 @@ class ImportLine:
 
 @dataclass(frozen=True)
 class ImportPage:
-    """One page of an import.
-
-    `group` '' shows all. `seconds_left` is None when the import is over or no estimate exists.
-    """
+    """One page of an import."""
 
     state: ImportState
     lines: Sequence[ImportLine]
     group: str
+    """'' shows all."""
     groups: Sequence[tuple[str, int]]
     number: int
     pages: int
     percent: int
     seconds_left: int | None
+    """None when the import is over or no estimate exists."""
     with_issues: int
     """Administrations with an open issue, whatever their status."""
 

@@ -12,7 +12,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource, Trigger
 from koppel.sync.progress.run_progress import progress_of_runs
-from koppel.sync.runs.schedule import next_moment, spread_of
+from koppel.sync.runs.schedule import next_moment, offset_of
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def next_scheduled(administration: Administration) -> datetime | None:
         return None
     if reconnect_hint(administration.connection, administration.remote_company):
         return None
-    schedule, spread = effective_settings(administration).schedule, spread_of(administration.pk)
-    return next_moment(schedule, timezone.now(), spread, timezone.get_default_timezone())
+    schedule, offset = effective_settings(administration).schedule, offset_of(administration.pk)
+    return next_moment(schedule, timezone.now(), offset, timezone.get_default_timezone())
 
 
 def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[ResourceLine]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection as django_connection
 
 from koppel.connector.contract import ReadMode
 from koppel.kit.clock import now
@@ -22,7 +22,7 @@ DEFAULT_SECONDS_OTHER_RESOURCES = 0.5
 """Used without any history: the first run of the first administration."""
 MAX_FRACTION_WHILE_RUNNING = 0.97
 PACE_FROM_SECONDS = 3.0
-PACE_BETWEEN = (0.2, 10.0)
+PACE_LIMITS = (0.2, 10.0)
 RECENT_RUNS = 200
 _SQL = load_statements("koppel.sync")
 _STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": ReadMode.FULL}
@@ -30,15 +30,14 @@ _STATES = {"succeeded": RunState.SUCCEEDED, "done": ResourceState.DONE, "full": 
 
 @dataclass(frozen=True)
 class ResourceProgress:
-    """One resource of a run.
-
-    `done` and `expected` count rows (entry lines for entries). `expected` None: the source states no total.
-    """
+    """One resource of a run."""
 
     resource: str
     state: str
     done: int
+    """The rows that were read (entry lines for entries)."""
     expected: int | None
+    """The rows that the source states; None: it states no total."""
     pages: int
     percent: int
     seconds_left: int | None
@@ -46,11 +45,7 @@ class ResourceProgress:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """An open run. `resource` is being read now, '' before the first.
-
-    `waits_until`: it waits for the vendor, because of `reason`. `percent` and `seconds_left` are None before
-    it begins, or when no estimate exists.
-    """
+    """An open run."""
 
     run_id: int
     administration_id: int
@@ -59,10 +54,15 @@ class RunProgress:
     requested_at: datetime
     started_at: datetime | None
     waits_until: datetime | None
+    """Until then the run waits for the vendor."""
     reason: str
+    """Why the run waits."""
     percent: int | None
+    """None before the run begins, or when no estimate exists."""
     seconds_left: int | None
+    """None before the run begins, or when no estimate exists."""
     resource: str
+    """The resource that is being read now; '' before the first."""
     done: int
     expected: int | None
     rows: int
@@ -211,11 +211,11 @@ def _pace_factor(run: Run, completed_seconds: float, at: datetime) -> float:
     elapsed = (at - run.started_at).total_seconds()
     if elapsed < PACE_FROM_SECONDS or completed_seconds <= 0:
         return 1.0
-    return min(max(elapsed / completed_seconds, PACE_BETWEEN[0]), PACE_BETWEEN[1])
+    return min(max(elapsed / completed_seconds, PACE_LIMITS[0]), PACE_LIMITS[1])
 
 
 def _duration_history(organisation_id: int, administration_ids: Sequence[int]) -> DurationHistory:
-    with connection.cursor() as cursor:
+    with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_durations_of_administrations"],
             {**_STATES, "administrations": list(administration_ids)},

@@ -39,10 +39,7 @@ class CheckpointState:
 
 @dataclass(frozen=True)
 class ResourceDelta:
-    """The counts that a page adds to its resource of the run.
-
-    `state`, `mode` and `expected_total` replace the stored values.
-    """
+    """The changes by a page of its resource of the run: counts are added, the other values replaced."""
 
     state: str
     mode: str
@@ -81,13 +78,13 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 
 
 async def plan_resources(
-    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
+    database_connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
 ) -> dict[str, tuple[str, str, CheckpointState | None]]:
     """Store the resources of the run (resource, reason or '') once.
 
     Returns the state of each with its reason and its checkpoint; None when it was never read.
     """
-    await connection.execute(
+    await database_connection.execute(
         _SQL["insert_run_resources"],
         {
             "organisation": run.organisation_id,
@@ -98,7 +95,7 @@ async def plan_resources(
             "skipped": ResourceState.SKIPPED,
         },
     )
-    rows = await connection.execute(
+    rows = await database_connection.execute(
         _LIST_RUN_RESOURCES, {"administration": run.administration_id, "run": run.id}
     )
     return {
@@ -111,7 +108,7 @@ CheckpointUpdate = tuple[str, CheckpointState, ResourceDelta]
 
 
 async def save_checkpoints(
-    connection: DatabaseConnection, run: ClaimedRun, updates: Sequence[CheckpointUpdate]
+    database_connection: DatabaseConnection, run: ClaimedRun, updates: Sequence[CheckpointUpdate]
 ) -> None:
     """Save the checkpoints and counts of the pages of one transaction, in one statement."""
     rows: dict[str, dict[str, Any]] = {}
@@ -120,7 +117,7 @@ async def save_checkpoints(
         if before := rows.get(resource):
             added |= {name: getattr(delta, name) + before[name] for name in _COUNTS}
         rows[resource] = added
-    await connection.execute(
+    await database_connection.execute(
         _SAVE_CHECKPOINTS,
         {
             "rows": msgspec.json.encode(list(rows.values())).decode(),
@@ -133,30 +130,30 @@ async def save_checkpoints(
 
 
 async def finish_resource(
-    connection: DatabaseConnection, run: ClaimedRun, resource: str, state: str, reason: str
+    database_connection: DatabaseConnection, run: ClaimedRun, resource: str, state: str, reason: str
 ) -> None:
     """Record that a resource could not be read: skipped or failed, with the reason."""
-    await connection.execute(
+    await database_connection.execute(
         _SQL["finish_run_resource"],
         {"state": state, "reason": reason, "run": run.id, "resource": resource},
     )
 
 
-async def reset_cursor(connection: DatabaseConnection, run: ClaimedRun, resource: str) -> None:
+async def reset_cursor(database_connection: DatabaseConnection, run: ClaimedRun, resource: str) -> None:
     """Make a refused read start again next time, in the same mode.
 
     Its cursor may be invalid at the source and would be refused every time.
     """
-    await connection.execute(
+    await database_connection.execute(
         _SQL["reset_checkpoint_cursor"],
         {"administration": run.administration_id, "resource": resource, "full": ReadMode.FULL},
     )
 
 
 async def mark_unavailable(
-    connection: DatabaseConnection, run: ClaimedRun, resource: str, reason: str
+    database_connection: DatabaseConnection, run: ClaimedRun, resource: str, reason: str
 ) -> None:
-    await connection.execute(
+    await database_connection.execute(
         _SQL["mark_resource_unavailable"],
         {
             "organisation": run.organisation_id,

@@ -43,9 +43,11 @@ class ClaimedRun:
     created_at: datetime
 
 
-async def claim_runs(connection: DatabaseConnection, run_ids: list[int], worker: str) -> list[ClaimedRun]:
+async def claim_runs(
+    database_connection: DatabaseConnection, run_ids: list[int], worker: str
+) -> list[ClaimedRun]:
     """Claim those of the runs that are queued or have an expired heartbeat; skip the others."""
-    async with connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
+    async with database_connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(
             _SQL["claim_runs"],
             {**_STATES, "runs": run_ids, "worker": worker, "stalled_seconds": STALLED_SECONDS},
@@ -61,18 +63,18 @@ async def fenced_transaction(database: Database, run: ClaimedRun) -> AsyncIterat
     """
     guard = _SQL["fence_run"].format(run=run.id, attempt=run.attempt, running=f"'{RunState.RUNNING}'")
     try:
-        async with database.tenant_transaction(run.organisation_id, guard=guard) as connection:
-            yield connection
+        async with database.tenant_transaction(run.organisation_id, guard=guard) as database_connection:
+            yield database_connection
     except GuardFailed:
         raise RunTakenOver from None
 
 
-async def heartbeat(connection: DatabaseConnection, run: ClaimedRun) -> bool:
+async def heartbeat(database_connection: DatabaseConnection, run: ClaimedRun) -> bool:
     """Store a heartbeat. Returns False when this worker no longer holds the run.
 
     A run that was claimed just as its connection was paused is requeued.
     """
-    cursor = await connection.execute(
+    cursor = await database_connection.execute(
         _SQL["renew_heartbeat"],
         {**_run_params(run), "connection": run.connection_id, "paused": ConnectionState.PAUSED},
     )
@@ -81,10 +83,16 @@ async def heartbeat(connection: DatabaseConnection, run: ClaimedRun) -> bool:
 
 
 async def requeue(
-    connection: DatabaseConnection, run: ClaimedRun, seconds: float, *, failed: bool, code: str, reason: str
+    database_connection: DatabaseConnection,
+    run: ClaimedRun,
+    seconds: float,
+    *,
+    failed: bool,
+    code: str,
+    reason: str,
 ) -> None:
     """Put the run back in the queue, to start after `seconds`."""
-    await connection.execute(
+    await database_connection.execute(
         _SQL["requeue_run"],
         {
             **_run_params(run),
@@ -97,21 +105,21 @@ async def requeue(
 
 
 async def requeue_after_crash(
-    connection: DatabaseConnection, run: ClaimedRun, seconds: float, reason: str
+    database_connection: DatabaseConnection, run: ClaimedRun, seconds: float, reason: str
 ) -> None:
-    await connection.execute(
+    await database_connection.execute(
         _SQL["requeue_run_after_crash"],
         {**_run_params(run), "seconds": seconds, "code": RunReason.CRASHED, "reason": reason},
     )
 
 
-async def requeue_for_outage(connection: DatabaseConnection, run: ClaimedRun, reason: str) -> float:
+async def requeue_for_outage(database_connection: DatabaseConnection, run: ClaimedRun, reason: str) -> float:
     """Requeue the run while the database returns errors, for about as long as the outage has lasted.
 
     Returns the seconds of the outage so far, 0 at first. After a quarter of an hour without errors a new
     outage begins.
     """
-    cursor = await connection.execute(
+    cursor = await database_connection.execute(
         _SQL["requeue_run_for_outage"],
         {
             **_run_params(run),
@@ -120,7 +128,7 @@ async def requeue_for_outage(connection: DatabaseConnection, run: ClaimedRun, re
             "new_after": OUTAGE_NEW_AFTER_SECONDS,
             "least": OUTAGE_BACKOFF.base_seconds,
             "most": OUTAGE_BACKOFF.cap_seconds,
-            "spread": with_jitter(1.0),
+            "jitter": with_jitter(1.0),
         },
     )
     row = await cursor.fetchone()
@@ -132,13 +140,13 @@ def _run_params(run: ClaimedRun) -> dict[str, object]:
     return {**_STATES, "run": run.id, "attempt": run.attempt}
 
 
-async def failures(connection: DatabaseConnection, run: ClaimedRun) -> int:
+async def failures(database_connection: DatabaseConnection, run: ClaimedRun) -> int:
     """Return the number of consecutive failures without progress."""
-    result = await connection.execute(_SQL["get_run_failures"], {"run": run.id})
+    result = await database_connection.execute(_SQL["get_run_failures"], {"run": run.id})
     row = await result.fetchone()
     return int(row[0]) if row else 0
 
 
-async def reset_failures(connection: DatabaseConnection, run: ClaimedRun) -> None:
+async def reset_failures(database_connection: DatabaseConnection, run: ClaimedRun) -> None:
     """Set the count of failures to 0 after a committed page."""
-    await connection.execute(_SQL["reset_run_failures"], {"run": run.id})
+    await database_connection.execute(_SQL["reset_run_failures"], {"run": run.id})

@@ -1,10 +1,10 @@
 """The queue of runs: the table `sync_run`. A worker claims as many runs as it has room for.
 
 Runs of dead workers and runs that a person requested come first. Then organisations take turns, weighted by
-their running runs, so that a large import does not delay a small organisation, and none has all places of a
-worker. Within an organisation imports
-precede scheduled runs, and runs without a turn precede the others: small companies of an import finish early
-although their size is unknown beforehand. Runs of a paused connection wait.
+their running runs, so that a large import does not delay a small organisation, and none uses all slots of a
+worker. Within an organisation imports precede scheduled runs, and runs without a turn precede the others:
+small companies of an import finish early although their size is unknown beforehand. Runs of a paused
+connection wait.
 """
 
 from collections import Counter
@@ -50,72 +50,71 @@ _RELEASE_RUNS = _SQL["release_runs"].format(**_LITERALS)
 
 
 @dataclass
-class Places:
-    """The places of each organisation in a worker; `taken` counts the runs that have one, by organisation."""
+class OrganisationSlots:
+    """The slots of each organisation in a worker."""
 
     per_organisation: int
-    taken: Counter[int] = field(default_factory=Counter)
+    used: Counter[int] = field(default_factory=Counter)
+    """The runs that have a slot, by organisation."""
 
     @property
     def excluded(self) -> list[int]:
-        """The organisations that have all their places."""
-        return [number for number, count in self.taken.items() if count >= self.per_organisation]
+        """The organisations that use all their slots."""
+        return [number for number, count in self.used.items() if count >= self.per_organisation]
 
     def take(self, runs: Sequence[tuple[int, int]]) -> list[int]:
-        """Return the ids of those runs for which their organisation has a place, which they take.
+        """Return the ids of those runs for which their organisation has a slot, which they take.
 
         A run is given by its id and its organisation's.
         """
         ids = []
         for run_id, organisation_id in runs:
-            if self.taken[organisation_id] < self.per_organisation:
-                self.taken[organisation_id] += 1
+            if self.used[organisation_id] < self.per_organisation:
+                self.used[organisation_id] += 1
                 ids.append(run_id)
         return ids
 
 
 @dataclass(frozen=True)
 class ClaimedRuns:
-    """The runs that this worker now holds, and the seconds until the next one may start.
-
-    `next_in_seconds` is None when no run waits for a time. `others_wait`: some runs may start for which there
-    was no room, in the worker or among the organisation's places.
-    """
+    """The runs that this worker now holds."""
 
     runs: list[ClaimedRun]
     next_in_seconds: float | None
-    others_wait: bool
+    """The seconds until the next run may start; None when no run waits for a time."""
+    has_waiting: bool
+    """Whether runs may start for which there was no room, in the worker or among the organisation's slots."""
 
 
 async def claim_next(
-    connection: DatabaseConnection, worker: str, room: int, places: Places | None = None
+    database_connection: DatabaseConnection, worker: str, room: int, slots: OrganisationSlots | None = None
 ) -> ClaimedRuns:
-    """Claim at most `room` runs, and of each organisation no more than it has free `places`.
+    """Claim at most `room` runs, and of each organisation no more than it has free `slots`.
 
     Runs in a transaction of the installation's scope: all organisations share one queue.
     """
-    places = places or Places(room)
+    slots = slots or OrganisationSlots(room)
     runs: list[ClaimedRun] = []
     is_limited = True
     while is_limited and len(runs) < room:
-        parameters = {"room": room - len(runs), "excluded": places.excluded}
-        chosen = await (await connection.execute(_CHOOSE_RUNS, parameters)).fetchall()
-        ids = places.take([(run_id, organisation_id) for run_id, organisation_id in chosen])
+        parameters = {"room": room - len(runs), "excluded": slots.excluded}
+        chosen = await (await database_connection.execute(_CHOOSE_RUNS, parameters)).fetchall()
+        ids = slots.take([(run_id, organisation_id) for run_id, organisation_id in chosen])
         is_limited = len(ids) < len(chosen)
-        claimed = await claims.claim_runs(connection, ids, worker) if ids else []
-        runs += sorted(claimed, key=lambda run: ids.index(run.id))
-    others_wait = len(runs) == room or (bool(places.excluded) and await has_waiting(connection))
-    row = await (await connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
-    return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]), others_wait)
+        claimed_runs = await claims.claim_runs(database_connection, ids, worker) if ids else []
+        runs += sorted(claimed_runs, key=lambda run: ids.index(run.id))
+    is_waiting = len(runs) == room or (bool(slots.excluded) and await has_waiting(database_connection))
+    row = await (await database_connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
+    return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]), is_waiting)
 
 
-async def has_waiting(connection: DatabaseConnection) -> bool:
+async def has_waiting(database_connection: DatabaseConnection) -> bool:
     """Return whether a run could start now if there were room."""
-    row = await (await connection.execute(_HAS_WAITING_RUN)).fetchone()
+    row = await (await database_connection.execute(_HAS_WAITING_RUN)).fetchone()
     return bool(row and row[0])
 
 
-async def release_claims(connection: DatabaseConnection, worker: str) -> int:
+async def release_claims(database_connection: DatabaseConnection, worker: str) -> int:
     """Requeue the runs of a worker that stops. Its tasks must have ended."""
-    cursor = await connection.execute(_RELEASE_RUNS, {"worker": worker})
+    cursor = await database_connection.execute(_RELEASE_RUNS, {"worker": worker})
     return cursor.rowcount

@@ -11,14 +11,14 @@ from koppel.sync.runs.claims import ClaimedRun
 
 _SQL = load_statements("koppel.sync")
 LIST_KEYS_SQL = _SQL["list_read_keys"]
-"""The keys recorded for one read, for `books.storage.mark_deleted.missing_keys`."""
+"""The keys recorded for one read, for `books.storage.row_deletion.missing_keys`."""
 
 
 async def add_keys(
-    connection: DatabaseConnection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
+    database_connection: DatabaseConnection, run: ClaimedRun, resource: str, read_id: int, keys: list[str]
 ) -> int:
     """Store the keys of a page of a full read. Returns how many were new."""
-    cursor = await connection.execute(
+    cursor = await database_connection.execute(
         _SQL["insert_read_keys"],
         {
             "organisation": run.organisation_id,
@@ -32,13 +32,13 @@ async def add_keys(
 
 
 async def count(
-    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], read_id: int
+    database_connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], read_id: int
 ) -> int:
     """Return the number of stored keys.
 
     Fewer than were stored means that the database crashed in between: the table is unlogged.
     """
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["count_read_keys"],
         {"administration": run.administration_id, "resources": list(resources), "read": read_id},
     )
@@ -46,8 +46,8 @@ async def count(
     return int(row[0]) if row else 0
 
 
-async def delete(connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str]) -> None:
-    await connection.execute(
+async def delete(database_connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str]) -> None:
+    await database_connection.execute(
         _SQL["delete_read_keys"],
         {"administration": run.administration_id, "resources": list(resources)},
     )

@@ -12,11 +12,14 @@ _SQL = load_statements("koppel.sync")
 
 
 async def store(
-    connection: DatabaseConnection, run: ClaimedRun, resource: str, rejected: Sequence[RejectedRecord]
+    database_connection: DatabaseConnection,
+    run: ClaimedRun,
+    resource: str,
+    rejected: Sequence[RejectedRecord],
 ) -> None:
     if not rejected:
         return
-    async with connection.cursor() as cursor:
+    async with database_connection.cursor() as cursor:
         await cursor.executemany(
             _SQL["upsert_rejected_record"],
             [
@@ -35,13 +38,16 @@ async def store(
 
 
 async def delete_older(
-    connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[str], before: datetime | None
+    database_connection: DatabaseConnection,
+    run: ClaimedRun,
+    resources: Sequence[str],
+    before: datetime | None,
 ) -> None:
     """Delete the rejected records that a full read did not reject again.
 
     They were deleted at the source or can be read now.
     """
-    await connection.execute(
+    await database_connection.execute(
         _SQL["delete_older_rejected_records"],
         {
             "administration": run.administration_id,

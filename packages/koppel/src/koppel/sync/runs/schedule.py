@@ -1,7 +1,7 @@
-"""When an administration is due by its schedule, in local time.
+"""The schedule of syncs: the moments at which an administration is due, in local time.
 
 A schedule is a sequence of moments, one per interval, at an offset within the interval that is the
-administration's own (`spread_of`). An administration is due when it has begun no run since the newest moment,
+administration's own (`offset_of`). An administration is due when it has begun no run since the newest moment,
 so one run makes up for any number of missed ones.
 
 daily    once between 4:00 and 8:00, before the office opens; a missed run is caught up at once
@@ -18,50 +18,50 @@ NIGHT = (time(0), timedelta(hours=5))
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def spread_of(administration_id: int) -> float:
+def offset_of(administration_id: int) -> float:
     """Return a number in [0, 1) that is stable and independent of the order of import."""
     digest = hashlib.blake2b(str(administration_id).encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
-def newest_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
+def newest_moment(schedule: str, at: datetime, offset: float, zone: tzinfo) -> datetime | None:
     """Return the newest moment of the schedule that is not after `at`; None when it has none."""
     if schedule in HOURS:
         interval = timedelta(hours=HOURS[schedule])
-        passed = (at - EPOCH - interval * spread) // interval
-        return EPOCH + interval * (passed + spread)
+        passed = (at - EPOCH - interval * offset) // interval
+        return EPOCH + interval * (passed + offset)
     if schedule not in ("daily", "night"):
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
     moments = (
-        _local_time_after(today - timedelta(days=days), begins, length * spread, zone) for days in (0, 1)
+        _local_time_after(today - timedelta(days=days), begins, length * offset, zone) for days in (0, 1)
     )
     return next(moment for moment in moments if moment <= at)
 
 
-def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, spread: float, zone: tzinfo) -> bool:
+def is_due(schedule: str, last_begun_at: datetime | None, at: datetime, offset: float, zone: tzinfo) -> bool:
     """Return whether a run should begin now.
 
     `last_begun_at` is the start of the newest run, whatever its trigger and outcome.
     """
-    moment = newest_moment(schedule, at, spread, zone)
+    moment = newest_moment(schedule, at, offset, zone)
     if moment is None or (last_begun_at is not None and last_begun_at >= moment):
         return False
     return schedule != "night" or _is_night(at, zone)
 
 
-def next_moment(schedule: str, at: datetime, spread: float, zone: tzinfo) -> datetime | None:
+def next_moment(schedule: str, at: datetime, offset: float, zone: tzinfo) -> datetime | None:
     """Return the first moment after `at`, for display."""
     if schedule in HOURS:
-        newest = newest_moment(schedule, at, spread, zone)
+        newest = newest_moment(schedule, at, offset, zone)
         return newest + timedelta(hours=HOURS[schedule]) if newest else None
     if schedule not in ("daily", "night"):
         return None
     begins, length = DAILY if schedule == "daily" else NIGHT
     today = at.astimezone(zone).date()
     moments = (
-        _local_time_after(today + timedelta(days=days), begins, length * spread, zone) for days in (0, 1)
+        _local_time_after(today + timedelta(days=days), begins, length * offset, zone) for days in (0, 1)
     )
     return next(moment for moment in moments if moment > at)
 

@@ -23,7 +23,7 @@ from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
 from koppel.sync.models import OPEN_STATES, Run, RunReason, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
-from koppel.sync.runs.schedule import is_due, spread_of
+from koppel.sync.runs.schedule import is_due, offset_of
 
 SCHEDULABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
@@ -169,7 +169,7 @@ def request_due_runs() -> int:
                 effective_settings(administration).schedule,
                 administration.last_run_at,
                 at,
-                spread_of(administration.pk),
+                offset_of(administration.pk),
                 zone,
             ):
                 due.setdefault(administration.organisation_id, []).append(administration.pk)
@@ -204,7 +204,7 @@ def _queue_by_activation(
     later: Trigger,
     full: bool = False,
 ) -> int:
-    """Queue the first sync of administrations that were never completely read, and a later one of the others.
+    """Queue the first sync of administrations that were never read in full, and a later one of the others.
 
     `later` and `full` are the trigger and the extent of a later sync. Returns the number of runs.
     """

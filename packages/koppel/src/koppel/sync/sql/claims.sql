@@ -44,7 +44,7 @@ WITH outage AS (
 UPDATE sync_run
    SET state = %(queued)s, outage_since = outage.since, last_outage_at = now(), reason_code = %(code)s,
        reason = %(reason)s,
-       not_before = now() + %(spread)s * least(greatest(now() - outage.since, make_interval(secs => %(least)s)),
+       not_before = now() + %(jitter)s * least(greatest(now() - outage.since, make_interval(secs => %(least)s)),
                                                make_interval(secs => %(most)s))
   FROM outage WHERE id = %(run)s AND attempt = %(attempt)s AND state = %(running)s
 RETURNING extract(epoch FROM now() - outage_since)::float8;

@@ -6,7 +6,7 @@
 -- A person waits for a manual run: three of an organisation at a time go before all others, more of them in turn.
 -- Of each organisation and kind only the first runs are read, by the index queued_runs: a queue of 5,000 costs no
 -- more than one of a hundred. The array names them by their ids, else PostgreSQL may read all that wait.
--- Organisations that have all their places in the worker are excluded.
+-- Organisations that use all their slots in the worker are excluded.
 WITH RECURSIVE busy AS MATERIALIZED (
   SELECT organisation_id, count(*) AS runs, count(*) FILTER (WHERE trigger = {manual}) AS manual_runs
     FROM sync_run WHERE state = {running} GROUP BY organisation_id

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from functools import partial
 
@@ -24,59 +25,65 @@ from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import open_lock_connection
+from koppel.kit.database.turns import before_work, threads
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
-from koppel.sync.runs.queue import Places
+from koppel.sync.runs.queue import OrganisationSlots
+from koppel.sync.worker.run_precedence import RunningTask, RunPrecedence
 
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
 """The first time slice of a run; each later one doubles, up to eight times this."""
-LOOK_SECONDS = 5.0
-"""The longest interval between looks at the queue. With 15 s until a heartbeat expires, a dead worker's runs
+POLL_SECONDS = 5.0
+"""The longest interval between polls of the queue. With 15 s until a heartbeat expires, a dead worker's runs
 are taken over within 20 s.
 """
-QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=LOOK_SECONDS)
+QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=POLL_SECONDS)
 """The backoff while the queue cannot be read."""
 GATHER_SECONDS = 0.03
 """Runs that end within this time of each other are replaced by one query."""
 STOP_SECONDS = 3.0
+THREADS = 6
+"""Threads for use cases of runs. Jobs have others, so that mail does not wait behind runs."""
 
 log = structlog.get_logger(__name__)
 
 
-def places_of_organisation(concurrency: int) -> int:
-    """Return how many of a worker's places one organisation may have: a tenth, or one, is left to others."""
+def slots_per_organisation(concurrency: int) -> int:
+    """Return how many of a worker's slots one organisation may use: a tenth, or one, is left to others."""
     return max(1, concurrency - max(1, concurrency // 10))
 
 
 class Dispatcher:
-    """Executes runs. `leads`: this worker keeps the schedule for all workers."""
+    """Executes runs. `is_leader`: this worker keeps the schedule for all workers."""
 
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: Counter[int] = Counter()
+        self.precedence = RunPrecedence()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="koppel run")
         self._wake = asyncio.Event()
-        self._others_wait = False
+        self._has_waiting_runs = False
         self._stopping = False
-        self.leads = False
+        self.is_leader = False
 
     async def run(self) -> None:
         """Claim and execute runs for ever. To stop, cancel this and call `stop`."""
         listening = asyncio.create_task(self._listen())
         try:
-            misses = 0
+            failures = 0
             while True:
-                pause = LOOK_SECONDS
+                pause = POLL_SECONDS
                 try:
-                    pause = await self._fill()
-                    misses = 0
+                    pause = await self._claim_runs()
+                    failures = 0
                 except (psycopg.Error, TimeoutError) as error:
                     log.warning("queue_read_failed", error=type(error).__name__, reason=str(error)[:200])
-                    pause = QUEUE_BACKOFF.jittered_seconds(misses)
-                    misses += 1
+                    pause = QUEUE_BACKOFF.jittered_seconds(failures)
+                    failures += 1
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                     await asyncio.sleep(GATHER_SECONDS)
@@ -92,49 +99,54 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with self._runtime.database.installation_transaction() as connection:
-            count = await queue.release_claims(connection, WORKER_ID)
-        log.info("worker_stopped", given_back=count)
+        async with self._runtime.database.installation_transaction() as database_connection:
+            count = await queue.release_claims(database_connection, WORKER_ID)
+        self._threads.shutdown(wait=False)
+        log.info("worker_stopped", requeued=count)
 
-    async def _fill(self) -> float:
+    async def _claim_runs(self) -> float:
         """Claim runs up to the concurrency limit, none in quarantine.
 
         Returns the seconds to wait until the next time, unless woken earlier.
         """
         if await quarantine.current_async() is not None:
-            return LOOK_SECONDS
+            return POLL_SECONDS
         room = self._concurrency - len(self._tasks)
-        async with self._runtime.database.installation_transaction() as connection:
+        async with self._runtime.database.installation_transaction() as database_connection:
             if room <= 0:
-                self._others_wait = await queue.has_waiting(connection)
-                return LOOK_SECONDS
-            places = Places(places_of_organisation(self._concurrency), self._running.copy())
-            claim = await queue.claim_next(connection, WORKER_ID, room, places)
+                self._has_waiting_runs = await queue.has_waiting(database_connection)
+                return POLL_SECONDS
+            slots = OrganisationSlots(slots_per_organisation(self._concurrency), self._running.copy())
+            claim = await queue.claim_next(database_connection, WORKER_ID, room, slots)
         for run in claim.runs:
-            self._start(run)
-        self._others_wait = claim.others_wait
+            self._start_run(run)
+        self._has_waiting_runs = claim.has_waiting
         return min(
-            LOOK_SECONDS,
-            max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else LOOK_SECONDS),
+            POLL_SECONDS,
+            max(0.05, claim.next_in_seconds if claim.next_in_seconds is not None else POLL_SECONDS),
         )
 
-    def _start(self, run: ClaimedRun) -> None:
-        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run))
-        self._tasks.add(task)
+    def _start_run(self, run: ClaimedRun) -> None:
+        running = self.precedence.add(run.organisation_id)
         self._running[run.organisation_id] += 1
-        task.add_done_callback(partial(self._on_run_done, run))
+        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run, running))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._on_run_done, running))
 
-    def _on_run_done(self, run: ClaimedRun, task: "asyncio.Task[None]") -> None:
+    def _on_run_done(self, running: RunningTask, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        self._running[run.organisation_id] -= 1
+        self.precedence.remove(running)
+        self._running[running.organisation_id] -= 1
         self._running += Counter()  # without those that have none
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped, so a worker will claim the run again.
-            log.error("run_left", error=type(error).__name__, reason=str(error)[:200])
+            log.error("run_task_failed", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
-    def _context(self, run: ClaimedRun) -> Context:
+    def _context(self, run: ClaimedRun, running: RunningTask) -> Context:
         context = copy_context()
+        context.run(before_work.set, partial(self.precedence.wait_for_turn, running))
+        context.run(threads.set, self._threads)
         context.run(on_before_request.set, self._time_slice(run))
         return context
 
@@ -146,7 +158,7 @@ class Dispatcher:
         ends_at = time.monotonic() + TIME_SLICE_SECONDS * 2 ** min(run.attempt - 1, 3)
 
         def check_preemption() -> None:
-            if self._stopping or (self._others_wait and time.monotonic() > ends_at):
+            if self._stopping or (self._has_waiting_runs and time.monotonic() > ends_at):
                 raise Preempted
 
         return check_preemption
@@ -158,14 +170,16 @@ class Dispatcher:
         """
         while True:
             try:
-                async with await open_lock_connection() as connection:
-                    await connection.execute(f"LISTEN {queue.CHANNEL}")
+                async with await open_lock_connection() as database_connection:
+                    await database_connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # Runs added before LISTEN sent no notification.
                     while True:
-                        self.leads = await keep_session_lock(connection, LockName.LEADER, is_held=self.leads)
-                        async for _notice in connection.notifies(timeout=LOOK_SECONDS, stop_after=1):
+                        self.is_leader = await keep_session_lock(
+                            database_connection, LockName.LEADER, is_held=self.is_leader
+                        )
+                        async for _notice in database_connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
-                self.leads = False
+                self.is_leader = False
                 log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)

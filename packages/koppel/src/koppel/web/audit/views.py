@@ -22,7 +22,7 @@ from koppel.audit.models import AuditEntry, Interface
 from koppel.audit.queries import AuditFilter, actors_of
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import SubjectKind
-from koppel.kit.tabular.export_places import export_place
+from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import MEDIA_TYPES, Cell, ColumnType, FileColumn, Format, write_table
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import DAY, IDENTIFIER, PAGE, TEXT, lazy_choices, one_of
@@ -113,7 +113,7 @@ def _export(
     )
     redacted = map(redactor.redact, entries[:1_000_000].iterator(chunk_size=2000))
     renderer = AuditRenderer(request.actor)
-    with export_place(request.actor.organisation_id):
+    with export_slot(request.actor.organisation_id):
         content = write_table(Format.CSV, columns, (_row(entry, renderer) for entry in redacted))
     applied = {key: str(value) for key, value in vars(filters).items() if value not in ("", None)}
     add_audit_entry(

@@ -43,11 +43,11 @@ class KnownBrowserMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        known = getattr(request, "known_browser_of", None)
-        if known is not None:
+        identity = getattr(request, "known_browser_of", None)
+        if identity is not None:
             response.set_cookie(
                 COOKIE,
-                signing.dumps([*known, secrets.token_urlsafe(12)], salt=SALT),
+                signing.dumps([*identity, secrets.token_urlsafe(12)], salt=SALT),
                 max_age=KEPT_FOR_SECONDS,
                 path=paths.ACCOUNTS,
                 secure=settings.SESSION_COOKIE_SECURE,
@@ -59,9 +59,9 @@ class KnownBrowserMiddleware:
 
 def remember(request: HttpRequest, user: User) -> None:
     """Record that this person has just signed in here."""
-    cookie, known = _read_cookie(request), (user.pk, user.known_browsers_version)
-    if cookie is None or (cookie.user_id, cookie.version) != known:
-        request.known_browser_of = known  # type: ignore[attr-defined]
+    cookie, identity = _read_cookie(request), (user.pk, user.known_browsers_version)
+    if cookie is None or (cookie.user_id, cookie.version) != identity:
+        request.known_browser_of = identity  # type: ignore[attr-defined]
 
 
 def is_known(request: HttpRequest, login: str) -> bool:

@@ -12,14 +12,13 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any
 
-import structlog
-
 from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
-from koppel.web.server.clients import Clients, RequestClient, credential_digest
+from koppel.kit.web.precedence import REQUESTS
+from koppel.web.server.clients import HEALTH_CHECK, Clients, RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
-from koppel.web.server.refused_requests import RequestRefused, refusal_content
+from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
 from koppel.web.server.request_body import ClientDisconnected, Receive, RequestBodies, RequestBody
 from koppel.web.server.wsgi_environ import (
     FILE_PART_BYTES,
@@ -30,14 +29,13 @@ from koppel.web.server.wsgi_environ import (
     response_headers,
 )
 
-HEALTH_CHECK = RequestClient("health check", is_known=True)
+READING = frozenset({"GET", "HEAD"})
 Scope = Mapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Content = IO[bytes] | FileContent
 MEMORY_BYTES = MEBIBYTE
 """A larger response is kept in a temporary file while it is sent."""
 WsgiApplication = Callable[..., Iterable[bytes]]
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ class Application:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
         self._threads = FairThreads(threads, limits)
         self._bodies, self._clients = RequestBodies(limits), Clients()
+        self._refusals = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -94,7 +93,7 @@ class Application:
             headers = headers_of(scope)
             response = await self._process(scope, headers, receive)
         except RequestRefused as refusal:
-            log.warning("request_refused", reason=str(refusal), status=int(refusal.status))
+            self._refusals.add(refusal)
             page = refusal_content(refusal, scope["path"], headers.get("accept-language", ""))
             await _send_whole(send, refusal.status, *page)
             return
@@ -119,14 +118,23 @@ class Application:
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
             async with self._threads.reserve(client):
-                response = await self._call(scope, headers, body)
+                response = await self._call(scope, headers, body, client)
         self._clients.learn(credential, response.organisation_id)
         return response
 
-    async def _call(self, scope: Scope, headers: Mapping[str, str], body: RequestBody) -> CompleteResponse:
+    async def _call(
+        self, scope: Scope, headers: Mapping[str, str], body: RequestBody, client: RequestClient
+    ) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
-        # Shielded: a place is free again when its thread is, not when the client has gone.
-        call = asyncio.get_running_loop().run_in_executor(self._executor, call_wsgi, self._wsgi, environ)
+        used = self._threads.use(client)
+
+        def call_in_turn() -> CompleteResponse:
+            # What changes something holds locks, for which others may wait.
+            with REQUESTS.request(client, used, may_yield=scope["method"] in READING):
+                return call_wsgi(self._wsgi, environ)
+
+        # Shielded: a slot is free again when its thread is, not when the client has gone.
+        call = asyncio.get_running_loop().run_in_executor(self._executor, call_in_turn)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:

@@ -1,7 +1,9 @@
 """Shares a fixed number of threads among clients, so that none of them can keep the others waiting.
 
 A client is an organisation, or an address before sign-in. It gets a part of the threads, and of those that
-wait the client goes first that used the threads least in the last seconds.
+wait the client goes first that used the threads least in the last seconds. While other organisations are
+active, a thread of a client that used them much rests for as long as it worked: what it would compute
+meanwhile, workers and the database lack.
 """
 
 import asyncio
@@ -12,20 +14,25 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
-from koppel.web.server.clients import RequestClient
+from koppel.web.server.clients import HEALTH_CHECK, RequestClient
 from koppel.web.server.limits import Limits
 from koppel.web.server.refused_requests import RequestRefused
 
 USE_HALVED_SECONDS = 10.0
 """After this time what a client used counts half."""
 RECENT_SECONDS = 10.0
+REST_ABOVE_SECONDS = 5.0
+"""Threads rest of a client that used more than this lately: about a third of a thread all the time."""
+REST_SECONDS_MAX = 2.0
+REST_OTHERS_SECONDS = 60.0
+"""So long after a request other organisations count as active."""
 CLIENTS_MAX = 1000
 """Above this number clients without recent use are forgotten."""
 KEPT_FREE = 2
 
 
 class FairThreads:
-    """Places for `threads` requests. Belongs to one event loop."""
+    """`threads` slots for requests. Belongs to one event loop."""
 
     def __init__(self, threads: int, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self._threads, self._limits, self._now = threads, limits, now
@@ -41,17 +48,35 @@ class FairThreads:
         try:
             yield
         finally:
-            self._add_use(client, self._now() - began)
-            self._release(client)
+            seconds = self._now() - began
+            self._add_use(client, seconds)
+            if rest := self.rest_seconds(client, seconds):
+                asyncio.get_running_loop().call_later(rest, self._release, client)
+            else:
+                self._release(client)
 
     def share(self, client: RequestClient) -> int:
         """Return how many threads the client may use now: all but two when it is alone, else a quarter."""
-        recently = self._now() - RECENT_SECONDS
-        others = any(
-            other != client and (self._running[other] or used_at > recently)
-            for other, (_use, used_at) in self._uses.items()
-        ) or any(other != client for other in self._waiting)
+        others = self._has_others(client, RECENT_SECONDS)
         return max(1, self._threads // 4 if others else self._threads - KEPT_FREE)
+
+    def rest_seconds(self, client: RequestClient, worked_seconds: float) -> float:
+        """Return how long a thread of the client rests after a request."""
+        has_others = self._has_others(client, REST_OTHERS_SECONDS, organisations_only=True)
+        if not has_others or self.use(client) <= REST_ABOVE_SECONDS:
+            return 0.0
+        return min(worked_seconds, REST_SECONDS_MAX)
+
+    def use(self, client: RequestClient) -> float:
+        """Return the seconds of threads that the client used, the earlier the less."""
+        use, used_at = self._uses.get(client, (0.0, self._now()))
+        return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
+
+    def _has_others(self, client: RequestClient, seconds: float, *, organisations_only: bool = False) -> bool:
+        recently = self._now() - seconds
+        active = {other for other, (_use, used_at) in self._uses.items() if used_at > recently}
+        others = (active | self._running.keys() | self._waiting.keys()) - {client, HEALTH_CHECK}
+        return any(other.is_known or not organisations_only for other in others)
 
     async def _acquire(self, client: RequestClient) -> None:
         queue = self._waiting.setdefault(client, deque())
@@ -93,7 +118,7 @@ class FairThreads:
             candidates = [client for client in self._waiting if self._may_run(client)]
             if not candidates:
                 return
-            client = min(candidates, key=self._use)
+            client = min(candidates, key=self.use)
             queue = self._waiting[client]
             turn = queue.popleft()
             if not queue:
@@ -110,12 +135,8 @@ class FairThreads:
         strangers = sum(count for other, count in self._running.items() if not other.is_known)
         return strangers < max(1, self._threads // 2)
 
-    def _use(self, client: RequestClient) -> float:
-        use, used_at = self._uses.get(client, (0.0, self._now()))
-        return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
-
     def _add_use(self, client: RequestClient, seconds: float) -> None:
-        self._uses[client] = (self._use(client) + seconds, self._now())
+        self._uses[client] = (self.use(client) + seconds, self._now())
         if len(self._uses) > CLIENTS_MAX:
             recently = self._now() - RECENT_SECONDS
             self._uses = {key: use for key, use in self._uses.items() if use[1] > recently}

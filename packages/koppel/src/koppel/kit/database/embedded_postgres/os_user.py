@@ -28,14 +28,13 @@ _NAMESPACE = ("unshare", "--user", f"--map-user={NAMESPACE_UID}", "--")
 
 @dataclass(frozen=True)
 class OsUser:
-    """How PostgreSQL's programs are started.
-
-    `owner_uid` owns their files; `prefix` precedes their command line.
-    """
+    """The user of the operating system that runs PostgreSQL's programs."""
 
     owner_uid: int
+    """The owner of their files."""
     user: str | None = None
     prefix: tuple[str, ...] = ()
+    """Precedes their command line."""
 
     def popen(
         self, command: Sequence[str], *, dies_with_us: bool, output: IO[bytes]
@@ -106,7 +105,7 @@ def choose_os_user(cluster: Path, programs: Path) -> OsUser:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, for this account alone.
+    """Make a folder and its parents, for this account alone.
 
     Where the server must run as `nobody`, because there are no user namespaces, other accounts may pass
     through it; nothing in it can be listed or read by them.

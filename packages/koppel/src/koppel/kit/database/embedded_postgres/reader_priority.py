@@ -15,18 +15,18 @@ import structlog
 READER_PREFIX = "koppel_reader_"
 """The roles of SQL readers begin with this; PostgreSQL shows the role in the title of a session's process."""
 NICENESS = 19
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 log = structlog.get_logger(__name__)
 
 
 class ReaderPriority:
-    """Looks for new sessions of the server `pid` in a thread, from `start` to `stop`."""
+    """Polls the sessions of the server `pid` in a thread, from `start` to `stop`."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._seen = pid, set[int]()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="koppel reader priority", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="koppel reader priority", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -35,8 +35,8 @@ class ReaderPriority:
         self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
+    def _poll(self) -> None:
+        while not self._stopped.wait(POLL_SECONDS):
             try:
                 self._lower_new()
             except PermissionError as error:

@@ -1,4 +1,4 @@
-"""Store a sign-in that succeeded: the connection, its grant, and an event in the timeline."""
+"""Storage of a consent: the connection, its grant, and an event in the timeline."""
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone

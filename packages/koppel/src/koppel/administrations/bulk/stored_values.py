@@ -28,7 +28,7 @@ COLUMN_TYPES = {
     "deactivation_reason": "text",
 }
 People = Mapping[int, bool]
-"""Who is on an administration: membership id to whether that was automatic."""
+"""The people assigned to an administration: membership id to whether the assignment is automatic."""
 
 
 def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[int, dict[int, bool]]:
@@ -43,12 +43,12 @@ def people_on(organisation_id: int, administration_ids: Iterable[int]) -> dict[i
     return people
 
 
-def read(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
+def read_columns(administration: Administration, columns: Iterable[str]) -> dict[str, Any]:
     """Read columns as JSON: dates in ISO form."""
     return {name: _to_json(getattr(administration, name)) for name in columns}
 
 
-def live_members(organisation_id: int) -> frozenset[int]:
+def live_member_ids(organisation_id: int) -> frozenset[int]:
     """Return the ids of memberships that may sign in."""
     return frozenset(
         active_memberships().filter(organisation_id=organisation_id).values_list("pk", flat=True)
@@ -56,7 +56,7 @@ def live_members(organisation_id: int) -> frozenset[int]:
 
 
 def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[str, frozenset[int]]:
-    """Return which of the divisions and templates that these states name are no longer offered, by column."""
+    """Return the archived ones among the divisions and templates in these states, by column."""
     ids_by_column = {}
     for column, model in (("division_id", Division), ("template_id", Template)):
         referenced_ids = {values.get("columns", {}).get(column) for values in states} - {None}
@@ -66,10 +66,12 @@ def archived_ids(organisation_id: int, states: Iterable[BulkValues]) -> Mapping[
 
 
 def removes_last_active_member(
-    people: People, moves: Mapping[int, bool | None], live: Collection[int]
+    people: People, people_changes: Mapping[int, bool | None], live_ids: Collection[int]
 ) -> bool:
-    """Return whether the moves leave no member who may sign in."""
-    return not any(flag is not None and member in live for member, flag in {**people, **moves}.items())
+    """Return whether after the changes no assigned member may sign in."""
+    return not any(
+        flag is not None and member in live_ids for member, flag in {**people, **people_changes}.items()
+    )
 
 
 def write(organisation_id: int, changes: Mapping[int, BulkValues]) -> None:

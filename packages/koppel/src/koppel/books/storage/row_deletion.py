@@ -12,12 +12,12 @@ from koppel.kit.database.sql_files import load_statements
 
 LINES = "entry_lines"
 _SQL = load_statements("koppel.books")
-KEYS_SQL = _SQL["list_given_keys"]
+GIVEN_KEYS_SQL = _SQL["list_given_keys"]
 """For `missing_keys`: the keys that were read are `keys` in `values`."""
 
 
 async def missing_keys(
-    connection: DatabaseConnection,
+    database_connection: DatabaseConnection,
     context: WriteContext,
     resource: str,
     partitions: Iterable[str] | None,
@@ -36,7 +36,7 @@ async def missing_keys(
         "resource": resource,
         "partitions": list(partitions or ()),
     }
-    result = await connection.execute(
+    result = await database_connection.execute(
         f"{_present_keys_sql(resource, partitions is not None)} EXCEPT {read_keys_sql} ORDER BY 1",
         {**values, **parameters},
     )
@@ -44,10 +44,10 @@ async def missing_keys(
 
 
 async def existing_keys(
-    connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
+    database_connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
 ) -> list[str]:
     """Return those of `keys` that the books have and that are not marked as deleted."""
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["list_existing_keys"].format(table=table(resource).name),
         {"administration": context.administration_id, "keys": list(keys)},
     )
@@ -55,13 +55,16 @@ async def existing_keys(
 
 
 async def missing_line_keys(
-    connection: DatabaseConnection, context: WriteContext, entries: Sequence[str], lines: Sequence[str]
+    database_connection: DatabaseConnection,
+    context: WriteContext,
+    entries: Sequence[str],
+    lines: Sequence[str],
 ) -> list[str]:
     """Return the keys of lines of `entries` in the books that are not among `lines`.
 
     `lines` are all the lines that the source has.
     """
-    result = await connection.execute(
+    result = await database_connection.execute(
         _SQL["list_missing_line_keys"],
         {"administration": context.administration_id, "entries": list(entries), "lines": list(lines)},
     )
@@ -69,10 +72,10 @@ async def missing_line_keys(
 
 
 async def mark_deleted(
-    connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
+    database_connection: DatabaseConnection, context: WriteContext, resource: str, keys: Sequence[str]
 ) -> None:
     """Mark rows as deleted at the source; they stay in the books."""
-    await connection.execute(
+    await database_connection.execute(
         _SQL["mark_rows_deleted"].format(table=table(resource).name),
         {"at": context.at, "administration": context.administration_id, "keys": list(keys)},
     )
