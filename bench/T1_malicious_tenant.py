@@ -166,14 +166,14 @@ def _attacker(app: BenchApp, receiver_url: str) -> Any:
     from koppel.notifications.webhooks.inputs import WebhookInput
     from koppel.organisations.models import Membership, Organisation, User
     from koppel.organisations.roles import Actor, Role
-    from tests.administrations.factories import firm_of
+    from tests.administrations.factories import create_firm
 
     with installation_scope("benchmark"):
         organisation = Organisation.objects.create(name="Attacker")
         user = User.objects.create_user("attacker@example.test", "not used", name="Attacker")
         member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
     admin = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
-    firm = firm_of(admin, ADMINISTRATIONS, status="deactivated")
+    firm = create_firm(admin, ADMINISTRATIONS, status="deactivated")
     with organisation_scope(organisation.pk):
         webhook, _secret = create_webhook(admin, WebhookInput(name="Silent", url=receiver_url))
     with psycopg.connect(app.addresses.superuser_url) as superuser:

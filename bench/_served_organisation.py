@@ -81,7 +81,7 @@ def _create_organisation(count: int) -> Any:
     from koppel.kit.tenancy import installation_scope
     from koppel.organisations.models import Membership, Organisation, User
     from koppel.organisations.roles import Actor, Role
-    from tests.administrations.factories import firm_of
+    from tests.administrations.factories import create_firm
 
     with installation_scope("bench"):
         organisation = Organisation.objects.create(name="Kantoor Groot")
@@ -91,7 +91,7 @@ def _create_organisation(count: int) -> Any:
             user = User.objects.create_user(f"p{number}@example.test", None, name=f"Persoon {number:02}")
             members.append(Membership.objects.create(organisation=organisation, user=user, role=role))
     admin = Actor(organisation.pk, members[0].pk, members[0].user_id, "Persoon 00", Role.ADMINISTRATOR)
-    return firm_of(admin, count, [one.pk for one in members])
+    return create_firm(admin, count, [one.pk for one in members])
 
 
 def signed_in(user_id: int) -> str:

@@ -53,7 +53,7 @@ class Firm:
     connections: Sequence[int]
 
 
-def firm_of(admin: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
+def create_firm(admin: Actor, count: int, members: Sequence[int] = (), *, status: str = "") -> Firm:
     """Create `count` administrations of every kind.
 
     Each is assigned to the administrator by default, and to one of `members` by choice.

@@ -14,7 +14,7 @@ from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 
@@ -23,7 +23,7 @@ ROOT = "/api/v1/administrations"
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 12)
+    return create_firm(actor("administrator"), 12)
 
 
 def send(client: Client, method: str, path: str, body: Any = None, status: int = 200) -> Any:

@@ -22,14 +22,14 @@ from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Division, Membership, Organisation
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_list import browser_of
 from tests.books.factories import administration_of
 
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 24)
+    return create_firm(actor("administrator"), 24)
 
 
 def colleague(actor: Any, admin: Actor, role: str, name: str = "Piet Jansen") -> Actor:
@@ -271,7 +271,7 @@ def test_bulk_actions_cannot_reach_administrations_of_others(firm: Firm, actor: 
 
 
 def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> None:
-    firm = firm_of(actor("administrator"), CHUNK_ITEMS * 2 + 150)
+    firm = create_firm(actor("administrator"), CHUNK_ITEMS * 2 + 150)
     admin = firm.admin
     browser = browser_of(admin)
     form = {"action": "change", "add": [admin.membership_id], "set_sector": "S", "all": "1", "query": ""}
@@ -279,12 +279,14 @@ def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> 
     assert browser.post(f"{draft}start").headers["Location"] == draft
     assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()
     operation_id = int(draft.strip("/").split("/")[-1])
-    workers = [threading.Thread(target=work, args=(admin.organisation_id, operation_id)) for _ in range(3)]
+    workers = [
+        threading.Thread(target=run_bulk_worker, args=(admin.organisation_id, operation_id)) for _ in range(3)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    work(admin.organisation_id, operation_id)
+    run_bulk_worker(admin.organisation_id, operation_id)
     page = browser.get(draft).content.decode()
     assert "hx-trigger" not in page.split('id="bulk-state"')[1].split(">")[0]
     with organisation_scope(admin.organisation_id):
@@ -298,7 +300,7 @@ def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> 
         assert len(firm.ids) > INLINE_ITEMS_MAX
 
 
-def work(organisation_id: int, operation_id: int) -> None:
+def run_bulk_worker(organisation_id: int, operation_id: int) -> None:
     try:
         process_bulk(organisation_id, operation_id)
     finally:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.administrations.tasks import process_bulk
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.web.browsing import address, browser, listen, look, opened, sign_in
 
 __all__ = ["address", "browser"]
@@ -22,7 +22,7 @@ COUNT = 380
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), COUNT, status="active")
+    return create_firm(actor("administrator"), COUNT, status="active")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     assert f"{expected} administrations will change" in page.inner_text("#bulk-state")
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("#bulk-state progress")
-    carry_on_as_a_worker(firm)
+    run_bulk_worker(firm)
     page.wait_for_selector(f"text={expected} administrations changed")
     after = divisions(firm)
     assert sum(one == firm.divisions[0] for one in after.values()) == north + expected
@@ -112,7 +112,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     page.set_viewport_size({"width": 1280, "height": 800})
     page.click("text=Undo")
     page.wait_for_selector("#bulk-state progress")
-    carry_on_as_a_worker(firm)
+    run_bulk_worker(firm)
     page.wait_for_selector(f"text={expected} administrations restored")
     assert divisions(firm) == before
     assert complaints == []
@@ -142,7 +142,7 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
     assert complaints == []
 
 
-def carry_on_as_a_worker(firm: Firm) -> None:
+def run_bulk_worker(firm: Firm) -> None:
     with organisation_scope(firm.admin.organisation_id):
         operation = BulkOperation.objects.latest("pk").pk
     process_bulk(firm.admin.organisation_id, operation)

@@ -18,7 +18,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 from tests.books.factories import administration_of
@@ -26,7 +26,7 @@ from tests.books.factories import administration_of
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 24)
+    return create_firm(actor("administrator"), 24)
 
 
 def test_a_csv_sets_differing_values_and_reports_invalid_lines(firm: Firm, actor: Any) -> None:

@@ -14,7 +14,7 @@ from koppel.administrations.models import Assignment, BulkItem, BulkOperation
 from koppel.audit.models import AuditEntry
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.factories import firm_of
+from tests.administrations.factories import create_firm
 from tests.administrations.test_bulk import colleague
 from tests.fixtures.stack import run_worker, wait_until
 
@@ -43,7 +43,7 @@ def test_another_worker_continues_where_a_killed_one_stopped(
 ) -> None:
     admin = actor("administrator")
     anna = colleague(actor, admin, "user")
-    firm = firm_of(admin, CHUNK_ITEMS * 8)
+    firm = create_firm(admin, CHUNK_ITEMS * 8)
     with organisation_scope(admin.organisation_id):
         params = {"add": [anna.membership_id], "sector": "S", "template": firm.templates[1]}
         draft = operations.preview(admin, "change", params, Selection(ids=firm.ids))
@@ -79,7 +79,7 @@ def state_of(organisation_id: int, operation_id: int) -> str:
 
 def test_a_bulk_job_continues_after_a_database_outage(actor: Any, database_addresses: Addresses) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, CHUNK_ITEMS)
+    firm = create_firm(admin, CHUNK_ITEMS)
     with organisation_scope(admin.organisation_id):
         draft = operations.preview(admin, "change", {"sector": "S"}, Selection(ids=firm.ids))
         operations.start_operation(admin, draft.pk)

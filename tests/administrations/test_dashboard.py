@@ -13,7 +13,7 @@ from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.models import Change, Run
-from tests.administrations.factories import firm_of, name_of
+from tests.administrations.factories import create_firm, name_of
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 from tests.books.factories import administration_of
@@ -27,7 +27,7 @@ LINKED = re.compile(
 def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
     admin = actor("administrator")
     user = colleague(actor, admin, "user", "Anna Smit")
-    firm = firm_of(admin, 120, [user.membership_id, admin.membership_id, user.membership_id])
+    firm = create_firm(admin, 120, [user.membership_id, admin.membership_id, user.membership_id])
     with organisation_scope(admin.organisation_id):
         tenant = {"organisation_id": admin.organisation_id}
         for number, administration_id in enumerate(firm.ids[:5]):
@@ -81,7 +81,7 @@ def test_every_number_is_the_length_of_the_list_behind_it(actor: Any) -> None:
 def test_a_reader_sees_neither_others_administrations_nor_connections(actor: Any) -> None:
     admin = actor("administrator")
     reader = colleague(actor, admin, "reader")
-    firm_of(admin, 12)
+    create_firm(admin, 12)
     page = browser_of(reader).get("/").content.decode()
     assert "You have no administrations yet" in page
     assert "B.V." not in page
@@ -98,7 +98,7 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
     """However many there are: the dashboard's number is the page's, and the last page holds the oldest."""
     admin = actor("administrator")
     user = colleague(actor, admin, "user", "Anna Smit")
-    firm = firm_of(admin, 240, [user.membership_id, admin.membership_id])
+    firm = create_firm(admin, 240, [user.membership_id, admin.membership_id])
     with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:
@@ -143,7 +143,7 @@ def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -
     """What stops syncs comes first; by client, the issues of one stand together."""
     admin = actor("administrator")
     user = colleague(actor, admin, "user", "Anna Smit")
-    firm = firm_of(admin, 4, [user.membership_id, admin.membership_id])
+    firm = create_firm(admin, 4, [user.membership_id, admin.membership_id])
     with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:
@@ -169,7 +169,7 @@ def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -
 
 def test_the_dashboard_groups_issues_with_one_button_for_a_kind(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 3)
+    firm = create_firm(admin, 3)
     with organisation_scope(admin.organisation_id):
         Issue.objects.all().delete()
         for administration_id in firm.ids:

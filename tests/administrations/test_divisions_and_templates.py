@@ -13,7 +13,7 @@ from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.groups import divisions, settings_templates
 from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
 from koppel.organisations.models import Division, Organisation, Template
-from tests.administrations.factories import firm_of
+from tests.administrations.factories import create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of, names
 from tests.books.factories import administration_of
@@ -44,7 +44,7 @@ def test_a_division_is_created_filled_renamed_and_grants_access(actor: Any) -> N
 def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archived(actor: Any) -> None:
     admin = actor("administrator")
     user = colleague(actor, admin, "user")
-    firm = firm_of(admin, 20)
+    firm = create_firm(admin, 20)
     north, east = firm.divisions[:2]
     with organisation_scope(admin.organisation_id):
         divisions.set_people(admin, north, [user.membership_id])
@@ -67,7 +67,7 @@ def test_merging_divisions_moves_people_and_administrations_and_leaves_it_archiv
 
 def test_changing_a_template_previews_the_affected_administrations(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 30)
+    firm = create_firm(admin, 30)
     standard = firm.templates[0]
     with organisation_scope(admin.organisation_id):
         having = Administration.objects.filter(template_id=standard).order_by("pk")
@@ -104,7 +104,7 @@ def test_changing_a_template_previews_the_affected_administrations(actor: Any) -
 
 def test_a_template_change_without_effect_is_stored_at_once(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 6)
+    firm = create_firm(admin, 6)
     address = f"/organisation/templates/{firm.templates[1]}/"
     browser_of(admin).post(address, {"name": "Daily", "schedule": "daily"})
     with organisation_scope(admin.organisation_id):
@@ -114,7 +114,7 @@ def test_a_template_change_without_effect_is_stored_at_once(actor: Any) -> None:
 
 def test_a_setting_disabled_by_the_organisation_stays_disabled_below(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 6)
+    firm = create_firm(admin, 6)
     with organisation_scope(admin.organisation_id):
         Organisation.objects.update(settings={"resources": ["accounts", "entries"], "schedule": "off"})
         Template.objects.filter(pk=firm.templates[0]).update(settings={"resources": ["accounts", "contacts"]})
@@ -139,7 +139,7 @@ def test_a_setting_disabled_by_the_organisation_stays_disabled_below(actor: Any)
 
 def test_notification_settings_are_per_event_and_show_their_origin(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 6)
+    firm = create_firm(admin, 6)
     template = f"/organisation/templates/{firm.templates[0]}/"
     browser = browser_of(admin)
     with organisation_scope(admin.organisation_id):
@@ -185,7 +185,7 @@ def test_notification_settings_are_per_event_and_show_their_origin(actor: Any) -
 
 def test_merging_templates_assigns_the_target_template(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, 9)
+    firm = create_firm(admin, 9)
     post_and_confirm(
         browser_of(admin), f"/organisation/templates/{firm.templates[0]}/merge", {"into": firm.templates[1]}
     )

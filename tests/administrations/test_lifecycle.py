@@ -41,7 +41,7 @@ NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
 
 
-def fill(admin: Actor, administration: Administration) -> None:
+def fill_all_tables(admin: Actor, administration: Administration) -> None:
     """Insert a row into every table with data of an administration."""
     ledger = Ledger(administration)
     ledger.account("1000", "Kas")
@@ -64,7 +64,7 @@ def fill(admin: Actor, administration: Administration) -> None:
         )
 
 
-def tables_that_know(addresses: Addresses, administration_id: int) -> set[str]:
+def tables_with_administration(addresses: Addresses, administration_id: int) -> set[str]:
     """Return every table with a column `administration_id` that contains this one."""
     with psycopg.connect(addresses.superuser_url) as server:
         tables = server.execute(
@@ -86,8 +86,8 @@ def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
 ) -> None:
     admin = actor("administrator")
     administration, sibling = administration_of(admin), administration_of(admin, "Blijft B.V.")
-    fill(admin, administration)
-    fill(admin, sibling)
+    fill_all_tables(admin, administration)
+    fill_all_tables(admin, sibling)
     browser = browser_of(admin)
     browser.post(f"/administrations/{administration.pk}/withdraw", {"name": "something else"})
     assert len(names(admin, "")) == 2
@@ -96,14 +96,14 @@ def test_withdrawing_an_import_hides_it_at_once_and_a_job_erases_it(
     assert browser.get(f"/administrations/{administration.pk}/").status_code == 404
     with organisation_scope(admin.organisation_id):
         assert Run.objects.get(administration_id=administration.pk).state == "cancelled"
-    assert {"books_account", "sync_change", "sync_run"} <= tables_that_know(
+    assert {"books_account", "sync_change", "sync_run"} <= tables_with_administration(
         database_addresses, administration.pk
     )
-    before = tables_that_know(database_addresses, sibling.pk)
+    before = tables_with_administration(database_addresses, sibling.pk)
     erase(admin.organisation_id, administration.pk)
     erase(admin.organisation_id, administration.pk)
-    assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
-    assert tables_that_know(database_addresses, sibling.pk) == before
+    assert tables_with_administration(database_addresses, administration.pk) - NOT_ERASED == set()
+    assert tables_with_administration(database_addresses, sibling.pk) == before
     with organisation_scope(admin.organisation_id):
         entry = AuditEntry.objects.get(action="administration.erased")
         assert (entry.subject_id, entry.subject_name, entry.details) == (
@@ -136,7 +136,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
 ) -> None:
     admin = actor("administrator")
     administration, sibling = administration_of(admin), administration_of(admin, "Blijft B.V.")
-    fill(admin, administration)
+    fill_all_tables(admin, administration)
     with organisation_scope(admin.organisation_id):
         subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
         add_audit_entry(
@@ -182,13 +182,15 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     assert names(admin, "lifecycle=client_left") == [administration.name]
     process_due_dates(0)
     erase(admin.organisation_id, administration.pk)
-    assert "books_account" in tables_that_know(database_addresses, administration.pk), "its day has not come"
+    assert "books_account" in tables_with_administration(database_addresses, administration.pk), (
+        "its day has not come"
+    )
     with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=administration.pk).update(erase_on=today)
-    people_and_programs_are_told_of(admin, administration, sibling)
+    notify_people_and_programs(admin, administration, sibling)
     process_due_dates(0)
     erase(admin.organisation_id, administration.pk)
-    assert tables_that_know(database_addresses, administration.pk) - NOT_ERASED == set()
+    assert tables_with_administration(database_addresses, administration.pk) - NOT_ERASED == set()
     with organisation_scope(admin.organisation_id):
         assert [notice.context["names"] for notice in Notification.objects.all()] == [sibling.name]
         texts = [
@@ -222,9 +224,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     assert finding_codes() == set(), "digests stay"
 
 
-def people_and_programs_are_told_of(
-    admin: Actor, administration: Administration, sibling: Administration
-) -> None:
+def notify_people_and_programs(admin: Actor, administration: Administration, sibling: Administration) -> None:
     with organisation_scope(admin.organisation_id):
         endpoints.create_webhook(admin, WebhookInput(name="Tickets", url="https://tickets.example.test/"))
         both = {

@@ -21,7 +21,7 @@ from koppel.kit.tenancy.installation_number import NUMBER_MAX, id_range
 from koppel.kit.web.parameters import UnknownParameter
 from koppel.organisations.models import Division, Organisation
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.books.factories import administration_of
 from tests.fixtures.people import signed_in
 
@@ -64,7 +64,7 @@ def test_filters_narrow_together_and_several_values_widen(actor: Any) -> None:
     with organisation_scope(admin.organisation_id):
         organisation = Organisation.objects.get(pk=admin.organisation_id)
     user = actor("user", organisation=organisation)
-    firm = firm_of(admin, 60, [user.membership_id, admin.membership_id])
+    firm = create_firm(admin, 60, [user.membership_id, admin.membership_id])
     north, east = firm.divisions[:2]
     with organisation_scope(admin.organisation_id):
         administrations = Administration.objects.filter(organisation_id=admin.organisation_id)
@@ -94,7 +94,7 @@ def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
     digits.
     """
     admin, count = actor("administrator"), 250
-    firm = firm_of(admin, 12)
+    firm = create_firm(admin, 12)
     with organisation_scope(admin.organisation_id):
         divisions = Division.objects.bulk_create(
             Division(organisation_id=admin.organisation_id, name=f"Team {number}")
@@ -124,7 +124,7 @@ def test_a_filter_may_name_all_ids_of_a_long_page(actor: Any) -> None:
 
 def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, PAGE_SIZE + 20, [admin.membership_id])
+    firm = create_firm(admin, PAGE_SIZE + 20, [admin.membership_id])
     with organisation_scope(admin.organisation_id):
         for key in COLUMNS:
             for sort in (key, f"-{key}"):
@@ -142,7 +142,7 @@ def test_every_column_sorts_both_ways_and_pages_do_not_overlap(actor: Any) -> No
 
 def test_the_page_reads_its_state_from_the_query_string(actor: Any) -> None:
     admin = actor("administrator")
-    firm = firm_of(admin, PAGE_SIZE + 5)
+    firm = create_firm(admin, PAGE_SIZE + 5)
     client = browser_of(admin)
     text = client.get(
         f"/administrations/?division={firm.divisions[0]}&sort=-number&columns=name.client.sector"
@@ -163,7 +163,7 @@ def test_a_saved_view_is_personal_and_can_be_the_default(actor: Any) -> None:
     with organisation_scope(admin.organisation_id):
         organisation = Organisation.objects.get(pk=admin.organisation_id)
     other = actor("team_leader", organisation=organisation)
-    firm_of(admin, 10)
+    create_firm(admin, 10)
     client = browser_of(admin)
     form = {"name": "Failing", "query": "status=failed&page=3", "is_default": "1"}
     client.post("/administrations/views", form)
@@ -186,7 +186,7 @@ def test_a_saved_view_is_personal_and_can_be_the_default(actor: Any) -> None:
 
 def test_the_shown_list_is_exported_escaped_and_audited(actor: Any) -> None:
     admin = actor("administrator")
-    firm: Firm = firm_of(admin, PAGE_SIZE + 10)
+    firm: Firm = create_firm(admin, PAGE_SIZE + 10)
     evil = administration_of(admin, "=HYPERLINK(1)", client_number="+31", status="failed")
     client = browser_of(admin)
     query = "status=failed&status=blocked&columns=name.client.issues&sort=name"
@@ -214,7 +214,7 @@ def test_members_list_count_and_export_their_assigned_administrations(actor: Any
     with organisation_scope(admin.organisation_id):
         organisation = Organisation.objects.get(pk=admin.organisation_id)
     person = actor(role, organisation=organisation)
-    firm_of(admin, 40, [person.membership_id, admin.membership_id])
+    create_firm(admin, 40, [person.membership_id, admin.membership_id])
     client = browser_of(person)
     assert 'id="list-total">20</span>' in client.get("/administrations/").content.decode()
     lines = content(client.get("/administrations/export.csv")).splitlines()

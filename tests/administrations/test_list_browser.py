@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.web.browsing import address, browser, listen, look, opened, sign_in
 
 __all__ = ["address", "browser"]
@@ -22,7 +22,7 @@ COUNT = 120
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), COUNT, status="active")
+    return create_firm(actor("administrator"), COUNT, status="active")
 
 
 @pytest.fixture

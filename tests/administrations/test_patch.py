@@ -7,14 +7,14 @@ import pytest
 
 from koppel.administrations.models import Administration, BulkOperation
 from koppel.kit.tenancy import organisation_scope
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_api_and_commands import ROOT, send
 from tests.administrations.test_list import browser_of
 
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    firm = firm_of(actor("administrator"), 8)
+    firm = create_firm(actor("administrator"), 8)
     with organisation_scope(firm.admin.organisation_id):
         for key, country in zip(firm.ids, ("NL", "NO", "DK", "SE", "DE"), strict=False):
             Administration.objects.filter(pk=key).update(country=country, number="")

@@ -14,7 +14,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.inbox.queries import page_of as notices_page_of
 from koppel.organisations.roles import Actor
 from koppel.web.dashboard import load_dashboard
-from tests.administrations.factories import firm_of
+from tests.administrations.factories import create_firm
 from tests.administrations.test_bulk import colleague
 from tests.fixtures.plans import full_table_scans
 
@@ -22,8 +22,8 @@ from tests.fixtures.plans import full_table_scans
 def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresses) -> None:
     admin = actor("administrator")
     user = colleague(actor, admin, "user")
-    firm = firm_of(admin, 200, [user.membership_id])
-    others(actor("administrator"), database_addresses)
+    firm = create_firm(admin, 200, [user.membership_id])
+    fill_other_organisation(actor("administrator"), database_addresses)
     queries = [parse_query_string(address.partition("?")[2]) for address in dict.fromkeys(addresses(firm))]
     assert queries
     with organisation_scope(admin.organisation_id):
@@ -34,9 +34,9 @@ def test_every_list_query_uses_an_index(actor: Any, database_addresses: Addresse
             assert full_table_scans(lambda: (assignment_choices(viewer), notices_page_of(viewer))) == []  # noqa: B023
 
 
-def others(stranger: Actor, addresses: Addresses) -> None:
+def fill_other_organisation(stranger: Actor, addresses: Addresses) -> None:
     """Create many rows of another organisation, with fresh statistics: reading them all is slow."""
-    firm_of(stranger, 1500)
+    create_firm(stranger, 1500)
     with organisation_scope(stranger.organisation_id):
         connection_ = Connection.objects.filter(organisation_id=stranger.organisation_id)[0]
         keys = {

@@ -36,7 +36,7 @@ def admin(actor: Any, settings: Any) -> Actor:
     return administrator
 
 
-def now(admin: Actor, key: int) -> Administration:
+def reload(admin: Actor, key: int) -> Administration:
     with organisation_scope(admin.organisation_id):
         return Administration.objects.get(pk=key)
 
@@ -50,9 +50,9 @@ def test_the_page_asks_and_records_who_answered(admin: Actor) -> None:
         "In the register this number belongs to “Nordlys Gruppen AS”. Is this the same company?"
         in answer.content.decode()
     )
-    assert now(admin, administration.pk).number == ""
+    assert reload(admin, administration.pk).number == ""
     browser.post(page, {"number": NUMBER, "same_company": "1"})
-    stored = now(admin, administration.pk)
+    stored = reload(admin, administration.pk)
     assert (stored.number, stored.confirmed_identity.name) == (NUMBER, "Nordlys Gruppen AS")
     with organisation_scope(admin.organisation_id):
         assert (
@@ -83,4 +83,4 @@ def test_bulk_actions_skip_an_unconfirmed_number_with_the_reason(admin: Actor) -
         assert (item["state"], item["reason_code"]) == (
             ("changed", "") if key == same.pk else ("skipped", "other_company")
         )
-    assert (now(admin, same.pk).number, now(admin, other.pk).number) == (NUMBER, "")
+    assert (reload(admin, same.pk).number, reload(admin, other.pk).number) == (NUMBER, "")

@@ -26,8 +26,8 @@ def colleague(actor: Any, admin: Actor, role: str) -> Actor:
     return actor(role, organisation=firm)
 
 
-def two_more_companies(admin: Actor) -> tuple[int, list[int]]:
-    """A connection that reaches one imported company and two that are not."""
+def add_two_companies(admin: Actor) -> tuple[int, list[int]]:
+    """Create a connection that reaches one imported company and two others."""
     first = administration_of(admin)
     with organisation_scope(admin.organisation_id):
         grant_id = first.remote_company.grant_id
@@ -44,7 +44,7 @@ def two_more_companies(admin: Actor) -> tuple[int, list[int]]:
     return first.connection_id, company_ids
 
 
-def in_bulk(admin: Actor, action: str, administration: Administration) -> None:
+def run_bulk_action(admin: Actor, action: str, administration: Administration) -> None:
     operation = operations.preview(admin, action, {}, Selection(ids=[administration.pk]))
     operations.start_operation(admin, operation.pk)
 
@@ -52,7 +52,7 @@ def in_bulk(admin: Actor, action: str, administration: Administration) -> None:
 def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
     admin = actor("administrator")
     plus = colleague(actor, admin, "user_plus")
-    connection_id, remotes = two_more_companies(admin)
+    connection_id, remotes = add_two_companies(admin)
     with organisation_scope(admin.organisation_id):
         ids = services.import_companies(plus, connection_id, 7, [NewAdministration(one) for one in remotes])
         assigned = set(
@@ -67,7 +67,7 @@ def test_import_assigns_administrators_and_the_importer(actor: Any) -> None:
 
 def test_repeated_requests_import_a_company_once(actor: Any) -> None:
     admin = actor("administrator")
-    connection_id, remotes = two_more_companies(admin)
+    connection_id, remotes = add_two_companies(admin)
     new_administrations = [NewAdministration(one) for one in remotes]
     with organisation_scope(admin.organisation_id):
         first = services.import_companies(admin, connection_id, 1, new_administrations)
@@ -80,8 +80,8 @@ def test_repeated_requests_import_a_company_once(actor: Any) -> None:
 
 def test_companies_of_another_connection_are_not_imported(actor: Any) -> None:
     admin = actor("administrator")
-    _connection, remotes = two_more_companies(admin)
-    other, _remotes = two_more_companies(actor("administrator"))
+    _connection, remotes = add_two_companies(admin)
+    other, _remotes = add_two_companies(actor("administrator"))
     with organisation_scope(admin.organisation_id):
         assert services.import_companies(admin, other, 1, [NewAdministration(one) for one in remotes]) == []
 
@@ -112,11 +112,11 @@ def test_deactivate_and_activate_keep_everything(actor: Any) -> None:
     administration = administration_of(admin)
     with organisation_scope(admin.organisation_id):
         services.mark_synced(admin.organisation_id, administration.pk, administration.created_at)
-        in_bulk(admin, "deactivate", administration)
+        run_bulk_action(admin, "deactivate", administration)
         services.set_status(admin.organisation_id, administration.pk, Status.FAILED, code="x")
         administration.refresh_from_db()
         assert administration.status == Status.DEACTIVATED
-        in_bulk(admin, "activate", administration)
+        run_bulk_action(admin, "activate", administration)
         administration.refresh_from_db()
         assert administration.status == Status.ACTIVE
 

@@ -13,7 +13,7 @@ from koppel.administrations.models import Administration, BulkItem
 from koppel.kit.tabular.reader import decode
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import Refused
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_list import browser_of
 
 BULK = "/administrations/bulk/csv/"
@@ -23,7 +23,7 @@ PRINTER = "Drukkerij Brouwer B.V."
 @pytest.fixture
 def firm(actor: Any) -> Firm:
     """A firm with the companies of the cases."""
-    firm = firm_of(actor("administrator"), 24)
+    firm = create_firm(actor("administrator"), 24)
     with organisation_scope(firm.admin.organisation_id):
         for key, name in zip(firm.ids, (PRINTER, "Café Zürich B.V."), strict=False):
             Administration.objects.filter(pk=key).update(name=name, division_id=firm.divisions[1])

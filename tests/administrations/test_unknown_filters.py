@@ -19,7 +19,7 @@ from koppel.organisations.groups import divisions
 from koppel.organisations.groups.inputs import DivisionInput
 from koppel.organisations.models import Division, Membership, User
 from koppel.organisations.roles import Actor
-from tests.administrations.factories import Firm, firm_of
+from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
 
@@ -58,7 +58,7 @@ REFUSED = [pair for pair in UNKNOWN if pair[1]]
 
 @pytest.fixture
 def firm(actor: Any) -> Firm:
-    return firm_of(actor("administrator"), 12)
+    return create_firm(actor("administrator"), 12)
 
 
 def send(client: Client, method: str, path: str, body: Any = None) -> Any:
@@ -90,7 +90,7 @@ def test_rest_names_the_unknown_filter_or_value(firm: Firm) -> None:
 
 
 def test_an_id_of_another_organisation_is_refused_like_an_unknown_one(firm: Firm, actor: Any) -> None:
-    other = firm_of(actor("administrator"), 3)
+    other = create_firm(actor("administrator"), 3)
     client = browser_of(firm.admin)
     for name, ids in (
         ("division", other.divisions),

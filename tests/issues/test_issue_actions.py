@@ -44,7 +44,7 @@ def colleague(actor: Any, admin: Actor, role: str, name: str) -> Actor:
     return actor(role, organisation=firm, name=name)  # type: ignore[no-any-return]
 
 
-def raised(
+def raise_test_issue(
     administration: Administration, code: SyncIssue = SyncIssue.CLOSED_PERIOD_CHANGED, **context: Any
 ) -> int:
     organisation_id = administration.organisation_id
@@ -54,8 +54,8 @@ def raised(
         return Issue.objects.get(code=code, subject_id=administration.pk, resolved_at=None).pk
 
 
-def checked_again(administration: Administration, **context: Any) -> None:
-    """What the checks after a sync find."""
+def run_check(administration: Administration, **context: Any) -> None:
+    """Report the closed period again, as the checks after a sync do."""
     with organisation_scope(administration.organisation_id):
         reconcile_issues(
             administration.organisation_id,
@@ -75,7 +75,7 @@ def press(browser: Client, action: str, ids: Sequence[int], **values: Any) -> tu
 def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     admin: Actor, bakery: Administration
 ) -> None:
-    fact, failure = raised(bakery), raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
+    fact, failure = raise_test_issue(bakery), raise_test_issue(bakery, SyncIssue.SYNC_FAILED, reason="x")
     browser = signed_in(admin)
     page, undo = press(browser, "dismiss", [fact, failure])
     assert "1 issue dismissed." in page
@@ -86,9 +86,9 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     assert browser.get(f"/api/v1/administrations/{bakery.pk}").json()["issues"] == 1
     assert [one["id"] for one in browser.get("/api/v1/issues?state=dismissed").json()] == [fact]
 
-    checked_again(bakery, count=2)
+    run_check(bakery, count=2)
     assert [one["id"] for one in browser.get("/api/v1/issues?state=dismissed").json()] == [fact]
-    checked_again(bakery, count=4, run=8)
+    run_check(bakery, count=4, run=8)
     assert browser.get("/api/v1/issues?state=dismissed").json() == []
 
     assert browser.post(undo).status_code == 302
@@ -105,7 +105,7 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
 def test_a_snoozed_issue_returns_on_its_day_and_is_notified_then(
     admin: Actor, bakery: Administration
 ) -> None:
-    issue_id = raised(bakery, SyncIssue.SYNC_FAILED, reason="x")
+    issue_id = raise_test_issue(bakery, SyncIssue.SYNC_FAILED, reason="x")
     with organisation_scope(admin.organisation_id):
         Issue.objects.update(raised_at=timezone.now() - timedelta(days=3), notified_at=timezone.now())
     browser, today = signed_in(admin), timezone.localdate()
@@ -129,7 +129,7 @@ def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
     reader = colleague(actor, admin, "reader", "Rosa")
     for person in (anna, reader):
         assign(person, bakery)
-    issue_id = raised(bakery)
+    issue_id = raise_test_issue(bakery)
     browser = signed_in(admin)
     assert (
         "no access to the administration"
@@ -158,7 +158,7 @@ def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
 def test_readers_and_strangers_change_nothing(admin: Actor, bakery: Administration, actor: Any) -> None:
     reader, kees = colleague(actor, admin, "reader", "Rosa"), colleague(actor, admin, "user", "Kees")
     assign(reader, bakery)
-    issue_id = raised(bakery)
+    issue_id = raise_test_issue(bakery)
     page = signed_in(reader).get("/issues/").content.decode()
     assert ("data-issue=" in page, 'value="dismiss"' in page) == (True, False)
     body = {"ids": [issue_id], "action": "dismiss"}
@@ -172,7 +172,7 @@ def test_readers_and_strangers_change_nothing(admin: Actor, bakery: Administrati
 
 
 def test_rest_refuses_unknown_filters_and_undoes_what_it_did(admin: Actor, bakery: Administration) -> None:
-    issue_id = raised(bakery)
+    issue_id = raise_test_issue(bakery)
     browser = signed_in(admin)
     for query in ("kind=nothing", "user=everyone", "assignee=x", "state=closed", "colour=red"):
         assert browser.get(f"/api/v1/issues?{query}").status_code == 422, query
@@ -191,7 +191,7 @@ def test_an_action_is_not_undone_by_who_sees_only_some_of_its_issues(
     garage = administration_of(colleague(actor, admin, "administrator", "Bram"), "Garage Vos B.V.")
     user = colleague(actor, admin, "user", "Ulf")
     assign(user, bakery)
-    ids = [raised(bakery), raised(garage)]
+    ids = [raise_test_issue(bakery), raise_test_issue(garage)]
     body = {"ids": ids, "action": "dismiss"}
     done = signed_in(admin).post("/api/v1/issues/actions", body, "application/json").json()
     undo = f"/api/v1/issues/operations/{done['operation']}/undo"
@@ -202,7 +202,7 @@ def test_an_action_is_not_undone_by_who_sees_only_some_of_its_issues(
 def test_commands_do_what_the_page_does_and_a_comment_shows_there(
     admin: Actor, bakery: Administration
 ) -> None:
-    issue_id = raised(bakery)
+    issue_id = raise_test_issue(bakery)
     with organisation_scope(admin.organisation_id):
         email = User.objects.get(pk=admin.user_id).email
 
@@ -233,7 +233,9 @@ def test_commands_do_what_the_page_does_and_a_comment_shows_there(
 def test_a_balance_that_differs_offers_the_full_check_with_one_button(
     admin: Actor, bakery: Administration
 ) -> None:
-    issue_id = raised(bakery, SyncIssue.BALANCE_DIFFERS, year="2025", count=1, accounts="4000 (-10.00)")
+    issue_id = raise_test_issue(
+        bakery, SyncIssue.BALANCE_DIFFERS, year="2025", count=1, accounts="4000 (-10.00)"
+    )
     browser = signed_in(admin)
     for path in (f"/administrations/{bakery.pk}/", f"/issues/{issue_id}/"):
         page = browser.get(path).content.decode()

@@ -65,11 +65,11 @@ def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     assert replace(answer, reason="test_demo").equal_suggestion == ""
 
 
-def rows(anna: Newcomer) -> list[int]:
+def first_company_ids(anna: Newcomer) -> list[int]:
     return [company.pk for company in companies(anna)[:3]]
 
 
-def register_says(anna: Newcomer, name: str) -> None:
+def set_register_name(anna: Newcomer, name: str) -> None:
     with organisation_scope(anna.actor.organisation_id):
         Lookup.objects.update_or_create(
             organisation_id=anna.actor.organisation_id,
@@ -87,7 +87,7 @@ def register_says(anna: Newcomer, name: str) -> None:
         )
 
 
-def company(anna: Newcomer, key: int, **fields: str) -> None:
+def update_company(anna: Newcomer, key: int, **fields: str) -> None:
     with organisation_scope(anna.actor.organisation_id):
         RemoteCompany.objects.filter(pk=key).update(**fields)
 
@@ -100,9 +100,9 @@ def row_state(anna: Newcomer, key: int, language: str = "en") -> tuple[str, str,
 
 
 def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
-    first, second, third = rows(anna)
-    company(anna, first, name="Nordlys Solberg")
-    register_says(anna, "Nordlys Gruppen AS")
+    first, second, third = first_company_ids(anna)
+    update_company(anna, first, name="Nordlys Solberg")
+    set_register_name(anna, "Nordlys Gruppen AS")
     identify(anna, {first: {"number": DERIVED}})
     tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
@@ -151,8 +151,8 @@ def test_names_that_are_equal_in_normal_form_need_no_question(books: str, regist
 
 
 def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -> None:
-    first = rows(anna)[0]
-    company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+    first = first_company_ids(anna)[0]
+    update_company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     tone, sentence, complete = row_state(anna, first)
     assert (tone, complete) == ("warn", False)
     assert (
@@ -167,8 +167,8 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
 
 
 def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(anna: Newcomer) -> None:
-    first = rows(anna)[0]
-    company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+    first = first_company_ids(anna)[0]
+    update_company(anna, first, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     strange = ("sames", f"another-{first}", f"fill-{first}", "same-", "other", "same-²", "same-987654")
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
@@ -182,9 +182,9 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
 
 
 def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
-    first = rows(anna)[0]
+    first = first_company_ids(anna)[0]
     for country, text in (("NO", PLACEHOLDER), ("NL", "12345678"), ("NL", "11111111"), ("SE", "555555-5555")):
-        company(anna, first, country=country, number=text)
+        update_company(anna, first, country=country, number=text)
         anna.client.post(f"{anna.flow}row", {f"number-{first}": text})
         tone, sentence, complete = row_state(anna, first)
         assert (tone, complete) == ("bad", False), text
@@ -192,9 +192,9 @@ def test_a_placeholder_never_counts_as_complete(anna: Newcomer) -> None:
 
 
 def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: Newcomer) -> None:
-    ids = rows(anna)
+    ids = first_company_ids(anna)
     for key in ids:
-        company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+        update_company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
     page = words(anna.client.get(f"{anna.flow}identify"))
     assert (
         len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3
@@ -207,7 +207,7 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     assert [row_state(anna, key)[2] for key in ids] == [True, True, False]
     everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"}))
     assert "Yes, same company for 1 row" in everything
-    register_says(anna, "Somebody Else AS")
+    set_register_name(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
     assert stale.status_code == 409, "the register has answered meanwhile"
     assert [row_state(anna, key)[2] for key in ids] == [False, False, False], (
@@ -216,9 +216,9 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
 
 
 def test_over_rest_an_import_with_an_unanswered_difference_is_refused_by_name(anna: Newcomer) -> None:
-    first, second, third = rows(anna)
-    company(anna, first, name="Nordlys Solberg")
-    register_says(anna, "Nordlys Gruppen AS")
+    first, second, third = first_company_ids(anna)
+    update_company(anna, first, name="Nordlys Solberg")
+    set_register_name(anna, "Nordlys Gruppen AS")
     base = f"/api/v1/onboarding/flows/{anna.flow.strip('/').split('/')[-1]}"
 
     def call(path: str, body: Any = None) -> Any:

@@ -13,8 +13,8 @@ from tests.onboarding.test_wizard import (
     identify,
     imported,
     listed,  # noqa: F401 - fixture
+    newest_flow,
     number,
-    the_flow,
     words,
 )
 
@@ -32,7 +32,7 @@ def test_a_company_with_the_number_of_an_administration_is_offered_as_its_contin
     typed = {first: number(), second: {"reason": "test_demo", "sector": "N"}}
     identify(listed, typed)
     assert "Bakkerij X</strong>" in words(listed.client.get(f"{listed.flow}identify"))
-    path = f"/api/v1/onboarding/flows/{the_flow(listed).token}"
+    path = f"/api/v1/onboarding/flows/{newest_flow(listed).token}"
 
     def offered() -> dict[int, tuple[int | None, bool | None]]:
         rows = listed.client.get(f"{path}/identities").json()

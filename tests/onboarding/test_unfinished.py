@@ -11,7 +11,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer, path_of
-from tests.onboarding.test_wizard import anna, choose, companies, listed, to_assign  # noqa: F401 - fixtures
+from tests.onboarding.test_wizard import advance_to_assign, anna, choose, companies, listed  # noqa: F401 - fixtures
 
 PAGES = ("/", "/administrations/?all=1", "/connections/")
 
@@ -30,7 +30,7 @@ def test_an_unfinished_import_is_offered_where_work_begins(listed: Newcomer) -> 
 
 @pytest.mark.parametrize("search", ["", "bakkerij"])
 def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcomer, search: str) -> None:  # noqa: F811
-    ids = to_assign(listed, 3)
+    ids = advance_to_assign(listed, 3)
     with organisation_scope(listed.actor.organisation_id):
         division = Division.objects.create(organisation_id=listed.actor.organisation_id, name="Noord")
     assert ticked(listed, f"{listed.flow}assign") == set(ids)
@@ -71,7 +71,7 @@ def test_the_figures_of_identify_are_those_of_all_rows(listed: Newcomer) -> None
 
 def test_a_later_import_ticks_what_is_new_and_not_what_was_left_out(listed: Newcomer) -> None:  # noqa: F811
     assert len(ticked(listed, f"{listed.flow}choose")) == len(companies(listed)) == 8
-    to_assign(listed, 3)
+    advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     second_path = path_of(listed.client.get("/connections/new/import", follow=True))
     assert ticked(listed, second_path) == set()

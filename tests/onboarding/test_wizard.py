@@ -60,7 +60,7 @@ def companies(person: Newcomer) -> list[RemoteCompany]:
         return list(RemoteCompany.objects.order_by("name", "pk"))
 
 
-def the_flow(person: Newcomer) -> Flow:
+def newest_flow(person: Newcomer) -> Flow:
     with organisation_scope(person.actor.organisation_id):
         return Flow.objects.get(token=person.flow.strip("/").split("/")[-1])
 
@@ -83,22 +83,22 @@ def identify(person: Newcomer, typed: dict[int, dict[str, str]], **more: Any) ->
     return person.client.post(f"{person.flow}identify", {**fields, **more}, follow=True)
 
 
-def number(text: str = KVK) -> dict[str, str]:
+def typed_number(text: str = KVK) -> dict[str, str]:
     return {"number": text}
 
 
-def to_assign(person: Newcomer, count: int = 2) -> list[int]:
+def advance_to_assign(person: Newcomer, count: int = 2) -> list[int]:
     """Choose and identify the first companies of the list."""
     with organisation_scope(person.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
     ids = [company.pk for company in companies(person)[:count]]
     choose(person, *ids)
-    assert path_of(identify(person, {key: number() for key in ids})) == f"{person.flow}assign"
+    assert path_of(identify(person, {key: typed_number() for key in ids})) == f"{person.flow}assign"
     return ids
 
 
 def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed: Newcomer) -> None:
-    ids = to_assign(listed, 3)
+    ids = advance_to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
     assert "Import of 3 administrations started." in words(page)
     imported_administrations = imported(listed.actor)
@@ -115,7 +115,7 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
     """Neither through the connection it was imported by, nor through an account of one's own, by screen or
     REST.
     """
-    ids = to_assign(listed, 1)
+    ids = advance_to_assign(listed, 1)
     listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
     (secret,) = imported(listed.actor)
     with organisation_scope(listed.actor.organisation_id):
@@ -145,7 +145,7 @@ def flow_pages(person: Newcomer) -> tuple[str, list[dict[str, Any]]]:
 
 
 def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
-    ids, ends = to_assign(listed, 3), []
+    ids, ends = advance_to_assign(listed, 3), []
 
     def press() -> None:
         client = newcomer(listed.actor, listed.sandbox).client
@@ -179,7 +179,7 @@ def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer
         values = RemoteCompany.objects.exclude(connection=first.connection).get()
     for person, company in ((listed, first), (piet, values)):
         choose(person, company.pk)
-        identify(person, {company.pk: number()})
+        identify(person, {company.pk: typed_number()})
     for person in (listed, piet):
         page = person.client.post(f"{person.flow}assign", {"action": "skip"}, follow=True)
     assert len(imported(listed.actor)) == 1
@@ -217,7 +217,7 @@ def test_signed_out_and_back_in_the_flow_waits_where_it_was(listed: Newcomer) ->
 
 
 def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newcomer) -> None:
-    to_assign(listed)
+    advance_to_assign(listed)
     with organisation_scope(listed.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now())
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish"})
@@ -226,16 +226,16 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
 
 
 def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
-    first, _second = to_assign(listed)
+    first, _second = advance_to_assign(listed)
     with organisation_scope(listed.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
     assert listed.client.post(f"{listed.flow}row", {f"number-{first}": KVK}).status_code == 200
-    assert the_flow(listed).expires_at > timezone.now() + timedelta(hours=23)
+    assert newest_flow(listed).expires_at > timezone.now() + timedelta(hours=23)
 
 
-def asked_about(person: Newcomer, step: str) -> tuple[int, int, int]:
-    """On an open page: how many companies it says are being asked about, what its next look says, and of how
-    many companies.
+def polled_counts(person: Newcomer, step: str) -> tuple[int, int, int]:
+    """Return how many companies an open page shows as being looked up, how many its next poll returns, and of
+    how many in all.
     """
     page = words(person.client.get(f"{person.flow}{step}"))
     address = re.search(r'data-poll="([^"]+)"', page)
@@ -248,18 +248,18 @@ def asked_about(person: Newcomer, step: str) -> tuple[int, int, int]:
 
 def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
     """At Identify what was chosen; in a later import what is new."""
-    ids = to_assign(listed, 3)
+    ids = advance_to_assign(listed, 3)
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(described_at=None)
         RemoteCompany.objects.filter(pk=ids[0]).update(described_at=timezone.now())
-    assert asked_about(listed, "choose") == (7, 7, 8)
-    assert asked_about(listed, "identify") == (2, 2, 3)
+    assert polled_counts(listed, "choose") == (7, 7, 8)
+    assert polled_counts(listed, "identify") == (2, 2, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     page = listed.client.get("/connections/new/import", follow=True)
     listed.flow = path_of(page).removesuffix("choose")
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.filter(pk__in=ids).update(described_at=timezone.now())
-    assert asked_about(listed, "choose") == (5, 5, 5)
+    assert polled_counts(listed, "choose") == (5, 5, 5)
 
 
 def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
@@ -303,7 +303,7 @@ def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
 
 
 def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newcomer) -> None:
-    ids = to_assign(listed, 3)
+    ids = advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     listed.sandbox.forget_calls()
     page = listed.client.get("/connections/new/import", follow=True)
@@ -341,7 +341,7 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
         firm = Organisation.objects.get()
         north, south = (Division.objects.create(organisation=firm, name=name) for name in ("Noord", "Zuid"))
         template = Template.objects.create(organisation=firm, name="Standard", settings={})
-    first, second = to_assign(listed)
+    first, second = advance_to_assign(listed)
     for fields in (
         {"company": [first, second], "division": north.pk, "users": [uma.actor.membership_id]},
         {
@@ -371,10 +371,10 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
             )
         )
     assert people == {one.actor.membership_id for one in (listed, uma, piet)}
-    undo_what_was_assigned(listed, imported_administrations[first].pk)
+    undo_assignment(listed, imported_administrations[first].pk)
 
 
-def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
+def undo_assignment(listed: Newcomer, administration_id: int) -> None:
     """For 24 hours, as after bulk work in the list. What every import gets stays."""
     (done,) = listed.client.get("/api/v1/administrations/bulk").json()
     assert (done["action"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
@@ -392,7 +392,7 @@ def undo_what_was_assigned(listed: Newcomer, administration_id: int) -> None:
 def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
     with organisation_scope(listed.actor.organisation_id):
         division = Division.objects.create(organisation=Organisation.objects.get(), name="Noord")
-    ids = to_assign(listed)
+    ids = advance_to_assign(listed)
     listed.client.post(f"{listed.flow}assign", {"action": "apply", "company": ids, "division": division.pk})
     with organisation_scope(listed.actor.organisation_id):
         division.archived_at = timezone.now()
@@ -421,7 +421,7 @@ def test_next_reports_missing_values_and_keeps_valid_ones(
     first, second, third = (one.pk for one in companies(anna)[:3])
     choose(anna, first, second, third)
     reasoned = {"reason": "test_demo", "sector": "N"}
-    page = identify(anna, {first: number(), second: number("12"), third: reasoned})
+    page = identify(anna, {first: typed_number(), second: typed_number("12"), third: reasoned})
     assert path_of(page) == f"{anna.flow}identify"
     assert missing in words(page)
     assert wrong in words(page)
@@ -455,7 +455,7 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
     page = listed.client.post(f"{listed.flow}identify", workbook, follow=True)
     assert "This is a workbook, not a CSV file." in words(page)
     with organisation_scope(listed.actor.organisation_id):
-        flow = the_flow(listed)
+        flow = newest_flow(listed)
         identities = [list_answers(flow, [company.pk])[0] for company in (first, second)]
     assert [(row.number, row.reason, row.sector) for row in identities] == [
         (KVK, "", "G"),
@@ -614,7 +614,7 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
 
 
 def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Newcomer, actor: Any) -> None:
-    to_assign(listed, 3)
+    advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"}, follow=True)
     key = imported(listed.actor)[0].import_id
     with organisation_scope(listed.actor.organisation_id):

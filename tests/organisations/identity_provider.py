@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 CLIENT_ID, CLIENT_SECRET = "koppel", "a secret: with %"
 KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
 STATE: dict[str, Any] = {"claims": {}, "fault": "", "announces": False, "redirect_uris": None, "leads_to": ""}
+STATE["signed_in_ago"] = 0
 CODES: dict[str, dict[str, str]] = {}
 RECEIVED: list[str] = []
 
@@ -106,6 +107,7 @@ class Provider(BaseHTTPRequestHandler):
             "iat": now,
             "exp": now - 600 if fault == "expired" else now + 60,
             "nonce": {"nonce": "another", "strange nonce": "één"}.get(fault, authorization_request["nonce"]),
+            **({} if fault == "no auth_time" else {"auth_time": now - STATE["signed_in_ago"]}),
             **STATE["claims"],
         }
         if fault in ("azp", "no azp"):

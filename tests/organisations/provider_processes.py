@@ -35,7 +35,7 @@ class Idp:
         urllib.request.urlopen(urllib.request.Request(f"{self.issuer}/__control__", body)).close()
 
     def reset(self) -> None:
-        self.control(claims={}, fault="", announces=False, redirect_uris=None, leads_to="")
+        self.control(claims={}, fault="", announces=False, redirect_uris=None, leads_to="", signed_in_ago=0)
 
     def received(self) -> list[str]:
         """Codes that its token endpoint was sent."""

@@ -27,7 +27,7 @@ def admin(actor: Any) -> Actor:
     return actor("administrator", name="Anna")  # type: ignore[no-any-return]
 
 
-def firm_of(admin: Actor) -> Organisation:
+def create_firm(admin: Actor) -> Organisation:
     with organisation_scope(admin.organisation_id):
         return Organisation.objects.get()
 
@@ -42,7 +42,7 @@ def membership(person: Actor) -> Membership:
 
 
 def test_role_divisions_and_end_are_changed_and_audited(admin: Actor, actor: Any) -> None:
-    user = actor("user", organisation=firm_of(admin), name="Bram")
+    user = actor("user", organisation=create_firm(admin), name="Bram")
     with organisation_scope(admin.organisation_id):
         north, south = (
             Division.objects.create(organisation_id=admin.organisation_id, name=n) for n in ("Noord", "Zuid")
@@ -60,7 +60,7 @@ def test_role_divisions_and_end_are_changed_and_audited(admin: Actor, actor: Any
 
 @pytest.mark.parametrize("day", ["2020-12-31", "0001-01-01"])
 def test_a_past_day_does_not_take_access_away_unasked(admin: Actor, actor: Any, day: str) -> None:
-    bram = actor("user", organisation=firm_of(admin), name="Bram")
+    bram = actor("user", organisation=create_firm(admin), name="Bram")
     bram_browser = signed_in(bram)
     form = {"role": "user", "is_active": "1", "until": day}
     answer = signed_in(admin).post(page_of(bram), form, follow=True).content.decode()
@@ -78,13 +78,13 @@ def test_the_last_administrator_stays(admin: Actor, actor: Any) -> None:
         answer = client.post(page_of(admin), form, follow=True)
         assert "last Administrator" in answer.content.decode()
     assert membership(admin).role == "administrator"
-    actor("administrator", organisation=firm_of(admin))
+    actor("administrator", organisation=create_firm(admin))
     client.post(page_of(admin), {"role": "user", "is_active": "1"})
     assert membership(admin).role == "user"
 
 
 def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(admin: Actor, actor: Any) -> None:
-    other = actor("administrator", organisation=firm_of(admin))
+    other = actor("administrator", organisation=create_firm(admin))
     outcomes: list[str] = []
     start = threading.Barrier(2)
 
@@ -110,7 +110,7 @@ def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(admin
 
 
 def test_a_team_leader_neither_makes_nor_changes_an_administrator(admin: Actor, actor: Any) -> None:
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leader, user = actor("team_leader", organisation=firm), actor("user", organisation=firm)
     client = signed_in(leader)
     for whom, form in ((admin, {"role": "user"}), (user, {"role": "administrator", "is_active": "1"})):
@@ -122,7 +122,7 @@ def test_a_team_leader_neither_makes_nor_changes_an_administrator(admin: Actor, 
 
 
 def test_removing_access_takes_effect_at_once(admin: Actor, actor: Any) -> None:
-    user = actor("user", organisation=firm_of(admin))
+    user = actor("user", organisation=create_firm(admin))
     client = signed_in(user)
     assert client.get("/").status_code == 200
     post_and_confirm(signed_in(admin), page_of(user), {"role": "user"})
@@ -130,7 +130,7 @@ def test_removing_access_takes_effect_at_once(admin: Actor, actor: Any) -> None:
 
 
 def test_access_ends_by_itself_on_its_day(admin: Actor, actor: Any) -> None:
-    user = actor("user", organisation=firm_of(admin))
+    user = actor("user", organisation=create_firm(admin))
     with organisation_scope(admin.organisation_id):
         Membership.objects.filter(pk=user.membership_id).update(
             expires_at=timezone.now() - timedelta(minutes=1)
@@ -140,7 +140,7 @@ def test_access_ends_by_itself_on_its_day(admin: Actor, actor: Any) -> None:
 
 
 def test_a_leaving_member_hands_everything_over_at_once(admin: Actor, actor: Any) -> None:
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leaver, heir = (
         actor("user", organisation=firm, name="Lotte"),
         actor("user", organisation=firm, name="Hugo"),
@@ -184,7 +184,7 @@ def test_handing_over_does_not_disclose_restricted_administrations(admin: Actor,
     """Restricted books go along by who is named on them, or when nobody else is left; a number tells nobody
     that they exist.
     """
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leader, owner = actor("team_leader", organisation=firm), actor("user", organisation=firm, name="Lotte")
     secret = administration_of(admin, "Geheim", restricted=True)
     assign(owner, secret)
@@ -204,7 +204,7 @@ def test_handing_over_does_not_disclose_restricted_administrations(admin: Actor,
 
 def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(admin: Actor, actor: Any) -> None:
     """And a hand-over that is refused has moved nothing."""
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leader, heir = actor("team_leader", organisation=firm), actor("user", organisation=firm)
     administration = administration_of(admin, "Gedeeld")
     assign(admin, administration)
@@ -219,14 +219,14 @@ def test_what_an_administrator_holds_is_not_a_team_leaders_to_take(admin: Actor,
 
 
 def test_only_members_take_over(admin: Actor, actor: Any) -> None:
-    user, stranger = actor("user", organisation=firm_of(admin)), actor("administrator")
+    user, stranger = actor("user", organisation=create_firm(admin)), actor("administrator")
     answer = signed_in(admin).post(page_of(user) + "hand-over", {"to": stranger.membership_id}, follow=True)
     assert "not a member" in answer.content.decode()
     assert signed_in(admin).get(page_of(stranger)).status_code == 404
 
 
 def test_the_list_is_searched_and_filtered(admin: Actor, actor: Any) -> None:
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     for role, name in (("user", "Bram Bos"), ("reader", "Cor Dam")):
         actor(role, organisation=firm, name=name)
     client = signed_in(admin)
@@ -244,7 +244,7 @@ def test_the_list_is_searched_and_filtered(admin: Actor, actor: Any) -> None:
 
 def test_saving_a_persons_page_leaves_what_it_does_not_show(admin: Actor, actor: Any) -> None:
     """An archived division is not offered any more; who is in it stays."""
-    user = actor("user", organisation=firm_of(admin), name="Bram")
+    user = actor("user", organisation=create_firm(admin), name="Bram")
     administration = administration_of(admin, "Bakkerij")
     with organisation_scope(admin.organisation_id):
         old = Division.objects.create(
@@ -265,7 +265,7 @@ def test_handing_over_preserves_default_and_chosen_assignments(admin: Actor, act
     """Being on it by default is no choice of anybody; being chosen for it is, also for who was on it by
     default.
     """
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leaver, heir = actor("administrator", organisation=firm), actor("administrator", organisation=firm)
     by_default, chosen = administration_of(admin, "Default"), administration_of(admin, "Chosen")
     tenant_keys = {"organisation_id": firm.pk}
@@ -290,7 +290,7 @@ def test_handing_over_preserves_default_and_chosen_assignments(admin: Actor, act
 
 
 def test_views_of_one_name_are_handed_over_as_often_as_need_be(admin: Actor, actor: Any) -> None:
-    firm = firm_of(admin)
+    firm = create_firm(admin)
     leaver, heir = (
         actor("user", organisation=firm, name="Lotte"),
         actor("user", organisation=firm, name="Hugo"),

@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import domains
+from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Membership, Organisation, User
@@ -385,11 +387,16 @@ def test_the_secret_is_sealed_and_never_shown(admin: Actor, idp: Idp) -> None:
         assert CLIENT_SECRET.encode() not in bytes(IdentityProvider.objects.get().client_secret)
 
 
-def test_the_domain_of_an_address_finds_the_provider_of_the_only_organisation(admin: Actor, idp: Idp) -> None:
+def test_the_only_organisation_names_a_domain_and_it_leads_nowhere_until_verified(
+    admin: Actor, idp: Idp
+) -> None:
+    """A second organisation may come, and the rule is the same then."""
     idp.says()
     configure(admin, idp)
     with organisation_scope(admin.organisation_id):
         Organisation.objects.update(email_domains=["kantoor.nl"])
+    assert "Use your password" in Client().post("/sign-in/", {"email": "x@kantoor.nl"}).content.decode()
+    domains.confirm(shell_operator("shell", ""), admin.organisation_id, "kantoor.nl")
     assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
 

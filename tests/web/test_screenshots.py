@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Template
-from tests.administrations.factories import firm_of
+from tests.administrations.factories import create_firm
 from tests.fixtures.environment import REPOSITORY
 from tests.web.browsing import address, browser, listen, opened, resize, settle, sign_in
 from tests.web.factories import IMPORT, World, build_world
@@ -75,7 +75,7 @@ def busy_pages(world: World) -> dict[str, str]:
     with organisation_scope(world.admin.organisation_id):
         Division.objects.update(name="Klanten van vestiging Zuidoost-Brabant")
         Template.objects.update(name="Elke nacht")
-    firm_of(world.admin, COMPANIES, [world.bystander.membership_id])
+    create_firm(world.admin, COMPANIES, [world.bystander.membership_id])
     with organisation_scope(world.admin.organisation_id):
         Administration.objects.update(import_id=IMPORT)
     return addresses

@@ -92,7 +92,7 @@ class AdministrationForm(Form[AdministrationInput]):
         before = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
         return {name: values[name] for name in names if values[name] != before[name]}
 
-    def shown_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
+    def field_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:
         """Return what the page shows in each field: what was sent when that was refused, else what is stored.
         Access that a colleague changed meanwhile is shown as it is now, with its people: saving again must
         not take that back unseen.
@@ -135,38 +135,38 @@ class SettingsPageForm(SettingsForm[SettingsInput]):
 
     reset = TextField(max_length=80)
 
-    def changes(self, administration: Administration, in_force: EffectiveSettings) -> SettingsInput:
+    def changes(self, administration: Administration, effective: EffectiveSettings) -> SettingsInput:
         """Return the settings to store: values that differ from those in force, and None for a reset one.
         Raises `Invalid`.
         """
-        return SettingsInput(values=self._changed_values(administration, in_force))
+        return SettingsInput(values=self._changed_values(administration, effective))
 
-    def _changed_values(self, administration: Administration, in_force: EffectiveSettings) -> dict[str, Any]:
+    def _changed_values(self, administration: Administration, effective: EffectiveSettings) -> dict[str, Any]:
         if key := self.values["reset"]:
             return _reset(administration, key)
         requested = {**self.settings_values(), "resources": self.values["resources"]}
         audiences = {
             event: audience
             for event, audience in requested.pop("notify", {}).items()
-            if audience != in_force.notify[event]
+            if audience != effective.notify[event]
         }
-        changes = {key: value for key, value in requested.items() if not _is_in_force(in_force, key, value)}
+        changes = {key: value for key, value in requested.items() if not _is_effective(effective, key, value)}
         return changes | (
             {"notify": notification_audiences(administration.settings) | audiences} if audiences else {}
         )
 
-    def shown_values(self, in_force: EffectiveSettings) -> dict[str, Any]:
+    def field_values(self, effective: EffectiveSettings) -> dict[str, Any]:
         """Return what the page shows in each field: what was sent when that was refused, else what is in
         force.
         """
         if self.is_bound:
             return {name: self[name].value() for name in self.fields}
         return {
-            "resources": in_force.resources,
-            "fiscal_years_back": in_force.fiscal_years_back,
-            "schedule": in_force.schedule,
-            "full_comparison_weekday": str(in_force.full_comparison_weekday),
-            **{f"{AUDIENCE_PREFIX}{event}": audience for event, audience in in_force.notify.items()},
+            "resources": effective.resources,
+            "fiscal_years_back": effective.fiscal_years_back,
+            "schedule": effective.schedule,
+            "full_comparison_weekday": str(effective.full_comparison_weekday),
+            **{f"{AUDIENCE_PREFIX}{event}": audience for event, audience in effective.notify.items()},
         }
 
 
@@ -178,10 +178,10 @@ def _reset(administration: Administration, key: str) -> dict[str, Any]:
     return {"notify": {name: audience for name, audience in own_audiences.items() if name != event} or None}
 
 
-def _is_in_force(in_force: EffectiveSettings, key: str, value: Any) -> bool:
+def _is_effective(effective: EffectiveSettings, key: str, value: Any) -> bool:
     if key == "resources":
-        return set(value) == set(in_force.resources)
-    return bool(getattr(in_force, key) == value)
+        return set(value) == set(effective.resources)
+    return bool(getattr(effective, key) == value)
 
 
 class FavouriteForm(Form[Input]):

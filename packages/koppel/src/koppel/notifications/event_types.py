@@ -33,6 +33,8 @@ class NotificationEvent(EventCode):
     NEW_SIGN_IN = "new_sign_in"
     MEMBERSHIP_BEGAN = "membership_began"
     SIGN_IN_LINKED = "sign_in_linked"
+    SSO_REQUIRED = "sso_required"
+    SSO_OPTIONAL = "sso_optional"
     WEBHOOK_DISABLED = "webhook_disabled"
 
 

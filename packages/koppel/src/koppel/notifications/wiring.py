@@ -13,6 +13,7 @@ from koppel.notifications.sources import (
     lapsed_domains,
     membership_changes,
     new_device_alerts,
+    required_sso,
 )
 from koppel.notifications.webhooks.division_usage import move_webhooks
 from koppel.notifications.webhooks.hooks import webhook_disabled
@@ -23,11 +24,19 @@ from koppel.organisations.hooks import (
     domain_record_missing,
     membership_began,
     sign_in_linked,
+    sso_requirement_changed,
 )
 
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
-for source in (issue_digest, new_device_alerts, membership_changes, disabled_webhooks, lapsed_domains):
+for source in (
+    issue_digest,
+    new_device_alerts,
+    membership_changes,
+    disabled_webhooks,
+    lapsed_domains,
+    required_sso,
+):
     for event_type in source.EVENT_TYPES:
         event_types.register(event_type.code, event_type)
 audience_events.register(audience_labels)
@@ -38,5 +47,6 @@ membership_began.register(membership_changes.notify_membership)
 sign_in_linked.register(membership_changes.notify_sign_in_linked)
 domain_record_missing.register(lapsed_domains.notify_record_missing)
 domain_lapsed.register(lapsed_domains.notify_lapsed)
+sso_requirement_changed.register(required_sso.notify_requirement)
 move_usage.register(move_webhooks)
 webhook_disabled.register(disabled_webhooks.notify_disabled)

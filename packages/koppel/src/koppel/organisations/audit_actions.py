@@ -77,6 +77,8 @@ class IdentityProviderAction(AuditAction):
     CHANGED = "identity_provider.changed", _("changed the identity provider")
     DISABLED = "identity_provider.disabled", _("switched the identity provider off")
     ENABLED = "identity_provider.enabled", _("switched the identity provider on")
+    OPTIONAL = "identity_provider.optional", _("no longer requires single sign-on")
+    REQUIRED = "identity_provider.required", _("requires single sign-on")
     PREPARED = "identity_provider.prepared", _("started setting up the identity provider")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 
 from koppel.kit.hooks import Hook, Registry, SingleHook
-from koppel.organisations.models import EmailDomain, IdentityProvider, Membership
+from koppel.organisations.models import EmailDomain, IdentityProvider, Membership, Organisation
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ domain_record_missing = Hook[[EmailDomain], None]()
 
 domain_lapsed = Hook[[EmailDomain], None]()
 """Called when the organisation no longer owns the domain, because its DNS record is missing."""
+
+sso_requirement_changed = Hook[[Organisation, str], None]()
+"""Called when single sign-on became required, or no longer is, with the name of the person who changed it."""
 
 resource_labels = Registry[str | Promise]()
 """What a person calls each kind of record that can be read, by its key."""

@@ -70,6 +70,7 @@ class Organisation(models.Model):
     """The accounting firm: the tenant.
 
     `settings` are the defaults below every template (see `administrations.effective_settings`).
+    `requires_sso`: while the identity provider is switched on, only its sessions open this organisation.
     `email_domains` [] = any address is allowed. `networks` [] = members sign in from anywhere.
     `operator_access_until`: operators of the installation may read until then. `brand_colour` (`#0f766e`) ''
     = Koppel's.
@@ -79,6 +80,7 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200)
     settings = TypedJSONField(SettingsMap, default=dict)
     requires_mfa = models.BooleanField(default=False)
+    requires_sso = models.BooleanField(default=False)
     email_domains = TypedJSONField(list[str], default=list)
     networks = TypedJSONField(list[str], default=list)
     audit_years = models.PositiveSmallIntegerField(default=7)

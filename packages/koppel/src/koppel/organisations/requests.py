@@ -15,6 +15,8 @@ from koppel.organisations.roles import Actor, Permission
 SIGNED_IN_AT = "signed_in_at"
 """The session key of the time of the last sign-in or re-authentication, in seconds since the epoch."""
 RECENT_SECONDS = 15 * 60
+REAUTHENTICATION = "reauthentication"
+"""The session key that says that the next sign-in through the identity provider must be a fresh one."""
 View = TypeVar("View", bound=Callable[..., Any])
 
 

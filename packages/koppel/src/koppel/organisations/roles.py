@@ -54,7 +54,8 @@ class Actor:
 
     `token_id` names the API token in use. The middleware enforces `read_only`: it refuses a request that
     could change something before it reaches a view; `must_enrol_mfa`, which admits only its own pages; and
-    `is_outside_networks`: at an address from which the organisation lets no member in. `is_operator`: no
+    `is_outside_networks`: at an address from which the organisation lets no member in; `must_use_sso`: in a
+    session that the identity provider did not open, where the organisation requires one. `is_operator`: no
     member, but an operator of the installation: let in by the organisation for a while, or at the shell (then
     `user_id` and `membership_id` are 0).
     """
@@ -72,6 +73,7 @@ class Actor:
     is_operator: bool = False
     must_enrol_mfa: bool = False
     is_outside_networks: bool = False
+    must_use_sso: bool = False
     may_switch: bool = False
 
     def can(self, permission: Permission) -> bool:

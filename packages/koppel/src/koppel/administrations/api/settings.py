@@ -51,10 +51,10 @@ def change_settings(
 
 def _settings(actor: Actor, administration_id: int) -> SettingsOut:
     administration = administration_for(actor, administration_id)
-    in_force = effective_settings(administration)
+    effective = effective_settings(administration)
     return SettingsOut(
-        effective_values={key: getattr(in_force, key) for key in COMPARED_KEYS},
-        sources={key: source.value for key, source in in_force.sources.items()},
+        effective_values={key: getattr(effective, key) for key in COMPARED_KEYS},
+        sources={key: source.value for key, source in effective.sources.items()},
         values=dict(administration.settings),
-        limited_by_organisation=sorted(in_force.limited_keys),
+        limited_by_organisation=sorted(effective.limited_keys),
     )

@@ -15,7 +15,7 @@ from koppel.audit.subjects import SubjectKind
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """The kind of object that an id refers to."""
 
     ADMINISTRATION = "administration"
@@ -84,68 +84,68 @@ LABELS: Mapping[str, str | Promise] = {
     "url": _("Address"),
 }
 
-KINDS: Mapping[str, Kind] = {
-    "add": Kind.PERSON,
-    "added_members": Kind.PERSON,
-    "assignee_id": Kind.PERSON,
-    "administrations": Kind.ADMINISTRATION,
-    "division": Kind.DIVISION,
-    "division_id": Kind.DIVISION,
-    "divisions": Kind.DIVISION,
-    "member": Kind.PERSON,
-    "people": Kind.PERSON,
-    "predecessor": Kind.ADMINISTRATION,
-    "remove": Kind.PERSON,
-    "stand_in": Kind.PERSON,
-    "template": Kind.TEMPLATE,
-    "template_id": Kind.TEMPLATE,
+KINDS: Mapping[str, ObjectKind] = {
+    "add": ObjectKind.PERSON,
+    "added_members": ObjectKind.PERSON,
+    "assignee_id": ObjectKind.PERSON,
+    "administrations": ObjectKind.ADMINISTRATION,
+    "division": ObjectKind.DIVISION,
+    "division_id": ObjectKind.DIVISION,
+    "divisions": ObjectKind.DIVISION,
+    "member": ObjectKind.PERSON,
+    "people": ObjectKind.PERSON,
+    "predecessor": ObjectKind.ADMINISTRATION,
+    "remove": ObjectKind.PERSON,
+    "stand_in": ObjectKind.PERSON,
+    "template": ObjectKind.TEMPLATE,
+    "template_id": ObjectKind.TEMPLATE,
 }
-"""What ids are in a field of this name, whatever the action."""
+"""The kind of the ids in a field of this name, whatever the action."""
 
-KINDS_OF_ACTION: Mapping[tuple[str, str], Kind] = {
-    (DivisionAction.MERGED, "into"): Kind.DIVISION,
-    (TemplateAction.MERGED, "into"): Kind.TEMPLATE,
+KINDS_OF_ACTION: Mapping[tuple[str, str], ObjectKind] = {
+    (DivisionAction.MERGED, "into"): ObjectKind.DIVISION,
+    (TemplateAction.MERGED, "into"): ObjectKind.TEMPLATE,
 }
 """Fields that mean different things by action."""
 
-WHOLE_STATE: Mapping[str, str] = {
+SINGLE_VALUE_ACTIONS: Mapping[str, str] = {
     AdministrationAction.UNRESTRICTED: "people",
     AdministrationAction.PREDECESSOR_SET: "predecessor",
     AdministrationAction.REASSIGNED: "people",
     AdministrationAction.RESTRICTED: "people",
     DivisionAction.MEMBERS_CHANGED: "people",
 }
-"""Actions whose `before` and `after` are no fields but the value itself, of this one."""
+"""Actions whose `before` and `after` are the values of one field, with the name of that field."""
 
 COUNTS = frozenset({"administrations", "companies"})
 """Fields that some actions fill with a count instead of a list of ids."""
 
-UNSAID = frozenset({"per_item", "into_name"})
-"""Fields of the machinery, or that repeat what another says."""
+OMITTED_FIELDS = frozenset({"per_item", "into_name"})
+"""Fields that mean nothing to people, or repeat another field."""
 
-SUBJECT_KINDS: Mapping[str, Kind] = {
-    SubjectKind.ADMINISTRATION: Kind.ADMINISTRATION,
-    SubjectKind.CONNECTION: Kind.CONNECTION,
-    SubjectKind.DIVISION: Kind.DIVISION,
-    SubjectKind.PERSON: Kind.PERSON,
-    SubjectKind.TEMPLATE: Kind.TEMPLATE,
+SUBJECT_KINDS: Mapping[str, ObjectKind] = {
+    SubjectKind.ADMINISTRATION: ObjectKind.ADMINISTRATION,
+    SubjectKind.CONNECTION: ObjectKind.CONNECTION,
+    SubjectKind.DIVISION: ObjectKind.DIVISION,
+    SubjectKind.PERSON: ObjectKind.PERSON,
+    SubjectKind.TEMPLATE: ObjectKind.TEMPLATE,
 }
 
-REMOVED: Mapping[Kind, str | Promise] = {
-    Kind.ADMINISTRATION: _("a removed administration"),
-    Kind.PERSON: _("a removed user"),
-    Kind.DIVISION: _("a removed division"),
-    Kind.TEMPLATE: _("a removed template"),
-    Kind.CONNECTION: _("a removed connection"),
+REMOVED_LABELS: Mapping[ObjectKind, str | Promise] = {
+    ObjectKind.ADMINISTRATION: _("a removed administration"),
+    ObjectKind.PERSON: _("a removed user"),
+    ObjectKind.DIVISION: _("a removed division"),
+    ObjectKind.TEMPLATE: _("a removed template"),
+    ObjectKind.CONNECTION: _("a removed connection"),
 }
 
 
-def kind_of(action: str, field: str) -> Kind | None:
+def kind_of(action: str, field: str) -> ObjectKind | None:
     return KINDS_OF_ACTION.get((action, field)) or KINDS.get(field)
 
 
-def is_by_administration(action: str) -> bool:
-    """Return whether `before` and `after` hold a state for each administration, by its id: actions on many at
-    once do.
+def has_states_by_administration(action: str) -> bool:
+    """Return whether `before` and `after` hold a state for each administration, by id, as in
+    entries of bulk actions.
     """
     return action.startswith("administrations.")

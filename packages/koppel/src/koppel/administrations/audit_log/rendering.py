@@ -16,12 +16,12 @@ from django.utils.translation import gettext as _
 from koppel.administrations.audit_log.detail_fields import (
     COUNTS,
     LABELS,
-    REMOVED,
+    OMITTED_FIELDS,
+    REMOVED_LABELS,
+    SINGLE_VALUE_ACTIONS,
     SUBJECT_KINDS,
-    UNSAID,
-    WHOLE_STATE,
-    Kind,
-    is_by_administration,
+    ObjectKind,
+    has_states_by_administration,
     kind_of,
 )
 from koppel.administrations.audit_log.reading import REDACTED
@@ -36,7 +36,7 @@ from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor, Role
 from koppel.organisations.settings_schema import resource_label
 
-NOTHING = "–"
+EMPTY_VALUE = "–"
 _CHOICES: Mapping[str, Mapping[str, Any]] = {
     "no_number_reason": REASONS,
     "role": dict(Role.choices),
@@ -47,7 +47,7 @@ _CHOICES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class AuditRenderer:
-    """For one reader. Names are read once, for any number of entries."""
+    """Renderer of audit entries for one reader. Names are read once, for any number of entries."""
 
     actor: Actor
 
@@ -59,11 +59,9 @@ class AuditRenderer:
         return self.name(kind, entry.subject_id)
 
     def changes(self, entry: AuditEntry) -> list[ChangedValue]:
-        """Return before and after where they differ, field by field; of an action on many, administration by
-        administration.
-        """
+        """Return the fields that changed, with both values; of an action on many, the administrations."""
         before, after = entry.details.get("before"), entry.details.get("after")
-        if field := WHOLE_STATE.get(entry.action):
+        if field := SINGLE_VALUE_ACTIONS.get(entry.action):
             return [
                 ChangedValue(
                     self.label(field),
@@ -81,15 +79,17 @@ class AuditRenderer:
     def other_details(self, entry: AuditEntry) -> list[tuple[str, str]]:
         """Return the other details of the entry."""
         fields = {
-            key: value for key, value in entry.details.items() if key not in {"before", "after", *UNSAID}
+            key: value
+            for key, value in entry.details.items()
+            if key not in {"before", "after", *OMITTED_FIELDS}
         }
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
-    def of_administration(self, entry: AuditEntry, administration_id: int) -> list[str]:
+    def sentences_for(self, entry: AuditEntry, administration_id: int) -> list[str]:
         """Return a sentence for each thing that an action changed for this administration, also when it was
         one of many.
         """
-        if not is_by_administration(entry.action):
+        if not has_states_by_administration(entry.action):
             code = entry.details.get("issue")
             issue = [f"{self.label('issue')}: {self.value(entry.action, 'issue', code)}"] if code else []
             changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
@@ -109,21 +109,21 @@ class AuditRenderer:
     def label(self, field: str) -> str:
         return str(LABELS.get(field) or field.replace("_", " "))
 
-    def name(self, kind: Kind, subject_id: int) -> str:
-        """Return the name of the object with this id. An erased object is called removed; one that the reader
-        may not see has no name.
+    def name(self, kind: ObjectKind, subject_id: int) -> str:
+        """Return the name of the object with this id: “removed” if erased, and none if the reader may not
+        see it.
         """
-        if kind is Kind.ADMINISTRATION and subject_id in self._hidden:
+        if kind is ObjectKind.ADMINISTRATION and subject_id in self._hidden:
             return REDACTED
-        return self._names(kind).get(subject_id) or str(REMOVED[kind])
+        return self._names(kind).get(subject_id) or str(REMOVED_LABELS[kind])
 
     def value(self, action: str, field: str, value: Any) -> str:
         if isinstance(value, dict):
-            return self._fields(action, field, value) or NOTHING
+            return self._fields(action, field, value) or EMPTY_VALUE
         if isinstance(value, list | tuple):
-            return ", ".join(self._item(action, field, item) for item in value) or NOTHING
+            return ", ".join(self._item(action, field, item) for item in value) or EMPTY_VALUE
         if value is None or value == "":
-            return NOTHING
+            return EMPTY_VALUE
         if isinstance(value, bool):
             return _("yes") if value else _("no")
         if isinstance(value, int):
@@ -131,24 +131,24 @@ class AuditRenderer:
         return _text(field, str(value))
 
     def details(self, entry: AuditEntry) -> str:
-        """Return all of it in one line, for a file."""
+        """Return all changes and details in one line, for a file."""
         changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
         return "; ".join([*changes, *(f"{label}: {value}" for label, value in self.other_details(entry))])
 
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
-        if not is_by_administration(action) or not key.isdecimal():
+        if not has_states_by_administration(action) or not key.isdecimal():
             return ChangedValue(
                 self.label(key), self.value(action, key, before), self.value(action, key, after)
             )
-        name = self.name(Kind.ADMINISTRATION, int(key))
+        name = self.name(ObjectKind.ADMINISTRATION, int(key))
         return ChangedValue(
-            name, self.value(action, "", _without_moves(before)), self.value(action, "", after)
+            name, self.value(action, "", _without_people(before)), self.value(action, "", after)
         )
 
     def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         """Return each field of one administration before and after; people as added or removed."""
-        was, now = _flat(before), _flat(after)
-        people = self._moves(now.pop("people", None) or {})
+        was, now = _merge_columns(before), _merge_columns(after)
+        people = self._people_changes(now.pop("people", None) or {})
         was.pop("people", None)
         fields = [
             f"{self.label(key)}: {self.value(action, key, was.get(key))} → "
@@ -161,24 +161,24 @@ class AuditRenderer:
     def _fields(self, action: str, field: str, value: Mapping[str, Any]) -> str:
         """Return the fields that differ; `people` are assignments by id. Empty values are left out."""
         if field == "people":
-            return self._moves(value)
+            return self._people_changes(value)
         if field == "companies":  # by id, so that one of them can be erased
             return ", ".join(self.value(action, field, name) for name in value.values())
-        flat = {key: item for key, item in _flat(value).items() if item not in ([], {})}
+        flat = {key: item for key, item in _merge_columns(value).items() if item not in ([], {})}
         return "; ".join(f"{self.label(key)}: {self.value(action, key, item)}" for key, item in flat.items())
 
-    def _moves(self, people: Any) -> str:
+    def _people_changes(self, people: Any) -> str:
         """Return the people added or removed. A flag says whether the assignment is automatic; None:
         removed.
         """
         if not isinstance(people, dict):
             return self.value("", "people", people)
-        moves = [
+        people_changes = [
             (_("%(name)s removed") if flag is None else _("%(name)s added"))
-            % {"name": self.name(Kind.PERSON, int(key)) if key.isdecimal() else key}
+            % {"name": self.name(ObjectKind.PERSON, int(key)) if key.isdecimal() else key}
             for key, flag in people.items()
         ]
-        return ", ".join(sorted(moves))
+        return ", ".join(sorted(people_changes))
 
     def _item(self, action: str, field: str, value: Any) -> str:
         kind = kind_of(action, field)
@@ -191,13 +191,13 @@ class AuditRenderer:
             else self.value(action, field, value)
         )
 
-    def _names(self, kind: Kind) -> Mapping[int, str]:
+    def _names(self, kind: ObjectKind) -> Mapping[int, str]:
         return {
-            Kind.ADMINISTRATION: lambda: self._administrations,
-            Kind.PERSON: lambda: self._people,
-            Kind.DIVISION: lambda: self._divisions,
-            Kind.TEMPLATE: lambda: self._templates,
-            Kind.CONNECTION: lambda: self._connections,
+            ObjectKind.ADMINISTRATION: lambda: self._administrations,
+            ObjectKind.PERSON: lambda: self._people,
+            ObjectKind.DIVISION: lambda: self._divisions,
+            ObjectKind.TEMPLATE: lambda: self._templates,
+            ObjectKind.CONNECTION: lambda: self._connections,
         }[kind]()
 
     @cached_property
@@ -227,15 +227,13 @@ class AuditRenderer:
         return frozenset(existing.values_list("pk", flat=True)) - self._administrations.keys()
 
 
-def _flat(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the fields in `columns` beside the others."""
+def _merge_columns(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state with the fields of `columns` beside the others."""
     return {**{key: item for key, item in state.items() if key != "columns"}, **(state.get("columns") or {})}
 
 
-def _without_moves(state: Any) -> Any:
-    """Leave the people out: before an action they are those whom the action adds or removes, as the new state
-    states.
-    """
+def _without_people(state: Any) -> Any:
+    """Return the state without people: the state after the action lists those whom it adds or removes."""
     if not isinstance(state, dict) or not isinstance(state.get("people"), dict):
         return state
     return {key: item for key, item in state.items() if key != "people"}
@@ -250,7 +248,7 @@ def _text(field: str, value: str) -> str:
 
 
 def _format_time(value: str) -> str:
-    """Return a day, or a time with its zone, as the reader writes it; '' for any other text."""
+    """Format a day, or a time with its zone, for the reader's language; '' for any other text."""
     try:
         day, moment = parse_date(value), parse_datetime(value) if "T" in value else None
     except ValueError:

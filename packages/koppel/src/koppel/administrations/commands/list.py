@@ -105,14 +105,14 @@ def _row(administration: Administration, state: str) -> dict[str, Any]:
 
 
 def settings_row(administration: Administration) -> dict[str, Any]:
-    in_force = effective_settings(administration)
+    effective = effective_settings(administration)
     settings: dict[str, Any] = {
-        key: {"value": getattr(in_force, key), "source": in_force.sources[key].value}
+        key: {"value": getattr(effective, key), "source": effective.sources[key].value}
         for key in COMPARED_KEYS
         if key != "notify"
     }
     audiences = {
-        event: {"value": in_force.notify[event], "source": source.value}
-        for event, source in in_force.audience_sources.items()
+        event: {"value": effective.notify[event], "source": source.value}
+        for event, source in effective.audience_sources.items()
     }
     return {**settings, "notify": audiences}

@@ -12,7 +12,7 @@ from koppel.company_registers.lookups import build_query, request_lookups
 RECHECK_AFTER_DAYS = 365
 BATCH_SIZE = 500
 
-_DUE = """
+_LIST_DUE_NUMBERS = """
 SELECT a.country, a.number FROM administrations_administration a
   LEFT JOIN company_registers_lookup l ON l.organisation_id = a.organisation_id AND l.country = a.country
     AND l.kind = 'number'
@@ -32,9 +32,8 @@ def recheck_batch(organisation_id: int) -> int:
     clients.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
+        cursor.execute(_LIST_DUE_NUMBERS, [organisation_id, Status.DEACTIVATED, RECHECK_AFTER_DAYS])
         queries = (build_query(country, number) for country, number in cursor.fetchall())
-        # Those of which no register can say anything stay due for
-        # ever: they must not stand before the others.
+        # Numbers that no register knows stay due for ever; they must not keep others from being checked.
         due_queries = list(islice((query for query in queries if query), BATCH_SIZE))
     return request_lookups(organisation_id, due_queries, refresh=True)

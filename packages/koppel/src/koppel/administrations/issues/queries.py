@@ -35,8 +35,8 @@ from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Permission
 
 PAGE_SIZE = 100
-Named = tuple[IssueView, str]
-"""An issue, and the name of the administration it is about; '' for a connection's."""
+NamedIssue = tuple[IssueView, str]
+"""An issue with the name of its administration; '' for the issue of a connection."""
 
 
 class IssueState(StrEnum):
@@ -90,7 +90,7 @@ class IssuePage:
     chosen.
     """
 
-    items: list[Named]
+    items: list[NamedIssue]
     total: int
     number: int
     pages: int
@@ -129,7 +129,7 @@ def count_open_by_type(actor: Actor) -> list[IssueTypeCount]:
     return count_by_type(_open(actor))
 
 
-def newest_of(actor: Actor, code: str, count: int) -> list[Named]:
+def newest_of(actor: Actor, code: str, count: int) -> list[NamedIssue]:
     """Return the newest issues of one type."""
     return _with_subject_names(_open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
 
@@ -260,7 +260,7 @@ def _comment_count() -> Combinable:
     return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
 
 
-def _with_subject_names(page: Iterable[Issue]) -> list[Named]:
+def _with_subject_names(page: Iterable[Issue]) -> list[NamedIssue]:
     issues = list(page)
     ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))

@@ -46,11 +46,13 @@ class SkipReason(models.TextChoices):
 
 @dataclass(frozen=True)
 class IssueResult:
-    """`operation` None: nothing changed. `skipped` are issue ids with the reason."""
+    """The result of an action on issues."""
 
     operation: IssueOperation | None = None
+    """None: nothing changed."""
     changed: Sequence[int] = ()
     skipped: Mapping[int, SkipReason] = field(default_factory=dict)
+    """The reasons by issue id."""
 
 
 def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
@@ -61,12 +63,12 @@ def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     assignee = _assignee(actor, data)
     values = _new_values(data)
-    issues = _locked(actor, data.ids)
+    issues = _lock_issues(actor, data.ids)
     skipped = {key: SkipReason.NOT_FOUND for key in data.ids if key not in issues}
-    reach = _reach_of(assignee, issues.values()) if assignee else None
+    visible_ids = _visible_issue_ids(assignee, issues.values()) if assignee else None
     changes: dict[int, IssueValues] = {}
     for key, issue in issues.items():
-        if reason := _skip_reason(issue, data.action, values, reach):
+        if reason := _skip_reason(issue, data.action, values, visible_ids):
             skipped[key] = reason
         else:
             changes[key] = values
@@ -85,7 +87,7 @@ def undo_operation(actor: Actor, operation_id: int) -> int:
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     operations = IssueOperation.objects.for_actor(actor).select_for_update()
     operation = operations.filter(pk=operation_id).first()
-    issues = _locked(actor, map(int, operation.after)) if operation else {}
+    issues = _lock_issues(actor, map(int, operation.after)) if operation else {}
     if operation is None or not issues or _has_hidden_issue(actor, operation, issues):
         raise NoSuchIssue
     if operation.undone_at or operation.created_at < timezone.now() - UNDO_PERIOD:
@@ -154,27 +156,27 @@ def _new_values(data: IssueActionInput) -> IssueValues:
 
 
 def _skip_reason(
-    issue: Issue, action: IssueActionName, values: IssueValues, reach: set[int] | None
+    issue: Issue, action: IssueActionName, values: IssueValues, visible_ids: set[int] | None
 ) -> SkipReason | None:
     is_set = issue.dismissed_at if action is IssueActionName.DISMISS else None
     if is_set or _values_of(issue, values) == values:
         return SkipReason.UNCHANGED
     if action is IssueActionName.DISMISS and not get_issue_type(issue.code).is_dismissible:
         return SkipReason.NOT_DISMISSIBLE
-    if reach is not None and issue.pk not in reach:
+    if visible_ids is not None and issue.pk not in visible_ids:
         return SkipReason.NO_ACCESS
     return None
 
 
-def _reach_of(member: Membership, issues: Iterable[Issue]) -> set[int]:
-    """Return the ids of those that this member may see."""
+def _visible_issue_ids(member: Membership, issues: Iterable[Issue]) -> set[int]:
+    """Return the ids of the issues that this member may see."""
     actor = Actor(member.organisation_id, member.pk, member.user_id, "", Role(member.role))
     return set(
         visible_issues(actor).filter(pk__in=[issue.pk for issue in issues]).values_list("pk", flat=True)
     )
 
 
-def _locked(actor: Actor, ids: Iterable[int]) -> dict[int, Issue]:
+def _lock_issues(actor: Actor, ids: Iterable[int]) -> dict[int, Issue]:
     issues = visible_issues(actor).filter(pk__in=list(ids), resolved_at=None)
     return {issue.pk: issue for issue in issues.order_by("pk").select_for_update(of=("self",))}
 
@@ -196,7 +198,7 @@ def _from_json(name: str, value: str | int | None) -> date | datetime | int | st
 def _apply(
     actor: Actor, action: IssueAction, issues: Mapping[int, Issue], changes: Mapping[int, IssueValues]
 ) -> IssueOperation:
-    """Set the columns, write the audit log, and keep what an undo needs."""
+    """Set the columns, write the audit log, and store the operation for an undo."""
     changed = [issues[key] for key in changes]
     before = {str(issue.pk): _values_of(issue, changes[issue.pk]) for issue in changed}
     for issue in changed:

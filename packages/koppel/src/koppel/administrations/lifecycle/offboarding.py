@@ -19,7 +19,7 @@ from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
-KEEP_YEARS = 7
+RETENTION_YEARS = 7
 """How long a Dutch firm must keep a client's books; proposed, not imposed."""
 
 

@@ -37,8 +37,8 @@ OPEN_STATES = (BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING)
 
 @action_of("administrations:list")
 def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
-    """Preview what the action would do to what is ticked, or to all that match; a refusal leads back to the
-    list as it was.
+    """Preview the action on the ticked administrations, or on all that match; a refusal leads back to
+    the list.
     """
     form = BulkForm.of(request)
     with form.refusals():
@@ -55,12 +55,12 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
     return redirect_back(request)
 
 
-def _selection(request: AuthenticatedRequest, data: BulkInput, shown_query: str) -> bulk.Selection:
+def _selection(request: AuthenticatedRequest, data: BulkInput, list_query: str) -> bulk.Selection:
     """Return the ticked administrations, or all that match. Raises `UnknownParameter`, also for ticks in a
     list whose own query was refused.
     """
     if data.filter is None:
-        require_known(request.actor, parse_query_string(shown_query))
+        require_known(request.actor, parse_query_string(list_query))
         return bulk.Selection(ids=data.ids)
     query = parse_bulk_filter(data.filter)
     require_known(request.actor, query)
@@ -68,25 +68,21 @@ def _selection(request: AuthenticatedRequest, data: BulkInput, shown_query: str)
 
 
 def _query_of(form: BulkForm) -> str:
-    """Return the list's address: the filter, the sorting and the columns. What is unknown of it is left
-    out.
-    """
+    """Return the query string of the list: the filter, the sorting and the columns, without unknown parts."""
     display_string = parse_query_string(form.values["display"]).display_string()
     return "&".join(text for text in (form.values["query"], display_string) if text)
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Show before it starts what changes, what does not and why; afterwards how far it is, what happened, and
-    the undo.
-    """
+    """Show the preview of an operation that has not started; else its progress, its result and the undo."""
     operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk.html", _operation_context(request, operation))
 
 
 @query_parameters(only=one_of(*ItemState.values), page=PAGE)
 def show_progress(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Show the part that changes by itself."""
+    """Show the part of the page that is refreshed during the operation."""
     operation = bulk.get_operation(request.actor, operation_id)
     return render(request, "administrations/bulk_state.html", _operation_context(request, operation))
 
@@ -129,7 +125,7 @@ def list_operations(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def import_table(request: AuthenticatedRequest) -> HttpResponse:
-    """Take changes from a CSV, pasted or uploaded, to the same preview."""
+    """Preview changes from a CSV, pasted or uploaded."""
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     form = BulkTableForm.of(request)
     if request.method == "POST":
@@ -177,15 +173,15 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: boo
     operation.refresh_from_db()
     if operation.state != BulkState.DONE or operation.params.get("per_item"):
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
-    _tell_result(request, operation)
+    _add_result_messages(request, operation)
     if back:
         return redirect_back(request)
     query = parse_query_string(operation.query).to_query_string() or "all=1"
     return HttpResponseRedirect(f"{reverse('administrations:list')}?{query}")
 
 
-def _tell_result(request: AuthenticatedRequest, operation: BulkOperation) -> None:
-    """Say how many were changed, with the undo where there is one, and how many were not."""
+def _add_result_messages(request: AuthenticatedRequest, operation: BulkOperation) -> None:
+    """Add messages with the numbers of changed and unchanged administrations, and the undo."""
     counts = bulk.count_items(operation)
     text = ngettext(
         "%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed
@@ -272,7 +268,7 @@ def _items(actor: Actor, items: list[BulkItem]) -> list[dict[str, Any]]:
 
 
 def _differences(item: BulkItem, administration: Administration | None, names: bulk.NameLookup) -> list[str]:
-    """Return nothing of an administration that the reader may not see."""
+    """Return the changes in sentences; none of an administration that the reader may not see."""
     if administration is None:
         return []
     before, after = (bulk.mask_values(values, administration.country) for values in (item.before, item.after))

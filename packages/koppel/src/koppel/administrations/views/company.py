@@ -12,7 +12,7 @@ from koppel.organisations.roles import Actor
 def company_context(actor: Actor, administration: Administration) -> dict[str, object]:
     """Return what the card of the Overview shows."""
     return {
-        "shown_number": display_number(administration),
+        "display_number": display_number(administration),
         "reason": REASONS.get(administration.no_number_reason, ""),
         "sector_name": SECTIONS.get(administration.sector, administration.sector),
         "predecessor": queries.get_visible(actor, administration.predecessor_id),

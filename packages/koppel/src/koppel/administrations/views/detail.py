@@ -98,7 +98,7 @@ def edit_administration(request: AuthenticatedRequest, administration_id: int) -
     context = page_context(request, administration, "overview") | {
         **queries.assignment_choices(actor),
         "form": form,
-        "field_values": form.shown_values(administration, _assigned_ids(administration)),
+        "field_values": form.field_values(administration, _assigned_ids(administration)),
         "may_assign": actor.can(Permission.IMPORT_ADMINISTRATIONS),
     }
     return render(request, "administrations/edit.html", context)
@@ -118,7 +118,7 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
             messages.success(request, _("Settings saved. They apply from the next sync."))
             return HttpResponseRedirect(request.path)
     now = effective_settings(administration)
-    field_values = form.shown_values(now)
+    field_values = form.field_values(now)
     context = page_context(request, administration, "settings") | {
         "form": form,
         "effective": now,
@@ -149,7 +149,7 @@ def show_history(request: AuthenticatedRequest, administration_id: int) -> HttpR
     administration = get_administration_or_404(request.actor, administration_id)
     renderer = AuditRenderer(request.actor)
     entries = [
-        (entry, renderer.of_administration(entry, administration.pk))
+        (entry, renderer.sentences_for(entry, administration.pk))
         for entry in queries.list_history(administration)
     ]
     context = page_context(request, administration, "history") | {"entries": entries}
@@ -175,7 +175,7 @@ def _issues(administration: Administration) -> Sequence[IssueView]:
 def page_context(request: AuthenticatedRequest, administration: Administration, tab: str) -> dict[str, Any]:
     return {
         "administration": administration,
-        "shown_number": display_number(administration),
+        "display_number": display_number(administration),
         "tab": tab,
         "nav_section": "administrations",
     }

@@ -35,9 +35,9 @@ def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> H
     today = timezone.localdate()
     context = page_context(request, administration, "overview") | {
         "today": today.isoformat(),
-        "proposed": (today + timedelta(days=365 * offboarding.KEEP_YEARS + 2)).isoformat(),
+        "proposed": (today + timedelta(days=365 * offboarding.RETENTION_YEARS + 2)).isoformat(),
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
-        "keep_years": offboarding.KEEP_YEARS,
+        "retention_years": offboarding.RETENTION_YEARS,
         "waits": administration.status == Status.QUEUED and administration.activated_at is None,
     }
     return render(request, "administrations/offboarding.html", context)

@@ -35,13 +35,13 @@ from koppel.organisations.roles import Permission
 
 NAV_SECTION = "administrations"
 LIST_NAME = "administrations"
-"""Of the layout among a person's preferences."""
+"""The name of this list in a person's preferences."""
 
 
 @dataclass(frozen=True)
 class ColumnHeading:
-    """A column's head: a link that sorts by it, the other way when it is sorted by it already. `width` in
-    pixels, None when the person has not resized it.
+    """The heading of a column: a link that sorts by the column, or reverses the order. `width` in pixels;
+    None: never resized.
     """
 
     key: str
@@ -53,9 +53,9 @@ class ColumnHeading:
 
 
 def show_list(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the list; it asks for its rows again every two seconds while something is being read in.
+    """Show the list, whose rows are refreshed every two seconds during an import.
 
-    Opened without asking for anything it shows the person's default view, if there is one.
+    Without a query string it shows the person's default view, if there is one.
     """
     views = saved_views.list_views(request.actor)
     default = next((view for view in views if view.is_default and view.query), None)
@@ -117,12 +117,12 @@ def _query_of(request: AuthenticatedRequest) -> str:
 
 
 def show_rows(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the part of the list that changes by itself."""
+    """Show the part of the list that is refreshed during an import."""
     return render(request, "administrations/rows.html", _list_context(request, read_query(request)))
 
 
 def export_administrations(request: AuthenticatedRequest, file_format: str) -> HttpResponse | FileResponse:
-    """Export what the list shows, all of it that matches, in one of the formats."""
+    """Export all administrations that match, with the columns of the list, in one of the formats."""
     request.actor.require(Permission.VIEW)
     if file_format not in set(Format):
         raise Http404
@@ -163,9 +163,9 @@ def list_hidden(request: AuthenticatedRequest) -> HttpResponse:
 def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[str, Any]:
     actor = request.actor
     layout = preferences_of(actor).layout(LIST_NAME)
-    visible = list_query if has_columns(request) else list_query.with_columns(layout.columns)
+    displayed_query = list_query if has_columns(request) else list_query.with_columns(layout.columns)
     page = get_page(actor, list_query)
-    row_context = load_row_context(actor, page.rows, visible.columns)
+    row_context = load_row_context(actor, page.rows, displayed_query.columns)
     import_id = list_query.single_filters.get("import")
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
@@ -175,16 +175,16 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "nav_section": NAV_SECTION,
         "list_query": list_query,
         "query": list_query.to_query_string(),
-        "shown_query": visible.to_query_string(),
-        "columns": _column_choices(visible.columns),
+        "display_query": displayed_query.to_query_string(),
+        "columns": _column_choices(displayed_query.columns),
         "columns_next": f"{request.path}?{list_query.with_columns(()).to_query_string() or 'all=1'}",
         "is_sized": bool(layout.widths),
         "page": page,
         "pager": page_links(request, page.number, page.pages),
         "first": (page.number - 1) * PAGE_SIZE + 1,
         "last": (page.number - 1) * PAGE_SIZE + len(page.rows),
-        "headings": _headings(list_query, visible.columns, layout.widths),
-        "rows": render_rows(page.rows, visible.columns, row_context),
+        "headings": _headings(list_query, displayed_query.columns, layout.widths),
+        "rows": render_rows(page.rows, displayed_query.columns, row_context),
         "state": state,
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,

@@ -10,6 +10,7 @@ from koppel.kit.tenancy import installation_scope
 from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.memberships import active_memberships
 from koppel.organisations.access.mfa import has_mfa
+from koppel.organisations.access.sso_requirement import requires_sso
 from koppel.organisations.models import Membership, User
 from koppel.organisations.roles import Actor, Role
 
@@ -62,8 +63,13 @@ def resolve_actor(
         )
         requires_mfa = current.organisation.requires_mfa and sso_organisation_id is None
         must_enrol = requires_mfa and not has_mfa(current.user_id)
+        must_use_sso = (
+            sso_organisation_id is None
+            and interface is not Interface.CLI
+            and requires_sso(current.organisation)
+        )
     actor = _actor(current, ip_address, interface, must_enrol_mfa=must_enrol, may_switch=len(memberships) > 1)
-    return replace(actor, is_outside_networks=is_outside)
+    return replace(actor, is_outside_networks=is_outside, must_use_sso=must_use_sso)
 
 
 def list_organisations(user_id: int, *, only: int | None = None) -> list[OrganisationChoice]:

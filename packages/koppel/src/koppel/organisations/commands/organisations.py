@@ -11,7 +11,7 @@ from django.conf import settings
 
 from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
-from koppel.organisations.access import domains, security_policy
+from koppel.organisations.access import domains, security_policy, sso_requirement
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.inputs import OrganisationInput
@@ -125,6 +125,18 @@ def allow_all_networks(
     """Let members sign in from anywhere again, when the organisation has locked itself out."""
     changed = security_policy.allow_all_networks(current_shell_operator(), organisation)
     print_record({"organisation": changed.pk, "networks": changed.networks}, as_json=as_json)
+
+
+@app.command("allow-password-sign-in")
+def allow_password_sign_in(
+    organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let members sign in without the identity provider again, when it no longer works. Its Administrators
+    are notified.
+    """
+    changed = sso_requirement.end_sso_requirement(current_shell_operator(), organisation)
+    print_record({"organisation": changed.pk, "requires_sso": False}, as_json=as_json)
 
 
 def link_as_json(link: RecoveryLink) -> dict[str, object]:

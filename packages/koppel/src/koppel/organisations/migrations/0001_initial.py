@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=200)),
                 ('settings', models.JSONField(default=dict)),
                 ('requires_mfa', models.BooleanField(default=False)),
+                ('requires_sso', models.BooleanField(default=False)),
                 ('email_domains', models.JSONField(default=list)),
                 ('networks', models.JSONField(default=list)),
                 ('audit_years', models.PositiveSmallIntegerField(default=7)),

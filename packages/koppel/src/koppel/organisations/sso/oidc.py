@@ -86,13 +86,17 @@ class LoginAttempt:
     nonce: str
     verifier: str
     begun_at: float
+    requires_auth_time: bool = False
+    """The sign-in serves re-authentication: the ID token must say that it happened during this attempt."""
     is_repeated: bool = False
     """The person is signed in through this provider, and must prove their identity to it once more."""
 
     @classmethod
-    def new(cls, provider_id: int, issuer: str, *, is_repeated: bool = False) -> "LoginAttempt":
+    def new(
+        cls, provider_id: int, issuer: str, *, is_repeated: bool = False, requires_auth_time: bool = False
+    ) -> "LoginAttempt":
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(provider_id, issuer, state, nonce, verifier, time.time(), is_repeated)
+        return cls(provider_id, issuer, state, nonce, verifier, time.time(), requires_auth_time, is_repeated)
 
     @property
     def has_lapsed(self) -> bool:
@@ -116,6 +120,8 @@ class TokenIdentity:
     subject: str
     email: str
     name: str
+    auth_time: float | None = None
+    """When the person signed in at the provider, in seconds since the epoch; None: not sent."""
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
@@ -159,6 +165,7 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
         "code_challenge": challenge,
         "code_challenge_method": "S256",
         **({"prompt": "login"} if attempt.is_repeated else {}),
+        **({"max_age": "0"} if attempt.requires_auth_time else {}),
     }
     separator = "&" if "?" in endpoints.authorization else "?"
     return endpoints.authorization + separator + urlencode(params)
@@ -177,7 +184,21 @@ async def exchange_code(
     if not isinstance(tokens, dict) or not isinstance(tokens.get("id_token"), str):
         raise ProviderRefused("no_id_token")
     keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
-    return verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+    identity = verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+    refuse_old_sign_in(attempt, identity)
+    return identity
+
+
+def refuse_old_sign_in(attempt: LoginAttempt, identity: TokenIdentity) -> None:
+    """Refuse a token that cannot serve re-authentication. Raises `ProviderRefused` when it does not say when
+    the person signed in at the provider (`auth_time`), or names a time before the attempt.
+    """
+    if not attempt.requires_auth_time:
+        return
+    if identity.auth_time is None:
+        raise ProviderRefused("no_auth_time")
+    if identity.auth_time < attempt.begun_at - CLOCK_SKEW_SECONDS:
+        raise ProviderRefused("old_sign_in")
 
 
 def refuse_other_issuer(endpoints: Endpoints, response: AuthorizationResponse) -> None:
@@ -234,9 +255,15 @@ def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, no
         raise ProviderRefused("token_refused", "sub")
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
-    return TokenIdentity(
-        subject, clean_text(email), " ".join(clean_text(str(claims.get("name", ""))).split())
-    )
+    name = " ".join(clean_text(str(claims.get("name", ""))).split())
+    return TokenIdentity(subject, clean_text(email), name, _auth_time(claims.get("auth_time")))
+
+
+def _auth_time(value: Any) -> float | None:
+    """Return the claim in seconds since the epoch; None for what is no time of the past."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value <= time.time() + CLOCK_SKEW_SECONDS else None
 
 
 def _claims_registry(issuer: str, client_id: str) -> JWTClaimsRegistry:

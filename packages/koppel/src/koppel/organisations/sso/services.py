@@ -34,6 +34,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains
 from koppel.organisations.access.api_tokens import revoke_tokens_of_members
 from koppel.organisations.access.sessions import end_sso_sessions
+from koppel.organisations.access.sso_requirement import set_sso_requirement
 from koppel.organisations.audit_actions import IdentityProviderAction, PersonAction
 from koppel.organisations.email_domains import domain_of
 from koppel.organisations.errors import Refused
@@ -69,6 +70,14 @@ MESSAGES = {
         "This answer belongs to another identity provider. You were not signed in. Please start again."
     ),
     "issuer_missing": lambda: _("The identity provider's answer does not name its issuer. Please try again."),
+    "no_auth_time": lambda: _(
+        "The identity provider does not say when you signed in (auth_time), so Koppel cannot accept this "
+        "sign-in for sensitive settings. Sign in with your own password or passkey, or have auth_time added "
+        "at the provider."
+    ),
+    "old_sign_in": lambda: _(
+        "The identity provider did not ask you to sign in again. Sign out there, then try again."
+    ),
     "lapsed": lambda: _("That sign-in took too long. Please try again."),
 }
 
@@ -178,7 +187,31 @@ def disable_provider(actor: Actor) -> int:
     _add_audit_entry(
         actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
     )
+    set_sso_requirement(actor, required=False)
     return count
+
+
+def require_sso(actor: Actor, sso_organisation_id: int | None) -> None:
+    """Let nothing but the identity provider open the organisation from now on.
+
+    `sso_organisation_id`: the organisation whose provider opened the actor's session. Raises `Refused` unless
+    it is this one: an Administrator whom the provider does not let in would be locked out.
+    """
+    actor.require(Permission.MANAGE_ORGANISATION)
+    provider = provider_of(actor.organisation_id)
+    if provider is None or not provider.is_active:
+        raise Refused(_("Test the identity provider and switch it on first."))
+    if sso_organisation_id != actor.organisation_id:
+        raise Refused(
+            _("Sign in with %s first: that shows that it lets you in.") % provider.name,
+        )
+    set_sso_requirement(actor, required=True)
+
+
+def allow_other_sign_ins(actor: Actor) -> None:
+    """Let members sign in with their own passwords and passkeys again."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    set_sso_requirement(actor, required=False)
 
 
 def _members_without_password(provider: IdentityProvider) -> list[int]:

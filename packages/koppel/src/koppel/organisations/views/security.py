@@ -95,6 +95,26 @@ def test_provider(request: AuthenticatedRequest) -> HttpResponse:
     return _redirect()
 
 
+@action_of("organisations:security")
+@recent_sign_in_required
+def require_sso(request: AuthenticatedRequest) -> HttpResponse:
+    """Require single sign-on of all members."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.require_sso(request.actor, request.session.get("sso_organisation_id"))
+    messages.success(request, _("Single sign-on is now required."))
+    return _redirect()
+
+
+@action_of("organisations:security")
+@recent_sign_in_required
+def allow_other_sign_ins(request: AuthenticatedRequest) -> HttpResponse:
+    """Let members sign in with their own passwords and passkeys again."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    single_sign_on.allow_other_sign_ins(request.actor)
+    messages.success(request, _("Members can sign in with their own password or passkey again."))
+    return _redirect()
+
+
 def grant_support(request: AuthenticatedRequest) -> HttpResponse:
     """Let the operator of the installation look in for a while."""
     request.actor.require(Permission.MANAGE_ORGANISATION)

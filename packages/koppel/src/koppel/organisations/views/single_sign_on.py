@@ -1,5 +1,6 @@
 """Sign-in through an organisation's identity provider: to the provider, back, and linking an account."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public, shows_refusals_on
 from koppel.organisations.forms.sign_in import AuthorizationForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import REAUTHENTICATION, SIGNED_IN_AT, AuthenticatedRequest
 from koppel.organisations.sso import links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
@@ -59,7 +60,10 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     if request.method != "POST":
         return _confirmation(request, provider)
     is_repeated = request.session.get("sso_organisation_id") == provider.organisation_id
-    attempt = LoginAttempt.new(provider.pk, provider.issuer, is_repeated=is_repeated)
+    requires_auth_time = is_repeated and bool(request.session.pop(REAUTHENTICATION, False))
+    attempt = LoginAttempt.new(
+        provider.pk, provider.issuer, is_repeated=is_repeated, requires_auth_time=requires_auth_time
+    )
     address = single_sign_on.authorization_url(provider, attempt)
     other_attempts = list(_attempts(request).items())[1 - ATTEMPTS_MAX :]
     request.session[ATTEMPTS] = {**dict(other_attempts), attempt.state: asdict(attempt)}
@@ -111,6 +115,8 @@ def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpRespons
     request.session.pop(UNLINKED, None)
     links.link(request.actor.user_id, provider, identity, client_ip(request))
     messages.success(request, _("Sign-in linked. From now on you can sign in with %s.") % provider.name)
+    if request.actor.must_use_sso:
+        return redirect("sign_in_through", provider.pk)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
@@ -126,7 +132,7 @@ def _complete(
     if user is None:
         return _unlinked_response(request, provider, UnlinkedIdentity.of(provider, identity))
     with single_sign_on.locked_active_provider(provider):
-        _sign_in(request, user, provider.organisation_id)
+        _sign_in(request, user, provider.organisation_id, identity.auth_time)
     return redirect(settings.LOGIN_REDIRECT_URL)
 
 
@@ -175,10 +181,12 @@ def _unlinked_identity(request: HttpRequest, provider: IdentityProvider) -> Unli
     return identity if identity is not None and identity.belongs_to(provider) else None
 
 
-def _sign_in(request: HttpRequest, user: User, organisation_id: int) -> None:
+def _sign_in(request: HttpRequest, user: User, organisation_id: int, auth_time: float | None) -> None:
     # Another session, also one that the same person's password opened, must not extend this one's rights.
     request.session.flush()
     request.session["organisation"] = request.session["sso_organisation_id"] = organisation_id
+    # A provider signs people in without asking them; only what it says of their last sign-in is one.
+    request.session[SIGNED_IN_AT] = min(auth_time or 0.0, time.time())
     # Skip allauth's stages: the provider is responsible for the second step.
     login(request, user, backend=BACKEND)
 

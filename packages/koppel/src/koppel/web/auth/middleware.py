@@ -36,6 +36,7 @@ from koppel.organisations.errors import NotAllowed
 from koppel.organisations.people.operators import operator_actor
 from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
+from koppel.organisations.sso.services import provider_of
 from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
 from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_page
 from koppel.web.auth.security_log import record_refused_permission, record_request_refused
@@ -54,6 +55,8 @@ SENDS_LINK = "account_reset_password"
 TIME_OUT_STATES = ("55P03", "57014")
 """A lock that was not free in time; a statement that took too long."""
 log = structlog.get_logger(__name__)
+LINK_URL_NAME = "sign_in_link"
+"""A member links the identity provider's sign-in in a session of their own."""
 SWITCH_URL_NAME = "account:organisations"
 """A person who must first set up a second step for one organisation may switch to another."""
 
@@ -245,8 +248,8 @@ def _navigation_actor(request: HttpRequest) -> Actor | None:
         Interface.WEB,
         sso_organisation_id=session.get("sso_organisation_id"),
     )
-    is_held = actor is not None and (actor.must_enrol_mfa or actor.is_outside_networks)
-    if actor is None or is_held or organisation_id not in (None, actor.organisation_id):
+    is_barred = actor is not None and _is_barred(actor)
+    if actor is None or is_barred or organisation_id not in (None, actor.organisation_id):
         return None
     return actor
 
@@ -282,11 +285,14 @@ def _check_restrictions(
     request: HttpRequest, actor: Actor, view: Callable[..., HttpResponseBase], values: dict[str, Any]
 ) -> HttpResponseBase | None:
     """Refuse everything from a network that is not allowed, everything before a required second step is set
-    up, and every changing request of a read-only actor.
+    up, or in a session that a required identity provider did not open, and every changing request of a
+    read-only actor.
     """
-    is_switching = request.resolver_match is not None and request.resolver_match.view_name == SWITCH_URL_NAME
-    if actor.must_enrol_mfa or actor.is_outside_networks:
-        return None if is_switching and request.method == "POST" else _refuse_access(request, actor)
+    view_name = request.resolver_match.view_name if request.resolver_match is not None else ""
+    if _is_barred(actor):
+        is_switching = view_name == SWITCH_URL_NAME and request.method == "POST"
+        is_linking = view_name == LINK_URL_NAME and not actor.is_outside_networks and not actor.must_enrol_mfa
+        return None if is_switching or is_linking else _refuse_access(request, actor)
     if not actor.read_only or request.method in SAFE:
         return None
     if is_api(request):
@@ -294,19 +300,33 @@ def _check_restrictions(
     return refusal_response(request, NotAllowed("read_only"), actor.organisation_id, view, values)
 
 
+def _is_barred(actor: Actor) -> bool:
+    """Return whether the organisation does not let this session in."""
+    return actor.must_enrol_mfa or actor.is_outside_networks or actor.must_use_sso
+
+
 def _refuse_access(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Refuse a member at an address from which the organisation lets nobody in, or without the second step
     that it requires; other organisations may let them in.
     """
     if is_api(request):
-        code = "network_not_allowed" if actor.is_outside_networks else "second_step_needed"
-        return JsonResponse({"error": code}, status=403)
-    if not actor.is_outside_networks:
+        return JsonResponse({"error": _refusal_code(actor)}, status=403)
+    if not actor.is_outside_networks and not actor.must_use_sso:
         return HttpResponseRedirect(reverse("account:second_step_needed"))
     choices = list_organisations(actor.user_id, only=request.session.get("sso_organisation_id"))
     others = [choice for choice in choices if choice.organisation_id != actor.organisation_id]
-    context = {"address": actor.ip_address, "others": others}
-    return render(request, "web/network_not_allowed.html", context, status=403)
+    context: dict[str, Any] = {"address": actor.ip_address, "others": others}
+    if actor.is_outside_networks:
+        return render(request, "web/network_not_allowed.html", context, status=403)
+    with organisation_scope(actor.organisation_id):
+        context |= {"provider": provider_of(actor.organisation_id), "must_enrol_mfa": actor.must_enrol_mfa}
+        return render(request, "web/single_sign_on_required.html", context, status=403)
+
+
+def _refusal_code(actor: Actor) -> str:
+    if actor.is_outside_networks:
+        return "network_not_allowed"
+    return "single_sign_on_required" if actor.must_use_sso else "second_step_needed"
 
 
 def _call_view(

@@ -26,6 +26,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.decorators import page_url, refusal_page
 from koppel.kit.web.parameters import UnknownParameter, removal_links
 from koppel.organisations.errors import NotAllowed, RecentSignInRequired
+from koppel.organisations.requests import REAUTHENTICATION
 from koppel.organisations.sso.services import provider_of
 from koppel.web.auth.api_authentication import SAFE, is_api
 
@@ -95,6 +96,7 @@ def _redirect_to_sign_in(request: HttpRequest, organisation_id: int, return_url:
     messages.info(request, _("Sign in again to continue, then repeat the last step."))
     provider = provider_of(organisation_id) if "sso_organisation_id" in request.session else None
     if provider is not None:
+        request.session[REAUTHENTICATION] = True
         return HttpResponseRedirect(reverse("sign_in_through", args=[provider.pk]))
     return HttpResponseRedirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': return_url})}")
 

@@ -24,9 +24,9 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     if not request.session.session_key:
         request.session.save()
     session, address = request.session, client_ip(request)
-    record_sign_in_time(request)
     sso_organisation_id = session.get("sso_organisation_id")
     if sso_organisation_id is None:
+        record_sign_in_time(request)
         # Only after a sign-in with a password: a provider must not exempt its browsers from throttling.
         login_throttling.remember(request, user)
     actor = resolve_actor(
