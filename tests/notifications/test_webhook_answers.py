@@ -83,6 +83,12 @@ BODIES = {
     "slow": slow,
     "cut": whole(b"Content-Length: 1000\r\n", b"thanks"),
     "cut chunk": whole(b"Transfer-Encoding: chunked\r\n", b"ff\r\nthanks"),
+    "malformed chunk": whole(b"Transfer-Encoding: chunked\r\n", b"zz\r\nthanks\r\n0\r\n\r\n"),
+    "malformed header": whole(b"Retry After 5\r\n\x00: 1\r\n", b""),
+    "head that ends early": lambda connection: connection.sendall(HEAD + b"Content-Le"),
+    "interim answer": lambda connection: connection.sendall(
+        b"HTTP/1.1 102 Processing\r\n\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+    ),
     "gzip": whole(b"Content-Encoding: gzip\r\n", gzip.compress(b"thanks")),
     "broken gzip": whole(b"Content-Encoding: gzip\r\nContent-Length: 6\r\n", b"thanks"),
     "unknown coding": whole(b"Content-Encoding: br\r\nContent-Length: 6\r\n", b"thanks"),
@@ -99,6 +105,23 @@ def test_a_2xx_is_delivered_whatever_its_body_does(anna: Actor, browser: Client,
         assert send(anna) == 1
     (entry,) = log(browser, created["id"])
     assert (entry["state"], entry["attempts"], entry["response_status"]) == ("sent", 1, 200)
+
+
+def test_a_refusal_with_a_malformed_body_is_no_delivery_and_its_pause_holds(
+    anna: Actor, browser: Client
+) -> None:
+    """A body that pretends to be another answer changes nothing."""
+    head = b"HTTP/1.1 503 No\r\nRetry-After: 7200\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with raw_receiver(lambda connection: connection.sendall(head + b"zz\r\n" + HEAD + b"\r\n")) as url:
+        created = create_webhook(browser, url)
+        open_test_event(anna, NEWS, context={"name": "x"})
+        assert send(anna) == 0
+    (entry,) = log(browser, created["id"])
+    assert (entry["state"], entry["response_status"]) == ("waiting", 503)
+    with organisation_scope(anna.organisation_id):
+        paused_until = WebhookEndpoint.objects.get().paused_until
+    assert paused_until is not None
+    assert paused_until > timezone.now() + timedelta(minutes=110)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """Which runs of a worker wait for others."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from procrastinate import JobContext
 
 from koppel.sync.worker.run_precedence import (
     BUDGET_SECONDS,
     WAIT_SECONDS,
     WAITS_SECONDS,
     YOUNG_SECONDS,
-    RunningRun,
+    RunningTask,
     RunPrecedence,
 )
 
@@ -24,7 +28,7 @@ class Moment:
         return self.seconds
 
 
-def busy_worker() -> tuple[RunPrecedence, Moment, RunningRun]:
+def busy_worker() -> tuple[RunPrecedence, Moment, RunningTask]:
     """A worker with 18 runs of a large organisation that began long ago, one of which is returned."""
     moment = Moment()
     runs = RunPrecedence(moment)
@@ -53,6 +57,23 @@ def test_waiting_ends_with_the_other_run() -> None:
         return run.waited_seconds
 
     assert 0.04 < asyncio.run(story()) < WAIT_SECONDS
+
+
+def test_runs_wait_for_a_job_of_another_organisation() -> None:
+    runs, moment, run = busy_worker()
+    seen: list[bool] = []
+
+    async def send_mail() -> None:
+        seen.append(runs.must_wait(run, moment()))
+
+    def job(**arguments: Any) -> JobContext:
+        return cast("JobContext", SimpleNamespace(job=SimpleNamespace(task_kwargs=arguments)))
+
+    asyncio.run(runs.execute_job(send_mail, job(organisation_id=SMALL), None))
+    asyncio.run(runs.execute_job(send_mail, job(organisation_id=LARGE), None))
+    asyncio.run(runs.execute_job(send_mail, job(), None))
+    assert seen == [True, False, False]
+    assert not runs.must_wait(run, moment())
 
 
 def test_waits_are_short_and_few() -> None:

@@ -42,6 +42,9 @@ def test_a_stamp_that_is_no_moment_is_not_followed(synced: Synced, path: str, st
         ("dimension/", '{"valueId":"', 'null,{"valueId":"'),
         ("creditTerm", '"dueDay1":', '"dueDay1":9999999999,"was":'),
         (JOURNAL, '"debitAmount":', '"debitAmount":1e-20000,"was":'),
+        (JOURNAL, '"debitAmount":', '"debitAmount":NaN,"was":'),
+        ("/v1/vat$", '"vatId":"', r'"vatId":"\ud800x'),
+        ("dimension/", '"valueId":"', r'"valueId":"\ud800x'),
     ],
 )
 @pytest.mark.parametrize("has_full_read", [False, True])
@@ -59,6 +62,14 @@ def test_a_value_that_postgresql_cannot_store_is_rejected_and_the_rest_is_read(
     assert synced.is_exact()
     with organisation_scope(synced.actor.organisation_id):
         assert not RejectedRecord.objects.exists()
+
+
+def test_a_text_that_is_not_valid_json_is_repaired_where_everything_is_needed(synced: Synced) -> None:
+    body = r'{"description":"x\ud800y",'
+    synced.sandbox.fault("financialPeriod", kind="replace", old="{", body=body)
+    run = synced.sync()
+    assert run.state == "succeeded", run.reason
+    assert synced.is_exact()
 
 
 def test_an_absurd_total_ends_no_run(synced: Synced) -> None:

@@ -102,6 +102,28 @@ def build_world(actor: Any) -> World:
     )
 
 
+LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+"""80 letters without a space."""
+
+
+def lengthen_names(world: World) -> None:
+    """Name everything by one word of 80 letters, and let there be more divisions than fit a page."""
+    tenant = {"organisation_id": world.admin.organisation_id}
+    with organisation_scope(world.admin.organisation_id):
+        Administration.objects.filter(pk=world.active.pk).update(name=LONG, client_number="K" * 30)
+        Administration.objects.filter(pk=world.configuring.pk).update(division=world.division)
+        Connection.objects.update(account=f"voornaam.achternaam@{LONG.lower()}.example")
+        Division.objects.filter(pk=world.division.pk).update(name=LONG)
+        Template.objects.filter(pk=world.template.pk).update(name=LONG)
+        Division.objects.bulk_create(
+            Division(**tenant, name=f"Vestiging {number:02}") for number in range(40)
+        )
+    person = User.objects.get(pk=world.bystander.user_id)
+    person.name, person.email = LONG, f"johannes.maximiliaan@{LONG.lower()}.example"
+    person.save()
+    User.objects.filter(pk=world.admin.user_id).update(name=LONG)
+
+
 def changed_run(administration: Administration) -> int:
     """A finished run that changed an account of a closed year and dropped another. Its id."""
     before = b'{"accountCD":"1000","type":"Asset","description":"Kas","active":true}'

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.utils import timezone
@@ -18,6 +18,7 @@ from koppel.organisations.invitations.inputs import InvitationInput
 from tests.books.factories import Ledger
 from tests.web.factories import IMPORT, World
 
+COMPANIES = ("Garage Öberg B.V.", "Stichting Zorg in de Wijk", "Holding Smit")
 NOWHERE = "/administrations/987654/"
 PUBLIC = {
     "sign-in": "/accounts/login/",
@@ -179,7 +180,26 @@ def pages_of_work_in_progress(world: World) -> dict[str, str]:
     }
 
 
-def _flow(world: World) -> Flow:
+def pages_of_many(world: World, ids: Sequence[int]) -> dict[str, str]:
+    """Begin an import of as many companies, change all administrations at once and prepare to do so again."""
+    wizard_path = f"/connections/new/{_flow(world, [f'Bakkerij {number:04} B.V.' for number in ids]).token}"
+    with organisation_scope(world.admin.organisation_id):
+        selection = bulk.Selection(ids=list(ids))
+        done = bulk.preview(world.admin, "change", {"client_number": "K1"}, selection)
+        bulk.start_operation(world.admin, done.pk)
+        while bulk.process_chunk(world.admin.organisation_id, done.pk):
+            pass
+        draft = bulk.preview(world.admin, "change", {"division": world.division.pk}, selection)
+    return {
+        **{f"many-wizard-{step}": f"{wizard_path}/{step}" for step in ("choose", "identify", "assign")},
+        "many-bulk-draft": f"/administrations/bulk/{draft.pk}/",
+        "many-bulk-result": f"/administrations/bulk/{done.pk}/",
+        "many-activity": "/organisation/activity/",
+        "many-changed": "/administrations/?changed=1",
+    }
+
+
+def _flow(world: World, names: Sequence[str] = COMPANIES) -> Flow:
     """A flow of the administrator that got as far as the last step, with companies of which some have no
     number yet.
     """
@@ -194,7 +214,7 @@ def _flow(world: World) -> Flow:
                 **tenant,
                 connection=connection,
                 grant_id=grant_id,
-                external_id=f"wizard{number}",
+                external_id=f"wizard{len(names)}-{number}",
                 name=name,
                 country="NL",
                 base_currency="EUR",
@@ -202,7 +222,7 @@ def _flow(world: World) -> Flow:
                 last_listed_at=now,
                 described_at=now,
             )
-            for number, name in enumerate(("Garage Öberg B.V.", "Stichting Zorg in de Wijk", "Holding Smit"))
+            for number, name in enumerate(names)
         )
         ids = [company.pk for company in companies]
         return Flow.objects.create(
@@ -220,7 +240,7 @@ def _flow(world: World) -> Flow:
         )
 
 
-def add_books(world: World) -> None:
+def add_books(world: World, amount: str = "1234567.89") -> None:
     """Give the active administration entries, and an account that differs from what the source states."""
     ledger = Ledger(world.active)
     ledger.account("1000", "Bank")
@@ -228,7 +248,7 @@ def add_books(world: World) -> None:
     ledger.contact("10", "Bakkerij Vos")
     ledger.balance("1000", "202602", "0", "12.34")
     for number, period in enumerate(("202601", "202602"), start=1):
-        lines = (("1000", "1234567.89", "0"), ("8000", "0", "1234567.89"))
+        lines = (("1000", amount, "0"), ("8000", "0", amount))
         ledger.entry(str(number), period, *lines, contact="10")
 
 

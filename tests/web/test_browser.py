@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from koppel.kit.tenancy import organisation_scope
 from tests.web.browsing import address, browser, listen, look_at_pages, opened, sign_in
-from tests.web.factories import IMPORT, World, build_world
+from tests.web.factories import IMPORT, World, build_world, lengthen_names
 from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
 
 __all__ = ["address", "browser"]
@@ -23,10 +23,28 @@ def world(actor: Any) -> World:
     return new_world
 
 
-@pytest.mark.parametrize(("language", "scheme"), [("en", "light"), ("nl", "dark")])
+@pytest.fixture
+def long_world(actor: Any) -> World:
+    """With the longest names and amounts of 12 digits."""
+    new_world = build_world(actor)
+    add_books(new_world, amount="123456789012.34")
+    lengthen_names(new_world)
+    return new_world
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme", "fixture"), [("en", "light", "world"), ("nl", "dark", "long_world")]
+)
 def test_every_page_is_accessible(
-    browser: Browser, world: World, address: str, language: str, scheme: Any, settings: Any
+    browser: Browser,
+    request: pytest.FixtureRequest,
+    address: str,
+    language: str,
+    scheme: Any,
+    fixture: str,
+    settings: Any,
 ) -> None:
+    world = request.getfixturevalue(fixture)
     settings.STYLEGUIDE = True
     page = opened(browser, color_scheme=scheme, locale=language)
     complaints = listen(page)

@@ -18,13 +18,16 @@ from tests.fixtures.environment import REPOSITORY
 from tests.web.browsing import address, browser, listen, opened, resize, settle, sign_in
 from tests.web.factories import IMPORT, World, build_world
 from tests.web.measures import WIDTHS, Scales, cut_text, hidden_cells, layout_shifts, opened_parts, overflow
-from tests.web.page_table import PUBLIC, add_books, all_pages
+from tests.web.page_table import PUBLIC, add_books, all_pages, pages_of_many
 from tests.web.test_connections_browser import trouble
 
 __all__ = ["address", "browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(1800)]
 FOLDER = REPOSITORY / "test-output" / "pages"
 COMPANIES = 900
+HEIGHT = "() => document.documentElement.scrollHeight"
+PICTURED_HEIGHT = 16_000
+"""In pixels; of a higher page, only what the window shows is kept."""
 
 
 @pytest.fixture
@@ -75,7 +78,8 @@ def busy_pages(world: World) -> dict[str, str]:
     with organisation_scope(world.admin.organisation_id):
         Division.objects.update(name="Klanten van vestiging Zuidoost-Brabant")
         Template.objects.update(name="Elke nacht")
-    create_firm(world.admin, COMPANIES, [world.bystander.membership_id])
+    firm = create_firm(world.admin, COMPANIES, [world.bystander.membership_id])
+    addresses |= pages_of_many(world, firm.ids)
     with organisation_scope(world.admin.organisation_id):
         Administration.objects.update(import_id=IMPORT)
     return addresses
@@ -110,7 +114,8 @@ class Camera:
                 continue
             self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             folder.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=folder / f"{name}.png", full_page=True)
+            path = folder / f"{name}.png"
+            self.page.screenshot(path=path, full_page=self.page.evaluate(HEIGHT) < PICTURED_HEIGHT)
             self.count += 1
         self.page.emulate_media(color_scheme="light")
         for measure in (overflow, cut_text, hidden_cells, opened_parts):

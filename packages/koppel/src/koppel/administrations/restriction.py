@@ -31,7 +31,7 @@ class HiddenAdministration:
     status: str
     people: Sequence[str]
     is_orphaned: bool
-    """No person who is named on it may sign in any more."""
+    """Whether no person who is named on the administration may sign in any more."""
 
 
 def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> None:
@@ -148,7 +148,7 @@ def _is_live(member: Membership) -> bool:
 
 
 def _add_members(administration: Administration, members: Sequence[Membership]) -> None:
-    """Add people as chosen, even when they were on it by default."""
+    """Assign people by choice, also those that were assigned automatically."""
     Assignment.objects.bulk_create(
         [
             Assignment(

@@ -26,7 +26,7 @@ from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
 PRIVATE = 0o077
-"""What Koppel writes, and the programs that it starts, is for its own account: books, mail, logs, exports."""
+"""Files of Koppel and its programs (books, mail, logs, exports) are readable by its own account only."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed
-    check), never a traceback.
+    """Run a command. A refusal is one sentence on stderr and exit code 2 (1 for a failed check), never a
+    traceback.
     """
     os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
@@ -127,9 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with ExitStack() as until_done:
             command_tree(argv, until_done)(args=argv, prog_name="koppel")
     except (KoppelError, InputError) as refusal:
-        _end(refusal_text(refusal), refusal.exit_code if isinstance(refusal, CommandError) else REFUSED)
+        _exit_with_message(
+            refusal_text(refusal), refusal.exit_code if isinstance(refusal, CommandError) else REFUSED
+        )
     except EmbeddedPostgresError as failure:
-        _end(str(failure), REFUSED)
+        _exit_with_message(str(failure), REFUSED)
 
 
 def _refuse_empty_values(argv: Sequence[str]) -> None:
@@ -144,7 +146,7 @@ def _refuse_empty_values(argv: Sequence[str]) -> None:
         raise CommandError(f"The argument after “{before}” is empty.")
 
 
-def _end(message: str, exit_code: int) -> NoReturn:
+def _exit_with_message(message: str, exit_code: int) -> NoReturn:
     sys.stderr.write(f"{message}\n")
     sys.exit(exit_code)
 

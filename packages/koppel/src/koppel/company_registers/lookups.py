@@ -18,7 +18,7 @@ from koppel.company_registers.models import Lookup
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
-from koppel.kit.database.text import compose
+from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import organisation_scope
 
 RESULT_LIFETIME = timedelta(days=30)
@@ -146,12 +146,12 @@ def _columns(result: RegisterResult) -> Mapping[str, Any]:
     return {
         "outcome": result.outcome,
         "source": result.source,
-        "number": result.number[:60],
-        "legal_name": compose(result.legal_name)[:400],
+        "number": clean_text(result.number, 60),
+        "legal_name": clean_text(result.legal_name, 400),
         "closed_on": result.closed_on,
-        "activity_code": activity.code[:20] if activity else "",
+        "activity_code": clean_text(activity.code, 20) if activity else "",
         "activity_scheme": activity.scheme if activity else "",
-        "activity_label": activity.label[:400] if activity else "",
+        "activity_label": clean_text(activity.label, 400) if activity else "",
         "candidates": list(result.candidates),
         "reason": result.reason,
     }

@@ -118,7 +118,7 @@ def _values(codes: Iterable[IssueCode]) -> list[str]:
 
 
 def open_contexts(organisation_id: int, subject: Subject, code: IssueCode) -> set[tuple[str, str]]:
-    """Return what the open issues of this code say of the subject: their detail keys with their facts."""
+    """Return the facts of the subject's open issues of this code, by detail key."""
     issues = Issue.objects.in_organisation(organisation_id).filter(
         subject_kind=subject.kind, subject_id=subject.id or 0, code=code, resolved_at=None
     )

@@ -10,7 +10,7 @@ class NoSuchFlow(NotFoundError):
 
 
 class FlowExpired(KoppelError):
-    """The flow was left too long; a new one must be started. What it had imported stays."""
+    """The flow was left too long; a new one must be started. Administrations imported by it stay."""
 
     code = "expired"
     status = HTTPStatus.GONE

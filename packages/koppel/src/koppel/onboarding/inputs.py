@@ -33,7 +33,7 @@ class ChooseInput(Input):
 
 
 class CompanyIdentityInput(Input):
-    """A number; or a reason and a sector (letter, name or code). What is null stays as it is; '' removes it.
+    """A number; or a reason and a sector (letter, name or code). null leaves a value as it is; '' removes it.
 
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another
     company. `continues` says whether it continues the existing administration with the same number.

@@ -142,7 +142,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
 
 
 def visible_ids(actor: Actor, administration_ids: Iterable[int | None]) -> set[int]:
-    """Return those of these administrations that exist for the actor."""
+    """Return the ids of the administrations, among these, that the actor may see."""
     ids = {administration_id for administration_id in administration_ids if administration_id is not None}
     queryset = Administration.objects.visible_to(actor).filter(pk__in=ids)
     return set(queryset.values_list("pk", flat=True))

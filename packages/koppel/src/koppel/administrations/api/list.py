@@ -27,7 +27,7 @@ LIMIT_MAX = 1000
 
 
 class Filters(Schema):
-    """The filters of the list, as in its address bar.
+    """The filters of the list, as in the query string of its page.
 
     Ids are digits, or `none`; several values of one filter widen the list, several filters narrow it.
     `freshness`: fresh, stale, old, never. `issues`: any, none or a code. `number`: missing, incomplete,
@@ -107,7 +107,7 @@ def list_administrations(
 
 
 class ViewOut(Schema):
-    """`query` is what the list's address bar holds."""
+    """A saved view; `query` is the query string of the list."""
 
     id: int
     name: str

@@ -29,7 +29,7 @@ class SettingsOut(Schema):
 
 @router.get("/{int:administration_id}/settings", response=SettingsOut)
 def get_settings(request: AuthenticatedRequest, administration_id: int) -> SettingsOut:
-    """Show the settings in force, each with where it comes from."""
+    """Show the settings in force, each with its origin."""
     return _settings(request.actor, administration_id)
 
 

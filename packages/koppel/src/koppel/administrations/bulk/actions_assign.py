@@ -30,7 +30,7 @@ CLIENT_NUMBER_MAX = 60
 
 
 def validate_item(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchChoice` for what the organisation does not have."""
+    """Validate as `validate_values` does. Raises `NoSuchChoice` for an unknown id."""
     values = validate_values(actor, params)
     require_assignable(
         actor,
@@ -84,7 +84,7 @@ def _is_id(value: Any) -> bool:
 
 
 def validate_params(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Validate what is the same for all as `validate_item` does; at least one value must be given."""
+    """Validate the parameters of all administrations; at least one value must be given."""
     values = validate_item(actor, params)
     if not values and not params.get("per_item"):
         raise Refused(_("Choose a division, template, user or sector first."))

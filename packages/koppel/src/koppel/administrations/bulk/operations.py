@@ -174,8 +174,8 @@ def record_completed(
 
 
 def undo(actor: Actor, operation_id: int) -> bool:
-    """Undo what was changed, except values changed since. Returns False if the undo already began. Raises
-    `Refused`.
+    """Undo the changes of an operation, except values changed since. Returns False if the undo already began.
+    Raises `Refused`.
     """
     operation = get_operation(actor, operation_id)
     actor.require(get_action(operation.action).permission)

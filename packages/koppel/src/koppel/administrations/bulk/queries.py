@@ -16,7 +16,7 @@ UNDO_HOURS = 24
 
 @dataclass(frozen=True)
 class ItemCounts:
-    """Of an operation's items."""
+    """Numbers of an operation's items, by state."""
 
     waiting: int
     changed: int
@@ -46,7 +46,7 @@ def get_operation(actor: Actor, operation_id: int) -> BulkOperation:
 
 
 def list_operations(actor: Actor, limit: int = 50) -> "QuerySet[BulkOperation]":
-    """List what was started, newest first."""
+    """List the operations that were started, newest first."""
     queryset = BulkOperation.objects.for_actor(actor).exclude(state=BulkState.DRAFT)
     if not actor.can(Permission.MANAGE_PEOPLE):
         queryset = queryset.filter(membership_id=actor.membership_id)
@@ -60,9 +60,7 @@ def list_drafts(actor: Actor) -> "QuerySet[BulkOperation]":
 
 
 def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
-    """Return the id of what the wizard assigned in this import, while it can be undone; None when nothing
-    was.
-    """
+    """Return the id of the operation with this import's assignments, while it can be undone; None: none."""
     queryset = BulkOperation.objects.for_actor(actor).filter(
         membership_id=actor.membership_id, query=f"import={import_id}"
     )

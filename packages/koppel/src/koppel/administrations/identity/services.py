@@ -40,7 +40,7 @@ DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
 def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
-    """Store the identity and enqueue its lookup. Returns the problems, and then stores nothing.
+    """Store the identity and enqueue its lookup. Returns the problems; with any, nothing is stored.
 
     A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
     """
@@ -240,7 +240,9 @@ def is_complete(administration: Administration) -> bool:
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
-    """Return the query for its register; None without a number, or where no register answers."""
+    """Return the query for the register of the administration's country; None without a number, or where no
+    register answers.
+    """
     return build_query(administration.country, administration.number) if administration.number else None
 
 

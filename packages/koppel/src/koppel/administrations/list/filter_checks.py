@@ -86,7 +86,7 @@ def _unknown_ids(actor: Actor, key: str, ids: Iterable[int], rows: Rows) -> Iter
 
 
 def _remembered_names(actor: Actor, key: str, ids: Iterable[int]) -> Mapping[int, str]:
-    """Return the last names that the audit log of this organisation has of what is no more, by id."""
+    """Return the last names of deleted objects in the audit log of this organisation, by id."""
     entries = AuditEntry.objects.filter(
         organisation_id=actor.organisation_id, subject_kind=_SUBJECTS[key], subject_id__in=ids
     )

@@ -42,7 +42,7 @@ def save_view(actor: Actor, name: str, query: str, *, is_default: bool = False) 
 
 
 def make_default(actor: Actor, view_id: int, *, is_default: bool) -> None:
-    """Set what the list opens with; of the views only one can be."""
+    """Set whether the list opens with this view; only one view can be the default."""
     actor.require(Permission.VIEW)
     views = SavedView.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     views.update(is_default=False)

@@ -33,9 +33,7 @@ def move_administrations(actor: Actor, group: GroupKind, from_id: int, into_id: 
 
 
 def settings_impact(organisation_id: int, template_id: int, settings: SettingsMap) -> SettingsImpact:
-    """Compute what other settings of a template would do. Administrations with the same own settings share an
-    answer.
-    """
+    """Compute the effects of other settings of a template on its administrations."""
     administrations = Administration.objects.in_organisation(organisation_id).filter(
         template_id=template_id, withdrawn_at=None, restricted=False
     )

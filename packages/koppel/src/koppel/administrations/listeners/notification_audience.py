@@ -58,7 +58,9 @@ def visible_administrations_of(
     administration_ids: Collection[int],
     membership_ids: Collection[int],
 ) -> dict[int, VisibleAdministrations]:
-    """Return what each of these members may see: a restricted administration only if they are named on it."""
+    """Return the administrations that each of these members may see: restricted ones only with an
+    assignment.
+    """
     administrations = Administration.objects.in_organisation(organisation_id)
     if administration_ids:
         administrations = administrations.filter(pk__in=administration_ids)

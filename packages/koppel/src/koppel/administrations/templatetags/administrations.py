@@ -32,13 +32,13 @@ def card_url(url_name: str, administration_id: int) -> str:
 
 @register.simple_tag
 def may_activate(administration: Administration, actor: Actor) -> bool:
-    """Return whether its page offers to activate it."""
+    """Return whether the page of the administration offers to activate it."""
     return _may_stop(administration, actor) and administration.status == Status.DEACTIVATED
 
 
 @register.simple_tag
 def may_deactivate(administration: Administration, actor: Actor) -> bool:
-    """Return whether its page offers to deactivate it."""
+    """Return whether the page of the administration offers to deactivate it."""
     is_stoppable = administration.activated_at is not None and administration.status != Status.DEACTIVATED
     return _may_stop(administration, actor) and is_stoppable
 
@@ -60,14 +60,14 @@ def connection_system(administration: Administration) -> str:
 
 @register.simple_tag
 def is_favourite(administration_id: int, actor: Actor) -> bool:
-    """Return whether the actor marked it as a favourite."""
+    """Return whether the administration is a favourite of the actor."""
     favourites = Favourite.objects.for_actor(actor).filter(membership_id=actor.membership_id)
     return favourites.filter(administration_id=administration_id).exists()
 
 
 @register.simple_tag
 def sync_url(administration_id: int) -> str:
-    """Return the page on which its syncs are followed; '' when no app has one."""
+    """Return the page of the administration's syncs; '' when no app has one."""
     return hooks.sync_url(administration_id)
 
 
@@ -79,7 +79,7 @@ def start_sync_url(administration_id: int) -> str:
 
 @register.simple_tag
 def state_of(administration: Administration, actor: Actor) -> str:
-    """Return the state to show: its own, or the one of the connection that stops it."""
+    """Return the display state of the administration."""
     return display_state(actor, administration)
 
 
@@ -97,5 +97,5 @@ def import_progress_url(import_id: int) -> str:
 
 @register.simple_tag
 def export_url(administration_id: int) -> str:
-    """Return the address of a file of all its books; '' when no app writes one."""
+    """Return the URL of the export of all books; '' when no app writes one."""
     return hooks.export_url(administration_id)

@@ -10,7 +10,7 @@ from koppel.organisations.roles import Actor
 
 
 def company_context(actor: Actor, administration: Administration) -> dict[str, object]:
-    """Return what the card of the Overview shows."""
+    """Return the context of the card on the Overview."""
     return {
         "display_number": display_number(administration),
         "reason": REASONS.get(administration.no_number_reason, ""),
@@ -22,7 +22,7 @@ def company_context(actor: Actor, administration: Administration) -> dict[str, o
 
 
 def register_context(administration: Administration) -> dict[str, object]:
-    """Return what the register says of the company."""
+    """Return the context of the register's answer about the company."""
     lookup = identity.cached_register_result(administration)
     return {
         "lookup": lookup,

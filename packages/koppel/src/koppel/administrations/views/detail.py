@@ -145,7 +145,7 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
 
 
 def show_history(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show who did what to this administration."""
+    """Show the audit log of this administration."""
     administration = get_administration_or_404(request.actor, administration_id)
     renderer = AuditRenderer(request.actor)
     entries = [
@@ -182,13 +182,13 @@ def page_context(request: AuthenticatedRequest, administration: Administration, 
 
 
 def redirect_back(request: HttpRequest) -> HttpResponse:
-    """Redirect to the page that the form names, if it is ours."""
+    """Redirect to the page of this site that the form names, or to the list."""
     return HttpResponseRedirect(return_url(request, reverse("administrations:list")))
 
 
 def _save(actor: Actor, administration: Administration, form: AdministrationForm) -> None:
-    """Store it as a bulk operation on one administration: planned, audited and undone like any other. All of
-    it or nothing. Raises `Invalid` and `Refused`.
+    """Store the form as a bulk operation on one administration: planned, audited and undone like any other.
+    Either everything is stored or nothing. Raises `Invalid` and `Refused`.
     """
     may_assign = actor.can(Permission.IMPORT_ADMINISTRATIONS)
     params = form.changes(administration, may_assign=may_assign)

@@ -56,7 +56,7 @@ def _identify(request: AuthenticatedRequest, administration: Administration, for
 
 
 def _field_values(form: IdentityForm, administration: Administration) -> dict[str, str]:
-    """Return the shown value of each field: the typed one, else the stored one; a sector with its name."""
+    """Return the value of each field: the typed one, else the stored one; a sector with its name."""
     if form.is_bound:
         typed = {name: str(form[name].value() or "").strip() for name in ("number", "reason", "sector")}
         values = typed | {"sector": form.cleaned_data.get("sector") or typed["sector"]}

@@ -52,7 +52,7 @@ def _person(text: str) -> str | None:
     group=one_of("client"),
 )
 def list_issues(request: AuthenticatedRequest) -> HttpResponse:
-    """Show what a person must fix, with the button that fixes it, by type or by client."""
+    """Show the issues with their buttons, by type or by client."""
     parameters = request.parameters
     filters = _filters_of(request)
     by_client = parameters["group"] == "client"
@@ -74,7 +74,7 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
-    """Show one issue with its comments, and take a new one."""
+    """Show one issue with its comments; add a comment."""
     if request.method == "POST":
         request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     issue = queries.issue_for(request.actor, issue_id)
@@ -111,7 +111,7 @@ def act_on_issues(request: AuthenticatedRequest) -> HttpResponse:
 
 @action_of("issues:list")
 def undo_operation(request: AuthenticatedRequest, operation_id: int) -> HttpResponse:
-    """Put back what the operation changed."""
+    """Put back the values that the operation changed."""
     count = services.undo_operation(request.actor, operation_id)
     text = ngettext("Undone for %(count)d issue.", "Undone for %(count)d issues.", count)
     messages.success(request, text % {"count": count})

@@ -29,7 +29,7 @@ from koppel.organisations.roles import Permission
 
 
 def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Show what will happen, to what, before it does: client left, or withdrawn."""
+    """Show the consequences of marking the client as left, and of withdrawing the import."""
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_administration_or_404(request.actor, administration_id)
     today = timezone.localdate()
@@ -64,7 +64,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
 
 @action_of("administrations:offboarding", "administration_id")
 def withdraw(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
-    """Withdraw an administration for everybody at once, after its name was typed; a job erases the data."""
+    """Withdraw an administration for all members at once, after its name was typed; a job erases the data."""
     administration = _get_administration(request, administration_id)
     offboarding.withdraw(request.actor, administration.pk, WithdrawalForm.of(request).input_or_refusal())
     messages.success(request, _("The administration was withdrawn. Its data is being erased."))

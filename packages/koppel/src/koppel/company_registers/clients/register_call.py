@@ -56,7 +56,7 @@ def decode(response: Response, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(response.body, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RegisterUnavailable("unexpected_answer", 300) from None
 
 

@@ -1,5 +1,6 @@
 """HTTP client of the ERP API; translates failures into the contract's errors."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,9 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from koppel.connector.unreadable_rows import replace_unreadable_rows
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
+from koppel.kit.database.text import clean_text, compose
 from koppel.kit.http.client import Response
 from koppel.kit.http.retry_after import requested_pause
 
@@ -53,20 +56,65 @@ def require_success(response: Response) -> bytes:
 
 
 def parse(body: bytes, kind: Any) -> Any:
-    """Decode the body.
+    """Decode a body of which everything is needed: a text that is not valid JSON (a lone surrogate) is
+    repaired, and shown with U+FFFD.
 
     A truncated body is a network failure; one of another shape is an `UnexpectedResponse`.
     """
     try:
+        return _decode(body, kind)
+    except msgspec.DecodeError:
+        pass
+    try:
+        return msgspec.convert(_repaired(json.loads(body, strict=False)), kind)
+    except msgspec.ValidationError as error:
+        raise _unexpected_shape(error) from None
+    except (ValueError, RecursionError):
+        raise _truncated() from None
+
+
+def parse_rows(body: bytes, kind: Any, *, depth: int = 1) -> Any:
+    """Decode a body of records. A row that is no JSON becomes a placeholder, which is rejected like any other
+    odd row; `depth` is how many arrays deep the rows are. Raises as `parse` does.
+    """
+    try:
+        return _decode(body, kind)
+    except msgspec.DecodeError:
+        readable = replace_unreadable_rows(body, depth)
+    if readable is None:
+        raise _truncated()
+    return _decode(readable, kind)
+
+
+def _decode(body: bytes, kind: Any) -> Any:
+    """Decode the body. Raises `UnexpectedResponse`, and `msgspec.DecodeError` when it is no JSON."""
+    try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise UnexpectedResponse(
-            "unexpected_shape", f"Visma.net answered in an unexpected shape: {error}."
-        ) from None
-    except msgspec.DecodeError:
-        raise Unreachable(
-            "truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5
-        ) from None
+        raise _unexpected_shape(error) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
+def _repaired(value: Any) -> Any:
+    """Return the value with texts that can be stored."""
+    if isinstance(value, str):
+        return compose(value)
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    if isinstance(value, dict):
+        return {compose(key): _repaired(item) for key, item in value.items()}
+    return value
+
+
+def _unexpected_shape(error: Exception) -> UnexpectedResponse:
+    return UnexpectedResponse(
+        "unexpected_shape", clean_text(f"Visma.net answered in an unexpected shape: {error}.", 300)
+    )
+
+
+def _truncated() -> Unreachable:
+    return Unreachable("truncated", _("Visma.net's answer was interrupted."), retry_after_seconds=5)
 
 
 def _error(response: Response) -> ConnectorError:
@@ -82,7 +130,7 @@ def _error(response: Response) -> ConnectorError:
         return SetupMissing("no_license", NO_LICENCE)
     if status == 403:
         return NotConsented("forbidden", FORBIDDEN)
-    message = str(details.get("message") or details.get("ExceptionMessage") or "")[:200]
+    message = clean_text(str(details.get("message") or details.get("ExceptionMessage") or ""), 200)
     return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
 
 
@@ -101,8 +149,8 @@ def _temporary_error(response: Response) -> ConnectorError:
 def json_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a response; empty when it has none, as failures can be HTML pages."""
     try:
-        document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        document = _decode(body, Any)
+    except (msgspec.DecodeError, UnexpectedResponse):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -138,21 +138,25 @@ class VismaNet:
             raise NotConsented("no_company", _("Visma.net shows no data of this company to this user."))
         first = organizations[0]
         branches = [
-            (branch.number, branch.name, None)
+            (clean_text(branch.number), clean_text(branch.name), None)
             for organization in organizations
             for branch in organization.branches
         ]
         branch_organisations = [
-            (organization.organizationCd, organization.name, organization.corporateId)
+            (
+                clean_text(organization.organizationCd),
+                clean_text(organization.name),
+                _cleaned(organization.corporateId),
+            )
             for organization in organizations[1:]
         ]
         return CompanyDescription(
             name=clean_text(first.name),
-            number=(first.corporateId or "").strip() or None,
-            vat_number=(first.vatRegistrationId or "").strip() or None,
-            country=first.defaultCountry.code if first.defaultCountry else None,
-            base_currency=first.baseCurrency,
-            industry_code=first.industryCode.code if first.industryCode else None,
+            number=clean_text(first.corporateId or "") or None,
+            vat_number=clean_text(first.vatRegistrationId or "") or None,
+            country=_cleaned(first.defaultCountry.code if first.defaultCountry else None),
+            base_currency=_cleaned(first.baseCurrency),
+            industry_code=_cleaned(first.industryCode.code if first.industryCode else None),
             branches=tuple(branches + branch_organisations)
             if len(branches) + len(branch_organisations) > 1
             else (),
@@ -192,3 +196,7 @@ class VismaNet:
         if resource == "entry_lines":
             return normalise.entry_line(raw, parent)
         return normalise.NORMALISERS[resource](raw)
+
+
+def _cleaned(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)

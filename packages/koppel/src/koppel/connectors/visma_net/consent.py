@@ -37,6 +37,7 @@ from koppel.connectors.visma_net.descriptor import (
     SERVICE_SCOPES,
 )
 from koppel.kit.clock import now
+from koppel.kit.database.text import has_lone_surrogate
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 from koppel.kit.http.retry_after import requested_pause
@@ -183,7 +184,8 @@ def _storable_claim(claims: Mapping[str, Any], key: str) -> str:
     """Return a claim that names a person or a company; '' when it is missing or cannot be stored."""
     value = claims.get(key)
     text = value if isinstance(value, str) else ""
-    return "" if len(text) > NAME_CHARACTERS_MAX or "\0" in text else text
+    is_storable = len(text) <= NAME_CHARACTERS_MAX and "\0" not in text and not has_lone_surrogate(text)
+    return text if is_storable else ""
 
 
 async def _require_own_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
@@ -318,7 +320,7 @@ async def _request_tokens(http: Http, app: AppCredentials, form: Mapping[str, st
         raise _error_of(response, is_code_exchange=form["grant_type"] == "authorization_code")
     try:
         return msgspec.json.decode(response.body, type=TokenResponse)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Unreachable("token_response", SILENT, retry_after_seconds=10) from None
 
 

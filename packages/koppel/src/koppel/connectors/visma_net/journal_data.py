@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import msgspec
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
-from koppel.connectors.visma_net.client import get, parse
+from koppel.connector.unreadable_rows import original_row
+from koppel.connectors.visma_net.client import get, parse_rows
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
     ChangesRead,
@@ -142,7 +143,7 @@ _line_key = msgspec.json.Decoder(_LineKey)
 
 def _entries(body: bytes, period: str) -> ReadResult:
     """Return the entries of a page. `period` is the requested one, or ''."""
-    raws: list[msgspec.Raw] = parse(body, list[msgspec.Raw])
+    raws: list[msgspec.Raw] = parse_rows(body, list[msgspec.Raw])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
     count, stamps = 0, list[str]()
@@ -184,6 +185,8 @@ def _entry(
 
 def _lines_in(payload: bytes) -> int:
     """Return the number of lines of a batch that cannot be understood; the page counts them too."""
+    if (sent := original_row(payload)) is not None:
+        return max(1, sent.count(LINE_NUMBER[1:]))
     try:
         return len(_lines.decode(payload).journalTransactionLines or ())
     except msgspec.DecodeError:
@@ -240,7 +243,7 @@ class _Numbered(msgspec.Struct):
 
 
 def _balances(body: bytes, _period: str) -> ReadResult:
-    items: list[Item] = parse(body, list[Item])
+    items: list[Item] = parse_rows(body, list[Item])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
     for item in items:

@@ -13,7 +13,7 @@ import msgspec
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connectors.visma_net import record_mapping
-from koppel.connectors.visma_net.client import get, parse
+from koppel.connectors.visma_net.client import get, parse, parse_rows
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
     ChangesRead,
@@ -154,9 +154,9 @@ def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
 
 def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
     if endpoint.wraps:
-        envelope: Envelope = parse(body, Envelope)
+        envelope: Envelope = parse_rows(body, Envelope)
         return envelope.records, Metadata(envelope.totalCount, 0)
-    items: list[Item] = parse(body, list[Item])
+    items: list[Item] = parse_rows(body, list[Item])
     return items, record_mapping.totals_of_items(items)
 
 
@@ -195,7 +195,7 @@ async def _dimension(session: Session, cursor: FullRead | ComparedRead) -> Page:
     fingerprint = _fingerprint(body)
     if is_unchanged(cursor, part, fingerprint):
         return _unchanged_page("cost_codes", cursor, part, fingerprint)
-    records, rejected = _values(parse(body, Dimension), part)
+    records, rejected = _values(parse_rows(body, Dimension, depth=2), part)
     cursor = cursor.with_fingerprint(part, "" if rejected else fingerprint)
     proof = PartEnd(cursor, is_sound=not rejected).proof(_partitions(part))
     return _end("cost_codes", cursor, _ReadResult(records, rejected, None), proof)
@@ -212,6 +212,8 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
             payload = head[:-1] + b"," + bytes(value)[1:]
             try:
                 key = text(msgspec.json.decode(value, type=Item).get("valueId"))
+                if not key:
+                    raise ValueError("It has no valueId.")
                 records.append(
                     Record(
                         record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part

@@ -7,6 +7,8 @@ import msgspec
 
 from koppel.connector.contract import Record, RejectedRecord
 from koppel.connector.errors import UnexpectedResponse
+from koppel.connector.unreadable_rows import REASON, original_row
+from koppel.kit.database.text import clean_text
 
 Item = dict[str, msgspec.Raw]
 
@@ -74,7 +76,10 @@ def without_stamps(payload: bytes) -> bytes:
 
 def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
     """Return a rejected record without a key, identified by its bytes: equal bytes are the same record."""
-    return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", str(error)[:200], payload)
+    if (sent := original_row(payload)) is not None:
+        payload, error = sent, ValueError(REASON)
+    reason = clean_text(str(error), 200)
+    return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", reason, payload)
 
 
 def bounded_key(key: str) -> str:

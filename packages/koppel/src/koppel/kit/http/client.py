@@ -9,11 +9,13 @@ import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from django.db import connections
 from yarl import URL
 
@@ -21,6 +23,7 @@ from koppel.kit import quarantine
 from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompress
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
 from koppel.kit.http.outbound_budget import CallKind, call_slot
+from koppel.kit.http.response_head import BrokenAfterHead, HeadKeepingProtocol, HeadKeepingResponse
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -93,8 +96,12 @@ class HttpClient:
         connector = aiohttp.TCPConnector(
             limit=self._connections_max, ttl_dns_cache=60, resolver=resolver, socket_factory=_watched_socket
         )
+        if self._status_only:
+            protocol = partial(HeadKeepingProtocol, loop=asyncio.get_running_loop())
+            connector._factory = cast("partial[ResponseHandler]", protocol)
         self._session = aiohttp.ClientSession(
             connector=connector,
+            response_class=HeadKeepingResponse if self._status_only else aiohttp.ClientResponse,
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={
@@ -152,6 +159,8 @@ class HttpClient:
             ) as response:
                 body = await (_read_excerpt(response) if self._status_only else self._read_body(response))
                 return Response(response.status, _headers(response), body)
+        except BrokenAfterHead as answer:
+            return Response(answer.status, answer.headers, b"")
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
                 raise NetworkFailure(

@@ -39,7 +39,7 @@ Tally = list[tuple[str, int]]
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What finishing would import, through which accounts, and how it is assigned."""
+    """Summary of the import before Finish: accounts, numbers and assignments."""
 
     accounts: tuple[str, ...]
     count: int
@@ -54,7 +54,7 @@ class ImportSummary:
 
 
 def summarize(actor: Actor, flow: Flow, rows: Sequence[AssignmentRow]) -> ImportSummary:
-    """Return what finishing would do with these rows."""
+    """Return the summary of these rows."""
     return ImportSummary(
         accounts=tuple(sorted({connection.account for connection in connections_in(actor, flow)})),
         count=len(rows),
@@ -126,7 +126,7 @@ def clear(flow: Flow, company_ids: Iterable[int]) -> int:
 
 
 def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
-    """Return what each company would get. A deleted division, template or person is left out here; finishing
+    """Return the assignments of each company. A deleted division, template or person is left out here; Finish
     refuses it.
     """
     names = {kind: dict(pairs) for kind, pairs in assignment_choices(actor).items()}

@@ -10,6 +10,7 @@ import os
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -30,7 +31,7 @@ from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.queue import OrganisationSlots
-from koppel.sync.worker.run_precedence import RunningRun, RunPrecedence
+from koppel.sync.worker.run_precedence import RunningTask, RunPrecedence
 
 WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 TIME_SLICE_SECONDS = 20.0
@@ -61,7 +62,8 @@ class Dispatcher:
     def __init__(self, runtime: Runtime, concurrency: int) -> None:
         self._runtime, self._concurrency = runtime, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
-        self._precedence = RunPrecedence()
+        self._running: Counter[int] = Counter()
+        self.precedence = RunPrecedence()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="koppel run")
         self._wake = asyncio.Event()
         self._has_waiting_runs = False
@@ -114,9 +116,7 @@ class Dispatcher:
             if room <= 0:
                 self._has_waiting_runs = await queue.has_waiting(database_connection)
                 return POLL_SECONDS
-            slots = OrganisationSlots(
-                slots_per_organisation(self._concurrency), self._precedence.counts.copy()
-            )
+            slots = OrganisationSlots(slots_per_organisation(self._concurrency), self._running.copy())
             claim = await queue.claim_next(database_connection, WORKER_ID, room, slots)
         for run in claim.runs:
             self._start_run(run)
@@ -127,22 +127,25 @@ class Dispatcher:
         )
 
     def _start_run(self, run: ClaimedRun) -> None:
-        running = self._precedence.add(run.organisation_id)
+        running = self.precedence.add(run.organisation_id)
+        self._running[run.organisation_id] += 1
         task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run, running))
         self._tasks.add(task)
         task.add_done_callback(partial(self._on_run_done, running))
 
-    def _on_run_done(self, running: RunningRun, task: "asyncio.Task[None]") -> None:
+    def _on_run_done(self, running: RunningTask, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        self._precedence.remove(running)
+        self.precedence.remove(running)
+        self._running[running.organisation_id] -= 1
+        self._running += Counter()  # without those that have none
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its heartbeat has stopped, so a worker will claim the run again.
             log.error("run_task_failed", error=type(error).__name__, reason=str(error)[:200])
         self._wake.set()
 
-    def _context(self, run: ClaimedRun, running: RunningRun) -> Context:
+    def _context(self, run: ClaimedRun, running: RunningTask) -> Context:
         context = copy_context()
-        context.run(before_work.set, partial(self._precedence.wait_for_turn, running))
+        context.run(before_work.set, partial(self.precedence.wait_for_turn, running))
         context.run(threads.set, self._threads)
         context.run(on_before_request.set, self._time_slice(run))
         return context

@@ -30,6 +30,7 @@ from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.worker.dispatcher import Dispatcher
+from koppel.sync.worker.run_precedence import RunPrecedence
 
 RETRY_STALLED_JOBS_SECONDS = 5
 STUCK_SESSION_CHECK_SECONDS = 5
@@ -78,7 +79,7 @@ async def _main(concurrency: int) -> None:
         dispatcher = Dispatcher(runtime, concurrency)
         tasks = [
             asyncio.create_task(dispatcher.run()),
-            asyncio.create_task(_run_job_worker(worker_app)),
+            asyncio.create_task(_run_job_worker(worker_app, dispatcher.precedence)),
             asyncio.create_task(
                 _every(RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs")
             ),
@@ -111,7 +112,7 @@ async def _main(concurrency: int) -> None:
             raise outcome
 
 
-async def _run_job_worker(worker_app: App) -> None:
+async def _run_job_worker(worker_app: App, precedence: RunPrecedence) -> None:
     """Run all jobs except syncs: lookups, email, work after a reconnect.
 
     When the database fails the job worker is restarted, with growing pauses and new sessions: old ones may be
@@ -127,6 +128,7 @@ async def _run_job_worker(worker_app: App) -> None:
                 shutdown_graceful_timeout=3,
                 delete_jobs="always",
                 install_signal_handlers=False,
+                worker_middleware=[precedence.execute_job],
             )
         except Exception as error:
             log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])

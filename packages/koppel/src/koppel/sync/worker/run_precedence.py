@@ -1,19 +1,22 @@
-"""Which runs of a worker go on when several are executed: young ones of organisations with few beside them.
+"""Which tasks of a worker go on when several are executed: young ones of organisations with few beside them.
 
-A worker computes in one thread at a time, so twenty runs of one organisation would make the short sync of
-another take twenty times as long. An organisation has precedence for some seconds at a time only: one that
-syncs without pause does not hold up imports.
+A worker computes in one thread at a time, so twenty runs of one organisation would make the short sync or the
+mail of another take twenty times as long. Runs wait, jobs never do. An organisation has precedence for some
+seconds at a time only: one that syncs without pause does not hold up imports.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from procrastinate import JobContext
 
 YOUNG_SECONDS = 2.0
-"""A run has precedence for so long after its start; a sync without changes takes less."""
-WAIT_SECONDS = 0.5
+"""A task has precedence for so long after its start; a mail or a sync without changes takes less."""
+WAIT_SECONDS = 2.0
 """The longest wait before one step of a run."""
 WAITS_SECONDS = 5.0
 """The longest of all waits of a run, from one start to its end or requeue."""
@@ -22,8 +25,8 @@ BUDGET_SECONDS, BUDGET_PER_SECOND = 10.0, 0.2
 
 
 @dataclass(eq=False)
-class RunningRun:
-    """A run that this worker executes."""
+class RunningTask:
+    """A run or job that this worker executes."""
 
     organisation_id: int
     began: float
@@ -32,36 +35,49 @@ class RunningRun:
 
 @dataclass
 class RunPrecedence:
-    """The runs that a worker executes. Belongs to one event loop."""
+    """The tasks that a worker executes. Belongs to one event loop."""
 
     now: Callable[[], float] = time.monotonic
-    counts: Counter[int] = field(default_factory=Counter)
-    """Runs by organisation."""
-    _runs: set[RunningRun] = field(default_factory=set)
+    _counts: Counter[int] = field(default_factory=Counter)
+    """Tasks by organisation."""
+    _tasks: set[RunningTask] = field(default_factory=set)
     _budgets: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Seconds of precedence that are left of organisations, and since when."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def add(self, organisation_id: int) -> RunningRun:
-        run = RunningRun(organisation_id, self.now())
-        self._runs.add(run)
-        self.counts[organisation_id] += 1
-        return run
+    def add(self, organisation_id: int) -> RunningTask:
+        task = RunningTask(organisation_id, self.now())
+        self._tasks.add(task)
+        self._counts[organisation_id] += 1
+        return task
 
-    def remove(self, run: RunningRun) -> None:
-        self._runs.discard(run)
-        self.counts[run.organisation_id] -= 1
-        self.counts += Counter()  # without those that have none
-        spent = min(self.now() - run.began, YOUNG_SECONDS)
-        self._budgets[run.organisation_id] = (self._budget(run.organisation_id) - spent, self.now())
+    def remove(self, task: RunningTask) -> None:
+        self._tasks.discard(task)
+        self._counts[task.organisation_id] -= 1
+        self._counts += Counter()  # without those that have none
+        spent = min(self.now() - task.began, YOUNG_SECONDS)
+        self._budgets[task.organisation_id] = (self._budget(task.organisation_id) - spent, self.now())
         self._budgets = {
             key: kept for key, kept in self._budgets.items() if self._budget(key) < BUDGET_SECONDS
         }
         self._ended.set()
         self._ended = asyncio.Event()
 
-    async def wait_for_turn(self, run: RunningRun) -> None:
-        """Wait while a run has precedence over this one, but not for long."""
+    async def execute_job(
+        self, call: Callable[[], Awaitable[Any]], context: JobContext, _worker: object
+    ) -> Any:
+        """Execute a job of an organisation with precedence over runs of others (a middleware)."""
+        organisation_id = context.job.task_kwargs.get("organisation_id")
+        if not isinstance(organisation_id, int):
+            return await call()
+        task = self.add(organisation_id)
+        try:
+            return await call()
+        finally:
+            self.remove(task)
+
+    async def wait_for_turn(self, run: RunningTask) -> None:
+        """Wait while another task has precedence over this run, but not for long."""
         began = self.now()
         while self.must_wait(run, began):
             ends_at = began + min(WAIT_SECONDS, WAITS_SECONDS - run.waited_seconds)
@@ -71,18 +87,18 @@ class RunPrecedence:
                 break
         run.waited_seconds += self.now() - began
 
-    def must_wait(self, run: RunningRun, began: float) -> bool:
-        """Return whether another run has precedence over this one, which waits since `began`."""
+    def must_wait(self, run: RunningTask, began: float) -> bool:
+        """Return whether another task has precedence over this run, which waits since `began`."""
         now = self.now()
         if now - began >= WAIT_SECONDS or run.waited_seconds + now - began >= WAITS_SECONDS:
             return False
-        count = self.counts[run.organisation_id]
+        count = self._counts[run.organisation_id]
         return count > 1 and any(
             other.organisation_id != run.organisation_id
-            and self.counts[other.organisation_id] < count
+            and self._counts[other.organisation_id] < count
             and now - other.began < YOUNG_SECONDS
             and self._budget(other.organisation_id) > 0
-            for other in self._runs
+            for other in self._tasks
         )
 
     def _budget(self, organisation_id: int) -> float:

@@ -2,7 +2,10 @@
 const measure = (box) => {
   const table = box.querySelector("table");
   const borders = box.clientLeft * 2;
-  if (table) box.toggleAttribute("data-fits", table.scrollWidth <= box.offsetWidth - borders);
+  if (!table) return;
+  const fits = table.scrollWidth <= box.offsetWidth - borders;
+  box.toggleAttribute("data-fits", fits);
+  box.toggleAttribute("data-wide", !fits);
 };
 const observer = new ResizeObserver((entries) => entries.forEach((entry) => measure(entry.target)));
 const observe = (root) => root.querySelectorAll?.(".table-scroll").forEach((box) => { measure(box); observer.observe(box); });
