@@ -27,7 +27,7 @@ class BuildHook(BuildHookInterface[Any]):
         if all(find_spec(name) for name in NEEDED):
             environment = {**os.environ, "PYTHONPATH": str(source)}
             subprocess.run([sys.executable, "-m", "koppel.web.build"], env=environment, check=True)
-        if not _built(source).is_built(for_these_packages=False):
+        if not _built(source).is_built(compare_packages=False):
             sys.exit(
                 "Texts and static files of this tree are not built; use `make wheel`, "
                 "which has what that needs."

@@ -11,7 +11,7 @@ from koppel.administrations.queries import assignment_choices
 from koppel.connections.models import Connection
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.queries import page_of as notices_page_of
+from koppel.notifications.inbox.queries import list_page as notices_page_of
 from koppel.organisations.roles import Actor
 from koppel.web.dashboard import load_dashboard
 from tests.administrations.factories import create_firm

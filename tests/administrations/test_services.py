@@ -7,7 +7,7 @@ import pytest
 from koppel.administrations import services
 from koppel.administrations.bulk import operations
 from koppel.administrations.bulk.operations import Selection
-from koppel.administrations.effective_settings import Source, effective_settings, problems_with
+from koppel.administrations.effective_settings import Source, effective_settings, find_problems
 from koppel.administrations.inputs import SettingsInput
 from koppel.administrations.models import Administration, Assignment, Status
 from koppel.administrations.services import NewAdministration
@@ -155,4 +155,4 @@ def test_a_setting_disabled_by_the_organisation_stays_disabled(actor: Any) -> No
     ],
 )
 def test_invalid_settings_are_named(settings: dict[str, Any], key: str) -> None:
-    assert set(problems_with(settings)) == {key}
+    assert set(find_problems(settings)) == {key}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from koppel.api.reference import operations
+from koppel.api.reference import list_operations
 from tests.fixtures.people import signed_in
 
 PAGE = "/account/api/"
@@ -17,9 +17,9 @@ def test_every_operation_of_the_description_is_there_with_an_example_that_can_be
     client = signed_in(actor("reader"))
     described = client.get("/api/v1/openapi.json").json()["paths"]
     paths = {(path, method.upper()) for path, methods in described.items() for method in methods}
-    assert {(operation.path, operation.method) for operation in operations()} == paths
+    assert {(operation.path, operation.method) for operation in list_operations()} == paths
     page = unescape(client.get(PAGE).content.decode())
-    for operation in operations():
+    for operation in list_operations():
         words = shlex.split(operation.example)
         assert (words[0], "{" in words[-1] and "-d" not in words) == ("curl", False), operation.example
         assert operation.example in page
@@ -30,7 +30,7 @@ def test_every_operation_of_the_description_is_there_with_an_example_that_can_be
 def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: Any) -> None:
     invite = next(
         operation
-        for operation in operations()
+        for operation in list_operations()
         if (operation.method, operation.path) == ("POST", "/api/v1/people/invitations")
     )
     fields = {operation.name: operation for operation in invite.parameters}
@@ -42,7 +42,7 @@ def test_fields_within_fields_have_their_kind_and_what_is_taken_for_them(actor: 
     assert '"team_leader"' in fields["role"].kind
     make = next(
         operation
-        for operation in operations()
+        for operation in list_operations()
         if (operation.method, operation.path) == ("GET", "/api/v1/administrations/bulk")
     )
     assert "[].counts.changed" in [one.name for one in make.response_fields]

@@ -145,7 +145,7 @@ def paths() -> frozenset[str]:
 
 @cache
 def exists(name: str, source: Path) -> bool:
-    """Whether it is a path, a module with what it defines, or words of the distribution's code."""
+    """Whether the text is a path, a module with what it defines, or words of the distribution's code."""
     if name in ELSEWHERE or name in paths() or name.replace(".", "/") in paths():
         return True
     *module, last = re.split(r"[./]", name)

@@ -82,7 +82,7 @@ def written(node: ast.AST) -> Iterator[str]:
 
 
 def test_hooks_stand_in_hooks_and_are_documented() -> None:
-    """When it is called, in which transaction, and what an exception does: a listener's author needs no
+    """When a hook is called, in which transaction, and what an exception does: a listener's author needs no
     more.
     """
     misplaced, silent = [], []

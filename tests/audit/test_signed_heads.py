@@ -21,7 +21,7 @@ from koppel.audit import tasks
 from koppel.audit.chain import link_pending
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
 from koppel.audit.signing_keys import UNREADABLE, HeadDocument, signing_keys
-from koppel.cli.checks.audit_log import audit_log
+from koppel.cli.checks.audit_log import check_audit_log
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.logging.redaction import redacted
@@ -169,7 +169,9 @@ def test_the_command_finds_what_was_cut_off_and_a_new_key_vouches_for_nothing_ol
 def problems() -> list[tuple[bool, str]]:
     """What `koppel check` says about the audit log, when something is to be done."""
     return [
-        (finding.is_ok, finding.text) for finding in audit_log() if finding.is_advice or not finding.is_ok
+        (finding.is_ok, finding.text)
+        for finding in check_audit_log()
+        if finding.is_advice or not finding.is_ok
     ]
 
 

@@ -60,7 +60,7 @@ def _fill(installation: Installation, requirements: Path, wheels: Path, requirem
 
 
 def uv(*words: str) -> None:
-    """From its cache if it has all that is needed, else from the network."""
+    """Use the cache of uv if it has all that is needed, else from the network."""
     program = shutil.which("uv", path=f"{REPOSITORY / '.koppel' / 'uv' / 'bin'}:{os.environ['PATH']}")
     assert program, "There is no uv; `make check` brings it."
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from koppel.cli import first_steps
-from koppel.cli.checks.connectivity import addresses, mail, try_mail
+from koppel.cli.checks.connectivity import check_addresses, check_mail, send_test_mail
 from koppel.cli.checks.result import CheckFinding
 from tests.notifications.smtp import MailServer, serve
 
@@ -32,7 +32,7 @@ def address_findings(
 ) -> list[CheckFinding]:
     for name, value in {"KOPPEL_PUBLIC_URL": url, "KOPPEL_PROXIES": "0", **more}.items():
         monkeypatch.setenv(name, value)
-    return list(addresses(port))
+    return list(check_addresses(port))
 
 
 def test_a_correct_public_address_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,11 +68,11 @@ def test_the_mail_server_is_checked(settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     with mail_server() as server:
         settings.EMAIL_PORT = server.port
-        assert mail().is_ok
-        assert try_mail("anna@firm.example").is_ok
+        assert check_mail().is_ok
+        assert send_test_mail("anna@firm.example").is_ok
         assert server.accepted[0]["To"] == "anna@firm.example"
-    assert not mail().is_ok
-    assert not try_mail("anna@firm.example").is_ok
+    assert not check_mail().is_ok
+    assert not send_test_mail("anna@firm.example").is_ok
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_files_instead_of_mail_are_wrong_where_others_are_to_get_it(
     settings.SENDS_MAIL, settings.EMAIL_FILE_PATH = False, str(tmp_path / "mail")
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("KOPPEL_PUBLIC_URL", url)
-    result = mail()
+    result = check_mail()
     assert result.is_ok is is_ok
     assert "no mail is sent" in result.text
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path / "elsewhere"))
-    assert mail().is_ok, "Somebody chose the folder."
+    assert check_mail().is_ok, "Somebody chose the folder."
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_an_address_of_a_mail_server_is_read(url: str, expected: str) -> None:
 
 def test_the_first_lines_say_what_to_do() -> None:
     facts = {"KOPPEL_DATA_DIR": "/srv/my data", "KOPPEL_MAIL_DIR": "/srv/my data/mail"}
-    lines = "\n".join(first_steps.lines("empty", facts))
+    lines = "\n".join(first_steps.describe_first_steps("empty", facts))
     assert "KOPPEL_DATA_DIR='/srv/my data' " in lines
     assert "koppel organisations create --name" in lines
     assert "no mail is sent" in lines
-    assert "koppel people recovery-link" in "\n".join(first_steps.lines("waiting", facts))
+    assert "koppel people recovery-link" in "\n".join(first_steps.describe_first_steps("waiting", facts))
     ready = {"KOPPEL_DATA_DIR": "/srv/data", "KOPPEL_PUBLIC_URL": "http://localhost:8400"}
-    assert list(first_steps.lines("ready", ready)) == []
-    (line,) = first_steps.lines("ready", ready, "0.0.0.0")
+    assert list(first_steps.describe_first_steps("ready", ready)) == []
+    (line,) = first_steps.describe_first_steps("ready", ready, "0.0.0.0")
     assert "KOPPEL_PUBLIC_URL" in line

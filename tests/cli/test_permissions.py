@@ -95,7 +95,7 @@ def give(actor: Actor, command: Any, arguments: dict[str, str] | None = None) ->
 
 
 def invoke(command: Any, *words: str) -> str:
-    """What it prints, or why it refuses. Anything else is a mistake of the command or of the test."""
+    """The command's output, or its refusal. Anything else is a mistake of the command or of the test."""
     with redirect_stdout(io.StringIO()) as printed:
         try:
             command.main(args=[*words, "--json"], prog_name="koppel", standalone_mode=False)

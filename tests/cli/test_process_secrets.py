@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.environment import make_private, web_environment, without_secrets, worker_environment
+from koppel.cli.environment import (
+    environment_without_secrets,
+    restrict_permissions,
+    web_environment,
+    worker_environment,
+)
 from koppel.kit.database.embedded_postgres import choose_free_port
 from tests.fixtures.stack import end_process, wait_until
 
@@ -120,7 +125,7 @@ def test_an_environment_is_reduced_to_what_a_program_needs() -> None:
         "PGPASSWORD": "x",
         "DJANGO_SETTINGS_MODULE": "s",
     }
-    assert without_secrets(everything) == {"PATH": "/bin"}
+    assert environment_without_secrets(everything) == {"PATH": "/bin"}
     assert set(everything) - set(worker_environment(everything)) == {OWNER}
     assert set(everything) - set(web_environment(everything)) == {OWNER, AUDIT}
 
@@ -128,7 +133,7 @@ def test_an_environment_is_reduced_to_what_a_program_needs() -> None:
 def test_a_folder_of_an_older_version_is_closed(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir(mode=0o755)
     (tmp_path / "logs" / "web.log").touch(mode=0o644)
-    make_private(tmp_path)
+    restrict_permissions(tmp_path)
     modes = [
         stat.S_IMODE(path.stat().st_mode)
         for path in (tmp_path, tmp_path / "logs", tmp_path / "logs" / "web.log")

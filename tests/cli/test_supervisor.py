@@ -36,7 +36,7 @@ def test_a_program_that_keeps_failing_does_not_stop_the_supervisor() -> None:
     try:
         program.process.wait()
         program.failures, program.started_at = 5000, time.monotonic()
-        supervisor.tick()
+        supervisor.restart_dead_programs()
         assert program.failures == 5000, "it Queued"
     finally:
         supervisor.stop()
@@ -77,5 +77,5 @@ def test_a_stop_does_not_wait_for_other_work(
     supervisor = Supervisor(None, tmp_path / file, seconds)
     program = begun(supervisor, tmp_path)
     supervisor.stop()
-    assert not program.runs
+    assert not program.is_running
     assert not (tmp_path / "stored").exists()

@@ -158,7 +158,9 @@ def secrets_in_database(addresses: Addresses) -> set[bool]:
 def test_what_a_sign_in_needed_is_erased_when_it_is_over(
     anna: Newcomer, sandbox: Sandbox, database_addresses: Addresses
 ) -> None:
-    """When it is granted, refused, or never finished: a copy of the database has no code and no verifier."""
+    """A copy of the database has no code and no verifier, whether the consent was granted, refused or never
+    finished.
+    """
     app = register_app(sandbox)
     inbound = sandbox.sign_in(anna.begin(app.pk))
     assert secrets_in_database(database_addresses) == {True}

@@ -216,7 +216,7 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
     noor = actor("administrator", organisation=firm, name="Noor")
     by_password(email_of(noor)).post(invited(eve, email_of(noor)))
     with organisation_scope(ada.organisation_id):
-        access = people_services.terms_of(people_services.member(ada, noor.membership_id))
+        access = people_services.terms_of(people_services.get_member(ada, noor.membership_id))
         people_services.update_membership(
             ada, noor.membership_id, people_services.MembershipTerms(access.role, False, None, frozenset())
         )

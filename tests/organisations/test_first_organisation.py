@@ -18,7 +18,7 @@ from django.test import Client
 from pydantic import ValidationError as InputError
 
 from koppel.audit.models import ActorKind, AuditEntry, Interface
-from koppel.cli.checks.installation import findings
+from koppel.cli.checks.installation import run_checks
 from koppel.cli.checks.result import CheckFinding
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import organisation_scope
@@ -59,7 +59,7 @@ def signs_in(email: str, password: str) -> bool:
 
 
 def finding(topic: str) -> CheckFinding:
-    return next(one for one in findings(8499) if one.topic == topic)
+    return next(one for one in run_checks(8499) if one.topic == topic)
 
 
 def test_from_an_empty_installation_to_the_first_administrator(clean_database: None) -> None:

@@ -69,13 +69,16 @@ def test_a_member_elsewhere_may_work_for_another_organisation(actor: Any) -> Non
 
 
 def test_addresses_are_compared_in_every_form() -> None:
-    assert allowed_networks.parse("192.0.2.7; 2001:db8::/32,192.0.2.7") == ("192.0.2.7/32", "2001:db8::/32")
+    assert allowed_networks.parse_networks("192.0.2.7; 2001:db8::/32,192.0.2.7") == (
+        "192.0.2.7/32",
+        "2001:db8::/32",
+    )
     for address in ("192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1", "2001:db8::1%eth0"):
         assert allowed_networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
     for address in ("192.0.2.8", "2001:db9::1", "", "unknown"):
         assert not allowed_networks.contains(("192.0.2.7/32", "2001:db8::/32"), address), address
     with pytest.raises(Refused):
-        allowed_networks.parse(" ".join(["192.0.2.1"] * (allowed_networks.NETWORKS_MAX + 1)))
+        allowed_networks.parse_networks(" ".join(["192.0.2.1"] * (allowed_networks.NETWORKS_MAX + 1)))
 
 
 def test_a_new_password_revokes_tokens_when_chosen(actor: Any) -> None:

@@ -322,7 +322,7 @@ def test_workers_and_vault(
         lambda: changes_of(
             Administration.objects.get(pk=ADMINISTRATION), Run.objects.get(pk=RUN.id), ChangeFilter()
         ),
-        lambda: (inbox.unread_count(BOSS), inbox.newest_id(BOSS), inbox.page_of(BOSS)),
+        lambda: (inbox.unread_count(BOSS), inbox.newest_id(BOSS), inbox.list_page(BOSS)),
         lambda: list(entries_of(FIRM, AuditFilter())[:100]),
         lambda: dispatch_due(FIRM),
         lambda: EMAIL_OUTBOX.claim({"organisation_id": FIRM}),

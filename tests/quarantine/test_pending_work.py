@@ -213,7 +213,7 @@ def test_a_quarantine_that_begins_while_they_are_sent_stops_them(
     open_test_event(anna, NEWS, context={"name": "x"})
 
     async def never() -> None:
-        """As it was when they were taken from the queue."""
+        """The state when the jobs were taken from the queue."""
 
     koppel_quarantine("on")
     monkeypatch.setattr(outbox, "quarantine", type("Quarantine", (), {"current_async": staticmethod(never)}))

@@ -13,9 +13,9 @@ from django.test import Client
 from django.urls import reverse
 
 from koppel.audit.models import AuditEntry
-from koppel.cli.checks.connectivity import mail as mail_finding
-from koppel.cli.checks.connectivity import try_mail
-from koppel.cli.checks.installation import findings
+from koppel.cli.checks.connectivity import check_mail as mail_finding
+from koppel.cli.checks.connectivity import send_test_mail
+from koppel.cli.checks.installation import run_checks
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import encrypt_column
@@ -245,8 +245,8 @@ def test_check_reports_the_quarantine_and_makes_no_calls(
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
     server.answers = {"MAIL": [None]}
     try:
-        by_topic = {finding.topic: finding for finding in findings(server.port)}
-        tried = try_mail("anna@example.test")
+        by_topic = {finding.topic: finding for finding in run_checks(server.port)}
+        tried = send_test_mail("anna@example.test")
     finally:
         stop()
     assert by_topic["quarantine"].is_ok

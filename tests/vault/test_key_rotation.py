@@ -19,7 +19,7 @@ from allauth.mfa.utils import decrypt
 from django.db.models import Model
 
 from koppel.audit.models import AuditEntry
-from koppel.cli.checks.installation import findings
+from koppel.cli.checks.installation import run_checks
 from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, Grant
 from koppel.connections.vault.key_rotation import key_uses, rotate_keys
 from koppel.kit.encryption import key_id_of, keyring
@@ -170,7 +170,7 @@ def test_a_lost_or_wrong_key_is_reported_and_destroys_nothing(
     before = [bytes(one.row().access_token) for one in granted]
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
     settings.VAULT_KEYS = ring
-    (finding,) = [one for one in findings(8499) if one.topic == "vault keys"]
+    (finding,) = [one for one in run_checks(8499) if one.topic == "vault keys"]
     assert not finding.is_ok
     assert "42 tokens and client secrets cannot be opened" in finding.text
     with programs(1, granted[:3]) as (running,):

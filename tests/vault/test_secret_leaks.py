@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from django.test import Client
 
-from koppel.cli.checks.installation import findings
+from koppel.cli.checks.installation import run_checks
 from koppel.cli.checks.support_bundle import write_bundle
 from koppel.connections.consent.attempts import begin_attempt
 from koppel.connections.models import ConsentPurpose, Grant, RemoteCompany
@@ -72,7 +72,7 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
         job_arguments = jobs()
         web_log, web_answers = _through_the_web(firm, tmp_path / "web.log", free_port)
     bundle = tmp_path / "support.zip"
-    write_bundle(bundle, findings(8499))
+    write_bundle(bundle, run_checks(8499))
     with zipfile.ZipFile(bundle) as parts:
         bundled = "\n".join(parts.read(name).decode() for name in parts.namelist())
         assert {"check.json", "settings.json", "state.json", "versions.json"} <= set(parts.namelist())

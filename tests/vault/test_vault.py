@@ -44,7 +44,7 @@ async def process() -> AsyncIterator[Runtime]:
 
 
 def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
-    """Do it in a runtime of its own, like a process would."""
+    """Run the work in a runtime of its own, as a process would."""
 
     async def run() -> Any:
         async with process() as started:

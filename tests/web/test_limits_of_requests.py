@@ -45,7 +45,7 @@ def test_a_session_with_too_many_requests_is_told_when_to_go_on(
     world: World, browser: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SESSION_REQUESTS_PER_MINUTE = 6
-    monkeypatch.setattr(middleware, "_requests", middleware._SessionRequests(lambda: 0.0))
+    monkeypatch.setattr(middleware, "_requests", middleware._SessionRateLimit(lambda: 0.0))
     assert [browser.get(LIST).status_code for _number in range(3)] == [HTTPStatus.OK] * 3
     assert "Try again in 10 seconds" in refused(browser.get(LIST), HTTPStatus.TOO_MANY_REQUESTS)
     assert '"too_many_requests"' in refused(browser.get(LIST_API), HTTPStatus.TOO_MANY_REQUESTS)

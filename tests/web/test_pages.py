@@ -168,7 +168,7 @@ def finish(world: World) -> None:
 
 
 def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
-    """Preview it, then start what was previewed."""
+    """Preview the operation, then start it."""
     draft = client.post("/administrations/bulk/preview", form_data).headers["Location"]
     assert "No changes yet" in client.get(draft).content.decode()
     client.post(f"{draft}start")

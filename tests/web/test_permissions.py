@@ -22,7 +22,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.access import api_tokens
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor, Role
-from koppel.web.permission_matrix import TABLE, Route, routes, rows
+from koppel.web.permission_matrix import TABLE, Route, permissions_by_route, routes
 from tests.web.factories import IMPORT, World, build_world
 
 pytestmark = pytest.mark.slow
@@ -90,13 +90,13 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def test_every_route_has_its_row_and_every_row_its_route() -> None:
-    existing, written = routes(), rows(TABLE.read_text()).keys()
+    existing, written = routes(), permissions_by_route(TABLE.read_text()).keys()
     assert sorted(f"{one.method} {one.path}" for one in existing - written) == [], f"Without a row. {HOW}"
     assert sorted(f"{one.method} {one.path}" for one in written - existing) == [], f"Without a route. {HOW}"
 
 
 def test_permissions_of_pages_match_the_table(world: World) -> None:
-    written = rows(TABLE.read_text())
+    written = permissions_by_route(TABLE.read_text())
     probe = RouteProbe(world)
     wrong = [
         f"{route.method} {route.path}: the table says {who}, but it lets in: {seen}"
@@ -111,7 +111,7 @@ def test_permissions_are_checked_before_the_body(world: World) -> None:
     probe = RouteProbe(world)
     wrong = [
         f"{route.method} {route.path} tells {role} {answer.status_code}: {answer.text_read[:200]}"
-        for route, who in sorted(rows(TABLE.read_text()).items())
+        for route, who in sorted(permissions_by_route(TABLE.read_text()).items())
         if route.path.startswith("/api/v1/") and route.method != "GET" and WHO.get(who) is not None
         for role in FROM_LEAST[: FROM_LEAST.index(WHO[who])]
         for answer in [probe.send_json(world.people[role], route, {"rubbish": 1})]

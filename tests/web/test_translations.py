@@ -5,14 +5,14 @@ import shutil
 
 import polib
 
-from koppel.web.build.translations import SOURCE, missing
+from koppel.web.build.translations import SOURCE, missing_translations
 from tests.fixtures.requirements import GETTEXT, skip_without
 
 
 def test_no_text_lacks_its_translation() -> None:
     if shutil.which("xgettext") is None:
         skip_without(GETTEXT)
-    assert list(missing()) == []
+    assert list(missing_translations()) == []
 
 
 def test_a_text_is_translated_one_way_only() -> None:

@@ -18,8 +18,8 @@ from koppel.organisations.settings_schema import (
     DEFAULTS,
     RESOURCES,
     SCHEDULES,
+    find_problems,
     notification_audiences,
-    problems_with,
 )
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "Setting",
     "Source",
     "effective_settings",
-    "problems_with",
+    "find_problems",
     "resolve_settings",
 ]
 

@@ -185,7 +185,7 @@ def _is_effective(effective: EffectiveSettings, key: str, value: Any) -> bool:
 
 
 class FavouriteForm(Form[Input]):
-    """Whether it is a favourite. No input type: REST and commands have a verb for each of the two."""
+    """Whether an administration is a favourite. No input type: REST and commands have a verb for each."""
 
     is_favourite = FlagField()
 

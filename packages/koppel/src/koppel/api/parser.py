@@ -1,4 +1,4 @@
-"""Parse bodies as JSON without duplicate keys: of two values of one key the last would win silently."""
+"""Parse bodies as JSON, and refuse duplicate keys: the last of two values would silently win."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class DuplicateKeyError(ValueError):
-    """A key of an object comes twice, at whatever depth."""
+    """An object has the same key twice, at any depth."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -21,7 +21,7 @@ class DuplicateKeyError(ValueError):
 
 
 class SurrogateError(ValueError):
-    """A text has half of a pair of UTF-16: no character, and nothing can store it."""
+    """A text has a lone UTF-16 surrogate, which is no character and cannot be stored."""
 
 
 class StrictParser(Parser):
@@ -31,13 +31,13 @@ class StrictParser(Parser):
         """
         # Python would let surrogates pass that are encoded like characters.
         text = request.body.decode("utf-8-sig")
-        fields: dict[str, Any] = json.loads(text, object_pairs_hook=_object)
+        fields: dict[str, Any] = json.loads(text, object_pairs_hook=_parse_object)
         if _ESCAPED_SURROGATE.search(text) and has_lone_surrogate(json.dumps(fields, ensure_ascii=False)):
             raise SurrogateError
         return fields
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _parse_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in pairs:
         if key in fields:

@@ -1,8 +1,6 @@
-"""The published description of the API, made ready to be read: each operation with what goes in, what comes
-back, an example.
+"""The reference of the API for people: each operation with its parameters, response and an example.
 
-Made from the OpenAPI description alone, so that it cannot say anything else. Nothing is fetched from
-elsewhere to show it.
+Made from the OpenAPI description alone, so that both always agree.
 """
 
 import json
@@ -19,7 +17,7 @@ from koppel.kit.web import paths
 
 METHODS = ("get", "post", "put", "patch", "delete")
 DEPTH_MAX = 3
-"""How deep fields within fields are listed."""
+"""The depth to which nested fields are listed."""
 SAMPLES: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
 SAMPLE_TEXTS = {
     "date": "2026-12-31",
@@ -82,55 +80,61 @@ class OperationGroup:
         return f"group-{self.title}".lower().replace(" ", "-")
 
 
-def group_operations(listed: Iterable[Operation]) -> list[OperationGroup]:
-    """Return the operations under their subjects. They come in the order of these."""
-    groups = groupby(listed, key=lambda operation: operation.group)
+def group_operations(operations: Iterable[Operation]) -> list[OperationGroup]:
+    """Return the operations by subject, in their order."""
+    groups = groupby(operations, key=lambda operation: operation.group)
     return [OperationGroup(title.replace("-", " ").capitalize(), list(members)) for title, members in groups]
 
 
 @cache
-def operations() -> tuple[Operation, ...]:
+def list_operations() -> tuple[Operation, ...]:
     """Return all operations, in the order of the description, group by group."""
-    described: Schema = api.get_openapi_schema()
-    book = _Book(described["components"]["schemas"])
-    listed = [
-        _operation(book, path, method, about)
-        for path, methods in described["paths"].items()
-        for method, about in methods.items()
+    description: Schema = api.get_openapi_schema()
+    schemas = _Schemas(description["components"]["schemas"])
+    unsorted_operations = [
+        _operation(schemas, path, method, operation_schema)
+        for path, methods in description["paths"].items()
+        for method, operation_schema in methods.items()
         if method in METHODS
     ]
-    order = list(dict.fromkeys(operation.group for operation in listed))
-    return tuple(sorted(listed, key=lambda operation: order.index(operation.group)))
+    order = list(dict.fromkeys(operation.group for operation in unsorted_operations))
+    return tuple(sorted(unsorted_operations, key=lambda operation: order.index(operation.group)))
 
 
-def _operation(book: "_Book", path: str, method: str, about: Schema) -> Operation:
-    parameters = [_parameter(book, parameter) for parameter in about.get("parameters", ())]
-    body = _content(about.get("requestBody", {}))
-    fields = [*parameters, *book.fields(body, "body")]
-    status, answer = next(iter(about["responses"].items()))
-    returned = _content(answer)
+def _operation(schemas: "_Schemas", path: str, method: str, operation_schema: Schema) -> Operation:
+    parameters = [_parameter(schemas, parameter) for parameter in operation_schema.get("parameters", ())]
+    body_schema = _content_schema(operation_schema.get("requestBody", {}))
+    fields = [*parameters, *schemas.fields(body_schema, "body")]
+    status, response = next(iter(operation_schema["responses"].items()))
+    response_schema = _content_schema(response)
     return Operation(
-        group=str(about.get("tags", ["other"])[0]),
+        group=str(operation_schema.get("tags", ["other"])[0]),
         method=method.upper(),
         path=path,
-        text=" ".join(str(about.get("description", "")).split()),
+        text=" ".join(str(operation_schema.get("description", "")).split()),
         parameters=fields,
         status=str(status),
-        response_fields=list(book.fields(returned, "")),
-        response_kind=book.kind(returned) if returned else "",
+        response_fields=list(schemas.fields(response_schema, "")),
+        response_kind=schemas.describe_type(response_schema) if response_schema else "",
         example=_example(
-            path, method, about.get("parameters", ()), book.sample(body) if body else None, book
+            path,
+            method,
+            operation_schema.get("parameters", ()),
+            schemas.sample(body_schema) if body_schema else None,
+            schemas,
         ),
     )
 
 
-def _parameter(book: "_Book", parameter: Schema) -> Field:
+def _parameter(schemas: "_Schemas", parameter: Schema) -> Field:
     schema = parameter["schema"]
     default = "" if parameter["required"] else _format_default(schema.get("default"))
-    return Field(parameter["name"], parameter["in"], book.kind(schema), parameter["required"], default)
+    return Field(
+        parameter["name"], parameter["in"], schemas.describe_type(schema), parameter["required"], default
+    )
 
 
-def _content(part: Schema) -> Schema:
+def _content_schema(part: Schema) -> Schema:
     """Return the schema of a request or answer body; empty without one."""
     media_type: Schema = next(iter(part.get("content", {}).values()), {})
     return dict(media_type.get("schema", {}))
@@ -140,17 +144,17 @@ def _format_default(default: Any) -> str:
     return "" if default in (None, "", []) else json.dumps(default, ensure_ascii=False)
 
 
-def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, book: "_Book") -> str:
+def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, schemas: "_Schemas") -> str:
     """Return a `curl` command with made-up values."""
     for parameter in parameters:
         if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", str(book.sample(parameter["schema"])))
-    needed = [
-        f"{parameter['name']}={book.sample(parameter['schema'])}"
+            path = path.replace(f"{{{parameter['name']}}}", str(schemas.sample(parameter["schema"])))
+    required = [
+        f"{parameter['name']}={schemas.sample(parameter['schema'])}"
         for parameter in parameters
         if parameter["in"] == "query" and parameter["required"]
     ]
-    query = f"?{'&'.join(needed)}" if needed else ""
+    query = f"?{'&'.join(required)}" if required else ""
     lines = [f'curl -H "Authorization: Bearer $KOPPEL_TOKEN" "{settings.PUBLIC_URL}{path}{query}"']
     if method != "get":
         lines[0] = lines[0].replace("curl ", f"curl -X {method.upper()} ")
@@ -159,23 +163,23 @@ def _example(path: str, method: str, parameters: Sequence[Schema], body: Any, bo
     return " \\\n  ".join(lines)
 
 
-class _Book:
-    """The named schemas, for descriptions of other schemas."""
+class _Schemas:
+    """The named schemas of the description, to describe other schemas."""
 
     def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self._named = schemas
 
-    def kind(self, schema: Schema) -> str:
+    def describe_type(self, schema: Schema) -> str:
         """Describe a type in words: `integer`, `list of text`, `date-time or null`."""
         if options := schema.get("anyOf") or schema.get("oneOf"):
-            return " or ".join(dict.fromkeys(self.kind(option) for option in options))
+            return " or ".join(dict.fromkeys(self.describe_type(option) for option in options))
         if "$ref" in schema or "allOf" in schema:
             target = self._resolve_reference(schema)
-            return self.kind(target) if "enum" in target else "object"
+            return self.describe_type(target) if "enum" in target else "object"
         if values := schema.get("enum") or ([schema["const"]] if "const" in schema else []):
             return " | ".join(json.dumps(value) for value in values)
         if schema.get("type") == "array":
-            return f"list of {self.kind(schema.get('items', {}))}"
+            return f"list of {self.describe_type(schema.get('items', {}))}"
         word = str(schema.get("format") or schema.get("type") or "anything")
         return "text" if word == "string" else word
 
@@ -190,7 +194,7 @@ class _Book:
         for name, field_schema in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
             required = name in owner.get("required", ()) and location == "body"
             default = "" if required or location != "body" else _format_default(field_schema.get("default"))
-            yield Field(f"{above}{name}", location, self.kind(field_schema), required, default)
+            yield Field(f"{above}{name}", location, self.describe_type(field_schema), required, default)
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:

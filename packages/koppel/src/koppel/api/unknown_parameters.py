@@ -1,5 +1,5 @@
-"""Refuse what an operation does not declare before it begins, with a 422 of one shape: `{"error": "invalid",
-"detail": [{"type", "loc", "msg", …}]}`.
+"""Refuse undeclared parameters and values before an operation begins, with a 422 of one shape: `{"error":
+"invalid", "detail": [{"type", "loc", "msg", …}]}`.
 
 django-ninja itself ignores unknown query parameters, and a list without its filter is everything.
 """
@@ -27,13 +27,13 @@ from koppel.kit.web.parameters import (
 )
 from koppel.organisations.errors import NotAllowed
 
-Run = Callable[..., HttpResponseBase]
+OperationView = Callable[..., HttpResponseBase]
 SURROGATE = gettext_lazy("A text has a character that does not exist.")
 EMPTY_BODIES = (b"", b"{}", b"null")
 
 
 class StrictAPI(NinjaAPI):
-    """Also names the refused value of a query parameter. Values of a body may be secret and are not
+    """Adds the refused value of a query parameter to errors. Values of a body may be secret and are not
     repeated.
     """
 
@@ -60,54 +60,54 @@ class StrictAPI(NinjaAPI):
         return validation_error
 
 
-def refuses_unknown(run: Run) -> Run:
-    """Decorate an operation: refuse parameters and values that it does not declare. In ninja's mode
-    `view`.
-    """
-    operation = cast("Operation", run.__self__)  # type: ignore[attr-defined]
+def refuse_undeclared_input(operation_view: OperationView) -> OperationView:
+    """Decorate an operation to refuse parameters and values that it does not declare. Ninja's mode `view`."""
+    operation = cast("Operation", operation_view.__self__)  # type: ignore[attr-defined]
     declared, repeatable = _declared_parameters(operation)
     takes_body = any(model.__ninja_param_source__ in ("body", "form", "file") for model in operation.models)
 
-    @wraps(run)
+    @wraps(operation_view)
     def wrapper(request: HttpRequest, **values: Any) -> HttpResponseBase:
-        # Who may not come in learns nothing of what there is.
+        # An actor without the permission must not learn the names of parameters.
         needed = getattr(operation.view_func, "koppel_permission", None)
         if needed and not request.actor.can(needed):  # type: ignore[attr-defined]
             return operation.api.on_exception(request, NotAllowed(needed))
-        errors = [as_error("query", part) for part in _unknown_parts_of(request, declared, repeatable)]
-        if not takes_body and _has_fields(request):
+        errors = [to_ninja_error("query", part) for part in _undeclared_parts(request, declared, repeatable)]
+        if not takes_body and _has_body(request):
             errors.append(
                 {"type": "extra_forbidden", "loc": ["body"], "msg": "This operation takes no body."}
             )
         if errors:
             return operation.api.on_exception(request, ValidationError(errors))
-        return run(request, **values)
+        return operation_view(request, **values)
 
     return wrapper
 
 
 def _duplicate_key_error(cause: DuplicateKeyError) -> ValidationError:
-    return ValidationError([as_error("body", duplicate_parameter(cause.key, ""))])
+    return ValidationError([to_ninja_error("body", duplicate_parameter(cause.key, ""))])
 
 
-def shown_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the first ten errors, with shortened input; one more says how many others there are."""
-    details = [_short(error) for error in errors[:SHOWN_PARTS_MAX]]
+def limit_errors(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first ten errors, with shortened input, and one that says how many others there are."""
+    details = [_shorten_input(error) for error in errors[:SHOWN_PARTS_MAX]]
     more = len(errors) - SHOWN_PARTS_MAX
     if more > 0 and not errors[-1].get("more"):
         message = ngettext("And %(count)d more.", "And %(count)d more.", more) % {"count": more}
         return [*details, {"type": "more", "loc": [], "msg": message, "more": more}]
-    return [*details, *map(_short, errors[SHOWN_PARTS_MAX:])]
+    return [*details, *map(_shorten_input, errors[SHOWN_PARTS_MAX:])]
 
 
-def _short(error: dict[str, Any]) -> dict[str, Any]:
+def _shorten_input(error: dict[str, Any]) -> dict[str, Any]:
     location = [shorten(part) if isinstance(part, str) else part for part in error["loc"]]
     value = {"value": shorten(error["value"])} if "value" in error else {}
     return error | {"loc": location} | value
 
 
-def as_error(source: str, part: UnknownPart) -> dict[str, Any]:
-    """Return an error in ninja's form. `allowed` are the possible names or values, where they are few."""
+def to_ninja_error(source: str, part: UnknownPart) -> dict[str, Any]:
+    """Return the part as an error in ninja's form. `allowed` are the possible names or values, if there are
+    few.
+    """
     if part.more:
         return {"type": "more", "loc": [], "msg": part.message, "more": part.more}
     error: dict[str, Any] = {
@@ -131,15 +131,17 @@ def _declared_parameters(operation: Operation) -> tuple[list[str], set[str]]:
     return names, repeatable
 
 
-def _unknown_parts_of(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
+def _undeclared_parts(request: HttpRequest, declared: list[str], repeatable: set[str]) -> list[UnknownPart]:
     try:
         require_bounded(request.GET)
     except UnknownParameter as refusal:
         return list(refusal.parts)
-    return first_parts(_not_declared(request, declared, repeatable))
+    return first_parts(_iterate_undeclared_parts(request, declared, repeatable))
 
 
-def _not_declared(request: HttpRequest, declared: list[str], repeatable: set[str]) -> Iterable[UnknownPart]:
+def _iterate_undeclared_parts(
+    request: HttpRequest, declared: list[str], repeatable: set[str]
+) -> Iterable[UnknownPart]:
     for name, texts in request.GET.lists():
         if name not in declared:
             yield unknown_name(name, str(texts[0]) if texts else "", declared)
@@ -147,6 +149,6 @@ def _not_declared(request: HttpRequest, declared: list[str], repeatable: set[str
             yield duplicate_parameter(name, str(texts[-1]))
 
 
-def _has_fields(request: HttpRequest) -> bool:
+def _has_body(request: HttpRequest) -> bool:
     is_json = request.content_type == "application/json"
     return is_json and request.method in ("POST", "PUT", "PATCH") and request.body.strip() not in EMPTY_BODIES

@@ -1,4 +1,4 @@
-"""The API's page for people, below `/account/`."""
+"""Addresses of the API reference, below `/account/`."""
 
 from django.urls import path
 

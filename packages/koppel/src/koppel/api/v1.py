@@ -16,7 +16,7 @@ from koppel.administrations.api.settings import router as administration_setting
 from koppel.administrations.audit_log.api import router as activity
 from koppel.administrations.issues.api import router as issues
 from koppel.api.parser import StrictParser
-from koppel.api.unknown_parameters import StrictAPI, as_error, refuses_unknown, shown_errors
+from koppel.api.unknown_parameters import StrictAPI, limit_errors, refuse_undeclared_input, to_ninja_error
 from koppel.books.api import router as books
 from koppel.connections.api import router as connections
 from koppel.kit.errors import KoppelError
@@ -45,7 +45,7 @@ api = StrictAPI(
     docs_url=None,
     openapi_extra=BEARER,
 )
-api.add_decorator(refuses_unknown, mode="view")
+api.add_decorator(refuse_undeclared_input, mode="view")
 api.add_router("", organisations, tags=["organisation"])
 api.add_router("/onboarding", onboarding, tags=["onboarding"])
 api.add_router("", groups, tags=["organisation"])
@@ -64,18 +64,18 @@ api.add_router("/webhooks", webhooks, tags=["webhooks"])
 
 
 @api.exception_handler(ValidationError)
-def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """Answer a request that does not match the description; `detail` names each part."""
+def handle_validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Respond to a request that does not match the description; `detail` names each part."""
     return api.create_response(
-        request, {"error": "invalid", "detail": shown_errors(error.errors)}, status=422
+        request, {"error": "invalid", "detail": limit_errors(error.errors)}, status=422
     )
 
 
 @api.exception_handler(UnknownParameter)
-def unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
+def handle_unknown_parameter(request: HttpRequest, error: UnknownParameter) -> HttpResponse:
     """Respond to a filter, or a value of it, that does not exist for the caller."""
-    return invalid(
-        request, ValidationError([as_error(_source(request, part.name), part) for part in error.parts])
+    return handle_validation_error(
+        request, ValidationError([to_ninja_error(_source(request, part.name), part) for part in error.parts])
     )
 
 
@@ -84,8 +84,8 @@ def _source(request: HttpRequest, name: str) -> str:
 
 
 @api.exception_handler(KoppelError)
-def refusal(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    """Answer a refusal of any app: its code, and in `message` the reason, in the caller's language."""
+def handle_koppel_error(request: HttpRequest, error: KoppelError) -> HttpResponse:
+    """Respond with the code of the error, and in `message` the reason in the caller's language."""
     if isinstance(error, NotAllowed):
         # Recorded when the transaction of the request is over, with which it would be rolled back.
         request.refused_permission = error.permission  # type: ignore[attr-defined]

@@ -1,11 +1,11 @@
-"""The page about the API, for programmers."""
+"""The page of the API reference."""
 
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from koppel.api.reference import group_operations, operations
+from koppel.api.reference import group_operations, list_operations
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest
@@ -15,7 +15,7 @@ from koppel.organisations.requests import AuthenticatedRequest
 def reference(request: AuthenticatedRequest) -> HttpResponse:
     """Show the operations; `q` filters them by text."""
     search_text = (request.parameters["q"] or "").replace("\0", "")[:100].strip()
-    matches = [operation for operation in operations() if operation.matches(search_text)]
+    matches = [operation for operation in list_operations() if operation.matches(search_text)]
     base = f"{settings.PUBLIC_URL}{reverse('api:api-root')}".rstrip("/")
     context = {
         "account_place": "api",

@@ -1,4 +1,4 @@
-"""Adds the description of the API to a person's own account. Imported once, by `AppConfig.ready`."""
+"""Add the description of the API to a person's own account. Imported once, by `AppConfig.ready`."""
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _

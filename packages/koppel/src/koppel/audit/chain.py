@@ -20,7 +20,7 @@ from koppel.kit.tenancy import INSTALLATION, installation_scope, organisation_sc
 
 _SQL = load_statements("koppel.audit")
 GENESIS = hashlib.sha256(b"").digest()
-"""What stands before the first link."""
+"""The link before the first one."""
 LINKED_AT_ONCE_MAX = 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Reads whole chains of the database for a verification, each in one snapshot."""
+"""Read whole chains from the database for a verification, each in one snapshot."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -111,14 +111,14 @@ def _recorded_deletions(chain: int) -> RecordedDeletions:
     companies: set[int] = set()
     for action, at, subject_id, through, company in _fetch("recorded_deletions", chain, actions=actions):
         if action == AuditLogAction.EXPIRED:
-            expiries.append((_number(through), at))
+            expiries.append((_parse_number(through), at))
         elif subject_id is not None:
             administrations.add(subject_id)
-            companies.add(_number(company))
+            companies.add(_parse_number(company))
     return RecordedDeletions(expiries, frozenset(administrations), frozenset(companies))
 
 
-def _number(text: str | None) -> int:
+def _parse_number(text: str | None) -> int:
     return int(text) if text is not None and text.isascii() and text.isdecimal() else 0
 
 

@@ -19,7 +19,7 @@ class ActorKind(models.TextChoices):
 
 
 class Interface(models.TextChoices):
-    """How an action came in."""
+    """The interface through which an action came."""
 
     WEB = "web", _("Web")
     API = "api", _("API")

@@ -1,7 +1,7 @@
-"""Acts that an attacker can repeat at will, such as failed sign-ins: in the log, and never a flood in it.
+"""Actions that an attacker can repeat at will, such as failed sign-ins, recorded without flooding the log.
 
 The first one within a window is an entry at once. Those after it are counted, and one more entry says how
-many there were, when its window is over. What tells windows apart (organisation, action, subject) is never
+many there were, when its window is over. A window is identified by organisation, action and subject, never by
 what the attacker chooses freely, such as an address.
 """
 
@@ -32,7 +32,7 @@ def record_repeatable(
     subject: Subject | None = None,
     reason: str = "",
 ) -> None:
-    """Record an act of which only the first within ten minutes becomes an entry of its own.
+    """Record an action of which only the first within ten minutes becomes an entry of its own.
 
     In a transaction of its own, so that it stays whatever becomes of the request. `organisation_id` 0: of the
     installation.
@@ -46,7 +46,7 @@ def record_repeatable(
 
 def close_windows() -> int:
     """Record the repetitions of windows that are over, and begin anew. Return the number of windows."""
-    with installation_scope("repeated acts"):
+    with installation_scope("repeated actions"):
         over = list(
             Occurrence.objects.filter(began_at__lt=timezone.now() - WINDOW).values_list(
                 "pk", "organisation_id"

@@ -29,7 +29,7 @@ class AuditFilter:
 
 @dataclass(frozen=True)
 class ChangedValue:
-    """A value that an act changed; '' where there was none."""
+    """A value that an action changed; '' where there was none."""
 
     key: str
     before: str
@@ -58,7 +58,7 @@ def entries_of(organisation_id: int, filters: AuditFilter) -> "QuerySet[AuditEnt
     return entries.order_by("-at", "-pk")
 
 
-def actors_of(organisation_id: int) -> list[tuple[int, str]]:
+def list_actors(organisation_id: int) -> list[tuple[int, str]]:
     """Return the actors of an organisation, by name, with a few index lookups per person instead of reading
     the whole log.
     """

@@ -1,4 +1,4 @@
-"""The one way to write the audit log."""
+"""Write to the audit log; no other module does."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _SQL = load_statements("koppel.audit")
 
 @dataclass(frozen=True)
 class AuditActor:
-    """Who acts, from which IP address and interface."""
+    """The actor of an action, with IP address and interface."""
 
     kind: ActorKind
     id: int | None
@@ -31,8 +31,8 @@ class AuditActor:
 
 @contextmanager
 def actor_scope(actor: AuditActor) -> Iterator[None]:
-    """Record everything within the block as done by this actor, whatever its callers pass; only what Koppel
-    does itself keeps the kind `job`.
+    """Record all actions within the block as this actor's, also when callers pass another; only Koppel's own
+    keep the kind `job`.
     """
     with scope_actor(_to_json(actor)):
         yield

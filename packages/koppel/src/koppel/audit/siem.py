@@ -1,4 +1,4 @@
-"""Sends signed heads to a SIEM: `https://…` gets a JSON list, `syslog://` and `syslogs://` one message each.
+"""Send signed heads to a SIEM: `https://…` gets a JSON list, `syslog://` and `syslogs://` one message each.
 
 syslog is RFC 5424 over TCP with octet counting (RFC 6587); `syslogs` is the same over TLS (RFC 5425).
 """

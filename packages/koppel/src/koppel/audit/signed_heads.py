@@ -1,4 +1,4 @@
-"""Signs the heads of the chains, and hands them to the log and to a SIEM."""
+"""Sign the heads of the chains, and hand them to the log and to a SIEM."""
 
 from collections.abc import Iterable
 from datetime import datetime

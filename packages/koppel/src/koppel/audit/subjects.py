@@ -1,4 +1,4 @@
-"""What an entry of the audit log, an issue or an event is about: one code for each kind of thing."""
+"""The subject of an audit entry, an issue or an event: a code for each kind of object."""
 
 from dataclasses import dataclass
 from enum import StrEnum

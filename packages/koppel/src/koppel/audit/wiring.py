@@ -1,5 +1,4 @@
-"""Closes the audit log: the application role appends to it by its function and never rewrites it. Brings this
-app's own actions.
+"""Let the application role append to the audit log by its function only; register this app's actions.
 
 Imported once, by `AppConfig.ready`.
 """

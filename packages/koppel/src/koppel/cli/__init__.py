@@ -1,4 +1,4 @@
-"""The command tree: starts, watches and stops the programs; business rules are in the apps.
+"""The command tree: start, watch and stop the programs; business rules are in the apps.
 
 Begin with `main`; what runs on a server is in `servers` and `supervisor`, an operator's commands in
 `commands` and `checks`.

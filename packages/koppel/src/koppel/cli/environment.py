@@ -63,7 +63,7 @@ def has_external_database() -> bool:
     return bool(os.environ.get("DATABASE_URL"))
 
 
-def external_database() -> dict[str, str]:
+def external_database_variables() -> dict[str, str]:
     """Return `DATABASE_URL` and the owner's address, after connecting to each. Raises `CommandError`."""
     urls = {}
     for name in ("DATABASE_URL", OWNER_VARIABLE):
@@ -74,20 +74,20 @@ def external_database() -> dict[str, str]:
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the owner's address: whoever reads it must not be able to switch row
-    level security off.
+    """Return the environment without the owner's address: a process that reads it must not be able to switch
+    row level security off.
     """
     return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
 
 
 def web_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return that of a worker without the keys that sign the audit log, which only jobs use."""
+    """Return the environment of a worker without the keys that sign the audit log, which only jobs use."""
     return {name: value for name, value in worker_environment(environment).items() if name != AUDIT_KEYS}
 
 
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program that is not Koppel's own, such as the sandbox: nothing of the
-    installation.
+def environment_without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without variables of Koppel and its database, for programs that are not Koppel's
+    own, such as the sandbox.
     """
     return {
         name: value
@@ -96,8 +96,8 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def make_private(home: Path) -> None:
-    """Take from other accounts what they could read of a data directory that an older version made."""
+def restrict_permissions(home: Path) -> None:
+    """Remove other accounts' permissions on a data directory, which an older version may have granted."""
     cluster = home / "postgres" / "cluster"
     is_owned_by_other_user = cluster.exists() and cluster.stat().st_uid != os.geteuid()
     for folder in (home, home / "postgres", home / "logs", home / "mail"):
@@ -109,7 +109,7 @@ def make_private(home: Path) -> None:
                 file.chmod(file.stat().st_mode & 0o600)
 
 
-def embedded_database(addresses: Addresses) -> dict[str, str]:
+def embedded_database_variables(addresses: Addresses) -> dict[str, str]:
     return {"DATABASE_URL": addresses.app_url, OWNER_VARIABLE: addresses.owner_url}
 
 
@@ -127,11 +127,13 @@ def require_reachable(url: str, name: str) -> None:
         ) from None
 
 
-def installation(home: Path, *, public_url: str | None = None, generate: bool = True) -> dict[str, str]:
-    """Return everything but the database. `generate=False`: raise `CommandError` instead of making new
-    secrets.
+def installation_environment(
+    home: Path, *, public_url: str | None = None, generate: bool = True
+) -> dict[str, str]:
+    """Return the variables of the installation except those of the database. `generate=False`: raise
+    `CommandError` instead of generating secrets.
 
-    Two machines with different secrets would not understand each other, so only the command that owns an
+    Two machines with different secrets could not read each other's data, so only the command that owns an
     installation generates them.
     """
     kept = _stored_secrets(home, generate=generate)
@@ -161,7 +163,7 @@ def load_installation(home: Path, *, start_database: bool, generate: bool = Fals
     """
     exit_stack = ExitStack()
     database = _database_for_one_command(home, exit_stack, start_database=start_database)
-    export_environment({**installation(home, generate=generate), **database})
+    export_environment({**installation_environment(home, generate=generate), **database})
     set_up_django()
     return exit_stack
 
@@ -188,11 +190,13 @@ def export_environment(environment: Mapping[str, str]) -> None:
 
 def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_database: bool) -> dict[str, str]:
     if has_external_database():
-        return external_database()
+        return external_database_variables()
     if addresses := running_addresses(home / "postgres"):
-        return embedded_database(addresses)
+        return embedded_database_variables(addresses)
     if start_database:
-        return embedded_database(exit_stack.enter_context(EmbeddedPostgres(home / "postgres")).addresses)
+        return embedded_database_variables(
+            exit_stack.enter_context(EmbeddedPostgres(home / "postgres")).addresses
+        )
     raise CommandError(
         f"No database: DATABASE_URL is not set and no Koppel runs in {home};"
         " set DATABASE_URL, or start everything with `koppel up`."

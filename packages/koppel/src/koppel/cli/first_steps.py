@@ -14,9 +14,11 @@ CREATE_ORGANISATION = 'organisations create --name "Your firm" --email you@firm.
 PRINT_LINK = "people recovery-link you@firm.example"
 
 
-def lines(installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK) -> Iterator[str]:
+def describe_first_steps(
+    installation_state: str, environment: Mapping[str, str], host: str = LOOPBACK
+) -> Iterator[str]:
     """Return the lines to print. `installation_state` is that of `organisations.bootstrap`; `environment` is
-    that of the programs, `host` where they listen.
+    that of the programs, and `host` their address.
     """
     home = environment["KOPPEL_DATA_DIR"]
     if installation_state == "empty":
@@ -49,8 +51,8 @@ def shell_command(arguments: str, data_dir: str) -> str:
     """
     is_default = Path(data_dir) == DATA_DIRECTORY.absolute()
     setting = "" if is_default else f"KOPPEL_DATA_DIR={shlex.quote(data_dir)} "
-    return f"{setting}{program()} {arguments}"
+    return f"{setting}{program_path()} {arguments}"
 
 
-def program() -> str:
+def program_path() -> str:
     return "koppel" if shutil.which("koppel") else str(Path(sys.executable).with_name("koppel"))

@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NoReturn
 
 import typer
@@ -24,7 +26,7 @@ from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
 PRIVATE = 0o077
-"""What Koppel writes, and the programs that it starts, is for its own account: books, mail, logs, exports."""
+"""Files of Koppel and its programs (books, mail, logs, exports) are readable by its own account only."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,36 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What it or a service refuses is one sentence on stderr and exit code 2 (1 for a failed
-    check), never a traceback.
+    """Run a command. A refusal is one sentence on stderr and exit code 2 (1 for a failed check), never a
+    traceback.
     """
     os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_empty_values(argv)
         with ExitStack() as until_done:
             command_tree(argv, until_done)(args=argv, prog_name="koppel")
     except (KoppelError, InputError) as refusal:
-        _end(refusal_text(refusal), refusal.exit_code if isinstance(refusal, CommandError) else REFUSED)
+        _exit_with_message(
+            refusal_text(refusal), refusal.exit_code if isinstance(refusal, CommandError) else REFUSED
+        )
     except EmbeddedPostgresError as failure:
-        _end(str(failure), REFUSED)
+        _exit_with_message(str(failure), REFUSED)
 
 
-def _end(message: str, exit_code: int) -> NoReturn:
+def _refuse_empty_values(argv: Sequence[str]) -> None:
+    """Raise `CommandError` for an empty argument: a script's variable that is not set never means all."""
+    for before, word in pairwise(["koppel", *argv]):
+        is_empty_option = re.fullmatch(r"--[a-z-]+=", word)
+        if word.strip() and not is_empty_option:
+            continue
+        option = word.rstrip("=") if is_empty_option else before
+        if option.startswith("--"):
+            raise CommandError(f"The value of {option} is empty. Leave the option out, or give it a value.")
+        raise CommandError(f"The argument after “{before}” is empty.")
+
+
+def _exit_with_message(message: str, exit_code: int) -> NoReturn:
     sys.stderr.write(f"{message}\n")
     sys.exit(exit_code)
 

@@ -22,7 +22,7 @@ def require_free(port: int, flag: str) -> None:
 
 
 def responds(port: int, path: str) -> bool:
-    """Tell whether an HTTP server on the loopback address answers this path without an error."""
+    """Return whether an HTTP server on the loopback address answers this path without an error."""
     connection = HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request("GET", path)

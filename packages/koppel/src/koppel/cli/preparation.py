@@ -42,7 +42,7 @@ def migrate(*, verbosity: int = 0) -> None:
 
 
 def _is_unfinished(alias: str) -> bool:
-    """Tell whether the steps after the migrations are missing, as the owner sees it."""
+    """Return whether the steps after the migrations are missing, as the owner sees it."""
     return ranges_are_missing(alias) or grants_are_missing(alias) or views_are_missing(alias)
 
 

@@ -18,21 +18,21 @@ from koppel.cli.environment import (
     OWNER_VARIABLE,
     begin_quarantine,
     data_directory,
+    environment_without_secrets,
     export_environment,
-    external_database,
+    external_database_variables,
     has_external_database,
-    installation,
+    installation_environment,
     load_installation,
     load_module,
     set_up_django,
     stop_seconds,
     web_environment,
-    without_secrets,
 )
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import stoppable
+from koppel.cli.supervisor import interrupt_on_signals
 from koppel.kit import logging
 
 WEB_THREADS = "KOPPEL_WEB_THREADS"
@@ -70,11 +70,11 @@ def up(
     )
     console = Console(stderr=True)
     try:
-        with stoppable(), stack:
+        with interrupt_on_signals(), stack:
             console.print(f"Koppel runs at [bold]{stack.public_url}[/]. Ctrl-C stops it.")
             if stack.quarantine:
                 console.print(stack.quarantine, markup=False, highlight=False, soft_wrap=True)
-            for line in first_steps.lines(stack.installation_state, stack.environment, host):
+            for line in first_steps.describe_first_steps(stack.installation_state, stack.environment, host):
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             stack.watch()
     except KeyboardInterrupt:
@@ -94,8 +94,8 @@ def web(
 ) -> None:
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
-    enter_environment_only(data_directory(data_dir))
-    _keep_only(web_environment(os.environ))
+    prepare_environment(data_directory(data_dir))
+    _remove_other_variables(web_environment(os.environ))
     if quarantined:
         logging.configure()
         set_up_django()
@@ -104,7 +104,7 @@ def web(
     os.environ[WEB_THREADS] = str(threads)
     os.environ["KOPPEL_PROCESS"] = "web"
     patience = str(math.ceil(stop_seconds(os.environ)) + 10)
-    _become_program(
+    _exec_module(
         "granian",
         *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(workers)),
         *("--loop", "asyncio", "--backpressure", str(CONNECTIONS_MAX), "--backlog", str(CONNECTIONS_MAX)),
@@ -115,12 +115,12 @@ def web(
 
 
 def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined: Quarantined = False) -> None:
-    """Process the queue: syncs, notices, the schedule. Run any number, on any machine."""
+    """Process the queue: syncs, notifications, the schedule. Run any number, on any machine."""
     logging.configure()
     os.environ["KOPPEL_PROCESS"] = "worker"
     if os.environ.pop(OWNER_VARIABLE, None):
         # Begin anew without it: what a process was started with stays readable in /proc.
-        _become_program("koppel.cli", *sys.argv[1:])
+        _exec_module("koppel.cli", *sys.argv[1:])
     with load_installation(data_directory(data_dir), start_database=False):
         os.environ.pop(OWNER_VARIABLE, None)
         if quarantined:
@@ -133,25 +133,27 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
 def sandbox(context: typer.Context) -> None:
     """Run the sandbox, which plays the vendor. Arguments go to `python -m koppel_sandbox`; see its --help."""
     require_sandbox()
-    _keep_only(without_secrets(os.environ))
-    _become_program(SANDBOX_MODULE, *context.args)
+    _remove_other_variables(environment_without_secrets(os.environ))
+    _exec_module(SANDBOX_MODULE, *context.args)
 
 
-def _keep_only(environment: Mapping[str, str]) -> None:
+def _remove_other_variables(environment: Mapping[str, str]) -> None:
     """Remove from this process's environment what is not in the given one."""
     for name in set(os.environ) - set(environment):
         del os.environ[name]
 
 
-def enter_environment_only(home: Path) -> None:
+def prepare_environment(home: Path) -> None:
     """Set this process's environment for a program that loads Django itself."""
     if has_external_database():
-        export_environment({**installation(home, generate=False), **external_database()})
+        export_environment(
+            {**installation_environment(home, generate=False), **external_database_variables()}
+        )
     else:
         load_installation(home, start_database=False)
 
 
-def _become_program(module: str, *arguments: str) -> NoReturn:
+def _exec_module(module: str, *arguments: str) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter

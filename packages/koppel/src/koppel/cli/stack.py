@@ -14,15 +14,15 @@ from typing import Self
 
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
-    embedded_database,
-    external_database,
+    embedded_database_variables,
+    environment_without_secrets,
+    external_database_variables,
     has_external_database,
-    installation,
-    make_private,
+    installation_environment,
+    restrict_permissions,
     stop_seconds,
     store_address,
     web_environment,
-    without_secrets,
     worker_environment,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
@@ -101,7 +101,9 @@ class Stack:
         try:
             self._start_database()
             if self.options.sandbox_port is not None:
-                self._keep_running("sandbox", self._sandbox_command(), without_secrets(self.environment))
+                self._keep_running(
+                    "sandbox", self._sandbox_command(), environment_without_secrets(self.environment)
+                )
             self.facts = self._prepare()
             self._keep_running("web", self._web_command(), web_environment(self.environment))
             environment = worker_environment(self.environment)
@@ -113,7 +115,7 @@ class Stack:
             raise
 
     def watch(self) -> None:
-        """Keep everything running until interrupted."""
+        """Restart dead programs until interrupted."""
         self.supervisor.watch()
 
     def stop(self) -> None:
@@ -139,16 +141,16 @@ class Stack:
 
     def _start_database(self) -> None:
         home, port = self.options.home, self.options.web_port
-        make_private(home)
+        restrict_permissions(home)
         if has_external_database():
-            database: Mapping[str, str] = external_database()
+            database: Mapping[str, str] = external_database_variables()
         else:
             self._postgres = EmbeddedPostgres(home / "postgres")
-            database = embedded_database(self._postgres.start())
+            database = embedded_database_variables(self._postgres.start())
         public_url = (
             self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
         )
-        self.environment = {**os.environ, **installation(home, public_url=public_url), **database}
+        self.environment = {**os.environ, **installation_environment(home, public_url=public_url), **database}
         store_address(home, public_url)
         if self.options.sandbox_port is not None:
             self.environment.setdefault("KOPPEL_STYLEGUIDE", "1")
@@ -204,12 +206,12 @@ class Stack:
         if not wait_until(self._is_ready, READY_SECONDS):
             silent = "web" if not responds(self.options.web_port, paths.HEALTH) else "sandbox"
             program = next(running for running in self.supervisor.programs if running.name == silent)
-            raise CommandError(f"The {silent} program does not answer: {program.last_words()}")
+            raise CommandError(f"The {silent} program does not answer: {program.last_output_line()}")
 
     def _is_ready(self) -> bool:
         for program in self.supervisor.programs:
-            if not program.runs:
-                raise CommandError(f"The {program.name} program did not start: {program.last_words()}")
+            if not program.is_running:
+                raise CommandError(f"The {program.name} program did not start: {program.last_output_line()}")
         sandbox = self.options.sandbox_port
         return responds(self.options.web_port, paths.HEALTH) and (sandbox is None or responds(sandbox, "/"))
 

@@ -24,11 +24,11 @@ from koppel.kit.http.calls_in_progress import TOKEN_STOP_SECONDS, is_call_in_pro
 STEADY_SECONDS = 10
 """A program that ran this long was well; its restart is not counted as another failure."""
 RESTART_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=30.5)
-"""Less its base, so that the first restart is at once and the longest pause half a minute."""
+"""The backoff less its base, so that the first restart is at once and the longest pause half a minute."""
 STOP_SECONDS = 8
 STORE_SECONDS = 15
 """More than the programs themselves wait for a token: what came in the last moment is stored."""
-TICK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +46,11 @@ class Program:
     failures: int = 0
 
     def start(self) -> None:
-        """Start it in a session of its own: a Ctrl-C in the terminal reaches only the supervisor, which stops
-        programs in order.
+        """Start the program in a session of its own: a Ctrl-C in the terminal reaches only the supervisor,
+        which stops programs in order.
         """
         self.started_at = time.monotonic()
-        with self._sink() as sink:
+        with self._open_output() as sink:
             self.process = subprocess.Popen(
                 [*death_signal_prefix("TERM"), *self.command],
                 env=dict(self.environment),
@@ -61,7 +61,7 @@ class Program:
             )
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
@@ -70,15 +70,15 @@ class Program:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
-    def last_words(self) -> str:
-        """Return the last line of its output file, for a message."""
+    def last_output_line(self) -> str:
+        """Return the last line of the output file, for a message."""
         if self.output is None or not self.output.exists():
             return "see its output"
         lines = [line for line in self.output.read_text(errors="replace").splitlines() if line.strip()]
         return f"{lines[-1].strip()[:300] if lines else 'it said nothing'} (see {self.output})"
 
     @contextlib.contextmanager
-    def _sink(self) -> Iterator[IO[bytes]]:
+    def _open_output(self) -> Iterator[IO[bytes]]:
         if self.output is None:
             yield sys.stderr.buffer
             return
@@ -110,17 +110,17 @@ class Supervisor:
         program.start()
 
     def watch(self) -> None:
-        """Look after everything every 0.2 s, until an exception such as the KeyboardInterrupt of Ctrl-C."""
+        """Restart dead programs every 0.2 s, until an exception such as the KeyboardInterrupt of Ctrl-C."""
         while True:
-            self.tick()
-            time.sleep(TICK_SECONDS)
+            self.restart_dead_programs()
+            time.sleep(POLL_SECONDS)
 
-    def tick(self) -> None:
-        """Restart what has died: the database first."""
-        if not self._database_runs():
+    def restart_dead_programs(self) -> None:
+        """Restart the database if it is down, then programs that have ended."""
+        if not self._is_database_running():
             return
         for program in self._programs:
-            if not program.runs:
+            if not program.is_running:
                 self._restart(program)
 
     def stop(self) -> None:
@@ -129,29 +129,29 @@ class Supervisor:
         """
         for program in reversed(self._programs):
             program.signal(signal.SIGTERM)
-        self._wait_for_ends(time.monotonic())
+        self._wait_until_ended(time.monotonic())
         for program in reversed(self._programs):
             program.signal(signal.SIGKILL)
             if program.process is not None:
                 program.process.wait()
         self._programs.clear()
 
-    def _wait_for_ends(self, began: float) -> None:
-        has_said = False
-        while any(program.runs for program in self._programs):
+    def _wait_until_ended(self, began: float) -> None:
+        is_logged = False
+        while any(program.is_running for program in self._programs):
             passed = time.monotonic() - began
             if passed > STOP_SECONDS:
-                if passed > self._token_stop_seconds + STORE_SECONDS or not self._waits_for_token():
+                if passed > self._token_stop_seconds + STORE_SECONDS or not self._is_token_call_in_progress():
                     return
-                if not has_said:
+                if not is_logged:
                     log.warning("stop_waits_for_token", seconds_max=self._token_stop_seconds)
-                    has_said = True
-            time.sleep(TICK_SECONDS)
+                    is_logged = True
+            time.sleep(POLL_SECONDS)
 
-    def _waits_for_token(self) -> bool:
+    def _is_token_call_in_progress(self) -> bool:
         return self._token_calls is not None and is_call_in_progress(self._token_calls)
 
-    def _database_runs(self) -> bool:
+    def _is_database_running(self) -> bool:
         if self._postgres is None:
             return True
         try:
@@ -177,8 +177,8 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP do within the block what Ctrl-C does: raise KeyboardInterrupt, once."""
+def interrupt_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt within the block on SIGTERM and SIGHUP, as on Ctrl-C, once."""
 
     def interrupt(number: int, _frame: object) -> None:
         for signal_number in numbers:

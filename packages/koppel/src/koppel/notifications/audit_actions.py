@@ -1,4 +1,4 @@
-"""The actions that this app writes to the audit log."""
+"""The audit actions of notifications."""
 
 from django.utils.translation import gettext_lazy as _
 

@@ -242,7 +242,7 @@ class Preference(TenantModel):
 
 
 class DeliverySettings(TenantModel):
-    """How a person receives email: at once or in one daily digest; and the stand-in while the person is
+    """A person's delivery of email: immediate or in a daily digest; and the stand-in while the person is
     away.
     """
 

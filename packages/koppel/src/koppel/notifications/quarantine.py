@@ -24,7 +24,7 @@ UNDER_WAY = (DeliveryState.WAITING, DeliveryState.CLAIMED)
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingMessages:
     """Numbers of waiting emails and webhook messages."""
 
     emails: int
@@ -41,13 +41,13 @@ def begin(operator: Actor) -> bool:
     return began
 
 
-def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
+def end(operator: Actor, *, sends_pending: bool = False) -> PendingMessages | None:
     """End the quarantine. Returns the numbers of cancelled messages; None when there was no quarantine."""
     with installation_scope("quarantine"):
         period = periods.end(operator.name, sends_pending=sends_pending)
         if period is None:
             return None
-        dropped = Pending(0, 0) if sends_pending else _drop_before(period.began_at)
+        dropped = PendingMessages(0, 0) if sends_pending else _cancel_before(period.began_at)
         # The receivers are not to blame for the days without an accepted message.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
         _add_audit_entry(operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages)
@@ -55,26 +55,26 @@ def end(operator: Actor, *, sends_pending: bool = False) -> Pending | None:
     return dropped
 
 
-def pending_since_before(began_at: datetime) -> Pending:
+def pending_since_before(began_at: datetime) -> PendingMessages:
     """Return the numbers of messages that `end` would cancel."""
     with installation_scope("quarantine"):
-        return Pending(_emails(began_at).count(), _messages(began_at).count())
+        return PendingMessages(_waiting_emails(began_at).count(), _waiting_webhook_messages(began_at).count())
 
 
-def _drop_before(began_at: datetime) -> Pending:
-    return Pending(
-        EMAIL_OUTBOX.cancel(_emails(began_at), quarantine.CODE, with_leased=True),
-        WEBHOOK_OUTBOX.cancel(_messages(began_at), quarantine.CODE, with_leased=True),
+def _cancel_before(began_at: datetime) -> PendingMessages:
+    return PendingMessages(
+        EMAIL_OUTBOX.cancel(_waiting_emails(began_at), quarantine.CODE, with_leased=True),
+        WEBHOOK_OUTBOX.cancel(_waiting_webhook_messages(began_at), quarantine.CODE, with_leased=True),
     )
 
 
-def _emails(began_at: datetime) -> "QuerySet[EmailDelivery]":
+def _waiting_emails(began_at: datetime) -> "QuerySet[EmailDelivery]":
     before = Q(notification__created_at__lt=began_at) | Q(notification__event__first_seen_at__lt=began_at)
     delivery_ids = EmailDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
     return EmailDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
+def _waiting_webhook_messages(began_at: datetime) -> "QuerySet[WebhookDelivery]":
     before = Q(created_at__lt=began_at) | Q(event__first_seen_at__lt=began_at)
     delivery_ids = WebhookDelivery.objects.filter(before, state__in=UNDER_WAY).values("pk")
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)

@@ -1,4 +1,4 @@
-"""The actions that this app writes to the audit log."""
+"""The audit actions of organisations."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -56,7 +56,7 @@ class PersonAction(AuditAction):
 
 
 class SignInAction(AuditAction):
-    """Proofs of identity, and failures to give one."""
+    """Authentication, and failures of it."""
 
     FAILED = "sign_in.failed", _("failed to sign in")
     PASSWORD_CHANGED = "sign_in.password_changed", _("changed the password")

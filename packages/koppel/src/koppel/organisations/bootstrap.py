@@ -1,4 +1,4 @@
-"""Actions of the operator in the shell: before the first sign-in, or for a person who cannot sign in.
+"""Operator actions in the shell: before the first sign-in, or for a person who cannot sign in.
 
 The organisation's audit log records these actions under the account of the shell.
 """
@@ -36,8 +36,8 @@ from koppel.organisations.settings_schema import validate_settings
 
 
 class InstallationState(StrEnum):
-    """The state of an installation: without an organisation, with one in which nobody can sign in yet, or in
-    use.
+    """The state of an installation: without an organisation, with one but without a person who can sign in,
+    or in use.
     """
 
     EMPTY = "empty"
@@ -153,7 +153,7 @@ def add_administrator(
             return invitations.invite(actor, data, language=language)
 
 
-def recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
+def create_recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
     """Create a password-reset link; for a user without one, resend the latest invitation. Raises
     `Refused`.
     """
@@ -177,7 +177,7 @@ def invitation_link(invitation: Invitation) -> RecoveryLink:
     )
 
 
-def summaries() -> list[OrganisationSummary]:
+def list_organisation_summaries() -> list[OrganisationSummary]:
     """Return all organisations, by name."""
     with installation_scope("organisations listed"):
         people_counts = dict(

@@ -22,7 +22,7 @@ class NotAllowed(KoppelError):
 
 
 class RecentSignInRequired(KoppelError):
-    """The session was opened too long ago for this; the person proves their identity once more."""
+    """The session was opened too long ago for this action; the person signs in again."""
 
     code = "recent_sign_in_required"
     status = HTTPStatus.FORBIDDEN

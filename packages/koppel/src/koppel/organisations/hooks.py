@@ -1,4 +1,4 @@
-"""Hooks about accounts in an organisation, values of settings that higher apps know, and links to their
+"""Hooks of accounts in an organisation, of settings values that higher apps define, and of links to their
 pages.
 
 Hooks are called in the organisation's scope and in the caller's transaction, which a listener's exception
@@ -38,7 +38,7 @@ sso_requirement_changed = Hook[[Organisation, str], None]()
 """Called when single sign-on became required, or no longer is, with the name of the person who changed it."""
 
 resource_labels = Registry[str | Promise]()
-"""What a person calls each kind of record that can be read, by its key."""
+"""The label of each resource, by its key."""
 
 audience_events = SingleHook[[], Mapping[str, str | Promise]](dict)
 """Events of administrations, by name with their labels: settings choose the recipients of each. Touches no

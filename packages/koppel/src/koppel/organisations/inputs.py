@@ -1,4 +1,4 @@
-"""Input of the organisation's own use case, and types that other inputs share."""
+"""Input type of the organisation's use case, and types that other inputs share."""
 
 from datetime import datetime
 from typing import Annotated, Any

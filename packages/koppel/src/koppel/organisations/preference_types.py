@@ -1,4 +1,4 @@
-"""What a member has chosen for the pages: density, theme, shortcuts, and the layout of lists."""
+"""Page preferences of a member: density, theme, shortcuts, and the layout of lists."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class ListLayout(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """`lists`: layouts by the name of the list. `shortcuts`: single keys act in lists."""
+    """`lists`: layouts by the name of the list. `shortcuts`: single keys work in lists."""
 
     density: Density = "comfortable"
     theme: Theme = "system"

@@ -69,7 +69,7 @@ def recent_sign_in_required(view: View) -> View:
 
 
 def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:
-    """Let the session act in this organisation. Returns True when it acted in another one before.
+    """Switch the session to this organisation. Return True when it was in another one before.
 
     Forms of pages that were opened there are refused afterwards, because their token is no longer valid.
     """

@@ -44,7 +44,7 @@ AUDIENCE_LABELS = {
     "assigned": gettext_lazy("Owner and assigned users"),
     "division": gettext_lazy("Owner, assigned users and division"),
 }
-"""Who hears of an event without asking for it; each but the first includes the one before it."""
+"""The members notified of an event without a subscription; each but the first includes the previous one."""
 FISCAL_YEARS_BACK_MAX = 20
 DEFAULTS: dict[str, Any] = {
     "resources": list(RESOURCES),
@@ -68,8 +68,8 @@ def notification_audiences(settings: SettingsMap) -> dict[str, str]:
     return dict(settings.get("notify", {}))
 
 
-def problems_with(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return why settings cannot be stored, by key; {} when they can. For templates, organisations,
+def find_problems(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the reasons why settings cannot be stored, by key. For templates, organisations,
     administrations.
     """
     problems: dict[str, str] = {}
@@ -118,7 +118,7 @@ def _describe_invalid_values(key: str, value: Any) -> str:
 
 def validate_settings(values: Mapping[str, Any]) -> SettingsMap:
     """Return the settings as they can be stored. Raises `Refused`, naming the invalid ones."""
-    if problems := problems_with(values):
+    if problems := find_problems(values):
         names = ", ".join(
             f"{SETTING_LABELS.get(key, key)}{_describe_invalid_values(key, values.get(key))}"
             for key in sorted(problems)

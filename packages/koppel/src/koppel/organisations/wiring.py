@@ -1,4 +1,4 @@
-"""The audit actions that organisations bring, and the binding of second steps to their accounts.
+"""Register the audit actions of organisations, and bind second steps to their accounts.
 
 Imported once, by `AppConfig.ready`.
 """

@@ -82,7 +82,7 @@ class NavGroup:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Return what every page needs. Pages about one's own account have a frame without an actor of their
+    """Return the context of every page. Pages about one's own account have a frame without an actor of their
     request (`ActorMiddleware`).
     """
     actor: Actor | None = getattr(request, "actor", None) or getattr(request, "frame_actor", None)
@@ -122,15 +122,15 @@ def _branding_context(actor: Actor) -> dict[str, Any]:
     return {
         "organisation_name": SimpleLazyObject(lambda: branding().name),
         "organisation_logo_url": SimpleLazyObject(
-            lambda: _url_or_nothing("organisations:logo", branding().logo_digest)
+            lambda: _url_or_empty("organisations:logo", branding().logo_digest)
         ),
         "organisation_colour_url": SimpleLazyObject(
-            lambda: _url_or_nothing("organisations:colour", branding().colour.removeprefix("#"))
+            lambda: _url_or_empty("organisations:colour", branding().colour.removeprefix("#"))
         ),
     }
 
 
-def _url_or_nothing(url_name: str, part: str) -> str:
+def _url_or_empty(url_name: str, part: str) -> str:
     return reverse(url_name, args=[part]) if part else ""
 
 

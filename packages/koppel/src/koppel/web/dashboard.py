@@ -36,7 +36,7 @@ HISTORY_DAYS, HISTORY_DAYS_MIN = 30, 7
 
 @dataclass(frozen=True)
 class IssueGroup:
-    """The issues of one type: the newest, where to see all, and what the button there is called."""
+    """The issues of one type: the newest one, and the link and button to all of them."""
 
     type_count: IssueTypeCount
     newest: tuple[IssueView, str]
@@ -89,9 +89,9 @@ class FreshnessBucket:
 class Dashboard:
     total: int
     by_status: Mapping[str, int]
-    needs: IssueSummary
-    running: ActiveSyncs
-    ages: Sequence[FreshnessBucket]
+    issues: IssueSummary
+    active_syncs: ActiveSyncs
+    freshness: Sequence[FreshnessBucket]
     changes: Sequence[tuple[str, ChangeCounts]]
     """(name of the administration, what changed), biggest first."""
     changed_count: int
@@ -99,20 +99,20 @@ class Dashboard:
     """(state, how many)"""
     connection_total: int
     has_app: bool
-    """Whether an app registration exists, without which nobody can sign in at an accounting system."""
-    hidden: int
+    """Whether an app registration exists, without which no sign-in at an accounting system is possible."""
+    restricted_count: int
     closed_periods: Sequence[tuple[IssueView, str]]
     """Closed periods that changed, the newest first."""
     growth: Sequence[int]
-    """How many of the administrations there were on each of the last 30 days; [] if a line says nothing."""
+    """The number of administrations on each of the last 30 days; [] without a change or a week's history."""
 
     @property
     def fresh_percent(self) -> int:
-        return self.ages[0].percent
+        return self.freshness[0].percent
 
     @property
     def fresh_count(self) -> int:
-        return self.ages[0].count
+        return self.freshness[0].count
 
 
 def load_dashboard(actor: Actor) -> Dashboard:
@@ -128,15 +128,15 @@ def load_dashboard(actor: Actor) -> Dashboard:
     return Dashboard(
         total=len(names),
         by_status=by_status,
-        needs=_issue_summary(actor, names, dict(states)),
-        running=_active_syncs(actor, names),
-        ages=_freshness(actor, len(names)),
+        issues=_issue_summary(actor, names, dict(states)),
+        active_syncs=_active_syncs(actor, names),
+        freshness=_freshness(actor, len(names)),
         changes=changes[:ROWS_SHOWN],
         changed_count=len(changes),
         connections=states,
         connection_total=sum(count for _state, count in states),
         has_app=bool(names) or any(apps_for(actor, key) for key in connectors()),
-        hidden=restriction.count_hidden(actor),
+        restricted_count=restriction.count_hidden(actor),
         closed_periods=newest_of(actor, SyncIssue.CLOSED_PERIOD_CHANGED, CLOSED_SHOWN),
         growth=_growth([created_at for _key, _name, created_at in rows]),
     )
@@ -166,16 +166,16 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
     total = sum(counts.values())
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         total += issues.filter(subject_kind=SubjectKind.CONNECTION).count()
-    own_count, by_person = _by_person(actor, counts)
+    own_count, by_person = _count_by_person(actor, counts)
     waiting = (
         connections.get(ConnectionState.NEEDS_REAUTH, 0)
         if actor.can(Permission.IMPORT_ADMINISTRATIONS)
         else 0
     )
-    return IssueSummary(total, len(counts), _groups(actor), own_count, by_person, waiting)
+    return IssueSummary(total, len(counts), _issue_groups(actor), own_count, by_person, waiting)
 
 
-def _groups(actor: Actor) -> list[IssueGroup]:
+def _issue_groups(actor: Actor) -> list[IssueGroup]:
     """Return the first types with one button: a single issue's own, else the list of its type."""
     groups = []
     for type_count in count_open_by_type(actor)[:ROWS_SHOWN]:
@@ -188,7 +188,7 @@ def _groups(actor: Actor) -> list[IssueGroup]:
     return groups
 
 
-def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
+def _count_by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
     """Count administrations with issues per person, without those that Administrators have by default."""
     all_assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
     assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
@@ -204,13 +204,13 @@ def _by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple
     people = {member.pk: str(member.user) for member in members}
     rows = sorted(
         (
-            (people[member_id], count, _list(user=str(member_id), issues="any"))
+            (people[member_id], count, _list_url(user=str(member_id), issues="any"))
             for member_id, count in by_member.items()
         ),
         key=lambda row: (-row[1], row[0]),
     )
     if unassigned_count := len(counts) - len(assigned):
-        rows.append((str(_("No one selected")), unassigned_count, _list(user="none", issues="any")))
+        rows.append((str(_("No one selected")), unassigned_count, _list_url(user="none", issues="any")))
     return own_count, rows[:ROWS_SHOWN]
 
 
@@ -266,5 +266,5 @@ def _connections(actor: Actor) -> list[tuple[str, int]]:
     return [(state, counts[state]) for state in order if state in counts]
 
 
-def _list(**filters: str) -> str:
+def _list_url(**filters: str) -> str:
     return f"{reverse('administrations:list')}?{urlencode(filters)}"

@@ -7,6 +7,6 @@ from koppel.kit.web.schemas import Input
 
 
 class LanguageForm(Form[Input]):
-    """One of the languages that Koppel has. No input type: only pages have a language to choose."""
+    """A language of Koppel. No input type: only pages have a language to choose."""
 
     language = ChoiceField(required=True, choices=lambda: settings.LANGUAGES)

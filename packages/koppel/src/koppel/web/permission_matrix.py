@@ -42,8 +42,8 @@ def routes() -> set[Route]:
     return set(_pages(get_resolver().url_patterns, "/")) | set(_operations())
 
 
-def rows(text: str) -> dict[Route, str]:
-    """Return the permission of each route in the table. Raises `ValueError` for a duplicate route."""
+def permissions_by_route(text: str) -> dict[Route, str]:
+    """Return the permission of each route in the table of a page. Raises `ValueError` for duplicates."""
     who_by_route: dict[Route, str] = {}
     for row in ROW.finditer(text):
         route = Route(row["path"], row["method"])
@@ -55,7 +55,7 @@ def rows(text: str) -> dict[Route, str]:
 
 def update_table(text: str) -> str:
     """Return the page with a row for each existing route, sorted."""
-    existing = rows(text)
+    existing = permissions_by_route(text)
     lines = [
         f"| `{route.path}` | {route.method} | {existing.get(route, '?')} |" for route in sorted(routes())
     ]
@@ -64,15 +64,17 @@ def update_table(text: str) -> str:
 
 def _pages(patterns: Iterable[URLPattern | URLResolver], prefix: str) -> Iterator[Route]:
     for entry in patterns:
-        path = prefix + _readable(str(entry.pattern))
+        path = prefix + _format_pattern(str(entry.pattern))
         if isinstance(entry, URLResolver):
             yield from _pages(entry.url_patterns, path)
         elif not path.startswith(paths.API) or path.endswith("openapi.json"):
             yield from (Route(path, method) for method in _methods(entry.callback))
 
 
-def _readable(pattern: str) -> str:
-    """Turn `<int:key>` and `(?P<key>…)` into `{key}` and remove the anchors of regular expressions."""
+def _format_pattern(pattern: str) -> str:
+    """Return the pattern with `{key}` for `<int:key>` and `(?P<key>…)`, without anchors of regular
+    expressions.
+    """
     pattern = re.sub(r"<(?:\w+:)?(\w+)>(?!\[|\.|\()", r"{\1}", pattern) if "(?P" not in pattern else pattern
     pattern = re.sub(r"\(\?P<(\w+)>[^()]*\)", r"{\1}", pattern)
     return re.sub(r"^\^|\$$|\\", "", pattern)

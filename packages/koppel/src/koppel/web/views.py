@@ -74,7 +74,9 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     """Show four summaries, each with its list."""
     return render(
-        request, "web/dashboard.html", {"look": load_dashboard(request.actor), "nav_section": "dashboard"}
+        request,
+        "web/dashboard.html",
+        {"dashboard": load_dashboard(request.actor), "nav_section": "dashboard"},
     )
 
 

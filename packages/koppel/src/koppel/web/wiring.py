@@ -1,4 +1,4 @@
-"""Connects web with the apps below it.
+"""Connect web to the apps below it.
 
 Imported once, by `AppConfig.ready`.
 """

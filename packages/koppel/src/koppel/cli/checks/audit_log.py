@@ -19,7 +19,7 @@ NO_KEY = (
 )
 
 
-def audit_log() -> Iterator[CheckFinding]:
+def check_audit_log() -> Iterator[CheckFinding]:
     """Report a missing or unreadable key, entries without a signature, and failed verifications."""
     try:
         keys = signing_keys()

@@ -1,4 +1,4 @@
-"""`koppel check`: what is configured wrongly, for people, for machines and for support."""
+"""`koppel check`: report configuration errors to people, machines and support."""
 
 import json
 import sys
@@ -25,13 +25,13 @@ def check(
     ] = None,
     mail_to: Annotated[str, typer.Option("--mail-to", help="Also send a test mail to this address.")] = "",
 ) -> None:
-    """Report what is configured wrongly. Exit code 1 when something is."""
+    """Report configuration errors. The exit code is 1 when there are any."""
     logging.configure()
     home = data_directory(data_dir)
     with load_installation(home, start_database=(home / "postgres").exists()):
-        all_findings: list[CheckFinding] = load_module("koppel.cli.checks.installation").findings(port)
+        all_findings: list[CheckFinding] = load_module("koppel.cli.checks.installation").run_checks(port)
         if mail_to:
-            all_findings.append(load_module("koppel.cli.checks.connectivity").try_mail(mail_to))
+            all_findings.append(load_module("koppel.cli.checks.connectivity").send_test_mail(mail_to))
         if support_bundle:
             load_module("koppel.cli.checks.support_bundle").write_bundle(support_bundle, all_findings)
     for finding in all_findings:

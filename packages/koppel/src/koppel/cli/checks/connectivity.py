@@ -1,4 +1,4 @@
-"""Check how people reach Koppel, and how Koppel's mail reaches them."""
+"""Check the addresses of Koppel, and the delivery of its mail."""
 
 import os
 import smtplib
@@ -22,7 +22,7 @@ ANSWER_SECONDS = 5
 HEALTHY = b'"status": "ok"'
 
 
-def addresses(web_port: int) -> Iterator[CheckFinding]:
+def check_addresses(web_port: int) -> Iterator[CheckFinding]:
     """Check `KOPPEL_PUBLIC_URL`, and whether Koppel knows the proxies in front of it."""
     url = os.environ.get("KOPPEL_PUBLIC_URL", "")
     parts = urlsplit(url)
@@ -57,10 +57,10 @@ def addresses(web_port: int) -> Iterator[CheckFinding]:
         )
 
 
-def mail() -> CheckFinding:
+def check_mail() -> CheckFinding:
     """Check whether mail can be sent: connect and sign in at the mail server, without sending."""
     if not settings.SENDS_MAIL:
-        return _files(str(settings.EMAIL_FILE_PATH))
+        return _check_mail_directory(str(settings.EMAIL_FILE_PATH))
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
     if quarantine.last_known():
         return advice(
@@ -76,7 +76,7 @@ def mail() -> CheckFinding:
         return CheckFinding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
 
 
-def try_mail(to: str) -> CheckFinding:
+def send_test_mail(to: str) -> CheckFinding:
     """Send a test mail."""
     if quarantine.last_known():
         return CheckFinding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
@@ -95,8 +95,8 @@ def try_mail(to: str) -> CheckFinding:
     return CheckFinding("mail to you", True, f"A mail to {to} was {where}.")
 
 
-def _files(directory: str) -> CheckFinding:
-    """Accept mail files for a trial on one machine, or in a chosen folder; otherwise mail would be lost
+def _check_mail_directory(directory: str) -> CheckFinding:
+    """Accept mail files for a trial on one machine, or in a chosen directory; otherwise mail would be lost
     unnoticed.
     """
     text = (

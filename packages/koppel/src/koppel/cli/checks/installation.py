@@ -1,4 +1,4 @@
-"""`koppel check`: what is configured wrongly, in sentences that say what to do."""
+"""Check the installation: database, keys, organisations, builds. Each finding says what to do."""
 
 import os
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
-from koppel.cli.checks.audit_log import audit_log
-from koppel.cli.checks.connectivity import addresses, mail
+from koppel.cli.checks.audit_log import check_audit_log
+from koppel.cli.checks.connectivity import check_addresses, check_mail
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
@@ -23,7 +23,7 @@ from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 from koppel.kit.web import paths
-from koppel.organisations.bootstrap import InstallationState, installation_state, summaries
+from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
 from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
@@ -34,20 +34,20 @@ QUARTER_DAYS = 100
 SECRET_KEY_CHARACTERS_MIN = 50
 
 
-def findings(web_port: int) -> list[CheckFinding]:
+def run_checks(web_port: int) -> list[CheckFinding]:
     """Run all checks, in the order of repair. Later ones are skipped when the database does not answer."""
     results = [_database_answers()]
     if results[0].is_ok:
-        results += _embedded_age()
+        results += _embedded_database_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
-        results += [*_organisations(), *_sql_readers(), *audit_log()]
+        results += [*_organisations(), *_sql_readers(), *check_audit_log()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
         _secret_key(),
-        *addresses(web_port),
-        mail(),
+        *check_addresses(web_port),
+        check_mail(),
         _web_port(web_port),
         *_build_warnings(),
     ]
@@ -69,8 +69,8 @@ def _database_answers() -> CheckFinding:
     return CheckFinding("database", True, f"PostgreSQL {version // 10000}.{version % 10000} answers.")
 
 
-def _embedded_age(today: date | None = None) -> Iterator[CheckFinding]:
-    """Say how old the embedded server is; nothing about a server of one's own."""
+def _embedded_database_age(today: date | None = None) -> Iterator[CheckFinding]:
+    """Report an outdated embedded server; nothing about an external one."""
     if not administrator_url():
         return
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
@@ -173,7 +173,7 @@ def _organisations() -> Iterator[CheckFinding]:
         )
         yield CheckFinding("organisations", False, text)
         return
-    organisations = summaries()
+    organisations = list_organisation_summaries()
     if state is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
         yield CheckFinding("organisations", False, text)
@@ -226,10 +226,10 @@ def _vault_keys(*, database_answers: bool) -> CheckFinding:
     except ValueError as error:
         return CheckFinding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
     well = f"New secrets are sealed with key {keyring.current}."
-    return (_sealed_secrets() if database_answers else None) or CheckFinding("vault keys", True, well)
+    return (_encrypted_secrets() if database_answers else None) or CheckFinding("vault keys", True, well)
 
 
-def _sealed_secrets() -> CheckFinding | None:
+def _encrypted_secrets() -> CheckFinding | None:
     """Report secrets that the keys do not open, or that should be encrypted again; None when all use the
     current key.
     """

@@ -1,6 +1,4 @@
-"""`koppel check --support-bundle FILE`: what support needs to understand an installation; no secret, no
-client's name.
-"""
+"""`koppel check --support-bundle FILE`: facts for support, without secrets or clients' names."""
 
 import json
 import os

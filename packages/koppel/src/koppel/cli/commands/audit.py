@@ -116,10 +116,10 @@ def rotate_key(as_json: AsJson = False) -> None:
     and keeps its public part.
     """
     file = data_directory(None) / "secrets.json"
-    keys, kept = _keys(None), _stored(file)
+    keys, kept = _keys(None), _load_stored_secrets(file)
     new_text = new_signing_key()
     new = SigningKeys.parse(new_text)
-    details = {"former": keys.current_id, "key": new.current_id, "public_key": _public_of(new)}
+    details = {"former": keys.current_id, "key": new.current_id, "public_key": _public_keys(new)}
     with installation_scope("audit key changed"):
         add_audit_entry(
             INSTALLATION, current_shell_operator().audit, AuditLogAction.KEY_ROTATED, details=details
@@ -144,11 +144,11 @@ def _record_verification(chain: int | None, findings: int) -> None:
             raise
 
 
-def _public_of(keys: SigningKeys) -> str:
+def _public_keys(keys: SigningKeys) -> str:
     return public_part(keys.public[keys.current_id])
 
 
-def _stored(file: Path) -> dict[str, str]:
+def _load_stored_secrets(file: Path) -> dict[str, str]:
     """Return the stored secrets. Raises `CommandError` when the key is not one of them."""
     try:
         kept: dict[str, str] = json.loads(file.read_text())

@@ -92,7 +92,9 @@ def _add_key() -> None:
 
 
 def replace_secrets(file: Path, kept: Mapping[str, str]) -> None:
-    """Write the file beside and move it over the old one: a half-written file would lock everything up."""
+    """Write the file beside the old one and move it there: a half-written file would make all secrets
+    unreadable.
+    """
     beside = file.with_suffix(f".{secrets.token_hex(4)}")
     write_private(beside, json.dumps(kept, indent=1))
     beside.replace(file)

@@ -1,6 +1,4 @@
-"""`koppel quarantine`: nothing leaves this installation until it is ended. For anyone with the installation's
-shell.
-"""
+"""`koppel quarantine`: keep everything inside the installation. For anyone with the installation's shell."""
 
 from typing import Annotated, Any
 

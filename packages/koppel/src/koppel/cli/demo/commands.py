@@ -18,7 +18,7 @@ from koppel.cli.demo.smoke_run import SmokeRun, run
 from koppel.cli.environment import DEMO_DATA_DIRECTORY, data_directory
 from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import stoppable
+from koppel.cli.supervisor import interrupt_on_signals
 from koppel.kit import logging
 from koppel.kit.database.embedded_postgres import choose_free_port
 
@@ -64,7 +64,7 @@ def demo(
         )
     )
     try:
-        with stoppable(), ExitStack() as until_done:
+        with interrupt_on_signals(), ExitStack() as until_done:
             with console.status("Starting Koppel, the sandbox and a worker …"):
                 until_done.enter_context(stack)
             console.print(_welcome(stack, time.monotonic() - began))
@@ -103,7 +103,7 @@ def demo_once(
         )
     )
     try:
-        with stoppable(), stack:
+        with interrupt_on_signals(), stack:
             code = _run_once(stack, as_json=as_json, timeout_seconds=timeout_seconds)
     except KeyboardInterrupt:
         code = 130
@@ -121,7 +121,13 @@ def sandbox_arguments(companies: int, sie: Path | None) -> tuple[str, ...]:
 
 
 def _run_once(stack: Stack, *, as_json: bool, timeout_seconds: float) -> int:
-    job = SmokeRun(stack.public_url, stack.sandbox_url, stack.facts, stack.supervisor.tick, timeout_seconds)
+    job = SmokeRun(
+        stack.public_url,
+        stack.sandbox_url,
+        stack.facts,
+        stack.supervisor.restart_dead_programs,
+        timeout_seconds,
+    )
     return run(job, as_json=as_json)
 
 

@@ -51,7 +51,7 @@ class HtmlPage:
             if set(names) <= candidate.names and has_button and mode in ("", candidate.mode):
                 return candidate
         raise UnexpectedPage(
-            f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.beginning}"
+            f"{self.url} has no form with {', '.join((*names, button))}. It begins: {self.excerpt}"
         )
 
     def link(self, part: str) -> str:
@@ -59,15 +59,15 @@ class HtmlPage:
         for address, _text in self.links:
             if part in address:
                 return address
-        raise UnexpectedPage(f"{self.url} has no link to {part}. It begins: {self.beginning}")
+        raise UnexpectedPage(f"{self.url} has no link to {part}. It begins: {self.excerpt}")
 
     @property
-    def beginning(self) -> str:
+    def excerpt(self) -> str:
         return " ".join(self.text.split())[:300]
 
 
 class Browser:
-    """One person's browser. Cookies are kept per host, as the standard library's policy has it."""
+    """A browser of one person. Cookies are kept per host, as the standard library's policy has it."""
 
     def __init__(self, language: str = "en") -> None:
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()), HTTPRedirectHandler())
@@ -117,14 +117,14 @@ class Browser:
 
 
 def _page(url: str, status: int, text: str) -> HtmlPage:
-    reader = _Reader()
+    reader = _HtmlReader()
     reader.feed(text)
     return HtmlPage(
         url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links]
     )
 
 
-class _Reader(HTMLParser):
+class _HtmlReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[HtmlForm] = []

@@ -1,4 +1,4 @@
-"""The sandbox is a distribution of its own: started as a program, never imported."""
+"""The sandbox as a program: a distribution of its own, never imported."""
 
 import sys
 from importlib.util import find_spec

@@ -28,7 +28,7 @@ SETTLED = ("active", "failed", "blocked", "deactivated")
 
 
 @dataclass
-class Result:
+class AdministrationResult:
     """An administration at the end.
 
     `source` is the SIE file's name; `rows` per resource; `debit` is the exact sum of all entry lines;
@@ -46,12 +46,12 @@ class Result:
 
 @dataclass(frozen=True)
 class SmokeRun:
-    """`tick` is called between polls, so that the caller can keep its programs alive."""
+    """The settings of a run. `on_poll` is called between polls, to restart dead programs."""
 
     public_url: str
     sandbox_url: str
     facts: DemoAccounts
-    tick: Callable[[], None]
+    on_poll: Callable[[], None]
     timeout_seconds: float
 
 
@@ -62,7 +62,7 @@ def run(smoke_run: SmokeRun, *, as_json: bool) -> int:
     browser = Browser()
     try:
         import_id = _import_everything(browser, smoke_run, console)
-        statuses = _watch(browser, smoke_run, import_id, console)
+        statuses = _wait_until_settled(browser, smoke_run, import_id, console)
         results = [_result(browser, smoke_run, status) for status in statuses]
     except UnexpectedPage as unexpected:
         raise CommandError(f"The job stopped: {unexpected}") from None
@@ -109,7 +109,7 @@ def identify_and_finish(browser: Browser, page: HtmlPage, console: Console) -> i
         page = _assign_and_finish(browser, identify(browser, page, console))
         if match := re.search(r"[?&]import=(\d+)", page.url):
             return int(match[1])
-        if not _is_identify(page):
+        if not _is_identify_page(page):
             break
     raise UnexpectedPage(f"The import did not begin; the browser is at {page.url}.")
 
@@ -143,7 +143,7 @@ def _wait_for_descriptions(browser: Browser, url: str, smoke_run: SmokeRun) -> N
         response = browser.get(url)
         if response.status == 200 and json.loads(response.text)["left"] == 0:
             return
-        smoke_run.tick()
+        smoke_run.on_poll()
         time.sleep(POLL_SECONDS)
 
 
@@ -154,17 +154,17 @@ def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     polls.
     """
     for _poll in range(POLLS_MAX):
-        page = _complete(browser, _say_same(browser, page, console))
-        if not _is_identify(page):
+        page = _complete(browser, _confirm_same_company(browser, page, console))
+        if not _is_identify_page(page):
             return page
     raise UnexpectedPage(f"{page.url} still needs attention.")
 
 
-def _is_identify(page: HtmlPage) -> bool:
+def _is_identify_page(page: HtmlPage) -> bool:
     return page.url.split("?")[0].endswith("/identify")
 
 
-def _say_same(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
+def _confirm_same_company(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     """Tick every row with a question, read it once more, and confirm. The question returns when a register
     answered meanwhile.
     """
@@ -206,11 +206,13 @@ def _identities(page: HtmlPage) -> HtmlForm:
     for form in page.forms:
         if any(name.startswith("number-") for name in form.names):
             return form
-    raise UnexpectedPage(f"{page.url} is not the Identify step. It begins: {page.beginning}")
+    raise UnexpectedPage(f"{page.url} is not the Identify step. It begins: {page.excerpt}")
 
 
-def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console) -> list[dict[str, Any]]:
-    """Poll until everything is settled or the time is over."""
+def _wait_until_settled(
+    browser: Browser, smoke_run: SmokeRun, import_id: int, console: Console
+) -> list[dict[str, Any]]:
+    """Poll until every administration is settled or the time is over."""
     deadline = time.monotonic() + smoke_run.timeout_seconds
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
@@ -222,7 +224,7 @@ def _watch(browser: Browser, smoke_run: SmokeRun, import_id: int, console: Conso
                 return statuses
             if is_late:
                 raise UnexpectedPage(f"{smoke_run.public_url} does not answer.")
-            smoke_run.tick()
+            smoke_run.on_poll()
             time.sleep(POLL_SECONDS)
 
 
@@ -252,7 +254,7 @@ def _progress(statuses: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any]) -> Result:
+def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any]) -> AdministrationResult:
     base = f"{smoke_run.public_url}/api/v1/administrations/{administration['id']}"
     books = json.loads(browser.get(f"{base}/books").text)
     runs = json.loads(browser.get(f"{base}/sync/runs").text)
@@ -261,7 +263,7 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
         browser.get(f"{smoke_run.sandbox_url}/__sandbox__/companies/{administration['source_id']}").text
     )
     seconds = runs[-1]["seconds"] if runs else None
-    return Result(
+    return AdministrationResult(
         administration["name"],
         company["source"],
         administration["status"],
@@ -272,7 +274,7 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
     )
 
 
-def _table(results: list[Result], seconds: float) -> Table:
+def _table(results: list[AdministrationResult], seconds: float) -> Table:
     columns = ("accounts", "contacts", "balances", "entries", "entry_lines")
     table = Table(title=f"Imported in {seconds} s", box=box.SIMPLE_HEAD)
     table.add_column("Administration", no_wrap=True, max_width=34)

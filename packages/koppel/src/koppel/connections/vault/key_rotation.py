@@ -25,7 +25,7 @@ from koppel.connections.vault.encrypted_columns import (
 from koppel.kit.encryption import DecryptionError, key_id_of, keyring
 from koppel.kit.errors import KoppelError
 from koppel.kit.tenancy import installation_scope
-from koppel.organisations.access.mfa_secrets import ciphertexts as mfa_ciphertexts
+from koppel.organisations.access.mfa_secrets import list_ciphertexts as mfa_ciphertexts
 from koppel.organisations.access.mfa_secrets import reencrypt_all
 
 BATCH_ROWS = 200

@@ -30,7 +30,7 @@ __all__ = [
     "write_table",
 ]
 BYTE_ORDER_MARK = "\ufeff"
-"""Without it Excel reads UTF-8 as a code page of its own."""
+"""Excel needs this mark; otherwise it reads UTF-8 as a code page of its own."""
 YIELD_ROWS = 50
 """After so many rows, some milliseconds, requests of other clients go first."""
 PARQUET_ROWS = 20_000

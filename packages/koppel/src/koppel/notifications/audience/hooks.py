@@ -46,13 +46,13 @@ class SubjectDescription:
     administrations: Mapping[int, str] = field(default_factory=dict)
 
 
-def _nothing(*_: object) -> Mapping[int, Any]:
+def _no_administrations(*_: object) -> Mapping[int, Any]:
     return {}
 
 
 visible_administrations_of = SingleHook[
     [int, Subject | None, Collection[int], Collection[int]], Mapping[int, VisibleAdministrations]
-](_nothing)
+](_no_administrations)
 """Called with organisation, subject, administrations and memberships: what each membership may see.
 Memberships that see nothing are absent.
 """
@@ -64,12 +64,12 @@ with divisions, only those within them.
 Webhooks receive no others.
 """
 
-fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_nothing)
+fallback_recipients = SingleHook[[int, int, Collection[int]], Mapping[int, int | None]](_no_administrations)
 """Called with organisation, membership and administrations: the administrations that this member may not see,
 each with a membership that may (None: there is none).
 """
 
-audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_nothing)
+audience_of = SingleHook[[int, str, Collection[int]], Mapping[int, Audience]](_no_administrations)
 """Called with organisation, event and administrations. Returns the members named in the settings of each
 administration, as far as they may see it.
 """

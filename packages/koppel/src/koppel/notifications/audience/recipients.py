@@ -63,7 +63,7 @@ def recipients_of(event: Event) -> list[Recipient]:
             for recipient in _responsible(event, first, reason, affected - silent)
         }
     responsible = frozenset(recipients)
-    for recipient in [*_configured_recipients(event, audiences), *_followers(event)]:
+    for recipient in [*_configured_recipients(event, audiences), *_subscribers(event)]:
         existing = recipients.setdefault(recipient.membership_id, recipient)
         if existing is not recipient and existing.membership_id not in responsible:
             existing.channels |= recipient.channels
@@ -148,15 +148,15 @@ def resolve_stand_in(
         if candidate is None or candidate in visited:
             break
         visited.add(candidate)
-        arrangement = (
+        delivery_settings = (
             DeliverySettings.objects.in_organisation(organisation_id).filter(membership_id=candidate).first()
         )
-        if _is_active(organisation_id, candidate) and not _is_away(arrangement):
+        if _is_active(organisation_id, candidate) and not _is_away(delivery_settings):
             return (
                 candidate,
                 NotificationReason.RESPONSIBLE if candidate == membership_id else NotificationReason.STAND_IN,
             )
-        candidate = arrangement.stand_in_id if arrangement else None
+        candidate = delivery_settings.stand_in_id if delivery_settings else None
     administrators = active_members(organisation_id).filter(role=Role.ADMINISTRATOR).order_by("pk")
     return administrators.values_list("pk", flat=True).first(), NotificationReason.STAND_IN
 
@@ -177,15 +177,15 @@ def scopes_of(
     return {(choice.membership_id, choice.channel): choice.scope for choice in preferences}
 
 
-def _followers(event: Event) -> list[Recipient]:
-    followed = {
+def _subscribers(event: Event) -> list[Recipient]:
+    scopes = {
         (member, channel): scope
         for (member, channel), scope in scopes_of(event.organisation_id, event.event_type).items()
         if scope not in (PreferenceScope.NONE, PreferenceScope.MINE)
     }
     active = set(
         active_members(event.organisation_id)
-        .filter(pk__in={member for member, _channel in followed})
+        .filter(pk__in={member for member, _channel in scopes})
         .values_list("pk", flat=True)
     )
     affected = [int(administration_id) for administration_id in event.administrations]
@@ -193,7 +193,7 @@ def _followers(event: Event) -> list[Recipient]:
         visible_administrations_of(event.organisation_id, event.subject, affected, active) if active else {}
     )
     recipients: dict[int, Recipient] = {}
-    for (member, channel), scope in sorted(followed.items()):
+    for (member, channel), scope in sorted(scopes.items()):
         own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)
         if own_administrations and member in active:
             recipient = recipients.setdefault(
@@ -220,5 +220,9 @@ def _is_active(organisation_id: int, membership_id: int) -> bool:
     return active_members(organisation_id).filter(pk=membership_id).exists()
 
 
-def _is_away(arrangement: DeliverySettings | None) -> bool:
-    return bool(arrangement and arrangement.away_until and arrangement.away_until >= timezone.localdate())
+def _is_away(delivery_settings: DeliverySettings | None) -> bool:
+    return bool(
+        delivery_settings
+        and delivery_settings.away_until
+        and delivery_settings.away_until >= timezone.localdate()
+    )

@@ -25,7 +25,7 @@ SUBJECT_LENGTH_MAX = 150
 
 @dataclass(frozen=True)
 class EmailItem:
-    """One notification within an email. `when` is set in a digest."""
+    """A notification within an email. `when` is set in a digest."""
 
     message: str
     link: str
@@ -48,7 +48,7 @@ def build_email(
             "preferences": _absolute(reverse("notifications:preferences")),
             "language": translation.get_language(),
         }
-        text, html = _as_text(context), render_to_string("notifications/email.html", context)
+        text, html = _render_text(context), render_to_string("notifications/email.html", context)
     message = EmailMultiAlternatives(
         subject=" ".join(subject.split())[:SUBJECT_LENGTH_MAX],
         body=text,
@@ -74,7 +74,7 @@ def _digest_subject(count: int) -> str:
     }
 
 
-def _as_text(context: dict[str, object]) -> str:
+def _render_text(context: dict[str, object]) -> str:
     lines = [_("Koppel for %(organisation)s") % context, ""]
     items = context["items"]
     for item in items if isinstance(items, list) else []:

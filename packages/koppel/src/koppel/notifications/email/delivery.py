@@ -45,7 +45,7 @@ async def _deliver(session: SmtpSession, claim: Claim) -> BatchResult:
 
 def _send(session: SmtpSession, claim: Claim) -> BatchResult:
     try:
-        return _send_claimed(session, claim)
+        return _send_email(session, claim)
     except TemporaryFailure as failure:
         claim.retry(str(failure))
         return SERVER_DOWN
@@ -60,7 +60,7 @@ def _send(session: SmtpSession, claim: Claim) -> BatchResult:
     return BatchResult()
 
 
-def _send_claimed(session: SmtpSession, claim: Claim) -> BatchResult:
+def _send_email(session: SmtpSession, claim: Claim) -> BatchResult:
     """Build the email and hand it over. Raises what `SmtpSession.send` raises."""
     with organisation_scope(claim.organisation_id):
         # Its trouble may have ended while it was claimed: by a process

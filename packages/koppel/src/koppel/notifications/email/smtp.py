@@ -27,7 +27,7 @@ class UnknownOutcome(Exception):
 
 
 class SmtpSession:
-    """One connection to the mail server, for several emails."""
+    """A connection to the mail server, for several emails."""
 
     def __init__(self) -> None:
         self._backend = get_connection()
@@ -60,7 +60,7 @@ class SmtpSession:
         except (OSError, smtplib.SMTPException) as error:
             self._backend.close()
             raise UnknownOutcome(type(error).__name__) from None
-        _raise_for(*reply)
+        _raise_for_reply(*reply)
         return True
 
     def _open_connection(self, backend: EmailBackend, message: EmailMultiAlternatives) -> smtplib.SMTP:
@@ -71,9 +71,9 @@ class SmtpSession:
             if smtp is None:
                 raise TemporaryFailure("no connection")
             smtp.ehlo_or_helo_if_needed()
-            _raise_for(*smtp.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
+            _raise_for_reply(*smtp.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1]))
             # Domains with letters beyond ASCII go over the line in their ASCII form.
-            _raise_for(*smtp.rcpt(sanitize_address(message.to[0], "utf-8")))
+            _raise_for_reply(*smtp.rcpt(sanitize_address(message.to[0], "utf-8")))
         except (OSError, smtplib.SMTPException) as error:
             backend.close()
             raise TemporaryFailure(f"{type(error).__name__}: {error}") from None
@@ -83,7 +83,7 @@ class SmtpSession:
         return smtp
 
 
-def _raise_for(code: int, reply_text: bytes | str) -> None:
+def _raise_for_reply(code: int, reply_text: bytes | str) -> None:
     if code < 400:
         return
     text = reply_text.decode(errors="replace") if isinstance(reply_text, bytes) else reply_text

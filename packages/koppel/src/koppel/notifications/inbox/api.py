@@ -63,7 +63,7 @@ def list_notifications(
     request: AuthenticatedRequest, unread: bool = False, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> NotificationList:
     """List your notifications, newest first, 50 per page."""
-    result = queries.page_of(request.actor, unread_only=unread, number=page)
+    result = queries.list_page(request.actor, unread_only=unread, number=page)
     items = [
         NotificationOut(**{name: getattr(notification, name) for name in NotificationOut.model_fields})
         for notification in result.notifications

@@ -11,7 +11,7 @@ from koppel.notifications.models import Channel, PreferenceScope
 
 
 class ReadForm(Form[Input]):
-    """A notice to mark as read or as unread; without either all up to the newest that the page showed.
+    """A notification to mark as read or as unread; without either all up to the newest that the page showed.
     `query` leads back.
 
     No input type: REST marks the notices that it names, without a page that shows the newest.

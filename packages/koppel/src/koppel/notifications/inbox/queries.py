@@ -15,7 +15,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class NotificationView:
-    """`is_recovered`: the trouble is over by itself or was put right."""
+    """`is_recovered`: the event is over, by itself or because it was resolved."""
 
     id: int
     event: str
@@ -34,7 +34,9 @@ class NotificationPage:
     pages: int
 
 
-def page_of(actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1) -> NotificationPage:
+def list_page(
+    actor: Actor, *, event: str = "", unread_only: bool = False, number: int = 1
+) -> NotificationPage:
     """Return a page of the actor's notifications, the newest first."""
     notifications = _own_notifications(actor)
     if event:

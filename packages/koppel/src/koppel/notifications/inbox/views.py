@@ -35,7 +35,7 @@ def list_notifications(request: AuthenticatedRequest) -> HttpResponse:
     params = request.parameters
     context = {
         "newest": queries.newest_id(request.actor),
-        "page": queries.page_of(
+        "page": queries.list_page(
             request.actor,
             event=params["event"] or "",
             unread_only=params["show"] == "unread",

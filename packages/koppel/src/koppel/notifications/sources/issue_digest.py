@@ -56,9 +56,7 @@ def _open_digest_event(
     issues: list[Issue],
     descriptions: Mapping[Subject, SubjectDescription],
 ) -> None:
-    """Open one event with the issues by administration, so that each recipient reads of those that he or she
-    may see.
-    """
+    """Open one event with the issues by administration, so that each recipient reads only of visible ones."""
     facts: EventContext = {}
     administrations: dict[int, EventContext] = {}
     for issue in issues:

@@ -46,7 +46,7 @@ def notify_sign_in_linked(membership: Membership, provider: IdentityProvider) ->
 
 
 def _notify(event: NotificationEvent, membership: Membership, facts: Mapping[str, str]) -> None:
-    """Notify the person in every organisation: he or she may never visit the one that did this."""
+    """Notify the person in every organisation, because they may never visit the one that made the change."""
     name = Organisation.objects.get(pk=membership.organisation_id).name
     with installation_scope("account changed"):
         memberships = list(

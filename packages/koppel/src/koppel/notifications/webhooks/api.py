@@ -134,7 +134,7 @@ def list_deliveries(
     state: DeliveryState | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[DeliveryOut]:
-    """List its messages of the last 30 days, newest first."""
+    """List the messages of a webhook of the last 30 days, newest first."""
     deliveries = delivery_log.list_deliveries(
         request.actor, webhook_id, state=state.value if state else "", limit=limit
     )

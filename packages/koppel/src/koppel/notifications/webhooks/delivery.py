@@ -67,10 +67,10 @@ async def deliver(claim: Claim) -> BatchResult:
 
     Opens its own transactions. Raises `Quarantined` when a quarantine stopped some of the messages.
     """
-    batch = await run_in_thread(partial(_load, claim))
+    batch = await run_in_thread(partial(_load_batch, claim))
     if batch is None:
         return BatchResult()
-    results = await _call(batch) if batch.keys else _undecryptable(batch)
+    results = await _send_batch(batch) if batch.keys else _undecryptable_results(batch)
     stopped = [result.delivery_id for result in results if result.reason == quarantine.CODE]
     results = [result for result in results if result.delivery_id not in stopped]
     await run_in_thread(partial(_store_results, claim, batch, results))
@@ -79,7 +79,7 @@ async def deliver(claim: Claim) -> BatchResult:
     return BatchResult(delivered=sum(result.accepted for result in results))
 
 
-def _load(claim: Claim) -> WebhookBatch | None:
+def _load_batch(claim: Claim) -> WebhookBatch | None:
     """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
     with organisation_scope(claim.organisation_id):
         webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(
@@ -97,11 +97,11 @@ def _load(claim: Claim) -> WebhookBatch | None:
     return WebhookBatch(webhook, keys, deliveries)
 
 
-def _undecryptable(batch: WebhookBatch) -> list[DeliveryResult]:
+def _undecryptable_results(batch: WebhookBatch) -> list[DeliveryResult]:
     return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
 
 
-async def _call(batch: WebhookBatch) -> list[DeliveryResult]:
+async def _send_batch(batch: WebhookBatch) -> list[DeliveryResult]:
     webhook, keys = batch.webhook, batch.keys
     # Plain HTTP is allowed only within the configured networks, HTTPS also to public addresses.
     egress_policy = EgressPolicy(

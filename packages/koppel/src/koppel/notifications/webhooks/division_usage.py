@@ -1,4 +1,4 @@
-"""When a division is merged into another, webhooks that are for it are for the other one."""
+"""Move the webhooks of a division that is merged into another."""
 
 from koppel.notifications.models import WebhookEndpoint
 from koppel.organisations.groups.hooks import GroupKind

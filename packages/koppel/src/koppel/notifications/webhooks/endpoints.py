@@ -50,7 +50,7 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
     actor.require(Permission.MANAGE_ORGANISATION)
     if WebhookEndpoint.objects.for_actor(actor).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation can have at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
-    cleaned = _clean(actor, data)
+    cleaned = _normalise(actor, data)
     webhook = WebhookEndpoint.objects.create(
         organisation_id=actor.organisation_id,
         created_by_id=None if actor.is_operator else actor.membership_id,
@@ -66,7 +66,7 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
 
 def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> WebhookEndpoint:
     """Change a webhook. Raises `Refused` and `NoSuchWebhook`."""
-    webhook, cleaned = get_webhook(actor, webhook_id), _clean(actor, data)
+    webhook, cleaned = get_webhook(actor, webhook_id), _normalise(actor, data)
     before = WebhookInput(
         name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
     )
@@ -144,20 +144,20 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     return secret
 
 
-def _clean(actor: Actor, data: WebhookInput) -> WebhookInput:
+def _normalise(actor: Actor, data: WebhookInput) -> WebhookInput:
     """Return the input normalised. Raises `Refused`."""
     name = clean_text(data.name)
     if not name:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_clean_url(actor, data.url),
+        url=_normalise_url(actor, data.url),
         events=_validate_events(data.events),
         divisions=_validate_divisions(actor, data.divisions),
     )
 
 
-def _clean_url(actor: Actor, text: str) -> str:
+def _normalise_url(actor: Actor, text: str) -> str:
     """Return the address without surrounding space. Its network is checked at each call, because the IP
     address behind a name may change. Raises `Refused`.
     """

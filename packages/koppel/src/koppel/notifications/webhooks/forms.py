@@ -42,7 +42,7 @@ class WebhookForm(Form[WebhookInput]):
 
 
 class RedeliverForm(Form[RedeliverInput]):
-    """One message to send again; without an id all that failed."""
+    """A message to send again; without an id all that failed."""
 
     input_type = RedeliverInput
     id = IdField()

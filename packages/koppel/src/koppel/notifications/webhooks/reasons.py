@@ -1,4 +1,4 @@
-"""Why a message was not accepted or not sent, or why a webhook was disabled."""
+"""Reasons why a message was not accepted or not sent, or why a webhook was disabled."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

@@ -1,4 +1,4 @@
-"""Resolve an authenticated user to an actor: the memberships of the user, and the one in use."""
+"""The actor of a signed-in user: the user's memberships, and the one in use."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ JOINED_FIRST = (
     "created_at",
     "pk",
 )
-"""Memberships that began, or began again, without an act of the person's own come after all others."""
+"""Memberships that began, or were restored, without an action of the person come after all others."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def list_organisations(user_id: int, *, only: int | None = None) -> list[Organis
         ]
 
 
-def choose(user_id: int, organisation_id: int) -> None:
-    """Record that the person chose to work there; the next sign-in uses it. Not for a session that an
+def record_chosen_organisation(user_id: int, organisation_id: int) -> None:
+    """Record the organisation that the person chose; the next sign-in opens it. Not for a session that an
     identity provider opened.
     """
     User.objects.filter(pk=user_id).update(last_organisation=organisation_id)

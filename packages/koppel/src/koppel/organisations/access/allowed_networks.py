@@ -1,4 +1,4 @@
-"""The networks from which members of an organisation may sign in. None are named: any."""
+"""The networks from which members of an organisation may sign in; without any, all networks are allowed."""
 
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -11,7 +11,7 @@ from koppel.organisations.models import Organisation
 NETWORKS_MAX = 100
 
 
-def parse(text: str) -> tuple[str, ...]:
+def parse_networks(text: str) -> tuple[str, ...]:
     """Parse addresses and networks (192.0.2.7, 2001:db8::/32), separated by anything. Raises `Refused`."""
     words = clean_text(text).replace(",", " ").replace(";", " ").split()
     if len(words) > NETWORKS_MAX:

@@ -19,7 +19,7 @@ from koppel.kit import quarantine
 from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access.domains import audit_domain, checked_domain, new_domain
+from koppel.organisations.access.domains import audit_domain, new_domain, validate_domain
 from koppel.organisations.audit_actions import DomainAction
 from koppel.organisations.errors import NoSuchDomain, Refused
 from koppel.organisations.hooks import domain_lapsed, domain_record_missing
@@ -61,7 +61,7 @@ def get_domain(actor: Actor, domain_id: int) -> EmailDomain:
 def add_domain(actor: Actor, data: DomainInput) -> EmailDomain:
     """Add a domain that waits for its record. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    name = checked_domain(data.domain, field="domain")
+    name = validate_domain(data.domain, field="domain")
     if EmailDomain.objects.for_actor(actor).count() >= DOMAINS_MAX:
         raise Refused(_("You can add %d domains at most.") % DOMAINS_MAX, field="domain")
     domain = new_domain(actor.organisation_id, name)

@@ -48,7 +48,7 @@ class DomainSummary:
     is_used: bool
 
 
-def checked_domain(text: str, *, field: str = "email_domains") -> str:
+def validate_domain(text: str, *, field: str = "email_domains") -> str:
     """Return the domain as it is stored. Raises `Refused`, with the `field` of the form, for an invalid
     domain, and for domains that belong to the public.
     """
@@ -59,11 +59,11 @@ def checked_domain(text: str, *, field: str = "email_domains") -> str:
         raise _invalid(text, field) from None
     if not domain.isascii() or len(domain) > DOMAIN_LENGTH_MAX:
         raise _invalid(text, field)
-    refuse_public(domain, field=field)
+    require_private_domain(domain, field=field)
     return domain
 
 
-def refuse_public(domain: str, *, field: str = "email_domains") -> None:
+def require_private_domain(domain: str, *, field: str = "email_domains") -> None:
     """Refuse a public domain. Raises `Refused` for a domain that offers addresses, or names below it, to the
     public.
     """
@@ -105,7 +105,7 @@ def new_domain(organisation_id: int, domain: str) -> EmailDomain:
 
 def confirm(operator: Actor, organisation_id: int, text: str) -> EmailDomain:
     """Record that the operator has verified that the domain is this organisation's. Raises `Refused`."""
-    domain = checked_domain(text)
+    domain = validate_domain(text)
     with installation_scope("domain confirmed"):
         organisation = Organisation.objects.filter(pk=organisation_id).first()
         if organisation is None:

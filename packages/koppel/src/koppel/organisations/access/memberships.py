@@ -1,4 +1,4 @@
-"""The memberships that may act, and what one organisation must know of a person's others."""
+"""Memberships that may act, and a person's memberships in other organisations."""
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone

@@ -1,4 +1,4 @@
-"""The second step at sign-in, and an organisation's requirement of it."""
+"""Second steps of sign-in, and the organisations that require one."""
 
 from allauth.mfa.models import Authenticator
 from django.db.models import F
@@ -47,11 +47,9 @@ def method_names(user_id: int) -> list[str]:
     return [labels[Authenticator.Type(kind)] for kind in kinds]
 
 
-def reset(actor: Actor, membership: Membership) -> None:
-    """Remove everything that a person set up.
-
-    Raises `Refused` for a person who works for other organisations too, or operates the installation: this
-    organisation must not weaken their account.
+def reset_mfa(actor: Actor, membership: Membership) -> None:
+    """Remove all second steps of a person. Raises `Refused` for a person who also works for other
+    organisations or operates the installation: this organisation must not weaken their account.
     """
     actor.require(Permission.MANAGE_PEOPLE)
     if works_elsewhere(membership) or membership.user.is_operator:
@@ -67,6 +65,6 @@ def reset(actor: Actor, membership: Membership) -> None:
 
 
 def remove_mfa(user_id: int) -> bool:
-    """Remove everything that a person set up. Return whether there was anything."""
+    """Remove all second steps of a person. Return whether there were any."""
     count, _kinds = Authenticator.objects.filter(user_id=user_id).delete()
     return bool(count)

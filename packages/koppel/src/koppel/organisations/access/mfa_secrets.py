@@ -45,8 +45,8 @@ def has_own_secrets(authenticator: Authenticator) -> bool:
     return all(_account_of(text) == account for text in _encrypted_texts(authenticator.data))
 
 
-def ciphertexts() -> Iterator[tuple[bytes, str]]:
-    """Yield each ciphertext with the place to which it is bound."""
+def list_ciphertexts() -> Iterator[tuple[bytes, str]]:
+    """Yield each ciphertext with the account to which it is bound."""
     for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list(
         "data", flat=True
     ):

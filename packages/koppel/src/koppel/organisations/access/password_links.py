@@ -1,4 +1,4 @@
-"""Links on which a person chooses a new password, once."""
+"""Links to choose a new password, each valid once."""
 
 from allauth.account.forms import EmailAwarePasswordResetTokenGenerator
 from allauth.account.utils import user_pk_to_url_str

@@ -54,7 +54,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
             field="networks",
         )
     for domain in policy.email_domains:
-        domains.refuse_public(domain)
+        domains.require_private_domain(domain)
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = security_policy_of(organisation)
     organisation.requires_mfa = policy.requires_mfa
@@ -69,8 +69,8 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
 
 
 def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
-    """Let members sign in from anywhere again: the way back for an organisation whose own address has
-    changed. Shell only. Raises `Refused`.
+    """Remove the restriction to networks, for an organisation whose own address has changed. Shell only.
+    Raises `Refused`.
     """
     with installation_scope("networks"):
         organisation = Organisation.objects.select_for_update().filter(pk=organisation_id).first()
@@ -91,7 +91,7 @@ def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
 def parse_domains(text: str) -> tuple[str, ...]:
     """Parse domain names, separated by anything. Raises `Refused` for invalid and public ones."""
     names = clean_text(text).replace(",", " ").replace(";", " ").split()
-    return tuple(domains.checked_domain(word) for word in names)
+    return tuple(domains.validate_domain(word) for word in names)
 
 
 def grant_operator_access(actor: Actor, hours: int) -> None:

@@ -1,4 +1,4 @@
-"""Sessions of people, and ending them.
+"""Sessions of people: list and end them.
 
 A session is the person's own; an organisation sees those that act in it.
 """

@@ -112,5 +112,5 @@ def preview_template(request: AuthenticatedRequest, template_id: int, payload: T
 @router.post("/templates/{int:template_id}/merge", response=MergeResult)
 @permission_required(Permission.MANAGE_PEOPLE)
 def merge_templates(request: AuthenticatedRequest, template_id: int, payload: MergeInput) -> MergeResult:
-    """Give its administrations another template."""
+    """Move the administrations of a template to another one."""
     return MergeResult(administrations=settings_templates.merge(request.actor, template_id, payload.into))

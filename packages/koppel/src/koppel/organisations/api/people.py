@@ -147,7 +147,7 @@ def change_access(request: AuthenticatedRequest, membership_id: int, payload: Ac
 @router.post("/people/{int:membership_id}/hand-over", response=HandOverResult)
 @permission_required(Permission.MANAGE_PEOPLE)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
-    """Hand everything that the person holds to a colleague."""
+    """Hand all items of a member over to a colleague."""
     return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 
@@ -155,5 +155,5 @@ def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOv
 @permission_required(Permission.MANAGE_PEOPLE)
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> SessionsEnded:
     """End all sessions of the person in this organisation."""
-    membership = people_services.manageable_member(request.actor, membership_id)
+    membership = people_services.get_manageable_member(request.actor, membership_id)
     return SessionsEnded(sessions=sessions.end_sessions_of(request.actor, membership))

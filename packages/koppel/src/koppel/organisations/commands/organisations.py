@@ -63,7 +63,7 @@ def create(
 def list_organisations(as_json: AsJson = False) -> None:
     """List all organisations of this installation, with their Administrators."""
     columns = ("id", "name", "people", "administrators", "invited", "created_at")
-    print_rows(bootstrap.summaries(), columns, as_json=as_json)
+    print_rows(bootstrap.list_organisation_summaries(), columns, as_json=as_json)
 
 
 @app.command("add-administrator")
@@ -122,7 +122,7 @@ def allow_all_networks(
     organisation: Annotated[int, typer.Argument(help="Id; `koppel organisations list` has them.")],
     as_json: AsJson = False,
 ) -> None:
-    """Let members sign in from anywhere again, when the organisation has locked itself out."""
+    """Remove the restriction to networks, when the organisation has locked itself out."""
     changed = security_policy.allow_all_networks(current_shell_operator(), organisation)
     print_record({"organisation": changed.pk, "networks": changed.networks}, as_json=as_json)
 

@@ -20,7 +20,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.inputs import HandOverInput
-from koppel.organisations.people.list import MemberFilter, people_of
+from koppel.organisations.people.list import MemberFilter, list_memberships
 from koppel.organisations.people.services import MembershipTerms
 from koppel.organisations.roles import Permission, Role
 
@@ -41,7 +41,7 @@ def list_people(
 ) -> None:
     """List current and former members."""
     with acting_as(person, organisation) as actor:
-        memberships = people_of(actor, MemberFilter(search=search)).prefetch_related("divisions")
+        memberships = list_memberships(actor, MemberFilter(search=search)).prefetch_related("divisions")
         rows = [_to_row(membership) for membership in memberships]
     print_rows(rows, COLUMNS, as_json=as_json)
 
@@ -104,7 +104,7 @@ def update_membership(
     """Update role, divisions (all of them) and access. What is omitted stays; lost access ends at once."""
     with acting_as(person, organisation) as actor:
         actor.require(Permission.MANAGE_PEOPLE)
-        terms = people_services.terms_of(people_services.member(actor, member))
+        terms = people_services.terms_of(people_services.get_member(actor, member))
         new_terms = MembershipTerms(
             role or terms.role,
             terms.is_active if active is None else active,
@@ -124,7 +124,7 @@ def hand_over(
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
-    """Hand everything that a member holds to a colleague."""
+    """Hand all items of a member over to a colleague."""
     with acting_as(person, organisation) as actor:
         moved_counts = handover.hand_over(actor, member, HandOverInput(to=to, deactivate=deactivate))
     print_record({"from": member, "to": to, "moved": moved_counts}, as_json=as_json)
@@ -136,7 +136,7 @@ def end_sessions(
 ) -> None:
     """End all sessions of a member in this organisation."""
     with acting_as(person, organisation) as actor:
-        membership = people_services.manageable_member(actor, member)
+        membership = people_services.get_manageable_member(actor, member)
         count = sessions.end_sessions_of(actor, membership)
     print_record({"id": member, "ended": count}, as_json=as_json)
 
@@ -153,7 +153,7 @@ def print_recovery_link(
     """Print a link on which a person chooses a password when mail does not arrive. Recorded in the audit
     log.
     """
-    created = bootstrap.recovery_link(current_shell_operator(), email, resets_mfa=resets_mfa)
+    created = bootstrap.create_recovery_link(current_shell_operator(), email, resets_mfa=resets_mfa)
     if as_json:
         print_json(link_as_json(created))
     else:

@@ -37,7 +37,7 @@ class TokenForm(Form[Input]):
         return int(self.cleaned_data["days"])
 
     def clean(self) -> dict[str, Any]:
-        """Turn the choice into the flag; nothing chosen is read only."""
+        """Return the data with the choice as a flag; without a choice the token is read-only."""
         self.cleaned_data["read_only"] = self.cleaned_data.pop("access", "") != "write"
         return self.cleaned_data
 

@@ -1,4 +1,4 @@
-"""Forms of the firm's pages."""
+"""Forms of divisions and templates."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -24,7 +24,7 @@ NO_HOURS = _("Choose a period.")
 
 
 class NumberChoiceField(forms.TypedChoiceField):
-    """One of a few numbers."""
+    """A choice among a few numbers."""
 
     def __init__(self, numbers: tuple[int, ...], message: Any) -> None:
         messages = {"required": message, "invalid_choice": message}
@@ -47,7 +47,7 @@ class SecurityPolicyForm(Form[Input]):
     def policy(self) -> SecurityPolicy:
         """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain or network."""
         domains = parse_domains(self.values["email_domains"])
-        addresses = allowed_networks.parse(self.values["networks"])
+        addresses = allowed_networks.parse_networks(self.values["networks"])
         return SecurityPolicy(self.values["requires_mfa"], domains, addresses, self.values["audit_years"])
 
 

@@ -12,7 +12,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.groups.named_group import GroupType, in_use_first, summary_of
+from koppel.organisations.groups.named_group import GroupType, sort_archived_last, summary_of
 from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission
 
@@ -24,7 +24,7 @@ DIVISION = GroupType(
     merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
 )
 get_division = DIVISION.get
-check_merge = DIVISION.check_merge
+require_mergeable = DIVISION.require_mergeable
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     divisions = Division.objects.for_actor(actor)
     annotated = divisions.annotate(people=Count("members", filter=Q(members__membership__is_active=True)))
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
-    return in_use_first(
+    return sort_archived_last(
         DivisionSummary(
             division.pk,
             division.name,
@@ -68,7 +68,7 @@ def create_division(actor: Actor, division: DivisionInput) -> Division:
 
 
 def change_division(actor: Actor, division_id: int, division: DivisionInput) -> None:
-    """Change its name, its people, and whether it is still offered. Raises `Refused`."""
+    """Change the name, the people and whether the division is archived. Raises `Refused`."""
     get_division(actor, division_id)
     _save(actor, division_id, division)
 
@@ -81,7 +81,7 @@ def _save(actor: Actor, division_id: int | None, division: DivisionInput) -> int
 
 
 def set_people(actor: Actor, division_id: int, membership_ids: Iterable[int]) -> None:
-    """Set its people to these active members of the firm; people without access keep their divisions. Raises
+    """Set the division's people to these active members; people without access keep their divisions. Raises
     `Refused` for other people.
     """
     actor.require(Permission.MANAGE_PEOPLE)
@@ -113,7 +113,7 @@ def merge(actor: Actor, from_id: int, into_id: int) -> int:
 
     Raises `Refused`.
     """
-    source, target = check_merge(actor, from_id, into_id)
+    source, target = require_mergeable(actor, from_id, into_id)
     members = DivisionMember.objects.for_actor(actor).filter(division=source)
     membership_ids = list(members.values_list("membership_id", flat=True))
     DivisionMember.objects.bulk_create(

@@ -1,5 +1,5 @@
-"""Hooks for what depends on divisions and templates in higher apps: counting it, the effect of a change, and
-moving it.
+"""Hooks for the objects of higher apps that depend on divisions and templates: count and move them, and
+preview the effect of a change.
 
 All are called in the caller's transaction and scope.
 """
@@ -23,7 +23,7 @@ class GroupKind(StrEnum):
 
 @dataclass(frozen=True)
 class SettingChange:
-    """One setting that changes alike for `count` of them."""
+    """A setting that changes in the same way for `count` administrations."""
 
     key: str
     before: Any

@@ -1,4 +1,4 @@
-"""Inputs of the use cases of divisions and templates, from page, REST and command line."""
+"""Input types of the use cases of divisions and templates, from page, REST and command line."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What divisions and templates have in common: a unique name, archiving and merging."""
+"""Named groups, the base of divisions and templates: a unique name, archiving and merging."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ class GroupType(Generic[Group]):
         actor.require(Permission.MANAGE_PEOPLE)
         self.save(actor, group_id, self.get(actor, group_id).name, archived=archived, values={})
 
-    def check_merge(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
+    def require_mergeable(self, actor: Actor, from_id: int, into_id: int) -> tuple[Group, Group]:
         """Return the emptied group and the remaining one. Raises `Refused` when they cannot be merged."""
         actor.require(Permission.MANAGE_PEOPLE)
         source, target = self.get(actor, from_id), self._find(actor, into_id)
@@ -132,8 +132,8 @@ class GroupType(Generic[Group]):
         add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
-def in_use_first(summaries: Iterable[SummaryType]) -> list[SummaryType]:
-    """Order summaries by name, archived ones last."""
+def sort_archived_last(summaries: Iterable[SummaryType]) -> list[SummaryType]:
+    """Return the summaries by name, archived ones last."""
     return sorted(summaries, key=lambda summary: (summary.is_archived, summary.name.casefold()))
 
 

@@ -10,7 +10,7 @@ from koppel.organisations.audit_actions import TemplateAction
 from koppel.organisations.groups import hooks
 from koppel.organisations.groups.hooks import GroupKind, SettingsImpact
 from koppel.organisations.groups.inputs import TemplateInput
-from koppel.organisations.groups.named_group import GroupType, in_use_first, summary_of
+from koppel.organisations.groups.named_group import GroupType, sort_archived_last, summary_of
 from koppel.organisations.models import Organisation, SettingsMap, Template
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
@@ -23,7 +23,7 @@ TEMPLATE = GroupType(
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
 get_template = TEMPLATE.get
-check_merge = TEMPLATE.check_merge
+require_mergeable = TEMPLATE.require_mergeable
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
     """Return templates, those in use first, by name."""
     templates = Template.objects.for_actor(actor)
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
-    return in_use_first(
+    return sort_archived_last(
         TemplateSummary(
             template.pk,
             template.name,
@@ -87,10 +87,10 @@ def _save(actor: Actor, template_id: int | None, template: TemplateInput) -> int
 
 
 def merge(actor: Actor, from_id: int, into_id: int) -> int:
-    """Give its administrations another template, and archive this one. Return their number. Raises
-    `Refused`.
+    """Move the administrations of a template to another one, and archive the first. Return their number.
+    Raises `Refused`.
     """
-    source, target = check_merge(actor, from_id, into_id)
+    source, target = require_mergeable(actor, from_id, into_id)
     moved_count = sum(hooks.move_usage(actor, GroupKind.TEMPLATE, source.pk, target.pk))
     TEMPLATE.archive_merged(actor, source, target, {"administrations": moved_count})
     return moved_count

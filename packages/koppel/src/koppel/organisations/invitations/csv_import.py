@@ -111,39 +111,39 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     # address: one line with more shows which it is.
     rows = [row for row in reader.read_rows(text, LIMITS, split_share=0) if not row.is_blank]
     if rows and "@" not in "".join(rows[0].cells):
-        fields = _headings(rows.pop(0).cells)
+        fields = _columns_by_heading(rows.pop(0).cells)
     else:
-        fields = _fields_by_content(rows)
+        fields = _columns_by_content(rows)
     for row in rows:
         cells = [cell.strip() for cell in row.cells]
         by_field = {field: cell for field, cell in zip(fields, cells, strict=False) if field}
-        surplus = [cell for index, cell in enumerate(cells) if cell and not _at(fields, index)]
+        surplus = [cell for index, cell in enumerate(cells) if cell and not _field_at(fields, index)]
         yield row.number, [*(by_field.get(field, "") for field in FIELDS), "; ".join(surplus)]
 
 
-def _headings(cells: Sequence[str]) -> list[str]:
-    fields = reader.heading_keys(cells, HEADINGS)
-    unknown = [cell.strip() for cell, field in zip(cells, fields, strict=True) if cell.strip() and not field]
+def _columns_by_heading(cells: Sequence[str]) -> list[str]:
+    columns = reader.heading_keys(cells, HEADINGS)
+    unknown = [cell.strip() for cell, field in zip(cells, columns, strict=True) if cell.strip() and not field]
     if unknown:
         raise Refused(_("Unknown headings: %s.") % ", ".join(unknown)[:200])
-    twice = [
-        cell.strip() for cell, field in zip(cells, fields, strict=True) if field and fields.count(field) > 1
+    duplicates = [
+        cell.strip() for cell, field in zip(cells, columns, strict=True) if field and columns.count(field) > 1
     ]
-    if twice:
-        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(twice)[:200])
-    if "email" not in fields:
+    if duplicates:
+        raise Refused(_("Two columns have the same meaning: %s.") % ", ".join(duplicates)[:200])
+    if "email" not in columns:
         raise Refused(_("No column has the heading “e-mail”."))
-    return fields
+    return columns
 
 
-def _fields_by_content(rows: Sequence[FileRow]) -> list[str]:
-    with_address = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
-    position = with_address.most_common(1)[0][0] if with_address else 0
+def _columns_by_content(rows: Sequence[FileRow]) -> list[str]:
+    address_counts = Counter(index for row in rows for index, cell in enumerate(row.cells) if "@" in cell)
+    position = address_counts.most_common(1)[0][0] if address_counts else 0
     others = list(FIELDS[1:])
     return [*others[:position], FIELDS[0], *others[position:]]
 
 
-def _at(fields: Sequence[str], index: int) -> str:
+def _field_at(fields: Sequence[str], index: int) -> str:
     return fields[index] if index < len(fields) else ""
 
 
@@ -162,7 +162,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
             name=name,
             role=role,
             divisions=_divisions(actor, division_words),
-            until=_until(last_day),
+            until=_parse_end_of_access(last_day),
         )
         with transaction.atomic():
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
@@ -173,7 +173,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
 
 
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
-    """Give a line that repeats an earlier one its problem: it is no second invitation."""
+    """Return the line with a problem if its address is on an earlier line."""
     if not row.problem and row.email.lower() in emails:
         return replace(row, problem=_("This address is already on an earlier line."))
     emails.add(row.email.lower())
@@ -181,7 +181,7 @@ def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:
 
 
 def _role(word: str) -> Role:
-    """Find a role by its key, or its name in any of our languages; nothing is User."""
+    """Return the role of a key, or of its name in any language; '' is User. Raises `Refused`."""
     if not word:
         return Role.USER
     for language in ("en", "nl"):
@@ -204,7 +204,7 @@ def _divisions(actor: Actor, text: str) -> list[int]:
     return [ids_by_name[name.lower()] for name in names]
 
 
-def _until(text: str) -> datetime | None:
+def _parse_end_of_access(text: str) -> datetime | None:
     """Return the end of that day. Raises `Refused`."""
     return parse_end_of_day(text) if text else None
 

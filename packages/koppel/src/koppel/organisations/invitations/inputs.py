@@ -1,4 +1,4 @@
-"""Input of the use case of invitations, from page, REST and command line."""
+"""Input type of the use case of invitations, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.inputs import Email, Moment, PersonName

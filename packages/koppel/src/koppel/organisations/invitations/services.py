@@ -228,8 +228,8 @@ def accept(token: str, by: User | None, *, name: str, password: str, ip_address:
 
 
 def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: datetime | None) -> Membership:
-    """Turn the invitation into a membership, in the organisation's scope. `joined_at` None: not by an act of
-    the person.
+    """Turn the invitation into a membership, in the organisation's scope. `joined_at` None: not by an action
+    of the person.
     """
     access = {
         "role": invitation.role,

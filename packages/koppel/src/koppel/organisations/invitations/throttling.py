@@ -1,4 +1,4 @@
-"""How many invitations leave: an organisation must not send mail to strangers without end."""
+"""Throttling of invitations: an organisation must not send mail to strangers without end."""
 
 from datetime import timedelta
 
@@ -14,15 +14,15 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.models import Invitation
 
 HOURLY_MAX = 600
-"""Of one organisation. Whoever invites a whole firm by a list needs fewer."""
+"""Of one organisation. Inviting a whole firm by a list needs fewer."""
 DAILY_MAX = 5
 """To one address, of all organisations together."""
 SENT = (PersonAction.INVITED, PersonAction.INVITATION_RESENT)
 
 
 def require_may_send(organisation_id: int, email: str) -> None:
-    """Refuse one invitation too many, sent again or new. In the transaction that records it. Raises
-    `Refused`.
+    """Require that the organisation may send another invitation, new or again. In the transaction that
+    records it. Raises `Refused`.
     """
     lock_until_commit(LockName.INVITATIONS, organisation_id)
     sent = AuditEntry.objects.filter(organisation_id=organisation_id, action__in=SENT)

@@ -1,1 +1,1 @@
-"""What an Administrator decides for the whole organisation: its name, settings, logo and colour."""
+"""Settings of the whole organisation, which Administrators change: name, settings, logo and colour."""

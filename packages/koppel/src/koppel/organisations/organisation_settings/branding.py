@@ -1,4 +1,4 @@
-"""The organisation's logo and colour: what its members see beside its name."""
+"""The organisation's logo and colour, which its members see beside its name."""
 
 import hashlib
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def _image(data: bytes) -> Image:
 
 
 def too_large_text() -> str:
-    """Say how large a logo may be."""
+    """Return the sentence about the largest size of a logo."""
     return _("The file is larger than %d kB.") % (BYTES_MAX // 1024)
 
 

@@ -1,7 +1,7 @@
 """Uploaded pictures: PNG, JPEG or WebP, recognised by their bytes and never by name or declared type.
 
 A picture is read part by part and written again with only what draws it: comments, positions of cameras,
-animations and whatever stands behind the picture are left out (decision 34).
+animations and bytes after the picture are left out (decision 34).
 """
 
 import struct
@@ -119,7 +119,7 @@ def _read_jpeg(data: bytes) -> Image:
             height, width = struct.unpack_from(">HH", data, at + 5)
             size = (width, height)
         if marker == _JPEG_SCAN:
-            end, has_scan = _end_of_scan(data, end), True
+            end, has_scan = _scan_end(data, end), True
         if marker != _JPEG_COMMENT and (marker & 0xF0 != 0xE0 or marker in _JPEG_KEPT_APPS):
             kept.append(data[at:end])
         at = end
@@ -128,7 +128,7 @@ def _read_jpeg(data: bytes) -> Image:
     return Image("image/jpeg", b"".join([*kept, b"\xff\xd9"]), *size)
 
 
-def _end_of_scan(data: bytes, at: int) -> int:
+def _scan_end(data: bytes, at: int) -> int:
     """Return where the next marker stands; stuffed bytes and restarts belong to the scan."""
     while True:
         at = data.find(b"\xff", at)

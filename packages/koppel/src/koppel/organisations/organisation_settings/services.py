@@ -1,4 +1,4 @@
-"""The organisation itself: its name, and the settings below every template."""
+"""The organisation's name, and its settings below every template."""
 
 from django.utils.translation import gettext as _
 

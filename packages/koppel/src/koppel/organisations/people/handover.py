@@ -17,9 +17,9 @@ from koppel.organisations.people.hooks import OwnedItem, ownership_providers
 from koppel.organisations.people.inputs import HandOverInput
 from koppel.organisations.people.services import (
     MembershipTerms,
-    check_change,
+    get_member,
     lock_access_changes,
-    member,
+    require_change_allowed,
     require_grantable_role,
     terms_of,
     update_membership,
@@ -51,7 +51,7 @@ class Transfer:
 
     @property
     def facts(self) -> list[object]:
-        """All effects, independent of language."""
+        """The effects in a form that does not depend on the language."""
         return [
             self.departing_member.pk,
             self.successor.pk,
@@ -80,7 +80,7 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     lock_access_changes(actor)
     departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:
-        check_change(actor, departing_member.pk, _without_access(departing_member))
+        require_change_allowed(actor, departing_member.pk, _terms_without_access(departing_member))
     items = [
         TransferItems(
             key,
@@ -112,7 +112,7 @@ def hand_over(
     actor.require(Permission.MANAGE_PEOPLE)
     departing_member, successor = _both_members(actor, membership_id, data.to)
     if data.deactivate:
-        update_membership(actor, departing_member.pk, _without_access(departing_member))
+        update_membership(actor, departing_member.pk, _terms_without_access(departing_member))
     moved_counts = {
         key: provider.move(actor, departing_member.pk, successor.pk)
         for key, provider in ownership_providers.items()
@@ -137,7 +137,7 @@ def hand_over(
 
 def _both_members(actor: Actor, membership_id: int, to_membership_id: int) -> tuple[Membership, Membership]:
     """Return the departing member and the successor. Raises `NoSuchMember`, `Refused`."""
-    departing_member = member(actor, membership_id)
+    departing_member = get_member(actor, membership_id)
     successor = Membership.objects.for_actor(actor).select_related("user").filter(pk=to_membership_id).first()
     if successor is None:
         raise Refused(_("This person is not a member of your organisation."), field="to")
@@ -147,6 +147,6 @@ def _both_members(actor: Actor, membership_id: int, to_membership_id: int) -> tu
     return departing_member, successor
 
 
-def _without_access(departing_member: Membership) -> MembershipTerms:
+def _terms_without_access(departing_member: Membership) -> MembershipTerms:
     terms = terms_of(departing_member)
     return MembershipTerms(terms.role, False, terms.expires_at, terms.divisions)

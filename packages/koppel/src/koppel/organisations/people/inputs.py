@@ -1,4 +1,4 @@
-"""Inputs of the use cases of people, from page, REST and command line."""
+"""Input types of the use cases of people, from page, REST and command line."""
 
 from koppel.kit.web.schemas import Input
 from koppel.organisations.inputs import Moment
@@ -16,12 +16,12 @@ class AccessInput(Input):
 
     @property
     def terms(self) -> MembershipTerms:
-        """The same as services compare it."""
+        """The input as the terms that services compare."""
         return MembershipTerms(self.role, self.active, self.expires_at, frozenset(self.divisions))
 
 
 class HandOverInput(Input):
-    """`to` is the id of the colleague; `deactivate` takes away the first one's access in the same act."""
+    """`to` is the id of the colleague; `deactivate` also ends the first member's access."""
 
     to: int
     deactivate: bool = False

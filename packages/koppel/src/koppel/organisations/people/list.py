@@ -38,7 +38,7 @@ class MemberRow:
     has_mfa: bool
 
 
-def people_of(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
+def list_memberships(actor: Actor, filters: MemberFilter) -> "QuerySet[Membership]":
     """Return current and former members, by name."""
     actor.require(Permission.MANAGE_PEOPLE)
     memberships = Membership.objects.for_actor(actor)

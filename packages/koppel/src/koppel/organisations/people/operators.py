@@ -108,7 +108,7 @@ def record_action(actor: Actor, action: OperatorAction) -> None:
 
 
 def grant_operator(email: str, *, is_operator: bool) -> User:
-    """Make a person an operator, or end that. Shell only: its user operates the installation anyway. Raises
+    """Grant or withdraw the role of operator. Shell only: its user operates the installation anyway. Raises
     `Refused`.
     """
     user = User.objects.filter(email__iexact=email.strip()).first()

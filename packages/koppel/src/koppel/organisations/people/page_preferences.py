@@ -21,7 +21,7 @@ def theme_of_browser(request: HttpRequest) -> str:
 
 
 def remember_theme(response: HttpResponse, theme: str) -> None:
-    """Keep the theme in the browser for pages without a signed-in member."""
+    """Store the theme in the browser, for pages without a signed-in member."""
     response.set_cookie(THEME_COOKIE, theme, max_age=365 * 24 * 3600, samesite="Lax", httponly=True)
 
 

@@ -32,7 +32,7 @@ class MembershipTerms:
     divisions: frozenset[int]
 
 
-def member(actor: Actor, membership_id: int) -> Membership:
+def get_member(actor: Actor, membership_id: int) -> Membership:
     """Return a member of the actor's organisation, active or not. Raises `NoSuchMember`."""
     memberships = Membership.objects.for_actor(actor).select_related("user")
     membership = memberships.filter(pk=membership_id).first()
@@ -41,12 +41,12 @@ def member(actor: Actor, membership_id: int) -> Membership:
     return membership
 
 
-def manageable_member(actor: Actor, membership_id: int) -> Membership:
+def get_manageable_member(actor: Actor, membership_id: int) -> Membership:
     """Return a member whose access is the actor's to change. Raises `NoSuchMember`, and `Refused` for an
     Administrator whom only another one may change.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    membership = member(actor, membership_id)
+    membership = get_member(actor, membership_id)
     require_grantable_role(actor, Role(membership.role))
     return membership
 
@@ -69,7 +69,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     """Change role, divisions, and until when or whether the person has access. Raises `Refused` with a
     sentence.
     """
-    membership, before = check_change(actor, membership_id, new_terms)
+    membership, before = require_change_allowed(actor, membership_id, new_terms)
     was_live = membership.is_live
     membership.role, membership.is_active, membership.expires_at = (
         new_terms.role,
@@ -99,7 +99,7 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
     return membership
 
 
-def check_change(
+def require_change_allowed(
     actor: Actor, membership_id: int, new_terms: MembershipTerms
 ) -> tuple[Membership, MembershipTerms]:
     """Return the member, and their present access, if `update_membership` would succeed. Raises `Refused`
@@ -109,7 +109,7 @@ def check_change(
     """
     actor.require(Permission.MANAGE_PEOPLE)
     lock_access_changes(actor)
-    membership = member(actor, membership_id)
+    membership = get_member(actor, membership_id)
     before = terms_of(membership)
     require_grantable_role(actor, before.role, new_terms.role)
     require_divisions(Division.objects.for_actor(actor), new_terms.divisions)
@@ -119,7 +119,7 @@ def check_change(
         and new_terms.expires_at <= timezone.now()
     ):
         raise Refused(_("Choose an end date in the future."), field="expires_at")
-    loses_access = not is_live_with(new_terms)
+    loses_access = not allows_sign_in(new_terms)
     if membership.pk == actor.membership_id and loses_access:
         raise Refused(_("You cannot revoke your own access. Ask a colleague."), field="active")
     remains_administrator = (
@@ -130,7 +130,7 @@ def check_change(
     return membership, before
 
 
-def is_live_with(new_terms: MembershipTerms) -> bool:
+def allows_sign_in(new_terms: MembershipTerms) -> bool:
     """Return whether a person with this access may sign in now."""
     return new_terms.is_active and (new_terms.expires_at is None or new_terms.expires_at > timezone.now())
 

@@ -1,4 +1,4 @@
-"""Input of the use case of identity providers."""
+"""Input type of the use case of identity providers."""
 
 from pydantic import Field
 

@@ -28,7 +28,7 @@ from koppel.organisations.sso.oidc import TokenIdentity
 from koppel.organisations.sso.services import locked_active_provider
 
 UNLINKED_SECONDS = 30 * 60
-"""How long a browser may keep an identity that is linked to no account."""
+"""The time for which a browser keeps an identity without a linked account."""
 
 
 @dataclass(frozen=True)

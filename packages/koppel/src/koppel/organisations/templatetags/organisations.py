@@ -21,7 +21,7 @@ CAPABILITIES = (
     (_("People, divisions, templates"), Permission.MANAGE_PEOPLE),
     (_("Organisation, security, webhooks, activity"), Permission.MANAGE_ORGANISATION),
 )
-"""What a role may do, in the words of the page about people."""
+"""The permissions of roles, in the words of the page about people."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from django.utils.translation import ngettext
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import public
 from koppel.organisations.access import api_tokens, mfa, sessions
-from koppel.organisations.access.actors import OrganisationChoice, choose, list_organisations
+from koppel.organisations.access.actors import (
+    OrganisationChoice,
+    list_organisations,
+    record_chosen_organisation,
+)
 from koppel.organisations.errors import Refused
 from koppel.organisations.forms.account import NOT_A_MEMBER, OrganisationChoiceForm, SessionForm
 from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
@@ -38,7 +42,7 @@ def list_sessions(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def choose_organisation(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the organisations that the person belongs to; act in another one."""
+    """Show the organisations of the person, and switch to another one."""
     choices = list_organisations(request.actor.user_id, only=_sso_organisation_id(request))
     form = OrganisationChoiceForm.of(request)
     if request.method == "POST":
@@ -55,7 +59,7 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
     own_sessions = sessions.sessions_of(request.actor.user_id, organisation_id)
     other_sessions = [session for session in own_sessions if session.session_key != own_key]
     if session_id is None and (
-        page := unconfirmed(request, confirmations.end_other_sessions(len(other_sessions)))
+        page := unconfirmed(request, confirmations.confirm_ending_other_sessions(len(other_sessions)))
     ):
         return page
     count = sessions.end_own_sessions(
@@ -66,10 +70,10 @@ def _end_sessions(request: AuthenticatedRequest, session_id: int | None) -> Http
 
 
 def _sign_out_everywhere(request: AuthenticatedRequest, _session_id: int | None) -> HttpResponse:
-    """End all sessions of the person's own, this one too."""
+    """End all sessions of the person, this one included."""
     organisation_id = _sso_organisation_id(request)
     count = len(sessions.sessions_of(request.actor.user_id, organisation_id))
-    if page := unconfirmed(request, confirmations.sign_out_everywhere(count)):
+    if page := unconfirmed(request, confirmations.confirm_signing_out_everywhere(count)):
         return page
     sessions.end_own_sessions(request.actor, "", None, active_organisation_id=organisation_id)
     logout(request)
@@ -77,10 +81,10 @@ def _sign_out_everywhere(request: AuthenticatedRequest, _session_id: int | None)
 
 
 def _revoke_tokens(request: AuthenticatedRequest, _session_id: int | None) -> HttpResponse:
-    """Revoke all API tokens of the person's own, which do not end with a session."""
+    """Revoke all API tokens of the person, which outlive a session."""
     organisation_id = _sso_organisation_id(request)
     count = api_tokens.count_own_tokens(request.actor, organisation_id)
-    if page := unconfirmed(request, confirmations.revoke_own_tokens(count)):
+    if page := unconfirmed(request, confirmations.confirm_revoking_own_tokens(count)):
         return page
     count = api_tokens.revoke_own_tokens(request.actor, organisation_id)
     messages.success(request, ngettext("%d token revoked.", "%d tokens revoked.", count) % count)
@@ -97,7 +101,7 @@ def _switch_to(
         raise Refused(NOT_A_MEMBER, field="organisation")
     switch_organisation(request, organisation_id)
     if _sso_organisation_id(request) is None:
-        choose(request.actor.user_id, organisation_id)
+        record_chosen_organisation(request.actor.user_id, organisation_id)
 
 
 def _sso_organisation_id(request: HttpRequest) -> int | None:
@@ -109,7 +113,7 @@ def _sso_organisation_id(request: HttpRequest) -> int | None:
 
 @public
 def require_second_step(request: HttpRequest) -> HttpResponse:
-    """Ask a member to set up a second step, because the organisation requires one."""
+    """Show a member how to set up the second step that the organisation requires."""
     if not request.user.is_authenticated:
         return HttpResponseRedirect(reverse("account_login"))
     if mfa.has_mfa(request.user.pk or 0):

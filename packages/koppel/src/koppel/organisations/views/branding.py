@@ -14,11 +14,11 @@ from koppel.organisations.roles import Permission
 from koppel.organisations.views.organisation import settings_page
 
 FOR_GOOD = "private, max-age=31536000, immutable"
-"""Their addresses change with their content."""
+"""The address of a logo or stylesheet changes with its content."""
 
 
 def change_branding(request: AuthenticatedRequest) -> HttpResponse:
-    """Store colour and logo; show the settings again with what was refused."""
+    """Store colour and logo, or show the settings again with errors."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     form = BrandingForm.of(request)
     if request.method == "POST":
@@ -40,7 +40,7 @@ def remove_logo(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_logo(request: AuthenticatedRequest, digest: str) -> HttpResponse:
-    """Return the logo to a member of its organisation, as nothing but a picture."""
+    """Return the logo to a member of its organisation, with headers that allow nothing but a picture."""
     logo = branding.get_logo(request.actor, digest)
     headers = {
         "Cache-Control": FOR_GOOD,

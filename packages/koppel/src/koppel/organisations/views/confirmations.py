@@ -1,4 +1,4 @@
-"""Confirmations before people, divisions and templates lose something: what happens, to how much, by name."""
+"""Confirmations before people, divisions and templates lose something: each names its effect."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,8 @@ from koppel.organisations.people.handover import Transfer
 from koppel.organisations.roles import Role
 
 
-def hand_over(transfer: Transfer) -> Confirmation:
-    """Confirm handing everything that a person holds to a colleague."""
+def confirm_handover(transfer: Transfer) -> Confirmation:
+    """Confirm a handover of all items that a person owns to a colleague."""
     leaver, heir = str(transfer.departing_member.user), str(transfer.successor.user)
     names = {"leaver": leaver, "heir": heir}
     title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
@@ -25,7 +25,7 @@ def hand_over(transfer: Transfer) -> Confirmation:
             _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
         )
     if transfer.deactivate:
-        consequences += _access_ends(leaver, transfer.sessions, transfer.tokens)
+        consequences += _access_effects(leaver, transfer.sessions, transfer.tokens)
     else:
         consequences.append(_("%(leaver)s keeps access."))
     return Confirmation(
@@ -41,10 +41,10 @@ def hand_over(transfer: Transfer) -> Confirmation:
     )
 
 
-def take_away_access(
+def confirm_loss_of_access(
     person: Membership, role: Role, fields: Mapping[str, str | Sequence[str]]
 ) -> Confirmation:
-    """Ask before a person loses access. `fields` of the form go along."""
+    """Confirm that a person loses access. `fields` of the form are submitted again."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
     kept = _("%(leaver)s keeps administrations and connections until you transfer them.") % {"leaver": name}
@@ -53,15 +53,15 @@ def take_away_access(
         question=_("Revoke the access of %s?") % name,
         button=_("Revoke access"),
         cancel_url=_page_of(person),
-        consequences=[*_access_ends(name, sessions, tokens), kept],
+        consequences=[*_access_effects(name, sessions, tokens), kept],
         fields=fields,
         facts=[person.pk, role, sessions, tokens],
         nav_section="people",
     )
 
 
-def end_sessions(person: Membership) -> Confirmation:
-    """Ask before a person is signed out everywhere."""
+def confirm_ending_sessions(person: Membership) -> Confirmation:
+    """Confirm the end of all sessions of a person."""
     count = _open_sessions(person)
     consequence = ngettext(
         "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
@@ -77,8 +77,8 @@ def end_sessions(person: Membership) -> Confirmation:
     )
 
 
-def end_other_sessions(count: int) -> Confirmation:
-    """Ask before all sessions of one's own end but this one."""
+def confirm_ending_other_sessions(count: int) -> Confirmation:
+    """Confirm the end of all own sessions except this one."""
     consequence = ngettext(
         "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
     ) % {"count": count}
@@ -92,8 +92,8 @@ def end_other_sessions(count: int) -> Confirmation:
     )
 
 
-def sign_out_everywhere(count: int) -> Confirmation:
-    """Ask before all sessions of one's own end, this one too."""
+def confirm_signing_out_everywhere(count: int) -> Confirmation:
+    """Confirm the end of all own sessions, this one included."""
     consequence = ngettext(
         "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
     ) % {"count": count}
@@ -112,8 +112,8 @@ def sign_out_everywhere(count: int) -> Confirmation:
     )
 
 
-def revoke_own_tokens(count: int) -> Confirmation:
-    """Ask before all API tokens of one's own are revoked."""
+def confirm_revoking_own_tokens(count: int) -> Confirmation:
+    """Confirm the revocation of all own API tokens."""
     consequence = ngettext("%(count)d token stops working.", "%(count)d tokens stop working.", count) % {
         "count": count
     }
@@ -128,8 +128,8 @@ def revoke_own_tokens(count: int) -> Confirmation:
     )
 
 
-def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
-    """Confirm revoking another person's token."""
+def confirm_revoking_token(person: Membership, token: ApiToken) -> Confirmation:
+    """Confirm the revocation of another person's token."""
     return Confirmation(
         title=_("Revoke token"),
         question=_("Revoke the token “%(token)s” of %(person)s?")
@@ -144,8 +144,8 @@ def revoke_token(person: Membership, token: ApiToken) -> Confirmation:
     )
 
 
-def revoke_invitation(invitation: Invitation) -> Confirmation:
-    """Ask before an invitation is taken back."""
+def confirm_revoking_invitation(invitation: Invitation) -> Confirmation:
+    """Confirm the revocation of an invitation."""
     return Confirmation(
         title=_("Revoke invitation"),
         question=_("Revoke the invitation of %s?") % invitation.email,
@@ -157,8 +157,8 @@ def revoke_invitation(invitation: Invitation) -> Confirmation:
     )
 
 
-def remove_domain(domain: EmailDomain) -> Confirmation:
-    """Ask before an e-mail domain is removed."""
+def confirm_removing_domain(domain: EmailDomain) -> Confirmation:
+    """Confirm the removal of an e-mail domain."""
     consequences = [_("Members keep their access and their linked sign-in.")]
     if domain.is_verified:
         consequences.insert(
@@ -176,10 +176,10 @@ def remove_domain(domain: EmailDomain) -> Confirmation:
     )
 
 
-def merge(
+def confirm_merge(
     kind: str, names: tuple[str, str], facts: Sequence[int], into: int, cancel_url: str
 ) -> Confirmation:
-    """Ask before a division or template is merged into another.
+    """Confirm the merge of a division or template into another.
 
     `names` holds the emptied and the remaining one; `facts` their ids, administrations and people.
     """
@@ -207,7 +207,7 @@ def merge(
     )
 
 
-def _access_ends(name: str, sessions: int, tokens: int) -> list[str]:
+def _access_effects(name: str, sessions: int, tokens: int) -> list[str]:
     ended = ngettext(
         "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", sessions
     )

@@ -22,7 +22,7 @@ NAV_SECTION = "divisions"
 
 @query_parameters()
 def list_divisions(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the divisions; a new one leads to its own page, to be filled."""
+    """Show the divisions. Creating one leads to its page, where people are added."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     form = DivisionForm.of(request)
     if request.method == "POST":
@@ -48,14 +48,14 @@ def show_division(request: AuthenticatedRequest, division_id: int) -> HttpRespon
 
 @action_of("organisations:division", "division_id")
 def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpResponse:
-    """Move everything of a division to another one."""
+    """Move people and administrations of a division to another one."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = MergeForm.of(request).input_or_refusal().into
-    leaving, staying = divisions.check_merge(request.actor, division_id, into)
+    leaving, staying = divisions.require_mergeable(request.actor, division_id, into)
     summary = divisions.get_summary(request.actor, leaving.pk)
     facts = (leaving.pk, summary.administrations, summary.people)
     cancel_url = reverse("organisations:division", args=[leaving.pk])
-    question = confirmations.merge("division", (leaving.name, staying.name), facts, into, cancel_url)
+    question = confirmations.confirm_merge("division", (leaving.name, staying.name), facts, into, cancel_url)
     if page := unconfirmed(request, question):
         return page
     moved_count = divisions.merge(request.actor, division_id, into)
@@ -65,7 +65,7 @@ def merge_division(request: AuthenticatedRequest, division_id: int) -> HttpRespo
 
 
 def _division_context(actor: Actor, division: Division, form: DivisionForm) -> dict[str, object]:
-    """Return what the page shows: what was typed when it was refused, else how the division is."""
+    """Return the context of the page: the refused form, else the stored division."""
     summaries = divisions.list_summaries(actor)
     members = DivisionMember.objects.for_actor(actor).filter(division=division)
     people = Membership.objects.for_actor(actor).filter(is_active=True)

@@ -32,7 +32,7 @@ def remove_domain(request: AuthenticatedRequest, domain_id: int) -> HttpResponse
     """Remove a domain, after a confirmation."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     domain = domain_verification.get_domain(request.actor, domain_id)
-    if page := unconfirmed(request, confirmations.remove_domain(domain)):
+    if page := unconfirmed(request, confirmations.confirm_removing_domain(domain)):
         return page
     domain_verification.remove_domain(request.actor, domain_id)
     messages.success(request, _("%s is removed.") % domain)

@@ -1,4 +1,4 @@
-"""Inviting people, and the page of an invitation's link."""
+"""Pages of invitations: invite people, and accept an invitation by its link."""
 
 from http import HTTPStatus
 from typing import Any
@@ -65,9 +65,9 @@ def resend_invitation(request: AuthenticatedRequest, invitation_id: int) -> Http
 
 @action_of("organisations:people")
 def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> HttpResponse:
-    """Take an invitation back."""
+    """Revoke an invitation."""
     open_invitation = invitations.open_invitation(request.actor, invitation_id)
-    if page := unconfirmed(request, confirmations.revoke_invitation(open_invitation)):
+    if page := unconfirmed(request, confirmations.confirm_revoking_invitation(open_invitation)):
         return page
     invitation = invitations.revoke(request.actor, invitation_id)
     messages.success(request, _("The invitation of %s is revoked.") % invitation.email)
@@ -77,7 +77,7 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Http
 @public
 @shows_refusals_on("organisations/invitation_gone.html", HTTPStatus.GONE)
 def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Accept the invitation: signed in already, or with a name and a password chosen here."""
+    """Accept the invitation as a signed-in person, or with a name and a password chosen here."""
     invitation, organisation = invitations.get_open_invitation(token)
     with translation.override(language := _language(request, invitation)):
         response = _page(request, token, invitation, organisation)

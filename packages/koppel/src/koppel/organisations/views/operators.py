@@ -1,4 +1,4 @@
-"""Pages of operators: which organisations grant access, starting and ending it."""
+"""Pages of operators: organisations that grant access, and starting and ending it."""
 
 from http import HTTPStatus
 
@@ -21,7 +21,7 @@ SESSION_KEY = "operator_in"
 
 @public
 def list_organisations(request: HttpRequest) -> HttpResponse:
-    """Show operators where they may look in; to everybody else this page does not exist."""
+    """Show operators the organisations that grant access. The page does not exist for others."""
     _require_operator(request)
     return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
@@ -29,7 +29,7 @@ def list_organisations(request: HttpRequest) -> HttpResponse:
 @public
 @require_POST
 def enter_organisation(request: HttpRequest) -> HttpResponse:
-    """Begin to look into an organisation."""
+    """Start reading an organisation's data as an operator."""
     user = _require_operator(request)
     form = OperatorForm.of(request)
     if form.is_valid():
@@ -44,7 +44,7 @@ def enter_organisation(request: HttpRequest) -> HttpResponse:
 @public
 @require_POST
 def leave_organisation(request: HttpRequest) -> HttpResponse:
-    """End looking into the organisation."""
+    """Stop reading the organisation's data."""
     user = _require_operator(request)
     entered_id = request.session.pop(SESSION_KEY, None)
     # Forms of pages that were opened over there must not be sent into the operator's own organisation.

@@ -37,12 +37,12 @@ from koppel.organisations.views import confirmations
     page=PAGE,
 )
 def list_people(request: AuthenticatedRequest) -> HttpResponse:
-    """Show everybody with role, divisions and access; open invitations above them."""
+    """Show all members with role, divisions and access, below the open invitations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     filters = parse_filter(request.parameters)
     if filters.division and not people_list.has_division(request.actor, filters.division):
         raise UnknownParameter([unknown_value("division", str(filters.division))])
-    memberships = people_list.people_of(request.actor, filters)
+    memberships = people_list.list_memberships(request.actor, filters)
     page = Paginator(memberships, PAGE_SIZE).get_page(request.parameters["page"])
     context = {
         "nav_section": "people",
@@ -61,9 +61,9 @@ def list_people(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
-    """Show a person's access, what they hold and their sessions; change the access."""
+    """Show a person's access, items and sessions; change the access."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = people_services.member(request.actor, membership_id)
+    membership = people_services.get_member(request.actor, membership_id)
     form = AccessForm.of(request, initial=AccessForm.initial_of(membership))
     if request.method == "POST":
         with form.refusals():
@@ -77,13 +77,13 @@ def show_person(request: AuthenticatedRequest, membership_id: int) -> HttpRespon
 def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """Hand all of the person's items over to a colleague, and end their access if that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
-    membership = people_services.member(request.actor, membership_id)
+    membership = people_services.get_member(request.actor, membership_id)
     data = HandOverForm.of(request).input_or_refusal()
     transfer = handover.preview(request.actor, membership.pk, data)
     if not transfer.items and (not data.deactivate or not membership.is_active):
         messages.success(request, _("Nothing left to transfer."))
         return _redirect_to(membership)
-    if page := unconfirmed(request, confirmations.hand_over(transfer)):
+    if page := unconfirmed(request, confirmations.confirm_handover(transfer)):
         return page
     handover.hand_over(request.actor, membership.pk, data, confirmed=transfer)
     messages.success(request, _("Transfer complete."))
@@ -93,8 +93,8 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
 @action_of("organisations:person", "membership_id")
 def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """Sign the person out of this organisation everywhere."""
-    membership = people_services.manageable_member(request.actor, membership_id)
-    if page := unconfirmed(request, confirmations.end_sessions(membership)):
+    membership = people_services.get_manageable_member(request.actor, membership_id)
+    if page := unconfirmed(request, confirmations.confirm_ending_sessions(membership)):
         return page
     sessions.end_sessions_of(request.actor, membership)
     messages.success(request, _("Sessions ended. The user must sign in again."))
@@ -104,8 +104,8 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpRespo
 @action_of("organisations:person", "membership_id")
 def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
-    membership = people_services.manageable_member(request.actor, membership_id)
-    mfa.reset(request.actor, membership)
+    membership = people_services.get_manageable_member(request.actor, membership_id)
+    mfa.reset_mfa(request.actor, membership)
     messages.success(
         request, _("Two-step verification removed. The user sets it up again at the next sign-in.")
     )
@@ -115,9 +115,9 @@ def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> Http
 @action_of("organisations:person", "membership_id")
 def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: int) -> HttpResponse:
     """Revoke a token of the person's."""
-    membership = people_services.manageable_member(request.actor, membership_id)
+    membership = people_services.get_manageable_member(request.actor, membership_id)
     token = api_tokens.get_token(request.actor, token_id, membership.pk)
-    if page := unconfirmed(request, confirmations.revoke_token(membership, token)):
+    if page := unconfirmed(request, confirmations.confirm_revoking_token(membership, token)):
         return page
     api_tokens.revoke_token(request.actor, token.pk)
     messages.success(request, _("Token revoked. Programs using it no longer have access."))
@@ -158,9 +158,9 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 def _change_access(request: AuthenticatedRequest, membership: Membership, form: AccessForm) -> HttpResponse:
     """Store the form's values; ask for confirmation when they remove access."""
     terms = _with_archived_divisions(form.input.terms, membership)
-    if membership.is_live and not people_services.is_live_with(terms):
-        people_services.check_change(request.actor, membership.pk, terms)
-        question = confirmations.take_away_access(membership, terms.role, form.fields_to_confirm)
+    if membership.is_live and not people_services.allows_sign_in(terms):
+        people_services.require_change_allowed(request.actor, membership.pk, terms)
+        question = confirmations.confirm_loss_of_access(membership, terms.role, form.fields_to_confirm)
         if page := unconfirmed(request, question):
             return page
     people_services.update_membership(request.actor, membership.pk, terms)
@@ -169,7 +169,7 @@ def _change_access(request: AuthenticatedRequest, membership: Membership, form: 
 
 
 def _with_archived_divisions(terms: MembershipTerms, membership: Membership) -> MembershipTerms:
-    """Add the divisions that the form does not offer: it cannot have taken them away."""
+    """Return the terms with the archived divisions that the form does not offer, so that they stay."""
     archived = membership.divisions.exclude(division__archived_at=None)
     return replace(terms, divisions=terms.divisions | set(archived.values_list("division_id", flat=True)))
 

@@ -1,6 +1,4 @@
-"""Fields of settings on the pages of the organisation and of a template: what they offer, and what applies
-where they set nothing.
-"""
+"""Fields of settings on the pages of the organisation and of a template: options and inherited values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from koppel.organisations.settings_schema import (
 
 @dataclass(frozen=True)
 class InheritedValue:
-    """What applies where a setting is left open, as text, and where that comes from."""
+    """The value in force where a setting is not set, as text, and its source."""
 
     text: str
     source: str

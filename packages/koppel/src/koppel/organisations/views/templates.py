@@ -29,7 +29,7 @@ NAV_SECTION = "templates"
 
 @query_parameters()
 def list_templates(request: AuthenticatedRequest) -> HttpResponse:
-    """Show the templates with how many administrations have each; a new one leads to its own page."""
+    """Show the templates with the number of administrations of each; creating one leads to its page."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     form = TemplateForm.of(request)
     if request.method == "POST":
@@ -49,9 +49,7 @@ def list_templates(request: AuthenticatedRequest) -> HttpResponse:
 
 
 def show_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Show a template's settings. Saving one that administrations have shows first how many change and
-    how.
-    """
+    """Show a template's settings. Saving a template in use first shows its effect on administrations."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     template = settings_templates.get_template(request.actor, template_id)
     form = TemplateForm.of(request)
@@ -63,16 +61,16 @@ def show_template(request: AuthenticatedRequest, template_id: int) -> HttpRespon
 
 @action_of("organisations:template", "template_id")
 def merge_template(request: AuthenticatedRequest, template_id: int) -> HttpResponse:
-    """Give its administrations another template."""
+    """Move the administrations of a template to another one."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     into = MergeForm.of(request).input_or_refusal().into
-    leaving, staying = settings_templates.check_merge(request.actor, template_id, into)
+    leaving, staying = settings_templates.require_mergeable(request.actor, template_id, into)
     line = settings_templates.get_summary(request.actor, leaving.pk)
     facts, cancel_url = (
         (leaving.pk, line.administrations),
         reverse("organisations:template", args=[leaving.pk]),
     )
-    question = confirmations.merge("template", (leaving.name, staying.name), facts, into, cancel_url)
+    question = confirmations.confirm_merge("template", (leaving.name, staying.name), facts, into, cancel_url)
     if page := unconfirmed(request, question):
         return page
     moved_count = settings_templates.merge(request.actor, template_id, into)

@@ -1,6 +1,4 @@
-"""The page of the audit log: who did what, from where, and what changed; also as CSV. Exports are audited as
-well.
-"""
+"""The page of the audit log: actor, address and change of each action; also as CSV. Exports are audited."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -19,7 +17,7 @@ from koppel.administrations.models import Administration
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.hooks import action_label, audit_actions
 from koppel.audit.models import AuditEntry, Interface
-from koppel.audit.queries import AuditFilter, actors_of
+from koppel.audit.queries import AuditFilter, list_actors
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import SubjectKind
 from koppel.kit.tabular.export_limit import export_slot
@@ -33,7 +31,7 @@ PAGE_SIZE = 100
 COUNT_MAX = 10_000
 
 
-class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it takes no argument
     """Limits the count of pages: the audit log of a large firm has millions of rows."""
 
     @property
@@ -52,14 +50,14 @@ class _CappedPaginator(Paginator):  # type: ignore[type-arg]  # at run time it t
     format=one_of("csv"),
 )
 def activity(request: AuthenticatedRequest) -> HttpResponseBase:
-    """Show the log, filtered by person, action, interface, period and text in the query string."""
+    """Show the audit log, filtered by person, action, interface, period and text in the query string."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
     filters, redactor = parse_filter(request.parameters), redactor_for(request.actor)
     entries = list_entries(request.actor, filters, redactor)
     if request.parameters["format"]:
         return _export(request, entries, filters, redactor)
     renderer = AuditRenderer(request.actor)
-    page = _CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
+    page = CappedPaginator(entries, PAGE_SIZE).get_page(request.parameters["page"])
     subjects = [entry.subject_id for entry in page if entry.subject_kind == SubjectKind.ADMINISTRATION]
     visible = Administration.objects.visible_to(request.actor).filter(pk__in=subjects)
     context = {
@@ -73,7 +71,7 @@ def activity(request: AuthenticatedRequest) -> HttpResponseBase:
         ],
         # A withdrawn administration is gone: its entries stay, without a link.
         "linked": set(visible.values_list("pk", flat=True)),
-        "people": actors_of(request.actor.organisation_id),
+        "people": list_actors(request.actor.organisation_id),
         "actions": sorted(
             ((code, str(action.label)) for code, action in audit_actions.items()),
             key=lambda choice: choice[1],

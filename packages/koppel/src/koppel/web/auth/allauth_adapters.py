@@ -18,7 +18,7 @@ from koppel.web.auth import login_throttling, security_log
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """People are invited by their organisation; nobody signs up."""
+    """Adapter of accounts. People are invited by their organisation; there is no sign-up."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
@@ -43,7 +43,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         security_log.record_failure(request, credentials.get("email", ""), SignInAction.FAILED)
 
     def _throttle(self, request: HttpRequest, login: str, credentials: dict[str, Any]) -> None:
-        if not login_throttling.is_known(request, login):
+        if not login_throttling.is_known_browser(request, login):
             rate = {"other_browsers": login_throttling.OTHER_BROWSERS_RATE}
             if not ratelimit.consume(request, app="koppel", action="other_browsers", config=rate, key=login):
                 raise self.validation_error("too_many_login_attempts")

@@ -36,7 +36,7 @@ def get_bearer(request: HttpRequest) -> str | None:
 
 
 def csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
-    """Return the refusal of a changing call with a session alone: the API's views are exempt from Django's
+    """Return the refusal of a changing request with a session alone: the API's views are exempt from Django's
     check.
     """
     if request.method in SAFE or check_csrf(request) is None:

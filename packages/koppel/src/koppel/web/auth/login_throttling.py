@@ -29,7 +29,7 @@ NETWORK_BITS_V6 = 64
 
 
 @dataclass(frozen=True)
-class _Cookie:
+class _KnownBrowserCookie:
     user_id: int
     version: int
     browser_id: str
@@ -57,14 +57,14 @@ class KnownBrowserMiddleware:
         return response
 
 
-def remember(request: HttpRequest, user: User) -> None:
+def remember_browser(request: HttpRequest, user: User) -> None:
     """Record that this person has just signed in here."""
     cookie, identity = _read_cookie(request), (user.pk, user.known_browsers_version)
     if cookie is None or (cookie.user_id, cookie.version) != identity:
         request.known_browser_of = identity  # type: ignore[attr-defined]
 
 
-def is_known(request: HttpRequest, login: str) -> bool:
+def is_known_browser(request: HttpRequest, login: str) -> bool:
     return _known_cookie(request, login) is not None
 
 
@@ -74,7 +74,7 @@ def throttle_key(request: HttpRequest, login: str) -> str:
     return f"browser {cookie.browser_id} {login}" if cookie else f"{_network(client_ip(request))} {login}"
 
 
-def _known_cookie(request: HttpRequest, login: str) -> _Cookie | None:
+def _known_cookie(request: HttpRequest, login: str) -> _KnownBrowserCookie | None:
     cookie = _read_cookie(request)
     if cookie is None:
         return None
@@ -82,13 +82,13 @@ def _known_cookie(request: HttpRequest, login: str) -> _Cookie | None:
     return cookie if users.exists() else None
 
 
-def _read_cookie(request: HttpRequest) -> _Cookie | None:
-    """Return what Koppel signed."""
+def _read_cookie(request: HttpRequest) -> _KnownBrowserCookie | None:
+    """Return the content of the signed cookie."""
     try:
         user_id, version, browser_id = signing.loads(
             request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS
         )
-        return _Cookie(int(user_id), int(version), str(browser_id))
+        return _KnownBrowserCookie(int(user_id), int(version), str(browser_id))
     except (signing.BadSignature, ValueError, TypeError):
         return None
 

@@ -38,7 +38,7 @@ from koppel.organisations.requests import switch_organisation
 from koppel.organisations.roles import Actor
 from koppel.organisations.sso.services import provider_of
 from koppel.web.auth.api_authentication import SAFE, csrf_failure, get_bearer, is_api
-from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_page
+from koppel.web.auth.refusals import json_refusal, refusal_response, too_many_requests_page
 from koppel.web.auth.security_log import record_refused_permission, record_request_refused
 from koppel.web.server.wsgi_environ import ORGANISATION_ID
 
@@ -75,7 +75,7 @@ class DatabaseBusy(KoppelError):
         return {"Retry-After": "30"}
 
 
-class _SessionRequests:
+class _SessionRateLimit:
     """The limit on requests of a session, and of all sessions of an organisation."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -85,13 +85,13 @@ class _SessionRequests:
             per_minute=5 * per_minute, burst=2 * per_minute, monotonic=monotonic
         )
 
-    def spend_for(self, session_key: str, organisation_id: int) -> None:
+    def count_request(self, session_key: str, organisation_id: int) -> None:
         """Count a request. Raises `TooManyRequests`."""
         self._sessions.spend(session_key)
         self._organisations.spend(organisation_id)
 
 
-_requests = _SessionRequests()
+_requests = _SessionRateLimit()
 
 
 class LanguageMiddleware:
@@ -127,8 +127,8 @@ class ContentSecurityPolicyMiddleware:
 
 
 class NoStoreMiddleware:
-    """Keeps what Koppel shows out of the caches of browsers and proxies, unless a view says otherwise. Static
-    files are answered before.
+    """Keeps pages out of the caches of browsers and proxies, unless a view says otherwise. Static files do
+    not pass this middleware.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -167,8 +167,8 @@ class ActorMiddleware:
     ) -> HttpResponseBase | None:
         request.actor = None  # type: ignore[attr-defined]
         if is_public(view):
-            refusal = _refuse_sso_session(request, view) or _no_link_by_mail(request)
-            if refusal is None and _is_of_allauth(view):
+            refusal = _refuse_sso_session(request, view) or _refuse_reset_in_quarantine(request)
+            if refusal is None and _is_allauth_view(view):
                 request.frame_actor = _navigation_actor(request)  # type: ignore[attr-defined]
             return refusal
         try:
@@ -176,7 +176,7 @@ class ActorMiddleware:
         except KoppelError as error:  # an API token that may not come in, or too many requests
             if error.status == HTTPStatus.UNAUTHORIZED:
                 record_request_refused(request, SignInAction.TOKEN_REFUSED)
-            return json_refusal(error) if is_api(request) else too_many_page(request, error)
+            return json_refusal(error) if is_api(request) else too_many_requests_page(request, error)
         if not isinstance(actor_or_response, Actor):
             return actor_or_response
         request.actor = actor_or_response  # type: ignore[attr-defined]
@@ -204,7 +204,7 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     session = request.session
     sso_organisation_id, entered = session.get("sso_organisation_id"), session.get("operator_in")
     actor = operator_actor(request.user.pk, entered, address) if entered and not sso_organisation_id else None
-    if entered and actor is None and _operator_access_ended(request):
+    if entered and actor is None and _end_operator_access(request):
         return _organisation_changed(request)
     actor = actor or resolve_actor(
         request.user.pk,
@@ -221,12 +221,12 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
         and request.method not in SAFE
     ):
         return _organisation_changed(request)
-    _requests.spend_for(str(request.session.session_key), actor.organisation_id)
+    _requests.count_request(str(request.session.session_key), actor.organisation_id)
     touch_session(str(request.session.session_key), actor.organisation_id, address)
     return (csrf_failure(request) if is_api(request) else None) or actor
 
 
-def _is_of_allauth(view: Callable[..., HttpResponseBase]) -> bool:
+def _is_allauth_view(view: Callable[..., HttpResponseBase]) -> bool:
     return getattr(view, "__module__", "").startswith("allauth.")
 
 
@@ -254,11 +254,9 @@ def _navigation_actor(request: HttpRequest) -> Actor | None:
     return actor
 
 
-def _operator_access_ended(request: HttpRequest) -> bool:
-    """Return whether the request may come from a page of an organisation that no longer grants this operator
-    access.
-
-    It must not act in the operator's own organisation.
+def _end_operator_access(request: HttpRequest) -> bool:
+    """End an operator's access that the organisation no longer grants. Return whether to refuse the request:
+    a form of that organisation must not act in the operator's own.
     """
     del request.session["operator_in"]
     rotate_token(request)
@@ -268,10 +266,10 @@ def _operator_access_ended(request: HttpRequest) -> bool:
 def _refuse_sso_session(
     request: HttpRequest, view: Callable[..., HttpResponseBase]
 ) -> HttpResponseBase | None:
-    """Keep a session that one organisation's identity provider opened from the credentials that protect
-    others.
+    """Refuse pages of credentials in a session that an identity provider opened: the credentials protect
+    other organisations too.
     """
-    is_account_page = _is_of_allauth(view) and "/logout/" not in request.path
+    is_account_page = _is_allauth_view(view) and "/logout/" not in request.path
     if (
         not is_account_page
         or "sso_organisation_id" not in request.session
@@ -306,8 +304,8 @@ def _is_barred(actor: Actor) -> bool:
 
 
 def _refuse_access(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Refuse a member at an address from which the organisation lets nobody in, or without the second step
-    that it requires; other organisations may let them in.
+    """Refuse a member outside the organisation's networks or without the second step that it requires; other
+    organisations may admit them.
     """
     if is_api(request):
         return JsonResponse({"error": _refusal_code(actor)}, status=403)
@@ -357,7 +355,7 @@ def _call_view(
             raise
         log.warning("request_took_too_long", path=request.path, sqlstate=sqlstate_of(error))
         busy = DatabaseBusy()
-        return json_refusal(busy) if is_api(request) else too_many_page(request, busy)
+        return json_refusal(busy) if is_api(request) else too_many_requests_page(request, busy)
     finally:
         structlog.contextvars.clear_contextvars()
 
@@ -379,8 +377,8 @@ def _run_view(
         return response
 
 
-def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
-    """Refuse to send a link for a new password in quarantine, before looking whether the person exists."""
+def _refuse_reset_in_quarantine(request: HttpRequest) -> HttpResponseBase | None:
+    """Refuse to send a link for a new password in quarantine, before a query for the person."""
     match = request.resolver_match
     is_reset_request = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
     return (
@@ -391,7 +389,7 @@ def _no_link_by_mail(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def _is_nul_error(error: DataError) -> bool:
-    """Tell whether a text had a NUL, which PostgreSQL cannot store. Only programs that probe a server send
+    """Return whether a text had a NUL, which PostgreSQL cannot store. Only programs that probe a server send
     one.
     """
     return "NUL (0x00)" in str(error) or "\\u0000" in str(error)
@@ -418,8 +416,8 @@ def _sign_in_required(request: HttpRequest) -> HttpResponseBase:
 
 
 def _organisation_changed(request: HttpRequest) -> HttpResponseBase:
-    """Refuse a request that was meant for an organisation in which the person no longer works; it must not
-    happen in the next one.
+    """Refuse a request that was sent for an organisation in which the person no longer works: it must not
+    change the next one.
     """
     if is_api(request):
         return JsonResponse({"error": "other_organisation"}, status=409)

@@ -16,8 +16,8 @@ from koppel.organisations.access.api_tokens import count_tokens, revoke_all_toke
 REVOKE = "revoke_tokens"
 
 
-def _add_choice(form: Any, *, initial: bool) -> None:
-    """Ask about the person's API tokens, if there are any."""
+def _add_revocation_choice(form: Any, *, initial: bool) -> None:
+    """Add the choice to revoke the person's API tokens, if there are any."""
     user_id = form.user.pk if form.user else 0
     if count_tokens(user_id):
         label = _("Also revoke my API tokens")
@@ -32,8 +32,8 @@ def _revoke_if_chosen(form: Any) -> None:
 
 
 class ResetPasswordForm(forms.ResetPasswordForm):  # type: ignore[misc]
-    """A worker sends the mail and writes the audit log, so that the answer takes as long for an address
-    without an account.
+    """The address that gets a link. A worker sends the mail and writes the audit log, so that the response
+    takes as long for an address without an account.
     """
 
     def save(self, request: HttpRequest, **_options: Any) -> str:
@@ -48,11 +48,13 @@ class ResetPasswordForm(forms.ResetPasswordForm):  # type: ignore[misc]
 
 
 class ResetPasswordKeyForm(forms.ResetPasswordKeyForm):  # type: ignore[misc]
-    """Who lost the password, or fears that another person has it, is led to revoke tokens."""
+    """A new password from a link. Offers to revoke API tokens, because another person may have had the
+    password.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        _add_choice(self, initial=True)
+        _add_revocation_choice(self, initial=True)
 
     def save(self) -> None:
         super().save()
@@ -62,7 +64,7 @@ class ResetPasswordKeyForm(forms.ResetPasswordKeyForm):  # type: ignore[misc]
 class ChangePasswordForm(forms.ChangePasswordForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        _add_choice(self, initial=False)
+        _add_revocation_choice(self, initial=False)
 
     def save(self) -> None:
         super().save()

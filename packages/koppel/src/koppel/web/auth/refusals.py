@@ -56,11 +56,11 @@ def refusal_response(
     if organisation_id is None:
         return _refused_page(request, error)
     with organisation_scope(organisation_id):
-        return _page(request, error, organisation_id, view, values)
+        return _refusal_page(request, error, organisation_id, view, values)
 
 
-def too_many_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    """Return a page that says when to go on; it runs no query."""
+def too_many_requests_page(request: HttpRequest, error: KoppelError) -> HttpResponse:
+    """Return a page that says when to try again, without a query."""
     context = {"message": error.message, "language": getattr(request, "LANGUAGE_CODE", "en")}
     return _with_headers(render(request, "web/request_refused.html", context, status=error.status), error)
 
@@ -72,7 +72,7 @@ def json_refusal(error: KoppelError) -> JsonResponse:
     )
 
 
-def _page(
+def _refusal_page(
     request: HttpRequest,
     error: KoppelError,
     organisation_id: int,

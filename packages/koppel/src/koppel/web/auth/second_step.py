@@ -46,7 +46,7 @@ def _require_unused(form: Any, code: str) -> str:
 
 
 def _use_code(authenticator_id: int, code: str) -> bool:
-    """Keep the time step of a code. Return False when it, or a later one, was used before."""
+    """Store the time step of a code. Return False when it, or a later one, was used before."""
     with transaction.atomic():
         app = Authenticator.objects.select_for_update().get(pk=authenticator_id)
         step = _step_of(decrypt(app.data["secret"]), code)

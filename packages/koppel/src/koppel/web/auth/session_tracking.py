@@ -1,4 +1,4 @@
-"""Record sign-ins as sessions that the person, and the organisation they act in, can see and end."""
+"""Record sign-ins as sessions, which the person and the organisation can see and end."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     if sso_organisation_id is None:
         record_sign_in_time(request)
         # Only after a sign-in with a password: a provider must not exempt its browsers from throttling.
-        login_throttling.remember(request, user)
+        login_throttling.remember_browser(request, user)
     actor = resolve_actor(
         user.pk, session.get("organisation"), address, Interface.WEB, sso_organisation_id=sso_organisation_id
     )

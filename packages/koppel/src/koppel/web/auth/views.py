@@ -11,7 +11,7 @@ from koppel.organisations.bootstrap import InstallationState, installation_state
 
 @public
 def login(request: HttpRequest) -> HttpResponseBase:
-    """Show the form, or what to do while nobody has an account."""
+    """Show the form, or the first steps while there is no account."""
     state = InstallationState.READY if request.method == "POST" else installation_state()
     if state is not InstallationState.READY:
         return render(request, "web/not_set_up.html", {"is_empty": state is InstallationState.EMPTY})

@@ -15,7 +15,7 @@ from pathlib import Path
 import django
 
 from koppel.web.build.built import COLLECTED, SOURCE, is_built, recorded_digests, write_digests
-from koppel.web.build.static_files import HashedStaticFiles, content, current_digests, sources
+from koppel.web.build.static_files import HashedStaticFiles, current_digests, list_static_files, read_content
 from koppel.web.build.translations import compile_all
 
 STYLESHEET = "koppel/koppel.css"
@@ -51,11 +51,11 @@ def _collect(folder: Path) -> None:
     """Collect static files, each with its hashed copy. Raises `ValueError` when a file refers to a missing
     one.
     """
-    paths = {name: (storage, path) for name, storage, path in sources()}
+    paths = {name: (storage, path) for name, storage, path in list_static_files()}
     for name, (storage, path) in paths.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content(storage, path))
+        target.write_bytes(read_content(storage, path))
     stylesheet = folder / STYLESHEET
     stylesheet.write_text(bundled(stylesheet))
     collected = HashedStaticFiles(location=folder)
@@ -77,7 +77,7 @@ def bundled(stylesheet: Path) -> str:
 
 @contextmanager
 def _exclusive_lock() -> Iterator[None]:
-    """Make concurrent builds wait; they then have nothing left to do."""
+    """Block concurrent builds; afterwards they find everything up to date."""
     folder = os.open(SOURCE / "web", os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

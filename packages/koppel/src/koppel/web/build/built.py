@@ -22,13 +22,13 @@ PACKAGES = ("django", "django-allauth", "django-htmx", "whitenoise")
 UNPACKED_SECONDS = 60
 """An installer unpacks files in any order: one that is older by less than this is not outdated."""
 
-HOW = (
+REBUILD_INSTRUCTION = (
     "run `make install` (or `python -m koppel.web.build` in the environment that Koppel runs in), "
     "then start again"
 )
 
 
-def digests(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+def digests_by_group(files: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     """Return a digest per group, the first part of a name: files refer to others of their own group only."""
     sums: dict[str, Any] = {}
     for name, content in sorted(files):
@@ -64,20 +64,24 @@ def _packages() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def own_static_files() -> Iterator[tuple[str, bytes]]:
+def read_static_sources() -> Iterator[tuple[str, bytes]]:
     for file in STATIC_SOURCE.rglob("*"):
         if file.is_file():
             yield file.relative_to(STATIC_SOURCE).as_posix(), file.read_bytes()
 
 
-def is_built(*, for_these_packages: bool = True) -> bool:
-    """Tell whether texts and static files match the sources and the installed packages."""
-    if digests(own_static_files()).items() - recorded_digests().items() or any(outdated_texts(seconds=0)):
+def is_built(*, compare_packages: bool = True) -> bool:
+    """Return whether texts and static files match the sources, and with `compare_packages` the installed
+    packages.
+    """
+    if digests_by_group(read_static_sources()).items() - recorded_digests().items() or any(
+        outdated_translations(seconds=0)
+    ):
         return False
-    return not for_these_packages or _read_sources(COLLECTED).get("packages") == _packages()
+    return not compare_packages or _read_sources(COLLECTED).get("packages") == _packages()
 
 
-def outdated_texts(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:
+def outdated_translations(*, seconds: float = UNPACKED_SECONDS) -> Iterator[Path]:
     """Return every `.po` whose `.mo` is missing or older by more than the tolerance."""
     for po in SOURCE.glob("**/locale/*/LC_MESSAGES/*.po"):
         mo = po.with_suffix(".mo")
@@ -91,7 +95,8 @@ def stale_build_warnings(outdated_static: Iterable[str]) -> Iterator[str]:
         names = ", ".join(groups)
         yield (
             f"Static files ({names}) are not collected as they are now, "
-            f"so browsers may not keep them for long: {HOW}."
+            f"so browsers may not keep them for long: {REBUILD_INSTRUCTION}."
         )
-    if count := sum(1 for _po in outdated_texts()):
-        yield f"{count} files of texts are not compiled as they are now, so pages may be in English: {HOW}."
+    if count := sum(1 for _po in outdated_translations()):
+        problem = "files of texts are not compiled as they are now, so pages may be in English"
+        yield f"{count} {problem}: {REBUILD_INSTRUCTION}."

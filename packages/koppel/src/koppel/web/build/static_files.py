@@ -14,7 +14,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.storage import Storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-from koppel.web.build.built import COLLECTED, OWN_FILES, digests, group_of, recorded_digests
+from koppel.web.build.built import COLLECTED, OWN_FILES, digests_by_group, group_of, recorded_digests
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
@@ -59,16 +59,18 @@ def outdated_groups() -> frozenset[str]:
 
 
 def current_digests() -> dict[str, str]:
-    """Return the digests of the sources, as `koppel.web.build.built.digests` describes."""
-    return digests((name, content(storage, path)) for name, storage, path in sources())
+    """Return the digests of the sources, as `koppel.web.build.built.digests_by_group` describes."""
+    return digests_by_group(
+        (name, read_content(storage, path)) for name, storage, path in list_static_files()
+    )
 
 
-def content(storage: Storage, path: str) -> bytes:
+def read_content(storage: Storage, path: str) -> bytes:
     with storage.open(path) as file:
         return bytes(file.read())
 
 
-def sources() -> Iterator[tuple[str, Storage, str]]:
+def list_static_files() -> Iterator[tuple[str, Storage, str]]:
     """Yield (name, storage, path in it) of every static file of the installed packages. The first of a name
     wins.
     """

@@ -32,7 +32,7 @@ def compile_all() -> int:
     return count
 
 
-def missing(language: str = "nl") -> Iterator[tuple[str, str]]:
+def missing_translations(language: str = "nl") -> Iterator[tuple[str, str]]:
     """Return (app, text) of every text in code and templates that its app does not translate. Needs
     `xgettext`.
     """
@@ -85,7 +85,7 @@ def _texts(folder: Path) -> set[str]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
-    lacking = list(missing())
+    lacking = list(missing_translations())
     for app, text in lacking:
         sys.stdout.write(f"{app}: {text}\n")
     sys.exit(1 if lacking else 0)

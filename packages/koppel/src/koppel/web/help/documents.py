@@ -117,7 +117,7 @@ def _parse(name: str, markdown: str) -> Document:
 
 
 def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
-    """Give each heading an id. Return the headings for the table of contents and the search."""
+    """Set the id of each heading. Return the headings for the table of contents and the search."""
     used: dict[str, int] = {}
     for token, content in itertools.pairwise(tokens):
         if token.type != "heading_open":

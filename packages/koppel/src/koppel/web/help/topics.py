@@ -1,4 +1,4 @@
-"""Which page of the documentation explains which page of the product."""
+"""The page of the documentation that explains each page of the product."""
 
 from collections.abc import Mapping
 

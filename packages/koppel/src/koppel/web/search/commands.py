@@ -14,7 +14,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.web.search.search_result import SearchResult
 
 LANGUAGES = ("en", "nl")
-"""A label is found in each of them, whatever the reader's language."""
+"""A label is found in each of them, in every language of the reader."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,13 @@ class Command:
         labels = _labels(self)
         if any(label.startswith(" ".join(words)) for label in labels):
             return 3
-        if any(_begin(words, label.split()) for label in labels):
+        if any(_begin_words(words, label.split()) for label in labels):
             return 2
-        return 1 if _begin(words, [*" ".join(labels).split(), *normalize_search(self.words).split()]) else 0
+        return (
+            1
+            if _begin_words(words, [*" ".join(labels).split(), *normalize_search(self.words).split()])
+            else 0
+        )
 
 
 def _labels(command: Command) -> list[str]:
@@ -57,7 +61,7 @@ def _labels(command: Command) -> list[str]:
     return labels
 
 
-def _begin(words: list[str], names: list[str]) -> bool:
+def _begin_words(words: list[str], names: list[str]) -> bool:
     return all(any(name.startswith(word) for name in names) for word in words)
 
 
@@ -302,12 +306,12 @@ _PER_ADMINISTRATION = frozenset({command.key for command in (*ADMINISTRATION_ACT
 PAGE_KIND, ACTION_KIND = "page", "action"
 
 
-def offered(actor: Actor, commands: tuple[Command, ...]) -> Iterator[Command]:
+def available_commands(actor: Actor, commands: tuple[Command, ...]) -> Iterator[Command]:
     """Yield the commands that the actor may use."""
     return (command for command in commands if actor.can(command.permission) and command.is_offered(actor))
 
 
-def result_of(command: Command, kind: str, administration: Administration | None = None) -> SearchResult:
+def command_result(command: Command, kind: str, administration: Administration | None = None) -> SearchResult:
     """Return the command as a result; one for an administration names it."""
     is_for_administration = administration is not None and command.key in _PER_ADMINISTRATION
     return SearchResult(

@@ -1,4 +1,4 @@
-"""The palette's answers: what matches a text, and without a text what was chosen before."""
+"""The palette's results: matches of a text, or recent choices before one is typed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -47,26 +47,30 @@ def search(actor: Actor, text: str, administration_id: int | None = None) -> lis
         *groups_found,
         ResultGroup(_("Help"), _help(query)),
     ]
-    return _ranked([group for group in groups if group.results], normalize_search(query))
+    return _rank_groups([group for group in groups if group.results], normalize_search(query))
 
 
 def suggestions(
     actor: Actor, recent_keys: Sequence[str], administration_id: int | None = None
 ) -> list[ResultGroup]:
-    """Return what to offer before anything is typed: results chosen before, actions, pages."""
+    """Return the results to offer before anything is typed: recent choices, actions, pages."""
     administration = get_visible(actor, administration_id)
     page_results = (
         [
-            commands.result_of(command, ACTION_KIND, administration)
-            for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS)
+            commands.command_result(command, ACTION_KIND, administration)
+            for command in commands.available_commands(actor, commands.ADMINISTRATION_ACTIONS)
         ]
         if administration
         else []
     )
     actions = [
-        commands.result_of(command, ACTION_KIND) for command in commands.offered(actor, commands.ACTIONS)
+        commands.command_result(command, ACTION_KIND)
+        for command in commands.available_commands(actor, commands.ACTIONS)
     ]
-    pages = [commands.result_of(command, PAGE_KIND) for command in commands.offered(actor, commands.PAGES)]
+    pages = [
+        commands.command_result(command, PAGE_KIND)
+        for command in commands.available_commands(actor, commands.PAGES)
+    ]
     groups = [
         ResultGroup(_("Recent"), tuple(_recent(actor, recent_keys[:RECENT_MAX]))),
         ResultGroup(_("Actions"), (*page_results, *actions)),
@@ -80,13 +84,13 @@ def _scored(
 ) -> list[SearchResult]:
     scored = [(command.score(words), command) for command in offered]
     best_first = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
-    return [commands.result_of(command, kind, administration) for _score, command in best_first]
+    return [commands.command_result(command, kind, administration) for _score, command in best_first]
 
 
 def _actions(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
     administration_actions = commands.ADMINISTRATION_ACTIONS if administration else ()
     return _scored(
-        commands.offered(actor, (*administration_actions, *commands.ACTIONS)),
+        commands.available_commands(actor, (*administration_actions, *commands.ACTIONS)),
         words,
         ACTION_KIND,
         administration,
@@ -96,17 +100,20 @@ def _actions(actor: Actor, words: list[str], administration: Administration | No
 def _pages(actor: Actor, words: list[str], administration: Administration | None) -> list[SearchResult]:
     administration_pages = commands.ADMINISTRATION_PAGES if administration else ()
     return _scored(
-        commands.offered(actor, (*administration_pages, *commands.PAGES)), words, PAGE_KIND, administration
+        commands.available_commands(actor, (*administration_pages, *commands.PAGES)),
+        words,
+        PAGE_KIND,
+        administration,
     )
 
 
 def _actions_by_name(actor: Actor, words: list[str]) -> list[SearchResult]:
     """Return actions on administrations: "sync bakkerij" syncs those that are called so."""
     results: list[SearchResult] = []
-    for command in commands.offered(actor, commands.ADMINISTRATION_ACTIONS):
+    for command in commands.available_commands(actor, commands.ADMINISTRATION_ACTIONS):
         if command.score(words[:1]):
             rows = records.find_administrations(actor, words[1:], VERB_RESULTS)
-            results += [commands.result_of(command, ACTION_KIND, row) for row in rows]
+            results += [commands.command_result(command, ACTION_KIND, row) for row in rows]
     return results
 
 
@@ -120,12 +127,12 @@ def _help(text: str) -> tuple[SearchResult, ...]:
     )
 
 
-def _ranked(groups: list[ResultGroup], text: str) -> list[ResultGroup]:
-    """Order kinds: first those whose best result equals the text or begins with it, then as they were."""
-    return sorted(groups, key=lambda group: _distance(group.results[0], text))
+def _rank_groups(groups: list[ResultGroup], text: str) -> list[ResultGroup]:
+    """Order kinds: first those whose best result equals the text or begins with it, then the others."""
+    return sorted(groups, key=lambda group: _match_rank(group.results[0], text))
 
 
-def _distance(result: SearchResult, text: str) -> int:
+def _match_rank(result: SearchResult, text: str) -> int:
     label = normalize_search(result.label)
     return 0 if label == text else 1 if label.startswith(text) else 2
 
@@ -135,10 +142,10 @@ def _recent(actor: Actor, keys: Sequence[str]) -> list[SearchResult]:
     results: dict[str, SearchResult] = {}
     for kind in records.KINDS:
         ids = [id_of(key.removeprefix(f"{kind.key}:")) for key in keys if key.startswith(f"{kind.key}:")]
-        rows = kind.chosen_before(actor, [number for number in ids if number])
+        rows = kind.find_by_ids(actor, [number for number in ids if number])
         results |= {f"{kind.key}:{number}": result for number, result in rows.items()}
     for key in keys:
         command = _STATIC.get(key)
-        if command and list(commands.offered(actor, (command,))):
-            results[key] = commands.result_of(command, key.partition(":")[0])
+        if command and list(commands.available_commands(actor, (command,))):
+            results[key] = commands.command_result(command, key.partition(":")[0])
     return [results[key] for key in dict.fromkeys(keys) if key in results]

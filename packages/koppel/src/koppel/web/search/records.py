@@ -1,4 +1,4 @@
-"""Administrations, people, connections, divisions, templates and accounts that the palette finds.
+"""Rows that the palette finds: administrations, people, connections, divisions, templates and accounts.
 
 Each kind starts from what the actor may see, so that words decide only about the order and the number.
 """
@@ -50,8 +50,8 @@ class RecordKind:
         )
         return [self.result(actor, row) for row in rows.order_by(begins, self.order, "pk")[:limit]]
 
-    def chosen_before(self, actor: Actor, ids: Iterable[int]) -> dict[int, SearchResult]:
-        """Return those of the ids that the actor may still see."""
+    def find_by_ids(self, actor: Actor, ids: Iterable[int]) -> dict[int, SearchResult]:
+        """Return the rows of these ids that the actor may still see."""
         return {row.pk: self.result(actor, row) for row in self.rows(actor).filter(pk__in=list(ids))}
 
 

@@ -32,7 +32,7 @@ FOLDER = "web/components"
 
 @dataclass
 class AttributesNode(Node):
-    """What a component takes: names that it needs, and defaults of the others."""
+    """The attributes of a component: required names, and defaults of the others."""
 
     required: tuple[str, ...]
     defaults: dict[str, FilterExpression]
@@ -69,7 +69,7 @@ class ComponentNode(Node):
         }
         inner = context.new(
             {
-                **_checked(source, context, values),
+                **_check_attributes(source, context, values),
                 "more": _html_attributes(values),
                 "content": SafeString(self.nodelist.render(context).strip()),
                 "slots": slots,
@@ -86,7 +86,7 @@ def _template_of(context: Context, name: str) -> Template:
     return context.template.engine.get_template(f"{FOLDER}/{name}.html")
 
 
-def _checked(source: Template, context: Context, values: dict[str, Any]) -> dict[str, Any]:
+def _check_attributes(source: Template, context: Context, values: dict[str, Any]) -> dict[str, Any]:
     """Return the declared attributes with their values. Raises `TemplateSyntaxError` for others, and when a
     required one is not given.
     """
