@@ -113,8 +113,8 @@ def test_account_cards_and_result_show_what_the_source_says(
         for label, kind in (("Income", "Income"), ("Cost", "Expense")):
             pair = years[newest].result(kind, "99"), years[f"{int(newest) - 1}"].result(kind, last_month)
             compared += 2
-            if (shown := result_figures(chart, label)) != pair:
-                wrong.append(f"{index} {label}: {shown} and not {pair}")
+            if (on_chart := result_figures(chart, label)) != pair:
+                wrong.append(f"{index} {label}: {on_chart} and not {pair}")
         for year, source in years.items():
             export = browser.get(f"{root}?year={year}&format=csv")
             overview = b"".join(export.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
