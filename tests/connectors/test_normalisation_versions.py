@@ -3,7 +3,9 @@
 import importlib
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from koppel.connectors.visma_net import normalise
 from koppel.connectors.visma_net.connector import VismaNet
 
 STORED = Path(__file__).with_name("normalisation_versions.txt")
-FUNCTIONS = {**normalise.NORMALISERS, "entry_lines": normalise.entry_line}
+FUNCTIONS: dict[str, Callable[..., Any]] = {**normalise.NORMALISERS, "entry_lines": normalise.entry_line}
 
 
 def test_a_normaliser_changes_together_with_its_version() -> None:

@@ -41,7 +41,7 @@ def corrected_counts(synced: Synced) -> dict[str, tuple[int, int]]:
 
 def balance(synced: Synced) -> Any:
     with organisation_scope(synced.actor.organisation_id):
-        year = max(row.fiscal_year for row in synced.rows("periods"))  # type: ignore[attr-defined]
+        year = max(row.fiscal_year for row in synced.rows("periods"))
         accounts = trial_balance(synced.administration_id, year, f"{year}13").accounts
         return [(account.code, account.opening, account.debit, account.credit) for account in accounts]
 
@@ -77,7 +77,7 @@ def test_a_change_at_the_source_is_logged_also_when_the_version_is_new(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced.sync()
-    number = synced.rows("entries")[3].number  # type: ignore[attr-defined]
+    number = synced.rows("entries")[3].number
     synced.change(edit={number: "Edited at the source"})
     changes = count_changes(synced)
     correct_normaliser(monkeypatch)

@@ -19,21 +19,21 @@ DIGITS = 16
 def source_digest(function: Callable[..., Any]) -> str:
     """Return the digest of the module-level function and of everything that it names in these packages."""
     packages = {"koppel", function.__module__.partition(".")[0]}
-    found: dict[tuple[str, str], str] = {}
-    _collect(function.__module__, function.__name__, packages, found)
-    text = "\n".join(f"{module}.{name} {shape}" for (module, name), shape in sorted(found.items()))
+    shapes: dict[tuple[str, str], str] = {}
+    _collect(function.__module__, function.__name__, packages, shapes)
+    text = "\n".join(f"{module}.{name} {shape}" for (module, name), shape in sorted(shapes.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def _collect(module_name: str, name: str, packages: set[str], found: dict[tuple[str, str], str]) -> None:
+def _collect(module_name: str, name: str, packages: set[str], shapes: dict[tuple[str, str], str]) -> None:
     statement = _definitions(module_name).get(name)
-    if statement is None or (module_name, name) in found:
+    if statement is None or (module_name, name) in shapes:
         return
-    found[module_name, name] = repr(_shape(statement))
+    shapes[module_name, name] = repr(_shape(statement))
     module = importlib.import_module(module_name)
     for used_module, used_name in _uses(module, statement):
         if used_module.partition(".")[0] in packages:
-            _collect(used_module, used_name, packages, found)
+            _collect(used_module, used_name, packages, shapes)
 
 
 @cache

@@ -91,5 +91,5 @@ def _policy_of_class(error_class: type[ConnectorError]) -> ErrorPolicy:
 
     Connectors of others may derive their own errors. One of no known class contradicts the contract.
     """
-    known = (POLICIES[base] for base in error_class.__mro__ if base in POLICIES)
-    return next(known, POLICIES[UnexpectedResponse])
+    policies = (POLICIES[base] for base in error_class.__mro__ if base in POLICIES)
+    return next(policies, POLICIES[UnexpectedResponse])
