@@ -119,7 +119,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
             ("counts", "1", "--as", "nobody@example.test"),
             "nobody@example.test is not a member who may sign in here.",
         ),
-        (("counts", "987654", "--as", "{anna}"), "No such administration, or the actor may not see it"),
+        (("counts", "987654", "--as", "{anna}"), "This administration does not exist"),
         (
             ("resource", "{one}", "secrets", "--as", "{anna}"),
             "There is no resource “secrets”. Possible: accounts, ",

@@ -14,7 +14,7 @@ from tests.onboarding.test_wizard import (
     imported,
     listed,  # noqa: F401 - fixture
     newest_flow,
-    number,
+    typed_number,
     words,
 )
 
@@ -29,7 +29,7 @@ def test_a_company_with_the_number_of_an_administration_is_offered_as_its_contin
         RemoteCompany.objects.exclude(name="Bakkerij X").update(country="NL", number="", vat_number="")
     first, second, *_others = (company.pk for company in companies(listed) if company.name != "Bakkerij X")
     choose(listed, first, second)
-    typed = {first: number(), second: {"reason": "test_demo", "sector": "N"}}
+    typed = {first: typed_number(), second: {"reason": "test_demo", "sector": "N"}}
     identify(listed, typed)
     assert "Bakkerij X</strong>" in words(listed.client.get(f"{listed.flow}identify"))
     path = f"/api/v1/onboarding/flows/{newest_flow(listed).token}"

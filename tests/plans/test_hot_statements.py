@@ -263,7 +263,7 @@ async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: 
 
 
 async def _sessions(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
-    statements = vendor_sessions.SQL
+    statements = vendor_sessions._SQL
     await connection.execute(statements["read_session_grant"], {"grant_id": GRANT, "removed": "removed"})
     await connection.execute(vendor_sessions.READ_COMPANY_SQL, {"remote_company_id": COMPANY})
     await connection.execute(statements["choose_company_to_check"], {"connection_id": CONNECTION})

@@ -6,11 +6,11 @@ from koppel.kit.errors import NotFoundError
 
 
 class NoSuchAdministration(NotFoundError):
-    """No such administration, or the actor may not see it: both look the same from outside."""
+    """This administration does not exist, or you have no access to it."""
 
 
 class NoSuchIssue(NotFoundError):
-    """No such issue, or the actor may not see it; or no such operation on issues."""
+    """This issue or this operation on issues does not exist, or you have no access to it."""
 
 
 class NoSuchChoice(NoSuchAdministration):

@@ -30,7 +30,7 @@ from koppel.administrations.models import (
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.numbers import check_number
-from koppel.connections.companies.same_company import CONFLICT_FIELDS, confirm_identity, same_name
+from koppel.connections.companies.same_company import confirm_identity, same_name, store_confirmed_identities
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.json_fields import to_shape
 from koppel.organisations.errors import Refused
@@ -244,8 +244,7 @@ def _confirm_displayed_identities(
         name = new.displayed_name or listed
         number = new.displayed_number or (remote.number if same_name(name, listed) else "")
         confirm_identity(remote, name, number or new.number)
-    fields = ["confirmed_name", "confirmed_number", *CONFLICT_FIELDS]
-    RemoteCompany.objects.bulk_update(remotes, fields, batch_size=500)
+    store_confirmed_identities(remotes)
 
 
 def _created_ids(actor: Actor, import_id: int, remote_ids: Sequence[int]) -> dict[int, int]:

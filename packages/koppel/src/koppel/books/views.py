@@ -268,6 +268,7 @@ def export_all(request: AuthenticatedRequest, administration_id: int) -> HttpRes
     )
 
 
+@query_parameters()
 def result_chart(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show income and cost per period of the newest year, as a card of the Overview."""
     administration = open_books_or_404(request.actor, administration_id)

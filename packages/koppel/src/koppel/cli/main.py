@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NoReturn
 
 import typer
@@ -121,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        _refuse_empty_values(argv)
         with ExitStack() as until_done:
             command_tree(argv, until_done)(args=argv, prog_name="koppel")
     except (KoppelError, InputError) as refusal:
@@ -129,6 +132,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except EmbeddedPostgresError as failure:
         _exit_with_message(str(failure), REFUSED)
+
+
+def _refuse_empty_values(argv: Sequence[str]) -> None:
+    """Raise `CommandError` for an empty argument: a script's variable that is not set never means all."""
+    for before, word in pairwise(["koppel", *argv]):
+        is_empty_option = re.fullmatch(r"--[a-z-]+=", word)
+        if word.strip() and not is_empty_option:
+            continue
+        option = word.rstrip("=") if is_empty_option else before
+        if option.startswith("--"):
+            raise CommandError(f"The value of {option} is empty. Leave the option out, or give it a value.")
+        raise CommandError(f"The argument after “{before}” is empty.")
 
 
 def _exit_with_message(message: str, exit_code: int) -> NoReturn:

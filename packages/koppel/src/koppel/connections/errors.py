@@ -16,7 +16,7 @@ class ConsentRefused(KoppelError):
 
 
 class NoSuchConnection(NotFoundError):
-    """No such connection, or not one that the actor may use: both look the same from outside."""
+    """This connection does not exist, or you have no access to it."""
 
 
 class RegistrationRefused(KoppelError):

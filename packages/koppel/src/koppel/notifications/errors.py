@@ -4,4 +4,4 @@ from koppel.kit.errors import NotFoundError
 
 
 class NoSuchWebhook(NotFoundError):
-    """No such webhook in the actor's organisation."""
+    """This webhook does not exist in your organisation."""

@@ -6,7 +6,7 @@ from koppel.kit.errors import KoppelError, NotFoundError
 
 
 class NoSuchFlow(NotFoundError):
-    """No such flow, or another person's: both look the same from outside."""
+    """This import does not exist, or is another person's."""
 
 
 class FlowExpired(KoppelError):

@@ -10,7 +10,7 @@ from koppel.administrations.audit_log.rendering import AuditRenderer
 from koppel.audit.models import Interface
 from koppel.audit.queries import AuditFilter
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, print_rows
+from koppel.kit.cli.output import ROWS_MAX, AsJson, print_rows
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
@@ -30,7 +30,7 @@ def list_all(
     interface: Annotated[Interface | None, typer.Option(help="Only this interface.")] = None,
     since: Annotated[str, typer.Option(help="From this day on, 2026-12-31.")] = "",
     until: Annotated[str, typer.Option(help="Up to this day, included.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number, newest first.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, max=ROWS_MAX, help="Maximum number, newest first.")] = 200,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,

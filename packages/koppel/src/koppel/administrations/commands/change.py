@@ -1,7 +1,7 @@
 """`koppel administrations`: assign, activate, restrict and set administrations; bulk work as in the list."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,11 @@ from koppel.administrations.bulk import Selection, parse_bulk_filter
 from koppel.administrations.commands.arguments import AdministrationId, DryRun, Everything, Ids, Matching
 from koppel.administrations.commands.list import settings_row
 from koppel.administrations.inputs import RestrictionInput, SettingsInput
-from koppel.administrations.models import BulkItem, BulkOperation
+from koppel.administrations.models import Administration, BulkItem, BulkOperation
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.files import read_table_file
 from koppel.kit.cli.output import AsJson, print_record
-from koppel.kit.web.parameters import id_of
+from koppel.kit.web.parameters import ID_MAX, id_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 
@@ -219,12 +219,22 @@ def _selection(
     if everything:
         return Selection(query=parse_bulk_filter(""))
     if ids and matching is None:
+        _require_visible(actor, ids)
         return Selection(ids=ids)
     if not matching:
         raise CommandError(
             "Name administrations by id, or all that match with --filter; --all if you mean all of them."
         )
     return Selection(query=parse_bulk_filter(matching))
+
+
+def _require_visible(actor: Actor, ids: Collection[int]) -> None:
+    """Raise `CommandError` for ids of administrations that the actor does not see."""
+    possible_ids = [administration_id for administration_id in ids if 0 < administration_id <= ID_MAX]
+    visible = Administration.objects.visible_to(actor).filter(pk__in=possible_ids)
+    if missing := set(ids) - set(visible.values_list("pk", flat=True)):
+        text = ", ".join(map(str, sorted(missing)[:PROBLEMS_SHOWN_MAX]))
+        raise CommandError(f"Nothing was changed. No administration found with these ids: {text}.")
 
 
 def _run_action(

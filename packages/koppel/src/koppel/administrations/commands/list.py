@@ -17,7 +17,7 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.list.queryset import search
 from koppel.administrations.models import Administration
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, InLanguage, Language, print_record, print_rows
+from koppel.kit.cli.output import ROWS_MAX, AsJson, InLanguage, Language, print_record, print_rows
 from koppel.kit.tabular.writers import Format
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
@@ -30,7 +30,7 @@ def list_administrations(
     matching: Annotated[
         str, typer.Option("--filter", help="As in the list's address bar: 'q=bakker&status=failed'.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, max=ROWS_MAX, help="Maximum number.")] = 200,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,

@@ -10,10 +10,11 @@ from koppel.administrations.issues.queries import IssueFilter, IssueState
 from koppel.issues.models import Issue
 from koppel.issues.queries import view_of
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.cli.output import AsJson, print_record, print_rows
+from koppel.kit.cli.output import ROWS_MAX, AsJson, print_record, print_rows
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 
+NOTHING_CHANGED = 1
 app = typer.Typer(no_args_is_help=True)
 COLUMNS = ("id", "state", "code", "name", "assignee", "raised_at", "message")
 IssueIds = Annotated[list[int], typer.Argument(help="Ids of issues, as `list` shows them.")]
@@ -23,7 +24,7 @@ IssueIds = Annotated[list[int], typer.Argument(help="Ids of issues, as `list` sh
 def list_issues(
     state: Annotated[IssueState, typer.Option(help="open, snoozed or dismissed.")] = IssueState.OPEN,
     search: Annotated[str, typer.Option("--search", help="Name or number of the administration.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=ROWS_MAX, help="At most this many.")] = 100,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -133,6 +134,8 @@ def _run_action(data: dict[str, Any], person: str, organisation: str, *, as_json
         "skip_reasons": {str(key): str(reason.label) for key, reason in result.skipped.items()},
     }
     print_record(row, as_json=as_json)
+    if not result.changed:
+        raise typer.Exit(NOTHING_CHANGED)
 
 
 def _rows(issues: list[Issue]) -> list[dict[str, Any]]:

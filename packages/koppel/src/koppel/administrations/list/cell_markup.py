@@ -114,7 +114,9 @@ def status_cell(administration: Administration, page: PageContext) -> SafeString
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
     progress = page.rows.progress.get(administration.pk)
     if progress and progress.percent is not None and administration.status != Status.ACTIVE:
-        bar = '{0}% <progress max="100" value="{0}" aria-label="{1}"></progress>'
+        bar = (
+            '<span class="progress">{0}% <progress max="100" value="{0}" aria-label="{1}"></progress></span>'
+        )
         parts.append(format_html(bar, progress.percent, page.labels["progress"]))
     if administration.status_reason:
         parts.append(_reason(administration, page))

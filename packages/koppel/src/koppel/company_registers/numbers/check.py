@@ -3,7 +3,9 @@
 import re
 import unicodedata
 from dataclasses import replace
+from functools import lru_cache
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
@@ -13,6 +15,8 @@ from koppel.kit.database.text import clean_text
 from koppel.kit.tabular.damaged_cells import is_date
 
 LENGTH_MAX = 60
+CACHED_CHECKS = 4096
+"""A page of companies checks each of its numbers several times."""
 PLACEHOLDERS = {
     "NL": {"12345678", "87654321"},
     "NO": {"123456785", "987654325"},
@@ -28,6 +32,12 @@ check.
 
 def check_number(text: str, country: str) -> NumberCheck:
     """Check a text as a registration number of this country (ISO 3166, `UK` too). Never raises."""
+    return _check_in_language(text, country, get_language())
+
+
+@lru_cache(maxsize=CACHED_CHECKS)
+def _check_in_language(text: str, country: str, _language: str | None) -> NumberCheck:
+    """Check as `check_number` does; some messages are already in the active language."""
     country = {"UK": "GB", "EL": "GR"}.get(country.strip().upper(), country.strip().upper())
     typed = clean_text(unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]))
     compact_number = re.sub(r"[^A-Z0-9]", "", strip_labels(typed.upper()))

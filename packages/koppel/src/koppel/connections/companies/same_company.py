@@ -8,10 +8,11 @@ tomorrow are noticed too.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_noop as _
 
@@ -27,6 +28,13 @@ OTHER_COMPANY_MESSAGE = _(
     "Is this the same company? Both the name and the registration number in the accounting "
     "system differ from what was confirmed. Syncing is stopped until you decide."
 )
+_STORE_CONFIRMED_SQL = """
+UPDATE connections_remote_company company
+   SET confirmed_name = confirmed.name, confirmed_number = confirmed.number, conflicting_name = '',
+       conflicting_number = '', conflict_detected_at = NULL, conflict_rejected_at = NULL
+  FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS confirmed(id, name, number)
+ WHERE company.id = confirmed.id
+"""
 CONFLICT_FIELDS = ("conflicting_name", "conflicting_number", "conflict_detected_at", "conflict_rejected_at")
 """The fields of a `RemoteCompany` that hold its conflict."""
 
@@ -171,6 +179,15 @@ def confirm_identity(company: RemoteCompany, name: str, number: str) -> None:
     company.confirmed_name = "" if name == company.external_id else name[:300]
     company.confirmed_number = number[:100]
     clear_conflict(company)
+
+
+def store_confirmed_identities(companies: Sequence[RemoteCompany]) -> None:
+    """Save what `confirm_identity` set, in one statement: `bulk_update` of 900 companies takes seconds."""
+    values = [(company.pk, company.confirmed_name, company.confirmed_number) for company in companies]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE_CONFIRMED_SQL, [list(column) for column in zip(*values, strict=True)] or [[]] * 3
+        )
 
 
 def clear_identity(company: RemoteCompany) -> None:

@@ -25,6 +25,10 @@ _NEVER_PUBLIC: tuple[Network, ...] = (
     IPv6Network("64:ff9b:1::/48"),  # translation inside one's own network
     IPv6Network("2001::/32"),  # Teredo, which wraps an IPv4 address
 )
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""What IANA gives to the internet. Python calls other unassigned parts global, such as `::ffff:0:127.0.0.1`,
+which a translator turns into an IPv4 address.
+"""
 _ISATAP = (0x00005EFE, 0x02005EFE)
 """The upper half of an interface id whose lower half is an IPv4 address."""
 _STANDARD_IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
@@ -102,6 +106,8 @@ def _is_isatap(address: IPv6Address) -> bool:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
     is_special = any(address in network for network in _NEVER_PUBLIC)
     return address.is_global and not address.is_multicast and not is_special
 

@@ -7,7 +7,7 @@ The caller states the type of each column, because an empty table has types too.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -65,8 +65,8 @@ def write_table(
     `title` names the sheet of an Excel file. Raises `TooManyRows`. In Parquet an amount is rounded to ten
     decimals.
     """
-    rows = _giving_way(rows)
-    with temporary_file() as target:
+    with _closing(rows), temporary_file() as target:
+        rows = _giving_way(rows)
         if file_format is Format.PLAIN_CSV:
             _write_lines(target, csv_lines([column.key for column in columns], rows, plain=True))
         elif file_format is Format.CSV:
@@ -77,6 +77,16 @@ def write_table(
             _write_parquet(target, columns, rows)
     target.seek(0)
     return target
+
+
+@contextmanager
+def _closing(rows: Iterable[Sequence[Cell]]) -> Iterator[None]:
+    """Close generated rows after the block, so that an error leaves no cursor open beyond the transaction."""
+    try:
+        yield
+    finally:
+        if isinstance(rows, Generator):
+            rows.close()
 
 
 @contextmanager

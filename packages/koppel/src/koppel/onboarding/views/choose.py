@@ -68,9 +68,8 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         for choice in _visible_choices(flow, choose_step.list_company_choices(request.actor, flow))
     ]
     if request.parameters["of"]:
-        remote_companies = [
-            company for company in remote_companies if company.pk in set(flow.chosen_company_ids)
-        ]
+        chosen_ids = set(flow.chosen_company_ids)
+        remote_companies = [company for company in remote_companies if company.pk in chosen_ids]
     guesses = {answer.company.pk: answer for answer in identify.list_answers(flow)}
     described = [
         {

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_rows
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.commands.groups import GroupCommands
@@ -76,9 +77,10 @@ def change_members(
         actor.require(Permission.MANAGE_PEOPLE)
         divisions.get_division(actor, division)
         if add or remove:
-            divisions.set_people(
-                actor, division, (_member_ids(actor, division) | set(add or ())) - set(remove or ())
-            )
+            member_ids = _member_ids(actor, division)
+            if strangers := set(remove or ()) - member_ids:
+                raise CommandError(f"Not in this division: {', '.join(map(str, sorted(strangers)))}.")
+            divisions.set_people(actor, division, (member_ids | set(add or ())) - set(remove or ()))
         members = DivisionMember.objects.for_actor(actor).filter(division_id=division)
         rows = [
             {
