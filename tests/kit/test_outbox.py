@@ -141,7 +141,7 @@ def test_a_rolled_back_row_is_not_delivered(
 @pytest.mark.kill
 @pytest.mark.parametrize(
     ("point", "arrivals"),
-    [("_load", 1), ("_store_results", 2)],
+    [("_load_batch", 1), ("_store_results", 2)],
     ids=["between claim and attempt", "between attempt and commit"],
 )
 def test_a_message_of_a_killed_worker_is_sent_by_another(

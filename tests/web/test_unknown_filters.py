@@ -89,7 +89,7 @@ def test_every_view_that_reads_the_address_bar_says_which_parameters_there_are()
 STRICT_BY_THEMSELVES = {
     "koppel.administrations.views.listing.show_list",
     "koppel.administrations.views.listing.show_rows",
-    "koppel.administrations.views.listing.export",
+    "koppel.administrations.views.listing.export_administrations",
     "koppel.connections.views.consent.receive_callback",
     "koppel.organisations.views.single_sign_on.complete_sign_in",
 }
