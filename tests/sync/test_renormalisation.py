@@ -114,8 +114,8 @@ def test_the_command_makes_stored_rows_again_without_the_source_and_resumes(
 ) -> None:
     synced.sync()
     figures, changes = balance(synced), count_changes(synced)
-    one = ("--administration", str(synced.administration_id))
-    assert command(synced, *one)[0]["outdated"] == 0
+    chosen = ("--administration", str(synced.administration_id))
+    assert command(synced, *chosen)[0]["outdated"] == 0
     correct_normaliser(monkeypatch)
     monkeypatch.setattr(renormalisation, "ROWS_PER_BATCH", 50)
     synced.sandbox.forget_calls()
@@ -125,10 +125,10 @@ def test_the_command_makes_stored_rows_again_without_the_source_and_resumes(
     with monkeypatch.context() as patch:
         patch.setattr(typer, "echo", killed_at_the_second_batch())
         with pytest.raises(Killed):
-            command(synced, *one)
+            command(synced, *chosen)
     left = sum(total - corrected for corrected, total in corrected_counts(synced).values())
     assert total - 100 <= left < total
-    (done,) = command(synced, *one)
+    (done,) = command(synced, *chosen)
     assert (done["outdated"], done["renormalised"], done["rejected"]) == (left, left, 0)
     assert all(corrected == total for corrected, total in corrected_counts(synced).values())
     assert (balance(synced), count_changes(synced)) == (figures, changes)

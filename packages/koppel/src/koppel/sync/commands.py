@@ -18,7 +18,7 @@ from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
-from koppel.sync.engine.renormalisation import outdated_rows, renormalise
+from koppel.sync.engine import outdated_rows, renormalise
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
