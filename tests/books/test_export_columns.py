@@ -93,8 +93,8 @@ def read_rows(content: bytes, name: str, delimiter: str) -> list[dict[str, Any]]
 def movements(rows: Iterable[Mapping[str, Any]], account: str, debit: str, credit: str) -> Moved:
     totals: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for row in rows:
-        for place, column in enumerate((debit, credit)):
-            totals[row[account]][place] += Decimal(str(row[column]).replace(",", "."))
+        for index, column in enumerate((debit, credit)):
+            totals[row[account]][index] += Decimal(str(row[column]).replace(",", "."))
     return {code: (amounts[0], amounts[1]) for code, amounts in totals.items()}
 
 
@@ -136,6 +136,6 @@ def test_rows_over_rest_have_the_columns_of_an_export(anna: Actor, ledger: Ledge
 
 def test_pages_mark_what_is_not_of_the_actual_ledger(anna: Actor, ledger: Ledger) -> None:
     client, home = signed_in(anna), f"/administrations/{ledger.administration.pk}/books"
-    for path in ("account/1000/?year=2026", "entry/GL5/"):
+    for path in ("entries/?q=5", "account/1000/?year=2026", "entry/GL5/"):
         assert '<span class="tag">Budget</span>' in client.get(f"{home}/{path}").content.decode()
     assert '<span class="tag">Actual</span>' not in client.get(f"{home}/entry/GL1/").content.decode()

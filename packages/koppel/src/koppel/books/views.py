@@ -235,6 +235,7 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
         rows=rows,
         search=search,
         is_entries=resource == "entries",
+        has_budgets=resource in ("entries", "balances"),
         export_query=_export_query(request),
     )
 
