@@ -116,7 +116,8 @@ def group_label(kind: str) -> str:
 
 def screen_heading(column: str) -> str:
     """Return the heading of a column on a page; of an unknown one its name."""
-    return str(SCREEN_HEADINGS.get(column) or COLUMNS.get(column, column))
+    headings = COLUMNS | SCREEN_HEADINGS
+    return str(headings.get(column, column))
 
 
 def value_label(value: str | None) -> str:
