@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http import outbound_budget
+from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.outbound_budget import CALLS_MAX, CallKind, CallsBusy, call_slot
 
 

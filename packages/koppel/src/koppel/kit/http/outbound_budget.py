@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from django.utils.translation import gettext as _
 
-from koppel.kit.concurrency import ConcurrencyLimit
 from koppel.kit.errors import KoppelError
+from koppel.kit.http.concurrency import ConcurrencyLimit
 
 CALLS_MAX = 4
 """Half of the threads of a web process."""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import KOPPEL_ACTOR, AuditActor
 from koppel.kit import quarantine
-from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
+from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.domains import audit_domain, new_domain, validate_domain

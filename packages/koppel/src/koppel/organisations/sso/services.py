@@ -24,11 +24,11 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
-from koppel.kit.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.http import client as http_client
 from koppel.kit.http.client import HttpClient
+from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domains

@@ -21,7 +21,7 @@ from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, keep_session_lock
-from koppel.kit.database.pool import open_lock_connection
+from koppel.kit.database.pool import Database, open_lock_connection
 from koppel.kit.database.turns import before_work, use_case_executor
 from koppel.kit.jobs.process_name import new_process_name
 from koppel.sync.engine import execute_run
@@ -55,10 +55,13 @@ def slots_per_organisation(concurrency: int) -> int:
 
 
 class Dispatcher:
-    """Executes runs. `is_leader`: this worker keeps the schedule for all workers."""
+    """Executes runs. `database` is for claims alone, which must not wait behind the steps of runs.
 
-    def __init__(self, runtime: Runtime, concurrency: int) -> None:
-        self._runtime, self._concurrency = runtime, concurrency
+    `is_leader`: this worker keeps the schedule for all workers.
+    """
+
+    def __init__(self, runtime: Runtime, database: Database, concurrency: int) -> None:
+        self._runtime, self._database, self._concurrency = runtime, database, concurrency
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: Counter[int] = Counter()
         self.precedence = RunPrecedence()
@@ -97,7 +100,7 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with self._runtime.database.installation_transaction() as database_connection:
+        async with self._database.installation_transaction() as database_connection:
             count = await queue.release_claims(database_connection, WORKER_ID)
         self._threads.shutdown(wait=False)
         log.info("worker_stopped", requeued=count)
@@ -110,7 +113,7 @@ class Dispatcher:
         if await quarantine.current_async() is not None:
             return POLL_SECONDS
         room = self._concurrency - len(self._tasks)
-        async with self._runtime.database.installation_transaction() as database_connection:
+        async with self._database.installation_transaction() as database_connection:
             if room <= 0:
                 self._has_waiting_runs = await queue.has_waiting(database_connection)
                 return POLL_SECONDS

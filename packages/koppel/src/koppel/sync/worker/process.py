@@ -24,6 +24,7 @@ from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.outage import needs_new_session
+from koppel.kit.database.pool import Database
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
@@ -74,9 +75,10 @@ async def _main(concurrency: int) -> None:
     async with (
         HttpClient(connections_max=concurrency * 2) as http,
         as_worker(http, size=min(concurrency + 2, DATABASE_CONNECTIONS_MAX)) as runtime,
+        Database.open(size=1) as claim_database,
         worker_app.open_async(),
     ):
-        dispatcher = Dispatcher(runtime, concurrency)
+        dispatcher = Dispatcher(runtime, claim_database, concurrency)
         tasks = [
             asyncio.create_task(dispatcher.run()),
             asyncio.create_task(_run_job_worker(worker_app, dispatcher.precedence)),

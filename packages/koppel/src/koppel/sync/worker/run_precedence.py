@@ -14,11 +14,13 @@ from typing import Any
 
 from procrastinate import JobContext
 
-YOUNG_SECONDS = 2.0
-"""A task has precedence for so long after its start; a mail or a sync without changes takes less."""
+YOUNG_SECONDS = 5.0
+"""A task has precedence for so long after its start; a mail or a sync without changes takes less, also on a
+busy machine.
+"""
 WAIT_SECONDS = 2.0
 """The longest wait before one step of a run."""
-WAITS_SECONDS = 5.0
+WAITS_SECONDS = 10.0
 """The longest of all waits of a run, from one start to its end or requeue."""
 BUDGET_SECONDS, BUDGET_PER_SECOND = 10.0, 0.2
 """So long an organisation may have precedence at once, and of each second afterwards."""
