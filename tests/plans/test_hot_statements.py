@@ -214,7 +214,7 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     def normalise(resource: str, raw: bytes, parent: str) -> EntryRow:
         return EntryRow(journal="GL", module="GL", number="1", period="202601", booked_on=date(2026, 1, 1))
 
-    context = writer.WriteContext(FIRM, ADMINISTRATION, NOW, normalise)
+    context = writer.WriteContext(FIRM, ADMINISTRATION, NOW, normalise, {"entry_lines": 1, "entries": 1})
     records = [Record(f"E{number}", b"{}", "202601") for number in range(6001, 6101)]
     await writer.stage(connection, context, "entries", records, {})
     ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
@@ -272,7 +272,7 @@ async def _sessions(connection: AsyncConnection[tuple[Any, ...]], _database: Dat
 
 
 async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
-    keys = [LeaseKey(QuotaKey(1, f"c{number}"), FIRM) for number in range(1, 21)]
+    keys = [LeaseKey(QuotaKey.for_company(1, f"c{number}"), FIRM) for number in range(1, 21)]
     await QuotaStore(database, "worker").settle({key: UsageReport(calls=1) for key in keys}, keys, 0.0)
 
 

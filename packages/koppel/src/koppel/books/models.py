@@ -1,9 +1,10 @@
 """The ledger tables, one per resource; the row types in `koppel.connector.rows` declare their columns.
 
-The key of a row is (administration, external_id). `raw` is the vendor's payload, byte for byte;
-`content_hash` is its SHA-256, so an unchanged record is not written. `deleted_at`: a full read proved the
-record absent; the row is kept. `partition` names the full read that can prove a row absent (the period of
-an entry or balance). The engine writes with COPY and INSERT … SELECT (`koppel.books.storage.writer`,
+The key of a row is (administration, external_id). `raw` is the vendor's payload, byte for byte.
+`content_hash` is its SHA-256 and, in two more bytes, the version of normalisation: a record is written when
+it changed at the source, or when another version normalised it. `deleted_at`: a full read proved the record
+absent; the row is kept. `partition` names the full read that can prove a row absent (the period of an entry
+or balance). The engine writes with COPY and INSERT … SELECT (`koppel.books.storage.writer`,
 `koppel.books.storage.staging`); these models are for reading.
 """
 

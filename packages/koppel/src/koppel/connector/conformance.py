@@ -1,4 +1,4 @@
-"""The conformance suite: rules C1–C18 for connectors and the hub, for use with a connector's sandbox.
+"""The conformance suite: rules C1–C19 for connectors and the hub, for use with a connector's sandbox.
 
 `RULES` describes each rule and names who is responsible. `check_reading`, `check_normalising`, `check_error`
 and `check_rate_limits` check the connector's rules. The rules of the hub are guarantees for connectors,
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
 
 from koppel.connector.contract import (
+    NORMALISATION_VERSION_MAX,
     Connector,
     DeleteMode,
     HistoryWindow,
@@ -86,6 +87,7 @@ RULES = (
     Rule("C16", "Normalising depends on nothing but the bytes.", "connector"),
     Rule("C17", "A company outside the consent is told from an outage.", "connector"),
     Rule("C18", "Rate limits are read from headers as possible numbers, or not at all.", "connector"),
+    Rule("C19", "Normalising has a version for each resource.", "connector"),
 )
 
 ReadFrom = Callable[[str | None], Awaitable[Page]]
@@ -107,7 +109,11 @@ async def check_reading(
 
 
 def check_normalising(connector: Connector, pages: dict[str, list[Page]]) -> None:
-    """Check C14 and C16: equal bytes give an equal row of the resource's type, with `Decimal` amounts."""
+    """Check C14, C16 and C19.
+
+    Equal bytes give an equal row of the resource's type, with `Decimal` amounts, in a version that is stated.
+    """
+    _check_versions(connector)
     for resource, pages_of_resource in pages.items():
         for record in (record for page in pages_of_resource for record in page.records):
             _check_normalising_is_stable(connector, resource, record.raw, "")
@@ -242,6 +248,14 @@ def _check_normalising_is_stable(connector: Connector, resource: str, raw: bytes
         value = getattr(first, name)
         if isinstance(value, Decimal) and not value.is_finite():
             raise ConformanceError(f"C14: {resource}.{name} is not finite.")
+
+
+def _check_versions(connector: Connector) -> None:
+    versions = connector.normalisation_versions
+    for resource in ROWS:
+        version = versions.get(resource)
+        if type(version) is not int or not 1 <= version <= NORMALISATION_VERSION_MAX:
+            raise ConformanceError(f"C19: {resource} has the version {version!r}, not one from 1.")
 
 
 def _names(kinds: Collection[type[ConnectorError]]) -> str:

@@ -293,6 +293,7 @@ class Page:
     """Whether this part equals that of the previous read, so that it has no records."""
 
 
+NORMALISATION_VERSION_MAX = 2**16 - 1
 CALLS_MAX = 1_000_000_000
 POLICY_LENGTH_MAX = 100
 
@@ -425,6 +426,15 @@ class Connector(Protocol):
         """Read one page.
 
         `cursor` None starts a full read; MODIFIED_SINCE and COMPARED start from an incremental cursor.
+        """
+        ...
+
+    @property
+    def normalisation_versions(self) -> Mapping[str, int]:
+        """The version of `normalise` for each resource of `koppel.connector.rows.ROWS`, from 1.
+
+        It rises whenever equal bytes may give another row: stored rows of an older version are then written
+        again.
         """
         ...
 

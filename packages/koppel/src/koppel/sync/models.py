@@ -150,6 +150,8 @@ class RunResource(TenantModel):
     changed = models.IntegerField(default=0)
     deleted = models.IntegerField(default=0)
     rejected = models.IntegerField(default=0)
+    renormalised = models.IntegerField(default=0)
+    """Records and lines that did not change, but that another version had normalised."""
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.TextField(default="")

@@ -1,7 +1,8 @@
 """Writes pages of records into the books with COPY: only new and changed ones.
 
-Works in the caller's transaction. Records are compared by the SHA-256 of their comparison key; an unchanged
-one is neither normalised nor written. The rows of a page are staged first (`koppel.books.storage.staging`).
+Works in the caller's transaction. Records are compared by a fingerprint: the SHA-256 of their comparison key,
+and the version of normalisation. An unchanged one is neither normalised nor written. The rows of a page are
+staged first (`koppel.books.storage.staging`).
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from koppel.kit.database.sql_files import load_statements
 
 Normalise = Callable[[str, bytes, str], Row]
 SPLIT_ROWS_MIN = 500
+DIGEST_BYTES, VERSION_BYTES = 32, 2
+"""Of a fingerprint: the SHA-256, and after it the version of normalisation."""
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
 NUL_ESCAPED = rb"\u0000"
 _SQL = load_statements("koppel.books")
@@ -38,27 +41,31 @@ class RecordBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class WriteContext:
-    """The administration whose rows are written, the time, and the function that normalises a record."""
+    """The administration whose rows are written, the time, and how a record is normalised."""
 
     organisation_id: int
     administration_id: int
     at: datetime
     normalise: Normalise
+    versions: Mapping[str, int]
+    """The version of normalisation of each resource."""
 
 
 @dataclass
 class WriteResult:
-    """The records of a page that were added or changed, by external id."""
+    """The records of a page that were added, changed or normalised again, by external id."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    renormalised: list[str] = field(default_factory=list)
+    """Those that did not change at the source, but were normalised by another version."""
     rejected: list[RejectedRecord] = field(default_factory=list)
     """Those that could not be normalised."""
 
     @property
     def has_changes(self) -> bool:
         """Return whether there are rows to write."""
-        return bool(self.added or self.changed)
+        return bool(self.added or self.changed or self.renormalised)
 
 
 async def insert_new(
@@ -69,7 +76,7 @@ async def insert_new(
 ) -> dict[str, WriteResult]:
     """Insert the records of a first read.
 
-    `existing` holds the digests of records of the first batch that the books have already. Raises
+    `existing` holds the fingerprints of records of the first batch that the books have already. Raises
     `UniqueViolation` when the books have another one: the transaction is aborted, and the caller repeats the
     page with `stage` and `merge`. PostgreSQL inserts one half while the rows of the next are prepared.
     """
@@ -148,9 +155,13 @@ async def merge(
     )
 
 
-def digest_of(record: Record) -> bytes:
-    """Return the SHA-256 by which two versions of the record are compared."""
-    return hashlib.sha256(record.comparison_key or record.raw).digest()
+def fingerprint_of(record: Record, version: int) -> bytes:
+    """Return the bytes by which the record is compared with the stored row."""
+    return hashlib.sha256(record.comparison_key or record.raw).digest() + _version_suffix(version)
+
+
+def _version_suffix(version: int) -> bytes:
+    return version.to_bytes(VERSION_BYTES, "big")
 
 
 def _unique(records: Sequence[Record]) -> list[Record]:
@@ -172,10 +183,11 @@ def _changed_rows(
     """
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
     numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
+    suffix = _version_suffix(context.versions[resource])
     for record in records:
         key = record.external_id
-        digest = sha256(record.comparison_key or record.raw).digest()
-        if existing and existing.get(key) == digest:
+        fingerprint = sha256(record.comparison_key or record.raw).digest() + suffix
+        if existing and existing.get(key) == fingerprint:
             continue
         try:
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
@@ -183,8 +195,20 @@ def _changed_rows(
         except ValueError as error:
             written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
             continue
-        (written.changed if key in existing else written.added).append(key)
-        yield key, record.partition, record.raw, digest, *values
+        _list_of(key, fingerprint, existing, written).append(key)
+        yield key, record.partition, record.raw, fingerprint, *values
+
+
+def _list_of(
+    key: str, fingerprint: bytes, existing: Mapping[str, bytes | None], written: WriteResult
+) -> list[str]:
+    """Return the list of `written` that the record belongs to. One that was deleted and is back changed."""
+    if key not in existing:
+        return written.added
+    previous = existing[key]
+    if previous is not None and previous[:DIGEST_BYTES] == fingerprint[:DIGEST_BYTES]:
+        return written.renormalised
+    return written.changed
 
 
 def _make_storable(

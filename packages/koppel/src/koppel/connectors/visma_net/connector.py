@@ -191,6 +191,10 @@ class VismaNet:
     def rate_limits(self, response: Response) -> Sequence[RateLimitStatus]:
         return stated_rate_limits(response.headers)
 
+    @property
+    def normalisation_versions(self) -> Mapping[str, int]:
+        return normalise.VERSIONS
+
     def normalise(self, resource: str, raw: bytes, parent: str = "") -> Row:
         """Map a record to a row. Raises `ValueError` (the base of msgspec's errors) with a reason."""
         if resource == "entry_lines":

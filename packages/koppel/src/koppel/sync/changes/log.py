@@ -25,7 +25,8 @@ _SQL = load_statements("koppel.sync")
 def insert_cte(resource: str) -> str:
     """Return a common table expression that logs staged records as added or changed, before the merge.
 
-    A deleted record that reappears counts as added. `cte_params` returns the parameters.
+    A deleted record that reappears counts as added; one that was only normalised again is not logged.
+    `cte_params` returns the parameters.
     """
     table = staging.table(resource)
     period, is_closed = (

@@ -67,7 +67,7 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
     """
     if error.code == RENEWAL_SLOW:
         return ErrorPolicy(Action.WAIT)
-    policy = POLICIES[type(error)]
+    policy = _policy_of_class(type(error))
     if policy.counts_as_failure and failures + 1 >= FAILURES_MAX:
         return ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED)
     return policy
@@ -76,11 +76,20 @@ def policy_for(error: ConnectorError, failures: int) -> ErrorPolicy:
 def wait_seconds(error: ConnectorError, failures: int) -> float:
     """Return the seconds to wait, with jitter.
 
-    At least what the vendor asks for; for failures at least the exponential backoff.
+    Never shorter than a requested pause; after a failure, the backoff, at most 300 s.
     """
     retry_after = float(getattr(error, "retry_after_seconds", 0))
-    if not POLICIES[type(error)].counts_as_failure or error.code == RENEWAL_SLOW:
+    if not _policy_of_class(type(error)).counts_as_failure or error.code == RENEWAL_SLOW:
         return retry_after + random.uniform(0, 1)  # noqa: S311 - jitter
     pause = VENDOR_BACKOFF.seconds(failures)
-    backoff = max(retry_after if failures else min(retry_after, pause), pause)
+    backoff = max(retry_after, pause) if failures else pause
     return max(min(with_jitter(backoff), VENDOR_BACKOFF.cap_seconds), error.requested_pause_seconds)
+
+
+def _policy_of_class(error_class: type[ConnectorError]) -> ErrorPolicy:
+    """Return the policy of the class, or of the nearest base class that has one.
+
+    Connectors of others may derive their own errors. One of no known class contradicts the contract.
+    """
+    policies = (POLICIES[base] for base in error_class.__mro__ if base in POLICIES)
+    return next(policies, POLICIES[UnexpectedResponse])

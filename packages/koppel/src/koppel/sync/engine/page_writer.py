@@ -34,6 +34,7 @@ class _PageCounts:
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
+    renormalised: int = 0
     has_changes: bool = False
 
 
@@ -56,7 +57,7 @@ class PageWriter:
 
     def __init__(self, run: ClaimedRun, connector: Connector, resource: str) -> None:
         self._run, self._connector, self._resource = run, connector, resource
-        self._last_digest: dict[str, bytes | None] = {}
+        self._last_fingerprint: dict[str, bytes | None] = {}
         self._resources: tuple[str, ...] = (
             (resource, CHILDREN[resource]) if resource in CHILDREN else (resource,)
         )
@@ -81,6 +82,7 @@ class PageWriter:
         ).items():
             await rejected_records.store(database_connection, self._run, resource, result.rejected)
             counts.rejected += len(result.rejected)
+            counts.renormalised += len(result.renormalised)
             counts.has_changes |= result.has_changes
             if resource == self._resource:
                 counts.added, counts.changed = len(result.added), len(result.changed)
@@ -104,7 +106,11 @@ class PageWriter:
     def _write_context(self) -> writer.WriteContext:
         run = self._run
         return writer.WriteContext(
-            run.organisation_id, run.administration_id, now(), self._connector.normalise
+            run.organisation_id,
+            run.administration_id,
+            now(),
+            self._connector.normalise,
+            self._connector.normalisation_versions,
         )
 
     def _batches(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
@@ -154,9 +160,10 @@ class PageWriter:
         A page of a journal may begin in the middle of an entry, so the last record of the previous page may
         come again.
         """
-        results = await writer.insert_new(database_connection, context, batches, self._last_digest)
-        self._last_digest = {
-            record.external_id: writer.digest_of(record) for record in batches[0].records[-1:]
+        results = await writer.insert_new(database_connection, context, batches, self._last_fingerprint)
+        version = context.versions[self._resource]
+        self._last_fingerprint = {
+            record.external_id: writer.fingerprint_of(record, version) for record in batches[0].records[-1:]
         }
         return results
 
@@ -172,6 +179,7 @@ class PageWriter:
             counts.changed,
             counts.deleted,
             counts.rejected,
+            counts.renormalised,
         )
 
 

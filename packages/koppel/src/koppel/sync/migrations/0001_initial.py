@@ -104,6 +104,7 @@ class Migration(migrations.Migration):
                 ('changed', models.IntegerField(default=0)),
                 ('deleted', models.IntegerField(default=0)),
                 ('rejected', models.IntegerField(default=0)),
+                ('renormalised', models.IntegerField(default=0)),
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),
                 ('reason', models.TextField(default='')),

@@ -51,6 +51,7 @@ class ResourceDelta:
     changed: int = 0
     deleted: int = 0
     rejected: int = 0
+    renormalised: int = 0
 
 
 _SQL = load_statements("koppel.sync")

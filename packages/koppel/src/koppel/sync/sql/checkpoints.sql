@@ -3,9 +3,9 @@
 
 -- name: insert_run_resources
 INSERT INTO sync_run_resource (organisation_id, run_id, resource, position, state, mode, pages, rows, lines,
-                               added, changed, deleted, rejected, reason)
+                               added, changed, deleted, rejected, renormalised, reason)
 SELECT %(organisation)s, %(run)s, resource, ordinal - 1, CASE reason WHEN '' THEN %(waiting)s ELSE %(skipped)s END, '',
-       0, 0, 0, 0, 0, 0, 0, reason
+       0, 0, 0, 0, 0, 0, 0, 0, reason
   FROM unnest(%(resources)b::text[], %(reasons)b::text[]) WITH ORDINALITY AS planned (resource, reason, ordinal)
     ON CONFLICT (run_id, resource) DO NOTHING;
 

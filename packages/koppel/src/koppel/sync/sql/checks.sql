@@ -32,4 +32,5 @@ SELECT EXISTS (SELECT FROM since JOIN sync_change change
     OR EXISTS (SELECT FROM since JOIN sync_run run
                    ON run.administration_id = %(administration)s AND run.created_at > since.created_at
                  JOIN sync_run_resource run_resource ON run_resource.run_id = run.id
-                WHERE run_resource.added + run_resource.changed + run_resource.deleted + run_resource.rejected > 0);
+                WHERE run_resource.added + run_resource.changed + run_resource.deleted + run_resource.rejected
+                      + run_resource.renormalised > 0);
