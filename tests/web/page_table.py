@@ -159,7 +159,7 @@ def pages_of_connections(world: World) -> dict[str, str]:
         "connections": "/connections/",
         "connection": path,
         "connection-remove": f"{path}remove/",
-        "connection-import": "/connections/new/import?connection={}".format(path.strip("/").split("/")[-1]),
+        "connection-import": f"/connections/new/import?connection={world.active.connection_id}",
         "connections-reconnect-all": "/connections/reconnect/",
         "connections-offboarding": f"/connections/offboarding/{world.configuring.connection.owner_id}/",
     }
