@@ -1,4 +1,4 @@
-"""Every export is what is on screen, in the language of the reader."""
+"""Every export has the rows that are on screen, in the language of the reader."""
 
 import csv
 import io
@@ -79,16 +79,20 @@ def test_accounts_are_exported_with_the_four_balances_of_the_page(dutch: Client,
 
 
 def test_entries_have_dutch_dates_periods_and_words(dutch: Client, ledger: Ledger) -> None:
-    rows = table(dutch, export_link(dutch, f"{home(ledger)}entries/"))
-    assert ["15-01-2026", "2026-01", "GL", "1", "Verkoop", "Geboekt", "250,00"] in rows
-    assert ["15-02-2026", "2026-02", "GL", "2", "both", "Geboekt", "-0,11"] in rows
-    assert {row[5] for row in rows[1:]} == {"Geboekt", "In de wacht"}
+    header, *rows = table(dutch, export_link(dutch, f"{home(ledger)}entries/"))
+    assert header[:7] == ["Record-ID", "Dagboek", "Module", "Nummer", "Periode", "Datum", "Omschrijving"]
+    assert header[7:] == ["Grootboek", "Soort grootboek", "Status", "Valuta", "Totaal debet", "Totaal credit"]
+    first = ["GL1", "GL", "GL", "1", "2026-01", "15-01-2026", "Verkoop"]
+    second = ["GL2", "GL", "GL", "2", "2026-02", "15-02-2026", "both"]
+    assert [*first, "", "Werkelijk", "Geboekt", "", "250,00", "250,00"] in rows
+    assert [*second, "", "Werkelijk", "Geboekt", "", "-0,11", "-0,11"] in rows
+    assert {row[9] for row in rows} == {"Geboekt", "In de wacht"}
     assert len(table(dutch, export_link(dutch, f"{home(ledger)}entries/?q=verkoop"))) == 2
 
 
 def test_english_is_written_as_english_spreadsheets_expect(anna: Actor, ledger: Ledger) -> None:
     text = fetch(signed_in(anna), f"{home(ledger)}entries/?q=verkoop&format=csv").decode("utf-8-sig")
-    assert text.splitlines()[1] == "2026-01-15,2026-01,GL,1,Verkoop,Posted,250.00"
+    assert text.splitlines()[1] == ("GL1,GL,GL,1,2026-01,2026-01-15,Verkoop,,Actual,Posted,,250.00,250.00")
 
 
 def test_the_table_per_period_is_exported_per_period(dutch: Client, ledger: Ledger) -> None:
@@ -114,8 +118,9 @@ def test_only_differences_are_exported_where_only_these_are_shown(dutch: Client,
 def test_the_account_card_is_exported_with_its_running_balance(dutch: Client, ledger: Ledger) -> None:
     page = f"{home(ledger)}account/1300/?year=2026"
     header, *rows = table(dutch, export_link(dutch, page))
-    assert header[:6] == ["Datum", "Periode", "Dagboek", "Nummer", "Status", "Omschrijving"]
-    assert rows[0] == ["15-02-2026", "2026-02", "GL", "2", "Geboekt", "both", "", "-0,11", "0,00", "-0,11"]
+    assert header[:6] == ["Datum", "Periode", "Dagboek", "Nummer", "Status", "Soort grootboek"]
+    first = ["15-02-2026", "2026-02", "GL", "2", "Geboekt", "Werkelijk", "both"]
+    assert rows[0] == [*first, "", "-0,11", "0,00", "-0,11"]
     assert (rows[1][4], rows[1][-1]) == ("In de wacht", "-0,11")
     with organisation_scope(ledger.administration.organisation_id):
         for number in range(10, 10 + 201):
@@ -124,16 +129,16 @@ def test_the_account_card_is_exported_with_its_running_balance(dutch: Client, le
     assert len(rows) == 1 + 2 + 201, "all pages"
     assert rows[-1][-1] == "200,90"
     sheet = openpyxl.load_workbook(io.BytesIO(fetch(dutch, export_link(dutch, page, "xlsx")))).active
-    assert (sheet.title, sheet.auto_filter.ref) == ("Grootboekrekening 1300", "A1:J204")
+    assert (sheet.title, sheet.auto_filter.ref) == ("Grootboekrekening 1300", "A1:K204")
 
 
 def test_excel_has_types_and_dutch_words(dutch: Client, ledger: Ledger) -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(fetch(dutch, f"{home(ledger)}entries/?format=xlsx"))).active
     row = next(row for row in sheet.iter_rows(min_row=2) if row[3].value == "1")
     assert sheet.title == "Boekingen"
-    assert (row[0].is_date, row[0].number_format) == (True, "dd-mm-yyyy")
-    assert [cell.value for cell in row[1:6]] == ["2026-01", "GL", "1", "Verkoop", "Geboekt"]
-    assert (row[3].data_type, row[6].data_type, Decimal(str(row[6].value))) == ("s", "n", Decimal(250))
+    assert (row[5].is_date, row[5].number_format) == (True, "dd-mm-yyyy")
+    assert [row[at].value for at in (4, 1, 3, 6, 9)] == ["2026-01", "GL", "1", "Verkoop", "Geboekt"]
+    assert (row[3].data_type, row[11].data_type, Decimal(str(row[11].value))) == ("s", "n", Decimal(250))
 
 
 def test_programs_get_codes_keys_and_exact_amounts_in_every_language(dutch: Client, ledger: Ledger) -> None:

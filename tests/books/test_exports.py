@@ -107,7 +107,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
     done = koppel(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     file = tmp_path / json.loads(done.stdout)["file"]
-    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000,Bank")
+    assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000,1000,Bank")
     assert audited(anna) == [{"resources": ["accounts"], "format": "csv"}]
 
 
@@ -122,7 +122,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
         (("counts", "987654", "--as", "{anna}"), "This administration does not exist"),
         (
             ("resource", "{one}", "secrets", "--as", "{anna}"),
-            "There is no resource “secrets”. Possible: accounts, ",
+            "There is no resource “secrets”. Possible: company_details, accounts, ",
         ),
     ],
 )

@@ -279,7 +279,7 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
     else:
         with pytest.raises(ConsentLost):
             runtime.call_vendor_blocking(
-                lambda made: made.vault.maintain(anna.actor.organisation_id, candidate.pk)
+                lambda made: made.vault.refresh_if_due(anna.actor.organisation_id, candidate.pk)
             )
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set()

@@ -12,7 +12,9 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.access import AUDITED_REFUSALS_MAX
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.models import Administration
+from koppel.audit.audit_actions import AuditAction
 from koppel.audit.models import AuditEntry
 from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
@@ -42,9 +44,17 @@ def anna(connected: MakeConnected) -> Connected:
     return connected()
 
 
-def refusals(organisation_id: int) -> list[AuditEntry]:
+def refusals(
+    organisation_id: int, action: AuditAction = VaultAction.CONSENT_SCOPE_REFUSED
+) -> list[AuditEntry]:
     with organisation_scope(organisation_id):
-        return list(AuditEntry.objects.filter(action=VaultAction.CONSENT_SCOPE_REFUSED).order_by("pk"))
+        return list(AuditEntry.objects.filter(action=action).order_by("pk"))
+
+
+def access_refusals(firm: Connected) -> list[AuditEntry]:
+    """Refused requests of members; none of them is a call to the vendor."""
+    assert refusals(firm.actor.organisation_id) == []
+    return refusals(firm.actor.organisation_id, AdministrationAction.ACCESS_REFUSED)
 
 
 def book_calls(firm: Connected, company: RemoteCompany) -> list[str]:
@@ -70,13 +80,13 @@ def test_no_page_and_no_rest_call_shows_what_is_not_imported(anna: Connected) ->
             refused_count += 1
         assert browser.get(f"/api/v1/administrations/{number}").json() == {"error": "not_found"}
         refused_count += 1
-    entries = refusals(anna.actor.organisation_id)
+    entries = access_refusals(anna)
     assert len(entries) == refused_count
     assert {one.actor_name for one in entries} == {anna.actor.name}
     assert book_calls(anna, other) == []
     for number in range(AUDITED_REFUSALS_MAX):
         browser.get(f"/administrations/{administration.pk + 2000 + number}/")
-    assert len(refusals(anna.actor.organisation_id)) == AUDITED_REFUSALS_MAX, "searching buries no others"
+    assert len(access_refusals(anna)) == AUDITED_REFUSALS_MAX, "searching buries no others"
 
 
 def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(
@@ -100,9 +110,7 @@ def test_no_call_of_the_api_reads_or_changes_what_is_not_imported(
             answer = browser.generic(method.upper(), address, "{}", content_type="application/json")
             assert answer.status_code in ((404, 422) if method != "get" else (404,)), f"{method} {address}"
             refused_count += answer.status_code == 404
-            assert len(refusals(anna.actor.organisation_id)) == refused_count, (
-                f"{method} {address} {answer.content!r}"
-            )
+            assert len(access_refusals(anna)) == refused_count, f"{method} {address} {answer.content!r}"
     assert refused_count > 15
     assert not any(book_calls(anna, one) for one in companies(anna))
 
@@ -113,7 +121,7 @@ def test_no_command_exports_what_is_not_imported(anna: Connected, monkeypatch: p
     assert CliRunner().invoke(books_commands, ["counts", str(administration.pk), "--json"]).exit_code == 0
     refused = CliRunner().invoke(books_commands, ["counts", str(administration.pk + 1), "--json"])
     assert isinstance(refused.exception, KoppelError)
-    assert [one.subject_id for one in refusals(anna.actor.organisation_id)] == [administration.pk + 1]
+    assert [one.subject_id for one in access_refusals(anna)] == [administration.pk + 1]
 
 
 def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connected: MakeConnected) -> None:

@@ -14,7 +14,7 @@ from koppel.connections.rate_limits.quota import Allocation
 from koppel.connector.contract import RateLimitStatus
 from koppel.kit.http.retry_after import PAUSE_SECONDS_MAX
 
-KEY = LeaseKey(QuotaKey(1, "company"), 7)
+KEY = LeaseKey(QuotaKey.for_company(1, "company"), 7)
 
 
 @pytest.fixture

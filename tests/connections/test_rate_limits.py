@@ -107,7 +107,7 @@ def test_a_worker_asks_the_database_far_less_often_than_it_calls(
 
 
 def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None) -> None:
-    key = QuotaKey(1, "company")
+    key = QuotaKey.for_company(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
         dead, living, successor = (
@@ -150,14 +150,14 @@ def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_databa
         limiter = RateLimiter(runtimes[0].database)
         for company in range(12):
             for _index in range(5):
-                await limiter.acquire(QuotaKey(1, str(company)), 1)
-                record(limiter, QuotaKey(1, str(company)), 1, Response(502, {}, b""))
+                await limiter.acquire(QuotaKey.for_company(1, str(company)), 1)
+                record(limiter, QuotaKey.for_company(1, str(company)), 1, Response(502, {}, b""))
         await limiter.close()
         other = RateLimiter(runtimes[1].database)
         with pytest.raises(RateLimited) as refused:
-            await other.acquire(QuotaKey(1, "another company"), 1)
+            await other.acquire(QuotaKey.for_company(1, "another company"), 1)
         assert refused.value.code == "error_budget"
-        await other.acquire(QuotaKey(2, "through another app"), 1)
+        await other.acquire(QuotaKey.for_company(2, "through another app"), 1)
         await other.close()
 
     in_workers(story, 2)
@@ -203,7 +203,7 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
 
     async def story(runtimes: list[Runtime]) -> None:
         limiter, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
-        odd, well = QuotaKey(1, "odd"), QuotaKey(1, "well")
+        odd, well = QuotaKey.for_company(1, "odd"), QuotaKey.for_company(1, "well")
         await limiter.acquire(odd, 1)
         record(limiter, odd, 1, Response(status, headers, b""))
         await limiter.close()
@@ -229,7 +229,7 @@ def test_a_request_during_the_return_of_an_idle_slice_gets_another(
     """
     monkeypatch.setattr(leases, "IDLE_SECONDS", -1.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.01)
-    key, other = QuotaKey(1, "company"), QuotaKey(1, "other")
+    key, other = QuotaKey.for_company(1, "company"), QuotaKey.for_company(1, "other")
 
     async def story(runtimes: list[Runtime]) -> None:
         limiter = RateLimiter(runtimes[0].database)
@@ -254,7 +254,7 @@ def test_two_runs_of_one_company_that_ask_one_after_the_other_both_get_calls(
     given.
     """
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 3600)
-    key = QuotaKey(1, "company")
+    key = QuotaKey.for_company(1, "company")
 
     async def story(runtimes: list[Runtime]) -> None:
         limiter = RateLimiter(runtimes[0].database)
@@ -283,7 +283,7 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(
     monkeypatch.setattr(leases, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.0)
     monkeypatch.setattr(usage_reporter, "REPORT_SECONDS", 0.001)
-    key, quota, calls = QuotaKey(1, "company"), 100, 0
+    key, quota, calls = QuotaKey.for_company(1, "company"), 100, 0
 
     async def run(limiter: RateLimiter, firm: int) -> None:
         nonlocal calls
@@ -325,7 +325,7 @@ class _Holder:
     async def lock(self, key: QuotaKey) -> None:
         self._connection.execute(
             "SELECT FROM connections_rate_limit WHERE app_id = %s AND company = %s FOR UPDATE",
-            [key.app_id, key.company],
+            [key.app_id, key.subject],
         )
         if usage_reporter.REPORT_SECONDS < 1:
             await self.is_waited_for()
@@ -367,6 +367,8 @@ def test_a_connector_that_fails_over_a_header_leaves_no_call_uncounted() -> None
         acquire=acquire, record_response=lambda *arguments: counted.append(arguments)
     )
     http: Any = SimpleNamespace(send=send)
-    limited = RateLimitedHttp(http, rate_limiter, cast("Any", Failing()), QuotaKey(1, "company"), 1)
+    limited = RateLimitedHttp(
+        http, rate_limiter, cast("Any", Failing()), QuotaKey.for_company(1, "company"), 1
+    )
     assert asyncio.run(limited.send("GET", "https://vendor.test/")).status == 200
     assert [arguments[3] for arguments in counted] == [()]

@@ -218,8 +218,11 @@ def test_commands_do_what_the_page_does_and_a_comment_shows_there(
     assert run("list") == []
     assert run("reopen", str(issue_id))["changed"] == [issue_id]
     assert run("undo", str(operation))["undone"] == 1
-    assert run("show", str(issue_id))["state"] == "open"
+    printed = run("show", str(issue_id))
     browser = signed_in(admin)
+    over_rest = browser.get(f"/api/v1/issues/{issue_id}").json()
+    assert printed["state"] == over_rest["state"] == "open"
+    assert (printed["severity"], printed["subject_id"]) == (over_rest["severity"], bakery.pk)
     page = browser.get(f"/issues/{issue_id}/").content.decode()
     assert "Gebeld met de klant" in page
     assert browser.post(f"/issues/{issue_id}/", {"text": "  "}).status_code == 200

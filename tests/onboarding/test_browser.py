@@ -405,6 +405,7 @@ def test_three_thousand_rows_are_searched_and_ticked_at_once(
         elsewhere.submit(connections.close_all).result()
     for page in open_page(browser, koppel_url, admin, 1280, "en", "light"):
         page.goto(f"{koppel_url}/connections/new/import?connection={administrator.connection.pk}")
+        page.locator("#import button, main form button").first.click()
         add_companies(admin, administrator.connection, 3000)
         page.reload()
         metrics = page.context.new_cdp_session(page)

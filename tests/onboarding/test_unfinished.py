@@ -73,7 +73,7 @@ def test_a_later_import_ticks_what_is_new_and_not_what_was_left_out(listed: Newc
     assert len(ticked(listed, f"{listed.flow}choose")) == len(companies(listed)) == 8
     advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
-    second_path = path_of(listed.client.get("/connections/new/import", follow=True))
+    second_path = path_of(listed.client.post("/connections/new/import", follow=True))
     assert ticked(listed, second_path) == set()
     with organisation_scope(listed.actor.organisation_id):
         new = RemoteCompany.objects.latest("pk")

@@ -123,7 +123,7 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
     piet = colleague_of(listed, actor, "administrator")
-    begun = piet.client.get(f"/connections/new/import?connection={secret.connection_id}", follow=True)
+    begun = piet.client.post(f"/connections/new/import?connection={secret.connection_id}", follow=True)
     piet.flow = path_of(begun).removesuffix("choose")
     through_hers = flow_pages(piet)
     piet.connect(register_app(piet.sandbox).pk)
@@ -255,7 +255,7 @@ def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
     assert polled_counts(listed, "choose") == (7, 7, 8)
     assert polled_counts(listed, "identify") == (2, 2, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
-    page = listed.client.get("/connections/new/import", follow=True)
+    page = listed.client.post("/connections/new/import", follow=True)
     listed.flow = path_of(page).removesuffix("choose")
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.filter(pk__in=ids).update(described_at=timezone.now())
@@ -306,7 +306,13 @@ def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newc
     ids = advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     listed.sandbox.forget_calls()
-    page = listed.client.get("/connections/new/import", follow=True)
+    with organisation_scope(listed.actor.organisation_id):
+        flow_count = Flow.objects.count()
+    assert "Import administrations" in words(listed.client.get("/connections/new/import"))
+    with organisation_scope(listed.actor.organisation_id):
+        assert Flow.objects.count() == flow_count, "a link starts nothing"
+    assert not listed.sandbox.calls()
+    page = listed.client.post("/connections/new/import", follow=True)
     assert words(page).count('name="company"') == 5
     assert "8 administrations found with this sign-in, 3 already imported" in words(page)
     assert not {f'value="{key}"' for key in ids} & set(words(page).split())
@@ -320,7 +326,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
     assert "1 company hidden from colleagues" in words(page)
     assert hidden.name in words(page)
     uma = colleague_of(listed, actor, "user_plus")
-    seen = words(uma.client.get("/connections/new/import", follow=True))
+    seen = words(uma.client.post("/connections/new/import", follow=True))
     assert hidden.name not in seen
     assert seen.count('name="company"') == 7
     assert "Ask an Administrator or a Team leader to sign in with another account" in seen
@@ -328,7 +334,7 @@ def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -
 
 def test_only_permitted_members_release_companies(listed: Newcomer, actor: Any) -> None:
     uma = colleague_of(listed, actor, "user_plus")
-    flow = path_of(uma.client.get("/connections/new/import", follow=True))
+    flow = path_of(uma.client.post("/connections/new/import", follow=True))
     assert uma.client.post(flow, {"action": "hide", "company": [companies(listed)[0].pk]}).status_code == 403
     assert all(one.importable_by_others for one in companies(listed))
 

@@ -345,7 +345,7 @@ def test_an_operator_looks_in_only_while_the_organisation_lets_them(actor: Any, 
         )
         assert list(acts) == [
             ("operator.access_started", "Otto"),
-            ("consent_scope.refused", "Otto"),
+            ("administration.access_refused", "Otto"),
             ("books.accessed", "Otto"),
         ]
 

@@ -272,7 +272,7 @@ async def _sessions(connection: AsyncConnection[tuple[Any, ...]], _database: Dat
 
 
 async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Database) -> None:
-    keys = [LeaseKey(QuotaKey(1, f"c{number}"), FIRM) for number in range(1, 21)]
+    keys = [LeaseKey(QuotaKey.for_company(1, f"c{number}"), FIRM) for number in range(1, 21)]
     await QuotaStore(database, "worker").settle({key: UsageReport(calls=1) for key in keys}, keys, 0.0)
 
 

@@ -51,7 +51,6 @@ NOT_PAGES = {
     "/administrations/{administration_id}/peek": "a part of a page",
     "/connections/consent/callback": "leads on from the vendor",
     "/connections/consent/done": "leads on from the vendor",
-    "/connections/new/import": "leads to the wizard",
     "/connections/new/{token}/": "leads to the step of the wizard",
     "/connections/new/{token}/companies.json": "data",
     "/connections/new/{token}/row-states.json": "data",
@@ -160,6 +159,7 @@ def pages_of_connections(world: World) -> dict[str, str]:
         "connections": "/connections/",
         "connection": path,
         "connection-remove": f"{path}remove/",
+        "connection-import": f"/connections/new/import?connection={world.active.connection_id}",
         "connections-reconnect-all": "/connections/reconnect/",
         "connections-offboarding": f"/connections/offboarding/{world.configuring.connection.owner_id}/",
     }

@@ -11,12 +11,12 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration, NoSuchChoice
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
+from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
-from koppel.connections.audit_actions import VaultAction
-from koppel.connections.sessions import audit_refusal
 from koppel.kit.database.threads import in_separate_transaction
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.parameters import ID_MAX, unknown_value
@@ -86,21 +86,23 @@ def audited_not_found(actor: Actor, administration_id: int) -> NoSuchAdministrat
     At most `AUDITED_REFUSALS_MAX` an hour for one person, so that a person who tries many ids does not bury
     other entries.
     """
-    in_separate_transaction(lambda: _audit_refusal(actor, min(administration_id, ID_MAX)))
+    in_separate_transaction(lambda: _audit_refused_access(actor, min(administration_id, ID_MAX)))
     return NoSuchAdministration()
 
 
-def _audit_refusal(actor: Actor, administration_id: int) -> None:
-    with organisation_scope(actor.organisation_id):
+def _audit_refused_access(actor: Actor, administration_id: int) -> None:
+    organisation_id = actor.organisation_id
+    with organisation_scope(organisation_id):
         recent = AuditEntry.objects.filter(
-            organisation_id=actor.organisation_id,
-            action=VaultAction.CONSENT_SCOPE_REFUSED,
+            organisation_id=organisation_id,
+            action=AdministrationAction.ACCESS_REFUSED,
             actor_id=actor.audit.id,
             at__gt=timezone.now() - AUDIT_INTERVAL,
         )
-        count = len(recent.values_list("pk")[:AUDITED_REFUSALS_MAX])
-    if count < AUDITED_REFUSALS_MAX:
-        subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
-        audit_refusal(actor.organisation_id, subject, "not_found", actor.audit)
-    else:
-        log.warning("administration_not_found", administration=administration_id, user=actor.user_id)
+        if len(recent.values_list("pk")[:AUDITED_REFUSALS_MAX]) < AUDITED_REFUSALS_MAX:
+            subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
+            add_audit_entry(
+                organisation_id, actor.audit, AdministrationAction.ACCESS_REFUSED, subject=subject
+            )
+            return
+    log.warning("administration_not_found", administration=administration_id, user=actor.user_id)

@@ -8,6 +8,7 @@ from koppel.audit.audit_actions import AuditAction
 class AdministrationAction(AuditAction):
     """Actions on one administration."""
 
+    ACCESS_REFUSED = "administration.access_refused", _("was refused access to an administration")
     COMPANY_CONFIRMED = "administration.company_confirmed", _("confirmed that it is the same company")
     ERASED = "administration.erased", _("erased an administration")
     IDENTIFIED = "administration.identified", _("identified the company")

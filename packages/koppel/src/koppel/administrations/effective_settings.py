@@ -58,7 +58,7 @@ class Setting:
 class EffectiveSettings:
     """The settings of one administration, each with its source in `sources`.
 
-    `limited_keys`: settings of which the organisation switched something off that would otherwise be on.
+    `limited_keys`: settings that the organisation restricts here.
     """
 
     resources: tuple[str, ...]

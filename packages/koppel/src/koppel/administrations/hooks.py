@@ -68,10 +68,10 @@ class ActiveSync:
 
 
 tabs = Registry[Tab]()
-"""Of an administration's page."""
+"""Tabs of an administration's page, by key."""
 
 cards = Registry[Card]()
-"""Of an administration's overview."""
+"""Cards of an administration's overview, by key."""
 
 progress_of = SingleHook[[int, Sequence[int]], Mapping[int, SyncProgress]](lambda *_: {})
 """Called with organisation and administrations: progress by administration; administrations without a sync

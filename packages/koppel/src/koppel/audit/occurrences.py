@@ -13,8 +13,8 @@ from django.utils import timezone
 from koppel.audit.audit_actions import AuditAction
 from koppel.audit.chain import chain_scope
 from koppel.audit.hooks import audit_actions
-from koppel.audit.models import ActorKind, Occurrence
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.models import Occurrence
+from koppel.audit.services import KOPPEL_ACTOR, AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import installation_scope
@@ -95,7 +95,7 @@ def _record_repetitions(window: Occurrence) -> None:
     }
     add_audit_entry(
         window.organisation_id,
-        AuditActor(ActorKind.JOB, None, "Koppel"),
+        KOPPEL_ACTOR,
         action,
         subject=subject,
         details=details,

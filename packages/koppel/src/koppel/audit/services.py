@@ -29,6 +29,10 @@ class AuditActor:
     interface: Interface = Interface.JOB
 
 
+KOPPEL_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+"""Koppel itself, where no person asked for an action."""
+
+
 @contextmanager
 def actor_scope(actor: AuditActor) -> Iterator[None]:
     """Record all actions within the block as this actor's, also when callers pass another; only Koppel's own

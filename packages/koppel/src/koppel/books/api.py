@@ -11,6 +11,7 @@ from koppel.books.access_log import open_books
 from koppel.books.errors import UnknownResource
 from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
 from koppel.books.read import changefeed, queries
+from koppel.books.read.export_columns import EXPORT_COLUMNS
 from koppel.books.reports.period_selection import require_period, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
@@ -29,7 +30,7 @@ class Counts(Schema):
 
 
 class Rows(Schema):
-    """A page of 200 rows; each has `external_id` and the columns of its resource."""
+    """A page of 200 rows; each has `external_id` and all columns of its resource."""
 
     total: int
     page: int
@@ -112,12 +113,15 @@ def list_rows(
     q: str = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Rows:
-    """Return a page of a resource without records deleted at the source; `q` searches every text column."""
+    """Return a page of a resource without records deleted at the source.
+
+    `q` searches the texts that the page of the resource shows.
+    """
     administration = open_books(request.actor, administration_id)
-    if resource not in queries.COLUMNS:
+    if resource not in queries.SCREEN_COLUMNS:
         raise UnknownResource
     listing = queries.list_rows(administration.pk, resource, search=compose(q).strip(), page=page)
-    columns = ("external_id", *queries.COLUMNS[resource])
+    columns = EXPORT_COLUMNS[resource]
     items = [{name: _format_amount(getattr(row, name)) for name in columns} for row in listing.rows]
     return Rows(total=listing.total, page=listing.page, pages=listing.pages, items=items)
 

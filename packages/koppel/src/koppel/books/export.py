@@ -5,6 +5,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Any
 
 from django.db import connection as django_connection
@@ -17,8 +18,9 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.audit_actions import BooksAction
 from koppel.books.errors import UnknownResource
 from koppel.books.fields import Amount
-from koppel.books.models import MODELS_BY_RESOURCE, Entry, EntryLine
+from koppel.books.models import MODELS_BY_RESOURCE, Entry
 from koppel.books.read import labels, queries
+from koppel.books.read.export_columns import ENTRY_LINE_COLUMNS, EXPORT_COLUMNS, TRIAL_BALANCE_FILTER
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tabular.export_limit import export_slot
@@ -26,31 +28,10 @@ from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, tem
 from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000
-LINES = (
-    (Entry, "booked_on"),
-    (Entry, "period"),
-    (Entry, "journal"),
-    (Entry, "number"),
-    (EntryLine, "entry"),
-    (EntryLine, "line_number"),
-    (EntryLine, "account"),
-    (EntryLine, "debit"),
-    (EntryLine, "credit"),
-    (EntryLine, "description"),
-    (EntryLine, "reference"),
-    (EntryLine, "contact"),
-    (EntryLine, "vat_code"),
-    (EntryLine, "branch"),
-    (EntryLine, "project"),
-    (EntryLine, "dimensions"),
-    (EntryLine, "currency"),
-    (EntryLine, "debit_in_currency"),
-    (EntryLine, "credit_in_currency"),
-)
-"""The columns of an entry line with the date, period, journal and number of its entry."""
-
+WORDS_CACHED = 1000
+"""A source may write any text in a column of words."""
 _LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
-    columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in LINES)
+    columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in ENTRY_LINE_COLUMNS)
 )
 _KINDS: tuple[tuple[type, ColumnType], ...] = (
     (Amount, ColumnType.AMOUNT),
@@ -59,7 +40,8 @@ _KINDS: tuple[tuple[type, ColumnType], ...] = (
     (models.BooleanField, ColumnType.BOOLEAN),
     (models.IntegerField, ColumnType.INTEGER),
 )
-EXPORTED = (*queries.COLUMNS, "entry_lines")
+_FOR_PROGRAMS = (Format.PLAIN_CSV, Format.PARQUET)
+EXPORTED = tuple(EXPORT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -89,8 +71,8 @@ def export_resource(
 def export_all(actor: Actor, administration: Administration, file_format: Format) -> Exported:
     """Export every resource in a ZIP, with a manifest.
 
-    `manifest.json` lists the files and the time that each is complete as of. Raises `TooManyRows` and
-    `TooManyRequests`.
+    `manifest.json` has the rows per resource, the time that they are complete as of, and which entry lines
+    add up to the trial balance. Raises `TooManyRows` and `TooManyRequests`.
     """
     actor.require(Permission.VIEW)
     counts: Counter[str] = Counter()
@@ -110,7 +92,9 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
                 while chunk := table.read(1 << 20):
                     member.write(chunk)
         # Written last: a sync may run meanwhile, and the manifest describes what was written.
-        archive.writestr("manifest.json", json.dumps(_manifest(administration, counts), indent=1))
+        archive.writestr(
+            "manifest.json", json.dumps(_manifest(administration, counts, file_format), indent=1)
+        )
     target.seek(0)
     record_export(actor, administration, list(EXPORTED), file_format)
     return Exported(f"{file_stem(administration)}-books.zip", target)
@@ -119,13 +103,13 @@ def export_all(actor: Actor, administration: Administration, file_format: Format
 def columns_of(resource: str) -> list[FileColumn]:
     """Return the columns of a resource. Raises `UnknownResource`."""
     if resource == "entry_lines":
-        return [_column(model, name) for model, name in LINES]
-    if resource not in queries.COLUMNS:
-        names = ", ".join((*queries.COLUMNS, "entry_lines"))
+        return [_column(model, name) for model, name in ENTRY_LINE_COLUMNS]
+    if resource not in EXPORT_COLUMNS:
+        names = ", ".join(EXPORTED)
         raise UnknownResource(
             _("There is no resource “%(name)s”. Possible: %(names)s.") % {"name": resource, "names": names}
         )
-    return [_column(MODELS_BY_RESOURCE[resource], name) for name in queries.COLUMNS[resource]]
+    return [_column(MODELS_BY_RESOURCE[resource], name) for name in EXPORT_COLUMNS[resource]]
 
 
 def file_stem(administration: Administration) -> str:
@@ -136,7 +120,7 @@ def file_stem(administration: Administration) -> str:
 
 def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequence[Cell]]:
     if resource != "entry_lines":
-        yield from queries.all_rows(administration_id, resource, search=search)
+        yield from queries.all_rows(administration_id, resource, EXPORT_COLUMNS[resource], search=search)
         return
     with django_connection.chunked_cursor() as cursor:
         cursor.execute(_LINES_WITH_ENTRY, {"administration": administration_id})
@@ -154,7 +138,9 @@ def _count_rows(
 
 def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> FileColumn:
     """Return a column of the books with the accountant's words for its title and its values."""
-    display = format_period if name == "period" else labels.value_label if name in labels.CODED else None
+    # A column has few words and many rows, and a translation costs more than all else of a cell.
+    words = lru_cache(WORDS_CACHED)(labels.value_label) if name in labels.CODED else None
+    display = format_period if name == "period" else words
     return FileColumn(name, str(labels.COLUMNS.get(name, name)), column_type, display)
 
 
@@ -165,7 +151,7 @@ def _column(model: type[models.Model], name: str) -> FileColumn:
     )
 
 
-def _manifest(administration: Administration, counts: Counter[str]) -> dict[str, Any]:
+def _manifest(administration: Administration, counts: Counter[str], file_format: Format) -> dict[str, Any]:
     return {
         "administration": administration.name,
         "number": administration.number,
@@ -175,7 +161,19 @@ def _manifest(administration: Administration, counts: Counter[str]) -> dict[str,
         if administration.complete_as_of
         else None,
         "rows": {key: counts[key] for key in EXPORTED},
+        "trial_balance": {
+            "file": f"entry_lines.{file_format.extension}",
+            "filter": _trial_balance_filter(file_format),
+        },
     }
+
+
+def _trial_balance_filter(file_format: Format) -> dict[str, str]:
+    """Return which entry lines add up to the trial balance, in the headings and words of the file."""
+    if file_format in _FOR_PROGRAMS:
+        return dict(TRIAL_BALANCE_FILTER)
+    columns = {column.key: column for column in columns_of("entry_lines")}
+    return {columns[key].title: labels.value_label(value) for key, value in TRIAL_BALANCE_FILTER.items()}
 
 
 def record_export(

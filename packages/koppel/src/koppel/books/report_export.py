@@ -14,7 +14,8 @@ from koppel.connector.period_format import format_period
 from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn
 
 BALANCE_COLUMNS = ("opening", "debit", "credit", "closing")
-LINE_COLUMNS = ("period", "journal", "number", "status", "description", "contact")
+ACCOUNT_COLUMNS = ("code", "name", "kind")
+LINE_COLUMNS = ("period", "journal", "number", "status", "balance_type", "description", "contact")
 MovementRow = tuple[str, str, Sequence[Decimal | None]]
 
 
@@ -36,11 +37,13 @@ def accounts_table(
     """Return the accounts that match the search with their balances. One without balances has no amounts."""
 
     def rows() -> Iterable[Sequence[Cell]]:
-        for code, name, kind, *_rest in queries.all_rows(administration_id, "accounts", search=search):
+        for code, name, kind in queries.all_rows(
+            administration_id, "accounts", ACCOUNT_COLUMNS, search=search
+        ):
             balance = balances.get(code)
             yield [code, name, kind, *(getattr(balance, key) if balance else None for key in BALANCE_COLUMNS)]
 
-    columns = [*map(labelled_column, ("code", "name", "kind")), *_amounts(*BALANCE_COLUMNS)]
+    columns = [*map(labelled_column, ACCOUNT_COLUMNS), *_amounts(*BALANCE_COLUMNS)]
     return ReportTable(f"accounts-{year}", str(labels.RESOURCES["accounts"]), columns, rows())
 
 

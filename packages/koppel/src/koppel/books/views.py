@@ -213,11 +213,11 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
     search = (request.parameters["q"] or "").strip()
     if file_format := _requested_format(request):
         return _export(request, administration, resource, file_format, search)
-    if resource not in queries.COLUMNS:
+    if resource not in queries.SCREEN_COLUMNS:
         raise Http404
-    columns = queries.COLUMNS[resource]
+    columns = queries.SCREEN_COLUMNS[resource]
     listing = queries.list_rows(administration.pk, resource, search=search, page=_page_number(request))
-    header = [(str(labels.COLUMNS.get(name, name)), name in _numeric(resource)) for name in columns]
+    header = [(labels.screen_heading(name), name in _numeric(resource)) for name in columns]
     rows = [
         (row, [(name, _cell_of(row, name), *column) for name, column in zip(columns, header, strict=True)])
         for row in listing.rows
@@ -235,6 +235,7 @@ def show_table(request: AuthenticatedRequest, administration_id: int, resource: 
         rows=rows,
         search=search,
         is_entries=resource == "entries",
+        has_budgets=resource in ("entries", "balances"),
         export_query=_export_query(request),
     )
 
@@ -243,7 +244,7 @@ def _numeric(resource: str) -> set[str]:
     """Return the columns of a resource that are aligned at the right: amounts and counts."""
     fields = MODELS_BY_RESOURCE[resource]._meta
     numeric = (models.DecimalField, models.IntegerField)
-    return {name for name in queries.COLUMNS[resource] if isinstance(fields.get_field(name), numeric)}
+    return {name for name in queries.SCREEN_COLUMNS[resource] if isinstance(fields.get_field(name), numeric)}
 
 
 def _cell_of(row: object, name: str) -> object:
@@ -285,7 +286,7 @@ def _render(
     request: HttpRequest, administration: Administration, template: str, active: str, **context: Any
 ) -> HttpResponse:
     counts = queries.counts(administration.pk)
-    more = [key for key in queries.COLUMNS if key not in ("accounts", *FIRST_TABLES)]
+    more = [key for key in queries.SCREEN_COLUMNS if key not in ("accounts", *FIRST_TABLES)]
     frame = {
         "administration": administration,
         "tab": "books",

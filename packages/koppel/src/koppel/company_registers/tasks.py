@@ -36,7 +36,9 @@ CONCURRENCY = 8
 RATE_LIMIT_WAIT_SECONDS_MAX = 5.0
 """How long a job waits for its turn at a register; after that the lookup waits in its table."""
 
-SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", "crashed")
+CRASHED = "crashed"
+"""The code when Koppel itself failed."""
+SINGLE_LOOKUP_ERRORS = ("status_500", "unexpected_answer", CRASHED)
 """Errors of one lookup that say nothing about the register itself."""
 
 log = structlog.get_logger(__name__)
@@ -111,7 +113,7 @@ async def _store(
         if is_outage(error):
             raise  # the lookup is due again when the lease is over
         log.exception("register_result_not_stored", register=register.name)
-        return RegisterUnavailable("crashed", 600)
+        return RegisterUnavailable(CRASHED, 600)
     return None
 
 
@@ -127,7 +129,7 @@ async def _query_register(
     except Exception:
         # An error of Koppel in one lookup must not stop the others of the batch.
         log.exception("register_client_failed", register=register.name)
-        return RegisterUnavailable("crashed", 600)
+        return RegisterUnavailable(CRASHED, 600)
 
 
 async def _wait_for_rate_limit(runtime: Runtime, register: Register) -> float:

@@ -41,10 +41,7 @@ class ConnectionAction(AuditAction):
 class VaultAction(AuditAction):
     """Refused calls outside the consent, and key rotation."""
 
-    CONSENT_SCOPE_REFUSED = (
-        "consent_scope.refused",
-        _("was refused access to books"),
-    )
+    CONSENT_SCOPE_REFUSED = "consent_scope.refused", _("was refused a call outside the consent")
     KEYS_ROTATED = "keys.rotated", _("re-encrypted the tokens with a new key")
 
 

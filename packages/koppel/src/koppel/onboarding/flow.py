@@ -116,8 +116,9 @@ def add_connection(flow: Flow, connection_id: int, app_id: int) -> None:
 
 
 def save_step(flow: Flow, step: Step, *fields: str) -> None:
-    """Save `fields` and `step`, the furthest step that may be opened; no other column, as another tab may
-    have saved those.
+    """Save `fields` and `step`, the furthest step that may be opened.
+
+    Save only these columns: another tab may have saved the rest.
     """
     flow.step = step
     flow.expires_at = timezone.now() + LIFETIME

@@ -1,6 +1,6 @@
 """Use cases of the wizard, for pages and REST: save a step, finish, abandon. They return `results`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from django.db import transaction
@@ -92,13 +92,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
         for answer in identify_step.list_answers(flow, list(identities))
     }
     identify_step.save_answers(flow, typed)
-    for same in (True, False):
-        answered = [
-            company_id for company_id, identity in identities.items() if identity.same_company is same
-        ]
-        identify_step.answer_same_company(actor, flow, answered, same=same)
-        continued = [key for key, identity in identities.items() if identity.continues is same]
-        answer_successions(actor, flow, identify_step.list_answers(flow, continued), continues=same)
+    _answer_same_company(actor, flow, identities)
+    _answer_continues(actor, flow, identities)
     identity_answers = identify_step.advance_if_complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
@@ -106,6 +101,20 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
         for problem in answer.problems.values()
     ) + _unanswered_discrepancies(identity_answers)
     return InvalidStep(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
+
+
+def _answer_same_company(actor: Actor, flow: Flow, identities: Mapping[int, CompanyIdentityInput]) -> None:
+    """Save for each company whether the register's name is its own, where that was answered."""
+    for same in (True, False):
+        ids = [key for key, identity in identities.items() if identity.same_company is same]
+        identify_step.answer_same_company(actor, flow, ids, same=same)
+
+
+def _answer_continues(actor: Actor, flow: Flow, identities: Mapping[int, CompanyIdentityInput]) -> None:
+    """Save for each company whether it continues an earlier administration, where that was answered."""
+    for continues in (True, False):
+        ids = [key for key, identity in identities.items() if identity.continues is continues]
+        answer_successions(actor, flow, identify_step.list_answers(flow, ids), continues=continues)
 
 
 def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentityInput) -> dict[str, str]:

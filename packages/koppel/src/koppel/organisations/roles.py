@@ -52,29 +52,41 @@ class Actor:
     """A person, API token or operator that acts within one organisation: the scope of every query and the
     subject of every permission check.
 
-    `token_id` names the API token in use. The middleware enforces `read_only`: it refuses a request that
-    could change something before it reaches a view; `must_enrol_mfa`, which admits only its own pages; and
-    `is_outside_networks`: at an address from which the organisation lets no member in; `must_use_sso`: in a
-    session that the identity provider did not open, where the organisation requires one. `is_operator`: no
-    member, but an operator of the installation: let in by the organisation for a while, or at the shell (then
-    `user_id` and `membership_id` are 0).
+    The middleware enforces the restrictions (`read_only`, `must_enrol_mfa`, `is_outside_networks`,
+    `must_use_sso`) before a request reaches a view.
     """
 
     organisation_id: int
     membership_id: int
+    """0 for an operator at the shell."""
     user_id: int
+    """0 for an operator at the shell."""
     name: str
+    """The name that the audit log shows."""
     role: Role
+    """The role whose permissions apply."""
     ip_address: str = ""
+    """The client's address; '' without a request."""
     interface: Interface = Interface.WEB
+    """The interface through which the actor acts."""
     token_id: int | None = None
+    """The API token in use; None for a person or an operator."""
     token_name: str = ""
+    """The name of that token."""
     read_only: bool = False
+    """Requests that could change something are refused."""
     is_operator: bool = False
+    """No member, but an operator of the installation: let in by the organisation for a while, or at the
+    shell.
+    """
     must_enrol_mfa: bool = False
+    """Only the pages for enrolling in two-step verification are open."""
     is_outside_networks: bool = False
+    """The address is outside of the networks from which the organisation admits members."""
     must_use_sso: bool = False
+    """The organisation requires its identity provider, which did not open this session."""
     may_switch: bool = False
+    """The person is a member of another organisation too."""
 
     def can(self, permission: Permission) -> bool:
         return self.role in PERMISSIONS[permission]

@@ -24,7 +24,7 @@ ACCOUNTS_NAMED_MAX = 40
 _SQL = load_statements("koppel.sync")
 
 
-def is_due(run: ClaimedRun) -> bool:
+def checks_are_due(run: ClaimedRun) -> bool:
     """Return whether the checks must run: something changed since the last check, or an issue is open.
 
     Counts changes since the last successful run, including changes of cancelled runs and of attempts whose
@@ -43,7 +43,7 @@ def is_due(run: ClaimedRun) -> bool:
     )
 
 
-def check(organisation_id: int, administration_id: int) -> None:
+def reconcile_check_issues(organisation_id: int, administration_id: int) -> None:
     """Raise issues for the problems found and resolve the others, in the caller's transaction."""
     shared = _shared_context(administration_id)
     problems = {

@@ -70,7 +70,7 @@ class BulkAction:
 
 
 bulk_actions = Registry[BulkAction]()
-"""By key, in the order of the menu."""
+"""All bulk actions, by key."""
 
 
 def get_action(key: str) -> BulkAction:

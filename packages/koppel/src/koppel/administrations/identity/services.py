@@ -16,8 +16,7 @@ from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
-from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
 from koppel.company_registers.lookup_result import LookupResult
@@ -34,12 +33,11 @@ from koppel.organisations.roles import Actor, Permission
 
 NOT_FOUND = "not_found"
 """The note of a number that the register does not know."""
-REGISTER_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
 
 
-def identify(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
+def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
     """Store the identity and enqueue its lookup. Returns the problems; with any, nothing is stored.
 
     A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
@@ -322,7 +320,7 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
         administration.save(update_fields=list(changed))
         add_audit_entry(
             administration.organisation_id,
-            REGISTER_ACTOR,
+            KOPPEL_ACTOR,
             AdministrationAction.REGISTER_VALUES_APPLIED,
             subject=_subject(administration),
             details={"source": after.source, **changed},

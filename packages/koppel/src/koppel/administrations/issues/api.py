@@ -177,7 +177,7 @@ def _issue_out(issue: Issue, name: str) -> IssueDetailOut:
     return IssueDetailOut(
         id=issue.pk,
         code=issue.code,
-        severity=Severity.STOPS_SYNC if issue_type.stops_sync else Severity.ATTENTION,
+        severity=queries.severity_of(issue),
         state=queries.state_of(issue),
         message=view.message,
         advice=view.advice,

@@ -16,7 +16,7 @@ from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_a
 
 NOTHING_CHANGED = 1
 app = typer.Typer(no_args_is_help=True)
-COLUMNS = ("id", "state", "code", "name", "assignee", "raised_at", "message")
+COLUMNS = ("id", "state", "severity", "code", "name", "assignee", "raised_at", "message")
 IssueIds = Annotated[list[int], typer.Argument(help="Ids of issues, as `list` shows them.")]
 
 
@@ -144,7 +144,10 @@ def _rows(issues: list[Issue]) -> list[dict[str, Any]]:
         {
             "id": issue.pk,
             "state": queries.state_of(issue),
+            "severity": queries.severity_of(issue),
             "code": issue.code,
+            "subject_kind": issue.subject_kind,
+            "subject_id": issue.subject_id,
             "name": names.get(issue.subject, ""),
             "assignee": str(issue.assignee.user) if issue.assignee else "",
             "raised_at": issue.raised_at,

@@ -200,6 +200,10 @@ def state_of(issue: Issue) -> str:
     return IssueState.SNOOZED if is_snoozed else IssueState.OPEN
 
 
+def severity_of(issue: Issue) -> Severity:
+    return Severity.STOPS_SYNC if get_issue_type(issue.code).stops_sync else Severity.ATTENTION
+
+
 def list_comments(issue: Issue) -> "QuerySet[IssueComment]":
     return IssueComment.objects.in_organisation(issue.organisation_id).filter(issue=issue).order_by("pk")
 

@@ -14,15 +14,12 @@ from koppel.administrations.audit_actions import AdministrationAction, BulkAudit
 from koppel.administrations.audit_log.reading import anonymise_administration
 from koppel.administrations.hooks import erase_data, stop_syncs
 from koppel.administrations.models import Administration, Assignment, BulkItem, Favourite, Status
-from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.companies import same_company
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.notifications.events.erasure import erase_administration
-
-SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def deactivate_planned(organisation_id: int) -> int:
     )
     stop_syncs(organisation_id, ids)
     add_audit_entry(
-        organisation_id, SYSTEM_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids}
+        organisation_id, KOPPEL_ACTOR, BulkAuditAction.DEACTIVATED, details={"administrations": ids}
     )
     return len(ids)
 
@@ -95,7 +92,7 @@ def erase_batch(organisation_id: int, administration_id: int) -> bool:
     }
     add_audit_entry(
         organisation_id,
-        SYSTEM_ACTOR,
+        KOPPEL_ACTOR,
         AdministrationAction.ERASED,
         subject=Subject(SubjectKind.ADMINISTRATION, administration_id),
         details=details,

@@ -48,7 +48,7 @@ def edit_identity(request: AuthenticatedRequest, administration_id: int) -> Http
 
 def _identify(request: AuthenticatedRequest, administration: Administration, form: IdentityForm) -> None:
     """Store the identity. Raises `Invalid`: the form then has the problems at their fields."""
-    problems = identity.identify(request.actor, administration.pk, form.input)
+    problems = identity.change_identity(request.actor, administration.pk, form.input)
     for problem in problems:
         form.show_error(str(problem.message), problem.field)
     if problems:

@@ -35,18 +35,21 @@ COLUMNS = {
     "customer": _("Customer"),
     "days": _("Days"),
     "debit": _("Debit"),
-    "debit_total": _("Amount"),
+    "debit_total": _("Total debit"),
     "description": _("Description"),
     "dimension": _("Dimension"),
     "direction": _("Direction"),
     "email": _("E-mail"),
     "contact": _("Contact"),
+    "credit_total": _("Total credit"),
     "credit_in_currency": _("Credit in currency"),
     "debit_in_currency": _("Debit in currency"),
     "dimensions": _("Dimensions"),
     "ends_on": _("Until"),
     "entry": _("Entry"),
+    "external_id": _("Record ID"),
     "fiscal_year": _("Fiscal year"),
+    "industry_code": _("Industry code"),
     "journal": _("Journal"),
     "kind": _("Kind"),
     "ledger": _("Ledger"),
@@ -67,6 +70,8 @@ COLUMNS = {
     "vat_code": _("VAT code"),
     "vat_number": _("VAT number"),
 }
+SCREEN_HEADINGS = {"debit_total": _("Amount")}
+"""Headings of columns that differ on a page, which shows one total of an entry."""
 VALUES = {
     "asset": _("Asset"),
     "liability": _("Liability"),
@@ -107,6 +112,12 @@ CODED = frozenset({"kind", "status", "direction", "balance_type", "dimension"})
 def group_label(kind: str) -> str:
     """Return the heading of a group of accounts; of an unknown kind as the source wrote it."""
     return str(GROUPS.get(kind, kind))
+
+
+def screen_heading(column: str) -> str:
+    """Return the heading of a column on a page; of an unknown one its name."""
+    headings = COLUMNS | SCREEN_HEADINGS
+    return str(headings.get(column, column))
 
 
 def value_label(value: str | None) -> str:

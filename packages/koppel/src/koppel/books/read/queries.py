@@ -18,7 +18,7 @@ from koppel.kit.database.sql_files import load_statements
 
 PAGE_SIZE = 200
 _SQL = load_statements("koppel.books")
-COLUMNS: dict[str, tuple[str, ...]] = {
+SCREEN_COLUMNS: dict[str, tuple[str, ...]] = {
     "accounts": ("code", "name", "kind", "account_class", "active", "currency", "vat_code"),
     "entries": ("booked_on", "period", "journal", "number", "description", "status", "debit_total"),
     "contacts": (
@@ -51,7 +51,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "city",
     ),
 }
-"""The columns of each table, in order. The search looks in text columns."""
+"""The columns of each table on a page, in order. The search looks in those with text."""
 _ORDER: dict[str, tuple[str, ...]] = {
     "cost_codes": ("dimension", "code"),
     "contacts": ("name", "code"),
@@ -83,6 +83,7 @@ class LedgerLine:
     journal: str
     number: str
     status: str
+    balance_type: str
     description: str
     reference: str
     contact: str
@@ -103,7 +104,7 @@ class AccountLedger:
 def list_rows(
     administration_id: int, resource: str, *, search: str = "", page: int = 1, show_deleted: bool = False
 ) -> Listing:
-    """Return a page of a resource; `search` looks in every text column.
+    """Return a page of a resource; `search` looks in the text columns that pages show.
 
     Raises `KeyError` for an unknown resource.
     """
@@ -118,15 +119,17 @@ def list_rows(
     return Listing(list(rows), rows.paginator.count, rows.number, rows.paginator.num_pages)
 
 
-def all_rows(administration_id: int, resource: str, *, search: str = "") -> Iterator[tuple[Any, ...]]:
-    """Yield every row of a resource that matches the search, as the values of its `COLUMNS`."""
+def all_rows(
+    administration_id: int, resource: str, columns: Sequence[str], *, search: str = ""
+) -> Iterator[tuple[Any, ...]]:
+    """Yield every row of a resource that matches the search, as the values of `columns`."""
     queryset = MODELS_BY_RESOURCE[resource]._default_manager.filter(
         administration_id=administration_id, deleted_at=None
     )
     if search:
         queryset = queryset.filter(_search_condition(resource, search))
     ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
-    yield from ordered.values_list(*COLUMNS[resource]).iterator(chunk_size=5000)
+    yield from ordered.values_list(*columns).iterator(chunk_size=5000)
 
 
 def counts(administration_id: int) -> dict[str, int]:
@@ -192,15 +195,17 @@ def account_ledger(
     with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_account_lines"], values)
         rows = cursor.fetchall()
-    total = int(rows[0][13]) if rows else 0
-    lines = [LedgerLine(*(*row[:11], opening + row[11])) for row in rows]
+    total = int(rows[0][14]) if rows else 0
+    lines = [LedgerLine(*(*row[:12], opening + row[12])) for row in rows]
     return AccountLedger(lines, total, max(page, 1), Paginator(range(total), PAGE_SIZE).num_pages)
 
 
 def _search_condition(resource: str, search: str) -> Q:
     model = MODELS_BY_RESOURCE[resource]
     texts = [
-        name for name in COLUMNS[resource] if model._meta.get_field(name).get_internal_type() == "TextField"
+        name
+        for name in SCREEN_COLUMNS[resource]
+        if model._meta.get_field(name).get_internal_type() == "TextField"
     ]
     condition = Q()
     for name in texts:

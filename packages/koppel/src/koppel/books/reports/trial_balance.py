@@ -103,8 +103,8 @@ def total_of(accounts: Iterable[AccountBalance], column: str) -> Decimal:
 
 
 _SQL = load_statements("koppel.books")
-_TRIAL_BALANCE = _SQL["trial_balance"].format(series=_SQL["get_series"])
-_DIFFERING_ACCOUNTS = _SQL["list_differing_accounts"].format(series=_SQL["get_series"])
+_TRIAL_BALANCE = _SQL["trial_balance"].format(series=_SQL["balance_series_expression"])
+_DIFFERING_ACCOUNTS = _SQL["list_differing_accounts"].format(series=_SQL["balance_series_expression"])
 _CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
 
 

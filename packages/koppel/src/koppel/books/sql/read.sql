@@ -2,10 +2,10 @@
 
 -- name: list_account_lines
 -- The lines of an account in a fiscal year, oldest first, with the sum of what was booked until then, and their number.
-WITH card (entry, booked_on, period, journal, number, status, description, reference, contact,
-           debit, credit, running, place) AS (
+WITH card (entry, booked_on, period, journal, number, status, balance_type, description, reference,
+           contact, debit, credit, running, place) AS (
   SELECT entry.external_id, entry.booked_on, entry.period, entry.journal, entry.number, entry.status,
-    coalesce(nullif(line.description, ''), entry.description, ''), coalesce(line.reference, ''),
+    entry.balance_type, coalesce(nullif(line.description, ''), entry.description, ''), coalesce(line.reference, ''),
     coalesce(line.contact, ''), line.debit, line.credit,
     sum(CASE WHEN entry.status = %(posted)s AND entry.balance_type = %(actual)s
              THEN line.debit - line.credit ELSE 0 END) OVER place,
@@ -24,8 +24,10 @@ ORDER BY place LIMIT %(limit)s OFFSET %(offset)s;
 SELECT {resource}, count(*) FROM {table} WHERE administration_id = %(administration)s AND deleted_at IS NULL;
 
 -- name: list_lines_with_entry
+-- A line without its entry has no status, so that it does not count, as in the trial balance.
 SELECT {columns}
   FROM books_entry_line line
   LEFT JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
+    AND entry.deleted_at IS NULL
  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL
  ORDER BY entry.booked_on, line.entry, line.line_number, line.external_id;

@@ -1,8 +1,8 @@
 -- Reports of one administration. Only posted entries of the actual ledger count.
--- `{series}` is what the source states apart for one account (by ledger, branch, subaccount).
+-- `{series}`: one separately stated balance of an account (per ledger, branch, subaccount).
 
--- name: get_series
--- An expression. Statements whose keys differ in the period alone follow one another.
+-- name: balance_series_expression
+-- The key without its period: balances with equal result form one series.
 CASE WHEN right(external_id, length(period)) = period THEN left(external_id, -length(period))
      ELSE replace(external_id, period, '') END;
 

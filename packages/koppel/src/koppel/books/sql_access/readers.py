@@ -163,17 +163,20 @@ def _create_role(url: str, role: str, password: str) -> None:
         "PASSWORD {}"
     )
     try:
-        with psycopg.connect(url) as administrator:
-            verifier = sql.Literal(scram_verifier(administrator, role, password))
-            administrator.execute(
+        with psycopg.connect(url) as superuser_connection:
+            verifier = sql.Literal(scram_verifier(superuser_connection, role, password))
+            superuser_connection.execute(
                 statement.format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), verifier)
             )
-            _set_for_role(administrator, role, _ROLE_SETTINGS)
-            with contextlib.suppress(psycopg.errors.InsufficientPrivilege), administrator.transaction():
-                _set_for_role(administrator, role, _SUPERUSER_SETTINGS)
-            administrator.execute(
+            _set_role_settings(superuser_connection, role, _ROLE_SETTINGS)
+            with (
+                contextlib.suppress(psycopg.errors.InsufficientPrivilege),
+                superuser_connection.transaction(),
+            ):
+                _set_role_settings(superuser_connection, role, _SUPERUSER_SETTINGS)
+            superuser_connection.execute(
                 sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
-                    sql.Identifier(administrator.info.dbname), sql.Identifier(role)
+                    sql.Identifier(superuser_connection.info.dbname), sql.Identifier(role)
                 )
             )
     except psycopg.errors.InsufficientPrivilege:
@@ -185,11 +188,11 @@ def _create_role(url: str, role: str, password: str) -> None:
         raise ReaderRefused(f"PostgreSQL has another role {role} already. Take another name.") from None
 
 
-def _set_for_role(
-    administrator: psycopg.Connection[tuple[Any, ...]], role: str, values: Mapping[str, str]
+def _set_role_settings(
+    superuser_connection: psycopg.Connection[tuple[Any, ...]], role: str, values: Mapping[str, str]
 ) -> None:
     for name, value in values.items():
-        administrator.execute(
+        superuser_connection.execute(
             sql.SQL("ALTER ROLE {} SET {} = {}").format(
                 sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
             )
@@ -198,13 +201,13 @@ def _set_for_role(
 
 def _drop_role(url: str, role: str) -> None:
     try:
-        with psycopg.connect(url) as administrator:
-            administrator.execute(_SQL["terminate_sessions"], {"role": role})
-            name = sql.Identifier(administrator.info.dbname)
-            administrator.execute(
+        with psycopg.connect(url) as superuser_connection:
+            superuser_connection.execute(_SQL["terminate_sessions"], {"role": role})
+            name = sql.Identifier(superuser_connection.info.dbname)
+            superuser_connection.execute(
                 sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, sql.Identifier(role))
             )
-            administrator.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+            superuser_connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
     except psycopg.errors.InsufficientPrivilege:
         raise ReaderRefused(
             f"The role {role} reads nothing any more, but stays: the owner may not drop it. "

@@ -10,7 +10,7 @@ from koppel.books.storage.writer import WriteContext
 from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 
-LINES = "entry_lines"
+ENTRY_LINES = "entry_lines"
 _SQL = load_statements("koppel.books")
 GIVEN_KEYS_SQL = _SQL["list_given_keys"]
 """For `missing_keys`: the keys that were read are `keys` in `values`."""
@@ -85,6 +85,6 @@ def _present_keys_sql(resource: str, within: bool) -> str:
     """Return the query of the keys in the books: of the whole resource, or `within` partitions."""
     if not within:
         return _SQL["list_present_keys"].format(table=table(resource).name)
-    if resource == LINES:
+    if resource == ENTRY_LINES:
         return _SQL["list_present_line_keys_of_partitions"]
     return _SQL["list_present_keys_of_partitions"].format(table=table(resource).name)

@@ -64,7 +64,7 @@ def table(resource: str) -> Table:
 
 
 _staged: WeakKeyDictionary[DatabaseConnection, set[str]] = WeakKeyDictionary()
-"""The temporary tables that a connection surely has: a later transaction than their creator's found them."""
+"""Tables known to be committed: a later transaction saw them."""
 
 
 async def copy_rows(

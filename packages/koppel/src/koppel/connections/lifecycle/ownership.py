@@ -69,7 +69,7 @@ def request_transfer(actor: Actor, connection_id: int, membership_id: int) -> bo
     """Ask a member to take a connection over; the owner's own id cancels the request. Returns whether
     something changed.
 
-    Where no person signs in (service), the owner changes at once. Raises `Refused` and `NoSuchConnection`.
+    In service mode the owner changes at once. Raises `Refused` and `NoSuchConnection`.
     """
     actor.require(Permission.MANAGE_CONNECTIONS)
     connection = lock_connection(actor.organisation_id, connection_id)

@@ -33,11 +33,26 @@ company for ever.
 
 @dataclass(frozen=True, order=True)
 class QuotaKey:
-    """The subject of a quota."""
+    """Whose calls a quota counts."""
 
     app_id: int
-    company: str
-    """The vendor's id; '' means the app registration as a whole."""
+    subject: str
+    """What the vendor counts calls for, stored as text; made by the constructors below."""
+
+    @classmethod
+    def for_company(cls, app_id: int, company_id: str) -> "QuotaKey":
+        """Return the quota of one company, named by its id at the vendor."""
+        return cls(app_id, company_id)
+
+    @classmethod
+    def for_listing(cls, app_id: int, grant_id: int) -> "QuotaKey":
+        """Return the quota of the calls that list the companies of a grant."""
+        return cls(app_id, f"companies of grant {grant_id}")
+
+    @classmethod
+    def for_app(cls, app_id: int) -> "QuotaKey":
+        """Return the quota of the app registration as a whole."""
+        return cls(app_id, "")
 
 
 class LeaseKey(NamedTuple):

@@ -6,10 +6,7 @@ under way: a company without calls raises `RateLimited`, and its run goes back t
 """
 
 import asyncio
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
@@ -26,6 +23,7 @@ from koppel.connector.errors import RateLimited
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import Response
 from koppel.kit.http.retry_after import requested_pause
+from koppel.kit.jobs.process_name import new_process_name
 from koppel.kit.quarantine import Quarantined
 
 TOO_MANY_REQUESTS = 429
@@ -44,9 +42,8 @@ class RateLimiter:
     """Leases calls to the sessions of one process. `close` gives all leases back."""
 
     def __init__(self, database: Database) -> None:
-        process_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._leases = LeaseCache()
-        self.reporter = UsageReporter(self._leases, QuotaStore(database, process_name))
+        self.reporter = UsageReporter(self._leases, QuotaStore(database, new_process_name()))
 
     async def acquire(self, quota: QuotaKey, organisation_id: int) -> None:
         """Take a call; `record_response` or `record_failure` must follow. Raises `RateLimited` when no call

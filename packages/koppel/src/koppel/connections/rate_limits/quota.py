@@ -6,9 +6,8 @@ are left and when the window ends. From these readings calls are leased to worke
 ever be made over the quota; so
 
 - when nothing is known, or a window is over, one call is leased, and its response
-  gives the first reading. A vendor with several
-  windows states the one with the fewest calls left: at least as many are
-  left in the others, so they need not be known;
+  gives the first reading. A vendor states its tightest window; others have
+  no fewer calls left;
 - calls that are leased and not yet reported count as made;
 - of two readings of one window the smaller number and the earlier end
   hold, because answers overtake each other.

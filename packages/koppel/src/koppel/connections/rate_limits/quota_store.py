@@ -53,7 +53,7 @@ class QuotaStore:
         holder = self._holder(key)
         quota.apply_report(states.now, states.by_quota[key.quota], holder, key.organisation_id, report)
         if report.errors:
-            app = states.by_quota[QuotaKey(key.quota.app_id, "")]
+            app = states.by_quota[QuotaKey.for_app(key.quota.app_id)]
             quota.apply_report(states.now, app, "", 0, UsageReport(errors=report.errors))
 
     def _allocate(self, states: "_LockedStates", key: LeaseKey) -> Allocation:
@@ -79,7 +79,7 @@ class _LockedStates:
 
 def _quota_keys(reports: Mapping[LeaseKey, UsageReport]) -> set[QuotaKey]:
     """Return the quotas of the reports, and those of the app registrations through which calls failed."""
-    failing_apps = {QuotaKey(key.quota.app_id, "") for key, report in reports.items() if report.errors}
+    failing_apps = {QuotaKey.for_app(key.quota.app_id) for key, report in reports.items() if report.errors}
     return {key.quota for key in reports} | failing_apps
 
 
@@ -105,7 +105,7 @@ async def _write(database_connection: DatabaseConnection, states: Mapping[QuotaK
 
 
 def _key_columns(keys: Sequence[QuotaKey]) -> dict[str, list[Any]]:
-    return {"app_ids": [key.app_id for key in keys], "companies": [key.company for key in keys]}
+    return {"app_ids": [key.app_id for key in keys], "companies": [key.subject for key in keys]}
 
 
 def _with_database_time(report: UsageReport, offset: float) -> UsageReport:

@@ -5,7 +5,6 @@ imported, in every interface and job; other companies of a consent can only be l
 with `vendor_sessions`; `runtime` holds the state that the sessions of a process share.
 """
 
-from koppel.connections.sessions.consent_scope import audit_refusal
 from koppel.connections.sessions.runtime import Runtime, as_worker, call_vendor_blocking, current_worker
 from koppel.connections.sessions.vendor_sessions import (
     ReadingSession,
@@ -18,7 +17,6 @@ __all__ = [
     "ReadingSession",
     "Runtime",
     "as_worker",
-    "audit_refusal",
     "call_vendor_blocking",
     "current_worker",
     "describing_session",

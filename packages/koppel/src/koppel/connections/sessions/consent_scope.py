@@ -4,21 +4,18 @@ This app does not know administrations: it asks a hook (`connections.hooks`) for
 without one no session reads books. Every refusal is written to the audit log, in a transaction of its own.
 """
 
-from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject
 from koppel.connections.audit_actions import VaultAction
 from koppel.kit.tenancy import organisation_scope
 
-SESSION = AuditActor(ActorKind.JOB, None, "Koppel")
 
-
-def audit_refusal(organisation_id: int, subject: Subject, reason: str, by: AuditActor = SESSION) -> None:
+def audit_call_outside_consent(organisation_id: int, subject: Subject, reason: str) -> None:
     """Write to the audit log that a call outside the consent was refused. `reason` is a stable code."""
     with organisation_scope(organisation_id):
         add_audit_entry(
             organisation_id,
-            by,
+            KOPPEL_ACTOR,
             VaultAction.CONSENT_SCOPE_REFUSED,
             subject=subject,
             details={"reason": reason},

@@ -17,7 +17,7 @@ from django.conf import settings
 from koppel.connections.health import HealthReporter
 from koppel.connections.rate_limits import RateLimiter
 from koppel.connections.sessions.token_probe import TokenProbe
-from koppel.connections.vault import CALL_SECONDS_MAX, Vault
+from koppel.connections.vault import CALL_SECONDS_MAX, TokenRefresher
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient, refuse_in_transaction
 from koppel.kit.http.outbound_budget import CallKind, call_slot
@@ -37,7 +37,7 @@ class Runtime:
 
     database: Database
     http: HttpClient
-    vault: Vault
+    vault: TokenRefresher
     rate_limiter: RateLimiter
     health: HealthReporter
     token_probe: TokenProbe
@@ -58,7 +58,7 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
         ) as token_http,
         Database.open(size=size) as database,
     ):
-        vault, rate_limiter = Vault(database, token_http), RateLimiter(database)
+        vault, rate_limiter = TokenRefresher(database, token_http), RateLimiter(database)
         try:
             yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), TokenProbe())
         finally:

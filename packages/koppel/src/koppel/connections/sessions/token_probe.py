@@ -63,7 +63,7 @@ class Permit:
     ) -> None:
         self._stop_probing()
 
-    def record_success(self) -> None:
+    def trust_token(self) -> None:
         """Trust the token: the vendor accepted it, or refuses this company with any token."""
         self._probe.record_success(self._grant_id)
 

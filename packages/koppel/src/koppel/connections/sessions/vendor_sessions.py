@@ -17,7 +17,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.hooks import find_imported_company
 from koppel.connections.models import AppRegistration, ConnectionState, GrantReason
 from koppel.connections.rate_limits import QuotaKey, RateLimitedHttp
-from koppel.connections.sessions.consent_scope import audit_refusal
+from koppel.connections.sessions.consent_scope import audit_call_outside_consent
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.vendor_http import CREDENTIAL_COLUMNS, OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Company, Connector
@@ -71,7 +71,11 @@ class AuthorizedSession:
         self._token_probe = runtime.token_probe
         http = OriginRestrictedHttp(runtime.http, self.base_urls)
         # The vendor does not count calls that list companies, but may ask for a pause.
-        quota = QuotaKey(app.pk, company.external_id if company else f"companies of grant {target.grant_id}")
+        quota = (
+            QuotaKey.for_company(app.pk, company.external_id)
+            if company
+            else QuotaKey.for_listing(app.pk, target.grant_id)
+        )
         self._http = RateLimitedHttp(
             http, runtime.rate_limiter, self._connector, quota, target.organisation_id
         )
@@ -94,19 +98,39 @@ class AuthorizedSession:
             raise NotConsented(
                 "outside_consent", "Koppel does not make this call: it is outside of what was imported."
             )
-        for _attempt in ("current token", "refreshed token"):
-            async with self._token_probe.permit(self.target.grant_id) as permit:
-                token = await self._access_token()
-                sent = {**(headers or {}), "Authorization": f"Bearer {token.reveal()}"}
-                response = await self._call_vendor(method, url, params, sent)
-                if response.status != UNAUTHORISED:
-                    permit.record_success()
-                    return response
-                await permit.record_unauthorized()
-                if await self._access_token(refused_token=token) == token:
-                    permit.record_success()
-                    break
-        raise SetupMissing("unauthorised", REFUSED)
+        response = await self._send_once(method, url, params, headers or {})
+        if response is None:
+            return await self._send_after_refresh(method, url, params, headers or {})
+        return response
+
+    async def _send_once(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Response | None:
+        """Call the vendor with the current token. Returns None when it refused a token that is now replaced.
+
+        Raises `SetupMissing` when it refused a token that a refresh does not replace.
+        """
+        async with self._token_probe.permit(self.target.grant_id) as permit:
+            token = await self._access_token()
+            sent = {**headers, "Authorization": f"Bearer {token.reveal()}"}
+            response = await self._call_vendor(method, url, params, sent)
+            if response.status != UNAUTHORISED:
+                permit.trust_token()
+                return response
+            await permit.record_unauthorized()
+            if await self._access_token(refused_token=token) == token:
+                permit.trust_token()
+                raise SetupMissing("unauthorised", REFUSED)
+        return None
+
+    async def _send_after_refresh(
+        self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Response:
+        """Call again with the refreshed token. Raises `SetupMissing` when the vendor refuses that one too."""
+        response = await self._send_once(method, url, params, headers)
+        if response is None:
+            raise SetupMissing("unauthorised", REFUSED)
+        return response
 
     async def _call_vendor(
         self, method: str, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str]
@@ -174,7 +198,7 @@ class AuthorizedSession:
     async def _audit_refusal(self, reason: str) -> None:
         name = self.company.name if self.company else ""
         subject = Subject(SubjectKind.CONNECTION, self.target.connection_id, name)
-        await run_in_thread(lambda: audit_refusal(self.target.organisation_id, subject, reason))
+        await run_in_thread(lambda: audit_call_outside_consent(self.target.organisation_id, subject, reason))
 
 
 class DiscoverySession(AuthorizedSession):
@@ -320,7 +344,9 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
 
 async def _audit_import_refusal(organisation_id: int, administration_id: int, reason: str) -> None:
     await run_in_thread(
-        lambda: audit_refusal(organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), reason)
+        lambda: audit_call_outside_consent(
+            organisation_id, Subject(SubjectKind.ADMINISTRATION, administration_id), reason
+        )
     )
 
 

@@ -16,7 +16,7 @@ from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_ma
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX, RENEWAL_SLOW
 from koppel.connections.vault.token_pause import TokenPauses, pause_sentence, token_pause_seconds
-from koppel.connections.vault.token_refresh import Vault
+from koppel.connections.vault.token_refresh import TokenRefresher
 
 __all__ = [
     "CALL_SECONDS_MAX",
@@ -25,7 +25,7 @@ __all__ = [
     "RENEWAL_SLOW",
     "TokenMaintenance",
     "TokenPauses",
-    "Vault",
+    "TokenRefresher",
     "WrongKey",
     "clear_app_failures",
     "credentials",

@@ -7,7 +7,7 @@ import asyncio
 
 import structlog
 
-from koppel.connections.vault.token_refresh import BUSY, Vault
+from koppel.connections.vault.token_refresh import BUSY, TokenRefresher
 from koppel.connector.errors import ConnectorError
 from koppel.kit import quarantine
 from koppel.kit.quarantine import Quarantined
@@ -23,7 +23,7 @@ class TokenMaintenance:
     grant.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: TokenRefresher) -> None:
         self._vault = vault
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._busy_elsewhere: set[int] = set()
@@ -53,7 +53,7 @@ class TokenMaintenance:
 
     async def _maintain(self, organisation_id: int, grant_id: int) -> None:
         try:
-            await self._vault.maintain(organisation_id, grant_id)
+            await self._vault.refresh_if_due(organisation_id, grant_id)
         except ConnectorError as error:
             # The connection shows the failure already; another process at work is none.
             if error.code == BUSY:

@@ -52,8 +52,7 @@ def usable_token(
 
 
 def _after_refusal(grant: GrantSnapshot) -> Secret | None:
-    """Return None to refresh a token that the vendor refused, or the token when it was refreshed a moment
-    ago.
+    """Return the token if it was just renewed for a refusal; else None: refresh it.
 
     Raises `Unreachable` when the vendor does not accept a refresh yet.
     """
@@ -65,10 +64,8 @@ def _after_refusal(grant: GrantSnapshot) -> Secret | None:
     return None
 
 
-def may_still_be_in_flight(grant: GrantSnapshot) -> bool:
-    """Return whether an intent whose process seems to be gone is so young that its call may still be under
-    way.
-    """
+def may_get_answer(grant: GrantSnapshot) -> bool:
+    """Return whether a refresh begun by a vanished process may still get its answer."""
     if grant.unanswered_seconds is None or grant.refresh_error:
         return False
     return grant.unanswered_seconds < INTENT_SECONDS_MAX

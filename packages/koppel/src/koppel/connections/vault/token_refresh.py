@@ -32,7 +32,7 @@ from koppel.connections.vault.refresh_policy import (
     SLOW,
     is_by_company_id,
     is_slow,
-    may_still_be_in_flight,
+    may_get_answer,
     pause_seconds,
     token_while_paused,
     token_while_slow,
@@ -102,7 +102,7 @@ class _Refresh:
         return max(0.0, self.began + CALLER_SECONDS_MAX - _loop_seconds())
 
 
-class Vault:
+class TokenRefresher:
     """Hands out access tokens and refreshes them. One per process.
 
     `close` finishes the refreshes under way, and gives the lock connection back.
@@ -174,7 +174,7 @@ class Vault:
                 if token != refused_token or refresh.refused_token == refused_token:
                     return token
 
-    async def maintain(self, organisation_id: int, grant_id: int) -> None:
+    async def refresh_if_due(self, organisation_id: int, grant_id: int) -> None:
         """Refresh a grant that must be kept alive, was left with an intent, or is due again after failures.
 
         Does nothing when this process is refreshing it already, and does not wait for a slow refresh. Raises
@@ -196,9 +196,7 @@ class Vault:
         return refresh.task.result()
 
     async def due_grants(self, limit: int, excluded_ids: Collection[int] = ()) -> list[tuple[int, int]]:
-        """Return (organisation, grant) of the grants that `maintain` should refresh, the longest overdue
-        first.
-        """
+        """Return (organisation, grant) for `refresh_if_due`, the longest overdue first."""
         return await self._grants.due_grants(limit, [*excluded_ids, *self._refreshes])
 
     def _start_refresh(
@@ -254,7 +252,7 @@ class Vault:
             if outcome is LockOutcome.STALE:
                 continue
             try:
-                if not may_still_be_in_flight(grant) or grant.started_at == checked_intent:
+                if not may_get_answer(grant) or grant.started_at == checked_intent:
                     await quarantine.refuse_async()
                     if pause := await self._pauses.seconds_left(grant.app.pk):
                         return token_while_paused(grant, refused_token, pause)
@@ -267,8 +265,7 @@ class Vault:
                 checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
-            # In small steps, so that time in which this machine stood
-            # still, and perhaps that process, does not count.
+            # Sleep in steps: time while this machine was suspended must not count.
             for _step in range(RECHECK_STEPS):
                 await asyncio.sleep(RECHECK_SECONDS / RECHECK_STEPS)
 

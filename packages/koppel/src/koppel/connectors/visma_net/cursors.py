@@ -279,8 +279,8 @@ def incremental_cursor(cursor: Cursor, at: datetime) -> str:
 def _as_of_beginning(cursor: Cursor, at: datetime) -> str:
     """Return the newest stamp seen, less the duration of the read.
 
-    A row that was edited after the read passed it changed after the read began, and no stamp seen is later
-    than the read's end. So the vendor's clock and time zone need not be known.
+    Go back by the read's duration: rows edited meanwhile are then read again. The vendor's clock and time
+    zone need not be known.
     """
     resume_from = cursor.resume_from if isinstance(cursor, ChangesRead) else ""
     if isinstance(cursor, ChangesRead) and cursor.must_reread:

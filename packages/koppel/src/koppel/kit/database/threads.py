@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.db import close_old_connections, connections
 
 from koppel.kit.database.outage import needs_new_session
-from koppel.kit.database.turns import threads, wait_for_turn
+from koppel.kit.database.turns import use_case_executor, wait_for_turn
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ async def run_in_thread(work: Callable[[], T]) -> T:
     """
     await wait_for_turn()
     call = partial(_reuse_connection if _keep_connections else _with_fresh_connection, work)
-    return await asyncio.get_running_loop().run_in_executor(threads.get(), copy_context().run, call)
+    return await asyncio.get_running_loop().run_in_executor(use_case_executor.get(), copy_context().run, call)
 
 
 def keep_thread_connections() -> None:

@@ -1,4 +1,4 @@
-"""What a task of a worker waits for before a transaction or a use case, when others go first.
+"""Lets a worker task wait for its turn before it opens a transaction.
 
 A task that sets `before_work` gives it to all tasks that it starts.
 """
@@ -8,8 +8,8 @@ from concurrent.futures import Executor
 from contextvars import ContextVar
 
 before_work: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("before_work", default=None)
-threads: ContextVar[Executor | None] = ContextVar("threads", default=None)
-"""The threads for the task's use cases; None: those of the event loop."""
+use_case_executor: ContextVar[Executor | None] = ContextVar("threads", default=None)
+"""The executor of the task's use cases; None: that of the event loop."""
 
 
 async def wait_for_turn() -> None:

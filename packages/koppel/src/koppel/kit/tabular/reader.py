@@ -133,13 +133,13 @@ def _decode(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         words = [match[0] for match in islice(_WORDS.finditer(content), SAMPLE_WORDS)]
-    if not any(_is_odd(word.decode("cp1252", errors="replace")) for word in words):
+    if not any(_looks_wrongly_decoded(word.decode("cp1252", errors="replace")) for word in words):
         return content.decode("cp1252", errors="replace")
     best = max(BYTE_ENCODINGS, key=lambda name: sum(_plausibility(word, name) for word in words))
     return content.decode(best, errors="replace")
 
 
-def _is_odd(word: str) -> bool:
+def _looks_wrongly_decoded(word: str) -> bool:
     """Return whether no program on Windows wrote this: `Caf‚`, `F”rskott`, `CafŽ`."""
     for before, letter, after in zip(" " + word, word, word[1:] + " ", strict=False):
         is_within = before.isalpha() or after.islower()
@@ -161,9 +161,9 @@ def _plausibility(word: bytes, encoding: str) -> int:
         if letter.isalpha():
             score += 3 if letter in _LETTERS else 1
             # mÄn and SØRBØø are no words.
-            is_odd = letter.isupper() and before.islower()
-            is_odd = is_odd or (letter.islower() and before.isupper() and after.isupper())
-            score -= 4 if is_odd else 0
+            is_wrong = letter.isupper() and before.islower()
+            is_wrong = is_wrong or (letter.islower() and before.isupper() and after.isupper())
+            score -= 4 if is_wrong else 0
         elif before.isalpha() or after.islower() or letter == "\ufffd":
             score -= 2
     return score

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor
+from koppel.audit.services import KOPPEL_ACTOR
 from koppel.notifications.audit_actions import WebhookAction
 from koppel.notifications.models import WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoints import get_webhook, record_action
@@ -20,7 +19,6 @@ from koppel.organisations.roles import Actor
 
 DISABLE_AFTER = timedelta(days=3)
 """A webhook that accepts nothing for this long is disabled."""
-SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +90,7 @@ def _disable_unusable(webhook: WebhookEndpoint, reason: WebhookReason) -> None:
     webhook.is_enabled, webhook.disabled_reason = False, reason
     webhook.save(update_fields=["is_enabled", "disabled_reason"])
     _fail_waiting_deliveries(webhook)
-    record_action(SYSTEM_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
+    record_action(KOPPEL_ACTOR, webhook, WebhookAction.AUTO_DISABLED, reason=reason)
     webhook_disabled(webhook)
 
 

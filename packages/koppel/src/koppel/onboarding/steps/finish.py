@@ -66,7 +66,9 @@ def import_chosen_companies(
         count=0,
     )
     predecessors = predecessors_of(actor, flow, identity_answers)
-    ids = _import(actor, flow, import_record, identities_by_company, confirmed, predecessors)
+    ids = _import_through_connections(
+        actor, flow, import_record, identities_by_company, confirmed, predecessors
+    )
     request_first_runs(actor, ids)
     import_record.count = len(ids)
     import_record.save(update_fields=["count"])
@@ -75,7 +77,7 @@ def import_chosen_companies(
     return FinishedImport(import_record, len(identities_by_company) - len(ids))
 
 
-def _import(
+def _import_through_connections(
     actor: Actor,
     flow: Flow,
     import_record: Import,

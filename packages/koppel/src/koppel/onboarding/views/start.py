@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -12,7 +12,7 @@ from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.models import ConsentPurpose
-from koppel.connections.queries import apps_for, connections_of, sign_in_origins
+from koppel.connections.queries import apps_for, connections_of, get_connection, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
@@ -56,19 +56,22 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
 @outside_transaction
 def import_more(request: AuthenticatedRequest) -> HttpResponse:
     """Start an import through an existing connection: the stored consent fetches the list of companies,
-    without a sign-in.
+    without a sign-in. A link to this page shows the button that starts it.
     """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    with organisation_scope(request.actor.organisation_id):
-        connections = list(connections_of(request.actor))
     connection_id = request.parameters["connection"]
-    if connection_id is None and len(connections) == 1:
-        connection_id = connections[0].pk
-    if connection_id is None:
-        return HttpResponseRedirect(reverse("connections:list") if connections else reverse("onboarding:new"))
+    with organisation_scope(request.actor.organisation_id):
+        if connection_id is None:
+            connections = list(connections_of(request.actor))
+            if len(connections) != 1:
+                return redirect("connections:list" if connections else "onboarding:new")
+            connection_id = connections[0].pk
+        if request.method != "POST":
+            connection = get_connection(request.actor, connection_id)
+            context = {"connection": connection, "nav_section": "connections"}
+            return render(request, "onboarding/import.html", context)
+        flow = flows.start_from_connection(request.actor, connection_id)
     try:
-        with organisation_scope(request.actor.organisation_id):
-            flow = flows.start_from_connection(request.actor, connection_id)
         sync_company_list(request.actor, connection_id)
     except ConnectorError as error:
         text = _("The list could not be refreshed; this is the previous one: %s")

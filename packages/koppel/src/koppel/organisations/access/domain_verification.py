@@ -13,8 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.models import ActorKind
-from koppel.audit.services import AuditActor
+from koppel.audit.services import KOPPEL_ACTOR, AuditActor
 from koppel.kit import quarantine
 from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
@@ -38,7 +37,6 @@ LAPSE_CHECKS, LAPSE_PERIOD = 3, timedelta(days=2)
 CHECK_PAUSE = timedelta(seconds=10)
 DUE_MAX = 100
 """Look-ups of one run; the next run does the others."""
-SYSTEM_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
 _checks = ConcurrencyLimit(1, total=3)
 log = structlog.get_logger(__name__)
 
@@ -109,7 +107,7 @@ def check_due_domains() -> int:
         domains = EmailDomain.objects.filter(next_check_at__lte=timezone.now())
         due = list(domains.order_by("next_check_at")[:DUE_MAX])
     for domain in due:
-        _record_check(domain.pk, domain.domain, look_up_txt(domain.record_name), SYSTEM_ACTOR)
+        _record_check(domain.pk, domain.domain, look_up_txt(domain.record_name), KOPPEL_ACTOR)
     return len(due)
 
 
@@ -155,7 +153,7 @@ def _result_of(
     owner.lapsed_at, owner.next_check_at, owner.check_result = timezone.now(), None, DomainCheck.MISSING
     owner.checked_at = owner.lapsed_at
     owner.save()
-    audit_domain(owner, SYSTEM_ACTOR, DomainAction.LAPSED)
+    audit_domain(owner, KOPPEL_ACTOR, DomainAction.LAPSED)
     _report_missing(owner, has_lapsed=True)
     return DomainCheck.PRESENT
 

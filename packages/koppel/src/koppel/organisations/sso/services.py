@@ -155,7 +155,7 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     return provider
 
 
-def test(actor: Actor) -> None:
+def test_and_enable_provider(actor: Actor) -> None:
     """Test the provider, and switch it on when it works. Outside any transaction. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):

@@ -129,7 +129,7 @@ def _join(request: HttpRequest, token: str, by: User | None, form: AcceptForm) -
 
 
 def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confirmed: bool) -> dict[str, Any]:
-    """Invite whom the lines name when they were looked at. Return what the page shows of them. Raises
+    """Invite the people in the lines if `confirmed`; else preview. Return the page's context. Raises
     `Refused`.
     """
     text = file or text

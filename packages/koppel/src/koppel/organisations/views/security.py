@@ -90,7 +90,7 @@ def disable_provider(request: AuthenticatedRequest) -> HttpResponse:
 def test_provider(request: AuthenticatedRequest) -> HttpResponse:
     """Ask the provider whether it knows us; it is switched on when it does."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
-    single_sign_on.test(request.actor)
+    single_sign_on.test_and_enable_provider(request.actor)
     messages.success(request, _("The identity provider works. Users can now sign in with it."))
     return _redirect()
 

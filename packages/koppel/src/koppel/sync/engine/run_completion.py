@@ -18,7 +18,7 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for, open_event
-from koppel.sync.checks import check, is_due
+from koppel.sync.checks import checks_are_due, reconcile_check_issues
 from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.event_types import SyncEvent
@@ -49,9 +49,9 @@ def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
         first = mark_synced(run.organisation_id, run.administration_id, _complete_as_of(run, plan))
         resolve_issues(run.organisation_id, subject, *RUN_ISSUES)
         close_event_for(run.organisation_id, SyncEvent.SYNC_FAILING, _key(run), [run.administration_id])
-        if first or is_due(run):
+        if first or checks_are_due(run):
             differences_before = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
-            check(run.organisation_id, run.administration_id)
+            reconcile_check_issues(run.organisation_id, run.administration_id)
             differences = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
             # Deleted records are announced nowhere: a new difference may be one. A full read has seen it all.
             if differences - differences_before and not (first or run.full):

@@ -132,6 +132,6 @@ async def _record_crash(runtime: Runtime, run: ClaimedRun, error: Exception) -> 
     else:
         await run_in_thread(
             lambda: run_completion.fail(
-                run, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), "crashed", message
+                run, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), RunReason.CRASHED, message
             )
         )

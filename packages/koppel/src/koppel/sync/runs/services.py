@@ -82,7 +82,7 @@ def _require_synced(administration: Administration, resources: Sequence[str]) ->
 def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     """Queue runs for those administrations without an open one. Returns the number of runs.
 
-    The caller has excluded administrations that cannot be synced.
+    Does not check whether they can be synced; `plan_sync` does.
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administrations = Administration.objects.for_actor(actor).filter(pk__in=list(administration_ids))

@@ -6,10 +6,7 @@ yields after a page when other runs wait, and continues later from its checkpoin
 
 import asyncio
 import contextlib
-import os
-import socket
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +22,8 @@ from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import Database, open_lock_connection
-from koppel.kit.database.turns import before_work, threads
+from koppel.kit.database.turns import before_work, use_case_executor
+from koppel.kit.jobs.process_name import new_process_name
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
@@ -33,7 +31,7 @@ from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.queue import OrganisationSlots
 from koppel.sync.worker.run_precedence import RunningTask, RunPrecedence
 
-WORKER_ID = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+WORKER_ID = new_process_name()
 TIME_SLICE_SECONDS = 20.0
 """The first time slice of a run; each later one doubles, up to eight times this."""
 POLL_SECONDS = 5.0
@@ -149,7 +147,7 @@ class Dispatcher:
     def _context(self, run: ClaimedRun, running: RunningTask) -> Context:
         context = copy_context()
         context.run(before_work.set, partial(self.precedence.wait_for_turn, running))
-        context.run(threads.set, self._threads)
+        context.run(use_case_executor.set, self._threads)
         context.run(on_before_request.set, self._time_slice(run))
         return context
 

@@ -83,25 +83,33 @@ async def _main(concurrency: int) -> None:
             asyncio.create_task(dispatcher.run()),
             asyncio.create_task(_run_job_worker(worker_app, dispatcher.precedence)),
             asyncio.create_task(
-                _every(RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs")
+                _repeat_every(
+                    RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs"
+                )
             ),
             asyncio.create_task(
-                _every(
+                _repeat_every(
                     STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions"
                 )
             ),
             asyncio.create_task(
-                _every(
+                _repeat_every(
                     READER_SESSION_CHECK_SECONDS,
                     lambda: _end_reader_sessions(dispatcher, runtime),
                     "reader_sessions",
                 )
             ),
             asyncio.create_task(
-                _every(MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants")
+                _repeat_every(
+                    MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants"
+                )
             ),
-            asyncio.create_task(_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")),
-            asyncio.create_task(_every(AUDIT_LINK_SECONDS, lambda: _link_audit(dispatcher), "audit_links")),
+            asyncio.create_task(
+                _repeat_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")
+            ),
+            asyncio.create_task(
+                _repeat_every(AUDIT_LINK_SECONDS, lambda: _link_audit(dispatcher), "audit_links")
+            ),
         ]
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -146,7 +154,7 @@ async def _reopen_pool_sessions(worker_app: App) -> None:
         await pool.drain()
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+async def _repeat_every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
     while True:
         try:
             await work()
