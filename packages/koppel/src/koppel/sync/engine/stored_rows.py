@@ -21,7 +21,7 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor, Permission
 from koppel.sync.audit_actions import SyncAction
-from koppel.sync.checks import check
+from koppel.sync.checks import reconcile_check_issues
 from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.models import OPEN_STATES, RunState
 
@@ -61,7 +61,7 @@ def renormalise(
                 break
         written += count
     with organisation_scope(actor.organisation_id):
-        check(actor.organisation_id, administration.pk)
+        reconcile_check_issues(actor.organisation_id, administration.pk)
     return written, rejected
 
 
