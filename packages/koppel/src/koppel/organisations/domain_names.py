@@ -19,7 +19,7 @@ PUBLIC_SERVICES = re.compile(
 )
 """Services with one name under many top-level domains."""
 
-PUBLIC_DOMAINS = frozenset(Path(__file__).with_name("public_email_domains.txt").read_text("utf-8").split())
+PUBLIC_DOMAINS = frozenset(Path(__file__).with_name("domain_names.txt").read_text("utf-8").split())
 """Services, regional providers and disposable addresses: one domain a line in the file, sorted."""
 
 
