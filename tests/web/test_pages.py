@@ -76,13 +76,16 @@ def test_public_pages(clean_database: None, language: str) -> None:
 
 
 def reads(client: Client, address: str, language: str, status: int = 200) -> str:
-    """The page has this status, says its language, and holds nothing that the content security policy would
-    stop.
+    """The page has this status, says its language, and holds no code of its template and nothing that the
+    content security policy would stop.
     """
     response = client.get(address, follow=address.startswith("/accounts/"))
     text = response.content.decode()
     assert response.status_code == status, f"{address}: {response.status_code}"
     assert f'<html lang="{language}"' in text or 'id="rows"' in text, address
+    assert not re.search(r"{%|%}|{{|}}|{#", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)), (
+        address
+    )
     assert not re.search(
         r"<style|<script(?![^>]*(?:\ssrc=|application/json))|\sstyle=|\son[a-z]+=|javascript:|(?:src|action)=\"https?:",
         text,

@@ -5,6 +5,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Any
 
 from django.db import connection as django_connection
@@ -27,6 +28,8 @@ from koppel.kit.tabular.writers import Cell, ColumnType, FileColumn, Format, tem
 from koppel.organisations.roles import Actor, Permission
 
 FETCH_BATCH_SIZE = 5000
+WORDS_CACHED = 1000
+"""A source may write any text in a column of words."""
 _LINES_WITH_ENTRY = load_statements("koppel.books")["list_lines_with_entry"].format(
     columns=", ".join(f"{'entry' if model is Entry else 'line'}.{name}" for model, name in ENTRY_LINE_COLUMNS)
 )
@@ -135,7 +138,9 @@ def _count_rows(
 
 def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> FileColumn:
     """Return a column of the books with the accountant's words for its title and its values."""
-    display = format_period if name == "period" else labels.value_label if name in labels.CODED else None
+    # A column has few words and many rows, and a translation costs more than all else of a cell.
+    words = lru_cache(WORDS_CACHED)(labels.value_label) if name in labels.CODED else None
+    display = format_period if name == "period" else words
     return FileColumn(name, str(labels.COLUMNS.get(name, name)), column_type, display)
 
 
