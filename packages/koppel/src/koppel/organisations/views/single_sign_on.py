@@ -22,7 +22,7 @@ from koppel.kit.web.decorators import outside_transaction, public, shows_refusal
 from koppel.organisations.forms.sign_in import AuthorizationForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.requests import REAUTHENTICATION, SIGNED_IN_AT, AuthenticatedRequest
-from koppel.organisations.sso import links
+from koppel.organisations.sso import calls, links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
 from koppel.organisations.sso.oidc import AuthorizationResponse, LoginAttempt
@@ -59,6 +59,7 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
         return _refusal_response(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
+    calls.count_begin(provider, client_ip(request))
     is_repeated = request.session.get("sso_organisation_id") == provider.organisation_id
     requires_auth_time = is_repeated and bool(request.session.pop(REAUTHENTICATION, False))
     attempt = LoginAttempt.new(
@@ -86,6 +87,9 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     try:
         return _complete(request, provider_id, attempt, form.response)
     except AuthorizationRefused as refusal:  # audited, whatever becomes of this request
+        if refusal.code == "busy":
+            # The code was not sent to the provider: loading the page again redeems it.
+            request.session[ATTEMPTS] = {**_attempts(request), attempt.state: asdict(attempt)}
         single_sign_on.audit_refused_sign_in(
             {provider_id, attempt.provider_id}, refusal.code, _audit_actor(request)
         )
@@ -149,8 +153,8 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
-    """Return this browser's own attempt with the state of the response; it serves once, whatever becomes of
-    the response.
+    """Return this browser's own attempt with the state of the response; it serves once, whatever the provider
+    says to the response.
     """
     attempts = dict(_attempts(request))
     attempt = attempts.pop(state, None)
