@@ -15,6 +15,7 @@ from django.test import Client
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.roles import Actor
+from koppel.organisations.sso import calls
 from tests.fixtures.people import signed_in
 from tests.organisations import identity_provider
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
@@ -30,7 +31,10 @@ class Idp:
         """From now on it signs in this person, honestly or with this fault."""
         self.control(fault=fault, claims=claims)
 
-    def control(self, **state: Any) -> None:
+    def control(self, *, at_once: bool = True, **state: Any) -> None:
+        """Change it. `at_once`: as if the minutes for which Koppel keeps its metadata were over."""
+        if at_once:
+            calls.metadata_cache.clear()
         body = json.dumps(state).encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.issuer}/__control__", body)).close()
 
@@ -41,6 +45,10 @@ class Idp:
         """Codes that its token endpoint was sent."""
         with urllib.request.urlopen(f"{self.issuer}/__received__") as answer:
             return list(json.load(answer)["codes"])
+
+    def count_calls(self, path: str) -> int:
+        with urllib.request.urlopen(f"{self.issuer}/__received__") as answer:
+            return int(json.load(answer)["paths"].count(path))
 
 
 @contextmanager

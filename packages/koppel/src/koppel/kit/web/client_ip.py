@@ -5,7 +5,6 @@ import ipaddress
 from django.conf import settings
 from django.http import HttpRequest
 
-
 NETWORK_BITS_V6 = 64
 """A household or office has this much of IPv6 to itself."""
 
