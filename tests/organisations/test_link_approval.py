@@ -80,20 +80,12 @@ def test_an_administrator_approves_another_address(
     idp.says(sub="lea", **claims)
     assert "an Administrator must approve" in link(admin, leader).content.decode()
     assert links_of(admin) == [("lea", False)]
-    assert (
-        walk(admin).status_code,
-        signed_in(leader).post(answer_to_waiting(leader, "approve")).status_code,
-    ) == (
-        403,
-        403,
-    )
+    assert walk(admin).status_code == 403
+    assert signed_in(leader).post(answer_to_waiting(leader, "approve")).status_code == 403
     page = signed_in(admin).get(person_page(leader)).content.decode()
     assert claims.get("email", "“lea”") in page
     assert answer_to_waiting(leader, "reject") in page
-    assert (
-        answer_to_waiting(leader, "approve")
-        not in signed_in(leader).get(person_page(leader)).content.decode()
-    )
+    assert "/approve" not in signed_in(leader).get(person_page(leader)).content.decode()
     signed_in(admin).post(answer_to_waiting(leader, "approve"))
     assert walk(admin).client.get("/api/v1/me").json()["name"] == "Lea"
     with organisation_scope(admin.organisation_id):

@@ -69,7 +69,7 @@ def test_keys_that_the_provider_replaced_are_fetched_again(admin: Actor, idp: Id
     assert walk(admin).status_code == 302
     idp.control(fault="rotated", at_once=False)
     assert walk(admin).status_code == 302
-    idp.control(fault="key", at_once=False)
+    idp.control(fault="unsigned", at_once=False)
     assert walk(admin).status_code == 403
 
 
