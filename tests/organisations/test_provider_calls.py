@@ -73,9 +73,9 @@ def test_keys_that_the_provider_replaced_are_fetched_again(admin: Actor, idp: Id
     assert walk(admin).status_code == 403
 
 
-def test_metadata_is_kept_for_minutes_and_for_few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, now = calls.MetadataCache(), [0.0]
-    monkeypatch.setattr(calls.time, "monotonic", lambda: now[0])
+def test_metadata_is_kept_for_minutes_and_for_few_providers() -> None:
+    now = [0.0]
+    cache = calls.MetadataCache(lambda: now[0])
     metadata: Any = object()
     for pk in range(calls.METADATA_MAX + 1):
         cache.keep(IdentityProvider(pk=pk), metadata)

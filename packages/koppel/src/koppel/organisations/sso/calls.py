@@ -10,7 +10,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.conf import settings
@@ -55,32 +54,25 @@ _answers = ConcurrencyLimit(ANSWERS_EACH_MAX, total=ANSWERS_MAX)
 _begun = TokenBuckets(per_minute=BEGINS_PER_MINUTE, burst=BEGINS_BURST)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    metadata: Metadata
-    kept_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def age_seconds(self) -> float:
-        return time.monotonic() - self.kept_at
-
-
 class MetadataCache:
     """Metadata by provider and revision: a change of the provider is seen by all processes at once."""
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[int, int, str], _Entry] = OrderedDict()
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._entries: OrderedDict[tuple[int, int, str], tuple[Metadata, float]] = OrderedDict()
+        self._monotonic = monotonic
         self._lock = threading.Lock()
 
     def find(self, provider: IdentityProvider, *, seconds_max: float = METADATA_SECONDS) -> Metadata | None:
         with self._lock:
             entry = self._entries.get(self._key(provider))
-        return entry.metadata if entry is not None and entry.age_seconds <= seconds_max else None
+        if entry is None or self._monotonic() - entry[1] > seconds_max:
+            return None
+        return entry[0]
 
     def keep(self, provider: IdentityProvider, metadata: Metadata) -> None:
         """Keep metadata that was just fetched; the oldest gives way."""
         with self._lock:
-            self._entries[self._key(provider)] = _Entry(metadata)
+            self._entries[self._key(provider)] = (metadata, self._monotonic())
             self._entries.move_to_end(self._key(provider))
             while len(self._entries) > METADATA_MAX:
                 self._entries.popitem(last=False)
