@@ -27,7 +27,7 @@ STATE: dict[str, Any] = {"claims": {}, "fault": "", "announces": False, "redirec
 STATE["signed_in_ago"] = 0
 CODES: dict[str, dict[str, str]] = {}
 RECEIVED: list[str] = []
-ASKED: list[str] = []
+PATHS: list[str] = []
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ class Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        ASKED.append(parts.path)
+        PATHS.append(parts.path)
         if parts.path == "/.well-known/openid-configuration":
             issuer = "http://elsewhere.test" if STATE["fault"] == "issuer" else self.issuer
             ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
@@ -52,7 +52,7 @@ class Provider(BaseHTTPRequestHandler):
             padding = "x" * 600_000 if STATE["fault"] == "huge keys" else ""
             self._say({"keys": [{**public, "kid": "one", "use": "sig"}], "padding": padding})
         elif parts.path == "/__received__":
-            self._say({"codes": RECEIVED, "paths": ASKED})
+            self._say({"codes": RECEIVED, "paths": PATHS})
         elif STATE["leads_to"]:
             self._lead(f"{STATE['leads_to']}&{urlencode({'state': query['state']})}")
         elif STATE["redirect_uris"] is not None and query["redirect_uri"] not in STATE["redirect_uris"]:

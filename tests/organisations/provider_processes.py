@@ -33,7 +33,7 @@ class Idp:
         self.control(fault=fault, claims=claims)
 
     def control(self, *, at_once: bool = True, **state: Any) -> None:
-        """Change it. `at_once`: as if the minutes for which Koppel keeps its metadata were over."""
+        """Change its state. `at_once`: as if the minutes for which Koppel keeps its metadata were over."""
         if at_once:
             calls.metadata_cache.clear()
         body = json.dumps(state).encode()

@@ -27,7 +27,7 @@ from koppel.organisations.sso.oidc import (
     Client,
     Endpoints,
     LoginAttempt,
-    Metadata,
+    ProviderMetadata,
     ProviderRefused,
     TokenIdentity,
 )
@@ -58,18 +58,20 @@ class MetadataCache:
     """Metadata by provider and revision: a change of the provider is seen by all processes at once."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._entries: OrderedDict[tuple[int, int, str], tuple[Metadata, float]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, int, str], tuple[ProviderMetadata, float]] = OrderedDict()
         self._monotonic = monotonic
         self._lock = threading.Lock()
 
-    def find(self, provider: IdentityProvider, *, seconds_max: float = METADATA_SECONDS) -> Metadata | None:
+    def find(
+        self, provider: IdentityProvider, *, seconds_max: float = METADATA_SECONDS
+    ) -> ProviderMetadata | None:
         with self._lock:
             entry = self._entries.get(self._key(provider))
         if entry is None or self._monotonic() - entry[1] > seconds_max:
             return None
         return entry[0]
 
-    def keep(self, provider: IdentityProvider, metadata: Metadata) -> None:
+    def keep(self, provider: IdentityProvider, metadata: ProviderMetadata) -> None:
         """Keep metadata that was just fetched; the oldest gives way."""
         with self._lock:
             self._entries[self._key(provider)] = (metadata, self._monotonic())
@@ -96,9 +98,9 @@ def count_begin(provider: IdentityProvider, ip_address: str) -> None:
 
 def fetch_endpoints(provider: IdentityProvider) -> Endpoints:
     """Return the provider's endpoints, for a sign-in that begins. Raises `ProviderRefused`."""
-    known = metadata_cache.find(provider)
-    if known is not None:
-        return known.endpoints
+    kept = metadata_cache.find(provider)
+    if kept is not None:
+        return kept.endpoints
     try:
         metadata = _run(
             lambda http: oidc.fetch_metadata(http, provider.issuer), _begins, provider.pk, wait_seconds=0.0

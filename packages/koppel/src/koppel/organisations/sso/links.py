@@ -166,10 +166,10 @@ def _needs_approval(actor: Actor, account_email: str, identity_email: str) -> bo
     if actor.must_use_sso and identity_email:
         raise Refused(
             _(
-                "At the identity provider you are %(theirs)s; your account is %(own)s. While single sign-on "
+                "At the identity provider you are %(identity)s; your account is %(account)s. While single sign-on "
                 "is required, these addresses must be the same."
             )
-            % {"theirs": identity_email, "own": account_email}
+            % {"identity": identity_email, "account": account_email}
         )
     # Without the requirement, the password of an Administrator may do all that an approval could.
     return actor.must_use_sso or not actor.can(Permission.MANAGE_ORGANISATION)

@@ -124,7 +124,7 @@ class TokenIdentity:
     """When the person signed in at the provider, in seconds since the epoch; None: not sent."""
 
 
-class Metadata:
+class ProviderMetadata:
     """What a provider publishes: its endpoints, and its keys, which are fetched when a token needs them."""
 
     def __init__(self, endpoints: Endpoints) -> None:
@@ -148,9 +148,9 @@ class Metadata:
         return identity
 
 
-async def fetch_metadata(http: HttpClient, issuer: str) -> Metadata:
+async def fetch_metadata(http: HttpClient, issuer: str) -> ProviderMetadata:
     """Fetch the provider's metadata. Raises `ProviderRefused`."""
-    return Metadata(await discover(http, issuer))
+    return ProviderMetadata(await discover(http, issuer))
 
 
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
@@ -205,7 +205,7 @@ async def exchange_code(
     client: Client,
     attempt: LoginAttempt,
     response: AuthorizationResponse,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
 ) -> TokenIdentity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
