@@ -166,8 +166,8 @@ def _needs_approval(actor: Actor, account_email: str, identity_email: str) -> bo
     if actor.must_use_sso and identity_email:
         raise Refused(
             _(
-                "At the identity provider you are %(identity)s; your account is %(account)s. While single sign-on "
-                "is required, these addresses must be the same."
+                "At the identity provider you are %(identity)s; your account is %(account)s. While "
+                "single sign-on is required, these addresses must be the same."
             )
             % {"identity": identity_email, "account": account_email}
         )
