@@ -213,10 +213,18 @@ def test_bulk_results_over_rest_hide_restricted_administrations(people: dict[str
         item["administration"]: (item["before"], item["after"])
         for item in browser_of(admin).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
     }
-    assert items[administration.pk] == ({}, {})
+    assert administration.pk not in items
     assert items[other.pk][1]["columns"]["number"] == "69599084"
     own_items = browser_of(named).get(f"/api/v1/administrations/bulk/{draft.pk}/items").json()
     assert all(item["after"]["columns"]["number"] == "69599084" for item in own_items)
+    address, page = f"/api/v1/administrations/bulk/{draft.pk}", f"/administrations/bulk/{draft.pk}/"
+    assert browser_of(named).get(address).json()["params"]["client_number"] == "K-SECRET"
+    assert browser_of(admin).get(address).json()["params"] == {}, "they are the hidden one's too"
+    assert f"/administrations/{administration.pk}/" in browser_of(named).get(page).content.decode()
+    assert f"/administrations/{administration.pk}/" not in browser_of(admin).get(page).content.decode()
+    browser_of(admin).post(f"{address}/undo")
+    undone = browser_of(admin).get(address).json()
+    assert (undone["state"], undone["params"]) == ("undone", {}), "who undoes it learns no more"
 
 
 def test_the_last_named_person_must_be_able_to_sign_in(people: dict[str, Actor]) -> None:

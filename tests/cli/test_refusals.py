@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from django.db import OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 from pydantic import BaseModel
 
 from koppel.cli.demo.sandbox import require_sandbox
@@ -219,6 +221,22 @@ def test_a_command_that_catches_nothing_prints_no_traceback(
         main(["read"])
     assert ended.value.code == REFUSED
     assert capsys.readouterr().err.startswith("number: ")
+
+
+def test_a_command_that_the_database_broke_off_prints_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def fail() -> None:
+        raise OperationalError("terminating connection") from IdleInTransactionSessionTimeout
+
+    monkeypatch.setattr("koppel.cli.main.command_tree", lambda _arguments, _exit_stack: app)
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    said = "The database broke this command off (25P03); its last step was not stored. Try again.\n"
+    assert (ended.value.code, capsys.readouterr().err) == (1, said)
 
 
 @pytest.mark.parametrize("number", ["4096", "-1", "three", "1.5", "٣"])

@@ -5,7 +5,7 @@ Prints its port.
 Signs in whoever `POST /__control__` says, with the faults it names. It knows one client, and the redirect
 addresses that `redirect_uris` names (None: any). With `leads_to` it is hostile: its sign-in page sends the
 browser on to that address, at another provider, with the state that it was given. `GET /__received__` has the
-codes that its token endpoint was sent.
+codes that its token endpoint was sent, and the paths that were asked for.
 """
 
 import base64
@@ -27,6 +27,7 @@ STATE: dict[str, Any] = {"claims": {}, "fault": "", "announces": False, "redirec
 STATE["signed_in_ago"] = 0
 CODES: dict[str, dict[str, str]] = {}
 RECEIVED: list[str] = []
+PATHS: list[str] = []
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -37,6 +38,7 @@ class Provider(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        PATHS.append(parts.path)
         if parts.path == "/.well-known/openid-configuration":
             issuer = "http://elsewhere.test" if STATE["fault"] == "issuer" else self.issuer
             ends = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
@@ -45,11 +47,12 @@ class Provider(BaseHTTPRequestHandler):
             metadata["authorization_response_iss_parameter_supported"] = STATE["announces"]
             self._say(metadata | strange.get(STATE["fault"], {}))
         elif parts.path == "/keys":
-            public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+            key = OTHER_KEY if STATE["fault"] == "rotated" else KEY
+            public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
             padding = "x" * 600_000 if STATE["fault"] == "huge keys" else ""
             self._say({"keys": [{**public, "kid": "one", "use": "sig"}], "padding": padding})
         elif parts.path == "/__received__":
-            self._say({"codes": RECEIVED})
+            self._say({"codes": RECEIVED, "paths": PATHS})
         elif STATE["leads_to"]:
             self._lead(f"{STATE['leads_to']}&{urlencode({'state': query['state']})}")
         elif STATE["redirect_uris"] is not None and query["redirect_uri"] not in STATE["redirect_uris"]:
@@ -123,7 +126,10 @@ class Provider(BaseHTTPRequestHandler):
         if fault == "symmetric":
             return jwt.encode(claims, "k" * 64, algorithm="HS256", headers={"kid": "one"})
         return jwt.encode(
-            claims, OTHER_KEY if fault == "key" else KEY, algorithm="RS256", headers={"kid": "one"}
+            claims,
+            OTHER_KEY if fault in ("key", "rotated") else KEY,
+            algorithm="RS256",
+            headers={"kid": "one"},
         )
 
     def _say(self, what: dict[str, Any], status: int = 200) -> None:

@@ -13,8 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.models import IdentityProvider, User
 from koppel.organisations.roles import Actor
+from koppel.organisations.sso import calls
 from tests.fixtures.people import signed_in
 from tests.organisations import identity_provider
 from tests.organisations.identity_provider import CLIENT_ID, CLIENT_SECRET
@@ -30,17 +32,26 @@ class Idp:
         """From now on it signs in this person, honestly or with this fault."""
         self.control(fault=fault, claims=claims)
 
-    def control(self, **state: Any) -> None:
+    def control(self, *, at_once: bool = True, **state: Any) -> None:
+        """Change its state. `at_once`: as if the minutes for which Koppel keeps its metadata were over."""
+        if at_once:
+            calls.metadata_cache.clear()
         body = json.dumps(state).encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.issuer}/__control__", body)).close()
 
     def reset(self) -> None:
+        # Each test has the same ids, and would use up what the tests before it left.
+        calls._begun = TokenBuckets(per_minute=calls.BEGINS_PER_MINUTE, burst=calls.BEGINS_BURST)
         self.control(claims={}, fault="", announces=False, redirect_uris=None, leads_to="", signed_in_ago=0)
 
     def received(self) -> list[str]:
         """Codes that its token endpoint was sent."""
         with urllib.request.urlopen(f"{self.issuer}/__received__") as answer:
             return list(json.load(answer)["codes"])
+
+    def count_calls(self, path: str) -> int:
+        with urllib.request.urlopen(f"{self.issuer}/__received__") as answer:
+            return int(json.load(answer)["paths"].count(path))
 
 
 @contextmanager

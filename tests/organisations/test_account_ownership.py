@@ -152,7 +152,7 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(
     third = actor("administrator", name="Third")
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     configure(eve, idp)
-    idp.says(sub="ada")
+    idp.says(sub="ada", email=email_of(ada), email_verified=True)
     link(eve, ada)
     vouched = walk(eve).client
     path = invited(third, email_of(ada))
@@ -320,7 +320,7 @@ def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
     """
     by_password(email_of(ada)).post(invited(eve, email_of(ada)))
     configure(eve, idp)
-    idp.says(sub="ada")
+    idp.says(sub="ada", email=email_of(ada), email_verified=True)
     link(eve, ada)
     vouched = walk(eve).client
     vouched.post("/language", {"language": "nl"})

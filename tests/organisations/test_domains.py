@@ -3,9 +3,10 @@
 import html
 import io
 import json
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from koppel.kit.errors import KoppelError
 from koppel.kit.http import txt_records
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import EmailDelivery, Notification
+from koppel.organisations.access import domain_verification
 from koppel.organisations.commands import email_domains, organisations
 from koppel.organisations.models import EmailDomain, Membership, Organisation
 from koppel.organisations.roles import Actor
@@ -142,6 +144,26 @@ def leads_to(email: str) -> str:
     """The heading under which the sign-in page shows whose provider it is; '' when it knows none."""
     page = Client().post("/sign-in/", {"email": email}).content.decode()
     return "Eve" if "Eve&#x27;s provider" in page else "Ada" if "Ada&#x27;s provider" in page else ""
+
+
+def test_slow_name_servers_of_other_firms_delay_a_check_and_do_not_refuse_it(
+    actor: Any, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin: Actor = actor("administrator")
+    domain = add(admin, "kantoor.nl")
+    dns.records[domain.record_name] = [domain.record_value]
+    with ExitStack() as others:
+        for _slot in range(domain_verification.CHECKS_MAX):
+            others.enter_context(domain_verification._checks.slot(None))
+        with monkeypatch.context() as hurry:
+            hurry.setattr(domain_verification, "CHECK_WAIT_SECONDS", 0.05)
+            assert "follows by itself" in check(admin, domain)
+            assert "follows by itself" in check(admin, domain), "one job is enough"
+        check_domains(0)
+        with organisation_scope(admin.organisation_id):
+            assert EmailDomain.objects.get(pk=domain.pk).is_verified
+        threading.Timer(0.2, others.pop_all().close).start()
+        assert "is verified" in check(admin, domain), "it waits for its turn"
 
 
 def test_a_domain_that_is_only_claimed_leads_nowhere(ada: Actor, eve: Actor, dns: DnsServer) -> None:

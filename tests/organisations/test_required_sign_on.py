@@ -1,15 +1,17 @@
 """An organisation that requires single sign-on, and everyone who could be locked out by it."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notification
-from koppel.organisations.access import api_tokens
+from koppel.organisations.access import api_tokens, sso_requirement
 from koppel.organisations.models import IdentityProvider, Membership, Organisation
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import signed_in
@@ -17,6 +19,7 @@ from tests.organisations.provider_processes import (
     SECURITY,
     Idp,
     configure,
+    email_of,
     link,
     provider_id,
     running_idp,
@@ -115,7 +118,7 @@ def test_a_member_who_is_not_linked_yet_links_and_comes_in(
     with organisation_scope(admin.organisation_id):
         Membership.objects.filter(pk=admin.membership_id).update(is_active=False)
     assert signed_in(successor).get("/").status_code == 403
-    idp.says(sub="bob")
+    idp.says(sub="bob", email=email_of(successor), email_verified=True)
     linked = link(admin, successor)
     assert linked.redirect_chain[-1][0] == f"/sign-in/{provider_id(admin)}/"
     client = walk(admin).client
@@ -155,6 +158,26 @@ def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_notifies_it(
     assert notified(admin) == ["sso_required", "sso_optional"]
     with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.get(action="identity_provider.optional").actor_kind == "operator"
+
+
+def test_the_operator_command_repeats_what_the_database_broke_off(
+    admin: Actor, enforced: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that was suspended for minutes."""
+    store, calls = sso_requirement.set_sso_requirement, []
+
+    def suspended_once(actor: Actor, *, required: bool) -> bool:
+        calls.append(required)
+        if len(calls) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+            time.sleep(0.3)
+        return store(actor, required=required)
+
+    monkeypatch.setattr(sso_requirement, "set_sso_requirement", suspended_once)
+    shell("allow-password-sign-in", admin.organisation_id)
+    assert len(calls) == 2
+    assert audited(admin) == ["identity_provider.required", "identity_provider.optional"]
 
 
 def test_two_tabs_require_it_once(admin: Actor, enforced: Client) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn
 
+import psycopg
 import typer
+from django.db import DatabaseError, InterfaceError
 from pydantic import ValidationError as InputError
 
 from koppel.cli import servers
@@ -20,8 +22,9 @@ from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.cli.options import Version
 from koppel.kit import logging
-from koppel.kit.cli.errors import CommandError
+from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgresError
+from koppel.kit.database.outage import is_outage, sqlstate_of
 from koppel.kit.errors import KoppelError, refusal_text
 
 REFUSED = CommandError.exit_code
@@ -118,8 +121,8 @@ COMMAND_GROUPS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. A refusal is one sentence on stderr and exit code 2 (1 for a failed check), never a
-    traceback.
+    """Run a command. A refusal is one sentence on stderr and exit code 2 (1 for a failed check, or a database
+    that broke it off), never a traceback.
     """
     os.umask(PRIVATE)
     argv = list(sys.argv[1:] if arguments is None else arguments)
@@ -133,6 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except EmbeddedPostgresError as failure:
         _exit_with_message(str(failure), REFUSED)
+    except (DatabaseError, InterfaceError, psycopg.Error) as failure:
+        if not is_outage(failure):
+            raise
+        _exit_with_message(
+            f"The database broke this command off ({sqlstate_of(failure) or 'no connection'}); its last step"
+            " was not stored. Try again.",
+            CheckFailed.exit_code,
+        )
 
 
 def _refuse_empty_values(argv: Sequence[str]) -> None:

@@ -38,7 +38,10 @@ class PersonAction(AuditAction):
     """Actions on members, invitations and sign-ins."""
 
     CHANGED = "person.changed", _("changed a person")
+    IDENTITY_APPROVED = "person.identity_approved", _("approved a sign-in with the identity provider")
     IDENTITY_LINKED = "person.identity_linked", _("was linked to the identity provider")
+    IDENTITY_REJECTED = "person.identity_rejected", _("rejected a sign-in with the identity provider")
+    IDENTITY_WAITING = "person.identity_waiting", _("asked to link a sign-in with the identity provider")
     INVITATION_RESENT = "person.invitation_resent", _("resent an invitation")
     INVITATION_REVOKED = "person.invitation_revoked", _("revoked an invitation")
     INVITED = "person.invited", _("invited a person")

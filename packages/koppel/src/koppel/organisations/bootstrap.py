@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.models import Interface
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.database.outage import repeat_after_outage
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import mfa
@@ -104,6 +105,7 @@ def shell_operator(account: str, ip_address: str) -> Actor:
     )
 
 
+@repeat_after_outage
 def create_organisation(
     operator: Actor, data: OrganisationInput, administrator: InvitationInput, *, language: str = ""
 ) -> Invitation:
@@ -130,6 +132,7 @@ def create_organisation(
     return invitation
 
 
+@repeat_after_outage
 def add_administrator(
     operator: Actor, organisation_id: int, data: InvitationInput, *, language: str = ""
 ) -> Invitation | Membership:
@@ -153,6 +156,7 @@ def add_administrator(
             return invitations.invite(actor, data, language=language)
 
 
+@repeat_after_outage
 def create_recovery_link(operator: Actor, email: str, *, resets_mfa: bool = False) -> RecoveryLink:
     """Create a password-reset link; for a user without one, resend the latest invitation. Raises
     `Refused`.

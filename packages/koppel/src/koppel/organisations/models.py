@@ -297,6 +297,8 @@ class IdentityProvider(TenantModel):
     client_id = models.CharField(max_length=300)
     client_secret = EncryptedField(default=b"")
     is_active = models.BooleanField(default=False)
+    revision = models.PositiveIntegerField(default=0)
+    """Grows when the provider is changed or switched off: tests and metadata from before no longer count."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -334,6 +336,10 @@ class FederatedIdentity(TenantModel):
     membership = models.ForeignKey(
         Membership, on_delete=models.CASCADE, db_constraint=False, related_name="subjects"
     )
+    email = models.EmailField(max_length=254, default="")
+    """The verified address at the provider when the link was made; '' unknown."""
+    is_approved = models.BooleanField(default=True)
+    """False: an Administrator must approve the link first, because the address is not the account's."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

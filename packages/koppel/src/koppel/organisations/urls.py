@@ -36,6 +36,10 @@ urlpatterns = [
     path("people/<int:membership_id>/end-sessions", people.end_sessions, name="end_sessions"),
     path("people/<int:membership_id>/second-step", people.reset_second_step, name="reset_second_step"),
     path(
+        "people/<int:membership_id>/sign-in/<int:link_id>/approve", people.approve_link, name="approve_link"
+    ),
+    path("people/<int:membership_id>/sign-in/<int:link_id>/reject", people.reject_link, name="reject_link"),
+    path(
         "people/<int:membership_id>/tokens/<int:token_id>/revoke", people.revoke_token, name="revoke_token_of"
     ),
     path("divisions/", divisions.list_divisions, name="divisions"),

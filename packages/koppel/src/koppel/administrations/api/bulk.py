@@ -28,7 +28,8 @@ class OperationOut(Schema):
     """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and
     settings.
 
-    `params` is without a number, which may be a person's: each item has its own.
+    `params` is without a number, which may be a person's: each item has its own. It is empty for another
+    person's operation on administrations that you may not see.
     """
 
     id: int
@@ -49,7 +50,7 @@ def list_operations(request: AuthenticatedRequest) -> list[OperationOut]:
     """List the bulk operations that were started, newest first; Administrators and Team leaders see
     everybody's.
     """
-    return [_out(operation) for operation in bulk.list_operations(request.actor)]
+    return [_out(request.actor, operation) for operation in bulk.list_operations(request.actor)]
 
 
 @router.post("", response={201: OperationOut})
@@ -92,11 +93,9 @@ def list_items(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 1000,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> list[ItemOut]:
-    """List the result for each administration."""
+    """List the result for each administration; of another person's operation, for those that you may see."""
     operation = bulk.get_operation(request.actor, operation_id)
-    queryset = (
-        BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation).order_by("pk")
-    )
+    queryset = bulk.readable_items(request.actor, operation).order_by("pk")
     if state:
         queryset = queryset.filter(state=state.value)
     page = list(queryset[offset : offset + limit])
@@ -138,15 +137,15 @@ def undo_operation(request: AuthenticatedRequest, operation_id: int) -> Operatio
 
 
 def _reload(actor: Actor, operation_id: int) -> OperationOut:
-    return _out(bulk.get_operation(actor, operation_id))
+    return _out(actor, bulk.get_operation(actor, operation_id))
 
 
-def _out(operation: BulkOperation) -> OperationOut:
+def _out(actor: Actor, operation: BulkOperation) -> OperationOut:
     counts = bulk.count_items(operation)
     return OperationOut(
         id=operation.pk,
         action=get_action(operation.action).key,
-        params=dict(bulk.mask_params(operation.params)),
+        params=dict(bulk.mask_params(bulk.readable_params(actor, operation))),
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

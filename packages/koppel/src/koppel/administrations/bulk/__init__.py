@@ -43,6 +43,8 @@ from koppel.administrations.bulk.queries import (
     get_operation,
     list_drafts,
     list_operations,
+    readable_items,
+    readable_params,
     undoable_operation_of_import,
 )
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
@@ -80,6 +82,8 @@ __all__ = [
     "preview",
     "process_chunk",
     "read_changes",
+    "readable_items",
+    "readable_params",
     "record_completed",
     "start_operation",
     "undo",

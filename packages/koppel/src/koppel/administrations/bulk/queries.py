@@ -8,7 +8,14 @@ from django.utils import timezone
 
 from koppel.administrations.bulk.actions import get_action
 from koppel.administrations.errors import NoSuchAdministration
-from koppel.administrations.models import BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.models import (
+    Administration,
+    BulkItem,
+    BulkOperation,
+    BulkParameters,
+    BulkState,
+    ItemState,
+)
 from koppel.organisations.roles import Actor, Permission
 
 UNDO_HOURS = 24
@@ -65,6 +72,33 @@ def undoable_operation_of_import(actor: Actor, import_id: int) -> int | None:
         membership_id=actor.membership_id, query=f"import={import_id}"
     )
     return next((operation.pk for operation in queryset.order_by("pk") if can_undo(operation)), None)
+
+
+def readable_items(actor: Actor, operation: BulkOperation) -> "QuerySet[BulkItem]":
+    """Return the items that the actor may read. Of another person's operation these are the items of
+    administrations that the actor may see.
+    """
+    items = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
+    if _is_own(actor, operation):
+        return items
+    visible = Administration.objects.visible_to(actor)
+    return items.filter(administration_id__in=visible.values("pk"))
+
+
+def readable_params(actor: Actor, operation: BulkOperation) -> BulkParameters:
+    """Return the parameters of the operation; none while some of another person's items are hidden, because
+    parameters hold for all of them.
+    """
+    items = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
+    is_readable = _is_own(actor, operation) or readable_items(actor, operation).count() == items.count()
+    return operation.params if is_readable else BulkParameters()
+
+
+def _is_own(actor: Actor, operation: BulkOperation) -> bool:
+    """Return whether the actor made the operation. An undo makes its actor the operation's, so an undone one
+    is nobody's own.
+    """
+    return operation.membership_id == actor.membership_id and operation.undone_at is None
 
 
 def count_items(operation: BulkOperation) -> ItemCounts:

@@ -199,8 +199,8 @@ def _add_result_messages(request: AuthenticatedRequest, operation: BulkOperation
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
     actor, action = request.actor, get_action(operation.action)
     only = request.parameters["only"] or ""
-    page = Paginator(_sorted_items(operation, only), PAGE_SIZE).get_page(request.parameters["page"])
-    counts = bulk.count_items(operation)
+    page = Paginator(_sorted_items(actor, operation, only), PAGE_SIZE).get_page(request.parameters["page"])
+    counts, params = bulk.count_items(operation), bulk.readable_params(actor, operation)
     return {
         "nav_section": "administrations",
         "operation": operation,
@@ -212,9 +212,9 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "is_open": operation.state in OPEN_STATES,
         "can_undo": bulk.can_undo(operation) and counts.changed > 0,
         "undo_hours": bulk.UNDO_HOURS,
-        "sentences": bulk.describe_params(actor, operation.params),
-        "problems": (problems := operation.params.get("problems", ())),
-        "problem_count": (problem_count := operation.params.get("problem_count", len(problems))),
+        "sentences": bulk.describe_params(actor, params),
+        "problems": (problems := params.get("problems", ())),
+        "problem_count": (problem_count := params.get("problem_count", len(problems))),
         "more_problems": problem_count - len(problems),
         "only": only,
         "page": page,
@@ -237,8 +237,8 @@ def _state_counts(operation: BulkOperation, counts: bulk.ItemCounts) -> list[tup
     return [(state.value, label, count) for state, label, count in labelled if count]
 
 
-def _sorted_items(operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
-    items = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
+def _sorted_items(actor: Actor, operation: BulkOperation, only: str) -> "QuerySet[BulkItem]":
+    items = bulk.readable_items(actor, operation)
     if only:
         return items.filter(state=only).order_by("pk")
     return items.order_by(Case(When(state__in=ATTENTION_STATES, then=0), default=1), "pk")

@@ -4,7 +4,12 @@ An outage is waited out, however long, and does not count as a failure. Every ot
 retried a few times.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import psycopg
+from django.db import connection
 from django.db import utils as django_errors
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
@@ -15,11 +20,15 @@ OUTAGE_CLASSES = ("08", "40", "53", "57")
 """SQLSTATE classes: connection lost; transaction rolled back; out of memory, disk or connections; cancelled
 or shut down.
 """
-OUTAGE_STATES = ("25006", "26000", "55P03")
-"""Read only, as on a standby; prepared statement lost, as behind a pooler; lock timeout."""
+OUTAGE_STATES = ("25006", "25P03", "26000", "55P03")
+"""Read only, as on a standby; transaction idle for too long, as of a suspended process; prepared statement
+lost, as behind a pooler; lock timeout.
+"""
 HARMLESS_CLASSES = ("40", "55")
 """These leave the session usable."""
 OUTAGE_BACKOFF = Backoff(base_seconds=5.0, cap_seconds=60.0)
+P = ParamSpec("P")
+T = TypeVar("T")
 _WITHOUT_STATE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -35,6 +44,27 @@ def is_outage(error: BaseException) -> bool:
     if state is not None:
         return state[:2] in OUTAGE_CLASSES or state in OUTAGE_STATES
     return any(isinstance(cause, _WITHOUT_STATE) for cause in _chain(error))
+
+
+def repeat_after_outage(work: Callable[P, T]) -> Callable[P, T]:
+    """Decorate work of one transaction: repeat it once when PostgreSQL rolled it back for a temporary reason.
+
+    Not without an SQLSTATE, when the connection was lost and the commit may have succeeded, and not within a
+    transaction of the caller.
+    """
+
+    @wraps(work)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        is_nested = connection.in_atomic_block
+        try:
+            return work(*args, **kwargs)
+        except django_errors.Error as error:
+            if is_nested or sqlstate_of(error) is None or not is_outage(error):
+                raise
+        connection.close()
+        return work(*args, **kwargs)
+
+    return wrapper
 
 
 def needs_new_session(error: BaseException) -> bool:

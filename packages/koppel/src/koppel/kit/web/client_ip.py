@@ -1,7 +1,12 @@
 """The IP address of the client."""
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
+
+NETWORK_BITS_V6 = 64
+"""A household or office has this much of IPv6 to itself."""
 
 
 def client_ip(request: HttpRequest) -> str:
@@ -21,3 +26,14 @@ def address_behind_proxies(direct: str, forwarded_for: str) -> str:
         return direct
     forwarded = [address.strip() for address in forwarded_for.split(",") if address.strip()]
     return forwarded[-count] if len(forwarded) >= count else direct
+
+
+def network_of(address: str) -> str:
+    """Return the network that one client has to itself, under which its requests are counted."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))

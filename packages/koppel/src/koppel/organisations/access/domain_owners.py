@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import AuditActor, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.database.outage import repeat_after_outage
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import DomainAction
@@ -103,6 +104,7 @@ def new_domain(organisation_id: int, domain: str) -> EmailDomain:
     return EmailDomain(organisation_id=organisation_id, domain=domain, record_token=token)
 
 
+@repeat_after_outage
 def confirm(operator: Actor, organisation_id: int, text: str) -> EmailDomain:
     """Record that the operator has verified that the domain is this organisation's. Raises `Refused`."""
     domain = validate_domain(text)
@@ -127,6 +129,7 @@ def confirm(operator: Actor, organisation_id: int, text: str) -> EmailDomain:
     return confirmed
 
 
+@repeat_after_outage
 def withdraw(operator: Actor, text: str) -> str:
     """Remove the owner of a domain, however it was verified; it waits for its record again. Raises `Refused`
     when it has none.

@@ -5,6 +5,7 @@ answer counts for nothing. The owner changes when the record of another organisa
 own is not: who manages the domain has then replaced it.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ from koppel.audit.services import KOPPEL_ACTOR, AuditActor
 from koppel.kit import quarantine
 from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
+from koppel.kit.jobs import enqueue_once
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access.domain_owners import audit_domain, new_domain, validate_domain
 from koppel.organisations.audit_actions import DomainAction
@@ -35,9 +37,16 @@ MISSING_INTERVAL, UNKNOWN_INTERVAL = timedelta(days=1), timedelta(hours=6)
 LAPSE_CHECKS, LAPSE_PERIOD = 3, timedelta(days=2)
 """A domain lapses when so many checks, the first and last so far apart, miss the record."""
 CHECK_PAUSE = timedelta(seconds=10)
+CHECK_TASK = "organisations.check_domains"
 DUE_MAX = 100
 """Look-ups of one run; the next run does the others."""
-_checks = ConcurrencyLimit(1, total=3)
+CHECKS_MAX, CHECKS_WAITING_MAX, CHECK_WAIT_SECONDS = 3, 2, 3.0
+"""Look-ups of pages at a time, of all organisations; one each. The worker does what cannot wait here."""
+_checks_of_organisation = ConcurrencyLimit(1)
+_checks, _checks_with_waiting = (
+    ConcurrencyLimit(CHECKS_MAX),
+    ConcurrencyLimit(CHECKS_MAX + CHECKS_WAITING_MAX),
+)
 log = structlog.get_logger(__name__)
 
 
@@ -89,14 +98,31 @@ def check_domain_now(actor: Actor, domain_id: int) -> EmailDomain:
     if domain.checked_at is not None and timezone.now() - domain.checked_at < CHECK_PAUSE:
         raise Refused(_("This domain has just been checked. Try again in a few seconds."))
     try:
-        with _checks.slot(actor.organisation_id):
-            answer = look_up_txt(domain.record_name)
+        with _checks_of_organisation.slot(actor.organisation_id):
+            answer = _look_up_in_turn(domain)
     except NoSlot:
         raise Refused(_("Another check is still running. Try again in a few seconds.")) from None
     checked = _record_check(domain.pk, domain.domain, answer, actor)
     if checked is None:
         raise NoSuchDomain(_("Domain not found."))
     return checked
+
+
+def _look_up_in_turn(domain: EmailDomain) -> TxtAnswer:
+    """Return the texts at the record's name. When too many look-ups run, the worker checks the domain next,
+    and `Refused` is raised.
+    """
+    try:
+        with _checks_with_waiting.slot(None), _checks.slot(None, wait_seconds=CHECK_WAIT_SECONDS):
+            return look_up_txt(domain.record_name)
+    except NoSlot:
+        with organisation_scope(domain.organisation_id):
+            EmailDomain.objects.filter(pk=domain.pk).update(next_check_at=timezone.now())
+            enqueue_once(CHECK_TASK, {"timestamp": int(time.time())}, queueing_lock=CHECK_TASK)
+        raise Refused(
+            _("Many domains are being checked. The check of %s follows by itself; look again in a minute.")
+            % domain.domain
+        ) from None
 
 
 def check_due_domains() -> int:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.database.outage import repeat_after_outage
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import allowed_networks, domain_owners, mfa
@@ -68,6 +69,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
         )
 
 
+@repeat_after_outage
 def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
     """Remove the restriction to networks, for an organisation whose own address has changed. Shell only.
     Raises `Refused`.

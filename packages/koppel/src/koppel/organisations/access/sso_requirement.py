@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.kit.database.outage import repeat_after_outage
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import IdentityProviderAction
 from koppel.organisations.errors import Refused
@@ -44,6 +45,7 @@ def set_sso_requirement(actor: Actor, *, required: bool) -> bool:
     return True
 
 
+@repeat_after_outage
 def end_sso_requirement(operator: Actor, organisation_id: int) -> Organisation:
     """Let members sign in with their own passwords and passkeys again: the way in for an organisation whose
     identity provider no longer works. Shell only. Raises `Refused`.

@@ -1,8 +1,9 @@
 """The account of an identity: the member linked to this subject at this issuer, and no other.
 
 No account is linked by a verified e-mail address alone. An existing account is linked by its owner, in a
-session opened with the owner's password or passkey. The provider creates an account only where an invited
-address has none.
+session opened with the owner's password or passkey a few minutes ago. Who has borrowed such a session could
+link an identity of their own: where the provider does not confirm the account's address, the link waits for
+an Administrator. The provider creates an account only where an invited address has none.
 """
 
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -24,11 +26,21 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import sign_in_linked
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.models import FederatedIdentity, IdentityProvider, Invitation, Membership, User
+from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso.oidc import TokenIdentity
 from koppel.organisations.sso.services import locked_active_provider
 
+EMAIL_CHARACTERS_MAX = 254
 UNLINKED_SECONDS = 30 * 60
 """The time for which a browser keeps an identity without a linked account."""
+
+
+def approval_needed() -> str:
+    """Return the sentence for a person whose link waits."""
+    return _(
+        "The identity provider does not confirm your account's e-mail address, so an Administrator must "
+        "approve this sign-in: on your page under People. Then sign in again."
+    )
 
 
 @dataclass(frozen=True)
@@ -62,9 +74,9 @@ def find_or_create_member(
         return _find_linked_user(provider, identity) or _create_invited_user(provider, identity, ip_address)
 
 
-def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> None:
-    """Link an account by an action of the person, in a session opened with their own credentials. Raises
-    `Refused`.
+def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, ip_address: str) -> bool:
+    """Link an account by an action of the person, in a session opened with their own credentials. Return
+    False when an Administrator must approve the link first. Raises `Refused`.
     """
     if not identity.belongs_to(provider):
         raise Refused(_("That sign-in took too long. Please try again."))
@@ -80,19 +92,87 @@ def link(user_id: int, provider: IdentityProvider, identity: UnlinkedIdentity, i
         raise Refused(
             _("This organisation requires two-step verification. Set it up first, then link the sign-in.")
         )
-    with locked_active_provider(provider):
-        membership = active_memberships().get(pk=actor.membership_id)
-        links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(
-            issuer=identity.issuer
+    if actor.is_outside_networks:
+        raise Refused(
+            _("This organisation allows sign-in from its own networks only. Link the sign-in from there.")
         )
-        linked = links.filter(subject=identity.subject).first()
-        if linked is not None and linked.membership_id == membership.pk:
-            return
-        if linked is not None:
-            raise Refused(_("This sign-in is already linked to another user's account."))
-        if links.filter(membership=membership).exists():
-            raise Refused(_("Your account is already linked to another identity at this provider."))
-        _link(provider, identity.subject, membership, ip_address)
+    with locked_active_provider(provider):
+        membership = active_memberships().select_related("user").get(pk=actor.membership_id)
+        if _is_linked(provider, identity, membership):
+            return True
+        is_approved = not _needs_approval(actor, membership.user.email, identity.email)
+        _link(provider, identity, membership, ip_address, is_approved=is_approved)
+    return is_approved
+
+
+def waiting_link_of(actor: Actor, membership_id: int) -> FederatedIdentity | None:
+    """Return the person's link that waits for an Administrator."""
+    actor.require(Permission.MANAGE_ORGANISATION)
+    links = FederatedIdentity.objects.for_actor(actor).filter(membership_id=membership_id, is_approved=False)
+    return links.select_related("provider", "membership__user").first()
+
+
+def approve_link(actor: Actor, membership_id: int, link_id: int) -> None:
+    """Let the person sign in with this identity. Raises `Refused` when the link is no longer waiting."""
+    waiting = _locked_waiting_link(actor, membership_id, link_id)
+    waiting.is_approved = True
+    waiting.save(update_fields=["is_approved"])
+    _add_audit_entry(waiting, actor.audit, PersonAction.IDENTITY_APPROVED)
+    sign_in_linked(waiting.membership, waiting.provider)
+
+
+def reject_link(actor: Actor, membership_id: int, link_id: int) -> None:
+    """Remove a link that waits. Raises `Refused` when it is no longer waiting."""
+    waiting = _locked_waiting_link(actor, membership_id, link_id)
+    _add_audit_entry(waiting, actor.audit, PersonAction.IDENTITY_REJECTED)
+    waiting.delete()
+
+
+def _locked_waiting_link(actor: Actor, membership_id: int, link_id: int) -> FederatedIdentity:
+    actor.require(Permission.MANAGE_ORGANISATION)
+    links = FederatedIdentity.objects.for_actor(actor).select_for_update(of=("self",))
+    waiting = (
+        links.filter(pk=link_id, membership_id=membership_id, is_approved=False)
+        .select_related("provider", "membership__user")
+        .first()
+    )
+    if waiting is None:
+        raise Refused(_("This sign-in no longer waits for approval."))
+    return waiting
+
+
+def _is_linked(provider: IdentityProvider, identity: UnlinkedIdentity, membership: Membership) -> bool:
+    """Return whether this link exists already. Links that wait give way to the new one: they must not keep
+    the true owner of the account or of the identity from linking. Raises `Refused`.
+    """
+    links = FederatedIdentity.objects.in_organisation(provider.organisation_id).filter(issuer=identity.issuer)
+    links.filter(Q(subject=identity.subject) | Q(membership=membership), is_approved=False).delete()
+    linked = links.filter(subject=identity.subject).first()
+    if linked is not None and linked.membership_id == membership.pk:
+        return True
+    if linked is not None:
+        raise Refused(_("This sign-in is already linked to another user's account."))
+    if links.filter(membership=membership).exists():
+        raise Refused(_("Your account is already linked to another identity at this provider."))
+    return False
+
+
+def _needs_approval(actor: Actor, account_email: str, identity_email: str) -> bool:
+    """Return whether an Administrator must approve a link between these addresses; `identity_email` is ''
+    when the provider verified none. Raises `Refused` for another address while single sign-on is required.
+    """
+    if identity_email.casefold() == account_email.casefold():
+        return False
+    if actor.must_use_sso and identity_email:
+        raise Refused(
+            _(
+                "At the identity provider you are %(identity)s; your account is %(account)s. While "
+                "single sign-on is required, these addresses must be the same."
+            )
+            % {"identity": identity_email, "account": account_email}
+        )
+    # Without the requirement, the password of an Administrator may do all that an approval could.
+    return actor.must_use_sso or not actor.can(Permission.MANAGE_ORGANISATION)
 
 
 def _find_linked_user(provider: IdentityProvider, identity: TokenIdentity) -> User | None:
@@ -100,6 +180,8 @@ def _find_linked_user(provider: IdentityProvider, identity: TokenIdentity) -> Us
     link = links.filter(provider=provider, subject=identity.subject).first()
     if link is None:
         return None
+    if not link.is_approved:
+        raise Refused(approval_needed())
     membership = active_memberships().filter(pk=link.membership_id).first()
     if membership is None:
         raise Refused(_("Your access to this organisation has ended."))
@@ -146,7 +228,7 @@ def _accept_invitation(provider: IdentityProvider, identity: TokenIdentity, ip_a
     if user is None:
         return None
     membership = invitations.join(invitation, user, ip_address, joined_at=None)
-    _link(provider, identity.subject, membership, ip_address)
+    _link(provider, identity, membership, ip_address)
     return user
 
 
@@ -164,21 +246,31 @@ def _new_user(invitation: Invitation, identity: TokenIdentity) -> User | None:
         return None
 
 
-def _link(provider: IdentityProvider, subject: str, membership: Membership, ip_address: str) -> None:
-    FederatedIdentity.objects.create(
+def _link(
+    provider: IdentityProvider,
+    identity: TokenIdentity | UnlinkedIdentity,
+    membership: Membership,
+    ip_address: str,
+    *,
+    is_approved: bool = True,
+) -> None:
+    link = FederatedIdentity.objects.create(
         organisation_id=provider.organisation_id,
         provider=provider,
         issuer=provider.issuer,
-        subject=subject,
+        subject=identity.subject,
         membership=membership,
+        email=identity.email[:EMAIL_CHARACTERS_MAX],
+        is_approved=is_approved,
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
-    person = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-    add_audit_entry(
-        provider.organisation_id,
-        who,
-        PersonAction.IDENTITY_LINKED,
-        subject=person,
-        details={"provider": provider.name},
-    )
-    sign_in_linked(membership, provider)
+    action = PersonAction.IDENTITY_LINKED if is_approved else PersonAction.IDENTITY_WAITING
+    _add_audit_entry(link, who, action)
+    if is_approved:
+        sign_in_linked(membership, provider)
+
+
+def _add_audit_entry(link: FederatedIdentity, who: AuditActor, action: PersonAction) -> None:
+    person = Subject(SubjectKind.PERSON, link.membership_id, str(link.membership.user))
+    details = {"provider": link.provider.name}
+    add_audit_entry(link.organisation_id, who, action, subject=person, details=details)

@@ -124,6 +124,35 @@ class TokenIdentity:
     """When the person signed in at the provider, in seconds since the epoch; None: not sent."""
 
 
+class ProviderMetadata:
+    """What a provider publishes: its endpoints, and its keys, which are fetched when a token needs them."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.endpoints = endpoints
+        self._key_set: Any = None
+
+    async def verify(self, http: HttpClient, id_token: str, client_id: str, nonce: str) -> TokenIdentity:
+        """Return the identity that a token proves. A token that fits no kept key has the keys fetched again,
+        because providers replace them. Raises `ProviderRefused`.
+        """
+        endpoints, kept = self.endpoints, self._key_set
+        if kept is not None:
+            try:
+                return verify_id_token(id_token, kept, endpoints.issuer, client_id, nonce)
+            except ProviderRefused as refusal:
+                if refusal.code != "token_refused":
+                    raise
+        key_set = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
+        identity = verify_id_token(id_token, key_set, endpoints.issuer, client_id, nonce)
+        self._key_set = key_set
+        return identity
+
+
+async def fetch_metadata(http: HttpClient, issuer: str) -> ProviderMetadata:
+    """Fetch the provider's metadata. Raises `ProviderRefused`."""
+    return ProviderMetadata(await discover(http, issuer))
+
+
 async def discover(http: HttpClient, issuer: str) -> Endpoints:
     """Fetch the provider's metadata. Raises `ProviderRefused` when it is unreachable or has another
     issuer.
@@ -172,19 +201,21 @@ def authorization_url(endpoints: Endpoints, client: Client, attempt: LoginAttemp
 
 
 async def exchange_code(
-    http: HttpClient, client: Client, attempt: LoginAttempt, response: AuthorizationResponse
+    http: HttpClient,
+    client: Client,
+    attempt: LoginAttempt,
+    response: AuthorizationResponse,
+    metadata: ProviderMetadata,
 ) -> TokenIdentity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
     another provider answered.
     """
-    endpoints = await discover(http, client.issuer)
-    refuse_other_issuer(endpoints, response)
-    tokens = await _request_tokens(http, endpoints, client, response.code, attempt.verifier)
+    refuse_other_issuer(metadata.endpoints, response)
+    tokens = await _request_tokens(http, metadata.endpoints, client, response.code, attempt.verifier)
     tokens = _json(tokens, "code_refused")
     if not isinstance(tokens, dict) or not isinstance(tokens.get("id_token"), str):
         raise ProviderRefused("no_id_token")
-    keys = _json(await _send(http, "GET", endpoints.keys, {origin_of(endpoints.keys)}), "no_keys")
-    identity = verify_id_token(tokens["id_token"], keys, endpoints.issuer, client.client_id, attempt.nonce)
+    identity = await metadata.verify(http, tokens["id_token"], client.client_id, attempt.nonce)
     refuse_old_sign_in(attempt, identity)
     return identity
 

@@ -6,16 +6,16 @@ own redirect address, so that one provider's response is never accepted for anot
 account signs in.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -26,10 +26,6 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
-from koppel.kit.http import client as http_client
-from koppel.kit.http.client import HttpClient
-from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
-from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.access import domain_owners
 from koppel.organisations.access.api_tokens import revoke_tokens_of_members
@@ -40,7 +36,7 @@ from koppel.organisations.domain_names import domain_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import FederatedIdentity, IdentityProvider
 from koppel.organisations.roles import Actor, Permission
-from koppel.organisations.sso import oidc
+from koppel.organisations.sso import calls, oidc
 from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import (
     AuthorizationResponse,
@@ -82,14 +78,7 @@ MESSAGES = {
 }
 
 
-T = TypeVar("T")
-
 REFUSAL_AUDIT_INTERVAL = timedelta(minutes=10)
-CALL_SECONDS_MAX = 8.0
-"""For all calls of one step of a sign-in together."""
-REQUESTS_EACH_MAX, REQUESTS_MAX = 3, 6
-"""So many threads of a process may call or wait for one provider, and for all; `koppel web` has 8."""
-_requests = ConcurrencyLimit(REQUESTS_EACH_MAX, total=REQUESTS_MAX)
 
 
 class AuthorizationRefused(Refused):
@@ -128,7 +117,9 @@ def prepare(actor: Actor) -> IdentityProvider:
 def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     """Store the provider, switched off until it is tested. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    before = provider_of(actor.organisation_id)
+    before = (
+        IdentityProvider.objects.select_for_update(no_key=True).in_organisation(actor.organisation_id).first()
+    )
     issuer = data.issuer.strip().rstrip("/")
     _validate_issuer(issuer)
     name, client_id = data.name.strip()[:100], data.client_id.strip()[:300]
@@ -139,6 +130,7 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider = before or IdentityProvider(organisation_id=actor.organisation_id)
     issuer_changed = before is not None and before.is_complete and before.issuer != issuer
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
+    provider.revision += 1
     provider.save()
     if data.client_secret:
         provider.client_secret = encrypt_column(provider, "client_secret", Secret(data.client_secret))
@@ -164,12 +156,19 @@ def test_and_enable_provider(actor: Actor) -> None:
         raise Refused(_("Complete the identity provider settings first."))
     client = client_of(provider)
     try:
-        _run(provider, lambda session: oidc.verify_client(session, client))
+        calls.verify_client(provider, client)
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
-        IdentityProvider.objects.filter(pk=provider.pk).update(is_active=True)
+        _enable_tested(provider)
         _add_audit_entry(actor, provider, IdentityProviderAction.ENABLED)
+
+
+def _enable_tested(tested: IdentityProvider) -> None:
+    """Switch the provider on, unless it was changed or switched off during its test. Raises `Refused`."""
+    unchanged = IdentityProvider.objects.filter(pk=tested.pk, revision=tested.revision)
+    if not unchanged.update(is_active=True):
+        raise Refused(_("The identity provider was changed or switched off during the test. Test it again."))
 
 
 def disable_provider(actor: Actor) -> int:
@@ -181,7 +180,7 @@ def disable_provider(actor: Actor) -> int:
     provider = provider_of(actor.organisation_id)
     if provider is None:
         return 0
-    IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False)
+    IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False, revision=F("revision") + 1)
     count = end_sso_sessions(actor.organisation_id)
     tokens = revoke_tokens_of_members(actor, _members_without_password(provider))
     _add_audit_entry(
@@ -261,7 +260,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
     quarantine.refuse()
     client = client_of(provider)
     try:
-        endpoints = _run(provider, lambda session: oidc.discover(session, client.issuer))
+        endpoints = calls.fetch_endpoints(provider)
     except ProviderRefused as refusal:
         raise Refused(message_of(refusal)) from None
     return oidc.authorization_url(endpoints, client, attempt)
@@ -279,29 +278,9 @@ def identity_of(
         raise AuthorizationRefused("code_refused")
     client = client_of(provider)
     try:
-        return _run(provider, lambda session: oidc.exchange_code(session, client, attempt, response))
+        return calls.exchange_code(provider, client, attempt, response)
     except ProviderRefused as refusal:
         raise AuthorizationRefused(refusal.code) from None
-
-
-def _run(provider: IdentityProvider, work: Callable[[HttpClient], Awaitable[T]]) -> T:
-    """Call the provider at an allowed address, with limits on time, on the size of each response, and on the
-    requests that wait for it. Raises `ProviderRefused`.
-
-    Anyone may begin a sign-in, so a provider that never answers must leave threads for everyone else.
-    """
-    try:
-        with _requests.slot(provider.pk):
-            return http_client.run(
-                work,
-                body_bytes_max=oidc.DOCUMENT_BYTES_MAX,
-                seconds_max=CALL_SECONDS_MAX,
-                egress_policy=EgressPolicy(settings.SSO_NETWORKS),
-            )
-    except NoSlot:
-        raise ProviderRefused("busy") from None
-    except TimeoutError:
-        raise ProviderRefused("unreachable") from None
 
 
 def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: AuditActor) -> None:

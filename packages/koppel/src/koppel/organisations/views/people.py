@@ -24,8 +24,9 @@ from koppel.organisations.people import list as people_list
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import PAGE_SIZE, MemberFilter
 from koppel.organisations.people.services import MembershipTerms
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Actor, Permission, Role
+from koppel.organisations.sso import links
 from koppel.organisations.views import confirmations
 
 
@@ -124,6 +125,27 @@ def revoke_token(request: AuthenticatedRequest, membership_id: int, token_id: in
     return _redirect_to(membership)
 
 
+@action_of("organisations:person", "membership_id")
+@recent_sign_in_required
+def approve_link(request: AuthenticatedRequest, membership_id: int, link_id: int) -> HttpResponse:
+    """Approve a person's sign-in with an identity whose address the provider does not confirm."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    membership = people_services.get_member(request.actor, membership_id)
+    links.approve_link(request.actor, membership.pk, link_id)
+    messages.success(request, _("Sign-in approved."))
+    return _redirect_to(membership)
+
+
+@action_of("organisations:person", "membership_id")
+def reject_link(request: AuthenticatedRequest, membership_id: int, link_id: int) -> HttpResponse:
+    """Reject a person's sign-in with an identity that waits for approval."""
+    request.actor.require(Permission.MANAGE_ORGANISATION)
+    membership = people_services.get_member(request.actor, membership_id)
+    links.reject_link(request.actor, membership.pk, link_id)
+    messages.success(request, _("Sign-in rejected."))
+    return _redirect_to(membership)
+
+
 def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
     """Return the filters of the URL."""
     role, access = parameters["role"], parameters["access"]
@@ -137,6 +159,7 @@ def parse_filter(parameters: Mapping[str, Any]) -> MemberFilter:
 
 def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
     role = Role(membership.role)
+    may_approve = actor.can(Permission.MANAGE_ORGANISATION)
     colleagues = Membership.objects.for_actor(actor).filter(is_active=True).exclude(pk=membership.pk)
     return {
         "nav_section": "people",
@@ -151,6 +174,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
         "heirs": colleagues.select_related("user").order_by("user__name"),
         "sessions": sessions.sessions_of(membership.user_id, actor.organisation_id),
         "tokens": ApiToken.objects.filter(membership=membership, revoked_at=None).order_by("-pk"),
+        "waiting_link": links.waiting_link_of(actor, membership.pk) if may_approve else None,
         "second_steps": mfa.method_names(membership.user_id),
     }
 

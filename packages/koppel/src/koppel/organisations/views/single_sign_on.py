@@ -27,7 +27,7 @@ from koppel.organisations.requests import (
     AuthenticatedRequest,
     recent_sign_in_required,
 )
-from koppel.organisations.sso import links
+from koppel.organisations.sso import calls, links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
 from koppel.organisations.sso.oidc import AuthorizationResponse, LoginAttempt
@@ -64,6 +64,7 @@ def begin_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
         return _refusal_response(request, _("This organisation has no identity provider."), status=404)
     if request.method != "POST":
         return _confirmation(request, provider)
+    calls.count_begin(provider, client_ip(request))
     is_repeated = request.session.get("sso_organisation_id") == provider.organisation_id
     requires_auth_time = is_repeated and bool(request.session.pop(REAUTHENTICATION, False))
     attempt = LoginAttempt.new(
@@ -91,6 +92,9 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
     try:
         return _complete(request, provider_id, attempt, form.response)
     except AuthorizationRefused as refusal:  # audited, whatever becomes of this request
+        if refusal.code == "busy":
+            # The code was not sent to the provider: loading the page again redeems it.
+            request.session[ATTEMPTS] = {**_attempts(request), attempt.state: asdict(attempt)}
         single_sign_on.audit_refused_sign_in(
             {provider_id, attempt.provider_id}, refusal.code, _audit_actor(request)
         )
@@ -119,7 +123,8 @@ def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpRespons
         }
         return render(request, "organisations/sign_in_link.html", context)
     request.session.pop(UNLINKED, None)
-    links.link(request.actor.user_id, provider, identity, client_ip(request))
+    if not links.link(request.actor.user_id, provider, identity, client_ip(request)):
+        return _refusal_response(request, links.approval_needed())
     messages.success(request, _("Sign-in linked. From now on you can sign in with %s.") % provider.name)
     if request.actor.must_use_sso:
         return redirect("sign_in_through", provider.pk)
@@ -155,8 +160,8 @@ def _attempts(request: HttpRequest) -> Mapping[str, Any]:
 
 
 def _take_attempt(request: HttpRequest, state: str) -> LoginAttempt | None:
-    """Return this browser's own attempt with the state of the response; it serves once, whatever becomes of
-    the response.
+    """Return this browser's own attempt with the state of the response; it serves once, whatever the provider
+    says to the response.
     """
     attempts = dict(_attempts(request))
     attempt = attempts.pop(state, None)

@@ -6,7 +6,6 @@ out everywhere or chooses a new password (`forget_known_browsers`). All other br
 together have a limit per account as well, because guesses can be spread over many addresses.
 """
 
-import ipaddress
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from koppel.kit.web import paths
-from koppel.kit.web.client_ip import client_ip
+from koppel.kit.web.client_ip import client_ip, network_of
 from koppel.organisations.models import User
 
 COOKIE = "koppel_browser"
 SALT = "koppel.known_browser"
 KEPT_FOR_SECONDS = 365 * 24 * 3600
 OTHER_BROWSERS_RATE = "100/h/key"
-NETWORK_BITS_V6 = 64
-"""A household or office has this much of IPv6 to itself."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def is_known_browser(request: HttpRequest, login: str) -> bool:
 def throttle_key(request: HttpRequest, login: str) -> str:
     """Return the key under which wrong passwords are counted."""
     cookie = _known_cookie(request, login)
-    return f"browser {cookie.browser_id} {login}" if cookie else f"{_network(client_ip(request))} {login}"
+    return f"browser {cookie.browser_id} {login}" if cookie else f"{network_of(client_ip(request))} {login}"
 
 
 def _known_cookie(request: HttpRequest, login: str) -> _KnownBrowserCookie | None:
@@ -91,15 +88,3 @@ def _read_cookie(request: HttpRequest) -> _KnownBrowserCookie | None:
         return _KnownBrowserCookie(int(user_id), int(version), str(browser_id))
     except (signing.BadSignature, ValueError, TypeError):
         return None
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return (
-        address
-        if parsed.version == 4
-        else str(ipaddress.ip_network((address, NETWORK_BITS_V6), strict=False))
-    )

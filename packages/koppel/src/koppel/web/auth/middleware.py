@@ -52,6 +52,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 SENDS_LINK = "account_reset_password"
+SIGN_OUT_URL_NAME = "account_logout"
 TIME_OUT_STATES = ("55P03", "57014")
 """A lock that was not free in time; a statement that took too long."""
 log = structlog.get_logger(__name__)
@@ -226,6 +227,11 @@ def _authenticate(request: HttpRequest) -> Actor | HttpResponseBase:
     return (csrf_failure(request) if is_api(request) else None) or actor
 
 
+def _view_name(request: HttpRequest) -> str:
+    """Return the name of the page's route. Its path may hold text of the client, so it proves nothing."""
+    return request.resolver_match.view_name if request.resolver_match is not None else ""
+
+
 def _is_allauth_view(view: Callable[..., HttpResponseBase]) -> bool:
     return getattr(view, "__module__", "").startswith("allauth.")
 
@@ -269,7 +275,7 @@ def _refuse_sso_session(
     """Refuse pages of credentials in a session that an identity provider opened: the credentials protect
     other organisations too.
     """
-    is_account_page = _is_allauth_view(view) and "/logout/" not in request.path
+    is_account_page = _is_allauth_view(view) and _view_name(request) != SIGN_OUT_URL_NAME
     if (
         not is_account_page
         or "sso_organisation_id" not in request.session
@@ -286,7 +292,7 @@ def _check_restrictions(
     up, or in a session that a required identity provider did not open, and every changing request of a
     read-only actor.
     """
-    view_name = request.resolver_match.view_name if request.resolver_match is not None else ""
+    view_name = _view_name(request)
     if _is_barred(actor):
         is_switching = view_name == SWITCH_URL_NAME and request.method == "POST"
         is_linking = view_name == LINK_URL_NAME and not actor.is_outside_networks and not actor.must_enrol_mfa
@@ -379,8 +385,7 @@ def _run_view(
 
 def _refuse_reset_in_quarantine(request: HttpRequest) -> HttpResponseBase | None:
     """Refuse to send a link for a new password in quarantine, before a query for the person."""
-    match = request.resolver_match
-    is_reset_request = request.method == "POST" and match is not None and match.view_name == SENDS_LINK
+    is_reset_request = request.method == "POST" and _view_name(request) == SENDS_LINK
     return (
         refusal_response(request, Quarantined(), None, lambda: None, {})
         if is_reset_request and quarantine.current()
