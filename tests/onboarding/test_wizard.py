@@ -87,13 +87,18 @@ def typed_number(text: str = KVK) -> dict[str, str]:
     return {"number": text}
 
 
+def numbers_of(ids: list[int]) -> dict[int, dict[str, str]]:
+    """A number of its own for each company."""
+    return {key: typed_number(str(int(KVK) + at)) for at, key in enumerate(ids)}
+
+
 def advance_to_assign(person: Newcomer, count: int = 2) -> list[int]:
     """Choose and identify the first companies of the list."""
     with organisation_scope(person.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
     ids = [company.pk for company in companies(person)[:count]]
     choose(person, *ids)
-    assert path_of(identify(person, {key: typed_number() for key in ids})) == f"{person.flow}assign"
+    assert path_of(identify(person, numbers_of(ids))) == f"{person.flow}assign"
     return ids
 
 
