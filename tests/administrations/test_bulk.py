@@ -1,6 +1,7 @@
 """Bulk actions: previewed, started once, processed in chunks by any worker, undoable for a day."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,12 +16,12 @@ from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
 from koppel.administrations.tasks import process_bulk
 from koppel.administrations.views import bulk as bulk_views
-from koppel.audit.models import AuditEntry
+from koppel.audit.models import AuditEntry, Interface
 from koppel.connections.models import Connection
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.errors import NotAllowed, Refused
 from koppel.organisations.models import Division, Membership, Organisation
-from koppel.organisations.roles import Actor
+from koppel.organisations.roles import Actor, Role
 from koppel.sync.models import Run
 from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_list import browser_of
@@ -268,6 +269,23 @@ def test_bulk_actions_cannot_reach_administrations_of_others(firm: Firm, actor: 
     assert set(results(admin, draft).values()) == {("skipped", "not_found")}, (
         "nothing is assigned to this user"
     )
+
+
+def test_a_limited_token_starts_and_discards_nothing_that_it_could_not_preview(firm: Firm) -> None:
+    admin = firm.admin
+    by_token = replace(admin, role=Role.READER, interface=Interface.API)
+    with organisation_scope(admin.organisation_id):
+        draft = operations.preview(admin, "deactivate", {"reason": "left"}, Selection(ids=firm.ids[:1]))
+        for act in (operations.start_operation, operations.discard):
+            with pytest.raises(NotAllowed):
+                act(by_token, draft.pk)
+        draft.refresh_from_db()
+        assert draft.state == "draft"
+        leader = replace(admin, role=Role.TEAM_LEADER, interface=Interface.API)
+        other = operations.preview(admin, "change", {"sector": "A"}, Selection(ids=firm.ids[:1]))
+        assert operations.start_operation(leader, other.pk)
+        other.refresh_from_db()
+        assert (other.role, other.interface) == (Role.TEAM_LEADER, Interface.API)
 
 
 def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> None:

@@ -6,14 +6,21 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from koppel.company_registers import lookups
+from koppel.company_registers import lookups, tasks
 from koppel.company_registers.clients import rate_limit, register_for
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery, RegisterQuota
+from koppel.company_registers.clients.protocol import (
+    LookupOutcome,
+    QueryKind,
+    RegisterQuery,
+    RegisterQuota,
+    RegisterResult,
+)
 from koppel.company_registers.lookup_result import LookupResult
-from koppel.company_registers.lookups import build_query, cached_results, request_lookups
+from koppel.company_registers.lookups import build_query, cached_results, request_lookups, store_result
 from koppel.company_registers.models import Lookup, RegisterRateLimit
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity, Section
@@ -353,8 +360,16 @@ def test_only_a_real_difference_of_names_is_shown(register_name: str, book_name:
     assert result.has_different_name(book_name) is differs
 
 
-def test_a_result_that_cannot_be_stored_affects_only_its_company(registers: Sandbox, admin: Actor) -> None:
-    registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
+def test_a_result_that_cannot_be_stored_affects_only_its_company(
+    registers: Sandbox, admin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def store_or_fail(organisation_id: int, lookup_id: int, result: RegisterResult) -> None:
+        with organisation_scope(organisation_id):
+            if Lookup.objects.get(pk=lookup_id).value == "69599084":
+                raise DataError
+        store_result(organisation_id, lookup_id, result)
+
+    monkeypatch.setattr(tasks, "store_result", store_or_fail)
     ask(
         admin,
         RegisterQuery("NL", QueryKind.NUMBER, "69599084"),
@@ -368,3 +383,8 @@ def test_a_result_that_cannot_be_stored_affects_only_its_company(registers: Sand
             1,
         )
         assert Lookup.objects.get(value="17052456").answered_at
+
+
+def test_a_name_that_the_database_cannot_hold_is_repaired(registers: Sandbox, admin: Actor) -> None:
+    registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
+    assert ask(admin, number("NL", "69599084"))[number("NL", "69599084")].legal_name == "AB"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from koppel.organisations.email_domains import is_public, normalised
+from koppel.organisations.domain_names import is_public, normalised
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import asyncio
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import timedelta
@@ -28,6 +29,7 @@ from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import FederatedIdentity, Invitation, Membership, User
 from koppel.organisations.people import services as people_services
+from koppel.organisations.requests import RECENT_SECONDS, SIGNED_IN_AT
 from koppel.organisations.roles import Actor, Role
 from tests.fixtures.people import PASSWORD, deliver_password_links, signed_in
 from tests.organisations.provider_processes import (
@@ -338,6 +340,20 @@ def test_linking_notifies_the_person_by_mail_and_on_screen(eve: Actor, ada: Acto
     assert [(message.to, "can now sign you in" in message.body) for message in mail.outbox] == [
         ([email_of(ada)], True)
     ]
+
+
+def test_a_session_of_an_earlier_sign_in_links_nothing(ada: Actor, idp: Idp) -> None:
+    """A stolen cookie would become lasting access."""
+    configure(ada, idp)
+    idp.says(sub="thief", email=email_of(ada), email_verified=True)
+    browser = signed_in(ada)
+    page = walk(ada, browser).headers["Location"]
+    session = browser.session
+    session[SIGNED_IN_AT] = time.time() - RECENT_SECONDS - 1
+    session.save()
+    assert browser.post(page).headers["Location"].startswith("/accounts/reauthenticate/")
+    with organisation_scope(ada.organisation_id):
+        assert not FederatedIdentity.objects.exists()
 
 
 def test_the_link_page_takes_no_get_and_no_forged_post(ada: Actor, idp: Idp) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.access import domains
+from koppel.organisations.access import domain_owners
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.models import FederatedIdentity, IdentityProvider
 from koppel.organisations.roles import Actor
@@ -257,7 +257,7 @@ def test_no_page_leaves_for_a_provider_without_the_persons_own_click(ada: Actor,
         assert Client().get(address).status_code == 200
     with organisation_scope(ada.organisation_id):
         assert IdentityProvider.objects.get().is_active
-    domains.confirm(shell_operator("shell", ""), ada.organisation_id, "example.test")
+    domain_owners.confirm(shell_operator("shell", ""), ada.organisation_id, "example.test")
     page = Client().post("/sign-in/", {"email": email_of(ada)})
     assert (page.status_code, honest.issuer.removeprefix("http://") in page.content.decode()) == (200, True)
     assert (

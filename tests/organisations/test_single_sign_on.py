@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from koppel.audit.models import AuditEntry
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access import domains
+from koppel.organisations.access import domain_owners
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
@@ -396,7 +396,7 @@ def test_the_only_organisation_names_a_domain_and_it_leads_nowhere_until_verifie
     with organisation_scope(admin.organisation_id):
         Organisation.objects.update(email_domains=["kantoor.nl"])
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@kantoor.nl"}).content.decode()
-    domains.confirm(shell_operator("shell", ""), admin.organisation_id, "kantoor.nl")
+    domain_owners.confirm(shell_operator("shell", ""), admin.organisation_id, "kantoor.nl")
     assert "Continue to Inlog" in Client().post("/sign-in/", {"email": "anybody@Kantoor.nl"}).content.decode()
     assert "Use your password" in Client().post("/sign-in/", {"email": "x@gmail.test"}).content.decode()
 

@@ -59,6 +59,7 @@ COMMAND_GROUPS = (
         "issues", "koppel.administrations.issues.commands", "app", "List, assign, snooze and dismiss issues."
     ),
     CommandGroup("sync", "koppel.sync.commands", "app", "Start, watch and retry runs."),
+    CommandGroup("books", "koppel.sync.commands", "books", "Normalise stored books again."),
     CommandGroup("export", "koppel.books.commands", "app", "Write books to files."),
     CommandGroup("sql-readers", "koppel.books.commands", "readers", "Manage roles that read books by SQL."),
     CommandGroup(

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
-from koppel.organisations.email_domains import RECORD_LABEL, RECORD_PREFIX, displayed, domain_of, normalised
+from koppel.organisations.domain_names import RECORD_LABEL, RECORD_PREFIX, displayed, domain_of, normalised
 from koppel.organisations.preference_types import Preferences
 from koppel.organisations.roles import Role
 

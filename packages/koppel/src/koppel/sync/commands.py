@@ -1,4 +1,4 @@
-"""`koppel sync`: start, watch, retry and cancel runs."""
+"""`koppel sync`: start, watch, retry and cancel runs. `koppel books`: normalise stored books again."""
 
 import time
 from collections.abc import Sequence
@@ -18,6 +18,8 @@ from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
+from koppel.sync.engine import outdated_rows, renormalise
+from koppel.sync.errors import SyncNotAllowed
 from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
 from koppel.sync.progress.queries import newest_runs
@@ -38,7 +40,10 @@ COLUMNS = (
     "reason",
 )
 
+RENORMALISED_COLUMNS = ("administration", "name", "outdated", "renormalised", "rejected", "reason")
+
 app = typer.Typer(no_args_is_help=True)
+books = typer.Typer(no_args_is_help=True)
 AdministrationId = Annotated[
     int, typer.Argument(help="Id of the administration; `koppel administrations list` has them.")
 ]
@@ -162,6 +167,64 @@ def cancel_sync(
             {"administration": administration, "cancelled": cancel_run(actor, administration)},
             as_json=as_json,
         )
+
+
+@books.callback()
+def describe_books() -> None:
+    """Normalise stored books again."""
+
+
+@books.command("renormalise")
+def renormalise_books(
+    administration: Annotated[
+        int | None, typer.Option("--administration", help="Id of the administration.")
+    ] = None,
+    all_administrations: Annotated[
+        bool, typer.Option("--all", help="All administrations that you may see.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
+    person: ActAs = "",
+    organisation: InOrganisation = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make the columns of stored rows again where this Koppel reads their payloads differently.
+
+    Makes no calls to the accounting system. Exit code 1: an administration was left out.
+    """
+    with acting_as(person, organisation) as actor:
+        actor.require(Permission.CHANGE_ADMINISTRATIONS)
+        if (administration is None) is not all_administrations:
+            raise CommandError("Give either --administration or --all.")
+        chosen = _chosen(actor, administration)
+    rows = [_renormalise_one(actor, each, dry_run=dry_run) for each in chosen]
+    print_rows(rows, RENORMALISED_COLUMNS, as_json=as_json)
+    if any(row["reason"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _chosen(actor: Actor, administration_id: int | None) -> list[Administration]:
+    if administration_id is not None:
+        return [administration_for(actor, administration_id)]
+    visible = Administration.objects.visible_to(actor).select_related("connection")
+    return list(visible.order_by("name", "pk"))
+
+
+def _renormalise_one(actor: Actor, administration: Administration, *, dry_run: bool) -> dict[str, object]:
+    with organisation_scope(actor.organisation_id):
+        total = sum(outdated_rows(administration).values())
+    row: dict[str, object] = {"administration": administration.pk, "name": administration.name}
+    row |= {"outdated": total, "renormalised": 0, "rejected": 0, "reason": ""}
+    if dry_run or not total:
+        return row
+
+    def report(resource: str, count: int) -> None:
+        typer.echo(f"{administration.pk} {administration.name}: {resource}, {count} rows", err=True)
+
+    try:
+        row["renormalised"], row["rejected"] = renormalise(actor, administration, report)
+    except SyncNotAllowed as refusal:
+        row["reason"] = str(refusal)
+    return row
 
 
 def _watch(actor: Actor, administrations: Sequence[int], *, as_json: bool) -> None:

@@ -39,7 +39,7 @@ from koppel.kit.database.json_fields import to_shape
 from koppel.kit.jobs import enqueue
 from koppel.kit.web.parameters import ID_MAX
 from koppel.organisations.errors import Refused
-from koppel.organisations.roles import Actor
+from koppel.organisations.roles import Actor, Role, least_privileged
 
 INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
@@ -133,14 +133,25 @@ def preview(
 def start_operation(actor: Actor, operation_id: int) -> bool:
     """Start a previewed operation. Returns False if it was started already: by a double click, a second tab
     or a stale page. Raises `Refused` when others of the organisation are still running.
+
+    It runs with the lesser role of the preview and the start, of which either may come from a limited token.
     """
     operation = get_operation(actor, operation_id)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NoSuchAdministration
+    actor.require(get_action(operation.action).permission)
     _require_capacity(actor)
-    if not queryset.filter(state=BulkState.DRAFT).update(state=BulkState.QUEUED, started_at=timezone.now()):
+    updated_count = queryset.filter(state=BulkState.DRAFT).update(
+        state=BulkState.QUEUED,
+        started_at=timezone.now(),
+        role=least_privileged(Role(operation.role), actor.role),
+        interface=actor.interface,
+        ip_address=actor.ip_address,
+    )
+    if not updated_count:
         return False
+    operation.refresh_from_db(fields=["role", "interface", "ip_address"])
     _run_or_enqueue(operation, ItemState.WAITING)
     return True
 
@@ -211,6 +222,7 @@ def _require_capacity(actor: Actor) -> None:
 def discard(actor: Actor, operation_id: int) -> None:
     """Delete a draft; an operation started meanwhile in another tab continues."""
     operation = get_operation(actor, operation_id)
+    actor.require(get_action(operation.action).permission)
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk, state=BulkState.DRAFT)
     _delete_drafts(queryset)
 

@@ -33,3 +33,18 @@ COPY {staged} ({columns}) FROM STDIN (FORMAT binary);
 DELETE FROM {table}
  WHERE organisation_id = %(organisation)s AND administration_id = %(administration)s AND external_id IN (
   SELECT external_id FROM {table} WHERE administration_id = %(administration)s LIMIT %(limit)s);
+
+-- name: count_outdated_rows
+SELECT count(*) FROM {table}
+ WHERE administration_id = %(administration)s AND substr(content_hash, %(version_from)s) <> %(version)s;
+
+-- name: list_outdated_rows
+-- Also rows that are marked as deleted. A page that writes a row at the same moment waits, and this version stays.
+SELECT external_id, raw, content_hash, {parent} FROM {table}
+ WHERE administration_id = %(administration)s AND external_id > %(after)s
+   AND substr(content_hash, %(version_from)s) <> %(version)s
+ ORDER BY external_id LIMIT %(limit)s FOR NO KEY UPDATE;
+
+-- name: update_renormalised_row
+UPDATE {table} SET last_changed = %(at)s, content_hash = %(row_hash)s, {assignments}
+ WHERE administration_id = %(administration)s AND external_id = %(row_key)s;

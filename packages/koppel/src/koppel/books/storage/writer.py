@@ -157,10 +157,10 @@ async def merge(
 
 def fingerprint_of(record: Record, version: int) -> bytes:
     """Return the bytes by which the record is compared with the stored row."""
-    return hashlib.sha256(record.comparison_key or record.raw).digest() + _version_suffix(version)
+    return hashlib.sha256(record.comparison_key or record.raw).digest() + version_suffix(version)
 
 
-def _version_suffix(version: int) -> bytes:
+def version_suffix(version: int) -> bytes:
     return version.to_bytes(VERSION_BYTES, "big")
 
 
@@ -183,7 +183,7 @@ def _changed_rows(
     """
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
     numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
-    suffix = _version_suffix(context.versions[resource])
+    suffix = version_suffix(context.versions[resource])
     for record in records:
         key = record.external_id
         fingerprint = sha256(record.comparison_key or record.raw).digest() + suffix
@@ -191,7 +191,7 @@ def _changed_rows(
             continue
         try:
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
-            _make_storable(values, record.raw, numeric_columns, integer_columns)
+            make_storable(values, record.raw, numeric_columns, integer_columns)
         except ValueError as error:
             written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
             continue
@@ -211,7 +211,7 @@ def _list_of(
     return written.changed
 
 
-def _make_storable(
+def make_storable(
     values: list[Any], raw: bytes, numeric_columns: Sequence[int], integer_columns: Sequence[int]
 ) -> None:
     """Turn `numeric_columns` into text, in place.

@@ -1,4 +1,4 @@
-"""The domains of an organisation, verified by a TXT record that only who manages the domain can make.
+"""Decides whether an organisation's domain is verified: by a TXT record that only its manager can make.
 
 A record that is found counts until it was missing in three checks over two days. A look-up without a valid
 answer counts for nothing. The owner changes when the record of another organisation is there and the owner's
@@ -18,7 +18,7 @@ from koppel.kit import quarantine
 from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.txt_records import TxtAnswer, look_up_txt
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access.domains import audit_domain, new_domain, validate_domain
+from koppel.organisations.access.domain_owners import audit_domain, new_domain, validate_domain
 from koppel.organisations.audit_actions import DomainAction
 from koppel.organisations.errors import NoSuchDomain, Refused
 from koppel.organisations.hooks import domain_lapsed, domain_record_missing

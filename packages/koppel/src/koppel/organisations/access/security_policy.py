@@ -10,7 +10,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access import allowed_networks, domains, mfa
+from koppel.organisations.access import allowed_networks, domain_owners, mfa
 from koppel.organisations.audit_actions import OperatorAction, OrganisationAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Organisation
@@ -54,7 +54,7 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
             field="networks",
         )
     for domain in policy.email_domains:
-        domains.require_private_domain(domain)
+        domain_owners.require_private_domain(domain)
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     before = security_policy_of(organisation)
     organisation.requires_mfa = policy.requires_mfa
@@ -91,7 +91,7 @@ def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
 def parse_domains(text: str) -> tuple[str, ...]:
     """Parse domain names, separated by anything. Raises `Refused` for invalid and public ones."""
     names = clean_text(text).replace(",", " ").replace(";", " ").split()
-    return tuple(domains.validate_domain(word) for word in names)
+    return tuple(domain_owners.validate_domain(word) for word in names)
 
 
 def grant_operator_access(actor: Actor, hours: int) -> None:

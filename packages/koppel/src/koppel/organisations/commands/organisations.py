@@ -11,7 +11,7 @@ from django.conf import settings
 
 from koppel.kit.cli.output import AsJson, Language, print_json, print_record, print_rows
 from koppel.organisations import bootstrap
-from koppel.organisations.access import domains, security_policy, sso_requirement
+from koppel.organisations.access import domain_owners, security_policy, sso_requirement
 from koppel.organisations.bootstrap import LinkKind, RecoveryLink
 from koppel.organisations.commands.acting import current_shell_operator
 from koppel.organisations.inputs import OrganisationInput
@@ -89,7 +89,7 @@ def add_administrator(
 def list_domains(as_json: AsJson = False) -> None:
     """List the e-mail domains of organisations, how each was verified, and whether sign-in uses it."""
     columns = ("domain", "organisation", "name", "state", "method", "verified_at", "checked_at", "is_used")
-    print_rows(domains.list_domain_summaries(), columns, as_json=as_json)
+    print_rows(domain_owners.list_domain_summaries(), columns, as_json=as_json)
 
 
 @app.command("confirm-domain")
@@ -103,7 +103,7 @@ def confirm_domain(
     """Verify a domain without DNS, where Koppel reaches no name server. Make sure first that the domain is
     theirs: addresses in it lead to the organisation's identity provider.
     """
-    confirmed = domains.confirm(current_shell_operator(), organisation, domain)
+    confirmed = domain_owners.confirm(current_shell_operator(), organisation, domain)
     print_record({"domain": confirmed.domain, "organisation": organisation}, as_json=as_json)
 
 
@@ -113,7 +113,7 @@ def unconfirm_domain(
     as_json: AsJson = False,
 ) -> None:
     """Take a domain from its owner, however it was verified: its addresses lead to no identity provider."""
-    withdrawn_domain = domains.withdraw(current_shell_operator(), domain)
+    withdrawn_domain = domain_owners.withdraw(current_shell_operator(), domain)
     print_record({"domain": withdrawn_domain, "confirmed": False}, as_json=as_json)
 
 

@@ -23,7 +23,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access import domains
+from koppel.organisations.access import domain_owners
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.errors import Refused
 from koppel.organisations.hooks import membership_began
@@ -168,7 +168,7 @@ def pair_with_links(actor: Actor, invitations: Iterable[Invitation]) -> list[tup
     A person with the link can choose the password, so it is not shown for a role that the actor cannot give,
     nor where the installation serves other organisations, to which the address would seem verified.
     """
-    shows_links = not settings.SENDS_MAIL and domains.is_only_organisation()
+    shows_links = not settings.SENDS_MAIL and domain_owners.is_only_organisation()
     return [
         (
             invitation,

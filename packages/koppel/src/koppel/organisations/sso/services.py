@@ -31,12 +31,12 @@ from koppel.kit.http.client import HttpClient
 from koppel.kit.http.concurrency import ConcurrencyLimit, NoSlot
 from koppel.kit.http.egress import EgressPolicy
 from koppel.kit.tenancy import installation_scope, organisation_scope
-from koppel.organisations.access import domains
+from koppel.organisations.access import domain_owners
 from koppel.organisations.access.api_tokens import revoke_tokens_of_members
 from koppel.organisations.access.sessions import end_sso_sessions
 from koppel.organisations.access.sso_requirement import set_sso_requirement
 from koppel.organisations.audit_actions import IdentityProviderAction, PersonAction
-from koppel.organisations.email_domains import domain_of
+from koppel.organisations.domain_names import domain_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import FederatedIdentity, IdentityProvider
 from koppel.organisations.roles import Actor, Permission
@@ -243,7 +243,7 @@ def locked_active_provider(provider: IdentityProvider) -> Iterator[None]:
 
 def provider_for(email: str) -> IdentityProvider | None:
     """Return the provider of the organisation of this address's domain. Reveals nothing about the person."""
-    organisation_id = domains.organisation_of(domain_of(email))
+    organisation_id = domain_owners.organisation_of(domain_of(email))
     if organisation_id is None:
         return None
     with installation_scope("sign-in"):

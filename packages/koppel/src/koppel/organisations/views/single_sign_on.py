@@ -21,7 +21,12 @@ from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import outside_transaction, public, shows_refusals_on
 from koppel.organisations.forms.sign_in import AuthorizationForm, EmailForm
 from koppel.organisations.models import IdentityProvider, User
-from koppel.organisations.requests import REAUTHENTICATION, SIGNED_IN_AT, AuthenticatedRequest
+from koppel.organisations.requests import (
+    REAUTHENTICATION,
+    SIGNED_IN_AT,
+    AuthenticatedRequest,
+    recent_sign_in_required,
+)
 from koppel.organisations.sso import links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
@@ -93,6 +98,7 @@ def complete_sign_in(request: HttpRequest, provider_id: int) -> HttpResponse:
 
 
 @outside_transaction
+@recent_sign_in_required
 @shows_refusals_on(REFUSED_PAGE, HTTPStatus.FORBIDDEN)
 def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpResponse:
     """Link the provider to this person, in a session opened with their own credentials."""

@@ -1,4 +1,4 @@
-"""Executes a run and records how it ended.
+"""Executes a run and records how it ended; normalises stored rows again.
 
 Guarantees:
 
@@ -11,5 +11,6 @@ Start reading at `run_executor`.
 """
 
 from koppel.sync.engine.run_executor import execute_run
+from koppel.sync.engine.stored_rows import outdated_rows, renormalise
 
-__all__ = ["execute_run"]
+__all__ = ["execute_run", "outdated_rows", "renormalise"]

@@ -42,3 +42,9 @@ UPDATE sync_run run SET not_before = now() FROM administrations_administration a
    AND a.organisation_id = %(organisation)s AND a.connection_id = %(connection)s
    AND run.state = %(queued)s AND run.not_before > now()
    AND (run.reason_code = ANY(%(codes)s) OR run.failures > 0);
+
+-- name: lock_open_runs
+-- No worker claims a locked run: it skips it.
+SELECT state FROM sync_run
+ WHERE organisation_id = %(organisation)s AND administration_id = %(administration)s AND state = ANY(%(open)s)
+   FOR NO KEY UPDATE;

@@ -1,4 +1,4 @@
-"""The organisation of an e-mail domain, as the sign-in page uses it, and the operator's confirmation.
+"""Decides which organisation owns an e-mail domain, for the sign-in page; an operator may confirm it.
 
 A domain counts when its owner is verified: by a DNS record (`domain_verification`), or by the operator where
 Koppel reaches no name server. A domain has one owner in the installation.
@@ -20,7 +20,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.audit_actions import DomainAction
-from koppel.organisations.email_domains import RECORD_LABEL, is_public, is_public_suffix, normalised
+from koppel.organisations.domain_names import RECORD_LABEL, is_public, is_public_suffix, normalised
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import DomainMethod, DomainState, EmailDomain, Organisation
 from koppel.organisations.roles import Actor
