@@ -28,7 +28,7 @@ def begin(person: Newcomer, count: int) -> list[int]:
     """Choose the first companies, Dutch and without numbers."""
     with organisation_scope(person.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="", legal_name="")
-    ids = [company.pk for company in companies(person)[:count]]
+    ids = [company.pk for company in companies(person) if company.name != "Bakkerij X"][:count]
     choose(person, *ids)
     return ids
 
@@ -73,11 +73,12 @@ def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcom
     shared = {subject for code, subject in open_issues(listed) if code == "number_shared"}
     assert shared == {later, new[third]}
     body = {"administration": existing.pk}
-    listed.client.put(f"/api/v1/administrations/{new[third]}/predecessor", body, "application/json")
+    link = listed.client.put(f"/api/v1/administrations/{new[third]}/predecessor", body, "application/json")
+    assert link.status_code == 200
     changed = {"number": "17052458", "reason": "", "sector": ""}
     listed.client.post(f"/administrations/{later}/identity/", changed)
     shared = {subject for code, subject in open_issues(listed) if code == "number_shared"}
-    assert shared <= {new[third]}
+    assert shared == set()
 
 
 def test_a_reason_takes_the_place_of_an_unusable_number(listed: Newcomer) -> None:  # noqa: F811
