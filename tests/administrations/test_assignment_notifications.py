@@ -13,7 +13,7 @@ def test_one_change_is_one_notification_and_none_for_oneself(actor: Any) -> None
     anna = actor("administrator", name="Anna")
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
-    piet = actor("accountant", organisation=firm, name="Piet")
+    piet = actor("team_leader", organisation=firm, name="Piet")
     ids = [administration_of(anna, name).pk for name in ("Bakkerij X", "Slagerij Y")]
     with organisation_scope(anna.organisation_id):
         params = {"add": [piet.membership_id, anna.membership_id]}
