@@ -19,11 +19,11 @@ def test_one_change_is_one_notification_and_none_for_oneself(actor: Any) -> None
         params = {"add": [piet.membership_id, anna.membership_id]}
         draft = bulk.preview(anna, "change", params, bulk.Selection(ids=ids))
         bulk.start_operation(anna, draft.pk)
-        told = list(
+        recipients = list(
             Notification.objects.filter(event__event_type="administrations_assigned").values_list(
                 "membership_id", "event__context__count"
             )
         )
         text = bulk.describe_assignments(anna, draft.pk)
-    assert told == [(piet.membership_id, 2)]
+    assert recipients == [(piet.membership_id, 2)]
     assert text == "Assigned: users to 2 administrations."

@@ -311,8 +311,8 @@ def undo_rejection(flow: Flow, company_id: int) -> None:
     """Put back the number that the answer “No, another” removed, with its question."""
     for answer in list_answers(flow, [company_id]):
         if answer.rejected_number:
-            given = replace(flow.same_company_answers[company_id], is_same=None)
-            save_values(flow, "same_company_answers", {company_id: given})
+            undone_answer = replace(flow.same_company_answers[company_id], is_same=None)
+            save_values(flow, "same_company_answers", {company_id: undone_answer})
             save_answers(flow, {company_id: {"number": answer.rejected_number, "sector": answer.sector}})
 
 
@@ -447,8 +447,12 @@ def _answer(
     check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {problem.field: problem for problem in check.problems}
     discrepancy = find_discrepancy(company, number, lookup, confirmed)
-    given = confirmed.get(company.pk)
-    rejected = given.number if given and given.is_same is False and not number and not reason else ""
+    stored_answer = confirmed.get(company.pk)
+    rejected = (
+        stored_answer.number
+        if stored_answer and stored_answer.is_same is False and not number and not reason
+        else ""
+    )
     return IdentityAnswer(
         company,
         number,

@@ -58,7 +58,7 @@ def find_shared_numbers(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[int, 
     ids_by_number: dict[Number, list[int]] = defaultdict(list)
     for company_id, use in uses.items():
         ids_by_number[use.number].append(company_id)
-    found: dict[int, SharedNumber] = {}
+    shared: dict[int, SharedNumber] = {}
     for company_id, use in uses.items():
         earlier = existing.get(use.number, {})
         others = [uses[other] for other in ids_by_number[use.number] if other != company_id]
@@ -70,8 +70,8 @@ def find_shared_numbers(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[int, 
             (is_linked or not earlier) and all(other.reason for other in others)
         )
         names = sorted({*earlier.values(), *(other.name for other in others)})
-        found[company_id] = SharedNumber(tuple(names), use.reason, is_confirmed)
-    return found
+        shared[company_id] = SharedNumber(tuple(names), use.reason, is_confirmed)
+    return shared
 
 
 def _existing_administrations(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[Number, dict[int, str]]:
@@ -81,7 +81,9 @@ def _existing_administrations(flow: Flow, uses: Mapping[int, NumberUse]) -> dict
     member = flow.membership
     actor = Actor(member.organisation_id, member.pk, member.user_id, "", Role(member.role))
     visible = Administration.objects.visible_to(actor).exclude(remote_company_id__in=list(uses))
-    found: dict[Number, dict[int, str]] = defaultdict(dict)
+    names_by_number: dict[Number, dict[int, str]] = defaultdict(dict)
     for administration in visible.filter(number__in={use.number[0] for use in uses.values()}):
-        found[(administration.number, administration.number_scheme)][administration.pk] = administration.name
-    return found
+        names_by_number[(administration.number, administration.number_scheme)][administration.pk] = (
+            administration.name
+        )
+    return names_by_number
