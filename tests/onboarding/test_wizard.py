@@ -599,7 +599,7 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
                 external_id=f"x{index}",
                 name=f"Company {index:04d}",
                 country="NL",
-                number=KVK,
+                number=str(int(KVK) + index),
                 is_listed=True,
                 last_listed_at=company.last_listed_at,
                 described_at=timezone.now(),

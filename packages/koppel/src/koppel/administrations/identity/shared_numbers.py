@@ -4,6 +4,7 @@ The later one gets the issue, unless one of the two continues the other. The tex
 who sees this administration may see that one.
 """
 
+from collections import defaultdict
 from collections.abc import Collection
 
 from koppel.administrations.issue_types import AdministrationIssue
@@ -45,20 +46,22 @@ def _sharing(organisation_id: int, candidates: Collection[Administration]) -> li
     others = Administration.objects.in_organisation(organisation_id).filter(
         number__in=numbers, withdrawn_at=None
     )
+    by_number: dict[tuple[str, str], list[Administration]] = defaultdict(list)
+    for other in others.only("organisation", "number", "number_scheme", "predecessor").order_by("pk"):
+        by_number[(other.number, other.number_scheme)].append(other)
+    candidate_ids = {administration.pk for administration in candidates}
     return [
         administration
         for administration in candidates
-        if any(_is_shared(administration, other, candidates) for other in others)
+        if any(
+            _is_shared(administration, other, candidate_ids)
+            for other in by_number[(administration.number, administration.number_scheme)]
+        )
     ]
 
 
-def _is_shared(
-    administration: Administration, other: Administration, candidates: Collection[Administration]
-) -> bool:
-    is_same = (administration.number, administration.number_scheme) == (other.number, other.number_scheme)
-    if not is_same or administration.pk == other.pk:
-        return False
+def _is_shared(administration: Administration, other: Administration, candidate_ids: set[int]) -> bool:
     is_continuation = other.pk == administration.predecessor_id or administration.pk == other.predecessor_id
-    return not is_continuation and (
-        other.pk < administration.pk or all(one.pk != other.pk for one in candidates)
-    )
+    if administration.pk == other.pk or is_continuation:
+        return False
+    return other.pk < administration.pk or other.pk not in candidate_ids

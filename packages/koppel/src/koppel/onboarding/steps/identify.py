@@ -228,7 +228,9 @@ def _number_uses(flow: Flow, parts: Iterable[StoredParts]) -> dict[int, NumberUs
         if number and checked and checked.number and checked.status is not NumberStatus.INVALID:
             typed = flow.typed_identities.get(company.pk)
             reason = typed.shared_reason if typed and typed.shared_reason in SHARED_REASONS else ""
-            uses[company.pk] = NumberUse(company.name, (checked.number, checked.scheme), reason)
+            uses[company.pk] = NumberUse(
+                company.name, company.external_id, (checked.number, checked.scheme), reason
+            )
     return uses
 
 

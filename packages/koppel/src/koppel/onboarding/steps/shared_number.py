@@ -21,6 +21,8 @@ SHARED_REASONS: dict[str, Promise] = {
     "earlier_administration": _("Earlier administration of the same company"),
 }
 
+NAMES_MAX = 20
+"""The most names of others with one number."""
 Number = tuple[str, str]
 """A number in normal form, and its scheme."""
 
@@ -46,6 +48,7 @@ class NumberUse:
     """The number of one chosen company, and the reason for sharing it."""
 
     name: str
+    external_id: str
     number: Number
     reason: str
 
@@ -59,31 +62,48 @@ def find_shared_numbers(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[int, 
     for company_id, use in uses.items():
         ids_by_number[use.number].append(company_id)
     shared: dict[int, SharedNumber] = {}
-    for company_id, use in uses.items():
-        earlier = existing.get(use.number, {})
-        others = [uses[other] for other in ids_by_number[use.number] if other != company_id]
-        if not earlier and not others:
+    for number, company_ids in ids_by_number.items():
+        earlier = existing.get(number, {})
+        if not earlier and len(company_ids) == 1:
             continue
-        continuation = flow.succession_answers.get(company_id)
-        is_linked = bool(continuation and continuation.continues and continuation.predecessor in earlier)
-        is_confirmed = bool(use.reason) or (
-            (is_linked or not earlier) and all(other.reason for other in others)
-        )
-        names = sorted({*earlier.values(), *(other.name for other in others)})
-        shared[company_id] = SharedNumber(tuple(names), use.reason, is_confirmed)
+        listed = sorted(company_ids, key=lambda company_id: uses[company_id].name)[: NAMES_MAX + 1]
+        unexplained = sum(not uses[company_id].reason for company_id in company_ids)
+        for company_id in company_ids:
+            use = uses[company_id]
+            others = [uses[other].name for other in listed if other != company_id]
+            continuation = flow.succession_answers.get(company_id)
+            is_linked = bool(continuation and continuation.continues and continuation.predecessor in earlier)
+            # Without a reason of its own, each of the others needs one, and an earlier one a link.
+            is_explained_by_others = unexplained == 1 and (is_linked or not earlier)
+            shared[company_id] = SharedNumber(
+                tuple(sorted({*earlier.values(), *others})[:NAMES_MAX]),
+                use.reason,
+                bool(use.reason) or is_explained_by_others,
+            )
     return shared
 
 
 def _existing_administrations(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[Number, dict[int, str]]:
-    """Return the administrations with these numbers that the flow's member may see: names by id."""
+    """Return the administrations with these numbers that the flow's member may see, except those of these
+    companies themselves, which another account may have imported: names by id.
+    """
     if not uses:
         return {}
     member = flow.membership
     actor = Actor(member.organisation_id, member.pk, member.user_id, "", Role(member.role))
-    visible = Administration.objects.visible_to(actor).exclude(remote_company_id__in=list(uses))
+    visible = Administration.objects.visible_to(actor).filter(
+        number__in={use.number[0] for use in uses.values()}
+    )
+    company_ids = {use.external_id for use in uses.values()}
     names_by_number: dict[Number, dict[int, str]] = defaultdict(dict)
-    for administration in visible.filter(number__in={use.number[0] for use in uses.values()}):
-        names_by_number[(administration.number, administration.number_scheme)][administration.pk] = (
-            administration.name
-        )
+    for administration_id, name, number, scheme, connector, external_id in visible.values_list(
+        "pk",
+        "name",
+        "number",
+        "number_scheme",
+        "remote_company__connection__connector",
+        "remote_company__external_id",
+    ):
+        if connector != flow.connector or external_id not in company_ids:
+            names_by_number[(number, scheme)][administration_id] = name
     return names_by_number
