@@ -278,10 +278,10 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
         body = {"identities": [{"company": first, **typed}]}
         return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
 
-    assert identify_over_rest(reason="test_demo")["errors"][0]["field"] == "sector"
+    assert identify_over_rest(reason="private_person")["errors"][0]["field"] == "sector"
     assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
-    assert (identity["reason"], identity["is_complete"]) == ("test_demo", True)
+    assert (identity["reason"], identity["is_complete"]) == ("private_person", True)
     assert identify_over_rest(reason="")["result"] == "errors", "'' takes away what stood there"
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
