@@ -276,9 +276,9 @@ def test_a_limited_token_starts_and_discards_nothing_that_it_could_not_preview(f
     by_token = replace(admin, role=Role.READER, interface=Interface.API)
     with organisation_scope(admin.organisation_id):
         draft = operations.preview(admin, "deactivate", {"reason": "left"}, Selection(ids=firm.ids[:1]))
-        for act in (operations.start_operation, operations.discard):
+        for operation_call in (operations.start_operation, operations.discard):
             with pytest.raises(NotAllowed):
-                act(by_token, draft.pk)
+                operation_call(by_token, draft.pk)
         draft.refresh_from_db()
         assert draft.state == "draft"
         leader = replace(admin, role=Role.TEAM_LEADER, interface=Interface.API)
