@@ -92,7 +92,7 @@ class AssignForm(Form[AssignInput]):
 
 class IdentifyForm(Form[IdentifyInput]):
     """Step ④: a number, or a reason and a sector, for each row that the page showed (`number-7`, `reason-7`,
-    `sector-7`), and `shared_reason-7`, why another administration has the number.
+    `sector-7`), and why another administration has the number (`shared_reason`).
 
     `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows,
     or for one row `same-7`, `other-7` and `undo-7`, and `continues-7` and `separate-7` about the
