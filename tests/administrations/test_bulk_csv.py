@@ -111,7 +111,7 @@ def test_identities_set_in_bulk_are_validated_and_resolve_issues(actor: Any) -> 
     sole = administration_of(admin, "Enskild Firma", country="SE", number="")
     with organisation_scope(admin.organisation_id):
         Administration.objects.filter(pk=three.pk).update(
-            no_number_reason="test_demo", sector="K", sector_scheme="NACE-2.1"
+            no_number_reason="private_person", sector="K", sector_scheme="NACE-2.1"
         )
         Administration.objects.filter(pk=four.pk).update(number="69599084")
         for administration in (first, two, sole):

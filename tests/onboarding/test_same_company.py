@@ -195,6 +195,9 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     ids = first_company_ids(anna)
     for key in ids:
         update_company(anna, key, number=PLACEHOLDER, vat_number=f"NO{DERIVED}MVA")
+        anna.client.post(
+            f"{anna.flow}row", {f"number-{key}": DERIVED, f"shared_reason-{key}": "several_administrations"}
+        )
     page = words(anna.client.get(f"{anna.flow}identify"))
     assert (
         len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3

@@ -87,13 +87,18 @@ def typed_number(text: str = KVK) -> dict[str, str]:
     return {"number": text}
 
 
+def numbers_of(ids: list[int]) -> dict[int, dict[str, str]]:
+    """A number of its own for each company."""
+    return {key: typed_number(str(int(KVK) + at)) for at, key in enumerate(ids)}
+
+
 def advance_to_assign(person: Newcomer, count: int = 2) -> list[int]:
     """Choose and identify the first companies of the list."""
     with organisation_scope(person.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
     ids = [company.pk for company in companies(person)[:count]]
     choose(person, *ids)
-    assert path_of(identify(person, {key: typed_number() for key in ids})) == f"{person.flow}assign"
+    assert path_of(identify(person, numbers_of(ids))) == f"{person.flow}assign"
     return ids
 
 
@@ -273,10 +278,10 @@ def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
         body = {"identities": [{"company": first, **typed}]}
         return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
 
-    assert identify_over_rest(reason="test_demo")["errors"][0]["field"] == "sector"
+    assert identify_over_rest(reason="private_person")["errors"][0]["field"] == "sector"
     assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
     (identity,) = listed.client.get(f"{base}/identities").json()
-    assert (identity["reason"], identity["is_complete"]) == ("test_demo", True)
+    assert (identity["reason"], identity["is_complete"]) == ("private_person", True)
     assert identify_over_rest(reason="")["result"] == "errors", "'' takes away what stood there"
     with organisation_scope(listed.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
@@ -594,7 +599,7 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
                 external_id=f"x{index}",
                 name=f"Company {index:04d}",
                 country="NL",
-                number=KVK,
+                number=str(int(KVK) + index),
                 is_listed=True,
                 last_listed_at=company.last_listed_at,
                 described_at=timezone.now(),

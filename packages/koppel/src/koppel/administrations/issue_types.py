@@ -13,10 +13,15 @@ class AdministrationIssue(IssueCode):
     COMPANY_CLOSED = "company_closed"
     LEGAL_NAME_CHANGED = "legal_name_changed"
     IDENTITY_INCOMPLETE = "identity_incomplete"
+    NUMBER_SHARED = "number_shared"
 
 
 def _page(administration_id: int, _facts: MessageFacts) -> str:
     return reverse("administrations:identity", args=[administration_id])
+
+
+def _overview(administration_id: int, _facts: MessageFacts) -> str:
+    return reverse("administrations:detail", args=[administration_id])
 
 
 ISSUE_TYPES = (
@@ -48,5 +53,17 @@ ISSUE_TYPES = (
         _("Complete details"),
         _page,
         title=_("Incomplete company details"),
+    ),
+    IssueType(
+        AdministrationIssue.NUMBER_SHARED,
+        _("Another administration has the same number."),
+        _(
+            "One company may keep several administrations: dismiss this issue. If one continues the other, "
+            "link them. If the number is wrong, correct it."
+        ),
+        _("View"),
+        _overview,
+        title=_("Same number twice"),
+        is_dismissible=True,
     ),
 )

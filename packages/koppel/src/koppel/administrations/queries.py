@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
+from koppel.issues.models import Issue, needs_attention
 from koppel.kit.clock import now
 from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.kit.web.parameters import id_of
@@ -23,6 +24,17 @@ FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
 PACE_FROM_PERCENT = 5
 
 
+def attention_condition() -> Q:
+    """Return the condition of administrations that need attention: their sync fails, or an issue is open."""
+    issues = Issue.objects.filter(
+        needs_attention(),
+        organisation_id=OuterRef("organisation_id"),
+        subject_kind=SubjectKind.ADMINISTRATION,
+        subject_id=OuterRef("pk"),
+    )
+    return Q(status__in=FAILING_STATUSES) | Q(Exists(issues))
+
+
 @dataclass(frozen=True)
 class ImportState:
     """The progress of an import: the number of administrations by status, of those that the actor may see."""
@@ -30,6 +42,8 @@ class ImportState:
     id: int
     counts: Mapping[str, int]
     began_at: datetime
+    needing_attention: int = 0
+    """Those whose sync fails or that have an open issue."""
 
     @property
     def total(self) -> int:
@@ -72,11 +86,15 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
     queryset = (
         Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     )
-    rows = list(queryset.annotate(Count("pk"), Min("created_at")))
+    needing = Count("pk", filter=attention_condition())
+    rows = list(queryset.annotate(Count("pk"), Min("created_at"), needing=needing))
     if not rows:
         return None
     return ImportState(
-        import_id, {status: count for status, count, _at in rows}, min(at for *_counts, at in rows)
+        import_id,
+        {status: count for status, count, *_others in rows},
+        min(at for _status, _count, at, _needing in rows),
+        sum(needing for *_others, needing in rows),
     )
 
 

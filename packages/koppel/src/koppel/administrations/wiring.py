@@ -8,6 +8,7 @@ from django.urls import reverse
 from koppel.administrations.access import restricted_company_ids
 from koppel.administrations.audit_actions import AUDIT_ACTIONS, AdministrationAction
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
+from koppel.administrations.event_types import EVENT_TYPES
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
@@ -18,6 +19,7 @@ from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience import hooks as audience_hooks
+from koppel.notifications.event_types import event_types
 from koppel.organisations import hooks as organisation_hooks
 from koppel.organisations.groups import hooks as group_hooks
 from koppel.organisations.people.hooks import ownership_providers
@@ -47,6 +49,8 @@ for action in AUDIT_ACTIONS:
 erasure_actions.register(AdministrationAction.ERASED.value, AdministrationAction.ERASED)
 for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
+for event_type in EVENT_TYPES:
+    event_types.register(event_type.code, event_type)
 bulk_actions.register_all(STANDARD_ACTIONS)
 
 

@@ -92,7 +92,8 @@ class IdentityOut(Schema):
     number.
 
     `needs_confirmation`: names or numbers differ (`differences`), and nothing is imported before
-    `same_company` is given. `predecessor`: an administration with the same number, which this company may
+    `same_company` is given. `shared_with`: names of administrations with the same number, which need a
+    `shared_reason`. `predecessor`: an administration with the same number, which this company may
     continue; `continues` is the answer.
     """
 
@@ -108,6 +109,8 @@ class IdentityOut(Schema):
     message: str
     needs_confirmation: bool
     differences: list[str]
+    shared_with: list[str]
+    shared_reason: str
     predecessor: int | None
     predecessor_name: str
     continues: bool | None
@@ -233,6 +236,8 @@ def _identity_out(answer: IdentityAnswer, succession: Succession | None) -> Iden
         message=answer.badge[1],
         needs_confirmation=answer.question is not None,
         differences=answer.discrepancy.differences if answer.discrepancy else [],
+        shared_with=list(answer.shared.names) if answer.shared else [],
+        shared_reason=answer.shared.reason if answer.shared else "",
         predecessor=succession.predecessor.pk if succession else None,
         predecessor_name=succession.predecessor.name if succession else "",
         continues=succession.continues if succession else None,

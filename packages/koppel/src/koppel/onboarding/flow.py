@@ -63,7 +63,7 @@ def get_flow(actor: Actor, token: UUID, *, lock: bool = False) -> Flow:
     flows = (
         Flow.objects.select_for_update()
         if lock
-        else Flow.objects.select_related("connection", "app", "import_record")
+        else Flow.objects.select_related("connection", "app", "import_record", "membership")
     )
     flow = flows.filter(
         organisation_id=actor.organisation_id, membership_id=actor.membership_id, token=token

@@ -19,10 +19,11 @@ from koppel.onboarding.inputs import (
     IdentifyInput,
     SignInInput,
 )
-from koppel.onboarding.steps.identify import FIELDS
+from koppel.onboarding.steps.identify import FIELDS, SHARED_REASON
 
 UPLOAD_BYTES_MAX = 2 * 1024 * 1024
 ACTION_SEPARATOR = "-"
+ROW_ACTIONS = ("same", "other", "undo", "continues", "separate")
 
 
 def list_file_field() -> TextFileField:
@@ -91,15 +92,18 @@ class AssignForm(Form[AssignInput]):
 
 class IdentifyForm(Form[IdentifyInput]):
     """Step ④: a number, or a reason and a sector, for each row that the page showed (`number-7`, `reason-7`,
-    `sector-7`).
+    `sector-7`), and why another administration has the number (`shared_reason`).
 
-    `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows, or
-    for one row `same-7` and `other-7`, and `continues-7` and `separate-7` about the administration that has
-    its number. `answers` holds the typed values by company id; rows that the page did not show are not in it.
+    `action` is `next`, `fill`, `accept` for all suggestions of the same name, `same` for the ticked rows,
+    or for one row `same-7`, `other-7` and `undo-7`, and `continues-7` and `separate-7` about the
+    administration that has its number. `answers` holds the typed values by company id; rows that the page
+    did not show are not in it.
     """
 
     input_type = IdentifyInput
     action = TextField()
+    q = TextField()
+    show = ChoiceField(choices=[("incomplete", "incomplete")])
     discrepancy = IdsField()
     discrepancies = TextField(max_length=100_000)
     pasted = forms.CharField(required=False, strip=False)
@@ -111,7 +115,8 @@ class IdentifyForm(Form[IdentifyInput]):
         self._company_ids = [company_id for company_id in self._chosen_ids if f"number-{company_id}" in data]
         for company_id in self._company_ids:
             self.fields |= {
-                f"{name}-{company_id}": TextField(max_length=IDENTITY_LENGTH_MAX) for name in FIELDS
+                f"{name}-{company_id}": TextField(max_length=IDENTITY_LENGTH_MAX)
+                for name in (*FIELDS, SHARED_REASON)
             }
 
     @property
@@ -119,7 +124,11 @@ class IdentifyForm(Form[IdentifyInput]):
         """The typed values. A text that cannot be stored is left out, so that the others are kept."""
         self.is_valid()
         return {
-            company_id: {name: self.cleaned_data.get(f"{name}-{company_id}", "") for name in FIELDS}
+            company_id: {
+                name: self.cleaned_data.get(f"{name}-{company_id}", "")
+                for name in (*FIELDS, SHARED_REASON)
+                if name in FIELDS or f"{name}-{company_id}" in self.data
+            }
             for company_id in self._company_ids
         }
 
@@ -159,7 +168,7 @@ class IdentifyForm(Form[IdentifyInput]):
         action, separator, text = (self.cleaned_data["action"] or "next").partition(ACTION_SEPARATOR)
         if not separator and action in ("accept", "fill", "next", "same"):
             return action, None
-        if action in ("same", "other", "continues", "separate") and text in map(str, self._chosen_ids):
+        if action in ROW_ACTIONS and text in map(str, self._chosen_ids):
             return action, int(text)
         raise ValidationError(
             _("“%(value)s” is not one of the options."), params={"value": self.data["action"][:80]}

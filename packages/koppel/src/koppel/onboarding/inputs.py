@@ -37,12 +37,15 @@ class CompanyIdentityInput(Input):
 
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another
     company. `continues` says whether it continues the existing administration with the same number.
+    `shared_reason` says why another administration has the same number: several_administrations, branch or
+    earlier_administration.
     """
 
     company: int
     number: IdentityText | None = None
     reason: IdentityText | None = None
     sector: IdentityText | None = None
+    shared_reason: IdentityText | None = None
     same_company: bool | None = None
     continues: bool | None = None
 

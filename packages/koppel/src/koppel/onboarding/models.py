@@ -61,6 +61,8 @@ class TypedIdentity(msgspec.Struct, frozen=True):
     number: str = ""
     reason: str = ""
     sector: str = ""
+    shared_reason: str = ""
+    """Why another administration has the same number (`steps.shared_number`)."""
 
 
 class SameCompanyAnswer(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ class SameCompanyAnswer(msgspec.Struct, frozen=True):
     register_name: str
     number: str
     stated_number: str
-    is_same: bool
+    is_same: bool | None
+    """None: the answer was undone."""
     by: int | None
     at: str
 

@@ -99,7 +99,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
         for answer in identity_answers
         for problem in answer.problems.values()
-    ) + _unanswered_discrepancies(identity_answers)
+    )
+    errors += _unanswered_discrepancies(identity_answers) + _unexplained_numbers(identity_answers)
     return InvalidStep(Step.IDENTIFY, errors) if errors or not identity_answers else Advance(Step.ASSIGN)
 
 
@@ -121,7 +122,8 @@ def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentit
     """Return the values of a company after this input. A given reason replaces a suggested number."""
     number = "" if existing.is_suggested and data.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
-    return values | {name: text for name in values if (text := getattr(data, name)) is not None}
+    names = (*values, identify_step.SHARED_REASON)
+    return values | {name: text for name in names if (text := getattr(data, name)) is not None}
 
 
 def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
@@ -135,6 +137,20 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
         )
         for answer in answers
         if answer.discrepancy and not answer.discrepancy.answer and not answer.problems
+    )
+
+
+def _unexplained_numbers(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
+    """Return an error for each company whose number another administration has, without a reason."""
+    return tuple(
+        FieldError(
+            "shared_number",
+            f"{answer.company.name}: {answer.shared.message}",
+            identify_step.SHARED_REASON,
+            answer.company.pk,
+        )
+        for answer in answers
+        if answer.shared and answer.needs_reason
     )
 
 
@@ -153,7 +169,10 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
         message = _("A division, template or user that you chose no longer exists. Nothing was imported.")
         return InvalidStep(Step.ASSIGN, (FieldError("gone", message),))
     if finished is None:
-        unanswered = _unanswered_discrepancies(identify_step.list_answers(get_flow(actor, token)))
+        answers = identify_step.list_answers(get_flow(actor, token))
+        unanswered = _unanswered_discrepancies(answers)
+        if not complete_later:
+            unanswered += _unexplained_numbers(answers)
         return InvalidStep(
             Step.IDENTIFY,
             (FieldError("incomplete", _("Some administrations still need attention.")), *unanswered),

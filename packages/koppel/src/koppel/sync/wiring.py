@@ -4,7 +4,7 @@ Imported once, by `AppConfig.ready`.
 """
 
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from koppel.administrations import hooks as administration_hooks
 from koppel.administrations.bulk import bulk_actions
@@ -38,7 +38,7 @@ administration_hooks.active_syncs.register(active_syncs)
 administration_hooks.stop_syncs.register(administration.stop_syncs)
 administration_hooks.queue_first_syncs.register(request_first_runs)
 administration_hooks.erase_data.register(administration.erase_sync_data)
-administration_hooks.tabs.register("sync", Tab(_("Sync"), "sync:overview", 30))
+administration_hooks.tabs.register("sync", Tab(pgettext_lazy("tab", "Sync"), "sync:overview", 30))
 
 bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
 for action in AUDIT_ACTIONS:

@@ -18,6 +18,7 @@ from koppel.administrations.bulk.csv_import import read_changes
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.messages import (
     NameLookup,
+    describe_assignments,
     describe_changes,
     describe_params,
     describe_problems,
@@ -66,6 +67,7 @@ __all__ = [
     "can_undo",
     "count_items",
     "delete_stale_drafts",
+    "describe_assignments",
     "describe_changes",
     "describe_params",
     "describe_problems",

@@ -16,6 +16,7 @@ from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.identity import services as identity
 from koppel.administrations.models import Administration, BulkParameters, BulkValues
 from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.numbers.identity import is_identified
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 from koppel.kit.database.json_fields import to_shape
@@ -204,7 +205,7 @@ def _breaks_identity_rule(administration: Administration, columns: Mapping[str, 
         columns.get(name, getattr(administration, name)) for name in ("number", "no_number_reason", "sector")
     )
     must_be_complete = "no_number_reason" in columns or identity.is_complete(administration)
-    return must_be_complete and not number and not (reason and sector)
+    return must_be_complete and not is_identified(str(number or ""), str(reason or ""), str(sector or ""))
 
 
 def _people_changes(people: stored_values.People, values: BulkParameters) -> dict[int, bool | None]:

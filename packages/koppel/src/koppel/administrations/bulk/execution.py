@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action, merged_parameters
+from koppel.administrations.bulk.assignment_notifications import notify_assigned
 from koppel.administrations.bulk.messages import mask_params, mask_values
 from koppel.administrations.bulk.reversal import plan_reversals
 from koppel.administrations.bulk.skip_reasons import CommonReason
@@ -73,7 +74,9 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
     if undoes:
         queryset.filter(state=BulkState.UNDOING).update(state=BulkState.UNDONE)
     else:
-        queryset.filter(state__in=PENDING).update(state=BulkState.DONE, finished_at=timezone.now())
+        is_done = queryset.filter(state__in=PENDING).update(state=BulkState.DONE, finished_at=timezone.now())
+        if is_done:
+            notify_assigned(operation)
 
 
 def _execute_chunk(

@@ -1,15 +1,16 @@
 """Sentences about bulk work: the reason why an administration is unchanged, and the changes of others."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from koppel.administrations.bulk.actions import bulk_actions
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
-from koppel.administrations.models import BulkParameters, BulkValues, Status
+from koppel.administrations.models import BulkItem, BulkParameters, BulkValues, ItemState, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
@@ -122,6 +123,28 @@ def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -
     if off:
         lines.append(_("Removed: %s") % ", ".join(sorted(off)))
     return lines
+
+
+def describe_assignments(actor: Actor, operation_id: int) -> str:
+    """Return what the operation assigned, and to how many administrations; '' for nothing."""
+    items = BulkItem.objects.for_actor(actor).filter(operation_id=operation_id, state=ItemState.CHANGED)
+    counts: Counter[str] = Counter()
+    for values in items.values_list("after", flat=True):
+        counts.update(values.get("columns", {}).keys())
+        counts.update(["people"] if values.get("people") else [])
+    labels = {
+        "people": ngettext_lazy(
+            "users to %(count)d administration", "users to %(count)d administrations", "count"
+        ),
+        "division_id": ngettext_lazy(
+            "a division to %(count)d administration", "a division to %(count)d administrations", "count"
+        ),
+        "template_id": ngettext_lazy(
+            "a template to %(count)d administration", "a template to %(count)d administrations", "count"
+        ),
+    }
+    parts = [label % {"count": counts[key]} for key, label in labels.items() if counts[key]]
+    return _("Assigned: %s.") % "; ".join(parts) if parts else ""
 
 
 def describe_params(actor: Actor, params: BulkParameters) -> Sequence[str]:

@@ -19,6 +19,7 @@ from koppel.administrations.bulk.actions import (
     merged_parameters,
     refuse_unknown,
 )
+from koppel.administrations.bulk.assignment_notifications import notify_assigned
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.queries import can_undo, get_operation
 from koppel.administrations.bulk.skip_reasons import CommonReason
@@ -181,6 +182,7 @@ def record_completed(
     for item in items:
         item.state = ItemState.CHANGED
     BulkItem.objects.bulk_create(items, batch_size=2000)
+    notify_assigned(operation)
     return operation
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.access import audited_not_found, get_locked
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.identity.shared_numbers import update_shared_number_issues
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
@@ -26,15 +27,17 @@ from koppel.company_registers.lookups import (
     request_lookups,
 )
 from koppel.company_registers.numbers import mask_number
-from koppel.company_registers.numbers.identity import IdentityProblem, check_identity
+from koppel.company_registers.numbers.identity import IdentityProblem, check_identity, is_identified
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
 NOT_FOUND = "not_found"
 """The note of a number that the register does not know."""
+NOT_IN_VIES = "not_in_vies"
+"""The note of a number under which VIES knows no VAT registration."""
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
-DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, "looks_mistyped", "zero_added")
+DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, NOT_IN_VIES, "looks_mistyped", "zero_added")
 
 
 def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
@@ -84,6 +87,7 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
             AdministrationIssue.LEGAL_NAME_CHANGED,
             AdministrationIssue.IDENTITY_INCOMPLETE,
         )
+        update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
     return ()
 
@@ -97,6 +101,7 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
         AdministrationIssue.LEGAL_NAME_CHANGED,
         AdministrationIssue.IDENTITY_INCOMPLETE,
     )
+    update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
 
 
@@ -124,6 +129,7 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
                 Subject(SubjectKind.ADMINISTRATION, administration.pk),
                 {"name": administration.name},
             )
+    update_shared_number_issues(organisation_id, administration_ids)
     _request_lookups(organisation_id, administrations, refresh=False)
 
 
@@ -223,6 +229,8 @@ def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collect
         renumbered,
         [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
     )
+    if renumbered:
+        update_shared_number_issues(organisation_id, renumbered)
     for administration in administrations:
         if administration.pk not in complete:
             raise_issue(
@@ -234,7 +242,7 @@ def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collect
 
 
 def is_complete(administration: Administration) -> bool:
-    return bool(administration.number or (administration.no_number_reason and administration.sector))
+    return is_identified(administration.number, administration.no_number_reason, administration.sector)
 
 
 def register_query(administration: Administration) -> RegisterQuery | None:
@@ -334,9 +342,9 @@ def _columns_to_fill(administration: Administration, after: LookupResult) -> Map
         columns |= {"sector": after.sector.letter, "sector_scheme": after.sector.revision}
     if after.exists and administration.number_note in DOUBTS_CLEARED_BY_REGISTER:
         columns["number_note"] = ""
-    # VIES knows only who is registered for VAT: its silence is no doubt.
-    if after.outcome is LookupOutcome.NOT_FOUND and after.source != "vies" and not administration.number_note:
-        columns["number_note"] = NOT_FOUND
+    # VIES knows only who is registered for VAT: the number may be right, but a person should look at it.
+    if after.outcome is LookupOutcome.NOT_FOUND and not administration.number_note:
+        columns["number_note"] = NOT_IN_VIES if after.source == "vies" else NOT_FOUND
     return columns
 
 

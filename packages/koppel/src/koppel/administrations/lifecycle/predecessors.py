@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from koppel.administrations.access import get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.errors import NoSuchAdministration
+from koppel.administrations.identity.shared_numbers import update_shared_number_issues
 from koppel.administrations.inputs import PredecessorInput
 from koppel.administrations.models import Administration
 from koppel.audit.services import add_audit_entry
@@ -35,6 +36,7 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     before = administration.predecessor_id
     administration.predecessor_id = predecessor_id
     administration.save(update_fields=["predecessor"])
+    update_shared_number_issues(actor.organisation_id, [administration.pk])
     details = {"before": before, "after": predecessor_id}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     add_audit_entry(

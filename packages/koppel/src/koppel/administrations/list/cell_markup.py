@@ -118,6 +118,8 @@ def status_cell(administration: Administration, page: PageContext) -> SafeString
             '<span class="progress">{0}% <progress max="100" value="{0}" aria-label="{1}"></progress></span>'
         )
         parts.append(format_html(bar, progress.percent, page.labels["progress"]))
+    if progress and progress.resource and administration.complete_as_of is None:
+        parts.append(render_to_string("web/parts/resource_progress.html", {"progress": progress}))
     if administration.status_reason:
         parts.append(_reason(administration, page))
     return SafeString(" ".join(parts))
@@ -138,10 +140,7 @@ def _reason(administration: Administration, page: PageContext) -> SafeString:
 
 
 def complete_cell(administration: Administration, page: PageContext) -> SafeString:
-    """Write the time as of which the books are complete; during the first read, its progress."""
-    progress = page.rows.progress.get(administration.pk)
-    if progress and progress.resource and administration.complete_as_of is None:
-        return render_to_string("web/parts/resource_progress.html", {"progress": progress})
+    """Write the time as of which the books are complete."""
     return time_markup(administration.complete_as_of)
 
 

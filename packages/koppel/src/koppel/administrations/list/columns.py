@@ -158,6 +158,7 @@ _COLUMNS = (
         count_people,
         value=lambda administration, rows: ", ".join(rows.people.get(administration.pk, ())),
         html=cell_markup.people_cell,
+        is_default=True,
     ),
     ListColumn(
         "template",

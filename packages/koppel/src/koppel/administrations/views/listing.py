@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from koppel.administrations import queries, restriction
+from koppel.administrations import bulk, queries, restriction
 from koppel.administrations.forms import SavedViewForm
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.columns import COLUMNS
@@ -87,6 +87,9 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
             (Format.PLAIN_CSV, _("CSV for programs")),
         ],
         "done_id": list_query.operation_id,
+        "assigned_text": bulk.describe_assignments(request.actor, list_query.operation_id)
+        if list_query.operation_id
+        else "",
         "today": timezone.localdate().isoformat(),
         **choices,
         "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],

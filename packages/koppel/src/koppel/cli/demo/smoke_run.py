@@ -199,7 +199,12 @@ def _complete(browser: Browser, page: HtmlPage) -> HtmlPage:
     values: dict[str, Any] = {}
     for key in {*empty, *invalid_keys}:
         values |= {f"number-{key}": "", f"reason-{key}": "test_demo", f"sector-{key}": "N"}
-    return browser.submit(page, form, values, button="action", value="next")
+    # Files of several years of one company have one number.
+    for key in re.findall(r'data-shared>.*?name="shared_reason-(\d+)"', page.text, re.DOTALL):
+        values[f"shared_reason-{key}"] = "several_administrations"
+    page = browser.submit(page, form, values, button="action", value="next")
+    closed = next((form for form in page.forms if "confirmed" in form.names), None)
+    return browser.submit(page, closed, {}) if closed else page
 
 
 def _identities(page: HtmlPage) -> HtmlForm:

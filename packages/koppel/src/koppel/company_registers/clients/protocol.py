@@ -85,6 +85,10 @@ class RegisterUnavailable(Exception):
         self.is_requested = is_requested
 
 
+REGISTER_TITLES = {"kvk": "KVK", "brreg": "Enhetsregisteret", "prh": "PRH", "vies": "VIES"}
+"""The registers' own names, by the name of their client."""
+
+
 @dataclass(frozen=True)
 class RegisterQuota:
     """The most calls in a number of seconds, from all workers together."""

@@ -1,4 +1,4 @@
-"""The rule of identity: a number, or a reason and a sector."""
+"""The rule of identity: a number, or a reason and a sector. A test company needs no sector."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check import check_number
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus
-from koppel.company_registers.numbers.reasons import REASONS
+from koppel.company_registers.numbers.reasons import REASONS, REASONS_WITHOUT_SECTOR
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 
 NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
@@ -31,7 +31,7 @@ class Identity:
 
     @property
     def is_complete(self) -> bool:
-        return bool(self.number or (self.no_number_reason and self.sector))
+        return is_identified(self.number, self.no_number_reason, self.sector)
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,18 @@ def check_identity(
     problems = []
     if reason not in REASONS:
         problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
-    if sector not in SECTIONS:
+    if sector not in SECTIONS and (sector or reason not in REASONS_WITHOUT_SECTOR):
         problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
     if problems:
         return IdentityCheck(problems=tuple(problems))
-    return IdentityCheck(Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME))
+    return IdentityCheck(
+        Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME if sector else "")
+    )
+
+
+def is_identified(number: str, reason: str, sector: str) -> bool:
+    """Return whether these values are a whole identity. A test company needs no sector."""
+    return bool(number or (reason and (sector or reason in REASONS_WITHOUT_SECTOR)))
 
 
 def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:

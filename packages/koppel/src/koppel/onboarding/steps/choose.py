@@ -15,7 +15,7 @@ from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import save_step
-from koppel.onboarding.models import DisplayedIdentity, Flow, FlowState, Step
+from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.organisations.roles import Actor, Permission
 
 NAMES_MAX = 100
@@ -115,24 +115,12 @@ def preselected_ids(
 ) -> set[int]:
     """Return the ids that the list shows as ticked.
 
-    At first those that no earlier import offered: all at the first import, and none that were left out
-    before. Later the chosen ones; with `is_one_company_per_sign_in`, where a person adds one company after
-    the other, new ones as well.
+    The chosen ones, and none at first; with `is_one_company_per_sign_in`, where a person adds one company
+    after the other, new ones as well.
     """
     fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
-    if not (chosen := fresh & set(flow.chosen_company_ids)):
-        return fresh - _offered_before(flow)
+    chosen = fresh & set(flow.chosen_company_ids)
     return chosen | (fresh - set(flow.offered_company_ids)) if is_one_company_per_sign_in else chosen
-
-
-def _offered_before(flow: Flow) -> set[int]:
-    """Return the companies that finished imports of the organisation could have taken."""
-    finished = Flow.objects.in_organisation(flow.organisation_id).filter(
-        state=FlowState.FINISHED, connector=flow.connector
-    )
-    return {
-        company_id for ids in finished.values_list("offered_company_ids", flat=True) for company_id in ids
-    }
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

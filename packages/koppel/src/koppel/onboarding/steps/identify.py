@@ -5,13 +5,15 @@ filled in, and registers are queried.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind
+from koppel.company_registers.clients.protocol import REGISTER_TITLES, LookupOutcome, QueryKind
 from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
-from koppel.company_registers.numbers import NumberCheck, check_number, list_import
+from koppel.company_registers.numbers import NumberCheck, NumberStatus, check_number, list_import
 from koppel.company_registers.numbers.identity import (
     Identity,
     IdentityProblem,
@@ -27,10 +29,20 @@ from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.inputs import IDENTITY_LENGTH_MAX
 from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
+from koppel.onboarding.steps.shared_number import (
+    SHARED_REASONS,
+    NumberUse,
+    SharedNumber,
+    find_shared_numbers,
+)
 from koppel.organisations.roles import Actor
 
 FIELDS = ("number", "reason", "sector")
+SHARED_REASON = "shared_reason"
+"""The field of the reason for a number that another administration has too."""
 SUGGESTIONS_MAX = 3
+StoredParts = tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]
+"""A company, its number, reason and sector, whether the number is suggested, and the check of the number."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +60,25 @@ class IdentityAnswer:
     problems: Mapping[str, IdentityProblem]
     lookup: LookupResult | None = None
     discrepancy: Discrepancy | None = None
+    shared: SharedNumber | None = None
+    """The others with the same number; None: no others."""
+    rejected_number: str = ""
+    """The number that a person removed as another company's, while none is typed."""
 
     @property
     def is_complete(self) -> bool:
-        return not self.problems and (self.discrepancy is None or self.discrepancy.answer is True)
+        return not self.problems and self.is_confirmed
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Return whether a person confirmed what differs, and a number that another administration has."""
+        is_same = self.discrepancy is None or self.discrepancy.answer is True
+        return is_same and (self.shared is None or self.shared.is_confirmed)
+
+    @property
+    def needs_reason(self) -> bool:
+        """Return whether another administration has the number, and no reason is given yet."""
+        return bool(self.shared and not self.shared.is_confirmed and not self.problems)
 
     @property
     def question(self) -> Discrepancy | None:
@@ -75,8 +102,8 @@ class IdentityAnswer:
                 if self.lookup and self.lookup.is_waiting
                 else ("", "")
             )
-        if self.discrepancy and not self.discrepancy.answer:
-            return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
+        if unconfirmed := self._unconfirmed:
+            return unconfirmed
         if self.checked and self.checked.message:
             return "warn", str(self.checked.message)
         if self.discrepancy:
@@ -87,6 +114,15 @@ class IdentityAnswer:
         )
 
     @property
+    def _unconfirmed(self) -> tuple[str, str] | None:
+        """Return the badge of a number that a person has yet to confirm."""
+        reason = _("Choose why both have this number.") if self.needs_reason else ""
+        if self.discrepancy and not self.discrepancy.answer:
+            tone = "warn" if self.discrepancy.answer is None else "bad"
+            return tone, f"{self.discrepancy.message} {reason}".strip()
+        return ("warn", reason) if reason else None
+
+    @property
     def _in_register(self) -> tuple[str, str] | None:
         result = self.lookup
         if result is None or result.query.kind is not QueryKind.NUMBER:
@@ -94,10 +130,26 @@ class IdentityAnswer:
         if result.outcome is LookupOutcome.FOUND:
             return "ok", _("found in the register")
         if result.outcome is LookupOutcome.CLOSED:
-            return "warn", _("Deregistered: %s") % (result.legal_name or result.number)
+            return "warn", self.closed_message
+        if result.outcome is LookupOutcome.NOT_FOUND and result.source == "vies":
+            return "warn", _("not registered for VAT under this number, according to VIES")
         if result.outcome is LookupOutcome.NOT_FOUND:
-            return "warn", _("not found in the register")
+            return "warn", _("not found in %(register)s") % {
+                "register": REGISTER_TITLES.get(result.source, result.source)
+            }
         return None
+
+    @property
+    def closed_message(self) -> str:
+        """Return since when the register says that the company is deregistered; '' when it is not."""
+        result = self.lookup
+        if not self.number or result is None or result.outcome is not LookupOutcome.CLOSED:
+            return ""
+        name = result.legal_name or result.number
+        if result.closed_on is None:
+            return _("Deregistered: %s") % name
+        day = date_format(result.closed_on, "SHORT_DATE_FORMAT")
+        return _("Deregistered since %(day)s: %(name)s") % {"day": day, "name": name}
 
     @property
     def suggestions(self) -> list[tuple[str, str]]:
@@ -146,14 +198,16 @@ class PastedListResult:
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
     """Return the answers of the chosen companies, or of some of them."""
-    companies = _chosen_companies(flow, only)
     parts_by_company = {
         company.pk: _stored_or_suggested(company, flow.typed_identities.get(company.pk))
-        for company in companies
+        for company in _chosen_companies(flow)
     }
+    shared = find_shared_numbers(flow, _number_uses(flow, parts_by_company.values()))
+    requested = parts_by_company.keys() if only is None else parts_by_company.keys() & set(only)
     query_by_company = {
         company_id: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
         for company_id, parts in parts_by_company.items()
+        if company_id in requested
     }
     lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
@@ -161,9 +215,23 @@ def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[Identity
             *parts_by_company[company_id],
             lookups.get(question) if question else None,
             flow.same_company_answers,
+            shared.get(company_id),
         )
         for company_id, question in query_by_company.items()
     ]
+
+
+def _number_uses(flow: Flow, parts: Iterable[StoredParts]) -> dict[int, NumberUse]:
+    """Return the valid numbers of these companies, with the reasons for sharing them."""
+    uses = {}
+    for company, number, _reason, _sector, _is_suggested, checked in parts:
+        if number and checked and checked.number and checked.status is not NumberStatus.INVALID:
+            typed = flow.typed_identities.get(company.pk)
+            reason = typed.shared_reason if typed and typed.shared_reason in SHARED_REASONS else ""
+            uses[company.pk] = NumberUse(
+                company.name, company.external_id, (checked.number, checked.scheme), reason
+            )
+    return uses
 
 
 def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
@@ -178,18 +246,42 @@ def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
     """Store the input for these companies, valid or not. Returns the ids of those in the flow."""
-    flow_company_ids = [
-        company_id for company_id in flow.chosen_company_ids if company_id in typed_by_company
-    ]
-    typed = {company_id: _typed_identity(typed_by_company[company_id]) for company_id in flow_company_ids}
+    companies = _chosen_companies(flow, typed_by_company)
+    typed = {
+        company.pk: _typed_identity(
+            company, typed_by_company[company.pk], flow.typed_identities.get(company.pk)
+        )
+        for company in companies
+    }
     if typed:
         save_values(flow, "typed_identities", typed)
-    return flow_company_ids
+    return list(typed)
 
 
-def _typed_identity(values: Mapping[str, str]) -> TypedIdentity:
+def _typed_identity(
+    company: RemoteCompany, values: Mapping[str, str], stored: TypedIdentity | None
+) -> TypedIdentity:
+    """Return what to store of these values.
+
+    A number and a reason exclude each other: the one that was given last replaces an unusable number, or the
+    reason. A reason for sharing a number holds for that number only.
+    """
     number, reason, sector = (values.get(name, "").strip() for name in FIELDS)
-    return TypedIdentity(number, reason, resolve_sector(sector) if sector else "")
+    _company, known_number, known_reason, *_rest = _stored_or_suggested(company, stored)
+    if number and reason and not _is_usable(number, company.country):
+        number, reason = ("", reason) if reason != known_reason or number == known_number else (number, "")
+    elif number == known_number and reason and reason != known_reason:
+        number = ""
+    known_shared = stored.shared_reason if stored else ""
+    shared_reason = values.get(SHARED_REASON, known_shared).strip()
+    if not number or (number != known_number and shared_reason == known_shared):
+        shared_reason = ""
+    return TypedIdentity(number, reason, resolve_sector(sector) if sector else "", shared_reason)
+
+
+def _is_usable(number: str, country: str) -> bool:
+    """Return whether the number can be imported, with a doubt or without."""
+    return check_number(number, country).status is not NumberStatus.INVALID
 
 
 def advance_if_complete(flow: Flow) -> list[IdentityAnswer]:
@@ -215,6 +307,15 @@ def answer_same_company(actor: Actor, flow: Flow, company_ids: Sequence[int], *,
             {answer.company.pk: {"reason": answer.reason, "sector": answer.sector} for answer in unanswered},
         )
     return count
+
+
+def undo_rejection(flow: Flow, company_id: int) -> None:
+    """Put back the number that the answer “No, another” removed, with its question."""
+    for answer in list_answers(flow, [company_id]):
+        if answer.rejected_number:
+            undone_answer = replace(flow.same_company_answers[company_id], is_same=None)
+            save_values(flow, "same_company_answers", {company_id: undone_answer})
+            save_answers(flow, {company_id: {"number": answer.rejected_number, "sector": answer.sector}})
 
 
 def accept_suggestions(flow: Flow) -> list[int]:
@@ -302,6 +403,8 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
     """
     if answer.discrepancy and not answer.discrepancy.answer:
         return None
+    if not complete_later and not answer.is_confirmed:
+        return None
     sector = answer.sector
     if answer.number and answer.lookup and answer.lookup.exists and (section := answer.lookup.sector):
         sector = section.letter
@@ -324,9 +427,7 @@ def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[Rem
     return sorted(companies, key=lambda company: (normalize_search(company.name), company.pk))
 
 
-def _stored_or_suggested(
-    company: RemoteCompany, stored: TypedIdentity | None
-) -> tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]:
+def _stored_or_suggested(company: RemoteCompany, stored: TypedIdentity | None) -> StoredParts:
     if stored is None:
         number, number_check = suggest_number(company.country, company.number, company.vat_number)
         return company, number, "", "", True, number_check
@@ -343,10 +444,27 @@ def _answer(
     number_check: NumberCheck | None,
     lookup: LookupResult | None,
     confirmed: Mapping[int, SameCompanyAnswer],
+    shared: SharedNumber | None,
 ) -> IdentityAnswer:
     check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
     problems = {problem.field: problem for problem in check.problems}
     discrepancy = find_discrepancy(company, number, lookup, confirmed)
+    stored_answer = confirmed.get(company.pk)
+    rejected = (
+        stored_answer.number
+        if stored_answer and stored_answer.is_same is False and not number and not reason
+        else ""
+    )
     return IdentityAnswer(
-        company, number, reason, sector, is_suggested, number_check, problems, lookup, discrepancy
+        company,
+        number,
+        reason,
+        sector,
+        is_suggested,
+        number_check,
+        problems,
+        lookup,
+        discrepancy,
+        shared,
+        rejected,
     )

@@ -66,6 +66,20 @@ class Discrepancy:
         return sentences
 
     @property
+    def sentence(self) -> str:
+        """The question about this one company, with its number."""
+        if not self.register_name:
+            return _("Does number %(number)s belong to %(name)s?") % {
+                "number": self.number,
+                "name": self.company.name,
+            }
+        return _("Is %(name)s really %(register_name)s (number %(number)s)?") % {
+            "name": self.company.name,
+            "register_name": self.register_name,
+            "number": self.number,
+        }
+
+    @property
     def message(self) -> str:
         if self.answer is False:
             return _(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -24,6 +25,7 @@ from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps.identify import IdentityAnswer
+from koppel.onboarding.steps.shared_number import SHARED_REASONS
 from koppel.onboarding.steps.succession import Succession, answer_successions, list_successions
 from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
@@ -41,6 +43,7 @@ def identify_companies(request: AuthenticatedRequest, flow: Flow) -> HttpRespons
         return _handle_action(request, flow)
     answers, tried = identify_step.list_answers(flow), request.parameters["tried"] is not None
     context = _rows_context(request, answers, tried=tried) | {"tried": tried, "reasons": REASONS.items()}
+    context["shared_reasons"] = SHARED_REASONS.items()
     successions = list_successions(request.actor, flow, context["answers"])
     context["rows"] = [(answer, successions.get(answer.company.pk)) for answer in context["answers"]]
     context["sectors"] = [(letter, f"{letter} – {label}") for letter, label in SECTIONS.items()]
@@ -62,11 +65,13 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return HttpResponseRedirect(request.path)
     if action == "accept":
         _accept_suggestions(request, flow)
-        return HttpResponseRedirect(request.get_full_path())
+        return HttpResponseRedirect(_filtered_url(request, form))
     if company_id is not None:
         if action in ("continues", "separate"):
             answers = identify_step.list_answers(flow, [company_id])
             answer_successions(request.actor, flow, answers, continues=action == "continues")
+        elif action == "undo":
+            identify_step.undo_rejection(flow, company_id)
         else:
             identify_step.answer_same_company(request.actor, flow, [company_id], same=action == "same")
         return HttpResponseRedirect(f"{request.get_full_path()}#row-{company_id}")
@@ -74,9 +79,18 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return _confirm_ticked(request, flow, form)
     outcome = services.identify(request.actor, flow, form.input_or_refusal())
     if isinstance(outcome, Advance):
-        return to_step(flow, outcome.step)
+        closed = [answer for answer in identify_step.list_answers(flow) if answer.closed_message]
+        page = unconfirmed(request, _closed_question(closed, request.path)) if closed else None
+        return page or to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
     return HttpResponseRedirect(f"{request.path}?tried=1")
+
+
+def _filtered_url(request: AuthenticatedRequest, form: IdentifyForm) -> str:
+    """Return the address of the page with the search and the filter that were set when the form was sent."""
+    values = form.values_or_refusal()
+    filters = {name: values[name] for name in ("q", "show") if values[name]}
+    return f"{request.path}?{urlencode(filters)}" if filters else request.get_full_path()
 
 
 def _accept_suggestions(request: AuthenticatedRequest, flow: Flow) -> None:
@@ -107,11 +121,16 @@ def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyFor
 
 def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
     count = len(answers)
-    question = ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
     discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
+    question = (
+        discrepancies[0].sentence
+        if count == 1
+        else ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
+        % {"count": count}
+    )
     return Confirmation(
         title=_("Same company?"),
-        question=question % {"count": count},
+        question=question,
         button=ngettext("Yes, same company for %(count)d row", "Yes, same company for %(count)d rows", count)
         % {"count": count},
         cancel_url=return_url,
@@ -120,8 +139,12 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
             Group(
                 _("Rows"),
                 [
-                    " ".join([f"{discrepancy.company.name}:", *discrepancy.differences])
-                    for discrepancy in discrepancies
+                    " ".join(
+                        [f"{answer.company.name}:", *answer.discrepancy.differences]
+                        + ([answer.shared.message] if answer.shared else [])
+                    )
+                    for answer in answers
+                    if answer.discrepancy
                 ],
             )
         ],
@@ -129,7 +152,39 @@ def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
             "action": "same",
             "discrepancies": ",".join(str(discrepancy.company.pk) for discrepancy in discrepancies),
         },
-        facts=[discrepancy.subject for discrepancy in discrepancies],
+        facts=[
+            [discrepancy.subject for discrepancy in discrepancies],
+            [answer.shared.names for answer in answers if answer.shared],
+        ],
+        nav_section="connections",
+    )
+
+
+def _closed_question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
+    """Return the question before deregistered companies are imported."""
+    count = len(answers)
+    question = ngettext(
+        "%(count)d company is deregistered. Is it still a client?",
+        "%(count)d companies are deregistered. Are they still clients?",
+        count,
+    )
+    return Confirmation(
+        title=_("Still a client?"),
+        question=question % {"count": count},
+        button=ngettext("Yes, still a client", "Yes, still clients", count),
+        cancel_url=return_url,
+        consequences=[_("If not, go back to step Administrations and clear the box of this company.")],
+        groups=[
+            Group(
+                _("Deregistered companies"),
+                [f"{answer.company.name}: {answer.closed_message}" for answer in answers],
+            )
+        ],
+        fields={"action": "next"},
+        facts=[
+            (answer.company.pk, answer.number, answer.lookup and str(answer.lookup.closed_on))
+            for answer in answers
+        ],
         nav_section="connections",
     )
 
@@ -206,6 +261,11 @@ def _as_json(answer: IdentityAnswer, succession: Succession | None) -> dict[str,
         "message": message,
         "question": answer.question is not None,
         "waiting": _is_waiting(answer),
+        "number": answer.number,
+        "reason": answer.reason,
+        "rejected": answer.rejected_number,
+        "shared": answer.shared.message if answer.shared else "",
+        "shared_reason": answer.shared.reason if answer.shared else "",
         "predecessor": name,
         "continues": continues,
         "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],

@@ -1,5 +1,7 @@
 """① System and ② Sign in; resume, discard, and start from an existing connection."""
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -12,7 +14,7 @@ from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.consent.service_companies import parse_ids
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.models import ConsentPurpose
-from koppel.connections.queries import apps_for, connections_of, get_connection, sign_in_origins
+from koppel.connections.queries import AppChoice, apps_for, connections_of, get_connection, sign_in_origins
 from koppel.connector.errors import ConnectorError
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
@@ -40,9 +42,10 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
         flow = services.start(request.actor, SystemForm.of(request).input_or_refusal())
         return to_step(flow, Step.SIGN_IN)
     systems = [
-        (connector.descriptor, bool(apps_for(request.actor, key))) for key, connector in connectors().items()
+        (connector.descriptor, _sign_in_ways(apps_for(request.actor, key)))
+        for key, connector in connectors().items()
     ]
-    titles = {descriptor.title for descriptor, _has_app in systems}
+    titles = {descriptor.title for descriptor, _ways in systems}
     planned_systems = [title for title in PLANNED_SYSTEMS if title not in titles]
     context = {
         "systems": systems,
@@ -50,6 +53,22 @@ def choose_system(request: AuthenticatedRequest) -> HttpResponse:
         "open_flows": flows.open_flows(request.actor),
     }
     return render(request, "onboarding/system.html", context | wizard_context(Step.SYSTEM))
+
+
+def _sign_in_ways(apps: Sequence[AppChoice]) -> list[tuple[str, str]]:
+    """Return title and explanation of each way to sign in, in the connector's words."""
+    return list(dict.fromkeys((app.mode.title, app.mode.explanation) for app in apps))
+
+
+def _with_advice(apps: Sequence[AppChoice]) -> list[tuple[AppChoice, str]]:
+    """Return each way with its advice; the same advice only once."""
+    seen: set[str] = set()
+    advised = []
+    for app in apps:
+        advice = app.mode.advice
+        advised.append((app, "" if advice in seen else advice))
+        seen.add(advice)
+    return advised
 
 
 @query_parameters(connection=IDENTIFIER)
@@ -122,7 +141,7 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return response
     request.csp_forms = sign_in_origins(request.actor)
     context = {
-        "apps": apps_for(request.actor, flow.connector),
+        "apps": _with_advice(apps_for(request.actor, flow.connector)),
         "system": connectors()[flow.connector].descriptor,
         "form": form,
     }

@@ -3,6 +3,7 @@
 from django.urls import reverse
 
 from koppel.administrations.models import Administration, Status
+from koppel.administrations.queries import attention_condition
 from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import open_event
@@ -24,6 +25,7 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
         return
     importer = of_import.values_list("imported_by_id", flat=True).first()
     total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
+    others = of_import.filter(attention_condition()).count()
     open_event(
         organisation_id,
         SyncEvent.IMPORT_FINISHED if active else SyncEvent.IMPORT_FAILED,
@@ -33,6 +35,6 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
             administration: {"name": name}
             for administration, name in of_import.values_list("pk", "name")[:500]
         },
-        context={"import": import_id, "total": total, "active": active, "others": total - active},
+        context={"import": import_id, "total": total, "active": active, "others": others},
         link=f"{reverse('administrations:list')}?import={import_id}",
     )

@@ -68,6 +68,7 @@ def _texts(folder: Path) -> set[str]:
             "ngettext:1,2",
             "ngettext_lazy:1,2",
             "pgettext:1c,2",
+            "pgettext_lazy:1c,2",
         )
         keywords = [f"--keyword={word}" for word in functions]
         command = [

@@ -42,17 +42,17 @@ async function poll(turns) {
 // Reload the list and tick again what was ticked.
 const TICKS = `ticks ${location.pathname}`;
 function reloadKeepingTicks() {
-  const unticked = [...document.querySelectorAll("input[name=company]:not(:checked)")].map((box) => box.value);
-  sessionStorage.setItem(TICKS, JSON.stringify(unticked));
+  const ticks = [...document.querySelectorAll("input[name=company]")].map((box) => [box.value, box.checked]);
+  sessionStorage.setItem(TICKS, JSON.stringify(ticks));
   location.reload();
 }
 
 function restoreTicks() {
-  const unticked = JSON.parse(sessionStorage.getItem(TICKS) ?? "[]");
+  const ticks = new Map(JSON.parse(sessionStorage.getItem(TICKS) ?? "[]"));
   sessionStorage.removeItem(TICKS);
   every("input[name=company]", (box) => {
-    if (!unticked.includes(box.value)) return;
-    box.checked = false;
+    if (!ticks.has(box.value) || box.checked === ticks.get(box.value)) return;
+    box.checked = ticks.get(box.value);
     box.dispatchEvent(new Event("change", { bubbles: true }));
   });
 }

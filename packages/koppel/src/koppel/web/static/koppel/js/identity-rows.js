@@ -1,5 +1,5 @@
 // Identify: each row is stored as it is typed, and marked with what the server and the registers say of it.
-import { element, language } from "./enhance.js";
+import { element, every, language } from "./enhance.js";
 import { fetchJson, REFUSED, runInSequence } from "./requests.js";
 
 const RETRY_MS = 2000;
@@ -27,6 +27,8 @@ function showRow(row, answer) {
   mark.textContent = answer.message;
   row.querySelector("[data-sector-mark]").textContent = answer.problems.sector || "";
   showDiscrepancy(row, answer.question);
+  showExclusive(row, field, answer);
+  showShared(row, answer);
   showSuccession(row, answer);
   row.querySelector("[data-suggestions]").replaceChildren(...answer.suggestions.map(suggestionButton));
   if (answer.waiting) awaitRow(row);
@@ -39,6 +41,25 @@ function showDiscrepancy(row, isVisible) {
   question.hidden = !isVisible;
   if (!isVisible) question.querySelector("input").checked = false;
   document.querySelector("[data-discrepancies]").hidden = !table.querySelector("[data-discrepancy]:not([hidden])");
+}
+
+// A number and a reason exclude each other. A field that is being typed in is left alone.
+function showExclusive(row, field, answer) {
+  const reason = row.querySelector("[data-reason-for]");
+  if (!answer.number && answer.reason && field !== document.activeElement) field.value = "";
+  if (!answer.reason && answer.number && reason !== document.activeElement && reason.value) {
+    reason.value = "";
+    document.getElementById(reason.dataset.reasonFor).hidden = true;
+  }
+}
+
+function showShared(row, answer) {
+  row.querySelector("[data-rejected]").hidden = !answer.rejected;
+  row.querySelector("[data-rejected-number]").textContent = answer.rejected;
+  row.querySelector("[data-shared]").hidden = !answer.shared;
+  row.querySelector("[data-shared-with]").textContent = answer.shared;
+  const reason = row.querySelector("[data-shared-reason]");
+  if (reason !== document.activeElement) reason.value = answer.shared_reason;
 }
 
 function showSuccession(row, answer) {
@@ -58,12 +79,13 @@ function suggestionButton({ number, name }) {
 // The figures are those of all rows, of other pages too.
 function showTally(states) {
   for (const key of ["incomplete", "complete"]) {
-    document.querySelector(`[data-tally="${key}"]`).textContent = states[key].toLocaleString(language);
+    every(`[data-tally="${key}"]`, (figure) => { figure.textContent = states[key].toLocaleString(language); });
   }
   waitingCount = states.waiting;
   const left = states.incomplete;
-  const label = document.querySelector("[data-tally-words]");
-  label.textContent = left === 1 ? label.dataset.one : label.dataset.many;
+  every("[data-tally-words]", (label) => { label.textContent = left === 1 ? label.dataset.one : label.dataset.many; });
+  every("[data-open-count]", (figure) => { figure.textContent = left.toLocaleString(language); });
+  every("[data-open-banner]", (banner) => { banner.hidden = !left; });
   document.querySelector("[data-tally-open]").hidden = !left;
   document.querySelector("[data-tally-done]").hidden = Boolean(left);
   document.querySelector("[data-suggested]").hidden = !states.suggested;
@@ -81,7 +103,7 @@ function showStates(states) {
 async function storeRows(rows) {
   const body = new URLSearchParams();
   for (const row of rows) {
-    for (const name of ["number", "reason", "sector"]) {
+    for (const name of ["number", "reason", "sector", "shared_reason"]) {
       const key = `${name}-${row.dataset.row}`;
       body.set(key, form.elements[key].value);
     }
@@ -114,6 +136,7 @@ let changedRows = [];
 function storeSoon(event) {
   const row = event.target.closest("tr[data-row]");
   if (!row) return;
+  if (event.target.dataset.column !== undefined) row.querySelector("[data-shared-reason]").value = "";
   changedRows.push(row);
   if (changedRows.length > 1) return;
   setTimeout(() => runInSequence(() => { const rows = new Set(changedRows); changedRows = []; return storeRows(rows); }), PASTE_MS);

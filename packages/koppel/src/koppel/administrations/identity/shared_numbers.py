@@ -1,0 +1,67 @@
+"""Issues of administrations whose number another administration has too.
+
+The later one gets the issue, unless one of the two continues the other. The text names no other: not everyone
+who sees this administration may see that one.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from koppel.administrations.issue_types import AdministrationIssue
+from koppel.administrations.models import Administration
+from koppel.audit.subjects import Subject, SubjectKind
+from koppel.issues.models import Issue
+from koppel.issues.services import raise_issue, resolve_issues_bulk
+
+
+def update_shared_number_issues(organisation_id: int, changed_ids: Collection[int]) -> None:
+    """Raise the issue for those of the changed administrations that share their number, and resolve it for
+    all that no longer do.
+    """
+    issues = Issue.objects.in_organisation(organisation_id).filter(
+        code=AdministrationIssue.NUMBER_SHARED, subject_kind=SubjectKind.ADMINISTRATION, resolved_at=None
+    )
+    open_ids = set(issues.values_list("subject_id", flat=True))
+    candidates = Administration.objects.in_organisation(organisation_id).filter(
+        pk__in={*changed_ids, *open_ids}, withdrawn_at=None
+    )
+    sharing = _sharing(organisation_id, list(candidates))
+    for administration in sharing:
+        if administration.pk in changed_ids:
+            subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
+            raise_issue(
+                organisation_id, AdministrationIssue.NUMBER_SHARED, subject, {"name": administration.name}
+            )
+    ended = open_ids - {administration.pk for administration in sharing}
+    resolve_issues_bulk(
+        organisation_id, SubjectKind.ADMINISTRATION, ended, [AdministrationIssue.NUMBER_SHARED]
+    )
+
+
+def _sharing(organisation_id: int, candidates: Collection[Administration]) -> list[Administration]:
+    """Return the candidates whose number another administration has that neither continues nor is continued
+    by it. Of two candidates with one number, the newer.
+    """
+    numbers = {administration.number for administration in candidates} - {""}
+    others = Administration.objects.in_organisation(organisation_id).filter(
+        number__in=numbers, withdrawn_at=None
+    )
+    by_number: dict[tuple[str, str], list[Administration]] = defaultdict(list)
+    for other in others.only("organisation", "number", "number_scheme", "predecessor").order_by("pk"):
+        by_number[(other.number, other.number_scheme)].append(other)
+    candidate_ids = {administration.pk for administration in candidates}
+    return [
+        administration
+        for administration in candidates
+        if any(
+            _is_shared(administration, other, candidate_ids)
+            for other in by_number[(administration.number, administration.number_scheme)]
+        )
+    ]
+
+
+def _is_shared(administration: Administration, other: Administration, candidate_ids: set[int]) -> bool:
+    is_continuation = other.pk == administration.predecessor_id or administration.pk == other.predecessor_id
+    if administration.pk == other.pk or is_continuation:
+        return False
+    return other.pk < administration.pk or other.pk not in candidate_ids
