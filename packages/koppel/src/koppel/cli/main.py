@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError
 from pydantic import ValidationError as InputError
 
 from koppel.cli import servers
+from koppel.cli.backup import commands as backup_commands
 from koppel.cli.checks.command import check
 from koppel.cli.commands import migrate
 from koppel.cli.demo import commands as demo_commands
@@ -178,6 +179,8 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     app.command()(servers.worker)
     app.command()(migrate.migrate)
     app.command()(check)
+    app.command()(backup_commands.backup)
+    app.command()(backup_commands.restore)
     app.command(hidden=True)(migrate.prepare)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=passes_on)(servers.sandbox)

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from koppel.books.sql_access.views import views_are_missing
 from koppel.cli.demo import seed
@@ -51,6 +52,12 @@ def pending_migrations(alias: str) -> list[str]:
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def migrations_of_this_version() -> set[str]:
+    """Return `app.name` of all migrations of the installed version."""
+    loader = MigrationLoader(None)
+    return {f"{app}.{name}" for app, name in loader.disk_migrations}
 
 
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:

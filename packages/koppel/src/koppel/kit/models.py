@@ -27,7 +27,7 @@ class Quarantine(models.Model):
     """A period in which nothing leaves the installation; the open one has no `ended_at`.
 
     See `koppel.kit.quarantine`. `sends_pending`: email and webhook messages from before are sent after all.
-    Names are operating system accounts.
+    Names are operating system accounts. `reason`: see `koppel.kit.quarantine.state.Reason`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -36,6 +36,7 @@ class Quarantine(models.Model):
     ended_at = models.DateTimeField(null=True)
     ended_by = models.TextField(default="")
     sends_pending = models.BooleanField(default=False)
+    reason = models.TextField(default="", db_default="")
 
     class Meta:
         db_table = "kit_quarantine"

@@ -8,6 +8,7 @@ import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.audit_log import check_audit_log
+from koppel.cli.checks.backups import check_backups
 from koppel.cli.checks.connectivity import check_addresses, check_mail
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
@@ -48,6 +49,7 @@ def run_checks(web_port: int) -> list[CheckFinding]:
         _secret_key(),
         *check_addresses(web_port),
         check_mail(),
+        *check_backups(),
         _web_port(web_port),
         *_build_warnings(),
     ]

@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(null=True)),
                 ('ended_by', models.TextField(default='')),
                 ('sends_pending', models.BooleanField(default=False)),
+                ('reason', models.TextField(db_default='', default='')),
             ],
             options={
                 'db_table': 'kit_quarantine',
