@@ -72,7 +72,8 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
 
 def quarantine_sentence() -> str:
     """Return the message for an installation in quarantine; '' for another."""
-    return str(quarantine.SENTENCE) if quarantine.current() else ""
+    period = quarantine.current()
+    return period.sentence if period else ""
 
 
 def installation_state() -> str:

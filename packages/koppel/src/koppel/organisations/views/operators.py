@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from koppel.kit.quarantine.replacement import pending_request
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.organisations.audit_actions import OperatorAction
@@ -22,15 +23,19 @@ SESSION_KEY = "operator_in"
 @public
 def list_organisations(request: HttpRequest) -> HttpResponse:
     """Show operators the organisations that grant access. The page does not exist for others."""
-    _require_operator(request)
-    return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
+    require_operator(request)
+    return render(
+        request,
+        "organisations/operator.html",
+        {"open": operators.list_open_organisations(), "replacement": pending_request()},
+    )
 
 
 @public
 @require_POST
 def enter_organisation(request: HttpRequest) -> HttpResponse:
     """Start reading an organisation's data as an operator."""
-    user = _require_operator(request)
+    user = require_operator(request)
     form = OperatorForm.of(request)
     if form.is_valid():
         with form.refusals():
@@ -45,7 +50,7 @@ def enter_organisation(request: HttpRequest) -> HttpResponse:
 @require_POST
 def leave_organisation(request: HttpRequest) -> HttpResponse:
     """Stop reading the organisation's data."""
-    user = _require_operator(request)
+    user = require_operator(request)
     entered_id = request.session.pop(SESSION_KEY, None)
     # Forms of pages that were opened over there must not be sent into the operator's own organisation.
     rotate_token(request)
@@ -55,7 +60,7 @@ def leave_organisation(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("operator"))
 
 
-def _require_operator(request: HttpRequest) -> User:
+def require_operator(request: HttpRequest) -> User:
     """Return the operator, signed in by themselves: an organisation's identity provider vouches for no
     account outside it.
     """
