@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.models import InstallationIdentity
 from koppel.kit.quarantine.replacement import digest
 
+LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
 CONFIRM_SECONDS = 15 * 60
 RENEWAL_SECONDS = 15 * 60
 """So long the original waits for the answer of a token endpoint."""
@@ -24,7 +25,9 @@ class Original:
     """The installation that this one was copied from, by its public address."""
 
     def __init__(self, url: str) -> None:
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        parts = urlsplit(url)
+        is_local = parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
+        if parts.scheme != "https" and not is_local:
             raise CommandError("Give the original's address with https://; its tokens travel over it.")
         self._url, self._token = url, ""
 

@@ -61,6 +61,9 @@ def adopt(operator: Actor, *, replaces: str) -> PendingMessages | None:
     """End the quarantine of a copy that takes the place of its original, and make it an installation of its
     own. `replaces`: the original's address, or `gone`. Raises `psycopg.Error`.
     """
+    with installation_scope("quarantine"):
+        # A copy that no command made has no row yet, and its waiting mail is as old.
+        periods.begin(operator.name, quarantine.Reason.RESTORED)
     dropped = end(operator)
     with installation_scope("quarantine"):
         identity.renew(connection.connection)

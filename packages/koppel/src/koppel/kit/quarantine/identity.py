@@ -4,7 +4,8 @@ The database has an id, the identifier of the server that it ran on, and the mom
 last seen. A file of the data directory has the same id and moment. A copy of the database differs in one of
 them, unless the whole machine was copied.
 
-Missing only here: a machine joins an installation whose accepted programs are connected to the same database.
+A machine without the id, or with that of before an adoption, joins an installation whose accepted programs
+are connected to the same database.
 """
 
 import json
@@ -100,7 +101,8 @@ def examine(connection: Connection) -> Reason | None:
         _write_file(read_stored(connection))
         return None
     reason = find_mismatch(stored, read_machine(), server, has_failover=_has_failover())
-    if reason is Reason.MISSING_ID and _has_others(connection):
+    may_join = reason in (Reason.MISSING_ID, Reason.OTHER_ID) and not os.environ.get(ID_VARIABLE)
+    if may_join and _has_others(connection):
         _write_file(stored)
         return None
     return reason

@@ -168,8 +168,12 @@ class _Reader:
         if connection is None or connection.closed or url != self._url:
             self.close()
             connection = psycopg.connect(url, autocommit=True, **_OPTIONS)
+            try:
+                self._examine(connection)
+            except psycopg.Error:  # it has not been examined: the next read begins anew
+                connection.close()
+                raise
             self._connection, self._url = connection, url
-            self._examine(connection)
         elif self._mismatch is not None:
             self._examine(connection)
         row = connection.execute(_OPEN).fetchone()
