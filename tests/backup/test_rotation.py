@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from koppel.cli.backup.daily_backup import next_backup, parse_backup_time
 from koppel.cli.backup.manifest import folder_name
 from koppel.cli.backup.rotation import delete_older, parse_retention
-from koppel.cli.backup.schedule import next_backup, parse_backup_time
 from koppel.kit.cli.errors import CommandError
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from koppel.cli.backup.schedule import BackupSchedule, backup_directory, parse_backup_time
+from koppel.cli.backup.daily_backup import BackupSchedule, backup_directory, parse_backup_time
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database_variables,

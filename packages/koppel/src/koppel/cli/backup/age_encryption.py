@@ -12,14 +12,14 @@ from koppel.kit.cli.errors import CommandError
 _PRIVATE = "AGE-SECRET-KEY-"
 
 
-class Reader(Protocol):
+class ByteReader(Protocol):
     """What bytes are read from."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes; b'' at the end."""
 
 
-class Writer(Protocol):
+class ByteWriter(Protocol):
     """What bytes are written to."""
 
     def write(self, chunk: bytes, /) -> int:
@@ -65,7 +65,7 @@ def read_identities(file: Path) -> "list[pyrage.x25519.Identity | pyrage.ssh.Ide
     return list(identities)
 
 
-def copy_encrypted(source: Reader, target: Writer, recipients: Sequence[str]) -> None:
+def copy_encrypted(source: ByteReader, target: ByteWriter, recipients: Sequence[str]) -> None:
     """Copy all of the bytes, encrypted to the recipients; as they are when there are none."""
     if recipients:
         pyrage.encrypt_io(source, target, [_parse_recipient(recipient) for recipient in recipients])
@@ -74,7 +74,7 @@ def copy_encrypted(source: Reader, target: Writer, recipients: Sequence[str]) ->
             target.write(chunk)
 
 
-def copy_decrypted(source: Reader, target: Writer, identity_file: Path | None) -> None:
+def copy_decrypted(source: ByteReader, target: ByteWriter, identity_file: Path | None) -> None:
     """Copy all of the bytes, decrypted; as they are without keys. Raises `CommandError`."""
     if identity_file is None:
         while chunk := source.read(1 << 20):

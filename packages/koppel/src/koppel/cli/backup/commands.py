@@ -9,9 +9,9 @@ import typer
 
 from koppel.cli.backup.age_encryption import parse_recipients
 from koppel.cli.backup.creation import BackupOptions, create_backup
+from koppel.cli.backup.daily_backup import backup_directory
 from koppel.cli.backup.restoration import open_backup, require_known_migrations, target_secrets
 from koppel.cli.backup.rotation import delete_older, parse_retention
-from koppel.cli.backup.schedule import backup_directory
 from koppel.cli.backup.targets import refuse_existing_server, restore_embedded, restore_external
 from koppel.cli.environment import (
     data_directory,

@@ -122,7 +122,7 @@ class RunningProgram:
 
     @property
     def pipe(self) -> IO[bytes]:
-        """What it reads from or writes to."""
+        """The end that this process holds."""
         pipe = self.process.stdin or self.process.stdout
         if pipe is None:
             raise CommandError(f"{self._name} has no pipe.")

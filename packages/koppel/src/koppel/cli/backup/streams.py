@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from koppel.cli.backup.age_encryption import Reader, Writer
+from koppel.cli.backup.age_encryption import ByteReader, ByteWriter
 from koppel.cli.backup.manifest import BackupFile
 from koppel.kit.cli.errors import CommandError
 
@@ -68,7 +68,7 @@ class MeasuringFile:
 class CopyingReader:
     """Reads from `source`, and writes everything that was read to `copy` as well."""
 
-    def __init__(self, source: Reader, copy: Writer, progress: Progress) -> None:
+    def __init__(self, source: ByteReader, copy: ByteWriter, progress: Progress) -> None:
         self._source, self._copy, self._progress = source, copy, progress
 
     def read(self, size: int = -1, /) -> bytes:

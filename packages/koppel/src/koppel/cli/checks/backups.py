@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from koppel.cli.backup.daily_backup import backup_directory, parse_backup_time
 from koppel.cli.backup.manifest import complete_backups, moment_of
-from koppel.cli.backup.schedule import backup_directory, parse_backup_time
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.kit.cli.errors import CommandError
 
