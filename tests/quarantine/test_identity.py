@@ -11,8 +11,8 @@ import pytest
 
 from koppel.kit import quarantine
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.quarantine import Reason, identity
-from koppel.kit.quarantine.identity import MachineIdentity, StoredIdentity, find_mismatch
+from koppel.kit.quarantine import Reason, installation_identity
+from koppel.kit.quarantine.installation_identity import MachineIdentity, StoredIdentity, find_mismatch
 from tests.fixtures.database import INSTALLATION_ID
 from tests.quarantine.switch import koppel_quarantine
 
@@ -26,7 +26,7 @@ def session(
     clean_database: None, database_addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A session of the application on a machine with an empty data directory and no id in its settings."""
-    monkeypatch.delenv(identity.ID_VARIABLE)
+    monkeypatch.delenv(installation_identity.ID_VARIABLE)
     monkeypatch.setenv("KOPPEL_DATA_DIR", str(tmp_path))
     with (
         psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser,
@@ -64,23 +64,23 @@ def test_the_first_program_of_an_installation_writes_the_file(
     session: psycopg.Connection[tuple[object, ...]], tmp_path: Path
 ) -> None:
     session.execute("UPDATE kit_installation_identity SET system_identifier = ''")
-    assert identity.examine(session) is None
+    assert installation_identity.examine(session) is None
     file = tmp_path / "installation.json"
     assert json.loads(file.read_text())["id"] == INSTALLATION_ID
     assert file.stat().st_mode & 0o777 == 0o600
-    assert identity.examine(session) is None
+    assert installation_identity.examine(session) is None
 
 
 def test_a_machine_without_the_file_joins_only_beside_accepted_programs(
     session: psycopg.Connection[tuple[object, ...]], database_addresses: Addresses, tmp_path: Path
 ) -> None:
-    identity.examine(session)
+    installation_identity.examine(session)
     (tmp_path / "installation.json").unlink(missing_ok=True)
-    assert identity.examine(session) is Reason.MISSING_ID
+    assert installation_identity.examine(session) is Reason.MISSING_ID
     with psycopg.connect(database_addresses.app_url, autocommit=True) as other:
-        assert identity.examine(session) is Reason.MISSING_ID
-        identity.accept(other)
-        assert identity.examine(session) is None
+        assert installation_identity.examine(session) is Reason.MISSING_ID
+        installation_identity.accept(other)
+        assert installation_identity.examine(session) is None
     assert json.loads((tmp_path / "installation.json").read_text())["id"] == INSTALLATION_ID
 
 
@@ -89,11 +89,11 @@ def test_a_database_that_was_set_back_is_noticed(
 ) -> None:
     content = {"id": INSTALLATION_ID, "seen_at": None, "host": "elsewhere"}
     (tmp_path / "installation.json").write_text(json.dumps(content))
-    identity.record_seen(session)
-    assert identity.examine(session) is None
-    assert identity.first_host() == "elsewhere"
+    installation_identity.record_seen(session)
+    assert installation_identity.examine(session) is None
+    assert installation_identity.first_host() == "elsewhere"
     session.execute("UPDATE kit_installation_identity SET seen_at = seen_at - interval '6 minutes'")
-    assert identity.examine(session) is Reason.OLDER
+    assert installation_identity.examine(session) is Reason.OLDER
 
 
 def test_a_copy_is_in_quarantine_until_it_is_adopted(
@@ -107,7 +107,7 @@ def test_a_copy_is_in_quarantine_until_it_is_adopted(
         assert period is not None
         assert (period.reason, "koppel adopt" in period.sentence) == (Reason.OTHER_ID, True)
         assert "copy of another installation" in str(quarantine.Quarantined(period))
-        renewed = identity.renew(session)
+        renewed = installation_identity.renew(session)
         assert renewed.uid != INSTALLATION_ID
         reader.forget()
         assert reader.read() is None

@@ -8,6 +8,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
+from django.urls import reverse
+
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.models import InstallationIdentity
 from koppel.kit.quarantine.replacement import digest
@@ -33,9 +35,10 @@ class Original:
 
     def request(self, code: str, sender: str) -> str:
         """Ask to take its place; return the address of the page on which an operator confirms."""
-        own = InstallationIdentity.objects.get()
+        identity = InstallationIdentity.objects.get()
         answer = self._call(
-            "/replacement/", {"installation": own.uid, "code_digest": digest(code), "sender": sender}
+            reverse("replacement"),
+            {"installation": identity.uid, "code_digest": digest(code), "sender": sender},
         )
         self._token = str(answer["token"])
         return urljoin(self._url, str(answer["page"]))
@@ -46,7 +49,7 @@ class Original:
         """
         deadline = time.monotonic() + CONFIRM_SECONDS
         while True:
-            answer = self._call(f"/replacement/{self._token}/")
+            answer = self._call(reverse("replacement_request", args=[self._token]))
             if answer["state"] == "confirmed":
                 if not answer["renewals_under_way"]:
                     return
@@ -60,7 +63,9 @@ class Original:
     def grants(self) -> Iterator[list[dict[str, Any]]]:
         """Yield its tokens, in pages."""
         after = 0
-        while rows := self._call(f"/replacement/{self._token}/grants?after={after}")["grants"]:
+        while rows := self._call(f"{reverse('replacement_grants', args=[self._token])}?after={after}")[
+            "grants"
+        ]:
             yield rows
             after = int(rows[-1]["id"])
 

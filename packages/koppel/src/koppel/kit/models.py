@@ -24,7 +24,10 @@ class Installation(models.Model):
 
 
 class InstallationIdentity(models.Model):
-    """The one row that tells this installation from its copies. See `koppel.kit.quarantine.identity`."""
+    """The one row that tells this installation from its copies.
+
+    See `koppel.kit.quarantine.installation_identity`.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     uid = models.UUIDField()

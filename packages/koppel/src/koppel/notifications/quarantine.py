@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from koppel.audit.services import add_audit_entry
 from koppel.kit import quarantine
 from koppel.kit.models import ReplacementRequest
-from koppel.kit.quarantine import identity, periods, replacement
+from koppel.kit.quarantine import installation_identity, periods, replacement
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.audit_actions import QuarantineAction
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
@@ -59,14 +59,14 @@ def end(operator: Actor, *, sends_pending: bool = False) -> PendingMessages | No
 
 def adopt(operator: Actor, *, replaces: str) -> PendingMessages | None:
     """End the quarantine of a copy that takes the place of its original, and make it an installation of its
-    own. `replaces`: the original's address, or `gone`. Raises `psycopg.Error`.
+    own. `replaces`: the original's address, or that it is gone. Raises `psycopg.Error`.
     """
     with installation_scope("quarantine"):
         # A copy that no command made has no row yet, and its waiting mail is as old.
         periods.begin(operator.name, quarantine.Reason.RESTORED)
     dropped = end(operator)
     with installation_scope("quarantine"):
-        identity.renew(connection.connection)
+        installation_identity.renew(connection.connection)
         _add_audit_entry(operator, QuarantineAction.ADOPTED, replaces=replaces)
     quarantine.forget()
     return dropped

@@ -21,7 +21,7 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
 from koppel.kit.encryption import Keyring, keyring
-from koppel.kit.quarantine import Reason, identity
+from koppel.kit.quarantine import Reason, installation_identity
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
@@ -184,7 +184,7 @@ def _quarantine() -> Iterator[CheckFinding]:
 
 def _host() -> Iterator[CheckFinding]:
     """Report a data directory that another machine wrote."""
-    host, before = socket.gethostname(), identity.first_host()
+    host, before = socket.gethostname(), installation_identity.first_host()
     if before not in ("", host):
         text = (
             f"This data directory was begun on {before} and is used on {host}. If both have one, start the"

@@ -40,11 +40,11 @@ def import_grants(rows: Sequence[dict[str, Any]]) -> int:
     with installation_scope("handover"):
         for row in rows:
             content = _from_json(row)
-            own = Grant.objects.filter(
+            grant = Grant.objects.filter(
                 **{name: content.pop(name) for name in ("id", "organisation_id", "connection_id", "subject")}
             )
-            missing += not own.exists()
-            own.filter(generation__lte=content["generation"]).update(
+            missing += not grant.exists()
+            grant.filter(generation__lte=content["generation"]).update(
                 **content, refresh_started_at=None, refresh_error=""
             )
     return missing

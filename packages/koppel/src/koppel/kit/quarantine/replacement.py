@@ -61,8 +61,8 @@ def request_replacement(uid: str, code_digest: str, sender: str, address: str) -
 
     Raises `OtherInstallation` and `ReplacementPending`.
     """
-    own = InstallationIdentity.objects.get()
-    if not constant_time_compare(uid.lower(), str(own.uid)):
+    identity = InstallationIdentity.objects.get()
+    if not constant_time_compare(uid.lower(), str(identity.uid)):
         raise OtherInstallation
     with connection.cursor() as cursor:
         cursor.execute("LOCK TABLE kit_replacement_request IN SHARE ROW EXCLUSIVE MODE")

@@ -5,7 +5,7 @@ it: it has the original's tokens and people and must use neither.
 
 The state is a row of the database, so all processes of all machines obey it, and a backup of a quarantined
 copy is quarantined as well. A process caches it for a second. A process whose machine does not belong to the
-database is in quarantine without a row, see `koppel.kit.quarantine.identity`.
+database is in quarantine without a row, see `koppel.kit.quarantine.installation_identity`.
 
 `refuse` and `refuse_async` are called where calls and email leave (`kit.http`,
 `kit.quarantine.email_backends`), and before actions that would otherwise be done by half.
@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.pool import KEEP_ALIVE
 from koppel.kit.errors import KoppelError
-from koppel.kit.quarantine import identity
+from koppel.kit.quarantine import installation_identity
 from koppel.kit.quarantine.reasons import Reason
 
 CACHE_SECONDS = 1.0
@@ -77,7 +77,7 @@ class QuarantinePeriod:
 
     @property
     def sentence(self) -> str:
-        """What it means and who ends it, in the language of the reader."""
+        """The meaning of the quarantine and who ends it, in the language of the reader."""
         return str(COPY_SENTENCE if self.reason.is_copy else SENTENCE)
 
 
@@ -178,17 +178,17 @@ class _Reader:
             self._examine(connection)
         row = connection.execute(_OPEN).fetchone()
         if row is None and self._mismatch is None and time.monotonic() > self._next_seen:
-            self._next_seen = time.monotonic() + identity.SEEN_SECONDS
+            self._next_seen = time.monotonic() + installation_identity.SEEN_SECONDS
             if os.environ.get("KOPPEL_PROCESS"):
-                identity.record_seen(connection)
+                installation_identity.record_seen(connection)
         return row
 
     def _examine(self, connection: psycopg.Connection[Any]) -> None:
         """Find out whether the database is a copy: at each new session, and until it no longer is one."""
-        reason = identity.examine(connection)
+        reason = installation_identity.examine(connection)
         if reason is None:
             self._mismatch = None
-            identity.accept(connection)
+            installation_identity.accept(connection)
         elif self._mismatch is None or self._mismatch.reason is not reason:
             self._mismatch = QuarantinePeriod(datetime.now(UTC), "", reason)
 

@@ -9,7 +9,6 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from koppel.kit.quarantine.replacement import pending_request
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.organisations.audit_actions import OperatorAction
@@ -24,11 +23,7 @@ SESSION_KEY = "operator_in"
 def list_organisations(request: HttpRequest) -> HttpResponse:
     """Show operators the organisations that grant access. The page does not exist for others."""
     require_operator(request)
-    return render(
-        request,
-        "organisations/operator.html",
-        {"open": operators.list_open_organisations(), "replacement": pending_request()},
-    )
+    return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
 
 @public

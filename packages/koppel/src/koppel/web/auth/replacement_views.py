@@ -1,4 +1,7 @@
-"""A copy that asks to take the place of this installation: its questions, and the operator's confirmation."""
+"""A copy that asks to take the place of this installation: its questions, and the operator's confirmation.
+
+No input types: only a copy asks, and only a browser confirms.
+"""
 
 from http import HTTPStatus
 
