@@ -1,14 +1,17 @@
 """Which backups stay, and when the next one is due."""
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from koppel.cli.backup.daily_backup import next_backup, parse_backup_time
+from koppel.cli.backup.daily_backup import BackupSchedule, next_backup, parse_backup_time
 from koppel.cli.backup.manifest import folder_name
 from koppel.cli.backup.rotation import delete_older, parse_retention
 from koppel.kit.cli.errors import CommandError
+from tests.fixtures.stack import wait_until
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 DAILY = parse_backup_time({"KOPPEL_BACKUP_AT": "03:30"})
@@ -68,6 +71,25 @@ def test_another_rule_is_refused(text: str) -> None:
 def test_a_missed_backup_is_due_at_once(newest: datetime | None, due: datetime) -> None:
     assert DAILY is not None
     assert next_backup(NOON, DAILY, newest) == due
+
+
+def test_koppel_up_writes_the_missed_backup_once(tmp_path: Path) -> None:
+    folder = tmp_path / folder_name(datetime.now(UTC))
+    command = ["sh", "-c", f"echo started >> {tmp_path}/log; mkdir {folder} && touch {folder}/manifest.json"]
+    assert DAILY is not None
+    with BackupSchedule(command, {"PATH": os.environ["PATH"]}, tmp_path, DAILY):
+        wait_until((folder / "manifest.json").exists)
+        time.sleep(0.2)
+    assert (tmp_path / "log").read_text() == "started\n"
+
+
+def test_a_backup_that_failed_is_tried_again_later(tmp_path: Path) -> None:
+    command = ["sh", "-c", f"echo started >> {tmp_path}/log; exit 2"]
+    assert DAILY is not None
+    with BackupSchedule(command, {"PATH": os.environ["PATH"]}, tmp_path, DAILY):
+        wait_until((tmp_path / "log").exists)
+        time.sleep(0.2)
+    assert (tmp_path / "log").read_text() == "started\n"
 
 
 @pytest.mark.parametrize("text", ["3:30", "25:00", "noon", "03:30:10"])
