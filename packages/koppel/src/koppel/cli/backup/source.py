@@ -66,6 +66,8 @@ def open_snapshot(url: str) -> Iterator[psycopg.Connection[Any]]:
             )
         if not connection.execute("SELECT to_regclass('public.kit_installation')").fetchone()[0]:  # type: ignore[index]
             raise CommandError("There is nothing to back up: the database has no tables of Koppel yet.")
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"):
+            connection.execute(sql.SQL("SET {} = 0").format(sql.Identifier(limit)))
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection
         connection.execute("ROLLBACK")
