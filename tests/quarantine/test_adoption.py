@@ -124,6 +124,7 @@ def _environment(addresses: Addresses, home: Path) -> dict[str, str]:
 
 def _adopt(copy: dict[str, str], firm: Connected, original: str) -> None:
     """The command waits; meanwhile the operator signs in at the original and types the code."""
+    browser = _signed_in(original, _email(firm))
     command = [*KOPPEL, "adopt", "--old", original, "--json"]
     with (
         subprocess.Popen(
