@@ -43,7 +43,7 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
         for grant in grants:
             outcome, row = answers[grant.grant_id].get("error", "token"), grant.row()
             unexpected += outcome != expected
-            tells = row.invalid_reason.startswith("answer_lost") and row.connection.state == "needs_reauth"
+            tells = row.invalid_code == "answer_lost" and row.connection.state == "needs_reauth"
             silent += outcome != "token" and not tells
     name = f"{len(everything)} grants killed at {len(STEPS)} steps, grace period {grace_seconds} s"
     recovered = sum("token" in answer for answer in answers.values())

@@ -92,7 +92,8 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     runtime.call_vendor_blocking(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
     assert revoked(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
-        assert bytes(ConsentAttempt.objects.get(pk=attempt_id).secrets) == b""
+        attempt = ConsentAttempt.objects.get(pk=attempt_id)
+        assert (bytes(attempt.secrets), attempt.unused_token) == (b"", None)
 
 
 class Tab(Thread):

@@ -77,9 +77,9 @@ def only_the_refused_one_is_withdrawn(firm: Connected) -> None:
 
     def attempt() -> ConsentAttempt:
         with organisation_scope(firm.actor.organisation_id):
-            return ConsentAttempt.objects.exclude(error="").get()
+            return ConsentAttempt.objects.exclude(refusal_code="").get()
 
-    wait_until(lambda: not bytes(attempt().secrets))
+    wait_until(lambda: attempt().unused_token is None)
     families = firm.sandbox.control("tokens?families=1")["families"].values()
     assert [one["revoked"] for one in families] == [False, True]
 

@@ -34,6 +34,7 @@ STORED_BEFORE = {
     "connections_app_registration|None|9|client_secret": (AppRegistration, "client_secret", (None, 9)),
     "connections_consent_attempt|7|9|secrets": (ConsentAttempt, "secrets", (7, 9)),
     "connections_consent_attempt|7|9|callback": (ConsentAttempt, "callback", (7, 9)),
+    "connections_consent_attempt|7|9|unused_token": (ConsentAttempt, "unused_token", (7, 9)),
     "notifications_webhook_endpoint|7|9|secret": (WebhookEndpoint, "secret", (7, 9)),
     "notifications_webhook_endpoint|7|9|previous_secret": (WebhookEndpoint, "previous_secret", (7, 9)),
     "organisations_identity_provider|7|9|client_secret": (IdentityProvider, "client_secret", (7, 9)),

@@ -72,6 +72,7 @@ def keys_used() -> set[str]:
         envelopes += [bytes(one.refresh_token or b"") for one in Grant.objects.all()]
         envelopes += [bytes(one.client_secret) for one in AppRegistration.objects.all()]
         envelopes += [bytes(one.secrets) for one in ConsentAttempt.objects.all()]
+        envelopes += [bytes(one.unused_token) for one in ConsentAttempt.objects.exclude(unused_token=None)]
     return {key_id_of(one) for one in envelopes}
 
 

@@ -54,7 +54,7 @@ def trouble(world: World) -> dict[str, str]:
             pending_owner=world.admin.membership_id,
         )
         Grant.objects.filter(connection=broken).update(
-            invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
+            invalid_since=now - timedelta(hours=5), invalid_code="lost", invalid_reason=reason
         )
         raise_issue(
             world.admin.organisation_id,
