@@ -180,7 +180,7 @@ def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
     run_bulk_operation(
-        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+        client, {"action": "change", "change-division": world.division.pk, "id": [world.active.pk]}
     )
     with organisation_scope(world.admin.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
@@ -244,7 +244,7 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 def test_the_history_describes_actions(world: World) -> None:
     client = world.client("administrator")
     run_bulk_operation(
-        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+        client, {"action": "change", "change-division": world.division.pk, "id": [world.active.pk]}
     )
     address = f"/administrations/{world.active.pk}/history/"
     assert "administrations.assigned" not in reads(client, address, "en")

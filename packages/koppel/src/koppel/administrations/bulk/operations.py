@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -17,7 +18,7 @@ from koppel.administrations.bulk.actions import (
     RawParameters,
     get_action,
     merged_parameters,
-    refuse_unknown,
+    parse_parameters,
 )
 from koppel.administrations.bulk.assignment_notifications import notify_assigned
 from koppel.administrations.bulk.execution import process_chunk
@@ -30,7 +31,6 @@ from koppel.administrations.models import (
     Administration,
     BulkItem,
     BulkOperation,
-    BulkParameters,
     BulkState,
     BulkValues,
     ItemState,
@@ -45,8 +45,6 @@ INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
 """The most simultaneous operations of one organisation."""
-CSV_PARAMETERS = frozenset({"per_item", "problems", "problem_count"})
-"""Parameters of an operation from a CSV, besides those of its action."""
 DRAFT_HOURS = 24
 
 
@@ -60,36 +58,30 @@ class Selection:
     """Parameters that differ per administration, from a CSV."""
 
 
-def get_allowed_action(actor: Actor, key: str) -> BulkAction:
+def get_allowed_action(actor: Actor, code: str) -> BulkAction[Any]:
     """Return the action if the actor may do it. Raises `Refused`.
 
     Call this before the selection is read, so that a person without permission learns nothing of it.
     """
-    action = get_action(key)
+    action = get_action(code)
     actor.require(action.permission)
     return action
 
 
 def preview(
-    actor: Actor, action_key: str, params: RawParameters, selection: Selection, *, query: str = ""
+    actor: Actor, action_code: str, params: RawParameters, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
     """Create a draft with the change of each administration, or the reason why it has none.
 
     `query` is the list's query string of the selection, stored for display. Raises `Refused`,
     `NoSuchAdministration` and `UnknownParameter`.
     """
-    action = get_allowed_action(actor, action_key)
+    action = get_allowed_action(actor, action_code)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))
-    refuse_unknown(
-        action,
-        {
-            key: value
-            for key, value in params.items()
-            if not (selection.values_by_id and key in CSV_PARAMETERS)
-        },
-    )
-    validated = action.validate(actor, params)
+    parsed = parse_parameters(action, params)
+    # Where each item has values of its own, there need be none for all of them.
+    validated = parsed if selection.values_by_id and not params else action.validate(actor, parsed)
     if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
         raise NoSuchAdministration
     administrations = list(_selected_administrations(actor, selection))
@@ -102,8 +94,9 @@ def preview(
         ip_address=actor.ip_address,
         role=actor.role,
         interface=actor.interface,
-        action=action.key,
-        params=to_shape(validated, BulkParameters),
+        action=action.code,
+        params=validated,
+        has_item_values=bool(selection.values_by_id),
         query=query,
     )
     selected_ids = [administration.pk for administration in administrations]
@@ -111,7 +104,9 @@ def preview(
         actor,
         administrations,
         {
-            administration_id: merged_parameters(validated, selection.values_by_id.get(administration_id, {}))
+            administration_id: merged_parameters(
+                action, validated, selection.values_by_id.get(administration_id, {})
+            )
             for administration_id in selected_ids
         },
     )
@@ -157,7 +152,7 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
 
 
 def record_completed(
-    actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
+    actor: Actor, action_code: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
     """Record a change that another use case made in this transaction as a completed operation, with a result
     per administration, so that it can be undone.
@@ -170,8 +165,8 @@ def record_completed(
         ip_address=actor.ip_address,
         role=actor.role,
         interface=actor.interface,
-        action=action_key,
-        params=BulkParameters(per_item=True),
+        action=action_code,
+        has_item_values=True,
         query=query,
         total=len(changes),
         state=BulkState.DONE,
@@ -257,7 +252,7 @@ def _item(
         administration_id=administration_id,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
         reason_code=change.reason_code or "",
-        params=to_shape(values, BulkParameters),
+        params=dict(values),
         before=to_shape(change.before, BulkValues),
         after=to_shape(change.after, BulkValues),
     )
