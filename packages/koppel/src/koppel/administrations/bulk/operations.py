@@ -81,48 +81,57 @@ def preview(
         raise Refused(_("Specify administrations either by id or by a filter."))
     parsed = parse_parameters(action, params)
     # Where each item has values of its own, there need be none for all of them.
-    validated = parsed if selection.values_by_id and not params else action.validate(actor, parsed)
-    if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
-        raise NoSuchAdministration
-    administrations = list(_selected_administrations(actor, selection))
-    if not administrations and not selection.ids:
-        raise Refused(_("Tick at least one administration."))
-    operation = BulkOperation.objects.create(
+    has_own_values = action.reads_csv_values and selection.values_by_id and not params
+    validated = parsed if has_own_values else action.validate(actor, parsed)
+    administrations = _selected_administrations(actor, selection)
+    operation = _new_operation(
+        actor, action_code, params=validated, has_item_values=bool(selection.values_by_id), query=query
+    )
+    items = _previewed_items(actor, action, operation, administrations, selection)
+    operation.total = len(items)
+    operation.save()
+    BulkItem.objects.bulk_create(items, batch_size=2000)
+    return operation
+
+
+def _new_operation(actor: Actor, action_code: str, **values: Any) -> BulkOperation:
+    return BulkOperation(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         actor_name=actor.name,
         ip_address=actor.ip_address,
         role=actor.role,
         interface=actor.interface,
-        action=action.code,
-        params=validated,
-        has_item_values=bool(selection.values_by_id),
-        query=query,
+        action=action_code,
+        **values,
     )
-    selected_ids = [administration.pk for administration in administrations]
-    changes = action.plan(
-        actor,
-        administrations,
-        {
-            administration_id: merged_parameters(
-                action, validated, selection.values_by_id.get(administration_id, {})
-            )
-            for administration_id in selected_ids
-        },
-    )
-    items = [
+
+
+def _previewed_items(
+    actor: Actor,
+    action: BulkAction[Any],
+    operation: BulkOperation,
+    administrations: Sequence[Administration],
+    selection: Selection,
+) -> list[BulkItem]:
+    """Return an item for each selected administration, and for each id that is none of the actor's."""
+    values_by_id = selection.values_by_id
+    params_by_id = {
+        administration.pk: merged_parameters(
+            action, operation.params, values_by_id.get(administration.pk, {})
+        )
+        for administration in administrations
+    }
+    changes = action.plan(actor, administrations, params_by_id)
+    return [
         _item(
             operation,
             administration_id,
             changes.get(administration_id, PlannedChange(CommonReason.NOT_FOUND)),
-            selection.values_by_id.get(administration_id, {}) if administration_id in changes else {},
+            values_by_id.get(administration_id, {}) if administration_id in changes else {},
         )
-        for administration_id in dict.fromkeys([*selected_ids, *selection.ids])
+        for administration_id in dict.fromkeys([*params_by_id, *selection.ids])
     ]
-    BulkItem.objects.bulk_create(items, batch_size=2000)
-    operation.total = len(items)
-    operation.save(update_fields=["total"])
-    return operation
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
@@ -158,14 +167,9 @@ def record_completed(
     per administration, so that it can be undone.
     """
     now = timezone.now()
-    operation = BulkOperation.objects.create(
-        organisation_id=actor.organisation_id,
-        membership_id=actor.membership_id,
-        actor_name=actor.name,
-        ip_address=actor.ip_address,
-        role=actor.role,
-        interface=actor.interface,
-        action=action_code,
+    operation = _new_operation(
+        actor,
+        action_code,
         has_item_values=True,
         query=query,
         total=len(changes),
@@ -173,6 +177,7 @@ def record_completed(
         started_at=now,
         finished_at=now,
     )
+    operation.save()
     items = [_item(operation, administration_id, change, {}) for administration_id, change in changes.items()]
     for item in items:
         item.state = ItemState.CHANGED
@@ -237,10 +242,20 @@ def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]
 
 
-def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
+def _selected_administrations(actor: Actor, selection: Selection) -> list[Administration]:
+    """Return the selected ones that the actor may see. Raises `NoSuchAdministration` for an impossible id,
+    `Refused` for a selection of nothing.
+    """
     if selection.query is not None:
-        return apply_filters(actor, selection.query).order_by("pk")
-    return Administration.objects.visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
+        administrations = list(apply_filters(actor, selection.query).order_by("pk"))
+    elif any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
+        raise NoSuchAdministration
+    else:
+        visible = Administration.objects.visible_to(actor)
+        administrations = list(visible.filter(pk__in=list(selection.ids)).order_by("pk"))
+    if not administrations and not selection.ids:
+        raise Refused(_("Tick at least one administration."))
+    return administrations
 
 
 def _item(
