@@ -168,8 +168,8 @@ def parse_parameters(action: BulkAction[ParametersT], values: RawParameters) -> 
     try:
         return msgspec.convert(values, action.parameters)
     except msgspec.ValidationError as error:
-        place = re.search(r"\$\.(\w+)", str(error))
-        raise Refused(_("The value of “%s” is not valid.") % (place[1] if place else "")) from None
+        path = re.search(r"\$\.(\w+)", str(error))
+        raise Refused(_("The value of “%s” is not valid.") % (path[1] if path else "")) from None
 
 
 def merged_parameters(

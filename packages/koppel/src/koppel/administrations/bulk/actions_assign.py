@@ -57,7 +57,7 @@ class AssignParameters(TypedDict, total=False):
     client_number: str | None
 
 
-class AssignForm(ActionForm):
+class BulkAssignForm(ActionForm):
     """The values that are the same for many administrations. Numbers are set with a CSV."""
 
     division = RowField(
@@ -290,7 +290,7 @@ ASSIGN = BulkAction(
     execute=execute,
     validate=validate_params,
     describe=describe_params,
-    form=AssignForm,
+    form=BulkAssignForm,
     panels=(
         BarPanel(
             "assign",

@@ -13,7 +13,7 @@ from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
-class ShownPanel:
+class BarMenu:
     """A menu of its own, with its fields."""
 
     action: BulkAction[Any]
@@ -25,7 +25,7 @@ class ShownPanel:
 class Bar:
     """What the actor may do, in the order of registration."""
 
-    panels: Sequence[ShownPanel]
+    panels: Sequence[BarMenu]
     buttons: Sequence[BulkAction[Any]]
     items: Sequence[Sequence[BulkAction[Any]]]
     """The menu's actions without fields, in groups that need the same permission."""
@@ -39,7 +39,7 @@ def load_bar(actor: Actor, choices: Choices) -> Bar:
     simple = [action for action in others if not action.form.base_fields]
     items = [action for action in simple if action.placement is Placement.MENU]
     return Bar(
-        panels=list(_shown_panels(actor, [action for action in actions if action.panels], choices)),
+        panels=list(_menus(actor, [action for action in actions if action.panels], choices)),
         buttons=[action for action in simple if action.placement is Placement.BUTTON],
         items=[list(group) for _permission, group in groupby(items, lambda action: action.permission)],
         forms=[
@@ -50,9 +50,9 @@ def load_bar(actor: Actor, choices: Choices) -> Bar:
     )
 
 
-def _shown_panels(actor: Actor, actions: Iterable[BulkAction[Any]], choices: Choices) -> Iterator[ShownPanel]:
+def _menus(actor: Actor, actions: Iterable[BulkAction[Any]], choices: Choices) -> Iterator[BarMenu]:
     for action in actions:
         form = action.form(prefix=action.code, choices=choices)
         for panel in action.panels:
             if actor.can(panel.permission):
-                yield ShownPanel(action, panel, [form[name] for name in panel.fields])
+                yield BarMenu(action, panel, [form[name] for name in panel.fields])
