@@ -78,7 +78,7 @@ def test_the_embedded_server_is_restored_into_another_data_directory(
     _run(commands.replace("BACKUP", command), tmp_path, **_without_settings())
 
     with EmbeddedPostgres(tmp_path / "data-new" / "postgres", durable=False) as server:
-        is_the_same(snapshot(server.addresses.superuser_url), before)
+        assert_same(snapshot(server.addresses.superuser_url), before)
         _is_in_use(server.addresses, firm, free_port)
         reader_url = re.sub(r"@.*", server.addresses.app_url[server.addresses.app_url.rindex("@") :], reader)
         with psycopg.connect(reader_url) as connection:
@@ -131,7 +131,7 @@ def test_debians_server_is_restored_into_itself_and_into_the_newer_embedded_one(
             tmp_path,
             **{**_environment(restored), "PATH": path, "KOPPEL_DATA_DIR": str(tmp_path / "data-same")},
         )
-        is_the_same(snapshot(restored.superuser_url), before)
+        assert_same(snapshot(restored.superuser_url), before)
         _is_in_use(restored, firm, free_port)
 
         newer = _back_up(source, tmp_path / "newer", "--for-postgresql", str(newest))
@@ -163,7 +163,7 @@ def test_debians_server_is_restored_into_itself_and_into_the_newer_embedded_one(
     assert done.returncode == 0, done.stderr
     with EmbeddedPostgres(tmp_path / "moved" / "postgres", durable=False) as moved:
         # The newer version prints the same views in other words.
-        is_the_same(snapshot(moved.addresses.superuser_url) | {"views": []}, before | {"views": []})
+        assert_same(snapshot(moved.addresses.superuser_url) | {"views": []}, before | {"views": []})
         _is_in_use(moved.addresses, firm, free_port)
 
 
@@ -254,7 +254,7 @@ def snapshot(superuser_url: str) -> Snapshot:
     return contents
 
 
-def is_the_same(restored: Snapshot, before: Snapshot) -> None:
+def assert_same(restored: Snapshot, before: Snapshot) -> None:
     for topic in before:
         was, is_now = (_comparable(contents[topic]) for contents in (before, restored))
         wrong = [

@@ -68,7 +68,7 @@ def _require_copy() -> None:
 
 def _take_over(old: str) -> dict[str, Any]:
     """Have the original stopped, and store its tokens."""
-    client = load_module("koppel.cli.replacement_client")
+    client = load_module("koppel.cli.commands.original_client")
     original = client.Original(old.rstrip("/"))
     code = load_module("koppel.kit.quarantine.replacement").new_code()
     page = original.request(code, f"{socket.gethostname()}: {os.environ['KOPPEL_DATA_DIR']}"[:200])

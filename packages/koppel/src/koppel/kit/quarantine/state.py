@@ -152,18 +152,18 @@ class _Reader:
         if not url:
             return None
         try:
-            row = self._row(url)
+            row = self._fetch_open_period(url)
         except psycopg.errors.UndefinedTable:
             return None
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.close()
-            row = self._row(url)
+            row = self._fetch_open_period(url)
         if row is not None:
             since, by, reason = row
             return QuarantinePeriod(since, by, Reason(reason))
         return self._mismatch
 
-    def _row(self, url: str) -> tuple[datetime, str, str] | None:
+    def _fetch_open_period(self, url: str) -> tuple[datetime, str, str] | None:
         connection = self._connection
         if connection is None or connection.closed or url != self._url:
             self.close()
