@@ -69,7 +69,7 @@ def adopt(operator: Actor, *, replaces: str) -> PendingMessages | None:
     dropped = end(operator)
     with installation_scope("quarantine"):
         installation_identity.renew(connection.connection)
-        (operator, QuarantineAction.ADOPTED, replaces=replaces)
+        _add_entry_everywhere(operator, QuarantineAction.ADOPTED, replaces=replaces)
     quarantine.forget()
     return dropped
 
@@ -79,7 +79,7 @@ def confirm_replacement(operator: Actor, request: ReplacementRequest) -> None:
     with installation_scope("quarantine"):
         periods.begin(operator.name, quarantine.Reason.REPLACED)
         replacement.confirm(request, operator.name)
-        (operator, QuarantineAction.REPLACED, sender=request.sender)
+        _add_entry_everywhere(operator, QuarantineAction.REPLACED, sender=request.sender)
     quarantine.forget()
 
 
