@@ -62,12 +62,10 @@ class Original:
 
     def grants(self) -> Iterator[list[dict[str, Any]]]:
         """Yield its tokens, in pages."""
-        after = 0
-        while rows := self._call(f"{reverse('replacement_grants', args=[self._token])}?after={after}")[
-            "grants"
-        ]:
+        path, query = reverse("replacement_grants", args=[self._token]), ""
+        while rows := self._call(f"{path}{query}")["grants"]:
             yield rows
-            after = int(rows[-1]["id"])
+            query = f"?after={rows[-1]['id']}"
 
     def _call(self, path: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
         body = urlencode(fields).encode() if fields is not None else None

@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 from http import HTTPStatus
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_lazy as _
@@ -64,14 +64,14 @@ def request_replacement(uid: str, code_digest: str, sender: str, address: str) -
     identity = InstallationIdentity.objects.get()
     if not constant_time_compare(uid.lower(), str(identity.uid)):
         raise OtherInstallation
-    with connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE kit_replacement_request IN SHARE ROW EXCLUSIVE MODE")
-    if pending_request() is not None:
-        raise ReplacementPending
     token = secrets.token_hex(32)
-    ReplacementRequest.objects.create(
-        token_digest=digest(token), code_digest=code_digest, sender=sender, address=address
-    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE kit_replacement_request IN SHARE ROW EXCLUSIVE MODE")
+        if pending_request() is not None:
+            raise ReplacementPending
+        ReplacementRequest.objects.create(
+            token_digest=digest(token), code_digest=code_digest, sender=sender, address=address
+        )
     return token
 
 
