@@ -87,7 +87,7 @@ def imported_distributions(distribution: str) -> set[str]:
     source = PACKAGES / distribution / "src"
     own_modules = {folder.name for folder in source.iterdir()}
     modules = {name for file in source.rglob("*.py") for name in top_modules(file)}
-    providers = packages_distributions()
+    providers = {name.replace("-", "_"): [name] for name in DISTRIBUTIONS} | packages_distributions()
     return {
         providers[name][0].lower().replace("_", "-")
         for name in modules - own_modules - sys.stdlib_module_names

@@ -99,7 +99,7 @@ def test_the_official_3_2_file_does_not_balance_and_says_where(shared_reference:
     assert counts(report.counts) == (1, 1, 1, 1, 1, 1, 1)
     assert not report.is_balanced
     (unbalanced,) = [one for one in report.findings if one.code is FindingCode.ENTRY_UNBALANCED]
-    assert str(unbalanced.place) == "line 209"
+    assert str(unbalanced.location) == "line 209"
     assert unbalanced.sentence == (
         "Entry String/String does not balance: its debits exceed its credits by -3.14."
     )
@@ -170,6 +170,36 @@ def differing_accounts(path: Path) -> list[str]:
         if opening + moved.get(code, Decimal(0)) != closing:
             differing.append(code)
     return differing
+
+
+def test_sie_5_of_edison_is_read_without_its_struck_lines(shared_reference: Path) -> None:
+    with open_ledger(shared_reference / "ledger-files/sie/sie5-Sample.sie") as ledger:
+        report = ledger.check()
+        balances = list(ledger.balances())
+    assert [(year.name, year.is_own) for year in ledger.header.years] == [("2013", False), ("2014", True)]
+    assert (report.counts["Account"], report.counts["Entry"], report.counts["Line"]) == (316, 91, 353 - 10)
+    kinds = [balance.kind for balance in balances]
+    assert (kinds.count(BalanceKind.OPENING), kinds.count(BalanceKind.CLOSING)) == (24, 122)
+    assert (report.is_balanced, report.is_complete) == (True, True)
+    assert [one.sentence for one in report.findings] == [
+        "10 lines are struck out; they are not in the books."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "accounts", "lines"),
+    [
+        ("sie5-SampleEntry.sie", 2, 0),
+        ("sie5-SampleEntry2.sie", 4, 2),
+        ("sie5-SampleEntryExtension.sie", 2, 2),
+    ],
+)
+def test_sie_5_entries_to_import_are_read(
+    shared_reference: Path, name: str, accounts: int, lines: int
+) -> None:
+    report = open_ledger(shared_reference / "ledger-files/sie" / name).check()
+    assert (report.counts["Account"], report.counts.get("Line", 0)) == (accounts, lines)
+    assert (report.is_balanced, report.is_complete) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ with ledger_formats.open_ledger("2025.xaf") as ledger:
     print(ledger.check().is_balanced)
 """
 
+from ledger_formats.archives import Member, open_all, open_only
 from ledger_formats.checks import ControlTotal, Report
 from ledger_formats.detection import Detection, detect
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
-from ledger_formats.findings import Finding, FindingCode, Place, Repair, RepairCode, Severity
+from ledger_formats.findings import Finding, FindingCode, Location, Repair, RepairCode, Severity
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
 from ledger_formats.opening import open_ledger
@@ -60,10 +61,11 @@ __all__ = [
     "Limits",
     "Line",
     "LineVat",
+    "Location",
+    "Member",
     "Party",
     "PartyKind",
     "Period",
-    "Place",
     "Record",
     "RefusalCode",
     "Repair",
@@ -72,5 +74,7 @@ __all__ = [
     "Severity",
     "VatCode",
     "detect",
+    "open_all",
     "open_ledger",
+    "open_only",
 ]

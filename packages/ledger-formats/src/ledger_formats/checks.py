@@ -197,6 +197,11 @@ class Tally:
                 RefusalCode.TOO_MANY_RECORDS, f"{self.name} has more than {most:,} {what}."
             )
 
+    def undeclared_accounts(self) -> list[Account]:
+        """Return an account without a name for each that entries use and no account declares."""
+        codes = (code for kind, code in self.undeclared if kind == "account")
+        return [Account(code) for code in codes if code not in self.accounts]
+
     def finish(self) -> Report:
         """Compare totals and balances. No record may follow."""
         self._name_undeclared()
@@ -227,10 +232,10 @@ class Tally:
 
     def _name_undeclared(self) -> None:
         for (kind, code), at in self.undeclared.items():
-            if kind == "account":
+            if kind == "account" and code not in self.accounts:
                 sentence = f"Account {code[:40]} is used, and the file does not declare it."
                 self.log.add(FindingCode.ACCOUNT_UNDECLARED, sentence, at)
-            elif code and code not in self.vat_codes:
+            elif kind != "account" and code and code not in self.vat_codes:
                 sentence = f"VAT code {code[:40]} is used, and the file does not declare it."
                 self.log.add(FindingCode.VAT_CODE_UNDECLARED, sentence, at)
 
@@ -273,9 +278,11 @@ class Tally:
         return compared
 
     def _check_closing(self, closing: dict[tuple[str, str], Decimal]) -> None:
+        """Compare the closing balances of the years of which the file has entries."""
+        years = {year for year, _account in self.moves}
         for key, stated in sorted(self.stated.items()):
             counted = closing.get(key, ZERO)
-            if abs(stated - counted) > ROUNDING:
+            if key[0] in years and abs(stated - counted) > ROUNDING:
                 self.log.add(
                     FindingCode.CLOSING_BALANCE_DIFFERS,
                     f"Account {key[1][:40]} closes {key[0]} at {stated:f}; opening balance and entries make"

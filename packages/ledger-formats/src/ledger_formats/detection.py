@@ -111,8 +111,8 @@ def _detect_sie(source: Source, limits: Limits) -> Detection:
 
 
 def _detect_xml(source: Source, head: bytes, limits: Limits) -> Detection:
-    found = scan(source)
-    text = decode_as(head, found.encoding)
+    text_scan = scan(source)
+    text = decode_as(head, text_scan.encoding)
     start = _PROLOG.match(text)
     position = start.end() if start else 0
     if text[position : position + 9].upper() == "<!DOCTYPE":
@@ -122,7 +122,7 @@ def _detect_xml(source: Source, head: bytes, limits: Limits) -> Detection:
         raise LedgerFileRefused(
             RefusalCode.NOT_A_LEDGER_FILE, f"{source.name} is no ledger file: it has no XML element."
         )
-    return _detect_root(source.name, root, text, found)
+    return _detect_root(source.name, root, text, text_scan)
 
 
 def _refuse_document_type(name: str, text: str) -> None:
@@ -134,7 +134,7 @@ def _refuse_document_type(name: str, text: str) -> None:
     )
 
 
-def _detect_root(name: str, root: re.Match[str], text: str, found: TextScan) -> Detection:
+def _detect_root(name: str, root: re.Match[str], text: str, text_scan: TextScan) -> Detection:
     prefix, local = root[1] or "", root[2]
     spaces = {match[1] or "": match[2].strip() for match in _NAMESPACE.finditer(root[3])}
     namespace = spaces.get(prefix, "")
@@ -149,12 +149,12 @@ def _detect_root(name: str, root: re.Match[str], text: str, found: TextScan) -> 
             return Detection(
                 kind_format,
                 version,
-                found.encoding,
+                text_scan.encoding,
                 stated,
                 stated_version,
                 namespace,
                 is_known,
-                found.control_characters,
+                text_scan.control_characters,
             )
     raise LedgerFileRefused(
         RefusalCode.NOT_A_LEDGER_FILE, f"{name} is no ledger file: it is XML that begins with <{local[:40]}>."

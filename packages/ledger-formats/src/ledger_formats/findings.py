@@ -72,7 +72,7 @@ SEVERITIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where in the file: a line, counted from 1, and for XML the element; 0 and '' mean the whole file."""
 
     line: int = 0
@@ -89,7 +89,7 @@ class Finding:
     """What a person should know about the file, in one sentence."""
 
     code: FindingCode
-    place: Place
+    location: Location
     sentence: str
 
     @property
@@ -102,7 +102,7 @@ class Repair:
     """What was read otherwise than it stands: how often, and where first."""
 
     code: RepairCode
-    first: Place
+    first: Location
     sentence: str
     count: int = 1
 
@@ -119,7 +119,7 @@ class FindingLog:
     def add(self, code: FindingCode, sentence: str, line: int = 0, element: str = "") -> None:
         self.counts[code] += 1
         if len(self.findings) < self.findings_max:
-            self.findings.append(Finding(code, Place(line, element), sentence))
+            self.findings.append(Finding(code, Location(line, element), sentence))
 
     def add_repair(
         self, code: RepairCode, sentence: str, line: int = 0, element: str = "", count: int = 1
@@ -128,4 +128,4 @@ class FindingLog:
         if repair := self.repairs.get(code):
             repair.count += count
         else:
-            self.repairs[code] = Repair(code, Place(line, element), sentence, count)
+            self.repairs[code] = Repair(code, Location(line, element), sentence, count)

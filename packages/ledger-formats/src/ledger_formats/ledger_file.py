@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TypeVar, get_args
 
@@ -44,6 +45,8 @@ class LedgerFile(ABC):
     def __init__(self, source: Source, detection: Detection, limits: Limits) -> None:
         self.source, self.detection, self.limits = source, detection, limits
         self.report: Report | None = None
+        self.resources = ExitStack()
+        """What `close` releases."""
 
     @property
     def name(self) -> str:
@@ -52,7 +55,8 @@ class LedgerFile(ABC):
     def records(self, *kinds: type[Record]) -> Iterator[Record]:
         """Yield records in the order of the file; of some kinds only, or all, which are then checked.
 
-        Raises `LedgerFileRefused` where the file turns out to be cut off, or beyond a limit.
+        Accounts that entries use and the file does not declare follow at the end. Raises `LedgerFileRefused`
+        where the file turns out to be cut off, or beyond a limit.
         """
         if kinds:
             yield from self._records(self._tally(), frozenset(kinds))
@@ -62,6 +66,7 @@ class LedgerFile(ABC):
         for record in self._records(tally, ALL_KINDS):
             tally.add(record)
             yield record
+        yield from tally.undeclared_accounts()
         self.report = tally.finish()
 
     def check(self) -> Report:
@@ -112,8 +117,9 @@ class LedgerFile(ABC):
     def _records(self, tally: Tally, kinds: frozenset[type]) -> Iterator[Record]:
         """Yield the records of these kinds. What is noticed goes to the tally's log, totals to its totals."""
 
-    def close(self) -> None:  # noqa: B027 (most formats hold nothing open)
-        """Release what is held."""
+    def close(self) -> None:
+        """Release what is held: a copy of a file in an archive."""
+        self.resources.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,10 +11,11 @@ from typing import Any
 from ledger_formats.checks import Tally
 from ledger_formats.detection import Detection
 from ledger_formats.encoding import is_misread
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.findings import FindingCode, RepairCode
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
-from ledger_formats.records import Record
+from ledger_formats.records import Line, Record
 from ledger_formats.sources import Source
 from ledger_formats.values import DecimalSign, Unreadable, read_amount
 from ledger_formats.xml.parsing import Element, iterate, release
@@ -169,6 +170,15 @@ class RecordReader:
     def finish(self) -> list[Record]:
         """Return what only the end of the file completes."""
         return []
+
+
+def check_line_count(name: str, lines: list[Line], limits: Limits) -> None:
+    """Refuse an entry that never ends. Raises `LedgerFileRefused`."""
+    if len(lines) > limits.entry_lines_max:
+        raise LedgerFileRefused(
+            RefusalCode.TOO_MANY_RECORDS,
+            f"{name} has an entry of more than {limits.entry_lines_max:,} lines.",
+        )
 
 
 def line_of(element: Element) -> int:

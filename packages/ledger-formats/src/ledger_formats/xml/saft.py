@@ -11,7 +11,6 @@ from datetime import date
 from decimal import Decimal
 
 from ledger_formats.checks import Tally
-from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.findings import FindingCode, RepairCode
 from ledger_formats.ledger_file import refuse_years
 from ledger_formats.limits import Limits
@@ -37,7 +36,7 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, line_of
+from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, check_line_count, line_of
 from ledger_formats.xml.parsing import LOCAL, Element, child, children, fields_of, iterate
 
 BODY = ("MasterFiles", "GeneralLedgerEntries")
@@ -206,7 +205,7 @@ class _SaftReader(RecordReader):
         code_name, kind = PARTIES[LOCAL[element.tag]]
         code = fields.get(code_name, "")
         address = child(element, "Address")
-        place = fields_of(address) if address is not None else {}
+        address_fields = fields_of(address) if address is not None else {}
         contact = child(element, "Contact")
         tax = child(element, "TaxRegistration")
         party = Party(
@@ -215,8 +214,8 @@ class _SaftReader(RecordReader):
             kind,
             fields.get("RegistrationNumber", ""),
             fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
-            place.get("Country", ""),
-            self.reading.name(place.get("City", ""), at),
+            address_fields.get("Country", ""),
+            self.reading.name(address_fields.get("City", ""), at),
             fields_of(contact).get("Email", "") if contact is not None else "",
             at,
         )
@@ -277,7 +276,7 @@ class _SaftReader(RecordReader):
                 "Line",
             )
             return []
-        self._add_line(
+        self.lines.append(
             Line(
                 get("RecordID", ""),
                 account,
@@ -295,15 +294,8 @@ class _SaftReader(RecordReader):
                 reading.day(get("DueDate", ""), at),
             )
         )
+        check_line_count(reading.tally.name, self.lines, self.limits)
         return []
-
-    def _add_line(self, line: Line) -> None:
-        self.lines.append(line)
-        if len(self.lines) > self.limits.entry_lines_max:
-            raise LedgerFileRefused(
-                RefusalCode.TOO_MANY_RECORDS,
-                f"{self.reading.tally.name} has an entry of more than {self.limits.entry_lines_max:,} lines.",
-            )
 
     def _amount(
         self, account: str, amounts: list[tuple[str, dict[str, str]]], at: int

@@ -36,7 +36,7 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, line_of
+from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, check_line_count, line_of
 from ledger_formats.xml.parsing import LOCAL, Element, child, fields_of, iterate
 
 BODY = ("customersSuppliers", "generalLedger", "vatCodes", "periods", "openingBalance", "transactions")
@@ -174,7 +174,7 @@ class _XafReader(RecordReader):
     def _party(self, element: Element) -> list[Record]:
         fields, at, reading = fields_of(element), line_of(element), self.reading
         address = child(element, "streetAddress")
-        place = fields_of(address) if address is not None else {}
+        address_fields = fields_of(address) if address is not None else {}
         code = fields.get("custSupID", "")
         party = Party(
             code,
@@ -182,8 +182,8 @@ class _XafReader(RecordReader):
             PARTY_KINDS.get(fields.get("custSupTp", ""), PartyKind.OTHER),
             fields.get("commerceNr", ""),
             fields.get("taxRegIdent", ""),
-            place.get("country", "") or fields.get("taxRegistrationCountry", ""),
-            reading.name(place.get("city", ""), at),
+            address_fields.get("country", "") or fields.get("taxRegistrationCountry", ""),
+            reading.name(address_fields.get("city", ""), at),
             fields.get("eMail", ""),
             at,
         )
@@ -326,11 +326,7 @@ class _XafReader(RecordReader):
             reading.optional_amount(get("qntity", ""), at) if "qntity" in fields else None,
         )
         self.lines.append(line)
-        if len(self.lines) > self.limits.entry_lines_max:
-            raise LedgerFileRefused(
-                RefusalCode.TOO_MANY_RECORDS,
-                f"{reading.tally.name} has an entry of more than {self.limits.entry_lines_max:,} lines.",
-            )
+        check_line_count(reading.tally.name, self.lines, self.limits)
         return []
 
     def _name_line(self, number: str, problem: Unreadable, at: int) -> None:
