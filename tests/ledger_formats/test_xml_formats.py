@@ -101,12 +101,14 @@ def test_totals_that_do_not_agree_are_named() -> None:
         (("1000", "NaN", "D"), "“NaN” is not an amount"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named_with_its_place(line: tuple[str, str, str], reason: str) -> None:
-    _ledger, report = checked(xaf((*BALANCED, line)))
+def test_a_line_that_cannot_be_read_is_named_with_its_line(line: tuple[str, str, str], reason: str) -> None:
+    text = xaf((*BALANCED, line))
+    _ledger, report = checked(text)
+    at = text.count("\n", 0, text.rindex("<trLine>")) + 1
     (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
     assert (report.counts["Line"], report.lines_named, report.is_complete) == (2, 1, False)
-    assert named.sentence == f"Line 11: line 3 of an entry is not in the books: {reason}."
-    assert str(named.location) == "line 11 (trLine)"
+    assert named.sentence == f"Line {at}: line 3 of an entry is not in the books: {reason}."
+    assert str(named.location) == f"line {at} (trLine)"
 
 
 def test_amounts_as_spreadsheets_write_them_are_read_and_reported() -> None:
