@@ -138,7 +138,7 @@ def _day(text: str) -> date | None:
 
 
 def _month(selection: dict[str, str], end: str) -> date | None:
-    """Return the first or last day of `PeriodStart` or `PeriodEnd`; period 13 and more are of December."""
+    """Return the first day of the range's first period, or the last of its last; 13 and more are December."""
     period, year = selection.get(f"Period{end}", ""), selection.get(f"Period{end}Year", "")
     if not re.fullmatch(r"\d{1,3}", period, re.ASCII) or not re.fullmatch(r"[12]\d{3}", year, re.ASCII):
         return None

@@ -331,5 +331,5 @@ class _Sie5Reader(RecordReader):
         return [*records, entry]
 
     def _first_of_years(self) -> date:
-        own = [year.starts_on for year in self.years if year.is_own]
-        return own[0] if own else date(1900, 1, 1)
+        days = (year.starts_on for year in self.years if year.is_own)
+        return next(days, date(1900, 1, 1))
