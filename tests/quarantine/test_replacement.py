@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor
 from tests.fixtures.database import INSTALLATION_ID
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Sandbox, register_app
-from tests.vault.factories import GrantedAccess, connection_of, give
+from tests.vault.factories import GrantedAccess, connection_of, create_grants
 
 CODE = "ABCD-EFGH"
 PAGE = "/operator/replacement"
@@ -39,7 +39,7 @@ def operator(actor: Any) -> Actor:
 
 @pytest.fixture
 def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
-    return give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    return create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
 
 
 def ask(installation: str = INSTALLATION_ID) -> Any:
