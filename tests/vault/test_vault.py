@@ -55,7 +55,7 @@ def run_in_runtime(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
 
 def token_of(granted_access: GrantedAccess, refused: Secret | None = None) -> Secret:
     token: Secret = run_in_runtime(
-        lambda made: made.vault.get_access_token(
+        lambda current: current.vault.get_access_token(
             granted_access.organisation_id, granted_access.grant_id, refused
         )
     )
