@@ -124,7 +124,7 @@ SINGLE_VALUE_ACTIONS: Mapping[str, str] = {
 COUNTS = frozenset({"administrations", "companies"})
 """Fields that some actions fill with a count instead of a list of ids."""
 
-OMITTED_FIELDS = frozenset({"per_item", "into_name"})
+OMITTED_FIELDS = frozenset({"into_name"})
 """Fields that mean nothing to people, or repeat another field."""
 
 OMITTED_FIELDS_OF_ACTION: Mapping[str, frozenset[str]] = {
