@@ -113,7 +113,7 @@ def status_cell(administration: Administration, page: PageContext) -> SafeString
     elif administration.scheduled_deactivation_on:
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
     progress = page.rows.progress.get(administration.pk)
-    if progress and progress.percent is not None and administration.status != Status.ACTIVE:
+    if progress and progress.percent is not None:
         bar = (
             '<span class="progress">{0}% <progress max="100" value="{0}" aria-label="{1}"></progress></span>'
         )
