@@ -81,7 +81,7 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     browser = signed_in(admin)
     page, undo = run_issue_action(browser, "dismiss", [fact, failure])
     assert "1 issue dismissed." in page
-    assert "1 issue unchanged: Disappears only when its cause is gone." in page
+    assert "1 issue unchanged. Disappears only when its cause is gone." in page
     assert 'data-issue="closed_period_changed"' not in page
     assert 'data-issue="sync_failed"' in page
     assert "closed_period_changed" not in browser.get(f"/administrations/{bakery.pk}/").content.decode()

@@ -172,7 +172,7 @@ def _show_result(
         success_with_undo(request, _sentence(action, count) % {"count": count}, undo_url)
     for reason in sorted(set(result.skipped.values())):
         skipped = sum(1 for found in result.skipped.values() if found == reason)
-        text = ngettext("%(count)d issue unchanged:", "%(count)d issues unchanged:", skipped)
+        text = ngettext("%(count)d issue unchanged.", "%(count)d issues unchanged.", skipped)
         messages.warning(request, f"{text % {'count': skipped}} {reason.label}")
 
 
