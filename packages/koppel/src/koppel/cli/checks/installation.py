@@ -21,7 +21,7 @@ from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, 
 from koppel.kit.encryption import Keyring, keyring
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
 from koppel.sync.engine import normalisation_progress
@@ -126,8 +126,8 @@ def _roles() -> Iterator[CheckFinding]:
 def _migrations() -> CheckFinding:
     owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
     try:
-        if is_too_old("owner" if owner else "default"):
-            return CheckFinding("migrations", False, TOO_OLD)
+        if reason := reason_unusable("owner" if owner else "default"):
+            return CheckFinding("migrations", False, reason)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
         return CheckFinding(
