@@ -19,6 +19,7 @@ from django.test import Client
 
 from koppel.audit import tasks
 from koppel.audit.chain import link_pending
+from koppel.audit.scheduled_verification import verify_due_chains
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
 from koppel.audit.signing_keys import UNREADABLE, HeadDocument, signing_keys
 from koppel.cli.checks.audit_log import check_audit_log
@@ -219,3 +220,24 @@ def test_a_later_verification_of_all_logs_clears_a_failed_one(
     assert problems()
     assert koppel("verify").returncode == 0
     assert problems() == []
+
+
+def last_verified() -> str:
+    return list(check_audit_log())[-1].text
+
+
+def test_workers_verify_each_log_weekly_and_the_check_names_the_last(
+    admin: Actor, database_addresses: Addresses
+) -> None:
+    record_linked(admin, "Noord")
+    sign_heads(signing_keys())
+    assert "0 of" in last_verified()
+    assert verify_due_chains(signing_keys()) >= 1
+    assert "The last verification was at" in last_verified()
+    assert (problems(), verify_due_chains(signing_keys())) == ([], 0), "They are verified once a week."
+    link_pending()
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
+        superuser.execute("UPDATE audit_entry SET subject_name = 'x' WHERE subject_name = 'Noord'")
+        superuser.execute("DELETE FROM audit_entry WHERE action = 'audit.verified'")
+        tasks.verify_chains(timestamp=0)
+    assert [(well, "failed with 1 findings" in text) for well, text in problems()] == [(False, True)]

@@ -22,7 +22,7 @@ from tests.cli.installations import Installation, build_wheels, install, install
 from tests.cli.sites import Site, copy_package
 from tests.cli.test_releases import RELEASES
 from tests.fixtures.requirements import RELEASE, skip_without
-from tests.fixtures.stack import Sandbox, end_process, run_sandbox, wait_until
+from tests.fixtures.stack import Sandbox, run_sandbox, wait_until
 
 pytestmark = pytest.mark.drill
 
@@ -130,7 +130,8 @@ def running(installation: Installation, data: Path) -> Iterator[Site]:
         assert process.poll() is None, log.read_text()
         yield site
     finally:
-        end_process(process)
+        process.terminate()  # as an operator stops it: runs and jobs end, the database last
+        process.wait()
 
 
 def environment(installation: Installation, data: Path, port: int = 8400) -> dict[str, str]:

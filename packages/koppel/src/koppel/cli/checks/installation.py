@@ -8,7 +8,7 @@ import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.audit_log import check_audit_log
-from koppel.cli.checks.connectivity import check_addresses, check_mail
+from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
@@ -43,7 +43,8 @@ def run_checks(web_port: int) -> list[CheckFinding]:
         results += _embedded_database_age()
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
-        results += [*_organisations(), *_sql_readers(), *check_audit_log(), *_stored_rows()]
+        results += [*_organisations(), *_sql_readers(), *check_audit_log()]
+        results += [*_stored_rows(), *check_name_servers()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
