@@ -184,6 +184,14 @@ def work_off() -> int:
     return count
 
 
+def test_organisations_take_turns_and_a_round_is_repeated_while_one_has_more() -> None:
+    assert tasks.next_turn([3, 5, 9], 0, is_repeated=False) == (3, False)
+    assert tasks.next_turn([3, 5, 9], 3, is_repeated=True) == (5, True)
+    assert tasks.next_turn([3, 5, 9], 9, is_repeated=True) == (3, False)
+    assert tasks.next_turn([3, 5, 9], 9, is_repeated=False) is None, "Those left wait for the end of a sync."
+    assert tasks.next_turn([], 5, is_repeated=True) is None
+
+
 def check_line() -> str:
     return " ".join(finding.text for finding in _stored_rows())
 
