@@ -1,6 +1,6 @@
 """Cut a release: `make release VERSION=0.3.0`.
 
-Writes the version into both project files and the lock file, turns *Unreleased* of the changelog into the
+Writes the version into the project files and the lock file, turns *Unreleased* of the changelog into the
 section of the version, and keeps in `tests/releases/VERSION/` what later tests install: the wheels, their
 locked requirements and the bill of materials. Commits nothing. The same tree gives the same wheels. A
 version that is cut again takes the lines that came since.
@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("koppel", "koppel-sandbox")
+PACKAGES = ("koppel", "koppel-sandbox", "ledger-formats")
 RELEASES = ROOT / "tests" / "releases"
 KINDS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 _NUMBER = re.compile(r"\d+\.\d+\.\d+")
@@ -38,21 +38,17 @@ def main(words: list[str]) -> None:
 
 
 def set_version(root: Path, version: str) -> None:
-    """Write the version wherever it stands: project files, the demo's requirement, the lock file."""
+    """Write the version wherever it stands: project files, what they require of each other, the lock file."""
     for package in PACKAGES:
-        _replace(
-            root / "packages" / package / "pyproject.toml", r'^version = "[^"]+"', f'version = "{version}"'
-        )
+        project = root / "packages" / package / "pyproject.toml"
+        _replace(project, r'^version = "[^"]+"', f'version = "{version}"')
+        required = rf'"({"|".join(PACKAGES)})==[^"]+"'
+        project.write_text(re.sub(required, rf'"\1=={version}"', project.read_text()))
         _replace(
             root / "uv.lock",
             rf'^name = "{package}"\nversion = "[^"]+"',
             f'name = "{package}"\nversion = "{version}"',
         )
-    _replace(
-        root / "packages" / "koppel" / "pyproject.toml",
-        r'"koppel-sandbox==[^"]+"',
-        f'"koppel-sandbox=={version}"',
-    )
 
 
 def released_changelog(text: str, version: str, day: date) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.fixtures.environment import REPOSITORY
 
+DISTRIBUTIONS = ("koppel", "koppel-sandbox", "ledger-formats")
+
 
 @dataclass(frozen=True)
 class Installation:

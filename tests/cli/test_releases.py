@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.cli.installations import build_wheels
+from tests.cli.installations import DISTRIBUTIONS, build_wheels
 from tests.cli.sites import copy_package
 from tests.fixtures.environment import KOPPEL, REPOSITORY
 
@@ -21,8 +21,7 @@ def number(release: Path) -> tuple[int, ...]:
 
 RELEASES = sorted((REPOSITORY / "tests" / "releases").glob("*.*.*"), key=number)
 PINNED = re.compile(r"^([a-z0-9._-]+)==\S+ (?:; [^\n]+ )?\\\n    --hash", re.MULTILINE)
-WHEELS = ("koppel", "koppel_sandbox")
-DISTRIBUTIONS = ("koppel", "koppel-sandbox")
+WHEELS = ("koppel", "koppel_sandbox", "ledger_formats")
 CHANGELOG = """# Changelog
 
 ## [Unreleased]
@@ -86,7 +85,7 @@ def cutter() -> ModuleType:
     return module
 
 
-def test_a_release_has_both_wheels_of_its_version_and_its_locked_requirements() -> None:
+def test_a_release_has_the_wheels_of_its_version_and_its_locked_requirements() -> None:
     for release in RELEASES:
         wheels = [f"{name}-{release.name}-py3-none-any.whl" for name in WHEELS]
         files = sorted(file.name for file in release.iterdir())
@@ -129,7 +128,7 @@ def test_the_version_is_the_same_everywhere_and_not_older_than_a_release(
     assert all((tmp_path / place).read_bytes() == (REPOSITORY / place).read_bytes() for place in places)
     assert all(tuple(map(int, found[1].split("."))) >= number(release) for release in RELEASES)
     cutter.set_version(tmp_path, "98.7.6")
-    assert [(tmp_path / place).read_text().count("98.7.6") for place in places] == [2, 2, 1]
+    assert [(tmp_path / place).read_text().count("98.7.6") for place in places] == [3, 2, 2, 1]
 
 
 def test_a_release_takes_the_lines_that_were_unreleased(cutter: ModuleType) -> None:

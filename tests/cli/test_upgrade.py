@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from koppel.cli.demo.http_browser import Browser
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_port
-from tests.cli.installations import Installation, build_wheels, install, install_release
+from tests.cli.installations import DISTRIBUTIONS, Installation, build_wheels, install, install_release
 from tests.cli.sites import Site, copy_package
 from tests.cli.test_releases import RELEASES
 from tests.fixtures.requirements import RELEASE, skip_without
@@ -98,11 +98,15 @@ def test_a_release_is_upgraded_to_this_tree_and_back(
 
 def next_wheels(folder: Path) -> Path:
     """Wheels of this tree as its next version, with a migration and a newer normaliser of accounts."""
-    trees = [copy_package(name, folder / name) for name in ("koppel", "koppel-sandbox")]
+    trees = [copy_package(name, folder / name) for name in DISTRIBUTIONS]
     for tree in trees:
         file = tree / "pyproject.toml"
         file.write_text(
-            re.sub(r"(?m)(version = \"|koppel-sandbox==)\d+\.\d+\.\d+", r"\g<1>99.0.0", file.read_text())
+            re.sub(
+                r"(?m)(version = \"|(?:koppel-sandbox|ledger-formats)==)\d+\.\d+\.\d+",
+                r"\g<1>99.0.0",
+                file.read_text(),
+            )
         )
     source = trees[0] / "src" / "koppel"
     migrations = source / "sync" / "migrations"
