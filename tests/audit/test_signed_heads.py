@@ -206,7 +206,7 @@ def test_the_check_reports_what_is_not_signed_and_what_does_not_verify(
     assert Client().get("/healthz").status_code == 200
 
 
-def test_a_later_verification_of_all_logs_clears_a_failed_one(
+def test_a_later_verification_of_the_same_log_clears_a_failed_one(
     admin: Actor, database_addresses: Addresses
 ) -> None:
     record_linked(admin, "Noord")
@@ -217,8 +217,6 @@ def test_a_later_verification_of_all_logs_clears_a_failed_one(
         assert problems(), "The chain that failed was not verified again."
         superuser.execute("UPDATE audit_entry SET subject_name = 'Noord' WHERE subject_name = 'x'")
     assert koppel("verify", "--chain", chain).returncode == 0
-    assert problems()
-    assert koppel("verify").returncode == 0
     assert problems() == []
 
 
@@ -234,6 +232,8 @@ def test_workers_verify_each_log_weekly_and_the_check_names_the_last(
     assert "0 of" in last_verified()
     assert verify_due_chains(signing_keys()) >= 1
     assert "The last verification was at" in last_verified()
+    link_pending()
+    verify_due_chains(signing_keys())  # the installation's own log has its first entry now
     assert (problems(), verify_due_chains(signing_keys())) == ([], 0), "They are verified once a week."
     link_pending()
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:

@@ -118,17 +118,17 @@ def test_migrations_that_were_released_stay_as_they_are() -> None:
 def test_the_version_is_the_same_everywhere_and_not_older_than_a_release(
     cutter: ModuleType, tmp_path: Path
 ) -> None:
-    places = ["uv.lock", *(f"packages/{name}/pyproject.toml" for name in DISTRIBUTIONS)]
-    for place in places:
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / place, tmp_path / place)
-    found = re.search(r'^version = "([\d.]+)"', (REPOSITORY / places[1]).read_text(), re.MULTILINE)
-    assert found is not None
-    cutter.set_version(tmp_path, found[1])
-    assert all((tmp_path / place).read_bytes() == (REPOSITORY / place).read_bytes() for place in places)
-    assert all(tuple(map(int, found[1].split("."))) >= number(release) for release in RELEASES)
+    paths = ["uv.lock", *(f"packages/{name}/pyproject.toml" for name in DISTRIBUTIONS)]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / path, tmp_path / path)
+    current = re.search(r'^version = "([\d.]+)"', (REPOSITORY / paths[1]).read_text(), re.MULTILINE)
+    assert current is not None
+    cutter.set_version(tmp_path, current[1])
+    assert all((tmp_path / path).read_bytes() == (REPOSITORY / path).read_bytes() for path in paths)
+    assert all(tuple(map(int, current[1].split("."))) >= number(release) for release in RELEASES)
     cutter.set_version(tmp_path, "98.7.6")
-    assert [(tmp_path / place).read_text().count("98.7.6") for place in places] == [3, 2, 2, 1]
+    assert [(tmp_path / path).read_text().count("98.7.6") for path in paths] == [3, 2, 2, 1]
 
 
 def test_a_release_takes_the_lines_that_were_unreleased(cutter: ModuleType) -> None:
@@ -137,8 +137,8 @@ def test_a_release_takes_the_lines_that_were_unreleased(cutter: ModuleType) -> N
     assert re.findall(r"^## \[(.*?)\]", third, re.MULTILINE) == ["Unreleased", "0.3.0", "0.2.0", "0.1.0"]
     with pytest.raises(SystemExit, match="no line below Unreleased"):
         cutter.released_changelog(RELEASED, "0.3.0", date(2026, 12, 1))
-    ours = cutter.released_changelog((REPOSITORY / "CHANGELOG.md").read_text(), "0.2.0", date(2026, 12, 1))
-    assert ours.count("\n- ") == (REPOSITORY / "CHANGELOG.md").read_text().count("\n- ")
+    cut_now = cutter.released_changelog((REPOSITORY / "CHANGELOG.md").read_text(), "0.2.0", date(2026, 12, 1))
+    assert cut_now.count("\n- ") == (REPOSITORY / "CHANGELOG.md").read_text().count("\n- ")
 
 
 @pytest.mark.drill

@@ -381,7 +381,9 @@ def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
         shell("unconfirm-domain", "firm.test")
 
 
-def test_the_check_of_the_installation_asks_the_name_servers(dns: DnsServer, settings: Any) -> None:
+def test_the_check_of_the_installation_asks_the_name_servers(
+    dns: DnsServer, settings: Any, clean_database: None
+) -> None:
     def report() -> list[tuple[bool, bool, str]]:
         return [(one.is_ok, one.is_advice, one.text) for one in check_name_servers()]
 

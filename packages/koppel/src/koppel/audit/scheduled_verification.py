@@ -65,7 +65,7 @@ def newest_verifications() -> dict[int, Verification]:
 
     Read from the audit log itself, where nothing can be changed unnoticed. One of all chains counts for each.
     """
-    chains, found = list_chains(), dict[int, Verification]()
+    chains, newest = list_chains(), dict[int, Verification]()
     with installation_scope("audit verification"):
         entries = AuditEntry.objects.filter(
             organisation_id=INSTALLATION, action=AuditLogAction.VERIFIED, at__gt=timezone.now() - KEPT
@@ -73,11 +73,11 @@ def newest_verifications() -> dict[int, Verification]:
         for at, details in entries.order_by("-at", "-pk").values_list("at", "details").iterator():
             chain = details.get("chain")
             verification = Verification(at, int(details.get("findings") or 0))
-            for each in (chains if chain is None else {int(chain)}) - found.keys():
-                found[each] = verification
-            if chains <= found.keys():
+            verified = (chains if chain is None else {int(chain)}) - newest.keys()
+            newest |= dict.fromkeys(verified, verification)
+            if chains <= newest.keys():
                 break
-    return found
+    return newest
 
 
 def _due_chains() -> list[int]:

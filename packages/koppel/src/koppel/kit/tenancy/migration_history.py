@@ -18,7 +18,7 @@ TOO_OLD = (
 TOO_NEW = (
     "A newer Koppel has migrated this database ({name} is not known here), so this version cannot use it;"
     " nothing was changed. Install that version again, or restore the backup from before its upgrade"
-    " (docs/operations.md, Going back)."
+    " (docs/operations.md, Downgrade)."
 )
 
 
