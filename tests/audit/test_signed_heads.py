@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psycopg
 import pytest
 from django.test import Client
 
-from koppel.audit import tasks
+from koppel.audit import scheduled_verification, tasks
 from koppel.audit.chain import link_pending
 from koppel.audit.scheduled_verification import verify_due_chains
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
@@ -225,7 +226,7 @@ def last_verified() -> str:
 
 
 def test_workers_verify_each_log_weekly_and_the_check_names_the_last(
-    admin: Actor, database_addresses: Addresses
+    admin: Actor, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_linked(admin, "Noord")
     sign_heads(signing_keys())
@@ -238,6 +239,6 @@ def test_workers_verify_each_log_weekly_and_the_check_names_the_last(
     link_pending()
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
         superuser.execute("UPDATE audit_entry SET subject_name = 'x' WHERE subject_name = 'Noord'")
-        superuser.execute("DELETE FROM audit_entry WHERE action = 'audit.verified'")
+        monkeypatch.setattr(scheduled_verification, "VERIFY_EVERY", timedelta(0))  # a week later
         tasks.verify_chains(timestamp=0)
     assert [(well, "failed with 1 findings" in text) for well, text in problems()] == [(False, True)]
