@@ -59,6 +59,10 @@ class ChangeDetail:
     fields: Sequence[FieldChange]
     before: str
     after: str
+    is_renormalised: bool
+    """Whether another version normalised the record at that time: the fields show both payloads as today's
+    version normalises them, which may differ from what the books held.
+    """
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
         fields,
         before.decode(errors="replace"),
         after.decode(errors="replace"),
+        is_renormalised=change.normalisation_version != source.normalisation_versions[change.resource],
     )
 
 
