@@ -15,8 +15,10 @@ import typer
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
+from koppel.cli.checks.connectivity import check_name_servers
 from koppel.kit.errors import KoppelError
 from koppel.kit.http import txt_records
+from koppel.kit.http.name_servers import NameServer
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import EmailDelivery, Notification
 from koppel.organisations.access import domain_verification
@@ -377,3 +379,24 @@ def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
             shell(*words)
     with pytest.raises(KoppelError, match="not confirmed"):
         shell("unconfirm-domain", "firm.test")
+
+
+def test_the_check_of_the_installation_asks_the_name_servers(
+    dns: DnsServer, settings: Any, clean_database: None
+) -> None:
+    def report() -> list[tuple[bool, bool, str]]:
+        return [(one.is_ok, one.is_advice, one.text) for one in check_name_servers()]
+
+    address = f"127.0.0.1:{dns.address.port}"
+    ((well, _advice, text),) = report()
+    assert well
+    assert f"name servers {address} (KOPPEL_DNS_SERVERS); all answer" in text
+    dns.fault = "REFUSED"
+    ((well, _advice, text),) = report()
+    assert (well, "answers REFUSED. New" in text) == (False, True)
+    dns.fault = ""
+    settings.DNS_SERVERS = (dns.address, NameServer("127.0.0.1", 9))
+    ((well, is_advice, text),) = report()
+    assert (well, is_advice, "127.0.0.1:9" in text) == (True, True, True)
+    settings.DNS_SERVERS = ()
+    assert report() == [], "Nobody has a domain to verify."
