@@ -16,7 +16,7 @@ from koppel.cli.stack import DemoAccounts, SignIn
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy.id_ranges import number_conflict, ranges_are_missing
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.tenancy.privileges import grants_are_missing
 from koppel.organisations import bootstrap as organisation_bootstrap
 from koppel.organisations.roles import Role
@@ -31,8 +31,8 @@ def migrate(*, verbosity: int = 0) -> None:
     """
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
     alias = "owner" if has_owner else "default"
-    if is_too_old(alias):
-        raise CommandError(TOO_OLD)
+    if reason := reason_unusable(alias):
+        raise CommandError(reason)
     if conflict := number_conflict(alias):
         raise CommandError(conflict)
     if not pending_migrations(alias) and not (has_owner and _is_unfinished("owner")):

@@ -10,7 +10,7 @@ import psycopg
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.audit_log import check_audit_log
 from koppel.cli.checks.backups import check_backups
-from koppel.cli.checks.connectivity import check_addresses, check_mail
+from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
@@ -24,13 +24,15 @@ from koppel.kit.encryption import Keyring, keyring
 from koppel.kit.quarantine import Reason, installation_identity
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
+from koppel.sync.engine import normalisation_progress
 from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
+STORED_ROWS = "stored rows"
 POSTGRES_VERSION_MIN = 150000
 QUARTER_DAYS = 100
 """PostgreSQL publishes fixes every quarter; some days are for the wheel and the upgrade."""
@@ -45,6 +47,7 @@ def run_checks(web_port: int) -> list[CheckFinding]:
         results += [*_roles(), _migrations(), *_installation_number(), *_quarantine(), *_host()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers(), *check_audit_log()]
+        results += [*_stored_rows(), *check_name_servers()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
@@ -128,8 +131,8 @@ def _roles() -> Iterator[CheckFinding]:
 def _migrations() -> CheckFinding:
     owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
     try:
-        if is_too_old("owner" if owner else "default"):
-            return CheckFinding("migrations", False, TOO_OLD)
+        if reason := reason_unusable("owner" if owner else "default"):
+            return CheckFinding("migrations", False, reason)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
         return CheckFinding(
@@ -247,6 +250,34 @@ def _sql_readers() -> Iterator[CheckFinding]:
         yield advice(
             "sql readers",
             f"They may connect to other databases of the server as well, as everybody may: {revoke}.",
+        )
+
+
+def _stored_rows() -> Iterator[CheckFinding]:
+    """Report how far the stored rows are as this version normalises them; nothing without stored rows."""
+    progress = normalisation_progress()
+    if not progress.administrations:
+        return
+    if progress.waiting_resources:
+        done = progress.resources - progress.waiting_resources
+        yield advice(
+            STORED_ROWS,
+            f"{progress.waiting_administrations} of {progress.administrations} administrations may have rows "
+            f"that another version of Koppel normalised; {done} of {progress.resources} resources are done. "
+            "Workers do the others without calls to the accounting system; `koppel books renormalise --all` "
+            "does those of an organisation at once.",
+        )
+    else:
+        yield CheckFinding(
+            STORED_ROWS,
+            True,
+            f"The rows of {progress.administrations} administrations are as this version normalises them.",
+        )
+    if progress.rejected_rows:
+        yield advice(
+            STORED_ROWS,
+            f"{progress.rejected_rows} rows keep the columns of an older version, because this one cannot "
+            "normalise them: a full sync reads them again, or rejects them by name.",
         )
 
 
