@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from koppel.audit.models import AuditEntry
 from koppel.company_registers.models import Lookup
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
@@ -43,7 +44,7 @@ def open_issues(person: Newcomer) -> set[tuple[str, int]]:
         return set(Issue.objects.filter(resolved_at=None).values_list("code", "subject_id"))
 
 
-def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcomer) -> None:  # noqa: F811
+def test_the_same_number_twice_needs_a_reason_which_is_kept(listed: Newcomer) -> None:  # noqa: F811
     existing = administration_of(listed.actor, "Bakkerij X", number="17052456", number_scheme="0106")
     first, second, third = begin(listed, 3)
     names = {company.pk: company.name for company in companies(listed)}
@@ -69,16 +70,27 @@ def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcom
     assert path_of(identify(listed, typed, **reasons)) == f"{listed.flow}assign"
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     new = {one.remote_company_id: one.pk for one in imported(listed.actor)}
-    later = max(new[first], new[second])
-    shared = {subject for code, subject in open_issues(listed) if code == "number_shared"}
-    assert shared == {later, new[third]}
+    assert shared_issues(listed) == set(), "a person has given the reason"
+    with organisation_scope(listed.actor.organisation_id):
+        entries = AuditEntry.objects.filter(action="administration.shared_number_explained")
+        reasons = {entry.subject_id: entry.details["reason"] for entry in entries}
+    assert reasons == {new[second]: "branch", new[third]: "branch"}
+    overview = words(listed.client.get(f"/administrations/{new[third]}/"))
+    assert "Branch of the same company" in overview
+    assert "confirmed by Anna," in overview
+    changed = {"number": "17052456", "reason": "", "sector": ""}
+    listed.client.post(f"/administrations/{new[second]}/identity/", changed)
+    assert shared_issues(listed) == {new[second]}, "the reason holds for its number only"
     body = {"administration": existing.pk}
+    listed.client.put(f"/api/v1/administrations/{new[second]}/predecessor", body, "application/json")
+    body = {"administration": new[second]}
     link = listed.client.put(f"/api/v1/administrations/{new[third]}/predecessor", body, "application/json")
     assert link.status_code == 200
-    changed = {"number": "17052458", "reason": "", "sector": ""}
-    listed.client.post(f"/administrations/{later}/identity/", changed)
-    shared = {subject for code, subject in open_issues(listed) if code == "number_shared"}
-    assert shared == set()
+    assert shared_issues(listed) == set()
+
+
+def shared_issues(person: Newcomer) -> set[int]:
+    return {subject for code, subject in open_issues(person) if code == "number_shared"}
 
 
 def test_a_reason_takes_the_place_of_an_unusable_number(listed: Newcomer) -> None:  # noqa: F811
@@ -117,7 +129,56 @@ def test_a_deregistered_company_is_asked_about_before_its_import(listed: Newcome
     assert "Deregistered since 1" in words(question)
     confirmed = listed.client.post(f"{listed.flow}identify", answers_on(words(question)), follow=True)
     assert path_of(confirmed) == f"{listed.flow}assign"
+    again = identify(listed, {first: typed_number("922518440")})
+    assert path_of(again) == f"{listed.flow}assign", "it is asked once"
     identify(listed, {first: typed_number("974760673")})
     with organisation_scope(listed.actor.organisation_id):
         (answer,) = list_answers(newest_flow(listed))
     assert answer.badge == ("warn", "not registered for VAT under this number, according to VIES")
+
+
+def test_an_answered_deregistration_is_no_issue_and_leaving_closes_it(
+    listed: Newcomer,  # noqa: F811
+    settings: Any,
+) -> None:
+    settings.REGISTERS = ["brreg"]
+    client, gone, silent = begin(listed, 3)
+    numbers = {client: "922518440", gone: "923609016", silent: "974760673"}
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.update(country="NO")
+        for number in numbers.values():
+            Lookup.objects.create(
+                organisation_id=listed.actor.organisation_id,
+                country="NO",
+                kind="number",
+                value=number,
+                outcome="closed",
+                number=number,
+                source="brreg",
+                closed_on="2024-03-01",
+                answered_at="2026-11-01T00:00:00Z",
+                due_at=None,
+            )
+    question = identify(listed, {key: typed_number(number) for key, number in numbers.items()})
+    assert "3 companies are deregistered" in words(question)
+    ticked = answers_on(words(question)) | {"client": [str(client)]}
+    left_out = listed.client.post(f"{listed.flow}identify", ticked, follow=True)
+    assert path_of(left_out) == f"{listed.flow}assign"
+    assert "Left out of this import" in words(left_out)
+    assert newest_flow(listed).chosen_company_ids == [client]
+    listed.client.post(f"{listed.flow}assign", {"action": "finish"})
+    (new,) = imported(listed.actor)
+    assert open_issues(listed) == set(), "a person has answered"
+    with organisation_scope(listed.actor.organisation_id):
+        entry = AuditEntry.objects.get(action="administration.client_confirmed")
+    assert (entry.subject_id, entry.details["closed_on"]) == (new.pk, "2024-03-01")
+    assert "Still a client, although deregistered" in words(listed.client.get(f"/administrations/{new.pk}/"))
+    changed = {"number": numbers[gone], "reason": "", "sector": ""}
+    listed.client.post(f"/administrations/{new.pk}/identity/", changed)
+    assert open_issues(listed) == {("company_closed", new.pk)}, "the answer was about the other number"
+    left = {"client_left_on": "2026-11-01", "erase_on": "2033-11-01"}
+    listed.client.put(f"/api/v1/administrations/{new.pk}/offboarding", left, "application/json")
+    assert open_issues(listed) == set()
+    listed.client.delete(f"/api/v1/administrations/{new.pk}/offboarding")
+    listed.client.post(f"/administrations/{new.pk}/activate/")
+    assert open_issues(listed) == set(), "who comes back is a client"

@@ -106,6 +106,7 @@ class IdentifyForm(Form[IdentifyInput]):
     show = ChoiceField(choices=[("incomplete", "incomplete")])
     discrepancy = IdsField()
     discrepancies = TextField(max_length=100_000)
+    client = IdsField()
     pasted = forms.CharField(required=False, strip=False)
     file = list_file_field()
 
@@ -142,10 +143,13 @@ class IdentifyForm(Form[IdentifyInput]):
         """The companies of the ticked rows; None for the rows of all pages."""
         if self.values["discrepancies"] == "all":
             return None
-        carried = [
-            company_id for text in self.values["discrepancies"].split(",") if (company_id := id_of(text))
-        ]
-        return [*self.values["discrepancy"], *carried]
+        return self.shown_ids or self.values["discrepancy"]
+
+    @property
+    def shown_ids(self) -> list[int]:
+        """The companies about which the page of questions asked."""
+        texts = self.values["discrepancies"].split(",")
+        return [company_id for text in texts if (company_id := id_of(text))]
 
     @property
     def row_errors(self) -> list[str]:

@@ -29,6 +29,7 @@ from koppel.onboarding.steps import assign as assign_step
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import finish as finish_step
 from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps.still_client import confirm_clients
 from koppel.onboarding.steps.succession import answer_successions
 from koppel.organisations.roles import Actor, Permission
 
@@ -94,6 +95,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
     identify_step.save_answers(flow, typed)
     _answer_same_company(actor, flow, identities)
     _answer_continues(actor, flow, identities)
+    clients = [key for key, identity in identities.items() if identity.still_client]
+    confirm_clients(actor, flow, identify_step.list_answers(flow, clients))
     identity_answers = identify_step.advance_if_complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)

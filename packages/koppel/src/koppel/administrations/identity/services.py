@@ -13,10 +13,15 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.access import audited_not_found, get_locked
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.identity.answers import (
+    confirm_client,
+    is_confirmed_client,
+    record_confirmed_identity,
+)
 from koppel.administrations.identity.shared_numbers import update_shared_number_issues
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
-from koppel.administrations.models import Administration, ConfirmedIdentity
+from koppel.administrations.models import Administration, ConfirmedIdentity, Status
 from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
@@ -133,26 +138,6 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
     _request_lookups(organisation_id, administrations, refresh=False)
 
 
-def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and
-    number.
-    """
-    administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
-    for administration in administrations.exclude(confirmed_identity={}):
-        confirmed = administration.confirmed_identity
-        details = {
-            "confirmed_name": confirmed.name,
-            "confirmed_number": mask_number(confirmed.number, administration.country),
-        }
-        add_audit_entry(
-            actor.organisation_id,
-            actor.audit,
-            AdministrationAction.COMPANY_CONFIRMED,
-            subject=_subject(administration),
-            details=details,
-        )
-
-
 def differing_register_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours; '' when a person confirmed that
     it is the same.
@@ -196,7 +181,7 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
     at = timezone.now().isoformat()
     administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
     administration.save(update_fields=["confirmed_identity"])
-    record_confirmed(actor, [administration.pk])
+    record_confirmed_identity(actor, administration)
 
 
 def is_confirmed(administration: Administration, lookup: LookupResult | None) -> bool:
@@ -267,6 +252,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         raise audited_not_found(actor, administration_id)
     if name := differing_register_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
+    confirm_client(actor, administration, cached_register_result(administration))
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     count = sum(
         resolve_issues(administration.organisation_id, subject, code)
@@ -280,6 +266,29 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
             subject=_subject(administration),
         )
     return count
+
+
+def update_closed_issues(organisation_id: int, administration_ids: Collection[int]) -> None:
+    """Raise or resolve the issue of deregistered companies, after a person ended or resumed their
+    administrations.
+    """
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
+    query_by_id = {
+        administration: query for administration in queryset if (query := register_query(administration))
+    }
+    lookups = cached_results(organisation_id, list(query_by_id.values()))
+    answered = []
+    for administration, query in query_by_id.items():
+        lookup = lookups.get(query)
+        if lookup is None or lookup.outcome is not LookupOutcome.CLOSED:
+            continue
+        if _is_answered(administration, lookup):
+            answered.append(administration.pk)
+        else:
+            _raise_closed(administration, lookup)
+    resolve_issues_bulk(
+        organisation_id, SubjectKind.ADMINISTRATION, answered, [AdministrationIssue.COMPANY_CLOSED]
+    )
 
 
 def handle_lookup_result(organisation_id: int, before: LookupResult, after: LookupResult) -> None:
@@ -312,10 +321,9 @@ def _request_lookups(
 def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     if after.outcome is LookupOutcome.CLOSED:
-        closed_on = after.closed_on.isoformat() if after.closed_on else "–"
-        if before.outcome is not LookupOutcome.CLOSED or before is after:
-            context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
-            raise_issue(administration.organisation_id, AdministrationIssue.COMPANY_CLOSED, subject, context)
+        is_news = before.outcome is not LookupOutcome.CLOSED or before is after
+        if is_news and not _is_answered(administration, after):
+            _raise_closed(administration, after)
     elif after.outcome is LookupOutcome.FOUND:
         resolve_issues(administration.organisation_id, subject, AdministrationIssue.COMPANY_CLOSED)
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
@@ -333,6 +341,22 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )
+
+
+def _raise_closed(administration: Administration, lookup: LookupResult) -> None:
+    closed_on = lookup.closed_on.isoformat() if lookup.closed_on else "–"
+    raise_issue(
+        administration.organisation_id,
+        AdministrationIssue.COMPANY_CLOSED,
+        Subject(SubjectKind.ADMINISTRATION, administration.pk),
+        {"name": lookup.legal_name or administration.name, "closed_on": closed_on},
+    )
+
+
+def _is_answered(administration: Administration, lookup: LookupResult) -> bool:
+    """Return whether the question “is this still a client?” needs no answer any more."""
+    has_ended = administration.client_left_on is not None or administration.status == Status.DEACTIVATED
+    return has_ended or is_confirmed_client(administration, lookup)
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:

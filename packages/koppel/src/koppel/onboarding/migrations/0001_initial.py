@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ('displayed_identities', models.JSONField(db_default={}, default=dict)),
                 ('typed_identities', models.JSONField(default=dict)),
                 ('same_company_answers', models.JSONField(default=dict)),
+                ('still_client_answers', models.JSONField(default=dict)),
                 ('succession_answers', models.JSONField(default=dict)),
                 ('assignments', models.JSONField(default=dict)),
                 ('previous_assignments', models.JSONField(default=dict)),

@@ -4,11 +4,13 @@ filled in, and registers are queried.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
+from koppel.administrations.identity.shared_numbers import SHARED_REASONS
 from koppel.company_registers.clients.protocol import REGISTER_TITLES, LookupOutcome, QueryKind
 from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
@@ -29,12 +31,7 @@ from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.inputs import IDENTITY_LENGTH_MAX
 from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
-from koppel.onboarding.steps.shared_number import (
-    SHARED_REASONS,
-    NumberUse,
-    SharedNumber,
-    find_shared_numbers,
-)
+from koppel.onboarding.steps.shared_number import NumberUse, SharedNumber, find_shared_numbers
 from koppel.organisations.roles import Actor
 
 FIELDS = ("number", "reason", "sector")
@@ -104,10 +101,11 @@ class IdentityAnswer:
             )
         if unconfirmed := self._unconfirmed:
             return unconfirmed
-        if self.checked and self.checked.message:
-            return "warn", str(self.checked.message)
         if self.discrepancy:
             return "ok", _("confirmed as the same company")
+        is_known = self.lookup is not None and self.lookup.exists
+        if self.checked and self.checked.message and not is_known:
+            return "warn", str(self.checked.message)
         return self._in_register or (
             "ok",
             _("from the accounting system") if self.is_suggested else _("valid"),
@@ -194,6 +192,11 @@ class PastedListResult:
     """Lines that fill in nothing, each with a reason to show."""
     unread: tuple[str, ...] = ()
     """Headings of columns that fill in nothing."""
+
+
+def number_of(answer: IdentityAnswer) -> str:
+    """Return the number in normal form, as it is imported."""
+    return answer.checked.number if answer.checked else answer.number
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
@@ -416,7 +419,11 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
         sector=sector,
         allow_incomplete=complete_later,
     )
-    return check.identity if check.is_valid else None
+    if not check.is_valid:
+        return None
+    # What a person or the register confirms is no longer in doubt.
+    is_confirmed = answer.discrepancy is not None or bool(answer.lookup and answer.lookup.exists)
+    return replace_fields(check.identity, number_note="") if is_confirmed else check.identity
 
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
