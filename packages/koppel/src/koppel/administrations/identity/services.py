@@ -41,6 +41,12 @@ NOT_FOUND = "not_found"
 """The note of a number that the register does not know."""
 NOT_IN_VIES = "not_in_vies"
 """The note of a number under which VIES knows no VAT registration."""
+CHANGES_OF_REGISTER = (
+    AdministrationIssue.COMPANY_CLOSED,
+    AdministrationIssue.LEGAL_NAME_CHANGED,
+    AdministrationIssue.REGISTER_NAME_DIFFERS,
+)
+"""Issues about the register's entry of a number."""
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
 DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, NOT_IN_VIES, "looks_mistyped", "zero_added")
 
@@ -91,6 +97,7 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
             AdministrationIssue.COMPANY_CLOSED,
             AdministrationIssue.LEGAL_NAME_CHANGED,
             AdministrationIssue.IDENTITY_INCOMPLETE,
+            AdministrationIssue.REGISTER_NAME_DIFFERS,
         )
         update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
@@ -105,6 +112,7 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
         AdministrationIssue.COMPANY_CLOSED,
         AdministrationIssue.LEGAL_NAME_CHANGED,
         AdministrationIssue.IDENTITY_INCOMPLETE,
+        AdministrationIssue.REGISTER_NAME_DIFFERS,
     )
     update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
@@ -165,15 +173,19 @@ def differing_register_names(
     names: dict[int, str] = {}
     for key, (administration, number, query) in register_queries.items():
         lookup = lookups.get(query) if query else None
-        if (
-            lookup
-            and lookup.query.kind is QueryKind.NUMBER
-            and lookup.has_different_name(administration.name)
-        ):
-            confirmed = administration.confirmed_identity
-            is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
-            names |= {} if is_confirmed_name else {key: lookup.legal_name}
+        if lookup and (name := _unconfirmed_name(administration, number, lookup)):
+            names[key] = name
     return names
+
+
+def _unconfirmed_name(administration: Administration, number: str, lookup: LookupResult) -> str:
+    """Return the register's name of this number where it is neither ours, nor legal, nor confirmed."""
+    if lookup.query.kind is not QueryKind.NUMBER or not lookup.has_different_name(administration.name):
+        return ""
+    confirmed, legal_name = administration.confirmed_identity, administration.remote_company.legal_name
+    is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
+    is_legal_name = bool(legal_name) and not lookup.has_different_name(legal_name)
+    return "" if is_confirmed_name or is_legal_name else lookup.legal_name
 
 
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
@@ -212,7 +224,7 @@ def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collect
         organisation_id,
         SubjectKind.ADMINISTRATION,
         renumbered,
-        [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
+        CHANGES_OF_REGISTER,
     )
     if renumbered:
         update_shared_number_issues(organisation_id, renumbered)
@@ -254,10 +266,7 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         confirm(actor, administration, name, administration.number)
     confirm_client(actor, administration, cached_register_result(administration))
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
-    count = sum(
-        resolve_issues(administration.organisation_id, subject, code)
-        for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
-    )
+    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in CHANGES_OF_REGISTER)
     if count:
         add_audit_entry(
             actor.organisation_id,
@@ -329,6 +338,8 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
         raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
+    else:
+        _update_name_issue(administration, after)
     changed = _columns_to_fill(administration, after)
     if changed:
         for name, value in changed.items():
@@ -341,6 +352,17 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )
+
+
+def _update_name_issue(administration: Administration, lookup: LookupResult) -> None:
+    """Ask with an issue whether the register's company is this one, wherever the number came from."""
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
+    code = AdministrationIssue.REGISTER_NAME_DIFFERS
+    if name := _unconfirmed_name(administration, administration.number, lookup):
+        context = {"name": administration.name, "register": name}
+        raise_issue(administration.organisation_id, code, subject, context)
+    elif lookup.exists:
+        resolve_issues(administration.organisation_id, subject, code)
 
 
 def _raise_closed(administration: Administration, lookup: LookupResult) -> None:

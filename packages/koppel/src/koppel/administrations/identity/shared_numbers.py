@@ -16,7 +16,6 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.issues.models import Issue
 from koppel.issues.services import raise_issue, resolve_issues_bulk
 
-
 SHARED_REASONS: dict[str, Promise] = {
     "several_administrations": _("One company, several administrations"),
     "branch": _("Branch of the same company"),
