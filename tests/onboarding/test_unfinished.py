@@ -6,12 +6,23 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer, path_of
-from tests.onboarding.test_wizard import advance_to_assign, anna, choose, companies, listed  # noqa: F401 - fixtures
+from tests.fixtures.stack import register_app
+from tests.onboarding.test_wizard import (
+    advance_to_assign,
+    anna,  # noqa: F401 - fixture
+    choose,
+    companies,
+    identify,
+    imported,
+    listed,  # noqa: F401 - fixture
+    typed_number,
+)
 
 PAGES = ("/", "/administrations/?all=1", "/connections/")
 
@@ -82,3 +93,39 @@ def test_no_import_ticks_what_nobody_chose(listed: Newcomer) -> None:  # noqa: F
     assert ticked(listed, second_path) == set()
     assert new.name in listed.client.get(second_path).content.decode()
     assert "Only new" not in listed.client.get(second_path).content.decode(), "all that is listed is new"
+
+
+def test_one_company_is_not_imported_through_two_ways_to_sign_in(listed: Newcomer) -> None:  # noqa: F811
+    """The company list and the tenants of Visma.net have no id in common; number and name together prove it."""
+    first, twin = companies(listed)[:2]
+    stated = {"name": "Bakkerij Kuipers B.V.", "legal_name": "Bakkerij Kuipers B.V.", "country": "NL"}
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=first.pk).update(
+            **stated, number="17052456", described_at=timezone.now()
+        )
+    choose(listed, first.pk)
+    identify(listed, {first.pk: typed_number("17052456")})
+    listed.client.post(f"{listed.flow}assign", {"action": "finish"})
+    (administration,) = imported(listed.actor)
+    ids = [f"0a1b2c3d-1234-5678-9abc-0123456789a{digit}" for digit in "123"]
+    texts = ({**stated, "number": "17 05 24 56"}, {**stated, "number": "68750110"}, {**stated, "number": ""})
+    app = register_app(listed.sandbox, "service")
+    with organisation_scope(listed.actor.organisation_id):
+        connection = add_companies(listed.actor, app.pk, ids).connection_id
+        for external_id, values in zip(ids, texts, strict=True):
+            RemoteCompany.objects.filter(external_id=external_id).update(
+                **values, described_at=timezone.now()
+            )
+    flows = "/api/v1/onboarding/flows"
+    token = listed.client.post(flows, {"connection": connection}, "application/json").json()["token"]
+    rows = listed.client.get(f"{flows}/{token}/companies").json()
+    states = {row["number"]: row["state"] for row in rows}
+    assert states == {"17 05 24 56": "imported", "68750110": "new", "": "new"}
+    with organisation_scope(listed.actor.organisation_id):
+        Flow.objects.filter(token=token).update(origin="", connection_ids=[connection, first.connection_id])
+    page = listed.client.get(f"/connections/new/{token}/choose").content.decode()
+    assert f"Already imported via {administration.connection.account}" in page
+    with organisation_scope(listed.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=twin.pk).update(**stated, number="68750110")
+    page = listed.client.get(f"/connections/new/{token}/choose").content.decode()
+    assert page.count("68750110") == 1, "one row for one company, also within an import"
