@@ -96,7 +96,7 @@ def test_no_import_ticks_what_nobody_chose(listed: Newcomer) -> None:  # noqa: F
 
 
 def test_one_company_is_not_imported_through_two_ways_to_sign_in(listed: Newcomer) -> None:  # noqa: F811
-    """The company list and the tenants of Visma.net have no id in common; number and name together prove it."""
+    """The company list and the tenants have no id in common; number and name together prove it."""
     first, twin = companies(listed)[:2]
     stated = {"name": "Bakkerij Kuipers B.V.", "legal_name": "Bakkerij Kuipers B.V.", "country": "NL"}
     with organisation_scope(listed.actor.organisation_id):
@@ -129,3 +129,20 @@ def test_one_company_is_not_imported_through_two_ways_to_sign_in(listed: Newcome
         RemoteCompany.objects.filter(pk=twin.pk).update(**stated, number="68750110")
     page = listed.client.get(f"/connections/new/{token}/choose").content.decode()
     assert page.count("68750110") == 1, "one row for one company, also within an import"
+
+
+def test_ticks_are_stored_as_they_are_made_and_two_tabs_lose_none(listed: Newcomer) -> None:  # noqa: F811
+    first, second, third = (company.pk for company in companies(listed)[:3])
+    page = f"{listed.flow}choose"
+    answer = listed.client.post(f"{listed.flow}ticks", {"ticked": [first, second]}).json()
+    assert answer == {"chosen": sorted([first, second])}
+    assert ticked(listed, page) == {first, second}, "a reload keeps them"
+    listed.client.post(f"{listed.flow}ticks", {"ticked": [third], "cleared": [second]})
+    other_tab = {"company": [first], "base": f"{first},{second}"}
+    conflict = listed.client.post(page, other_tab, follow=True)
+    assert path_of(conflict) == page
+    assert "In another tab the selection has changed" in conflict.content.decode()
+    assert ticked(listed, page) == {first, third}
+    agreed = listed.client.post(page, {"company": [first], "base": f"{first},{third}"}, follow=True)
+    assert path_of(agreed) == f"{listed.flow}identify"
+    assert ticked(listed, page) == {first}

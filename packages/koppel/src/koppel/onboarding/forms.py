@@ -61,16 +61,32 @@ class SignInForm(Form[SignInInput]):
 
 
 class ChooseForm(Form[ChooseInput]):
-    """Step ③: the ticked companies, and the button that was pressed."""
+    """Step ③: the ticked companies, the button that was pressed, and the choice that the page knew."""
 
     input_type = ChooseInput
     action = ChoiceField(
         choices=[(key, key) for key in ("next", "share", "hide", "retry", "remove_unreachable")]
     )
     company = IdsField()
+    base = TextField(max_length=100_000)
 
     def input_values(self) -> Mapping[str, Any]:
         return {"companies": self.values["company"]}
+
+    @property
+    def known_ids(self) -> set[int] | None:
+        """The stored choice that the page knew, as ids; None from a page that does not say."""
+        if "base" not in self.data:
+            return None
+        return {company_id for text in self.values["base"].split(",") if (company_id := id_of(text))}
+
+
+class TicksForm(Form[ChooseInput]):
+    """Step ③: the companies that were ticked and cleared since the last time."""
+
+    input_type = ChooseInput
+    ticked = IdsField()
+    cleared = IdsField()
 
 
 class AssignForm(Form[AssignInput]):

@@ -12,6 +12,7 @@ urlpatterns = [
     path("<uuid:token>/sign-in", start.sign_in, name="sign_in"),
     path("<uuid:token>/abandon", start.abandon, name="abandon"),
     path("<uuid:token>/choose", choose.choose_companies, name="choose"),
+    path("<uuid:token>/ticks", choose.save_ticks, name="ticks"),
     path("<uuid:token>/companies.json", choose.list_companies, name="companies"),
     path("<uuid:token>/identify", identify.identify_companies, name="identify"),
     path("<uuid:token>/row", identify.save_row, name="row"),

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from uuid import UUID
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import add_audit_entry
@@ -13,7 +14,7 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
-from koppel.onboarding.flow import save_step
+from koppel.onboarding.flow import get_flow, save_step
 from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.onboarding.steps.imported import (
     IdentityKey,
@@ -122,8 +123,8 @@ def _without_duplicates(flow: Flow, choices: Iterable[CompanyChoice]) -> list[Co
     return kept
 
 
-def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
-    """Store the ticked companies that can be chosen. Returns their number."""
+def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int], step: Step = Step.IDENTIFY) -> int:
+    """Store the ticked companies that can be chosen, and the step reached with them. Returns their number."""
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
@@ -137,12 +138,30 @@ def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     }
     save_step(
         flow,
-        Step.IDENTIFY if flow.chosen_company_ids else Step.CHOOSE,
+        step if flow.chosen_company_ids else Step.CHOOSE,
         "chosen_company_ids",
         "offered_company_ids",
         "displayed_identities",
     )
     return len(flow.chosen_company_ids)
+
+
+def save_ticks(actor: Actor, token: UUID, ticked: Collection[int], cleared: Collection[int]) -> list[int]:
+    """Tick and clear these companies in the stored choice; other tabs' ticks stay. Returns the choice."""
+    flow = get_flow(actor, token, lock=True)
+    store_choice(actor, flow, {*flow.chosen_company_ids, *ticked} - {*cleared}, step=Step(flow.step))
+    return flow.chosen_company_ids
+
+
+def merge_other_tabs(actor: Actor, token: UUID, company_ids: Collection[int], base: Collection[int]) -> bool:
+    """Store the union of this choice and what other tabs ticked since `base`. Returns whether they did;
+    otherwise stores nothing.
+    """
+    flow = get_flow(actor, token, lock=True)
+    others = {*flow.chosen_company_ids} - {*base} - {*company_ids}
+    if others:
+        store_choice(actor, flow, {*company_ids, *others}, step=Step(flow.step))
+    return bool(others)
 
 
 def preselected_ids(
