@@ -472,6 +472,13 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
         (KVK, "", "G"),
         ("", "test_demo", "Q"),
     ]
+    bare = f"{first.name}\t\tTest / demo\tBouw\n{second.name}\t\t\t"
+    page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": bare}, follow=True)
+    assert "1 row filled in." in words(page)
+    assert f"{second.name}: no number, no reason and no sector on this line" in words(page)
+    template = listed.client.get(f"{listed.flow}identify/template.csv")
+    uploaded = {"action": "fill", "file": SimpleUploadedFile("numbers.csv", template.content)}
+    assert "2 rows filled in." in words(listed.client.post(f"{listed.flow}identify", uploaded, follow=True))
     too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
     page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
     assert "5000" in words(page).replace(",", "")

@@ -15,6 +15,7 @@ urlpatterns = [
     path("<uuid:token>/ticks", choose.save_ticks, name="ticks"),
     path("<uuid:token>/companies.json", choose.list_companies, name="companies"),
     path("<uuid:token>/identify", identify.identify_companies, name="identify"),
+    path("<uuid:token>/identify/template.csv", identify.download_template, name="template"),
     path("<uuid:token>/row", identify.save_row, name="row"),
     path("<uuid:token>/row-states.json", identify.list_row_states, name="row_states"),
     path("<uuid:token>/sectors.json", identify.list_sectors, name="sectors"),

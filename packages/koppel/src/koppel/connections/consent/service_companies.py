@@ -26,6 +26,11 @@ from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000
+HEADING_WORDS = frozenset(
+    {"id", "ids", "tenant", "tenantid", "company", "name", "naam", "bedrijf", "bedrijfsnaam", "klant"}
+    | {"client", "administratie", "administration", "number", "nummer"}
+)
+"""Words of a first line that is the heading of a list of ids."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,10 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
     """Return the company ids in a pasted text or a file, anywhere in a line. Never raises."""
     valid_ids: dict[str, None] = {}
     lines, duplicates = [], 0
+    first = next((line for line in text.splitlines() if line.strip()), "")
     for line in text.splitlines():
         ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
-        is_heading = not valid_ids and not re.search(r"\d", line)
+        is_heading = line is first and bool(HEADING_WORDS & set(re.findall(r"[^\W\d_]+", line.casefold())))
         if not ids and line.strip() and not is_heading:
             lines.append(line.strip()[:80])
         duplicates += sum(company_id in valid_ids for company_id in ids)

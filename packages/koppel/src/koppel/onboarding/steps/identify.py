@@ -371,9 +371,11 @@ def _filled(answer: IdentityAnswer, line: list_import.PastedLine) -> dict[str, s
 
 
 def _line_problem(matched: list_import.MatchedLine) -> str:
-    """Return why a line fills in nothing; '' when it does, and for one without values."""
+    """Return why a line fills in nothing; '' when it does, and for a blank line of a single column."""
     line = matched.line
+    empty = "" if line.by_position else _("no number, no reason and no sector on this line")
     problems = {
+        list_import.MatchStatus.EMPTY: empty,
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
         list_import.MatchStatus.REPEATED: _("duplicate; the first one is used"),

@@ -16,6 +16,7 @@ from koppel.administrations.identity.shared_numbers import SHARED_REASONS
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.database.text_search import is_found
+from koppel.kit.tabular.writers import csv_lines
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
 from koppel.kit.web.sentences import shorten_list
@@ -253,11 +254,30 @@ def _rows_context(
     }
 
 
+@step_page(Step.IDENTIFY)
+def download_template(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Return a CSV of the chosen companies with the columns that an upload reads."""
+    headings = [_("Name"), _("Number"), _("Reason"), _("Sector")]
+    rows = [
+        (
+            answer.company.name,
+            answer.number,
+            str(REASONS.get(answer.reason, "")),
+            f"{answer.sector} – {SECTIONS[answer.sector]}" if answer.sector in SECTIONS else "",
+        )
+        for answer in identify_step.list_answers(flow)
+    ]
+    response = HttpResponse("".join(csv_lines(headings, rows)), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{_("numbers")}.csv"'
+    return response
+
+
 def _store_pasted_list(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
     result = identify_step.store_pasted_list(flow, form.values["file"] or form.values["pasted"])
     identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
-    messages.success(request, message % {"count": result.matched_count})
+    tell = messages.success if result.matched_count else messages.warning
+    tell(request, message % {"count": result.matched_count})
     if result.unmatched:
         messages.warning(request, _("Not matched: %s") % shorten_list(result.unmatched))
     if result.unread:
