@@ -343,8 +343,8 @@ def _unread_headings(headings: Sequence[str], columns: Mapping[str, object]) -> 
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """Find columns without a header: that with numbers, those with reasons and sectors, and the wordiest other
-    one with the names. Raises `TableError` when more than one column may hold the numbers.
+    """Find columns without a header: with numbers, with reasons and sectors, and the wordiest other one with
+    the names. Raises `TableError` when more than one column may hold the numbers.
     """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
