@@ -61,6 +61,8 @@ def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
     answer = IdentityAnswer(company, "", "", "", False, None, {}, lookup)
     assert answer.equal_suggestion == number
+    closed = tuple(replace(candidate, is_closed=True) for candidate in candidates)
+    assert replace(answer, lookup=replace(lookup, candidates=closed)).equal_suggestion == ""
     assert replace(answer, number="922518440").equal_suggestion == ""
     assert replace(answer, reason="test_demo").equal_suggestion == ""
 

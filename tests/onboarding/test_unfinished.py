@@ -146,3 +146,17 @@ def test_ticks_are_stored_as_they_are_made_and_two_tabs_lose_none(listed: Newcom
     agreed = listed.client.post(page, {"company": [first], "base": f"{first},{third}"}, follow=True)
     assert path_of(agreed) == f"{listed.flow}identify"
     assert ticked(listed, page) == {first}
+
+
+def test_tenant_ids_of_an_abandoned_import_do_not_come_back(listed: Newcomer) -> None:  # noqa: F811
+    app, flows = register_app(listed.sandbox, "service"), "/api/v1/onboarding/flows"
+    token = listed.client.post(flows, {"system": "visma_net"}, "application/json").json()["token"]
+    body = {"app": app.pk, "company_ids": "abc\n0a1b2c3d-1234-5678-9abc-0123456789ab"}
+    page = listed.client.post(f"/connections/new/{token}/sign-in", body, follow=True).content.decode()
+    assert "No id found in: abc" in page
+    with organisation_scope(listed.actor.organisation_id):
+        entered = RemoteCompany.objects.filter(connection__app=app)
+        assert entered.count() == 1
+    listed.client.delete(f"{flows}/{token}")
+    with organisation_scope(listed.actor.organisation_id):
+        assert entered.count() == 0

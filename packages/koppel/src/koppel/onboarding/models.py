@@ -126,6 +126,8 @@ class Flow(TenantModel):
     """`flow.FROM_CONNECTION`, or ''."""
     connection_ids = TypedJSONField(list[int], default=list)
     """All connections of this flow."""
+    entered_company_ids = TypedJSONField(list[str], default=list)
+    """The vendor's ids that were entered in this flow and were new; removed when it is abandoned."""
     chosen_company_ids = TypedJSONField(list[int], default=list)
     offered_company_ids = TypedJSONField(list[int], default=list)
     """The companies that could be chosen when the choice was stored."""

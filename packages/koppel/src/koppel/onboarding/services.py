@@ -8,7 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NoSuchChoice
-from koppel.connections.consent.service_companies import IDS_MAX, add_companies, parse_ids
+from koppel.connections.consent.service_companies import (
+    IDS_MAX,
+    add_companies,
+    parse_ids,
+    withdraw_companies,
+)
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
@@ -68,6 +73,8 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
         }
         return InvalidStep(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
     added = add_companies(actor, option.app.pk, read.ids)
+    flow.entered_company_ids = [*flow.entered_company_ids, *added.new_ids]
+    flow.save(update_fields=["entered_company_ids"])
     add_connection(flow, added.connection_id, option.app.pk)
     return Advance(Step.CHOOSE)
 
@@ -183,7 +190,9 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 
 
-def abandon(flow: Flow) -> Abandoned:
-    """Close the flow without an import."""
+def abandon(actor: Actor, flow: Flow) -> Abandoned:
+    """Close the flow without an import. Company ids that were entered in it are removed."""
     flows.abandon(flow)
+    if flow.entered_company_ids:
+        withdraw_companies(actor, flow.connection_ids, flow.entered_company_ids)
     return Abandoned("abandoned")

@@ -52,6 +52,7 @@ class AddResult:
     connection_id: int
     new: int
     existing: int
+    new_ids: tuple[str, ...] = ()
 
 
 def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
@@ -100,7 +101,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
             actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new}
         )
         enqueue_descriptions(actor.organisation_id, connection.pk)
-    return AddResult(connection.pk, len(new), len(requested) - len(new))
+    return AddResult(connection.pk, len(new), len(requested) - len(new), tuple(new))
 
 
 def retry_companies(actor: Actor, connection_id: int) -> int:
@@ -148,6 +149,19 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
             details=details,
         )
     return len(names)
+
+
+def withdraw_companies(actor: Actor, connection_ids: Iterable[int], external_ids: Iterable[str]) -> int:
+    """Remove companies that an abandoned import entered and that nobody imported. Returns how many."""
+    companies = RemoteCompany.objects.for_actor(actor).filter(
+        connection_id__in=list(connection_ids),
+        external_id__in=list(external_ids),
+        administrations__isnull=True,
+    )
+    grants = list(companies.values_list("grant_id", flat=True))
+    companies.delete()
+    Grant.objects.for_actor(actor).filter(pk__in=grants, companies__isnull=True).delete()
+    return len(grants)
 
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:

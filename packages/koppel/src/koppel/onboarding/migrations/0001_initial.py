@@ -39,6 +39,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('open', 'Open'), ('finished', 'Finished'), ('abandoned', 'Discarded')], default='open', max_length=20)),
                 ('origin', models.CharField(default='', max_length=60)),
                 ('connection_ids', models.JSONField(default=list)),
+                ('entered_company_ids', models.JSONField(default=list)),
                 ('chosen_company_ids', models.JSONField(default=list)),
                 ('offered_company_ids', models.JSONField(default=list)),
                 ('displayed_identities', models.JSONField(db_default={}, default=dict)),

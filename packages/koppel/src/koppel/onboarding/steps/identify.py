@@ -87,6 +87,16 @@ class IdentityAnswer:
         )
 
     @property
+    def asks_about_number(self) -> bool:
+        """Return whether the row shows the question about the shared number: after that about the company."""
+        return self.shared is not None and self.question is None
+
+    @property
+    def asks_about_succession(self) -> bool:
+        """Return whether the row may ask if it continues another: after the other questions."""
+        return self.question is None and not self.needs_reason
+
+    @property
     def badge(self) -> tuple[str, str]:
         """Return the badge beside the number: (ok | warn | bad | busy | '', sentence). A missing value is no
         problem until Next.
@@ -150,15 +160,17 @@ class IdentityAnswer:
         return _("Deregistered since %(day)s: %(name)s") % {"day": day, "name": name}
 
     @property
-    def suggestions(self) -> list[tuple[str, str]]:
-        """Return (number, name) pairs that a register suggests where no number was typed."""
+    def suggestions(self) -> list[tuple[str, str, bool]]:
+        """Return what a register suggests where no number was typed: number, name, whether it is
+        deregistered.
+        """
         result = self.lookup
         if self.number or result is None:
             return []
         if result.exists and result.number:
-            return [(result.number, result.legal_name)]
+            return [(result.number, result.legal_name, result.outcome is LookupOutcome.CLOSED)]
         return [
-            (candidate.number, f"{candidate.name} {candidate.city}".strip())
+            (candidate.number, f"{candidate.name} {candidate.city}".strip(), candidate.is_closed)
             for candidate in result.candidates[:SUGGESTIONS_MAX]
         ]
 
@@ -167,16 +179,18 @@ class IdentityAnswer:
         """Return the number of the only company in the register with an equal name, ignoring capitals, dots
         and the legal form.
 
-        '' for none or several, and where a number or a reason is given.
+        '' for none or several, for a deregistered one, and where a number or a reason is given.
         """
         result = self.lookup
         if self.number or self.reason or result is None:
+            return ""
+        if result.outcome is LookupOutcome.CLOSED:
             return ""
         if result.exists:
             return "" if result.has_different_name(self.company.name) else result.number
         name = name_without_legal_form(self.company.name)
         equal = [
-            candidate.number
+            "" if candidate.is_closed else candidate.number
             for candidate in result.candidates
             if name_without_legal_form(candidate.name) == name
         ]

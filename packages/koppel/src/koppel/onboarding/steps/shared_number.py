@@ -33,7 +33,7 @@ class SharedNumber:
 
     @property
     def message(self) -> str:
-        return fill(_("Also used for %(names)s."), {"names": shorten_list(self.names)})
+        return fill(_("Also used for %(names)s"), {"names": shorten_list(self.names)})
 
 
 @dataclass(frozen=True)

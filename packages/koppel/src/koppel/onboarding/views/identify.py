@@ -217,7 +217,12 @@ def _as_json(answer: IdentityAnswer, succession: Succession | None) -> dict[str,
         "shared_reason": answer.shared.reason if answer.shared else "",
         "predecessor": name,
         "continues": continues,
-        "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
+        "asks_about_number": answer.asks_about_number,
+        "asks_about_succession": answer.asks_about_succession,
+        "suggestions": [
+            {"number": number, "name": name, "is_closed": is_closed}
+            for number, name, is_closed in answer.suggestions
+        ],
         "problems": {
             name: str(problem.message) for name, problem in answer.problems.items() if name != "number"
         },
@@ -250,6 +255,7 @@ def _rows_context(
         "suggested": _count_suggested(answers),
         "filter": only,
         "search": search_text,
+        "first_open": incomplete[0].company.pk if incomplete else None,
         "undescribed": sum(answer.company.described_at is None for answer in answers),
     }
 
