@@ -20,8 +20,8 @@ from tests.onboarding.test_wizard import (
     imported,
     listed,  # noqa: F401 - fixture
     newest_flow,
+    read_page_text,
     typed_number,
-    words,
 )
 
 
@@ -51,7 +51,7 @@ def test_the_same_number_twice_needs_a_reason_which_is_kept(listed: Newcomer) ->
     typed = {first: typed_number(), second: typed_number(), third: typed_number("17052456")}
     refused = identify(listed, typed)
     assert path_of(refused) == f"{listed.flow}identify"
-    assert f"Also used for {names[second]}" in words(refused)
+    assert f"Also used for {names[second]}" in read_page_text(refused)
     assert state_of(listed, third)["shared"].startswith("Also used for Bakkerij X")
     assert [state_of(listed, key)["complete"] for key in (first, second, third)] == [False] * 3
     finish = f"/api/v1/onboarding/flows/{newest_flow(listed).token}/identify"
@@ -75,7 +75,7 @@ def test_the_same_number_twice_needs_a_reason_which_is_kept(listed: Newcomer) ->
         entries = AuditEntry.objects.filter(action="administration.shared_number_explained")
         reasons = {entry.subject_id: entry.details["reason"] for entry in entries}
     assert reasons == {new[second]: "branch", new[third]: "branch"}
-    overview = words(listed.client.get(f"/administrations/{new[third]}/"))
+    overview = read_page_text(listed.client.get(f"/administrations/{new[third]}/"))
     assert "Branch of the same company" in overview
     assert "confirmed by " in overview
     changed = {"number": "17052456", "reason": "", "sector": ""}
@@ -125,9 +125,11 @@ def test_a_deregistered_company_is_asked_about_before_its_import(listed: Newcome
                 due_at=None,
             )
     question = identify(listed, {first: typed_number("922518440")})
-    assert "1 company is deregistered. Is it still a client?" in words(question)
-    assert "Deregistered since 1" in words(question)
-    confirmed = listed.client.post(f"{listed.flow}identify", answers_on(words(question)), follow=True)
+    assert "1 company is deregistered. Is it still a client?" in read_page_text(question)
+    assert "Deregistered since 1" in read_page_text(question)
+    confirmed = listed.client.post(
+        f"{listed.flow}identify", answers_on(read_page_text(question)), follow=True
+    )
     assert path_of(confirmed) == f"{listed.flow}assign"
     again = identify(listed, {first: typed_number("922518440")})
     assert path_of(again) == f"{listed.flow}assign", "it is asked once"
@@ -160,11 +162,11 @@ def test_an_answered_deregistration_is_no_issue_and_leaving_closes_it(
                 due_at=None,
             )
     question = identify(listed, {key: typed_number(number) for key, number in numbers.items()})
-    assert "3 companies are deregistered" in words(question)
-    ticked = answers_on(words(question)) | {"client": [str(client)]}
+    assert "3 companies are deregistered" in read_page_text(question)
+    ticked = answers_on(read_page_text(question)) | {"client": [str(client)]}
     left_out = listed.client.post(f"{listed.flow}identify", ticked, follow=True)
     assert path_of(left_out) == f"{listed.flow}assign"
-    assert "Left out of this import" in words(left_out)
+    assert "Left out of this import" in read_page_text(left_out)
     assert newest_flow(listed).chosen_company_ids == [client]
     listed.client.post(f"{listed.flow}assign", {"action": "finish"})
     (new,) = imported(listed.actor)
@@ -172,7 +174,9 @@ def test_an_answered_deregistration_is_no_issue_and_leaving_closes_it(
     with organisation_scope(listed.actor.organisation_id):
         entry = AuditEntry.objects.get(action="administration.client_confirmed")
     assert (entry.subject_id, entry.details["closed_on"]) == (new.pk, "2024-03-01")
-    assert "Still a client, although deregistered" in words(listed.client.get(f"/administrations/{new.pk}/"))
+    assert "Still a client, although deregistered" in read_page_text(
+        listed.client.get(f"/administrations/{new.pk}/")
+    )
     changed = {"number": numbers[gone], "reason": "", "sector": ""}
     listed.client.post(f"/administrations/{new.pk}/identity/", changed)
     assert open_issues(listed) == {("company_closed", new.pk)}, "the answer was about the other number"

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.models import Administration, ClientAnswer
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import LookupOutcome
 from koppel.company_registers.lookup_result import LookupResult
@@ -75,4 +75,4 @@ def _record(
     actor: Actor, administration: Administration, action: AdministrationAction, details: dict[str, str]
 ) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
-    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    add_actor_entry(actor, action, subject, **details)
