@@ -129,11 +129,9 @@ class IdentityAnswer:
     @property
     def _unconfirmed(self) -> tuple[str, str] | None:
         """Return the badge of a number that a person has yet to confirm."""
-        reason = _("Choose why both have this number.") if self.needs_reason else ""
         if self.discrepancy and not self.discrepancy.answer:
-            tone = "warn" if self.discrepancy.answer is None else "bad"
-            return tone, f"{self.discrepancy.message} {reason}".strip()
-        return ("warn", reason) if reason else None
+            return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
+        return ("warn", _("Choose why both have this number.")) if self.needs_reason else None
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
