@@ -180,10 +180,10 @@ def _confirm_same_company(browser: Browser, page: HtmlPage, console: Console) ->
         question = next((form for form in page.forms if "confirmed" in form.names), None)
         if question is None:
             break
-        names = re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :])
-        console.print(f"{len(names) - 1} times “Is this the same company?”, answered yes:")
-        for line in names:
-            console.print(f"  {unescape(line)}", markup=False)
+        rows = re.findall(r"<td>([^<]+)</td><td [^>]*>([^<]*)</td>\s*<td [^>]*>([^<]*)</td>", page.text)
+        console.print(f"{len(rows)} times “Is this the same company?”, answered yes:")
+        for row in rows:
+            console.print(f"  {unescape(' · '.join(row))}", markup=False)
         page = browser.submit(page, question, {})
     return page
 
