@@ -153,11 +153,21 @@ def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     Where names or numbers differ, confirm that it is the same company. A register may answer between two
     polls.
     """
+    page = _wait_for_registers(browser, page)
     for _poll in range(POLLS_MAX):
         page = _complete(browser, _confirm_same_company(browser, page, console))
         if not _is_identify_page(page):
             return page
     raise UnexpectedPage(f"{page.url} still needs attention.")
+
+
+def _wait_for_registers(browser: Browser, page: HtmlPage) -> HtmlPage:
+    """Wait up to a minute for the registers: an answer after the import would be an issue."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and re.search(r'id="tally"[^>]* data-waiting="[1-9]', page.text):
+        time.sleep(POLL_SECONDS)
+        page = browser.get(page.url)
+    return page
 
 
 def _is_identify_page(page: HtmlPage) -> bool:
