@@ -48,9 +48,9 @@ def test_a_file_without_entries_has_its_balances(kind: str) -> None:
         (BalanceKind.CLOSING, Decimal(-50)),
     ]
     assert [
-        (one.kind, one.period, one.dimensions, one.amount)
-        for one in ledger.balances()
-        if not one.is_of_account
+        (balance.kind, balance.period, balance.dimensions, balance.amount)
+        for balance in ledger.balances()
+        if not balance.is_of_account
     ] == [
         (BalanceKind.PERIOD, "202501", (), Decimal(50)),
         (BalanceKind.CLOSING, "", (("1", "10"),), Decimal(30)),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.urls import get_resolver
+from django.utils.translation import override
 
 from koppel.web.help.documents import TRANSLATIONS, Document, load_documents, search_titles
 from koppel.web.help.topics import TOPICS, help_url
@@ -79,7 +80,8 @@ def test_a_reader_opens_the_help_in_either_language(actor: Any) -> None:
     assert "Een boekhoudpakket koppelen" in dutch
     assert "alleen in het Engels" not in dutch
     assert "alleen in het Engels" in client.get("/help/operations/").content.decode()
-    assert 'href="/help/people/#activiteit"' in client.get("/activity/").content.decode()
+    with override("nl"):
+        assert help_url("web:activity") == "/help/people/#activiteit"
     index = client.get("/help/").content.decode()
     assert index.index("Aan de slag") < index.index("Running Koppel") < index.index("Voor ontwikkelaars")
     found = client.get("/help/", {"q": "klant vertrekt"}).content.decode()
