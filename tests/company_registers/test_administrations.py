@@ -154,7 +154,7 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
         assert recheck.recheck_batch(anna.organisation_id) == 1
     registers.control("registers", {"country": "NL", "number": KVK, "closed_on": "2026-05-01"})
     run_lookup_worker(anna)
-    assert set(issues(anna, bakery)) == {"company_closed"}
+    assert set(issues(anna, bakery)) == {"company_closed", "register_name_differs"}
 
 
 def test_incomplete_identities_are_listed_and_completed(

@@ -70,7 +70,7 @@ def save_ticks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Store ticks as they are made, and return the stored choice."""
     values = TicksForm.of(request).values_or_refusal()
     chosen = choose_step.save_ticks(request.actor, flow.token, values["ticked"], values["cleared"])
-    return JsonResponse({"chosen": chosen})
+    return JsonResponse({"chosen": sorted(chosen)})
 
 
 @query_parameters(of=one_of("chosen"))
