@@ -131,8 +131,8 @@ def test_a_deregistered_company_is_asked_about_before_its_import(listed: Newcome
         f"{listed.flow}identify", answers_on(read_page_text(question)), follow=True
     )
     assert path_of(confirmed) == f"{listed.flow}assign"
-    again = identify(listed, {first: typed_number("922518440")})
-    assert path_of(again) == f"{listed.flow}assign", "it is asked once"
+    repeated = identify(listed, {first: typed_number("922518440")})
+    assert path_of(repeated) == f"{listed.flow}assign", "it is asked once"
     identify(listed, {first: typed_number("974760673")})
     with organisation_scope(listed.actor.organisation_id):
         (answer,) = list_answers(newest_flow(listed))

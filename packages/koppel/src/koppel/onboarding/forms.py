@@ -74,7 +74,7 @@ class ChooseForm(Form[ChooseInput]):
         return {"companies": self.values["company"]}
 
     @property
-    def known_ids(self) -> set[int] | None:
+    def base_ids(self) -> set[int] | None:
         """The stored choice that the page knew, as ids; None from a page that does not say."""
         if "base" not in self.data:
             return None
@@ -159,10 +159,10 @@ class IdentifyForm(Form[IdentifyInput]):
         """The companies of the ticked rows; None for the rows of all pages."""
         if self.values["discrepancies"] == "all":
             return None
-        return self.shown_ids or self.values["discrepancy"]
+        return self.page_ids or self.values["discrepancy"]
 
     @property
-    def shown_ids(self) -> list[int]:
+    def page_ids(self) -> list[int]:
         """The companies about which the page of questions asked."""
         texts = self.values["discrepancies"].split(",")
         return [company_id for text in texts if (company_id := id_of(text))]

@@ -33,14 +33,14 @@ def company_context(actor: Actor, administration: Administration) -> dict[str, o
 def answers_of(actor: Actor, administration: Administration) -> list[dict[str, str]]:
     """Return what people answered about the company: the statement, who gave it, and when."""
     client, shared = administration.client_answer, administration.shared_number_answer
-    given: list[tuple[str, int | None, str]] = []
+    statements: list[tuple[str, int | None, str]] = []
     if administration.client_left_on is None and client and client.number == administration.number:
-        given.append((_("Still a client, although deregistered"), client.by, client.at))
+        statements.append((_("Still a client, although deregistered"), client.by, client.at))
     if shared and shared.number == administration.number:
-        given.append((str(SHARED_REASONS[shared.reason]), shared.by, shared.at))
+        statements.append((str(SHARED_REASONS[shared.reason]), shared.by, shared.at))
     if (confirmed := administration.confirmed_identity) and confirmed.number == administration.number:
-        given.append((_("Same company as in the register"), confirmed.by, confirmed.at))
-    members = Membership.objects.for_actor(actor).filter(pk__in=[by for _text, by, _at in given if by])
+        statements.append((_("Same company as in the register"), confirmed.by, confirmed.at))
+    members = Membership.objects.for_actor(actor).filter(pk__in=[by for _text, by, _at in statements if by])
     names = {member.pk: str(member.user) for member in members.select_related("user")}
     return [
         {
@@ -48,7 +48,7 @@ def answers_of(actor: Actor, administration: Administration) -> list[dict[str, s
             "source": _("confirmed by %(name)s, %(day)s")
             % {"name": names.get(by or 0, _("a former user")), "day": _day(at)},
         }
-        for statement, by, at in given
+        for statement, by, at in statements
     ]
 
 

@@ -351,20 +351,20 @@ def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
     if columns < 2:
         return {"number": [0]}
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
-    known = _reasons_and_sectors(rows, columns)
-    if any(numbers) or not known:
+    value_columns = _reasons_and_sectors(rows, columns)
+    if any(numbers) or not value_columns:
         number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
     else:
         number_at = -1
     if number_at >= 0 and sum(2 * count > numbers[number_at] for count in numbers) > 1:
         raise TableError(TableProblem.UNCLEAR_COLUMNS)
-    known = {field: at for field, at in known.items() if at != number_at}
-    text_columns = [at for at in range(columns) if at != number_at and at not in known.values()]
+    value_columns = {field: at for field, at in value_columns.items() if at != number_at}
+    text_columns = [at for at in range(columns) if at != number_at and at not in value_columns.values()]
     letters = {
         at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns
     }
     name_at = max(text_columns, key=lambda at: (letters[at], -at))
-    found_columns = {"name": [name_at], **{field: [at] for field, at in known.items()}}
+    found_columns = {"name": [name_at], **{field: [at] for field, at in value_columns.items()}}
     if number_at >= 0:
         found_columns["number"] = [number_at]
     rest = [at for at in text_columns if at != name_at and any(row[at:][:1] != [""] for row in rows)]
@@ -382,13 +382,13 @@ def _reasons_and_sectors(rows: Sequence[Sequence[str]], columns: int) -> dict[st
         for at in range(columns)
         if (cells := [row[at] for row in rows if at < len(row) and re.search(r"[^\W\d_]", row[at])])
     }
-    found: dict[str, int] = {}
+    columns_by_field: dict[str, int] = {}
     for at, cells in list(filled.items())[1:]:
         for field, resolve in (("reason", resolve_reason), ("sector", resolve_sector)):
-            if field not in found and 2 * sum(bool(resolve(cell)) for cell in cells) > len(cells):
-                found[field] = at
+            if field not in columns_by_field and 2 * sum(bool(resolve(cell)) for cell in cells) > len(cells):
+                columns_by_field[field] = at
                 break
-    return found
+    return columns_by_field
 
 
 def _looks_like_number(text: str) -> bool:

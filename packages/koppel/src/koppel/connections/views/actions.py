@@ -21,6 +21,7 @@ from koppel.connections.companies.reachable_names import CompanyNames, company_n
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
 from koppel.connections.errors import NoSuchConnection, OtherRegisterName
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
+from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
@@ -172,7 +173,7 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
         with transaction.atomic():
             count = resolution.resolve_changes(request.actor, connection_id, data)
     except OtherRegisterName as question:
-        if page := unconfirmed(request, _same_company_question(request, connection_id, question)):
+        if page := unconfirmed(request, _same_company_question(connection_id, data, question)):
             return page
         count = resolution.resolve_changes(
             request.actor, connection_id, data.model_copy(update={"same_company": True})
@@ -185,7 +186,7 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
 
 
 def _same_company_question(
-    request: AuthenticatedRequest, connection_id: int, question: OtherRegisterName
+    connection_id: int, data: ChangeResolution, question: OtherRegisterName
 ) -> Confirmation:
     """Return the question before a number is applied that the register knows by another name."""
     return Confirmation(
@@ -195,9 +196,10 @@ def _same_company_question(
         cancel_url=f"{reverse('connections:detail', args=[connection_id])}#companies",
         consequences=[_("Your name and the time are recorded with the answer.")],
         fields={
-            name: request.POST.getlist(name)
-            for name in ("administration", "code", "fingerprint", "accept", "viewed_at")
-            if name in request.POST
+            "administration": [str(administration_id) for administration_id in data.administrations],
+            "code": data.code,
+            "accept": "1",
+            "fingerprint": data.fingerprints,
         },
         facts=[str(value) for value in question.values],
         nav_section="connections",

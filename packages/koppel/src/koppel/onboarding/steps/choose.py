@@ -17,8 +17,8 @@ from koppel.kit.database.text_search import normalize_search
 from koppel.onboarding.flow import get_flow, save_step
 from koppel.onboarding.models import DisplayedIdentity, Flow, Step
 from koppel.onboarding.steps.imported import (
+    EarlierImport,
     IdentityKey,
-    ImportedCompany,
     hidden_companies,
     id_kinds,
     identity_key,
@@ -99,7 +99,7 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
 def _choice(
     company: RemoteCompany,
     connection: Connection,
-    imported: ImportedCompany | None,
+    imported: EarlierImport | None,
     visible: Collection[int],
     id_kind: str,
 ) -> CompanyChoice:

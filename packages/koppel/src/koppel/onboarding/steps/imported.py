@@ -1,6 +1,6 @@
 """Find companies that are imported already, also through a way to sign in for which the vendor has other ids.
 
-Visma.net's company list and its tenants have no id in common. There, two entries are one company when
+A vendor's list of companies and its tenants may have no id in common. There, two entries are one company when
 country, the number that the accounting system states, and the name are equal. A name alone proves nothing.
 """
 
@@ -21,7 +21,7 @@ IdentityKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class ImportedCompany:
+class EarlierImport:
     """An imported company: its administration, and the account through which it is read."""
 
     administration_id: int
@@ -33,10 +33,10 @@ class ImportedCompany:
 class ImportedCompanies:
     """The imported companies of one system, by the vendor's id and by what identifies them elsewhere."""
 
-    by_external_id: Mapping[str, ImportedCompany]
-    by_identity: Mapping[IdentityKey, list[ImportedCompany]]
+    by_external_id: Mapping[str, EarlierImport]
+    by_identity: Mapping[IdentityKey, list[EarlierImport]]
 
-    def find(self, company: RemoteCompany, id_kind: str) -> ImportedCompany | None:
+    def find(self, company: RemoteCompany, id_kind: str) -> EarlierImport | None:
         """Return how this company is imported; None when it is not. Within one kind of ids, only the id
         counts.
         """
@@ -55,13 +55,13 @@ def imported_companies(actor: Actor, connector: str) -> ImportedCompanies:
     company = [f"remote_company__{column}" for column in ("external_id", *IDENTITY_COLUMNS)]
     connection = [f"remote_company__connection__{column}" for column in ("account", "app__consent_mode")]
     rows = administrations.values_list("pk", "withdrawn_at", *connection, *company)
-    by_external_id: dict[str, ImportedCompany] = {}
-    by_identity: dict[IdentityKey, list[ImportedCompany]] = {}
+    by_external_id: dict[str, EarlierImport] = {}
+    by_identity: dict[IdentityKey, list[EarlierImport]] = {}
     for administration_id, withdrawn_at, account, mode, external_id, *columns in rows:
-        found = ImportedCompany(administration_id, account, kinds.get(mode, ""))
-        by_external_id[external_id] = found
+        earlier_import = EarlierImport(administration_id, account, kinds.get(mode, ""))
+        by_external_id[external_id] = earlier_import
         if withdrawn_at is None and (key := _identity_key(*columns)):
-            by_identity.setdefault(key, []).append(found)
+            by_identity.setdefault(key, []).append(earlier_import)
     return ImportedCompanies(by_external_id, by_identity)
 
 

@@ -43,7 +43,9 @@ def confirm_clients(actor: Actor, flow: Flow, answers: Iterable[IdentityAnswer])
 
 def leave_out(flow: Flow, company_ids: Collection[int]) -> None:
     """Take these companies out of the import; their typed values stay, for whoever ticks them again."""
-    flow.chosen_company_ids = [key for key in flow.chosen_company_ids if key not in company_ids]
+    flow.chosen_company_ids = [
+        company_id for company_id in flow.chosen_company_ids if company_id not in company_ids
+    ]
     step = Step(flow.step) if flow.chosen_company_ids else Step.CHOOSE
     save_step(flow, step, "chosen_company_ids")
 

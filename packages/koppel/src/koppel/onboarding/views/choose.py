@@ -107,9 +107,9 @@ def _other_tabs_ticked(
     request: AuthenticatedRequest, flow: Flow, form: ChooseForm, data: ChooseInput
 ) -> bool:
     """Return whether other tabs ticked more than this page knew; then the union is stored."""
-    if form.known_ids is None or not data.companies:
+    if form.base_ids is None or not data.companies:
         return False
-    return choose_step.merge_other_tabs(request.actor, flow.token, data.companies, form.known_ids)
+    return choose_step.merge_other_tabs(request.actor, flow.token, data.companies, form.base_ids)
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
