@@ -13,7 +13,7 @@ from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, path_of
 from tests.onboarding.test_wizard import (
     KVK,
-    anna,  # noqa: F401 - fixture
+    anna,
     anna_at_list,
     choose,
     companies,
@@ -23,6 +23,8 @@ from tests.onboarding.test_wizard import (
     read_page_text,
     typed_number,
 )
+
+__all__ = ["anna", "anna_at_list"]
 
 
 def begin(person: Newcomer, count: int) -> list[int]:
@@ -111,7 +113,9 @@ def test_a_reason_takes_the_place_of_an_unusable_number(anna_at_list: Newcomer) 
         assert state_of(anna_at_list, first)["reason"] == "", "the number was typed last"
 
 
-def test_a_deregistered_company_is_asked_about_before_its_import(anna_at_list: Newcomer, settings: Any) -> None:
+def test_a_deregistered_company_is_asked_about_before_its_import(
+    anna_at_list: Newcomer, settings: Any
+) -> None:
     settings.REGISTERS = ["brreg"]
     (first,) = begin(anna_at_list, 1)
     with organisation_scope(anna_at_list.actor.organisation_id):
