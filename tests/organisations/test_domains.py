@@ -42,7 +42,7 @@ from tests.organisations.provider_processes import (
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
+def running_provider() -> Iterator[Idp]:
     with running_idp() as idp:
         yield idp
 
@@ -53,11 +53,11 @@ def ada(actor: Any) -> Actor:
 
 
 @pytest.fixture
-def eve(ada: Actor, actor: Any, running: Idp) -> Actor:
+def eve(ada: Actor, actor: Any, running_provider: Idp) -> Actor:
     """Administrator of a second firm, with an identity provider named *Eve's*."""
     admin: Actor = actor("administrator", name="Eve")
-    running.reset()
-    configure(admin, running, name="Eve's provider")
+    running_provider.reset()
+    configure(admin, running_provider, name="Eve's provider")
     return admin
 
 
@@ -241,9 +241,9 @@ def test_a_record_behind_an_alias_does_not_count(eve: Actor, dns: DnsServer) -> 
 
 
 def test_a_second_organisation_does_not_get_the_domain_of_the_first(
-    ada: Actor, eve: Actor, running: Idp, dns: DnsServer
+    ada: Actor, eve: Actor, running_provider: Idp, dns: DnsServer
 ) -> None:
-    configure(ada, running, name="Ada's provider")
+    configure(ada, running_provider, name="Ada's provider")
     with organisation_scope(ada.organisation_id):
         Organisation.objects.update(name="Ada and partners")
     first = verify(ada, dns, "firm.test")
@@ -258,9 +258,9 @@ def test_a_second_organisation_does_not_get_the_domain_of_the_first(
 
 
 def test_a_domain_moves_when_only_the_record_of_the_second_is_left(
-    ada: Actor, eve: Actor, running: Idp, dns: DnsServer
+    ada: Actor, eve: Actor, running_provider: Idp, dns: DnsServer
 ) -> None:
-    configure(ada, running, name="Ada's provider")
+    configure(ada, running_provider, name="Ada's provider")
     verify(ada, dns, "firm.test")
     second = add(eve, "firm.test")
     dns.publish("_koppel.firm.test", second.record_value)
@@ -358,8 +358,8 @@ def test_an_operator_confirms_a_domain_and_revokes_it(ada: Actor, eve: Actor) ->
     assert audited(eve) == ["confirmed", "revoked"]
 
 
-def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running: Idp) -> None:
-    running.says(sub="eve")
+def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running_provider: Idp) -> None:
+    running_provider.says(sub="eve")
     link(eve, eve)
     assert Client().get(f"/sign-in/{provider_id(eve)}/").status_code == 200
     assert sign_in_through_provider(eve).headers["Location"] == "/"

@@ -98,6 +98,8 @@ def pages(world: World) -> dict[str, str]:
         "import-progress": f"/imports/{IMPORT}/",
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
+        "sync-changes": f"{administration_path}/sync/changes/",
+        "changes": "/changes/?period=7days",
         "issues": "/issues/",
         "issue": f"/issues/{world.issue_id}/",
         "notices": "/notifications/",
@@ -195,7 +197,7 @@ def pages_of_many(world: World, ids: Sequence[int]) -> dict[str, str]:
         "many-bulk-draft": f"/administrations/bulk/{draft.pk}/",
         "many-bulk-result": f"/administrations/bulk/{done.pk}/",
         "many-activity": "/organisation/activity/",
-        "many-changed": "/administrations/?changed=1",
+        "many-changed": "/changes/?period=7days",
     }
 
 

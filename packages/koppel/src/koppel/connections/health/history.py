@@ -1,7 +1,7 @@
 """The last thirty days of a connection as thirty bars: the worst problem of each day, and its duration."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.db.models import Q
@@ -20,7 +20,7 @@ class DayHealth:
 
     day: date
     kind: str
-    """One of `LASTING_KINDS`, `ok`, or `none` before the connection existed."""
+    """One of `LASTING_KINDS`, `unreachable` if some companies are, `ok`, or `none` before it existed."""
     minutes: int
     """The duration of that kind."""
     x: int
@@ -42,6 +42,12 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     return {
         connection.pk: _days(connection, events.get(connection.pk, []), first) for connection in connections
     }
+
+
+def with_problem_today(days: Sequence[DayHealth]) -> list[DayHealth]:
+    """Return the days, of which today shows that some companies are not reachable, unless it is worse."""
+    *earlier, today = days
+    return [*earlier, replace(today, kind="unreachable") if today.kind == "ok" else today]
 
 
 def _days(connection: Connection, events: list[TimelineEvent], first: date) -> list[DayHealth]:

@@ -29,7 +29,7 @@ from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKin
 from koppel.connector.registry import connectors
 from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
-from koppel.kit.web.forms import moment_of
+from koppel.kit.web.forms import moment_of, return_url
 from koppel.kit.web.parameters import Parameter
 from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.requests import AuthenticatedRequest
@@ -106,7 +106,7 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
         messages.success(request, (message if check.company else unnamed) % context)
     else:
         messages.error(request, _("The connection does not work: %s") % _(check.message))
-    return _redirect_to(connection_id)
+    return HttpResponseRedirect(return_url(request, reverse("connections:detail", args=[connection_id])))
 
 
 @action_of("connections:detail", "connection_id")
