@@ -6,12 +6,23 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer, path_of
-from tests.onboarding.test_wizard import advance_to_assign, anna, anna_at_list, choose, companies
+from tests.fixtures.stack import register_app
+from tests.onboarding.test_wizard import (
+    advance_to_assign,
+    anna,
+    anna_at_list,
+    choose,
+    companies,
+    identify,
+    imported,
+    typed_number,
+)
 
 __all__ = ["anna", "anna_at_list"]
 
@@ -93,3 +104,71 @@ def test_no_import_ticks_what_nobody_chose(anna_at_list: Newcomer) -> None:
     assert "Only new" not in anna_at_list.client.get(second_path).content.decode(), (
         "all that is listed is new"
     )
+
+
+def test_one_company_is_not_imported_through_two_ways_to_sign_in(anna_at_list: Newcomer) -> None:
+    """The company list and the tenants have no id in common; number and name together prove it."""
+    first, twin = companies(anna_at_list)[:2]
+    stated = {"name": "Bakkerij Kuipers B.V.", "legal_name": "Bakkerij Kuipers B.V.", "country": "NL"}
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=first.pk).update(
+            **stated, number="17052456", described_at=timezone.now()
+        )
+    choose(anna_at_list, first.pk)
+    identify(anna_at_list, {first.pk: typed_number("17052456")})
+    anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "finish"})
+    assert len(imported(anna_at_list.actor)) == 1
+    ids = [f"0a1b2c3d-1234-5678-9abc-0123456789a{digit}" for digit in "123"]
+    texts = ({**stated, "number": "17 05 24 56"}, {**stated, "number": "68750110"}, {**stated, "number": ""})
+    app = register_app(anna_at_list.sandbox, "service")
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        connection = add_companies(anna_at_list.actor, app.pk, ids).connection_id
+        for external_id, values in zip(ids, texts, strict=True):
+            RemoteCompany.objects.filter(external_id=external_id).update(
+                **values, described_at=timezone.now()
+            )
+    flows = "/api/v1/onboarding/flows"
+    token = anna_at_list.client.post(flows, {"connection": connection}, "application/json").json()["token"]
+    rows = anna_at_list.client.get(f"{flows}/{token}/companies").json()
+    states = {row["number"]: row["state"] for row in rows}
+    assert states == {"17 05 24 56": "imported", "68750110": "new", "": "new"}
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        account = RemoteCompany.objects.select_related("connection").get(pk=first.pk).connection.account
+        Flow.objects.filter(token=token).update(origin="", connection_ids=[connection, first.connection_id])
+    page = anna_at_list.client.get(f"/connections/new/{token}/choose").content.decode()
+    assert f"Already imported via {account}" in page
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        RemoteCompany.objects.filter(pk=twin.pk).update(**stated, number="68750110")
+    page = anna_at_list.client.get(f"/connections/new/{token}/choose").content.decode()
+    assert page.count("68750110") == 1, "one row for one company, also within an import"
+
+
+def test_ticks_are_stored_as_they_are_made_and_two_tabs_lose_none(anna_at_list: Newcomer) -> None:
+    first, second, third = (company.pk for company in companies(anna_at_list)[:3])
+    page = f"{anna_at_list.flow}choose"
+    answer = anna_at_list.client.post(f"{anna_at_list.flow}ticks", {"ticked": [first, second]}).json()
+    assert answer == {"chosen": sorted([first, second])}
+    assert read_ticked_companies(anna_at_list, page) == {first, second}, "a reload keeps them"
+    anna_at_list.client.post(f"{anna_at_list.flow}ticks", {"ticked": [third], "cleared": [second]})
+    other_tab = {"company": [first], "base": f"{first},{second}"}
+    conflict = anna_at_list.client.post(page, other_tab, follow=True)
+    assert path_of(conflict) == page
+    assert "In another tab the selection has changed" in conflict.content.decode()
+    assert read_ticked_companies(anna_at_list, page) == {first, third}
+    agreed = anna_at_list.client.post(page, {"company": [first], "base": f"{first},{third}"}, follow=True)
+    assert path_of(agreed) == f"{anna_at_list.flow}identify"
+    assert read_ticked_companies(anna_at_list, page) == {first}
+
+
+def test_tenant_ids_of_an_abandoned_import_do_not_come_back(anna_at_list: Newcomer) -> None:
+    app, flows = register_app(anna_at_list.sandbox, "service"), "/api/v1/onboarding/flows"
+    token = anna_at_list.client.post(flows, {"system": "visma_net"}, "application/json").json()["token"]
+    body = {"app": app.pk, "company_ids": "abc\n0a1b2c3d-1234-5678-9abc-0123456789ab"}
+    page = anna_at_list.client.post(f"/connections/new/{token}/sign-in", body, follow=True).content.decode()
+    assert "No id found in: abc" in page
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        entered = RemoteCompany.objects.filter(connection__app=app)
+        assert entered.count() == 1
+    anna_at_list.client.delete(f"{flows}/{token}")
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        assert entered.count() == 0

@@ -492,6 +492,17 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(anna_at_list: Newcome
         (KVK, "", "G"),
         ("", "test_demo", "Q"),
     ]
+    bare = f"{first.name}\t\tTest / demo\tBouw\n{second.name}\t\t\t"
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}identify", {"action": "fill", "pasted": bare}, follow=True
+    )
+    assert "1 row filled in." in read_page_text(page)
+    assert f"{second.name}: no number, no reason and no sector on this line" in read_page_text(page)
+    template = anna_at_list.client.get(f"{anna_at_list.flow}identify/template.csv")
+    uploaded = {"action": "fill", "file": SimpleUploadedFile("numbers.csv", template.content)}
+    assert "2 rows filled in." in read_page_text(
+        anna_at_list.client.post(f"{anna_at_list.flow}identify", uploaded, follow=True)
+    )
     too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
     page = anna_at_list.client.post(f"{anna_at_list.flow}identify", too_many, follow=True)
     assert "5000" in read_page_text(page).replace(",", "")

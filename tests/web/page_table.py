@@ -53,6 +53,7 @@ NOT_PAGES = {
     "/connections/consent/done": "leads on from the vendor",
     "/connections/new/{token}/": "leads to the step of the wizard",
     "/connections/new/{token}/companies.json": "data",
+    "/connections/new/{token}/identify/template.csv": "a file",
     "/connections/new/{token}/row-states.json": "data",
     "/connections/new/{token}/sectors.json": "data",
     "/healthz": "data",

@@ -26,7 +26,7 @@ PAGE_SIZE = 100
 FRIDAY = 4
 
 
-class Period(StrEnum):
+class ChangesPeriod(StrEnum):
     """The periods that the page offers."""
 
     FRIDAY = "friday"
@@ -35,11 +35,11 @@ class Period(StrEnum):
     MONTH = "30days"
 
 
-PERIODS: Mapping[Period, str | Promise] = {
-    Period.FRIDAY: _("Since Friday"),
-    Period.VISIT: _("Since your last visit"),
-    Period.WEEK: _("7 days"),
-    Period.MONTH: _("30 days"),
+PERIODS: Mapping[ChangesPeriod, str | Promise] = {
+    ChangesPeriod.FRIDAY: _("Since Friday"),
+    ChangesPeriod.VISIT: _("Since your last visit"),
+    ChangesPeriod.WEEK: _("7 days"),
+    ChangesPeriod.MONTH: _("30 days"),
 }
 
 
@@ -58,7 +58,7 @@ class ChangedAdministration:
 class RecentChanges:
     """A page of the administrations that changed in a period, most changes first."""
 
-    period: Period
+    period: ChangesPeriod
     since: datetime
     has_visited: bool
     """Whether the member looked at the changes before this visit."""
@@ -69,10 +69,10 @@ class RecentChanges:
     pages: int
 
 
-def load_recent_changes(actor: Actor, period: Period | None, number: int = 1) -> RecentChanges:
+def load_recent_changes(actor: Actor, period: ChangesPeriod | None, number: int = 1) -> RecentChanges:
     """Return the changes of a period; by default since the last visit, or since Friday on the first one."""
     visited_at = begin_visit_to_changes(actor)
-    chosen = period or (Period.VISIT if visited_at else Period.FRIDAY)
+    chosen = period or (ChangesPeriod.VISIT if visited_at else ChangesPeriod.FRIDAY)
     since = _start_of(chosen, visited_at)
     names = dict(Administration.objects.visible_to(actor).values_list("pk", "name"))
     counted = [
@@ -105,11 +105,11 @@ def load_recent_changes(actor: Actor, period: Period | None, number: int = 1) ->
     )
 
 
-def _start_of(period: Period, visited_at: datetime | None) -> datetime:
+def _start_of(period: ChangesPeriod, visited_at: datetime | None) -> datetime:
     now = timezone.localtime()
-    if period is Period.VISIT and visited_at:
+    if period is ChangesPeriod.VISIT and visited_at:
         return visited_at
-    days = {Period.WEEK: 7, Period.MONTH: 30}.get(period)
+    days = {ChangesPeriod.WEEK: 7, ChangesPeriod.MONTH: 30}.get(period)
     if days:
         return now - timedelta(days=days)
     last_friday = now.date() - timedelta(days=days_since_friday(now.weekday()))

@@ -20,7 +20,7 @@ from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.changes import PERIODS, Period, load_recent_changes
+from koppel.web.changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
 from koppel.web.search import queries as search_queries
@@ -82,13 +82,13 @@ def dashboard(request: AuthenticatedRequest) -> HttpResponse:
     )
 
 
-@query_parameters(period=one_of(*Period), page=PAGE)
+@query_parameters(period=one_of(*ChangesPeriod), page=PAGE)
 def recent_changes(request: AuthenticatedRequest) -> HttpResponse:
     """Show what changed in a period, by administration."""
     request.actor.require(Permission.VIEW)
     period = request.parameters["period"]
     listing = load_recent_changes(
-        request.actor, Period(period) if period else None, request.parameters["page"] or 1
+        request.actor, ChangesPeriod(period) if period else None, request.parameters["page"] or 1
     )
     context = {"listing": listing, "periods": PERIODS.items(), "nav_section": "changes"}
     return render(request, "web/recent_changes.html", context)

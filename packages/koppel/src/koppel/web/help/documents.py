@@ -29,7 +29,7 @@ ANCHOR_LEVEL_MAX = 3
 """Headings down to this level are listed beside the page and found by the search."""
 
 
-class Audience(StrEnum):
+class Readership(StrEnum):
     """Whom a page is for."""
 
     USERS = "users"
@@ -37,8 +37,8 @@ class Audience(StrEnum):
     DEVELOPERS = "developers"
 
 
-_PAGES: Mapping[Audience, tuple[str, ...]] = {
-    Audience.USERS: (
+_PAGES: Mapping[Readership, tuple[str, ...]] = {
+    Readership.USERS: (
         "getting-started",
         "administrations",
         "connections",
@@ -52,7 +52,7 @@ _PAGES: Mapping[Audience, tuple[str, ...]] = {
         "glossary",
         "accessibility",
     ),
-    Audience.OPERATORS: ("operations", "commands", "registers", "sync", "permissions", "audit-log"),
+    Readership.OPERATORS: ("operations", "commands", "registers", "sync", "permissions", "audit-log"),
 }
 """The pages in the order in which they are read; all others are for developers."""
 
@@ -78,9 +78,9 @@ class Document:
     language: str = ENGLISH
 
     @property
-    def audience(self) -> Audience:
+    def audience(self) -> Readership:
         return next(
-            (audience for audience, names in _PAGES.items() if self.name in names), Audience.DEVELOPERS
+            (audience for audience, names in _PAGES.items() if self.name in names), Readership.DEVELOPERS
         )
 
     @property
@@ -129,8 +129,8 @@ def load_documents(language: str = ENGLISH) -> dict[str, Document]:
 
 def _reading_order(document: Document) -> tuple[int, int, str]:
     names = _PAGES.get(document.audience, ())
-    place = names.index(document.name) if document.name in names else 0
-    return list(Audience).index(document.audience), place, document.title.casefold()
+    position = names.index(document.name) if document.name in names else 0
+    return list(Readership).index(document.audience), position, document.title.casefold()
 
 
 def section_url(name: str, anchor: str) -> str:
