@@ -111,10 +111,9 @@ def _renew_in_production(firm: Connected, addresses: Addresses) -> None:
 def _environment(addresses: Addresses, home: Path) -> dict[str, str]:
     """Of the copy's programs: its own machine, with no settings of production."""
     keys = json.loads((home / "secrets.json").read_text())
-    others = ("KOPPEL_INSTALLATION_ID", "KOPPEL_BACKUP_DATABASE_URL")
-    plain = {name: text for name, text in os.environ.items() if name not in others}
     return {
-        **plain,
+        **os.environ,
+        "KOPPEL_INSTALLATION_ID": "",
         **keys,
         "DATABASE_URL": addresses.app_url,
         "KOPPEL_OWNER_DATABASE_URL": addresses.owner_url,
