@@ -22,7 +22,7 @@ from koppel.organisations.models import User
 from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor
 from tests.fixtures.database import INSTALLATION_ID
-from tests.fixtures.people import signed_in
+from tests.fixtures.people import PASSWORD, signed_in
 from tests.fixtures.stack import Sandbox, register_app
 from tests.vault.factories import GrantedAccess, connection_of, create_grants
 
@@ -84,7 +84,9 @@ def test_the_code_of_the_copy_stops_the_original(granted: GrantedAccess, operato
 
 
 def test_a_code_of_the_second_step_does_too(operator: Actor) -> None:
-    client = signed_in(operator)
+    client = Client()
+    email = User.objects.get(pk=operator.user_id).email
+    client.post("/accounts/login/", {"login": email, "password": PASSWORD})
     client.get("/accounts/2fa/totp/activate/")
     secret = str(client.session["mfa.totp.secret"])
     now, after = list(yield_hotp_counters_from_time())[-2:]
