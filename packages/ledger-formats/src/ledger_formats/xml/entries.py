@@ -1,6 +1,6 @@
 """What the readers of entries in XML share: journals, dates, lines that cannot be read, control totals."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import date
 from typing import ClassVar
@@ -17,7 +17,7 @@ NO_DAY = date(1900, 1, 1)
 """Of an entry without a date, in a file without one as well."""
 
 
-class EntryReader(RecordReader):
+class EntryReader(RecordReader, ABC):
     """Keeps the lines of the entry that is being read, and its journal."""
 
     JOURNAL_NAME = ""
