@@ -22,6 +22,7 @@ WITH_A_REASON = {
     "administrations/bulk/csv_import.py": "each line of a table has a result of its own",
     "web/auth/middleware.py": "the one handler of pages",
     "cli/main.py": "the one handler of commands",
+    "sync/engine/stored_rows.py": "rows of an administration that a run reads wait for the next turn",
     "sync/commands.py": "each administration of a command over many has a result of its own",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",
