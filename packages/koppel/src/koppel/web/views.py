@@ -20,9 +20,9 @@ from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
+from koppel.web.recent_changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.search import queries as search_queries
 
 
