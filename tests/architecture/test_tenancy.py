@@ -26,6 +26,8 @@ OWN_ID, FOREIGN_ID = 1, 2
 
 WITHOUT_ORGANISATION = {
     "audit_head_delivery": "which signed heads the SIEM has, of all organisations; installation scope only",
+    "kit_alarm": "faults of the installation, for its operators; the facts name hosts and tasks",
+    "kit_heartbeat": "the processes of the installation, which work for all organisations",
     "kit_installation": "the number of the installation, which its ids begin with",
     "kit_quarantine": "whether anything may leave the installation; "
     "every process asks before it knows for whom it acts",

@@ -10,7 +10,8 @@ Guarantees:
 Start reading at `run_executor`.
 """
 
+from koppel.sync.engine.run_completion import fail_killed_run
 from koppel.sync.engine.run_executor import execute_run
 from koppel.sync.engine.stored_rows import outdated_rows, renormalise
 
-__all__ = ["execute_run", "outdated_rows", "renormalise"]
+__all__ = ["execute_run", "fail_killed_run", "outdated_rows", "renormalise"]

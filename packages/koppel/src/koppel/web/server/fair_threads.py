@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
-from koppel.web.server.clients import HEALTH_CHECK, RequestClient
+from koppel.web.server.clients import RequestClient
 from koppel.web.server.limits import Limits
 from koppel.web.server.refused_requests import RequestRefused
 
@@ -75,7 +75,7 @@ class FairThreads:
     def _has_others(self, client: RequestClient, seconds: float, *, organisations_only: bool = False) -> bool:
         recently = self._now() - seconds
         active = {other for other, (_use, used_at) in self._uses.items() if used_at > recently}
-        others = (active | self._running.keys() | self._waiting.keys()) - {client, HEALTH_CHECK}
+        others = (active | self._running.keys() | self._waiting.keys()) - {client}
         return any(other.is_known or not organisations_only for other in others)
 
     async def _acquire(self, client: RequestClient) -> None:

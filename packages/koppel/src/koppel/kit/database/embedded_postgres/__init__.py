@@ -20,6 +20,7 @@ from koppel.kit.database.embedded_postgres.errors import (
     OtherMajorVersion,
     StartFailed,
 )
+from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import death_signal_prefix
 from koppel.kit.database.embedded_postgres.reader_priority import READER_PREFIX
 from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, running_addresses
@@ -40,6 +41,7 @@ __all__ = [
     "administrator_url",
     "choose_free_port",
     "death_signal_prefix",
+    "failure_reason",
     "is_free",
     "running_addresses",
     "scram_verifier",
