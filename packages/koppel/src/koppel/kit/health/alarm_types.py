@@ -13,6 +13,8 @@ from koppel.kit.health.alarms import ActiveAlarm, AlarmCode, AlarmType
 from koppel.kit.health.heartbeats import SILENT_AFTER_SECONDS, ProcessReport, free_bytes, list_reports
 from koppel.kit.models import ProcessKind
 
+REPORT_AFTER_SECONDS = 2 * SILENT_AFTER_SECONDS
+"""A supervisor has replaced a hung process by then."""
 CLOCK_SECONDS_MAX = 5.0
 """A machine whose clock differs by more refreshes tokens too early or too late."""
 SCHEDULE_SECONDS_MAX = 300.0
@@ -42,7 +44,7 @@ ALARM_TYPES = {
         for_administrators=True,
     ),
     InstallationAlarm.PROCESS_SILENT: AlarmType(
-        _("Silent for over a minute: %(processes)s."),
+        _("Silent for over two minutes: %(processes)s."),
         _("See its log on that host; a hung process must be restarted."),
         is_failure=False,
     ),
@@ -143,7 +145,7 @@ def _silent(reports: Sequence[ProcessReport]) -> list[str]:
         of_kind = list(on_host)
         started = sorted((one.started_seconds_ago for one in of_kind if one.is_alive), reverse=True)
         for report in sorted(of_kind, key=lambda one: -one.beat_seconds_ago):
-            if report.is_alive:
+            if report.beat_seconds_ago < REPORT_AFTER_SECONDS:
                 continue
             successor = next((ago for ago in started if ago < report.beat_seconds_ago), None)
             if successor is None:
