@@ -39,7 +39,7 @@ collected: built
 	@.venv/bin/python -m pytest --collect-only -q >.koppel/collected 2>&1 || { cat .koppel/collected; exit 1; }
 
 drills: built ## Run tests that take minutes or need other servers: restores, two hosts, single wheels; reports what cannot run
-	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
+	@.venv/bin/python -m pytest -m drill $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder --durations 12)
 
 check: style types imports translations audited ## Check style, types, imports, translations and the last audit; takes seconds
 

@@ -32,6 +32,8 @@ pytest_plugins = [
 
 LONG = ("kill", "browser", "slow")
 """Markers of tests that take long or wait for other processes."""
+LONGEST_SECONDS = 900
+"""Tests with such a time-out take minutes."""
 STARTS_PROCESSES = {"sandbox", "worker", "free_port"}
 """Fixtures of tests that use other processes, which take longer than tests that read pages."""
 
@@ -53,6 +55,9 @@ def pytest_collection_finish() -> None:
 
 
 def _place(item: pytest.Item) -> int:
+    timeout = item.get_closest_marker("timeout")
+    if timeout and timeout.args[0] >= LONGEST_SECONDS:
+        return -1
     if any(item.get_closest_marker(name) for name in LONG):
         return 0
     return 2 - bool(STARTS_PROCESSES.intersection(getattr(item, "fixturenames", ())))

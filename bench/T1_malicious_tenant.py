@@ -112,10 +112,10 @@ def _measure(actions: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
 
 def _deeds(app: BenchApp, victim: Any, web: str) -> dict[str, Callable[[], None]]:
     """What the victim does, by name; each returns when it is done."""
-    from koppel.connections.lifecycle.connection_check import check_connection
     from koppel.connections.models import Grant
     from koppel.kit.clock import now
     from koppel.kit.tenancy import organisation_scope
+    from koppel.organisations.access.api_tokens import create_token
     from koppel.organisations.invitations.inputs import InvitationInput
     from koppel.organisations.invitations.services import invite
     from koppel.organisations.roles import Role
@@ -125,13 +125,15 @@ def _deeds(app: BenchApp, victim: Any, web: str) -> dict[str, Callable[[], None]
     actor, connection_id = victim.actor, app.connected.connection.pk
     cookie, mail = signed_in(actor.user_id), Path(os.environ["KOPPEL_MAIL_DIR"])
     numbers = itertools.count()
+    with organisation_scope(actor.organisation_id):
+        token = create_token(actor, name="test", days=30, role=None, read_only=False)[1].reveal()
 
     def refresh() -> None:
         with organisation_scope(actor.organisation_id):
             Grant.objects.filter(connection_id=connection_id).update(
                 issued_at=now() - timedelta(hours=1), expires_at=now()
             )
-        check_connection(actor, connection_id)
+        _post(f"{web}/api/v1/connections/{connection_id}/test", token)
 
     def send_mail() -> None:
         address = f"guest{next(numbers)}@example.test"
@@ -177,6 +179,12 @@ def _wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
 def _get(url: str, cookie: str) -> None:
     request = urllib.request.Request(url, headers={"Cookie": cookie, "Host": "localhost"})
     with urllib.request.urlopen(request, timeout=120) as answer:
+        answer.read()
+
+
+def _post(url: str, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}", "Host": "localhost"}
+    with urllib.request.urlopen(urllib.request.Request(url, b"", headers), timeout=120) as answer:
         answer.read()
 
 
@@ -307,13 +315,7 @@ _tests_pressed = itertools.count()
 def _press_test(attack: Attack) -> None:
     if next(_tests_pressed) >= TESTS:
         time.sleep(60)
-    request = urllib.request.Request(
-        f"{attack.web}/api/v1/webhooks/{attack.webhook_id}/test",
-        b"",
-        {"Authorization": f"Bearer {attack.token}", "Host": "localhost"},
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        answer.read()
+    _post(f"{attack.web}/api/v1/webhooks/{attack.webhook_id}/test", attack.token)
 
 
 def _read_by_sql(url: str, number: int) -> None:

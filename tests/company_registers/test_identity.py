@@ -42,7 +42,7 @@ def test_an_unattended_import_may_omit_but_not_falsify_the_identity() -> None:
     nothing = check_identity(country="NL", allow_incomplete=True)
     assert (nothing.is_valid, nothing.identity.is_complete) == (True, False)
     assert not check_identity(country="NL", number="123", allow_incomplete=True).is_valid
-    assert not check_identity(country="NL", reason="private_person", allow_incomplete=True).is_valid
+    assert not check_identity(country="NL", reason="test_demo", allow_incomplete=True).is_valid
 
 
 @pytest.mark.parametrize(

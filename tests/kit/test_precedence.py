@@ -35,6 +35,24 @@ def test_yielding_ends() -> None:
     assert not request.must_yield_to(RunningRequest("a", 0.0, True, 9.0), 10.5), "its own client's"
 
 
+def test_nobody_yields_to_a_request_that_waits_for_another_system() -> None:
+    """And its waiting is no work."""
+    now = [0.0]
+    requests = Precedence(lambda: now[0])
+    busy = RunningRequest("busy", 30.0, True, 0.0)
+    with requests.request("quiet", 0.0, may_yield=False) as request:
+        assert busy.must_yield_to(request, now[0])
+        with requests.call():
+            now[0] += 20.0
+            assert not busy.must_yield_to(request, now[0])
+            assert request.used(now[0]) == 0.0
+        now[0] += 1.0
+        assert busy.must_yield_to(request, now[0])
+        assert (request.used(now[0]), request.waited_seconds) == (1.0, 20.0)
+    with requests.call():
+        pass
+
+
 def test_an_export_waits_between_rows_for_the_page_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = Precedence()
     monkeypatch.setattr(precedence, "REQUESTS", requests)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import IdentityProvider
-from koppel.organisations.sso.services import CALL_SECONDS_MAX, REQUESTS_EACH_MAX
+from koppel.organisations.sso.calls import BEGINS_EACH_MAX, CALL_SECONDS_MAX
 from tests.organisations.provider_processes import begin, configure, provider_id, running_idp
 
 
@@ -51,8 +51,8 @@ def test_a_provider_that_never_answers_leaves_threads_for_others(actor: Any) -> 
             pages = [answer.result() for answer in waiting]
         assert time.monotonic() - began < 2 * CALL_SECONDS_MAX
     assert "answers slowly" in refused_at_once.result()
-    assert sum("answers slowly" in page for page in pages) == 12 - REQUESTS_EACH_MAX
-    assert sum("cannot be reached" in page for page in pages) == REQUESTS_EACH_MAX
+    assert sum("answers slowly" in page for page in pages) == 12 - BEGINS_EACH_MAX
+    assert sum("cannot be reached" in page for page in pages) == BEGINS_EACH_MAX
 
 
 def _begin_in_thread(address: str) -> str:

@@ -238,10 +238,25 @@ def test_a_thread_of_a_client_that_used_much_rests_while_other_organisations_are
         await request(threads, quiet, 0.1)
         beside_another = [threads.rest_seconds(client, 0.3) for client in (busy, quiet)]
         longest = threads.rest_seconds(busy, 9.0)
+        await request(threads, quiet, 6.0)
+        as_much = [threads.rest_seconds(client, 0.3) for client in (busy, quiet)]
         moment[0] += 61
-        return [alone, *beside_another, longest, threads.rest_seconds(busy, 0.3)]
+        return [alone, *beside_another, longest, *as_much, threads.rest_seconds(busy, 0.3)]
 
-    assert asyncio.run(story()) == [0.0, 0.3, 0.0, 2.0, 0.0]
+    assert asyncio.run(story()) == [0.0, 0.3, 0.0, 2.0, 0.0, 0.0, 0.0]
+
+
+def test_waiting_for_another_system_is_no_use() -> None:
+    client, moment = RequestClient("organisation 1", is_known=True), [0.0]
+
+    async def story() -> float:
+        threads = FairThreads(8, Limits(), lambda: moment[0])
+        async with threads.reserve(client) as reservation:
+            moment[0] += 9.0
+            reservation.waited_seconds = 8.5
+        return threads.use(client)
+
+    assert asyncio.run(story()) == 0.5
 
 
 def test_refusals_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:

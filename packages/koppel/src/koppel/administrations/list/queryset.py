@@ -21,7 +21,6 @@ from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import NONE, ListQuery
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.audit.subjects import SubjectKind
-from koppel.company_registers.numbers.reasons import REASONS_WITHOUT_SECTOR
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue, needs_attention
 from koppel.kit.database.text_search import search_condition
@@ -161,8 +160,7 @@ def _number(actor: Actor, value: str) -> Q:
     if value == "missing":
         return Q(number="")
     if value == "incomplete":
-        without_sector = Q(sector="") & ~Q(no_number_reason__in=REASONS_WITHOUT_SECTOR)
-        return Q(number="") & (Q(no_number_reason="") | without_sector)
+        return Q(number="") & (Q(no_number_reason="") | Q(sector=""))
     if value == "doubtful":
         return ~Q(number_note="")
     return Q(number__in=duplicate_numbers(actor))

@@ -1,4 +1,4 @@
-"""The rule of identity: a number, or a reason and a sector. A test company needs no sector."""
+"""The rule of identity: a number, or a reason and a sector."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.company_registers.numbers.check import check_number
 from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus
-from koppel.company_registers.numbers.reasons import REASONS, REASONS_WITHOUT_SECTOR
+from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
 
 NUMBER_IN_VAT = ("NO", "SE", "DK", "FI", "BE", "FR")
@@ -84,18 +84,16 @@ def check_identity(
     problems = []
     if reason not in REASONS:
         problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
-    if sector not in SECTIONS and (sector or reason not in REASONS_WITHOUT_SECTOR):
+    if sector not in SECTIONS:
         problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
     if problems:
         return IdentityCheck(problems=tuple(problems))
-    return IdentityCheck(
-        Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME if sector else "")
-    )
+    return IdentityCheck(Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME))
 
 
 def is_identified(number: str, reason: str, sector: str) -> bool:
-    """Return whether these values are a whole identity. A test company needs no sector."""
-    return bool(number or (reason and (sector or reason in REASONS_WITHOUT_SECTOR)))
+    """Return whether these values are a whole identity."""
+    return bool(number or (reason and sector))
 
 
 def suggest_number(country: str, number: str, vat_number: str) -> tuple[str, NumberCheck | None]:

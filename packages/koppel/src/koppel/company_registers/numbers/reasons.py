@@ -13,8 +13,6 @@ REASONS: dict[str, str | Promise] = {
     "public_body": _("Public body"),
     "private_person": _("Private person"),
 }
-REASONS_WITHOUT_SECTOR = ("test_demo",)
-"""The reasons that need no sector."""
 
 
 def resolve_reason(text: str) -> str:

@@ -4,8 +4,8 @@ A system that does not answer would otherwise take all threads of the web. Calls
 those of another, and to pages that call nobody.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.kit.errors import KoppelError
 from koppel.kit.http.concurrency import ConcurrencyLimit
+from koppel.kit.web.precedence import REQUESTS
 
 CALLS_MAX = 4
 """Half of the threads of a web process."""
@@ -47,6 +48,8 @@ class CallsBusy(KoppelError):
 _calls = ConcurrencyLimit(CALLS_MAX, error=CallsBusy)
 
 
-def call_slot(kind: CallKind) -> AbstractContextManager[None]:
+@contextmanager
+def call_slot(kind: CallKind) -> Iterator[None]:
     """Hold a slot during the block. Raises `CallsBusy` when none is free within seconds."""
-    return _calls.slot(kind, wait_seconds=WAITING_SECONDS)
+    with REQUESTS.call(), _calls.slot(kind, wait_seconds=WAITING_SECONDS):
+        yield

@@ -2,7 +2,8 @@
 
 Python computes in one thread at a time, and the database shares the processors. So a request that only reads
 yields between two statements or two parts of an export while one with precedence is in progress. It yields no
-longer than it works, and two seconds: then it goes on beside the other.
+longer than it works, and two seconds: then it goes on beside the other. A request that waits for another
+system uses nothing meanwhile, and none yields to it.
 """
 
 import threading
@@ -28,17 +29,24 @@ class RunningRequest:
     may_yield: bool
     began: float
     yielded_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    """Spent on calls of other systems that are over."""
+    waits_since: float | None = None
+    """When the call in progress began."""
 
     def used(self, now: float) -> float:
         return self.used_before + self._worked(now)
 
     def must_yield_to(self, other: "RunningRequest", now: float) -> bool:
-        if other.client == self.client or self.yielded_seconds >= YIELD_SECONDS + self._worked(now):
+        if other.client == self.client or other.waits_since is not None:
+            return False
+        if self.yielded_seconds >= YIELD_SECONDS + self._worked(now):
             return False
         return self.used(now) > TIMES_MORE * other.used(now) + SECONDS_MORE
 
     def _worked(self, now: float) -> float:
-        return now - self.began - self.yielded_seconds
+        waits = now - self.waits_since if self.waits_since is not None else 0.0
+        return now - self.began - self.yielded_seconds - self.waited_seconds - waits
 
 
 class Precedence:
@@ -51,7 +59,7 @@ class Precedence:
         self._current = threading.local()
 
     @contextmanager
-    def request(self, client: Hashable, used_before: float, *, may_yield: bool) -> Iterator[None]:
+    def request(self, client: Hashable, used_before: float, *, may_yield: bool) -> Iterator[RunningRequest]:
         """Process a request in this thread during the block; it begins when it has precedence."""
         request = RunningRequest(client, used_before, may_yield, self._now())
         with self._changed:
@@ -59,12 +67,29 @@ class Precedence:
         self._current.request = request
         try:
             self.give_way()
-            yield
+            yield request
         finally:
             self._current.request = None
             with self._changed:
                 self._running.discard(request)
                 self._changed.notify_all()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Wait for another system during the block. Outside of a request nothing happens."""
+        request: RunningRequest | None = getattr(self._current, "request", None)
+        if request is None:
+            yield
+            return
+        with self._changed:
+            request.waits_since = self._now()
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                request.waited_seconds += self._now() - request.waits_since
+                request.waits_since = None
 
     def give_way(self) -> None:
         """Wait while a request with precedence over this thread's is in progress; return without one."""

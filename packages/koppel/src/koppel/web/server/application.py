@@ -18,7 +18,7 @@ from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
 from koppel.kit.web.precedence import REQUESTS
 from koppel.web.server.clients import Clients, RequestClient, credential_digest
-from koppel.web.server.fair_threads import FairThreads
+from koppel.web.server.fair_threads import FairThreads, Reservation
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
 from koppel.web.server.request_body import ClientDisconnected, Receive, RequestBodies, RequestBody
@@ -137,21 +137,29 @@ class Application:
         size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))
-            async with self._threads.reserve(client):
-                response = await self._call(scope, headers, body, client)
+            async with self._threads.reserve(client) as reservation:
+                response = await self._call(scope, headers, body, client, reservation)
         self._clients.learn(credential, response.organisation_id)
         return response
 
     async def _call(
-        self, scope: Scope, headers: Mapping[str, str], body: RequestBody, client: RequestClient
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        body: RequestBody,
+        client: RequestClient,
+        reservation: Reservation,
     ) -> CompleteResponse:
         environ = environ_of(scope, headers, body.file, body.size)
         used = self._threads.use(client)
 
         def call_in_turn() -> CompleteResponse:
             # What changes something holds locks, for which others may wait.
-            with REQUESTS.request(client, used, may_yield=scope["method"] in READING):
-                return call_wsgi(self._wsgi, environ)
+            with REQUESTS.request(client, used, may_yield=scope["method"] in READING) as request:
+                try:
+                    return call_wsgi(self._wsgi, environ)
+                finally:
+                    reservation.waited_seconds = request.waited_seconds
 
         # Shielded: a slot is free again when its thread is, not when the client has gone.
         call = asyncio.get_running_loop().run_in_executor(self._executor, call_in_turn)

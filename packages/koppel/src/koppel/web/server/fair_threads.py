@@ -2,8 +2,8 @@
 
 A client is an organisation, or an address before sign-in. It gets a part of the threads, and of those that
 wait the client goes first that used the threads least in the last seconds. While other organisations are
-active, a thread of a client that used them much rests for as long as it worked: what it would compute
-meanwhile, workers and the database lack.
+active, a thread of a client that used them much, and more than another, rests for as long as it worked: what
+it would compute meanwhile, workers and the database lack.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from koppel.web.server.clients import RequestClient
@@ -23,12 +24,21 @@ USE_HALVED_SECONDS = 10.0
 RECENT_SECONDS = 10.0
 REST_ABOVE_SECONDS = 5.0
 """Threads rest of a client that used more than this lately: about a third of a thread all the time."""
+REST_TIMES_MORE = 1.5
+"""Threads rest of a client that used so many times more than another that is active."""
 REST_SECONDS_MAX = 2.0
 REST_OTHERS_SECONDS = 60.0
 """So long after a request other organisations count as active."""
 CLIENTS_MAX = 1000
 """Above this number clients without recent use are forgotten."""
 KEPT_FREE = 2
+
+
+@dataclass
+class Reservation:
+    """A reserved thread. `waited_seconds`: of its time, what it waited for other systems, which is no use."""
+
+    waited_seconds: float = 0.0
 
 
 class FairThreads:
@@ -41,14 +51,14 @@ class FairThreads:
         self._uses: dict[RequestClient, tuple[float, float]] = {}
 
     @contextlib.asynccontextmanager
-    async def reserve(self, client: RequestClient) -> AsyncIterator[None]:
+    async def reserve(self, client: RequestClient) -> AsyncIterator[Reservation]:
         """Wait for a thread and reserve it during the block. Raises `RequestRefused` when too many wait."""
         await self._acquire(client)
-        began = self._now()
+        reservation, began = Reservation(), self._now()
         try:
-            yield
+            yield reservation
         finally:
-            seconds = self._now() - began
+            seconds = self._now() - began - reservation.waited_seconds
             self._add_use(client, seconds)
             if rest := self.rest_seconds(client, seconds):
                 asyncio.get_running_loop().call_later(rest, self._release, client)
@@ -57,13 +67,14 @@ class FairThreads:
 
     def share(self, client: RequestClient) -> int:
         """Return how many threads the client may use now: all but two when it is alone, else a quarter."""
-        others = self._has_others(client, RECENT_SECONDS)
+        others = self._others(client, RECENT_SECONDS)
         return max(1, self._threads // 4 if others else self._threads - KEPT_FREE)
 
     def rest_seconds(self, client: RequestClient, worked_seconds: float) -> float:
         """Return how long a thread of the client rests after a request."""
-        has_others = self._has_others(client, REST_OTHERS_SECONDS, organisations_only=True)
-        if not has_others or self.use(client) <= REST_ABOVE_SECONDS:
+        others = self._others(client, REST_OTHERS_SECONDS, organisations_only=True)
+        least_use = min(map(self.use, others), default=math.inf)
+        if self.use(client) <= max(REST_ABOVE_SECONDS, REST_TIMES_MORE * least_use):
             return 0.0
         return min(worked_seconds, REST_SECONDS_MAX)
 
@@ -72,11 +83,14 @@ class FairThreads:
         use, used_at = self._uses.get(client, (0.0, self._now()))
         return use * math.pow(0.5, (self._now() - used_at) / USE_HALVED_SECONDS)
 
-    def _has_others(self, client: RequestClient, seconds: float, *, organisations_only: bool = False) -> bool:
+    def _others(
+        self, client: RequestClient, seconds: float, *, organisations_only: bool = False
+    ) -> set[RequestClient]:
+        """Return the other clients that were active in the last seconds."""
         recently = self._now() - seconds
         active = {other for other, (_use, used_at) in self._uses.items() if used_at > recently}
         others = (active | self._running.keys() | self._waiting.keys()) - {client}
-        return any(other.is_known or not organisations_only for other in others)
+        return {other for other in others if other.is_known or not organisations_only}
 
     async def _acquire(self, client: RequestClient) -> None:
         queue = self._waiting.setdefault(client, deque())
