@@ -240,11 +240,9 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
     complete_runs = runs.filter(resources__isnull=True)
     imported = Administration.objects.filter(status__in=SCHEDULABLE_STATUSES, activated_at__isnull=False)
-    return (
-        _on_working_connections(imported)
-        .annotate(last_run_at=Subquery(complete_runs.order_by("-created_at").values("created_at")[:1]))
-        .select_related("template", "organisation")
-    )
+    last_run = Subquery(complete_runs.order_by("-created_at").values("created_at")[:1])
+    schedulable: QuerySet[Any] = _on_working_connections(imported).annotate(last_run_at=last_run)
+    return schedulable.select_related("template", "organisation")
 
 
 def _on_working_connections(administrations: "QuerySet[Administration]") -> "QuerySet[Any]":
