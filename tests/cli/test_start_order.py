@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +15,9 @@ import psycopg
 import pytest
 
 from koppel.cli.checks import requirements
-from koppel.cli.checks.requirements import POOLED, check_pooling
+from koppel.cli.checks.requirements import POOLED, check_pooling, require_startable
+from koppel.cli.environment import load_installation, wait_until_reachable
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, choose_free_port
 from tests.fixtures.stack import end_process, wait_until
 
@@ -62,18 +63,16 @@ def forwarded(port: int, target: int) -> Iterator[None]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.parametrize("program", ["web", "worker"])
-def test_a_program_waits_for_the_database(
-    django_db_setup: None, database_addresses: Addresses, tmp_path: Path, program: str
+def test_web_waits_for_the_database(
+    django_db_setup: None, database_addresses: Addresses, tmp_path: Path
 ) -> None:
     address = urlsplit(database_addresses.app_url)
     database_port, web_port = choose_free_port(), choose_free_port()
     url = address._replace(netloc=f"{address.username}:{address.password}@127.0.0.1:{database_port}").geturl()
     log = tmp_path / "log"
-    words = ["--port", str(web_port)] if program == "web" else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "koppel.cli", program, *words],
+            [sys.executable, "-m", "koppel.cli", "web", "--port", str(web_port)],
             env=environment(tmp_path, DATABASE_URL=url, **KEYS),
             cwd=tmp_path,
             stdout=output,
@@ -81,14 +80,11 @@ def test_a_program_waits_for_the_database(
         )
     try:
         wait_until(lambda: "waiting_for_database" in log.read_text())
-        assert "hunter2" not in log.read_text()
+        assert str(address.password) not in log.read_text()
         with forwarded(database_port, address.port or 0):
-            if program == "web":
-                wait_until(lambda: is_ready(web_port))
-            else:
-                wait_until(lambda: has_heartbeat(database_addresses.superuser_url, process.pid))
+            wait_until(lambda: is_ready(web_port))
             assert process.poll() is None, log.read_text()
-        assert log.read_text().count("waiting_for_database") == 1, "a sentence a minute"
+        assert log.read_text().count("waiting_for_database") == 1, "a line a minute"
     finally:
         end_process(process)
 
@@ -100,50 +96,48 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def has_heartbeat(url: str, pid: int) -> bool:
-    with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT FROM kit_heartbeat WHERE kind = 'worker' AND pid = %s", [pid])
-        return rows.fetchone() is not None
+def test_a_server_that_refuses_is_not_waited_for(database_addresses: Addresses) -> None:
+    address = database_addresses.app_url.partition("@")[2]
+    with pytest.raises(CommandError, match="cannot be used"):
+        wait_until_reachable(f"postgresql://koppel_app:wrong@{address}", "DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("DATABASE_URL", "superuser", "is a superuser"),
+        ("KOPPEL_VAULT_KEYS", "abc", "KOPPEL_VAULT_KEYS cannot be used"),
+        ("KOPPEL_SECRET_KEY", "short", "KOPPEL_SECRET_KEY has 5 characters"),
+    ],
+)
+def test_what_check_refuses_does_not_start(
+    clean_database: None,
+    database_addresses: Addresses,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    reason: str,
+) -> None:
+    require_startable()
+    monkeypatch.setenv(variable, database_addresses.superuser_url if value == "superuser" else value)
+    with pytest.raises(CommandError, match=reason):
+        require_startable()
 
 
 @pytest.mark.parametrize("program", ["web", "worker"])
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({"DATABASE_URL": "superuser"}, "is a superuser"),
-        ({"KOPPEL_VAULT_KEYS": "abc"}, "KOPPEL_VAULT_KEYS cannot be used"),
-        ({"KOPPEL_SECRET_KEY": "short"}, "KOPPEL_SECRET_KEY has 5 characters"),
-    ],
-    ids=["superuser", "keys", "secret key"],
-)
-def test_what_check_refuses_does_not_start(
-    django_db_setup: None,
-    database_addresses: Addresses,
-    tmp_path: Path,
-    program: str,
-    settings: dict[str, str],
-    reason: str,
+def test_programs_do_not_start_before_the_migrations(
+    django_db_setup: None, database_addresses: Addresses, tmp_path: Path, program: str
 ) -> None:
-    urls = {"superuser": database_addresses.superuser_url}
-    chosen = {name: urls.get(value, value) for name, value in settings.items()}
     words = ["--port", str(choose_free_port())] if program == "web" else []
-    done = koppel(tmp_path, program, *words, **{"DATABASE_URL": database_addresses.app_url, **KEYS, **chosen})
-    assert (done.returncode, done.stdout) == (REFUSED, ""), done.stderr
-    assert reason in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_pending_migrations_are_refused(
-    django_db_setup: None, database_addresses: Addresses, tmp_path: Path
-) -> None:
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
         superuser.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'api'")
         try:
-            done = koppel(tmp_path, "worker", DATABASE_URL=database_addresses.app_url, **KEYS)
+            done = koppel(tmp_path, program, *words, DATABASE_URL=database_addresses.app_url, **KEYS)
         finally:
             superuser.execute("UPDATE django_migrations SET name = '0001_initial' WHERE app = 'api'")
-    assert done.returncode == REFUSED
+    assert (done.returncode, done.stdout) == (REFUSED, ""), done.stderr
     assert "run koppel migrate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_sessions_that_connections_share_are_refused(
@@ -159,43 +153,33 @@ def test_sessions_that_connections_share_are_refused(
             assert check_pooling().text == POOLED
 
 
-@pytest.fixture(scope="module")
-def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server without Koppel's tables."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("empty") / "postgres", durable=False) as server:
-        yield server
-
-
-def test_of_three_migrations_at_once_two_wait(empty_server: EmbeddedPostgres, tmp_path: Path) -> None:
-    settings = {
-        "DATABASE_URL": empty_server.addresses.app_url,
-        "KOPPEL_OWNER_DATABASE_URL": empty_server.addresses.owner_url,
-        **KEYS,
-    }
+@pytest.mark.drill
+def test_of_three_migrations_at_once_two_wait(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "koppel.cli", "migrate"]
-    processes = [
-        subprocess.Popen(command, env=environment(tmp_path, **settings), stderr=subprocess.PIPE, text=True)
-        for _number in range(3)
-    ]
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], said
-    with psycopg.connect(empty_server.addresses.superuser_url) as superuser:
-        query = "SELECT count(*), count(DISTINCT (app, name)) FROM django_migrations"
-        assert len(set(superuser.execute(query).fetchone() or ())) == 1
+    with EmbeddedPostgres(tmp_path / "postgres", durable=False) as server:
+        settings = {
+            "DATABASE_URL": server.addresses.app_url,
+            "KOPPEL_OWNER_DATABASE_URL": server.addresses.owner_url,
+            **KEYS,
+        }
+        processes = [
+            subprocess.Popen(
+                command, env=environment(tmp_path, **settings), stderr=subprocess.PIPE, text=True
+            )
+            for _number in range(3)
+        ]
+        said = [process.communicate()[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0], said
+        with psycopg.connect(server.addresses.superuser_url) as superuser:
+            query = "SELECT count(*), count(DISTINCT (app, name)) FROM django_migrations"
+            assert len(set(superuser.execute(query).fetchone() or ())) == 1
 
 
 def test_missing_secrets_beside_a_database_with_data_are_not_replaced(
-    empty_server: EmbeddedPostgres, tmp_path: Path
+    clean_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Runs after the migrations above."""
-    urls = {
-        "DATABASE_URL": empty_server.addresses.app_url,
-        "KOPPEL_OWNER_DATABASE_URL": empty_server.addresses.owner_url,
-    }
-    assert koppel(tmp_path, "migrate", **urls, **KEYS).returncode == 0
-    for words in (["migrate"], ["up", "--port", str(choose_free_port())]):
-        done = koppel(tmp_path, *words, **urls)
-        assert done.returncode == REFUSED, done.stderr
-        assert "its secrets are missing" in done.stderr
-        assert not (tmp_path / "data" / "secrets.json").exists()
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    with pytest.raises(CommandError, match="its secrets are missing"):
+        load_installation(tmp_path, start_database=False, generate=True)
+    assert not (tmp_path / "secrets.json").exists()
