@@ -22,6 +22,8 @@ WITH_A_REASON = {
     "administrations/bulk/csv_import.py": "each line of a table has a result of its own",
     "web/auth/middleware.py": "the one handler of pages",
     "cli/main.py": "the one handler of commands",
+    "sync/runs/services.py": "each administration of a retry has a result of its own",
+    "notifications/sources/operator_alarms.py": "operators are notified after the quarantine",
     "sync/commands.py": "each administration of a command over many has a result of its own",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",

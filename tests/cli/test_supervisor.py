@@ -88,7 +88,7 @@ def test_a_stop_does_not_wait_for_other_work(
 
 NOTIFYING = """
 import time
-from koppel.kit.health.service_notifications import notify_alive
+from koppel.kit.database.health.service_notifications import notify_alive
 while True:
     notify_alive()
     time.sleep(0.05)

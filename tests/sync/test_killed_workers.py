@@ -47,13 +47,13 @@ main(["execute-run"])
 def claim(synced: Synced, run: Run, worker: str) -> ClaimedRun:
     """As a worker does that finds the run's heartbeat old."""
 
-    async def claimed() -> list[ClaimedRun]:
+    async def claim_one() -> list[ClaimedRun]:
         async with Database.open(size=1) as database, database.installation_transaction() as connection:
             return await claim_runs(connection, [run.pk], worker)
 
     with organisation_scope(synced.actor.organisation_id):
         Run.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
-    [claimed_run] = asyncio.run(claimed())
+    [claimed_run] = asyncio.run(claim_one())
     return claimed_run
 
 
@@ -110,10 +110,10 @@ def test_the_run_after_a_deadly_one_is_isolated_and_may_succeed_there(
         )
         request_first_runs(synced.actor, [synced.administration_id])
         newer = Run.objects.latest("pk")
-    claimed = claim(synced, newer, "worker")
-    assert claimed.is_suspect
+    suspect = claim(synced, newer, "worker")
+    assert suspect.is_suspect
     words = [sys.executable, "-m", "koppel.cli", "execute-run"]
-    done = subprocess.run(words, input=msgspec.json.encode(claimed), capture_output=True, check=False)
+    done = subprocess.run(words, input=msgspec.json.encode(suspect), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     with organisation_scope(synced.actor.organisation_id):
         assert Run.objects.get(pk=newer.pk).state == "succeeded"
@@ -167,21 +167,14 @@ def test_an_import_that_a_person_stopped_is_not_tried_again(synced: Synced) -> N
 def test_failed_administrations_of_all_organisations_are_retried_by_the_operator(actor: Any) -> None:
     firms = [firm_with(actor, 2)[0] for _number in range(2)]
     with installation_scope("test"):
-        failed = [
-            Administration.objects.filter(organisation_id=firm.organisation_id).earliest("pk")
-            for firm in firms
-        ]
-        Administration.objects.filter(pk__in=[one.pk for one in failed]).update(status=Status.FAILED)
+        of_firms = [Administration.objects.in_organisation(firm.organisation_id) for firm in firms]
+        failed = [administrations.earliest("pk").pk for administrations in of_firms]
+        Administration.objects.filter(pk__in=failed).update(status=Status.FAILED)
     outcome = CliRunner().invoke(sync_commands, ["retry", "--all-organisations", "--json"])
     assert outcome.exit_code == 0, outcome.output
-    assert [(row["id"], row["created"]) for row in json.loads(outcome.stdout)] == [
-        (one.pk, True) for one in failed
-    ]
+    assert {row["id"]: row["created"] for row in json.loads(outcome.stdout)} == dict.fromkeys(failed, True)
     with installation_scope("test"):
-        assert set(Run.objects.values_list("administration_id", "state")) == {
-            (one.pk, "queued") for one in failed
-        }
+        assert dict(Run.objects.values_list("administration_id", "state")) == dict.fromkeys(failed, "queued")
         entries = AuditEntry.objects.filter(action="administration.sync_requested")
-        assert set(entries.values_list("organisation_id", flat=True)) == {
-            firm.organisation_id for firm in firms
-        }
+        organisations = set(entries.values_list("organisation_id", flat=True))
+    assert organisations == {firm.organisation_id for firm in firms}

@@ -21,7 +21,7 @@ import structlog
 from django.template import loader
 
 from koppel.kit.database.embedded_postgres import Addresses
-from koppel.kit.health.readiness import CACHE_SECONDS
+from koppel.kit.database.health.readiness import CACHE_SECONDS
 from koppel.web.server import refused_requests
 from koppel.web.server.clients import RequestClient
 from koppel.web.server.fair_threads import FairThreads

@@ -30,7 +30,7 @@ from koppel.kit.database.embedded_postgres import (
     running_addresses,
     write_private,
 )
-from koppel.kit.health.service_notifications import notify_waiting
+from koppel.kit.database.health.service_notifications import notify_waiting
 from koppel.kit.http.calls_in_progress import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
@@ -244,8 +244,8 @@ def require_secrets_of(database: Mapping[str, str], home: Path) -> None:
         raise CommandError(
             f"The database has been used before, and its secrets are missing: {home / SECRETS_FILE}. "
             "Restore that file from a backup, or set KOPPEL_SECRET_KEY and KOPPEL_VAULT_KEYS; without them "
-            "the stored tokens cannot be read. To go on with new ones, set both to new values "
-            "(docs/operations.md, On several machines)."
+            "the stored tokens cannot be read. To go on with new ones, set both to new values, "
+            'as docs/operations.md says under "On several machines".'
         )
 
 

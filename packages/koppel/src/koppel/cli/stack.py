@@ -30,7 +30,7 @@ from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, res
 from koppel.cli.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
-from koppel.kit.health.service_notifications import notify_ready, notify_stopping
+from koppel.kit.database.health.service_notifications import notify_ready, notify_stopping
 from koppel.kit.http.calls_in_progress import TOKEN_CALLS
 from koppel.kit.web import paths
 

@@ -20,7 +20,7 @@ import structlog
 from koppel.cli.watchdog import Watchdog
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
-from koppel.kit.health.service_notifications import NOTIFY_SOCKET, WATCHDOG_SECONDS, notify
+from koppel.kit.database.health.service_notifications import NOTIFY_SOCKET, WATCHDOG_SECONDS, notify
 from koppel.kit.http.calls_in_progress import TOKEN_STOP_SECONDS, is_call_in_progress
 
 STEADY_SECONDS = 10
@@ -44,7 +44,7 @@ class Program:
     environment: Mapping[str, str]
     output: Path | None = None
     is_watched: bool = False
-    """Whether it says every few seconds that it is not hung."""
+    """Whether the program says every few seconds that it is not hung."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     started_at: float = 0.0
     failures: int = 0

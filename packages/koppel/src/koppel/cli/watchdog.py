@@ -1,5 +1,5 @@
 """Which processes of the supervisor's programs say that they are not hung: see
-`koppel.kit.health.service_notifications`.
+`koppel.kit.database.health.service_notifications`.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from koppel.kit.health.service_notifications import MESSAGE_BYTES_MAX, NOTIFY_SOCKET, process_of
+from koppel.kit.database.health.service_notifications import MESSAGE_BYTES_MAX, NOTIFY_SOCKET, process_of
 
 HUNG_SECONDS = 60.0
 """A process that says nothing for so long is hung; it says something every five seconds."""

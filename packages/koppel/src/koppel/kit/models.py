@@ -61,7 +61,7 @@ class ProcessKind(models.TextChoices):
 class Heartbeat(models.Model):
     """A process that runs, renewed every 15 s. One that stops deletes its row; one that dies leaves it.
 
-    See `koppel.kit.health.heartbeats`.
+    See `koppel.kit.database.health.heartbeats`.
     """
 
     name = models.CharField(max_length=200, primary_key=True)
@@ -79,7 +79,7 @@ class Heartbeat(models.Model):
     connections_max = models.IntegerField()
     """The most database connections that it opens."""
     scheduled_at = models.DateTimeField(null=True)
-    """When it last looked what the schedule has due; NULL: another worker does."""
+    """The last look at what the schedule has due; NULL: another worker looks."""
 
     class Meta:
         db_table = "kit_heartbeat"
@@ -89,7 +89,7 @@ class Heartbeat(models.Model):
 
 
 class Alarm(models.Model):
-    """A fault of the installation that persists. See `koppel.kit.health.alarms`."""
+    """A fault of the installation that persists. See `koppel.kit.database.health.alarms`."""
 
     code = models.CharField(max_length=40, primary_key=True)
     facts = TypedJSONField(MessageContext, default=dict)

@@ -8,8 +8,9 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
-from koppel.kit.health.alarm_types import ALARM_TYPES, find_installation_alarms
-from koppel.kit.health.alarms import alarm_types, find_alarms
+from koppel.kit.database.health.alarm_types import ALARM_TYPES, find_installation_alarms
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.hooks import find_alarms
 from koppel.kit.models import Installation
 from koppel.kit.tenancy.id_ranges import set_id_ranges
 from koppel.kit.tenancy.privileges import append_only_models, grant_to_application_role

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
-from koppel.kit.health.alarms import ActiveAlarm, AlarmCode, AlarmType
+from koppel.kit.database.health.alarms import ActiveAlarm, AlarmCode, AlarmType
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.models import EmailDelivery
 

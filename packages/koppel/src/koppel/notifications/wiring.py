@@ -5,8 +5,8 @@ Imported once, by `AppConfig.ready`.
 from django.contrib.auth.signals import user_logged_in
 
 from koppel.audit.hooks import audit_actions
-from koppel.kit.health.alarms import alarm_types, find_alarms
-from koppel.kit.health.hooks import notify_operators
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.hooks import find_alarms, notify_operators
 from koppel.notifications.alarm_types import ALARM_TYPES, find_mail_alarms
 from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types

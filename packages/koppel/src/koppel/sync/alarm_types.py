@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.models import ConnectionState
 from koppel.kit import quarantine
+from koppel.kit.database.health.alarms import ActiveAlarm, AlarmCode, AlarmType
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.health.alarms import ActiveAlarm, AlarmCode, AlarmType
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import STALLED_SECONDS
 

@@ -12,7 +12,8 @@ from koppel.administrations.hooks import Tab
 from koppel.audit.hooks import audit_actions
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
-from koppel.kit.health.alarms import alarm_types, find_alarms
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.hooks import find_alarms
 from koppel.notifications.event_types import event_types
 from koppel.sync.alarm_types import ALARM_TYPES, find_run_alarms
 from koppel.sync.audit_actions import AUDIT_ACTIONS

@@ -25,7 +25,7 @@ from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import IssueView
-from koppel.kit.health.alarms import raised_alarms
+from koppel.kit.database.health.alarm_state import raised_alarms
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.sync.issue_types import SyncIssue

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from django.db import connection
 
 from koppel.cli.checks.result import CheckFinding, advice
-from koppel.kit.health.alarms import alarm_types, current_alarms
-from koppel.kit.health.heartbeats import ProcessReport, list_reports
+from koppel.kit.database.health.alarm_state import current_alarms
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.heartbeats import ProcessReport, list_reports
 from koppel.kit.models import ProcessKind
 from koppel.kit.tenancy import installation_scope
 

@@ -11,8 +11,8 @@ import psycopg
 from koppel.cli.checks.result import CheckFinding
 from koppel.cli.preparation import pending_migrations
 from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.health.readiness import SECRET_KEY_CHARACTERS_MIN
 from koppel.kit.encryption import Keyring
-from koppel.kit.health.readiness import SECRET_KEY_CHARACTERS_MIN
 from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
 
 _ROLE_QUERY = """

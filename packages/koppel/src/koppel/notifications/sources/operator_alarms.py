@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from koppel.kit.health.alarms import AlarmChanges
+from koppel.kit.database.health.alarms import AlarmChanges
 from koppel.kit.quarantine import Quarantined
 from koppel.organisations.models import User
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from koppel.kit.health.alarms import raised_alarms
+from koppel.kit.database.health.alarm_state import raised_alarms
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.organisations.audit_actions import OperatorAction

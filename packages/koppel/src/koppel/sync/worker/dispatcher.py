@@ -21,10 +21,10 @@ from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
+from koppel.kit.database.health.connection_limits import WORKER_THREADS
 from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import Database, open_lock_connection
 from koppel.kit.database.turns import before_work, use_case_executor
-from koppel.kit.health.connection_limits import WORKER_THREADS
 from koppel.kit.jobs.process_name import new_process_name
 from koppel.sync.engine import execute_run
 from koppel.sync.errors import Preempted

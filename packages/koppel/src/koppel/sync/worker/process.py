@@ -24,13 +24,13 @@ from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
+from koppel.kit.database.health.connection_limits import WORKER_THREADS, run_pool_size, worker_connections_max
+from koppel.kit.database.health.heartbeats import HeartbeatWriter
+from koppel.kit.database.health.monitor import Monitor
 from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.pool import Database
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
-from koppel.kit.health.connection_limits import WORKER_THREADS, run_pool_size, worker_connections_max
-from koppel.kit.health.heartbeats import HeartbeatWriter
-from koppel.kit.health.monitor import Monitor
 from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.kit.models import ProcessKind

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any
 
-from koppel.kit.health.readiness import ReadinessCheck
+from koppel.kit.database.health.readiness import ReadinessCheck
 from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
 from koppel.kit.web.precedence import REQUESTS

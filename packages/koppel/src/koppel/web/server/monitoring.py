@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from koppel.kit.health.connection_limits import web_connections_max
-from koppel.kit.health.heartbeats import HeartbeatWriter
-from koppel.kit.health.monitor import Monitor
+from koppel.kit.database.health.connection_limits import web_connections_max
+from koppel.kit.database.health.heartbeats import HeartbeatWriter
+from koppel.kit.database.health.monitor import Monitor
 from koppel.kit.models import ProcessKind
 
 

@@ -32,7 +32,7 @@ from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user, make_folder
 from koppel.kit.database.embedded_postgres.reader_priority import ReaderPriority
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
-from koppel.kit.health.service_notifications import notify
+from koppel.kit.database.health.service_notifications import notify
 
 CONNECTIONS_MAX = 300
 READY_SECONDS = 60

@@ -18,7 +18,7 @@ MESSAGE_BYTES_MAX = 4096
 
 def notify(**fields: object) -> None:
     """Send a message. Does nothing where nobody listens; never waits."""
-    address = os.environ.get(NOTIFY_SOCKET, "")
+    address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     text = "\n".join(f"{name}={value}" for name, value in fields.items())

@@ -8,9 +8,14 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from koppel.kit import quarantine
+from koppel.kit.database.health.alarms import ActiveAlarm, AlarmCode, AlarmType
+from koppel.kit.database.health.heartbeats import (
+    SILENT_AFTER_SECONDS,
+    ProcessReport,
+    free_bytes,
+    list_reports,
+)
 from koppel.kit.database.json_fields import MessageContext
-from koppel.kit.health.alarms import ActiveAlarm, AlarmCode, AlarmType
-from koppel.kit.health.heartbeats import SILENT_AFTER_SECONDS, ProcessReport, free_bytes, list_reports
 from koppel.kit.models import ProcessKind
 
 REPORT_AFTER_SECONDS = 2 * SILENT_AFTER_SECONDS
@@ -139,7 +144,7 @@ def schedule_alarms(reports: Sequence[ProcessReport]) -> list[ActiveAlarm]:
 def _silent(reports: Sequence[ProcessReport]) -> list[str]:
     """Return the silent processes, without those that were replaced: later ones of the kind on the host."""
     silent = []
-    for _place, on_host in groupby(
+    for _kind_and_host, on_host in groupby(
         sorted(reports, key=lambda one: (one.kind, one.host)), key=lambda one: (one.kind, one.host)
     ):
         of_kind = list(on_host)

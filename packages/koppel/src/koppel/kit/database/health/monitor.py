@@ -13,11 +13,12 @@ import psycopg
 import structlog
 from django.db import DatabaseError, InterfaceError, connections
 
+from koppel.kit.database.health.alarm_state import current_alarms, mark_notified, store_alarms
+from koppel.kit.database.health.alarms import AlarmChanges
+from koppel.kit.database.health.heartbeats import BEAT_SECONDS, HeartbeatWriter
+from koppel.kit.database.health.hooks import notify_operators
+from koppel.kit.database.health.service_notifications import WATCHDOG_SECONDS, notify_alive
 from koppel.kit.database.outage import sqlstate_of
-from koppel.kit.health.alarms import AlarmChanges, current_alarms, mark_notified, store_alarms
-from koppel.kit.health.heartbeats import BEAT_SECONDS, HeartbeatWriter
-from koppel.kit.health.hooks import notify_operators
-from koppel.kit.health.service_notifications import WATCHDOG_SECONDS, notify_alive
 from koppel.kit.tenancy import installation_scope
 
 REMOVE_SECONDS = 3.0
