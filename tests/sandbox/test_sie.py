@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from koppel_sandbox import from_sie, sie
+from koppel_sandbox import from_sie
+from ledger_formats import sie
 
 HEAD = '#FLAGGA 0\n#FORMAT PC8\n#SIETYP 4\n#FNAMN "Åkeri Öst AB"\n#RAR 0 20250101 20251231\n'
 HEAD += '#KONTO 1930 "Checkräkning"\n#KONTO 3010 "Försäljning"\n'
@@ -114,9 +115,9 @@ def test_what_is_written_is_read_back(
 ) -> None:
     text = HEAD
     for number, (day, title, lines) in enumerate(vouchers):
-        text += f"#VER A {number} {day:%Y%m%d} {quoted(title)}\n{{\n"
+        text += f"#VER A {number} {day:%Y%m%d} {quote_text(title)}\n{{\n"
         text += (
-            "".join(f'#TRANS {code} {{}} {amount} "" {quoted(note)}\n' for code, amount, note in lines)
+            "".join(f'#TRANS {code} {{}} {amount} "" {quote_text(note)}\n' for code, amount, note in lines)
             + "}\n"
         )
     sie_file = read(tmp_path_factory.mktemp("made-up"), text, encoding)
@@ -126,5 +127,5 @@ def test_what_is_written_is_read_back(
     ] == vouchers
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

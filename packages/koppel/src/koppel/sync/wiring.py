@@ -47,7 +47,7 @@ for code, alarm_type in ALARM_TYPES.items():
     alarm_types.register(code, alarm_type)
 find_alarms.register(find_run_alarms)
 
-bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
+bulk_actions.register(SYNC_ACTION.code, SYNC_ACTION)
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
 for issue_type in ISSUE_TYPES:
