@@ -111,6 +111,40 @@ def test_a_line_that_cannot_be_read_is_named_with_its_line(line: tuple[str, str,
     assert str(named.location) == f"line {at} (trLine)"
 
 
+STRAY_XAF = "<trLine><nr>9</nr><accID>1000</accID><amnt>1</amnt><amntTp>D</amntTp></trLine>"
+STRAY_SAFT = (
+    "<Line><RecordID>9</RecordID><AccountID>1000</AccountID>"
+    "<DebitAmount><Amount>1</Amount></DebitAmount></Line>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "after"),
+    [
+        (xaf(BALANCED, BALANCED), STRAY_XAF, "</transaction>"),
+        (saft(BALANCED, BALANCED), STRAY_SAFT, "</Transaction>"),
+        (sie5(BALANCED, BALANCED), '<LedgerEntry accountId="1000" amount="1"/>', "</JournalEntry>"),
+    ],
+)
+def test_a_line_outside_of_entries_joins_none_and_is_named(text: str, line: str, after: str) -> None:
+    ledger, report = checked(text.replace(after, after + line, 1))
+    assert [len(entry.lines) for entry in ledger.entries()] == [2, 2]
+    (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert named.sentence.endswith("is not in the books: it stands in no entry.")
+
+
+@pytest.mark.parametrize("amount", ["12<!-- x -->.50", "<![CDATA[12.50]]>", "12<?x y?>.50", " 12.50\n"])
+def test_an_amount_is_whole_whatever_stands_in_it(amount: str) -> None:
+    _ledger, report = checked(xaf((("1000", amount, "D"), ("8000", "12.50", "C"))))
+    assert (report.debit, report.is_balanced) == (Decimal("12.50"), True)
+
+
+def test_source_documents_are_not_read_and_that_is_said() -> None:
+    text = saft(BALANCED).replace("</AuditFile>", "<SourceDocuments><x/></SourceDocuments></AuditFile>")
+    _ledger, report = checked(text)
+    assert report.finding_counts[FindingCode.NOT_READ] == 1
+
+
 def test_amounts_as_spreadsheets_write_them_are_read_and_reported() -> None:
     lines = (("1000", "1.234,50", "D"), ("8000", "1234,50", "C"))
     _ledger, report = checked(xaf(lines))

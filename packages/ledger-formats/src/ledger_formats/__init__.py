@@ -12,6 +12,7 @@ from ledger_formats.checks import ControlTotal, Report
 from ledger_formats.detection import Detection, detect
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.findings import Finding, FindingCode, Location, Repair, RepairCode, Severity
+from ledger_formats.joined import join_parts
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
 from ledger_formats.opening import open_ledger
@@ -74,6 +75,7 @@ __all__ = [
     "Severity",
     "VatCode",
     "detect",
+    "join_parts",
     "open_all",
     "open_ledger",
     "open_only",

@@ -33,9 +33,7 @@ SAFT_NAMESPACE = "urn:StandardAuditFile-Taxation-Financial:NO"
 SAFT_130_TAGS = frozenset(
     {"GroupingCategory", "GroupingCode", "BalanceAccount", "DebitTaxAmount", "CreditTaxAmount", "VoucherType"}
 )
-SAFT_20_TAGS = frozenset(
-    {"SourceDocuments", "Products", "PhysicalStock", "Owners", "Assets", "UOMTable", "MovementTypeTable"}
-)
+SAFT_20_TAGS = frozenset({"Products", "PhysicalStock", "Owners", "Assets", "UOMTable", "MovementTypeTable"})
 SIE5_NAMESPACE = "http://www.sie.se/sie5"
 NAMED_FORMATS = (
     (re.compile(r'\A"?(EXTF|DTVF)"?;'), "a DATEV file"),

@@ -36,7 +36,7 @@ KINDS = {
     "K": AccountKind.EXPENSE,
     "I": AccountKind.INCOME,
 }
-LINE_LABELS = ("#TRANS", "#RTRANS", "TRANS", "#VER")
+LINE_LABELS = ("#TRANS", "#RTRANS", "TRANS")
 BALANCE_LABELS = ("#IB", "#UB", "#RES", "#OIB", "#OUB", "#PSALDO")
 
 

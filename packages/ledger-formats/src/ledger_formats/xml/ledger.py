@@ -18,7 +18,7 @@ from ledger_formats.limits import Limits
 from ledger_formats.records import Line, Record
 from ledger_formats.sources import Source
 from ledger_formats.values import DecimalSign, Unreadable, read_amount
-from ledger_formats.xml.parsing import Element, iterate, release
+from ledger_formats.xml.parsing import LOCAL, Element, iterate, release
 
 _PLAIN_AMOUNT = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 DATES_KEPT = 5_000
@@ -179,6 +179,13 @@ def check_line_count(name: str, lines: list[Line], limits: Limits) -> None:
             RefusalCode.TOO_MANY_RECORDS,
             f"{name} has an entry of more than {limits.entry_lines_max:,} lines.",
         )
+
+
+def check_parent(element: Element, name: str) -> None:
+    """Check that a line stands in an entry. Raises `Unreadable`."""
+    parent = element.getparent()
+    if parent is None or LOCAL[parent.tag] != name:
+        raise Unreadable("it stands in no entry")
 
 
 def line_of(element: Element) -> int:

@@ -36,7 +36,14 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, check_line_count, line_of
+from ledger_formats.xml.ledger import (
+    Reading,
+    RecordReader,
+    XmlLedger,
+    check_line_count,
+    check_parent,
+    line_of,
+)
 from ledger_formats.xml.parsing import LOCAL, Element, child, children, fields_of, iterate
 
 BODY = ("MasterFiles", "GeneralLedgerEntries")
@@ -267,6 +274,7 @@ class _SaftReader(RecordReader):
         get = fields.get
         account = get("AccountID", "")
         try:
+            check_parent(element, "Transaction")
             amount, foreign = self._amount(account, amounts, at)
         except Unreadable as problem:
             reading.log.add(

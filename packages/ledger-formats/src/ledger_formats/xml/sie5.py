@@ -32,7 +32,14 @@ from ledger_formats.records import (
     Record,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, check_line_count, line_of
+from ledger_formats.xml.ledger import (
+    Reading,
+    RecordReader,
+    XmlLedger,
+    check_line_count,
+    check_parent,
+    line_of,
+)
 from ledger_formats.xml.parsing import LOCAL, Element, child, children, iterate
 
 BODY = ("Accounts", "Dimensions", "Journal", "Customers", "Suppliers", "CustomerInvoices", "SupplierInvoices")
@@ -248,6 +255,7 @@ class _Sie5Reader(RecordReader):
             return []
         account = element.get("accountId", "").strip()
         try:
+            check_parent(element, "JournalEntry")
             if not account:
                 raise Unreadable("it has no account (accountId)")
             amount = reading.amount(element.get("amount", ""), at)

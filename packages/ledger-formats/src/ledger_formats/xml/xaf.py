@@ -36,7 +36,14 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import Reading, RecordReader, XmlLedger, check_line_count, line_of
+from ledger_formats.xml.ledger import (
+    Reading,
+    RecordReader,
+    XmlLedger,
+    check_line_count,
+    check_parent,
+    line_of,
+)
 from ledger_formats.xml.parsing import LOCAL, Element, child, fields_of, iterate
 
 BODY = ("customersSuppliers", "generalLedger", "vatCodes", "periods", "openingBalance", "transactions")
@@ -305,6 +312,7 @@ class _XafReader(RecordReader):
                 fields[name] = text
         get = fields.get
         try:
+            check_parent(element, "transaction")
             account = reading.code(get("accID"), at)
             amount = self._signed(account, get("amnt", ""), get("amntTp", ""), at)
         except Unreadable as problem:
