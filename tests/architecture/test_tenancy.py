@@ -29,6 +29,8 @@ WITHOUT_ORGANISATION = {
     "kit_alarm": "faults of the installation, for its operators; the facts name hosts and tasks",
     "kit_heartbeat": "the processes of the installation, which work for all organisations",
     "kit_installation": "the number of the installation, which its ids begin with",
+    "kit_installation_identity": "what tells the installation from its copies; read before any scope",
+    "kit_replacement_request": "a copy of the whole installation that asks to take its place",
     "kit_quarantine": "whether anything may leave the installation; "
     "every process asks before it knows for whom it acts",
     "company_registers_rate_limit": "how often each public register was called, by all together; "

@@ -9,6 +9,7 @@ import structlog
 from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from koppel.books.sql_access.views import views_are_missing
 from koppel.cli.demo import seed
@@ -73,6 +74,12 @@ def pending_migrations(alias: str) -> list[str]:
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
+def migrations_of_this_version() -> set[str]:
+    """Return `app.name` of all migrations of the installed version."""
+    loader = MigrationLoader(None)
+    return {f"{app}.{name}" for app, name in loader.disk_migrations}
+
+
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
     """Create the demo firm if it is missing. Return the facts to print: see the demo's facts."""
     seed.seed(sandbox_url, public_url)
@@ -85,7 +92,8 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
 
 def quarantine_sentence() -> str:
     """Return the message for an installation in quarantine; '' for another."""
-    return str(quarantine.SENTENCE) if quarantine.current() else ""
+    period = quarantine.current()
+    return period.sentence if period else ""
 
 
 def installation_state() -> str:

@@ -1,6 +1,7 @@
 """Check the installation: database, keys, organisations, builds. Each finding says what to do."""
 
 import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
@@ -8,6 +9,7 @@ import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.audit_log import check_audit_log
+from koppel.cli.checks.backups import check_backups
 from koppel.cli.checks.connectivity import check_addresses, check_mail
 from koppel.cli.checks.programs import check_programs
 from koppel.cli.checks.requirements import check_key_form, check_secret_key, collect_requirements
@@ -20,6 +22,7 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
 from koppel.kit.encryption import keyring
+from koppel.kit.quarantine import Reason, installation_identity
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
 from koppel.kit.web import paths
@@ -38,7 +41,7 @@ def run_checks(web_port: int) -> list[CheckFinding]:
     results = [_database_answers()]
     if results[0].is_ok:
         results += _embedded_database_age()
-        results += [*collect_requirements(), *_installation_number(), *_quarantine()]
+        results += [*collect_requirements(), *_installation_number(), *_quarantine(), *_host()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers(), *check_audit_log(), *check_programs()]
     return [
@@ -47,6 +50,7 @@ def run_checks(web_port: int) -> list[CheckFinding]:
         check_secret_key(),
         *check_addresses(web_port),
         check_mail(),
+        *check_backups(),
         _web_port(web_port),
         *_build_warnings(),
     ]
@@ -103,15 +107,41 @@ def _installation_number() -> Iterator[CheckFinding]:
         )
 
 
+COPY_REASONS = {
+    Reason.RESTORED: "It was restored from a backup.",
+    Reason.REPLACED: "Another installation took its place.",
+    Reason.MISSING_ID: "Neither installation.json in the data directory nor KOPPEL_INSTALLATION_ID says that"
+    " this machine belongs to the database.",
+    Reason.OTHER_ID: "The database belongs to another installation than this machine's data directory"
+    " (installation.json) or KOPPEL_INSTALLATION_ID.",
+    Reason.OTHER_SERVER: "The database was copied to another server.",
+    Reason.OLDER: "The database was reset to an earlier moment.",
+}
+
+
 def _quarantine() -> Iterator[CheckFinding]:
     if (period := quarantine.current()) is not None:
         by = f" by {period.by}" if period.by else ""
+        end = "`koppel quarantine off` ends it."
+        if period.reason.is_copy:
+            end = f"{COPY_REASONS[period.reason]} `koppel adopt` ends it."
         text = (
             f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: "
             f"it makes no calls and sends no mail or"
-            " webhooks. `koppel quarantine off` ends it."
+            f" webhooks. {end}"
         )
         yield advice("quarantine", text)
+
+
+def _host() -> Iterator[CheckFinding]:
+    """Report a data directory that another machine wrote."""
+    host, before = socket.gethostname(), installation_identity.first_host()
+    if before not in ("", host):
+        text = (
+            f"This data directory was begun on {before} and is used on {host}. If both have one, start the"
+            " copy with --quarantined."
+        )
+        yield advice("host", text)
 
 
 def _organisations() -> Iterator[CheckFinding]:
