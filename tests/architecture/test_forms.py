@@ -23,6 +23,8 @@ WITH_A_REASON = {
     "web/auth/middleware.py": "the one handler of pages",
     "cli/main.py": "the one handler of commands",
     "sync/engine/stored_rows.py": "rows of an administration that a run reads wait for the next turn",
+    "sync/runs/services.py": "each administration of a retry has a result of its own",
+    "notifications/sources/operator_alarms.py": "operators are notified after the quarantine",
     "sync/commands.py": "each administration of a command over many has a result of its own",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",
