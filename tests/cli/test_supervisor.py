@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli import supervisor as supervisor_module
-from koppel.cli import watchdog as watchdog_module
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import Program, Supervisor
+from koppel.cli.supervision import supervisor as supervisor_module
+from koppel.cli.supervision import watchdog as watchdog_module
+from koppel.cli.supervision.supervisor import Program, Supervisor
 from tests.fixtures.stack import wait_until
 
 WAITING = """

@@ -33,7 +33,7 @@ from koppel.cli.environment import (
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import interrupt_on_signals
+from koppel.cli.supervision.supervisor import interrupt_on_signals
 from koppel.kit import logging
 
 WEB_THREADS = "KOPPEL_WEB_THREADS"

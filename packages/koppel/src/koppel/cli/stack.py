@@ -28,7 +28,7 @@ from koppel.cli.environment import (
     worker_environment,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
-from koppel.cli.supervisor import Program, Supervisor
+from koppel.cli.supervision.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
 from koppel.kit.database.health.service_notifications import notify_ready, notify_stopping

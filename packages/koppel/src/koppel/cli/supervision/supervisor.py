@@ -17,7 +17,7 @@ from typing import IO
 
 import structlog
 
-from koppel.cli.watchdog import Watchdog
+from koppel.cli.supervision.watchdog import Watchdog
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
 from koppel.kit.database.health.service_notifications import NOTIFY_SOCKET, WATCHDOG_SECONDS, notify
