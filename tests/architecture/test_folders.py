@@ -30,6 +30,7 @@ CONVENTIONAL = {
     "hooks",
     "issue_types",
     "event_types",
+    "alarm_types",
     "audit_actions",
     "migrations",
     "locale",

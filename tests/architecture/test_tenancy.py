@@ -26,6 +26,8 @@ OWN_ID, FOREIGN_ID = 1, 2
 
 WITHOUT_ORGANISATION = {
     "audit_head_delivery": "which signed heads the SIEM has, of all organisations; installation scope only",
+    "kit_alarm": "faults of the installation, for its operators; the facts name hosts and tasks",
+    "kit_heartbeat": "the processes of the installation, which work for all organisations",
     "kit_installation": "the number of the installation, which its ids begin with",
     "kit_installation_identity": "what tells the installation from its copies; read before any scope",
     "kit_replacement_request": "a copy of the whole installation that asks to take its place",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli.backup import programs as client_programs
+from koppel.cli.backup import client_programs
 from koppel.cli.backup.age_encryption import parse_recipients, read_decrypted
+from koppel.cli.backup.client_programs import ClientPrograms, programs_to_dump
 from koppel.cli.backup.creation import BackupOptions, create_backup
 from koppel.cli.backup.manifest import PARTIAL, read_manifest
-from koppel.cli.backup.programs import ClientPrograms, programs_to_dump
 from koppel.cli.backup.restoration import (
     Backup,
     open_backup,

@@ -69,7 +69,8 @@ def _fill(installation: Installation, requirements: Path, wheels: Path, requirem
     if not installation.python.exists():
         uv("venv", "--python", sys.executable, str(installation.python.parent.parent))
     uv("pip", "sync", *python, str(requirements))
-    uv("pip", "install", "--no-index", "--find-links", str(wheels), *python, requirement)
+    # uv's cache would give the wheel of an earlier build of the same version in this folder.
+    uv("pip", "install", "--no-cache", "--no-index", "--find-links", str(wheels), *python, requirement)
     uv("pip", "check", *python)
 
 

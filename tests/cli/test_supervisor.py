@@ -1,5 +1,8 @@
 """The supervisor keeps programs running, and stops them without losing tokens."""
 
+import os
+import signal
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from koppel.cli import supervisor as supervisor_module
-from koppel.cli.supervisor import Program, Supervisor
+from koppel.cli.stack import Stack, StackOptions
+from koppel.cli.supervision import supervisor as supervisor_module
+from koppel.cli.supervision import watchdog as watchdog_module
+from koppel.cli.supervision.supervisor import Program, Supervisor
 from tests.fixtures.stack import wait_until
 
 WAITING = """
@@ -79,3 +84,70 @@ def test_a_stop_does_not_wait_for_other_work(
     supervisor.stop()
     assert not program.is_running
     assert not (tmp_path / "stored").exists()
+
+
+NOTIFYING = """
+import time
+from koppel.kit.database.health.service_notifications import notify_alive
+while True:
+    notify_alive()
+    time.sleep(0.05)
+"""
+
+
+def test_a_hung_program_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog_module, "HUNG_SECONDS", 1.0)
+    supervisor = Supervisor(None)
+    program = Program("web", [sys.executable, "-c", NOTIFYING], {}, is_watched=True)
+    supervisor.start(program)
+    try:
+        assert program.process is not None
+        first, began = program.process.pid, time.monotonic()
+        while time.monotonic() - began < 2.5:
+            supervise(supervisor)
+        assert program.process.pid == first, "One that says that it is alive is left alone."
+        os.killpg(first, signal.SIGSTOP)
+        wait_until(lambda: supervise(supervisor) or program.process.pid != first)
+        assert program.is_running
+    finally:
+        supervisor.stop()
+
+
+def supervise(supervisor: Supervisor) -> None:
+    supervisor.kill_hung_programs()
+    supervisor.restart_dead_programs()
+    time.sleep(0.02)
+
+
+def test_a_program_that_hangs_at_its_start_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog_module, "START_SECONDS", 0.3)
+    supervisor = Supervisor(None)
+    program = Program("web", [sys.executable, "-c", "import time; time.sleep(600)"], {}, is_watched=True)
+    supervisor.start(program)
+    try:
+        assert program.process is not None
+        first = program.process.pid
+        wait_until(lambda: supervise(supervisor) or program.process.pid != first)
+    finally:
+        supervisor.stop()
+
+
+def test_systemd_is_informed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By datagrams; what the programs of the supervisor say goes to the supervisor alone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        stack = Stack(StackOptions(tmp_path))
+        monkeypatch.setattr(supervisor_module.time, "sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stack.watch()
+        monkeypatch.undo()
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        stack.stop()
+        said = [systemd.recv(4096).decode().splitlines() for _number in range(3)]
+    assert [lines[0] for lines in said] == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
+def interrupt(_seconds: float) -> None:
+    raise KeyboardInterrupt

@@ -68,7 +68,7 @@ FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13
 CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 RUN = ClaimedRun(
-    RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW
+    RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW, 0, False
 )
 BOSS = Actor(FIRM, 1, 1, "Anna", Role.ADMINISTRATOR)
 USER = Actor(FIRM, 2, 2, "Ben", Role.USER)

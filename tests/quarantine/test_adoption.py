@@ -62,8 +62,9 @@ def test_a_restored_copy_takes_the_place_of_production_and_no_consent_is_lost(
     production.sandbox.forget_calls()
     with EmbeddedPostgres(home / "postgres", durable=False) as server:
         copy = _environment(server.addresses, home)
-        with psycopg.connect(server.addresses.superuser_url) as connection:
-            connection.execute(EXPIRED.encode())
+        for addresses in (server.addresses, database_addresses):
+            with psycopg.connect(addresses.superuser_url) as connection:
+                connection.execute(EXPIRED.encode())
         with Programs(tmp_path, "worker", environment=copy) as programs:
             wait_until(lambda: "quarantine_on" in programs.said("worker"))
             time.sleep(3)  # so long it would need to renew and to call

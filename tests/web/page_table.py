@@ -56,7 +56,6 @@ NOT_PAGES = {
     "/connections/new/{token}/identify/template.csv": "a file",
     "/connections/new/{token}/row-states.json": "data",
     "/connections/new/{token}/sectors.json": "data",
-    "/healthz": "data",
     "/help/images/{name}": "a file",
     "/notifications/unsubscribe/{token}": "a link in an email, with its own test",
     "/notifications/{notification_id}/": "leads to what it is about",

@@ -14,7 +14,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Change
-from koppel.web.changes import days_since_friday
+from koppel.web.recent_changes import days_since_friday
 from tests.administrations.factories import create_firm
 from tests.administrations.test_dashboard import name
 from tests.administrations.test_list import browser_of

@@ -1,6 +1,7 @@
 """The web server: what one client does, slow or large, keeps no other waiting."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -14,12 +15,15 @@ from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 import pytest
 import structlog
 from django.template import loader
 
+from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.database.health.readiness import CACHE_SECONDS
 from koppel.web.server import refused_requests
-from koppel.web.server.clients import HEALTH_CHECK, RequestClient
+from koppel.web.server.clients import RequestClient
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
 from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
@@ -87,6 +91,29 @@ def test_slow_clients_keep_no_thread(web: int, beginning: str) -> None:
         began = time.monotonic()
         assert is_answering(web, "/livez")
         assert time.monotonic() - began < 1
+
+
+def test_readiness_is_answered_for_any_host_and_in_time_while_the_database_hangs(
+    web: int, database_addresses: Addresses
+) -> None:
+    def readiness() -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", web, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/readyz", headers={"Host": "10.0.0.5:8400"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    wait_until(lambda: readiness() == (HTTPStatus.OK, {"status": "ok", "quarantined": False}))
+    assert is_answering(web, "/healthz")
+    with psycopg.connect(database_addresses.superuser_url) as maintenance:
+        maintenance.execute("LOCK TABLE django_migrations")
+        time.sleep(CACHE_SECONDS)
+        for _number in range(2):
+            began = time.monotonic()
+            assert readiness() == (503, {"status": "unavailable", "reasons": ["database_slow"]})
+            assert time.monotonic() - began < 2
+        assert is_answering(web, "/livez", seconds=1)
+    wait_until(lambda: readiness()[0] == HTTPStatus.OK)
 
 
 def test_a_body_that_stops_is_refused_in_time(web: int) -> None:
@@ -205,7 +232,6 @@ def test_a_thread_of_a_client_that_used_much_rests_while_other_organisations_are
 
     async def story() -> list[float]:
         threads = FairThreads(8, Limits(), lambda: moment[0])
-        await request(threads, HEALTH_CHECK, 0.1)
         await request(threads, RequestClient("192.0.2.1", is_known=False), 0.1)
         await request(threads, busy, 9.0)
         alone = threads.rest_seconds(busy, 0.3)

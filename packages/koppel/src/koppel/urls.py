@@ -24,7 +24,6 @@ for pattern in api_urls[0]:
 handler400 = "koppel.web.views.bad_request"
 handler500 = "koppel.web.views.server_error"
 urlpatterns = [
-    path(paths.HEALTH[1:], views.healthz),
     path("language", views.choose_language, name="language"),
     path(paths.ACCOUNTS[1:], include("koppel.web.auth.urls")),
     path(f"{paths.API[1:]}v1/", api_urls),

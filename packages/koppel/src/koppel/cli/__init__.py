@@ -1,5 +1,5 @@
 """The command tree: start, watch and stop the programs; business rules are in the apps.
 
-Begin with `main`; what runs on a server is in `servers` and `supervisor`, an operator's commands in
+Begin with `main`; what runs on a server is in `servers` and `supervision`, an operator's commands in
 `commands` and `checks`.
 """

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
@@ -16,16 +17,20 @@ from typing import Any
 
 import django
 import psycopg
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from koppel.cli.ports import WEB_PORT
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import (
     Addresses,
+    DataDirectoryInUse,
     EmbeddedPostgres,
+    failure_reason,
     running_addresses,
     write_private,
 )
+from koppel.kit.database.health.service_notifications import notify_waiting
 from koppel.kit.http.calls_in_progress import token_stop_seconds
 
 DATA_DIRECTORY = Path("data")
@@ -37,11 +42,24 @@ BACKUP_VARIABLE = "KOPPEL_BACKUP_DATABASE_URL"
 PRIVILEGED_VARIABLES = (OWNER_VARIABLE, BACKUP_VARIABLE)
 """Addresses of roles to which row level security does not apply."""
 AUDIT_KEYS = "KOPPEL_AUDIT_KEYS"
+SECRETS, SECRETS_FILE = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS"), "secrets.json"
+WAITING_REPORT_SECONDS, WAITING_POLL_SECONDS = 60.0, 1.0
+TEMPORARY_REFUSALS = (
+    "is starting up",
+    "is shutting down",
+    "not yet accepting connections",
+    "in recovery mode",
+    "too many",
+    "remaining connection slots",
+)
+"""Refusals of a server that will accept connections later."""
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
     "set it to that role's address"
     " (docs/operations.md, Roles)."
 )
+
+log = structlog.get_logger(__name__)
 
 
 def data_directory(option: Path | None, default: Path = DATA_DIRECTORY) -> Path:
@@ -66,12 +84,18 @@ def has_external_database() -> bool:
     return bool(os.environ.get("DATABASE_URL"))
 
 
-def external_database_variables() -> dict[str, str]:
-    """Return `DATABASE_URL` and the owner's address, after connecting to each. Raises `CommandError`."""
+def external_database_variables(*, waits: bool = False) -> dict[str, str]:
+    """Return `DATABASE_URL` and the owner's address, after connecting to each; a program `waits` for them.
+
+    Raises `CommandError`.
+    """
     urls = {}
     for name in ("DATABASE_URL", OWNER_VARIABLE):
         if url := os.environ.get(name):
-            require_reachable(url, name)
+            if waits:
+                wait_until_reachable(url, name)
+            else:
+                require_reachable(url, name)
             urls[name] = url
     return urls
 
@@ -123,11 +147,46 @@ def require_reachable(url: str, name: str) -> None:
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except (psycopg.Error, UnicodeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = _mask_password(lines[0] if lines else type(error).__name__, url)
+        reason = _connection_failure(error, url)
         raise CommandError(
-            f"The database in {name} cannot be used: {reason.rstrip('.')}; correct {name} or unset it."
+            f"The database in {name} cannot be used: {reason}; correct {name} or unset it."
         ) from None
+
+
+def wait_until_reachable(url: str, name: str) -> None:
+    """Wait until the database answers, with a line in the log each minute: machines start in any order.
+
+    Raises `CommandError` when the server answers and refuses, as with a wrong password.
+    """
+    reported_at: float | None = None
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if not _is_temporary(error):
+                require_reachable(url, name)
+            if reported_at is None or time.monotonic() - reported_at >= WAITING_REPORT_SECONDS:
+                reported_at = time.monotonic()
+                reason = _connection_failure(error, url)
+                log.warning(
+                    "waiting_for_database", reason=f"The database in {name} does not answer: {reason}."
+                )
+        except (psycopg.Error, UnicodeError):
+            require_reachable(url, name)
+        else:
+            return
+        notify_waiting()
+        time.sleep(WAITING_POLL_SECONDS)
+
+
+def _is_temporary(error: psycopg.OperationalError) -> bool:
+    """Return whether no server answers, or one that starts, stops or has no connections left."""
+    return "FATAL:" not in str(error) or any(message in str(error) for message in TEMPORARY_REFUSALS)
+
+
+def _connection_failure(error: Exception, url: str) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return _mask_password(lines[0] if lines else type(error).__name__, url).rstrip(".")
 
 
 def installation_environment(
@@ -157,18 +216,40 @@ def installation_environment(
     return variables
 
 
-def load_installation(home: Path, *, start_database: bool, generate: bool = False) -> ExitStack:
+def load_installation(
+    home: Path, *, start_database: bool, generate: bool = False, waits: bool = False
+) -> ExitStack:
     """Make this process a part of the installation and load Django. Close the result to stop a database that
     it started.
 
     The database is `DATABASE_URL`, else the embedded server that runs in `home`, else (with `start_database`)
-    that server started for as long as this process needs it. Raises `CommandError`.
+    that server started for as long as this process needs it. A program `waits` for a server of one's own.
+    Raises `CommandError`.
     """
     exit_stack = ExitStack()
-    database = _database_for_one_command(home, exit_stack, start_database=start_database)
+    database = _database_for_one_command(home, exit_stack, start_database=start_database, waits=waits)
+    if generate:
+        require_secrets_of(database, home)
     export_environment({**installation_environment(home, generate=generate), **database})
     set_up_django()
     return exit_stack
+
+
+def require_secrets_of(database: Mapping[str, str], home: Path) -> None:
+    """Require that the secrets of a database that has tables are there: with generated ones nothing that is
+    encrypted in it could be read. Raises `CommandError`.
+    """
+    if (home / SECRETS_FILE).exists() or all(os.environ.get(name) for name in SECRETS):
+        return
+    with psycopg.connect(database["DATABASE_URL"]) as connection:
+        row = connection.execute("SELECT to_regclass('public.kit_installation') IS NOT NULL").fetchone()
+    if row and row[0]:
+        raise CommandError(
+            f"The database has been used before, and its secrets are missing: {home / SECRETS_FILE}. "
+            "Restore that file from a backup, or set KOPPEL_SECRET_KEY and KOPPEL_VAULT_KEYS; without them "
+            "the stored tokens cannot be read. To go on with new ones, set both to new values, "
+            'as docs/operations.md says under "On several machines".'
+        )
 
 
 def load_module(name: str) -> Any:
@@ -191,15 +272,24 @@ def export_environment(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def _database_for_one_command(home: Path, exit_stack: ExitStack, *, start_database: bool) -> dict[str, str]:
+def _database_for_one_command(
+    home: Path, exit_stack: ExitStack, *, start_database: bool, waits: bool
+) -> dict[str, str]:
     if has_external_database():
-        return external_database_variables()
+        return external_database_variables(waits=waits)
     if addresses := running_addresses(home / "postgres"):
         return embedded_database_variables(addresses)
     if start_database:
-        return embedded_database_variables(
-            exit_stack.enter_context(EmbeddedPostgres(home / "postgres")).addresses
-        )
+        try:
+            embedded = exit_stack.enter_context(EmbeddedPostgres(home / "postgres"))
+        except DataDirectoryInUse as error:
+            if not (home / "postgres" / "cluster").exists():
+                raise
+            raise CommandError(
+                "The embedded database of the Koppel that runs here "
+                f"(process {error.process}) does not answer: {failure_reason(home / 'postgres')}."
+            ) from None
+        return embedded_database_variables(embedded.addresses)
     raise CommandError(
         f"No database: DATABASE_URL is not set and no Koppel runs in {home};"
         " set DATABASE_URL, or start everything with `koppel up`."
@@ -211,13 +301,12 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
 
     With `KOPPEL_AUDIT_KEYS` where that is stored too; without it heads of the audit log are not signed.
     """
-    names = ("KOPPEL_SECRET_KEY", "KOPPEL_VAULT_KEYS")
-    if all(os.environ.get(name) for name in names):
-        return {name: os.environ[name] for name in names}
-    file = home / "secrets.json"
+    if all(os.environ.get(name) for name in SECRETS):
+        return {name: os.environ[name] for name in SECRETS}
+    file = home / SECRETS_FILE
     try:
         stored = json.loads(file.read_text())
-        kept = {name: stored[name] for name in names}
+        kept = {name: stored[name] for name in SECRETS}
         audit_keys = stored.get(AUDIT_KEYS)
         return kept | ({AUDIT_KEYS: audit_keys} if audit_keys else {})
     except FileNotFoundError:
@@ -233,7 +322,7 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
         )
     home.mkdir(parents=True, exist_ok=True)
     generated = {
-        **dict(zip(names, (secrets.token_urlsafe(50), new_vault_key()), strict=True)),
+        **dict(zip(SECRETS, (secrets.token_urlsafe(50), new_vault_key()), strict=True)),
         AUDIT_KEYS: new_signing_key(),
     }
     write_private(file, json.dumps(generated, indent=1))

@@ -184,6 +184,7 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     app.command()(backup_commands.restore)
     app.command()(adopt)
     app.command(hidden=True)(migrate.prepare)
+    app.command("execute-run", hidden=True)(servers.execute_run)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=passes_on)(servers.sandbox)
     app.command()(demo_commands.demo)

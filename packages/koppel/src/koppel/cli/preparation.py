@@ -1,9 +1,11 @@
 """Prepare an empty or older database: migrations, and in the demo the firm."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
+import structlog
 from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
@@ -15,11 +17,15 @@ from koppel.cli.environment import OWNER_MISSING
 from koppel.cli.stack import DemoAccounts, SignIn
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
+from koppel.kit.database.locks import LockName, LockTimeout, session_lock
 from koppel.kit.tenancy.id_ranges import number_conflict, ranges_are_missing
 from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.tenancy.privileges import grants_are_missing
 from koppel.organisations import bootstrap as organisation_bootstrap
 from koppel.organisations.roles import Role
+
+MIGRATION_REPORT_SECONDS = 60
+log = structlog.get_logger(__name__)
 
 
 def migrate(*, verbosity: int = 0) -> None:
@@ -27,8 +33,22 @@ def migrate(*, verbosity: int = 0) -> None:
     this is impossible.
 
     After the last migration ranges of ids are set, rights granted and views made, also by a later run when an
-    earlier one died before.
+    earlier one died before. One process migrates at a time; others wait for it.
     """
+    with ExitStack() as until_done:
+        while True:
+            try:
+                until_done.enter_context(
+                    session_lock(LockName.MIGRATION, timeout_seconds=MIGRATION_REPORT_SECONDS)
+                )
+            except LockTimeout:
+                log.warning("waiting_for_migration", reason="Another process migrates this database.")
+            else:
+                break
+        _migrate(verbosity=verbosity)
+
+
+def _migrate(*, verbosity: int) -> None:
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
     alias = "owner" if has_owner else "default"
     if reason := reason_unusable(alias):

@@ -33,7 +33,7 @@ from koppel.cli.environment import (
 from koppel.cli.options import DataDir, Host, Port, Quarantined
 from koppel.cli.ports import LOOPBACK, WEB_PORT, require_free
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import interrupt_on_signals
+from koppel.cli.supervision.supervisor import interrupt_on_signals
 from koppel.kit import logging
 
 WEB_THREADS = "KOPPEL_WEB_THREADS"
@@ -95,11 +95,11 @@ def web(
 ) -> None:
     """Serve the web pages and the REST API."""
     require_free(port, "--port")
+    logging.configure()
     prepare_environment(data_directory(data_dir))
     _remove_other_variables(web_environment(os.environ))
+    _require_startable()
     if quarantined:
-        logging.configure()
-        set_up_django()
         begin_quarantine()
     # A web process ends when it no longer waits for a token, see `connections.vault.graceful_shutdown`.
     os.environ[WEB_THREADS] = str(threads)
@@ -122,13 +122,26 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     if [name for name in PRIVILEGED_VARIABLES if os.environ.pop(name, None)]:
         # Begin anew without them: what a process was started with stays readable in /proc.
         _exec_module("koppel.cli", *sys.argv[1:])
-    with load_installation(data_directory(data_dir), start_database=False):
+    with load_installation(data_directory(data_dir), start_database=False, waits=True):
         os.environ.pop(OWNER_VARIABLE, None)
+        _require_startable()
         if quarantined:
             begin_quarantine()
         if not settings.SENDS_MAIL:
             structlog.get_logger(__name__).warning("mail_not_sent", directory=settings.EMAIL_FILE_PATH)
         load_module("koppel.sync.worker.process").main(concurrency)
+
+
+def execute_run(data_dir: DataDir = None) -> None:
+    """Execute the run that a worker gives on standard input, in a process of its own."""
+    logging.configure()
+    os.environ["KOPPEL_PROCESS"] = "worker"
+    with load_installation(data_directory(data_dir), start_database=False):
+        load_module("koppel.sync.worker.isolated_run").main()
+
+
+def _require_startable() -> None:
+    load_module("koppel.cli.checks.requirements").require_startable()
 
 
 def sandbox(context: typer.Context) -> None:
@@ -145,11 +158,12 @@ def _remove_other_variables(environment: Mapping[str, str]) -> None:
 
 
 def prepare_environment(home: Path) -> None:
-    """Set this process's environment for a program that loads Django itself."""
+    """Set this process's environment, and load Django. Waits for the database."""
     if has_external_database():
         export_environment(
-            {**installation_environment(home, generate=False), **external_database_variables()}
+            {**installation_environment(home, generate=False), **external_database_variables(waits=True)}
         )
+        set_up_django()
     else:
         load_installation(home, start_database=False)
 

@@ -20,6 +20,7 @@ from koppel.cli.environment import (
     external_database_variables,
     has_external_database,
     installation_environment,
+    require_secrets_of,
     restrict_permissions,
     stop_seconds,
     store_address,
@@ -27,9 +28,10 @@ from koppel.cli.environment import (
     worker_environment,
 )
 from koppel.cli.ports import LOOPBACK, SANDBOX_PORT, WEB_PORT, require_free, responds, wait_until
-from koppel.cli.supervisor import Program, Supervisor
+from koppel.cli.supervision.supervisor import Program, Supervisor
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres
+from koppel.kit.database.health.service_notifications import notify_ready, notify_stopping
 from koppel.kit.http.calls_in_progress import TOKEN_CALLS
 from koppel.kit.web import paths
 
@@ -107,10 +109,10 @@ class Stack:
                     "sandbox", self._sandbox_command(), environment_without_secrets(self.environment)
                 )
             self.facts = self._prepare()
-            self._keep_running("web", self._web_command(), web_environment(self.environment))
+            self._keep_running("web", self._web_command(), web_environment(self.environment), is_watched=True)
             environment = worker_environment(self.environment)
             for number in range(1, self.options.workers + 1):
-                self._keep_running(f"worker-{number}", self._worker_command(), environment)
+                self._keep_running(f"worker-{number}", self._worker_command(), environment, is_watched=True)
             self._wait_until_ready()
             self._schedule_backups()
         except BaseException:
@@ -118,11 +120,13 @@ class Stack:
             raise
 
     def watch(self) -> None:
-        """Restart dead programs until interrupted."""
+        """Say that all is ready, and restart dead and hung programs until interrupted."""
+        notify_ready()
         self.supervisor.watch()
 
     def stop(self) -> None:
         """Stop the programs first, the database last."""
+        notify_stopping()
         if self._backups is not None:
             self._backups.close()
         self.supervisor.stop()
@@ -149,10 +153,11 @@ class Stack:
         home, port = self.options.home, self.options.web_port
         restrict_permissions(home)
         if has_external_database():
-            database: Mapping[str, str] = external_database_variables()
+            database: Mapping[str, str] = external_database_variables(waits=True)
         else:
             self._postgres = EmbeddedPostgres(home / "postgres")
             database = embedded_database_variables(self._postgres.start())
+        require_secrets_of(database, home)
         public_url = (
             self.options.public_url or os.environ.get("KOPPEL_PUBLIC_URL") or f"http://localhost:{port}"
         )
@@ -201,9 +206,11 @@ class Stack:
         people = tuple(SignIn(**person) for person in report.pop("people", ()))
         return DemoAccounts(people=people, **report)
 
-    def _keep_running(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+    def _keep_running(
+        self, name: str, command: list[str], environment: Mapping[str, str], *, is_watched: bool = False
+    ) -> None:
         output = self.options.home / SEPARATE_LOGS / f"{name}.log" if self.options.log_to_files else None
-        self.supervisor.start(Program(name, command, environment, output))
+        self.supervisor.start(Program(name, command, environment, output, is_watched))
 
     def _sandbox_command(self) -> list[str]:
         return sandbox_command("--port", str(self.options.sandbox_port), *self.options.sandbox_arguments)
@@ -217,7 +224,7 @@ class Stack:
 
     def _wait_until_ready(self) -> None:
         if not wait_until(self._is_ready, READY_SECONDS):
-            silent = "web" if not responds(self.options.web_port, paths.HEALTH) else "sandbox"
+            silent = "web" if not responds(self.options.web_port, paths.READY) else "sandbox"
             program = next(running for running in self.supervisor.programs if running.name == silent)
             raise CommandError(f"The {silent} program does not answer: {program.last_output_line()}")
 
@@ -226,7 +233,7 @@ class Stack:
             if not program.is_running:
                 raise CommandError(f"The {program.name} program did not start: {program.last_output_line()}")
         sandbox = self.options.sandbox_port
-        return responds(self.options.web_port, paths.HEALTH) and (sandbox is None or responds(sandbox, "/"))
+        return responds(self.options.web_port, paths.READY) and (sandbox is None or responds(sandbox, "/"))
 
 
 _KOPPEL = [sys.executable, "-m", "koppel.cli"]

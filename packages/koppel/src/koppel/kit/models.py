@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from koppel.kit.database.json_fields import MessageContext, TypedJSONField
 from koppel.kit.tenancy.installation_number import NUMBER_MAX
 
 
@@ -92,3 +93,54 @@ class Quarantine(models.Model):
 
     def __str__(self) -> str:
         return f"quarantine since {self.began_at}"
+
+
+class ProcessKind(models.TextChoices):
+    WEB = "web"
+    WORKER = "worker"
+
+
+class Heartbeat(models.Model):
+    """A process that runs, renewed every 15 s. One that stops deletes its row; one that dies leaves it.
+
+    See `koppel.kit.database.health.heartbeats`.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    """See `koppel.kit.jobs.process_name`."""
+    kind = models.CharField(max_length=10, choices=ProcessKind)
+    host = models.CharField(max_length=200)
+    pid = models.IntegerField()
+    version = models.CharField(max_length=40)
+    started_at = models.DateTimeField(db_default=Now())
+    beat_at = models.DateTimeField(db_default=Now())
+    clock_ahead_seconds = models.FloatField()
+    """How far the clock of its machine is ahead of the database's; behind when negative."""
+    disk_free_bytes = models.BigIntegerField(null=True)
+    """In its data directory; NULL: it has none."""
+    connections_max = models.IntegerField()
+    """The most database connections that it opens."""
+    scheduled_at = models.DateTimeField(null=True)
+    """The last look at what the schedule has due; NULL: another worker looks."""
+
+    class Meta:
+        db_table = "kit_heartbeat"
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.host} (process {self.pid})"
+
+
+class Alarm(models.Model):
+    """A fault of the installation that persists. See `koppel.kit.database.health.alarms`."""
+
+    code = models.CharField(max_length=40, primary_key=True)
+    facts = TypedJSONField(MessageContext, default=dict)
+    raised_at = models.DateTimeField(db_default=Now())
+    mailed_at = models.DateTimeField(null=True)
+    """When operators were notified; NULL: not yet."""
+
+    class Meta:
+        db_table = "kit_alarm"
+
+    def __str__(self) -> str:
+        return self.code

@@ -5,6 +5,9 @@ Imported once, by `AppConfig.ready`.
 from django.contrib.auth.signals import user_logged_in
 
 from koppel.audit.hooks import audit_actions
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.hooks import find_alarms, notify_operators
+from koppel.notifications.alarm_types import ALARM_TYPES, find_mail_alarms
 from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types
 from koppel.notifications.sources import (
@@ -13,6 +16,7 @@ from koppel.notifications.sources import (
     lapsed_domains,
     membership_changes,
     new_device_alerts,
+    operator_alarms,
     required_sso,
 )
 from koppel.notifications.webhooks.division_usage import move_webhooks
@@ -49,4 +53,8 @@ domain_record_missing.register(lapsed_domains.notify_record_missing)
 domain_lapsed.register(lapsed_domains.notify_lapsed)
 sso_requirement_changed.register(required_sso.notify_requirement)
 move_usage.register(move_webhooks)
+for code, alarm_type in ALARM_TYPES.items():
+    alarm_types.register(code, alarm_type)
+find_alarms.register(find_mail_alarms)
+notify_operators.register(operator_alarms.mail_alarms)
 webhook_disabled.register(disabled_webhooks.notify_disabled)

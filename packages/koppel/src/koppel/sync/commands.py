@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,12 +10,14 @@ import typer
 from rich.console import Console
 
 from koppel.administrations.access import administration_for
-from koppel.administrations.models import Administration, Status
+from koppel.administrations.models import Administration
+from koppel.audit.services import actor_scope
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.parameters import unknown_value
-from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.bootstrap import list_organisation_summaries
+from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, current_shell_operator
 from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import RESOURCES
 from koppel.sync.engine import outdated_rows, renormalise
@@ -24,7 +26,7 @@ from koppel.sync.inputs import SyncInput
 from koppel.sync.models import Run
 from koppel.sync.progress.queries import newest_runs
 from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
-from koppel.sync.runs.services import cancel_run, request_run
+from koppel.sync.runs.services import cancel_run, request_run, retry_failed
 
 POLL_SECONDS = 1.0
 COLUMNS = (
@@ -40,6 +42,7 @@ COLUMNS = (
     "reason",
 )
 
+RETRIED_COLUMNS = ("id", "name", "created")
 RENORMALISED_COLUMNS = ("administration", "name", "outdated", "renormalised", "rejected", "reason")
 
 app = typer.Typer(no_args_is_help=True)
@@ -131,27 +134,38 @@ def watch_syncs(
 @app.command("retry")
 def retry_syncs(
     administrations: AdministrationIds = None,
+    all_organisations: Annotated[
+        bool,
+        typer.Option("--all-organisations", help="Of all organisations, as the operator; without --as."),
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
 ) -> None:
     """Retry failed and blocked administrations from their last checkpoint."""
+    if all_organisations:
+        if administrations:
+            raise CommandError("--all-organisations takes no ids.")
+        print_rows(_retry_everywhere(), ("organisation", *RETRIED_COLUMNS), as_json=as_json)
+        return
     with acting_as(person, organisation) as actor:
-        actor.require(Permission.CHANGE_ADMINISTRATIONS)
-        failed = [
-            administration
-            for administration in _selected_administrations(actor, administrations)
-            if administration.status in (Status.FAILED, Status.BLOCKED)
-        ]
-        rows = [
-            {
-                "id": administration.pk,
-                "name": administration.name,
-                "created": request_run(actor, administration.pk),
-            }
-            for administration in failed
-        ]
-        print_rows(rows, ("id", "name", "created"), as_json=as_json)
+        ids = [one.pk for one in _selected_administrations(actor, administrations)]
+        print_rows(_retried_rows(actor, ids), RETRIED_COLUMNS, as_json=as_json)
+
+
+def _retry_everywhere() -> list[dict[str, object]]:
+    """Retry in every organisation, in the name of the account of the shell; its activity says so."""
+    operator, rows = current_shell_operator(), []
+    for summary in list_organisation_summaries():
+        actor = replace(operator, organisation_id=summary.id)
+        with actor_scope(actor.audit), organisation_scope(summary.id):
+            rows += [{"organisation": summary.name, **row} for row in _retried_rows(actor)]
+    return rows
+
+
+def _retried_rows(actor: Actor, ids: Sequence[int] | None = None) -> list[dict[str, object]]:
+    retried = retry_failed(actor, ids)
+    return [dict(zip(RETRIED_COLUMNS, administration, strict=True)) for administration in retried]
 
 
 @app.command("cancel")

@@ -41,6 +41,7 @@ class RunReason(models.TextChoices):
     CRASHED = "crashed"
     DATABASE = "database"
     OUTAGE = "outage"
+    PROCESS_KILLED = "process_killed"
     STOPPED = "stopped"
 
 
@@ -60,6 +61,8 @@ class Run(TenantModel):
     """Consecutive attempts without progress while the vendor was unreachable."""
     crashes = models.IntegerField(default=0, db_default=0)
     """Attempts that ended with an unexpected error of Koppel."""
+    worker_losses = models.IntegerField(default=0, db_default=0)
+    """Attempts since the last committed page whose worker died or froze."""
     outage_since = models.DateTimeField(null=True)
     """Since then the database returned errors; attempts that ended with one are not counted."""
     last_outage_at = models.DateTimeField(null=True)

@@ -12,7 +12,10 @@ from koppel.administrations.hooks import Tab
 from koppel.audit.hooks import audit_actions
 from koppel.connections import hooks as connection_hooks
 from koppel.issues.issue_types import issue_types
+from koppel.kit.database.health.alarms import alarm_types
+from koppel.kit.database.health.hooks import find_alarms
 from koppel.notifications.event_types import event_types
+from koppel.sync.alarm_types import ALARM_TYPES, find_run_alarms
 from koppel.sync.audit_actions import AUDIT_ACTIONS
 from koppel.sync.bulk_actions import SYNC_ACTION
 from koppel.sync.event_types import EVENT_TYPES
@@ -39,6 +42,10 @@ administration_hooks.stop_syncs.register(administration.stop_syncs)
 administration_hooks.queue_first_syncs.register(request_first_runs)
 administration_hooks.erase_data.register(administration.erase_sync_data)
 administration_hooks.tabs.register("sync", Tab(pgettext_lazy("tab", "Sync"), "sync:overview", 30))
+
+for code, alarm_type in ALARM_TYPES.items():
+    alarm_types.register(code, alarm_type)
+find_alarms.register(find_run_alarms)
 
 bulk_actions.register(SYNC_ACTION.code, SYNC_ACTION)
 for action in AUDIT_ACTIONS:

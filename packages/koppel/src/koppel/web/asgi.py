@@ -11,6 +11,7 @@ from koppel.web.server import Application
 from koppel.web.wsgi import application as wsgi
 
 from koppel.connections.vault import end_with_last_call  # isort: skip - needs configured settings
+from koppel.web.server.monitoring import run_monitor  # isort: skip - needs models
 
 FILES_MAX = 16_384
 """Open files; a slow client costs one."""
@@ -28,4 +29,9 @@ def _allow_many_connections() -> None:
 _allow_many_connections()
 connection_created.connect(give_way_before_statements)
 sys.setswitchinterval(THREAD_SWITCH_SECONDS)
-application = Application(wsgi, threads=settings.WEB_THREADS, started=end_with_last_call)
+application = Application(
+    wsgi,
+    threads=settings.WEB_THREADS,
+    started=end_with_last_call,
+    background=run_monitor,
+)

@@ -25,6 +25,7 @@ from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
 from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import IssueView
+from koppel.kit.database.health.alarm_state import raised_alarms
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.sync.issue_types import SyncIssue
@@ -88,6 +89,8 @@ class FreshnessBucket:
 
 @dataclass(frozen=True)
 class Dashboard:
+    alarms: Sequence[str]
+    """Faults of the installation that stop work, for Administrators."""
     total: int
     by_status: Mapping[str, int]
     issues: IssueSummary
@@ -127,6 +130,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
     changes = _changes(actor, names)
     states = _connections(actor)
     return Dashboard(
+        alarms=_alarms(actor),
         total=len(names),
         by_status=by_status,
         issues=_issue_summary(actor, names, dict(states)),
@@ -141,6 +145,12 @@ def load_dashboard(actor: Actor) -> Dashboard:
         closed_periods=newest_of(actor, SyncIssue.CLOSED_PERIOD_CHANGED, CLOSED_SHOWN),
         growth=_growth([created_at for _key, _name, created_at in rows]),
     )
+
+
+def _alarms(actor: Actor) -> list[str]:
+    if not actor.can(Permission.MANAGE_ORGANISATION):
+        return []
+    return [alarm.message for alarm in raised_alarms(for_administrators=True)]
 
 
 def _growth(created: Sequence[datetime]) -> list[int]:

@@ -1,11 +1,10 @@
-"""The frame's own pages: health for machines, language, dashboard."""
+"""The frame's own pages: errors, language, dashboard, search."""
 
 import re
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template import loader
 from django.urls import reverse
@@ -20,18 +19,10 @@ from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
-from koppel.web.changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
+from koppel.web.recent_changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.search import queries as search_queries
-
-
-@public
-def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 when the database answers, in quarantine as well: for load balancers and the supervisor."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return JsonResponse({"status": "ok", "quarantined": quarantine.current() is not None})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

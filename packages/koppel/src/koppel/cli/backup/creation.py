@@ -20,6 +20,7 @@ import psycopg
 
 from koppel.cli.backup import source
 from koppel.cli.backup.age_encryption import copy_encrypted
+from koppel.cli.backup.client_programs import ClientPrograms, RunningProgram, programs_to_dump
 from koppel.cli.backup.manifest import (
     CONTENTS,
     DATABASE,
@@ -34,7 +35,6 @@ from koppel.cli.backup.manifest import (
     folder_name,
     to_json,
 )
-from koppel.cli.backup.programs import ClientPrograms, RunningProgram, programs_to_dump
 from koppel.cli.backup.streams import CopyingReader, MeasuringFile, Progress, verify_file
 from koppel.kit.cli.errors import CommandError
 

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from koppel.cli.backup import source
 from koppel.cli.backup.age_encryption import copy_decrypted, read_decrypted
+from koppel.cli.backup.client_programs import ClientPrograms, RunningProgram, programs_to_restore
 from koppel.cli.backup.manifest import (
     CONTENTS,
     DATABASE,
@@ -22,7 +23,6 @@ from koppel.cli.backup.manifest import (
     parse_contents,
     read_manifest,
 )
-from koppel.cli.backup.programs import ClientPrograms, RunningProgram, programs_to_restore
 from koppel.cli.backup.streams import Progress, ReportingReader, verify_file
 from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.database.superuser_script import superuser_script

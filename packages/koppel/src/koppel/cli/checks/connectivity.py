@@ -140,7 +140,7 @@ def _check_mail_directory(directory: str) -> CheckFinding:
 def _unreachable_reason(url: str) -> str:
     """Return why Koppel cannot be reached at its own address; '' when it can."""
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}{paths.HEALTH}", timeout=ANSWER_SECONDS) as response:  # noqa: S310 - http or https
+        with urllib.request.urlopen(f"{url.rstrip('/')}{paths.READY}", timeout=ANSWER_SECONDS) as response:  # noqa: S310 - http or https
             return "" if HEALTHY in response.read(64) else "another program answers"
     except urllib.error.HTTPError as error:
         return f"the answer is {error.code}"

@@ -11,20 +11,20 @@ from koppel.books.sql_access.privileges import excess_privileges, other_database
 from koppel.cli.checks.audit_log import check_audit_log
 from koppel.cli.checks.backups import check_backups
 from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
+from koppel.cli.checks.programs import check_programs
+from koppel.cli.checks.requirements import check_key_form, check_secret_key, collect_requirements
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
 from koppel.cli.ports import responds
-from koppel.cli.preparation import pending_migrations
 from koppel.connections.vault import key_uses
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
-from koppel.kit.encryption import Keyring, keyring
+from koppel.kit.encryption import keyring
 from koppel.kit.quarantine import Reason, installation_identity
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
-from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
 from koppel.sync.engine import normalisation_progress
@@ -36,7 +36,6 @@ STORED_ROWS = "stored rows"
 POSTGRES_VERSION_MIN = 150000
 QUARTER_DAYS = 100
 """PostgreSQL publishes fixes every quarter; some days are for the wheel and the upgrade."""
-SECRET_KEY_CHARACTERS_MIN = 50
 
 
 def run_checks(web_port: int) -> list[CheckFinding]:
@@ -44,14 +43,14 @@ def run_checks(web_port: int) -> list[CheckFinding]:
     results = [_database_answers()]
     if results[0].is_ok:
         results += _embedded_database_age()
-        results += [*_roles(), _migrations(), *_installation_number(), *_quarantine(), *_host()]
+        results += [*collect_requirements(), *_installation_number(), *_quarantine(), *_host()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
-        results += [*_organisations(), *_sql_readers(), *check_audit_log()]
+        results += [*_organisations(), *_sql_readers(), *check_audit_log(), *check_programs()]
         results += [*_stored_rows(), *check_name_servers()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
-        _secret_key(),
+        check_secret_key(),
         *check_addresses(web_port),
         check_mail(),
         *check_backups(),
@@ -97,54 +96,6 @@ def _embedded_database_age(today: date | None = None) -> Iterator[CheckFinding]:
             "or use a server of your own (DATABASE_URL; docs/operations.md, Roles)."
         )
         yield advice("embedded database", text)
-
-
-_ROLE_QUERY = """
-SELECT r.rolname, r.rolsuper, r.rolbypassrls,
-       EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public'
-         AND pg_has_role(r.oid, tableowner::regrole, 'USAGE'))
-  FROM pg_roles r WHERE r.rolname = current_user
-"""
-
-
-def _roles() -> Iterator[CheckFinding]:
-    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        row = connection.execute(_ROLE_QUERY).fetchone()
-    name, is_superuser, bypasses, owns_tables = row or ("", True, True, True)
-    for is_violated, problem in (
-        (is_superuser, "is a superuser, so row level security does not hold for it"),
-        (bypasses, "has BYPASSRLS, so row level security does not hold for it"),
-        (owns_tables, "owns Koppel's tables or belongs to their owner"),
-    ):
-        if is_violated:
-            yield CheckFinding(
-                "application role",
-                False,
-                f"The role {name} of DATABASE_URL {problem}; use a plain role of its own.",
-            )
-            return
-    yield CheckFinding(
-        "application role", True, f"The application role {name} is neither superuser nor owner."
-    )
-
-
-def _migrations() -> CheckFinding:
-    owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
-    try:
-        if reason := reason_unusable("owner" if owner else "default"):
-            return CheckFinding("migrations", False, reason)
-        pending = pending_migrations("owner" if owner else "default")
-    except Exception as error:
-        return CheckFinding(
-            "migrations", False, f"The state of the tables cannot be read: {str(error).splitlines()[0]}"
-        )
-    if pending:
-        return CheckFinding(
-            "migrations",
-            False,
-            f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate.",
-        )
-    return CheckFinding("migrations", True, "All migrations are applied.")
 
 
 def _installation_number() -> Iterator[CheckFinding]:
@@ -282,12 +233,10 @@ def _stored_rows() -> Iterator[CheckFinding]:
 
 
 def _vault_keys(*, database_answers: bool) -> CheckFinding:
-    try:
-        keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
-    except ValueError as error:
-        return CheckFinding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
-    well = f"New secrets are sealed with key {keyring.current}."
-    return (_encrypted_secrets() if database_answers else None) or CheckFinding("vault keys", True, well)
+    form = check_key_form()
+    if not form.is_ok or not database_answers:
+        return form
+    return _encrypted_secrets() or form
 
 
 def _encrypted_secrets() -> CheckFinding | None:
@@ -320,18 +269,6 @@ def _encrypted_secrets() -> CheckFinding | None:
     return None
 
 
-def _secret_key() -> CheckFinding:
-    length = len(os.environ.get("KOPPEL_SECRET_KEY", ""))
-    if length < SECRET_KEY_CHARACTERS_MIN:
-        return CheckFinding(
-            "secret key",
-            False,
-            f"KOPPEL_SECRET_KEY has {length} characters; use at least {SECRET_KEY_CHARACTERS_MIN} random "
-            f"ones.",
-        )
-    return CheckFinding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
-
-
 def _build_warnings() -> Iterator[CheckFinding]:
     for shortcoming in stale_build_warnings(outdated_groups()):
         yield advice("installation", shortcoming)
@@ -340,7 +277,7 @@ def _build_warnings() -> Iterator[CheckFinding]:
 def _web_port(port: int) -> CheckFinding:
     if is_free(port):
         return CheckFinding("port", True, f"Port {port} is free.")
-    if responds(port, paths.HEALTH):
+    if responds(port, paths.READY):
         return CheckFinding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
     return CheckFinding(
         "port", False, f"Port {port} is taken by another program; stop it, or choose another with --port."

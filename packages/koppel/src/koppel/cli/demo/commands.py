@@ -18,7 +18,7 @@ from koppel.cli.demo.smoke_run import SmokeRun, run
 from koppel.cli.environment import DEMO_DATA_DIRECTORY, data_directory
 from koppel.cli.ports import SANDBOX_PORT, WEB_PORT
 from koppel.cli.stack import Stack, StackOptions
-from koppel.cli.supervisor import interrupt_on_signals
+from koppel.cli.supervision.supervisor import interrupt_on_signals
 from koppel.kit import logging
 from koppel.kit.database.embedded_postgres import choose_free_port
 

@@ -68,6 +68,8 @@ class LockName(StrEnum):
     """
     SCHEDULE = "sync.schedule"
     """Id: none. Held by the process that requests due runs, until its commit; others skip the work."""
+    MIGRATION = "kit.migration"
+    """Id: none. Held by the session of the process that migrates the database; others wait."""
     LEADER = "sync.leader"
     """Id: none. Held by the session of the leading worker, which keeps the schedule."""
 

@@ -88,4 +88,31 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('ended_at',), name='one_open_quarantine', nulls_distinct=False)],
             },
         ),
+        migrations.CreateModel(
+            name='Heartbeat',
+            fields=[
+                ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('web', 'Web'), ('worker', 'Worker')], max_length=10)),
+                ('host', models.CharField(max_length=200)),
+                ('pid', models.IntegerField()),
+                ('version', models.CharField(max_length=40)),
+                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('beat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('clock_ahead_seconds', models.FloatField()),
+                ('disk_free_bytes', models.BigIntegerField(null=True)),
+                ('connections_max', models.IntegerField()),
+                ('scheduled_at', models.DateTimeField(null=True)),
+            ],
+            options={'db_table': 'kit_heartbeat'},
+        ),
+        migrations.CreateModel(
+            name='Alarm',
+            fields=[
+                ('code', models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ('facts', models.JSONField(default=dict)),
+                ('raised_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('mailed_at', models.DateTimeField(null=True)),
+            ],
+            options={'db_table': 'kit_alarm'},
+        ),
     ]

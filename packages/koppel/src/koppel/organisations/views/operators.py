@@ -1,6 +1,7 @@
 """Pages of operators: organisations that grant access, and starting and ending it."""
 
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from koppel.kit.database.health.alarm_state import raised_alarms
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public
 from koppel.organisations.audit_actions import OperatorAction
@@ -23,7 +25,7 @@ SESSION_KEY = "operator_in"
 def list_organisations(request: HttpRequest) -> HttpResponse:
     """Show operators the organisations that grant access. The page does not exist for others."""
     require_operator(request)
-    return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
+    return render(request, "organisations/operator.html", _context())
 
 
 @public
@@ -66,5 +68,9 @@ def require_operator(request: HttpRequest) -> User:
 
 
 def _refused_page(request: HttpRequest, form: OperatorForm) -> HttpResponse:
-    context = {"open": operators.list_open_organisations(), "form": form}
+    context = {**_context(), "form": form}
     return render(request, "organisations/operator.html", context, status=HTTPStatus.FORBIDDEN)
+
+
+def _context() -> dict[str, Any]:
+    return {"open": operators.list_open_organisations(), "alarms": raised_alarms()}

@@ -96,7 +96,7 @@ class PageCommitter:
                 updates.append((pending.resource, result.checkpoint, result.delta))
                 changed_resources |= {pending.resource} if result.has_changes else set()
             await checkpoints.save_checkpoints(database_connection, self._run, updates)
-            if self._run.failures and not self._failures_reset:
+            if (self._run.failures or self._run.worker_losses) and not self._failures_reset:
                 await claims.reset_failures(database_connection, self._run)
         self._failures_reset = True
         self._pending.clear()

@@ -23,7 +23,7 @@ from koppel.sync.engine.error_policy import POLICIES, Action, ErrorPolicy
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.event_types import SyncEvent
 from koppel.sync.issue_types import SyncIssue
-from koppel.sync.models import RunState
+from koppel.sync.models import RunReason, RunState
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.services import request_full_read
@@ -35,6 +35,10 @@ RUN_ISSUES = (
     SyncIssue.DATABASE_ERRORS,
 )
 """Issues that a run may raise about its administration, and that a successful run resolves."""
+KILLED_SENTENCE = (
+    "This sync ended the process that executed it ({cause}), mostly for lack of memory. Other syncs go on. "
+    "The log of the worker has the details."
+)
 
 
 def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
@@ -88,6 +92,13 @@ def fail(
             _notify_failure(run, administration.name, message)
         if administration.activated_at is None:
             notify_import_finished(run.organisation_id, run.administration_id)
+
+
+def fail_killed_run(run: ClaimedRun, exit_code: int) -> None:
+    """Close a run whose process was killed, for lack of memory or by a fault of a library, with an issue."""
+    cause = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    message = KILLED_SENTENCE.format(cause=cause)
+    fail(run, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), RunReason.PROCESS_KILLED, message)
 
 
 def raise_outage_issue(run: ClaimedRun, code: str) -> None:

@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 ('attempt', models.IntegerField(default=0)),
                 ('failures', models.IntegerField(default=0)),
                 ('crashes', models.IntegerField(db_default=0, default=0)),
+                ('worker_losses', models.IntegerField(db_default=0, default=0)),
                 ('outage_since', models.DateTimeField(null=True)),
                 ('last_outage_at', models.DateTimeField(null=True)),
                 ('worker', models.CharField(default='', max_length=120)),

@@ -19,6 +19,8 @@ from koppel.sync.errors import RunTakenOver
 from koppel.sync.models import RunReason, RunState
 
 STALLED_SECONDS = 15
+WORKER_LOSSES_MAX = 3
+"""After so many lost workers a run is executed in a process of its own."""
 OUTAGE_NEW_AFTER_SECONDS = 900.0
 _SQL = load_statements("koppel.sync")
 _STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING}
@@ -41,6 +43,14 @@ class ClaimedRun:
     crashes: int
     trigger: str
     created_at: datetime
+    worker_losses: int
+    killed_its_process: bool
+    """Whether the administration's run before this one did."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the run may kill its worker, and others with it."""
+        return self.killed_its_process or self.worker_losses >= WORKER_LOSSES_MAX
 
 
 async def claim_runs(
@@ -50,7 +60,13 @@ async def claim_runs(
     async with database_connection.cursor(row_factory=class_row(ClaimedRun)) as cursor:
         await cursor.execute(
             _SQL["claim_runs"],
-            {**_STATES, "runs": run_ids, "worker": worker, "stalled_seconds": STALLED_SECONDS},
+            {
+                **_STATES,
+                "runs": run_ids,
+                "worker": worker,
+                "stalled_seconds": STALLED_SECONDS,
+                "killed": RunReason.PROCESS_KILLED,
+            },
         )
         return await cursor.fetchall()
 
@@ -148,5 +164,5 @@ async def failures(database_connection: DatabaseConnection, run: ClaimedRun) -> 
 
 
 async def reset_failures(database_connection: DatabaseConnection, run: ClaimedRun) -> None:
-    """Set the count of failures to 0 after a committed page."""
+    """Set the counts of failures and of lost workers to 0 after a committed page."""
     await database_connection.execute(_SQL["reset_run_failures"], {"run": run.id})

@@ -1,9 +1,10 @@
 """Use cases of syncs: request, retry, cancel, and the schedule."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,6 +16,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import ConnectionState
 from koppel.connections.queries import reconnect_hint
 from koppel.kit import quarantine
+from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor, Permission
@@ -25,6 +27,8 @@ from koppel.sync.models import OPEN_STATES, Run, RunReason, RunState, Trigger
 from koppel.sync.runs.import_completion import notify_import_finished
 from koppel.sync.runs.schedule import is_due, offset_of
 
+IMPORT_BACKOFF = Backoff(base_seconds=15 * 60.0, cap_seconds=24 * 3600.0)
+"""The pause after a failed first import, which is then tried again by itself."""
 SCHEDULABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 
@@ -87,6 +91,31 @@ def request_runs(actor: Actor, administration_ids: Sequence[int]) -> int:
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administrations = Administration.objects.for_actor(actor).filter(pk__in=list(administration_ids))
     return _queue_by_activation(actor.organisation_id, administrations, actor.name, later=Trigger.MANUAL)
+
+
+def retry_failed(
+    actor: Actor, administration_ids: Sequence[int] | None = None
+) -> list[tuple[int, str, bool]]:
+    """Queue failed and blocked administrations again: these, or all of the organisation. In scope.
+
+    Returns the id and name of each, and whether a run was queued: not where a person must sign in first.
+    """
+    actor.require(Permission.CHANGE_ADMINISTRATIONS)
+    quarantine.refuse()
+    administrations = Administration.objects.visible_to(actor).filter(
+        status__in=(Status.FAILED, Status.BLOCKED)
+    )
+    if administration_ids is not None:
+        administrations = administrations.filter(pk__in=list(administration_ids))
+    failed = list(administrations.order_by("name", "pk"))
+    return [(one.pk, one.name, _try_request(actor, one.pk)) for one in failed]
+
+
+def _try_request(actor: Actor, administration_id: int) -> bool:
+    try:
+        return request_run(actor, administration_id)
+    except SyncNotAllowed:
+        return False
 
 
 def cancel_run(actor: Actor, administration_id: int) -> bool:
@@ -176,6 +205,30 @@ def request_due_runs() -> int:
         for organisation_id, ids in due.items():
             with organisation_scope(organisation_id):
                 _queue_runs(organisation_id, ids, Trigger.SCHEDULE, "")
+        retried = _retry_first_imports(at)
+    return sum(map(len, due.values())) + retried
+
+
+def _retry_first_imports(at: datetime) -> int:
+    """Queue failed first imports again whose pause is over; it grows with each failure. Returns the number of
+    runs.
+
+    One that a person stopped is not retried.
+    """
+    due: dict[int, list[int]] = {}
+    failed = _on_working_connections(Administration.objects.filter(status=Status.FAILED, activated_at=None))
+    newest = Run.objects.filter(administration_id=OuterRef("pk")).order_by("-created_at")
+    failed = failed.exclude(status_code=RunReason.CANCELLED).annotate(
+        last_finished_at=Subquery(newest.values("finished_at")[:1]), run_count=Count("runs")
+    )
+    for administration in failed.iterator(chunk_size=2000):
+        pause = timedelta(seconds=IMPORT_BACKOFF.seconds(administration.run_count - 1))
+        if administration.last_finished_at and administration.last_finished_at + pause <= at:
+            due.setdefault(administration.organisation_id, []).append(administration.pk)
+    for organisation_id, ids in due.items():
+        with organisation_scope(organisation_id):
+            administrations = Administration.objects.in_organisation(organisation_id).filter(pk__in=ids)
+            _queue_by_activation(organisation_id, administrations, "", later=Trigger.SCHEDULE)
     return sum(map(len, due.values()))
 
 
@@ -186,14 +239,21 @@ def _schedulable_administrations() -> "QuerySet[Any]":
     """
     runs = Run.objects.filter(administration_id=OuterRef("pk"))
     complete_runs = runs.filter(resources__isnull=True)
-    return (
-        Administration.objects.filter(status__in=SCHEDULABLE_STATUSES, activated_at__isnull=False)
-        .filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
+    imported = Administration.objects.filter(status__in=SCHEDULABLE_STATUSES, activated_at__isnull=False)
+    last_run = Subquery(complete_runs.order_by("-created_at").values("created_at")[:1])
+    schedulable: QuerySet[Any] = _on_working_connections(imported).annotate(last_run_at=last_run)
+    return schedulable.select_related("template", "organisation")
+
+
+def _on_working_connections(administrations: "QuerySet[Administration]") -> "QuerySet[Any]":
+    """Return those whose connection and consent work, without an open run."""
+    open_runs = Run.objects.filter(administration_id=OuterRef("pk"), state__in=OPEN_STATES)
+    working: QuerySet[Any] = (
+        administrations.filter(connection__state__in=[ConnectionState.ACTIVE, ConnectionState.DEGRADED])
         .filter(remote_company__grant__invalid_since=None)
-        .exclude(Exists(runs.filter(state__in=OPEN_STATES)))
-        .annotate(last_run_at=Subquery(complete_runs.order_by("-created_at").values("created_at")[:1]))
-        .select_related("template", "organisation")
+        .exclude(Exists(open_runs))
     )
+    return working
 
 
 def _queue_by_activation(

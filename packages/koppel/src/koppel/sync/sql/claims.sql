@@ -1,8 +1,10 @@
 -- What a worker does to the runs that it holds. The attempt is named: a worker that lost the run changes nothing.
 
 -- name: claim_runs
+-- A run that another worker holds without a heartbeat cost that worker, perhaps.
 UPDATE sync_run run
-   SET state = %(running)s::text, attempt = run.attempt + 1, worker = %(worker)s, heartbeat_at = now(),
+   SET worker_losses = run.worker_losses + (run.state = %(running)s AND run.worker <> %(worker)s)::int,
+       state = %(running)s::text, attempt = run.attempt + 1, worker = %(worker)s, heartbeat_at = now(),
        not_before = NULL, started_at = coalesce(run.started_at, now()), reason = '', reason_code = ''
   FROM administrations_administration a
   JOIN connections_connection c ON c.id = a.connection_id AND c.organisation_id = a.organisation_id
@@ -10,7 +12,10 @@ UPDATE sync_run run
    AND ((run.state = %(queued)s AND (run.not_before IS NULL OR run.not_before <= now()))
      OR (run.state = %(running)s AND run.heartbeat_at < now() - make_interval(secs => %(stalled_seconds)s)))
 RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.connection_id, a.remote_company_id,
-          c.connector, run.full, run.resources, run.failures, run.crashes, run.trigger, run.created_at;
+          c.connector, run.full, run.resources, run.failures, run.crashes, run.trigger, run.created_at, run.worker_losses,
+          coalesce((SELECT previous.reason_code = %(killed)s FROM sync_run previous
+                     WHERE previous.administration_id = run.administration_id AND previous.id <> run.id
+                     ORDER BY previous.created_at DESC LIMIT 1), false) AS killed_its_process;
 
 -- name: fence_run
 -- Sent together with BEGIN, which takes no parameters.
@@ -53,4 +58,4 @@ RETURNING extract(epoch FROM now() - outage_since)::float8;
 SELECT failures FROM sync_run WHERE id = %(run)s;
 
 -- name: reset_run_failures
-UPDATE sync_run SET failures = 0 WHERE id = %(run)s;
+UPDATE sync_run SET failures = 0, worker_losses = 0 WHERE id = %(run)s;

@@ -64,3 +64,13 @@ SELECT EXISTS (
 
 -- name: release_runs
 UPDATE sync_run SET state = {queued}, not_before = NULL WHERE worker = %(worker)s AND state = {running};
+
+-- name: get_waiting_runs
+-- Their number, how long the oldest has been able to start, and whether a worker executes any. Sent by Django.
+SELECT count(*), extract(epoch FROM now() - min(greatest(run.created_at, run.not_before)))::float8,
+       EXISTS (SELECT FROM sync_run WHERE state = %(running)s
+                  AND heartbeat_at > now() - make_interval(secs => %(stalled_seconds)s))
+  FROM sync_run run
+  JOIN administrations_administration a ON a.id = run.administration_id
+  JOIN connections_connection c ON c.id = a.connection_id
+ WHERE run.state = %(queued)s AND (run.not_before IS NULL OR run.not_before <= now()) AND c.state <> %(paused)s;

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
+from datetime import datetime
 from functools import partial
 
 import psycopg
@@ -20,6 +21,7 @@ from koppel.connections.rate_limits import on_before_request
 from koppel.connections.sessions import Runtime
 from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
+from koppel.kit.database.health.connection_limits import WORKER_THREADS
 from koppel.kit.database.locks import LockName, keep_session_lock
 from koppel.kit.database.pool import Database, open_lock_connection
 from koppel.kit.database.turns import before_work, use_case_executor
@@ -29,6 +31,7 @@ from koppel.sync.errors import Preempted
 from koppel.sync.runs import queue
 from koppel.sync.runs.claims import ClaimedRun
 from koppel.sync.runs.queue import OrganisationSlots
+from koppel.sync.worker.isolation import ISOLATED_RUNS_MAX, execute_isolated, requeue_suspect
 from koppel.sync.worker.run_precedence import RunningTask, RunPrecedence
 
 WORKER_ID = new_process_name()
@@ -43,8 +46,6 @@ QUEUE_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=POLL_SECONDS)
 GATHER_SECONDS = 0.03
 """Runs that end within this time of each other are replaced by one query."""
 STOP_SECONDS = 3.0
-THREADS = 6
-"""Threads for use cases of runs. Jobs have others, so that mail does not wait behind runs."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ def slots_per_organisation(concurrency: int) -> int:
 class Dispatcher:
     """Executes runs. `database` is for claims alone, which must not wait behind the steps of runs.
 
-    `is_leader`: this worker keeps the schedule for all workers.
+    `is_leader`: this worker keeps the schedule for all workers; `scheduled_at`: when it last did.
     """
 
     def __init__(self, runtime: Runtime, database: Database, concurrency: int) -> None:
@@ -65,11 +66,13 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: Counter[int] = Counter()
         self.precedence = RunPrecedence()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="koppel run")
+        self._threads = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="koppel run")
         self._wake = asyncio.Event()
         self._has_waiting_runs = False
         self._stopping = False
+        self._isolated = 0
         self.is_leader = False
+        self.scheduled_at: datetime | None = None
 
     async def run(self) -> None:
         """Claim and execute runs for ever. To stop, cancel this and call `stop`."""
@@ -130,9 +133,21 @@ class Dispatcher:
     def _start_run(self, run: ClaimedRun) -> None:
         running = self.precedence.add(run.organisation_id)
         self._running[run.organisation_id] += 1
-        task = asyncio.create_task(execute_run(self._runtime, run), context=self._context(run, running))
+        task = asyncio.create_task(self._execute(run), context=self._context(run, running))
         self._tasks.add(task)
         task.add_done_callback(partial(self._on_run_done, running))
+
+    async def _execute(self, run: ClaimedRun) -> None:
+        if not run.is_suspect:
+            await execute_run(self._runtime, run)
+        elif self._isolated >= ISOLATED_RUNS_MAX:
+            await requeue_suspect(self._runtime, run)
+        else:
+            self._isolated += 1
+            try:
+                await execute_isolated(self._runtime, run)
+            finally:
+                self._isolated -= 1
 
     def _on_run_done(self, running: RunningTask, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -14,6 +14,7 @@ from importlib import import_module
 
 import structlog
 from django.conf import settings
+from django.utils import timezone
 from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
@@ -23,12 +24,16 @@ from koppel.books.sql_access.session_limits import end_long_sessions
 from koppel.connections.sessions import Runtime, as_worker
 from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.kit.backoff import Backoff
+from koppel.kit.database.health.connection_limits import WORKER_THREADS, run_pool_size, worker_connections_max
+from koppel.kit.database.health.heartbeats import HeartbeatWriter
+from koppel.kit.database.health.monitor import Monitor
 from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.pool import Database
 from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
 from koppel.kit.database.threads import keep_thread_connections, run_in_thread
 from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs.notifications import RobustJobManager
+from koppel.kit.models import ProcessKind
 from koppel.sync.runs.services import request_due_runs
 from koppel.sync.worker.dispatcher import Dispatcher
 from koppel.sync.worker.run_precedence import RunPrecedence
@@ -42,9 +47,7 @@ SCHEDULE_SECONDS = 60
 AUDIT_LINK_SECONDS = 4
 JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
-JOBS_THREADS = 6
 JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
-DATABASE_CONNECTIONS_MAX = 12
 
 log = structlog.get_logger(__name__)
 
@@ -69,18 +72,19 @@ async def _main(concurrency: int) -> None:
     worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
     worker_app.job_manager = RobustJobManager(worker_app.connector)
     stopped = asyncio.Event()
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(JOBS_THREADS))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKER_THREADS))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         HttpClient(connections_max=concurrency * 2) as http,
-        as_worker(http, size=min(concurrency + 2, DATABASE_CONNECTIONS_MAX)) as runtime,
+        as_worker(http, size=run_pool_size(concurrency)) as runtime,
         Database.open(size=1) as claim_database,
         worker_app.open_async(),
     ):
         dispatcher = Dispatcher(runtime, claim_database, concurrency)
         tasks = [
             asyncio.create_task(dispatcher.run()),
+            asyncio.create_task(Monitor(_heartbeats(dispatcher, concurrency)).run()),
             asyncio.create_task(_run_job_worker(worker_app, dispatcher.precedence)),
             asyncio.create_task(
                 _repeat_every(
@@ -120,6 +124,11 @@ async def _main(concurrency: int) -> None:
         # The supervisor restarts a worker that exits by itself.
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _heartbeats(dispatcher: Dispatcher, concurrency: int) -> HeartbeatWriter:
+    connections_max = worker_connections_max(concurrency)
+    return HeartbeatWriter(ProcessKind.WORKER, connections_max, lambda: dispatcher.scheduled_at)
 
 
 async def _run_job_worker(worker_app: App, precedence: RunPrecedence) -> None:
@@ -188,8 +197,10 @@ async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None
 async def _keep_schedule(dispatcher: Dispatcher) -> None:
     """Queue due runs; only on the leader."""
     if not dispatcher.is_leader:
+        dispatcher.scheduled_at = None
         return
     count = await run_in_thread(request_due_runs)
+    dispatcher.scheduled_at = timezone.now()
     if count:
         log.info("runs_scheduled", count=count)
 

@@ -22,8 +22,8 @@ def help_index(request: AuthenticatedRequest) -> HttpResponse:
     words = (request.parameters["q"] or "")[:100].strip()
     context = {
         "groups": [
-            (title, [page for page in current_documents().values() if page.audience == audience])
-            for audience, title in _GROUPS.items()
+            (title, [page for page in current_documents().values() if page.readership == readership])
+            for readership, title in _GROUPS.items()
         ],
         "results": search_titles(words),
         "words": words,

@@ -4,6 +4,7 @@ response without that thread.
 
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import IO, Any
 
+from koppel.kit.database.health.readiness import ReadinessCheck
 from koppel.kit.web import paths
 from koppel.kit.web.client_ip import address_behind_proxies
 from koppel.kit.web.precedence import REQUESTS
-from koppel.web.server.clients import HEALTH_CHECK, Clients, RequestClient, credential_digest
+from koppel.web.server.clients import Clients, RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads, Reservation
 from koppel.web.server.limits import DEFAULT_LIMITS, MEBIBYTE, Limits
 from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
@@ -36,6 +38,11 @@ Content = IO[bytes] | FileContent
 MEMORY_BYTES = MEBIBYTE
 """A larger response is kept in a temporary file while it is sent."""
 WsgiApplication = Callable[..., Iterable[bytes]]
+JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+async def _do_nothing() -> None:
+    """Run beside the server where there is nothing else to run."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class CompleteResponse:
 
 class Application:
     """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
-    the server begins.
+    the server begins, `background` from then on beside requests.
     """
 
     def __init__(
@@ -60,8 +67,12 @@ class Application:
         threads: int,
         limits: Limits = DEFAULT_LIMITS,
         started: Callable[[], None] = lambda: None,
+        background: Callable[[], Awaitable[None]] = _do_nothing,
+        readiness: ReadinessCheck | None = None,
     ) -> None:
-        self._wsgi, self._limits, self._started = wsgi, limits, started
+        self._wsgi, self._limits = wsgi, limits
+        self._started, self._background = started, background
+        self._readiness = readiness or ReadinessCheck()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
         self._threads = FairThreads(threads, limits)
         self._bodies, self._clients = RequestBodies(limits), Clients()
@@ -75,17 +86,28 @@ class Application:
                 await self._respond(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
+        background: asyncio.Future[None] | None = None
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 self._started()
+                background = asyncio.ensure_future(self._background())
+            elif background is not None:
+                background.cancel()
+                await asyncio.wait([background])
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
+                self._readiness.close()
                 return
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == paths.LIVE:
-            await _send_whole(send, HTTPStatus.OK, {"Content-Type": "application/json"}, b'{"status": "ok"}')
+            await _send_whole(send, HTTPStatus.OK, JSON, b'{"status": "ok"}')
+            return
+        if scope["path"] in paths.READINESS:
+            readiness = await self._readiness.readiness()
+            status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+            await _send_whole(send, status, JSON, json.dumps(readiness.content).encode())
             return
         headers: Mapping[str, str] = {}
         try:
@@ -112,8 +134,6 @@ class Application:
         direct = (scope.get("client") or ("",))[0]
         address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
         client = self._clients.client(credential, address)
-        if scope["path"] == paths.HEALTH:
-            client = HEALTH_CHECK
         size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
         with self._bodies.open(address, size_max) as body:
             await body.receive(receive, _declared_size(headers))

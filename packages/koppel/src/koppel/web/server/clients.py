@@ -21,9 +21,6 @@ class RequestClient:
     is_known: bool
 
 
-HEALTH_CHECK = RequestClient("health check", is_known=True)
-
-
 class Clients:
     """Learns from Django to which organisation a session or token belongs.
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from koppel.web.server.clients import HEALTH_CHECK, RequestClient
+from koppel.web.server.clients import RequestClient
 from koppel.web.server.limits import Limits
 from koppel.web.server.refused_requests import RequestRefused
 
@@ -89,7 +89,7 @@ class FairThreads:
         """Return the other clients that were active in the last seconds."""
         recently = self._now() - seconds
         active = {other for other, (_use, used_at) in self._uses.items() if used_at > recently}
-        others = (active | self._running.keys() | self._waiting.keys()) - {client, HEALTH_CHECK}
+        others = (active | self._running.keys() | self._waiting.keys()) - {client}
         return {other for other in others if other.is_known or not organisations_only}
 
     async def _acquire(self, client: RequestClient) -> None:

@@ -24,6 +24,7 @@ from koppel.kit.database.embedded_postgres.errors import (
     OtherMajorVersion,
     StartFailed,
 )
+from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import death_signal_prefix
 from koppel.kit.database.embedded_postgres.reader_priority import READER_PREFIX
 from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, running_addresses
@@ -44,6 +45,7 @@ __all__ = [
     "administrator_url",
     "choose_free_port",
     "death_signal_prefix",
+    "failure_reason",
     "find_binaries",
     "is_free",
     "program_directories",

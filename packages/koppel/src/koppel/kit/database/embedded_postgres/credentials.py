@@ -102,7 +102,8 @@ class DirectoryLock:
             raise DataDirectoryInUse(
                 f"The data directory {self._directory} is in use by another Koppel (process "
                 f"{holder or 'unknown'});"
-                " stop that one, or choose another with --data-dir or KOPPEL_DATA_DIR."
+                " stop that one, or choose another with --data-dir or KOPPEL_DATA_DIR.",
+                holder or "unknown",
             ) from None
         os.truncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())

@@ -13,7 +13,11 @@ class BinariesMissing(EmbeddedPostgresError):
 
 
 class DataDirectoryInUse(EmbeddedPostgresError):
-    """Another running Koppel owns this data directory."""
+    """Another running Koppel owns this data directory: `process` is its id."""
+
+    def __init__(self, message: str, process: str) -> None:
+        super().__init__(message)
+        self.process = process
 
 
 class OtherMajorVersion(EmbeddedPostgresError):

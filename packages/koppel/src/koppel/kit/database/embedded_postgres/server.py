@@ -28,9 +28,11 @@ from koppel.kit.database.embedded_postgres.credentials import (
 )
 from koppel.kit.database.embedded_postgres.database_roles import create_database_and_roles
 from koppel.kit.database.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
+from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user, make_folder
 from koppel.kit.database.embedded_postgres.reader_priority import ReaderPriority
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
+from koppel.kit.database.health.service_notifications import notify
 
 CONNECTIONS_MAX = 300
 READY_SECONDS = 60
@@ -168,7 +170,8 @@ class EmbeddedPostgres:
                 self._reader_priority.start()
                 return
             if time.monotonic() > deadline:
-                raise StartFailed(f"The embedded database did not start: {self._last_log_line(log_begins)}")
+                reason = failure_reason(self.data_dir, log_begins)
+                raise StartFailed(f"The embedded database did not start: {reason}")
             time.sleep(0.1)
 
     def _stop_reader_priority(self) -> None:
@@ -194,6 +197,7 @@ class EmbeddedPostgres:
             except psycopg.OperationalError as error:
                 if any(message in str(error) for message in _STARTING_MESSAGES):
                     deadline = time.monotonic() + READY_SECONDS
+                notify(WATCHDOG=1)
                 if time.monotonic() > deadline:
                     raise StartFailed(
                         f"The embedded database started but does not answer; see {self._log}."
@@ -202,15 +206,6 @@ class EmbeddedPostgres:
             else:
                 return process.poll() is None
         return False
-
-    def _last_log_line(self, log_begins: int) -> str:
-        with self._log.open("rb") as log:
-            log.seek(log_begins)
-            lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        fatal_lines = (
-            [line for line in lines if "FATAL" in line or "PANIC" in line] or lines or ["it said nothing"]
-        )
-        return f"{fatal_lines[-1].strip()} (see {self._log})"
 
 
 def running_addresses(data_dir: Path) -> Addresses | None:

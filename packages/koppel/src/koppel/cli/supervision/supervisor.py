@@ -1,4 +1,4 @@
-"""Keep programs running: start them, restart dead ones, the database first, stop all within seconds.
+"""Keep programs running: start them, restart dead and hung ones, the database first, stop all within seconds.
 
 Only a call to a token endpoint is waited for longer: its answer may be the only copy of a token on which a
 consent depends.
@@ -17,8 +17,10 @@ from typing import IO
 
 import structlog
 
+from koppel.cli.supervision.watchdog import Watchdog
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, death_signal_prefix
+from koppel.kit.database.health.service_notifications import NOTIFY_SOCKET, WATCHDOG_SECONDS, notify
 from koppel.kit.http.calls_in_progress import TOKEN_STOP_SECONDS, is_call_in_progress
 
 STEADY_SECONDS = 10
@@ -41,19 +43,21 @@ class Program:
     command: Sequence[str]
     environment: Mapping[str, str]
     output: Path | None = None
+    is_watched: bool = False
+    """Whether the program says every few seconds that it is not hung."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     started_at: float = 0.0
     failures: int = 0
 
-    def start(self) -> None:
-        """Start the program in a session of its own: a Ctrl-C in the terminal reaches only the supervisor,
-        which stops programs in order.
+    def start(self, variables: Mapping[str, str] | None = None) -> None:
+        """Start the program, with `variables` besides its environment, in a session of its own: a Ctrl-C in
+        the terminal reaches only the supervisor, which stops programs in order.
         """
         self.started_at = time.monotonic()
         with self._open_output() as sink:
             self.process = subprocess.Popen(
                 [*death_signal_prefix("TERM"), *self.command],
-                env=dict(self.environment),
+                env={**self.environment, **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
@@ -99,6 +103,7 @@ class Supervisor:
         self._postgres = postgres
         self._token_calls, self._token_stop_seconds = token_calls, token_stop_seconds
         self._programs: list[Program] = []
+        self._watchdog: Watchdog | None = None
 
     @property
     def programs(self) -> Sequence[Program]:
@@ -107,13 +112,33 @@ class Supervisor:
     def start(self, program: Program) -> None:
         """Start a program and keep it running."""
         self._programs.append(program)
-        program.start()
+        self._start(program)
 
     def watch(self) -> None:
-        """Restart dead programs every 0.2 s, until an exception such as the KeyboardInterrupt of Ctrl-C."""
+        """Restart dead and hung programs every 0.2 s, until an exception such as the KeyboardInterrupt of
+        Ctrl-C. Tells systemd that this process is not hung.
+        """
+        notified_at = -WATCHDOG_SECONDS
         while True:
+            self.kill_hung_programs()
             self.restart_dead_programs()
+            if time.monotonic() - notified_at >= WATCHDOG_SECONDS:
+                notify(WATCHDOG=1)
+                notified_at = time.monotonic()
             time.sleep(POLL_SECONDS)
+
+    def kill_hung_programs(self) -> None:
+        """Kill programs of which a process says nothing any more; they are restarted as dead ones."""
+        if self._watchdog is None:
+            return
+        self._watchdog.receive()
+        for program in self._programs:
+            if not program.is_watched or program.process is None or not program.is_running:
+                continue
+            if self._watchdog.has_hung_process(program.process.pid, program.started_at):
+                log.error("program_hung", program=program.name)
+                program.signal(signal.SIGKILL)
+                program.process.wait()
 
     def restart_dead_programs(self) -> None:
         """Restart the database if it is down, then programs that have ended."""
@@ -135,6 +160,16 @@ class Supervisor:
             if program.process is not None:
                 program.process.wait()
         self._programs.clear()
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
+
+    def _start(self, program: Program) -> None:
+        if not program.is_watched:
+            program.start({NOTIFY_SOCKET: ""})
+            return
+        self._watchdog = self._watchdog or Watchdog()
+        program.start(self._watchdog.variables)
 
     def _wait_until_ended(self, began: float) -> None:
         is_logged = False
@@ -173,7 +208,7 @@ class Supervisor:
         program.failures += 1
         program.signal(signal.SIGKILL)  # what it started itself would keep its port or its job
         log.warning("program_restarted", program=program.name, exit_code=code)
-        program.start()
+        self._start(program)
 
 
 @contextlib.contextmanager
