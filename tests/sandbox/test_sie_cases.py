@@ -349,7 +349,10 @@ def test_a_file_without_years_has_the_calendar_years_of_its_vouchers(tmp_path: P
         (b"\0" * 1000, "it has no #SIETYP line."),
         (b'<?xml version="1.0"?>\n<Sie xmlns="x">\n', "it is SIE 5, which is XML."),
         (b"#FLAGGA 0\n#SIETYP 4\n", "has no fiscal year, no balances and no vouchers."),
-        (HEAD.replace("20251231", "20991231").encode(), "the year is longer than two years (#RAR 0 20250101 20991231)."),
+        (
+            HEAD.replace("20251231", "20991231").encode(),
+            "the year is longer than two years (#RAR 0 20250101 20991231).",
+        ),
     ],
 )
 def test_what_holds_no_year_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
