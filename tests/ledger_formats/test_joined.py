@@ -56,6 +56,24 @@ def test_parts_by_period_are_one_ledger(totals: tuple[str, str]) -> None:
     assert FindingCode.DATE_OUTSIDE_YEAR in report.finding_counts
 
 
+def test_parts_of_one_range_each_have_the_balances_of_some_accounts() -> None:
+    def account(code: str, opening: str, closing: str) -> str:
+        return OPENING_AND_CLOSING.format(code=code, opening=opening, closing=closing)
+
+    first = saft(BALANCED, accounts=account("1000", "10", "22.50") + account("8000", "-10", "-35.00"))
+    second = saft(BALANCED, accounts=account("1000", "10", "35.00") + account("9000", "0", "0"))
+    parts = [open_ledger(text.encode(), name) for text, name in ((first, "1.xml"), (second, "2.xml"))]
+    with join_parts(parts) as ledger:
+        report = ledger.check()
+        opening, closing = (
+            [(balance.account, balance.amount) for balance in ledger.balances(kind)]
+            for kind in (BalanceKind.OPENING, BalanceKind.CLOSING)
+        )
+    assert opening == [("1000", Decimal(10)), ("8000", Decimal(-10)), ("9000", Decimal(0))]
+    assert closing == [("8000", Decimal("-35.00")), ("1000", Decimal("35.00")), ("9000", Decimal(0))]
+    assert (report.is_balanced, report.counts["Balance"]) == (True, 6)
+
+
 def test_balances_of_periods_are_those_of_all_parts_and_each_once() -> None:
     january, july = "#PSALDO 0 202501 1930 {} 5\n", "#PSALDO 0 202507 1930 {} 7\n"
     changed = january.replace(" 5\n", " 6\n")
