@@ -192,7 +192,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     erase(admin.organisation_id, administration.pk)
     assert tables_with_administration(database_addresses, administration.pk) - NOT_ERASED == set()
     with organisation_scope(admin.organisation_id):
-        assert [notice.context["names"] for notice in Notification.objects.all()] == [sibling.name]
+        assert [set(notice.administrations) for notice in Notification.objects.all()] == [{sibling.pk}]
         texts = [
             *Event.objects.values_list("context", "administrations"),
             *WebhookDelivery.objects.values_list("body"),

@@ -1,5 +1,6 @@
 """A number that another administration has: it needs a reason before the import, and an issue follows."""
 
+import json
 from typing import Any
 
 from koppel.company_registers.models import Lookup
@@ -7,9 +8,11 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.steps.identify import list_answers
-from tests.books.factories import administration_of
+from koppel.organisations.models import Organisation
+from tests.books.factories import administration_of, assign
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, path_of
+from tests.fixtures.people import signed_in
 from tests.onboarding.test_wizard import (
     KVK,
     anna,  # noqa: F401 - fixture
@@ -79,6 +82,28 @@ def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcom
     listed.client.post(f"/administrations/{later}/identity/", changed)
     shared = {subject for code, subject in open_issues(listed) if code == "number_shared"}
     assert shared == set()
+
+
+def test_a_shared_number_is_told_to_those_who_see_both(listed: Newcomer, actor: Any) -> None:  # noqa: F811
+    """Otherwise typing a number would tell whether a client that one may not see has it."""
+    secret = administration_of(listed.actor, "Secret", number="17052456", number_scheme="0106", country="NL")
+    own = administration_of(listed.actor, "Own", number=KVK, number_scheme="0106", country="NL")
+    with organisation_scope(listed.actor.organisation_id):
+        firm = Organisation.objects.get(pk=listed.actor.organisation_id)
+        piet = actor("user", organisation=firm, name="Piet")
+        assign(piet, own)
+    changed = {"number": "17052456", "reason": "", "sector": "", "same_company": "1"}
+    signed_in(piet).post(f"/administrations/{own.pk}/identity/", changed)
+    assert ("number_shared", own.pk) in open_issues(listed)
+    addresses = ("/api/v1/issues?kind=number_shared", f"/api/v1/administrations/{own.pk}/issues")
+    for person, sees in ((piet, False), (listed.actor, True)):
+        answers = [json.dumps(signed_in(person).get(address).json()) for address in addresses]
+        assert ["number_shared" in answer for answer in answers] == [sees, sees]
+        listing = signed_in(person).get(f"/api/v1/administrations/{own.pk}").json()
+        assert (listing["issues"] > 0) is sees
+    with organisation_scope(listed.actor.organisation_id):
+        assign(piet, secret)
+    assert "number_shared" in json.dumps(signed_in(piet).get(addresses[0]).json())
 
 
 def test_a_reason_takes_the_place_of_an_unusable_number(listed: Newcomer) -> None:  # noqa: F811

@@ -30,6 +30,7 @@ from koppel.issues.services import raise_issue, resolve_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
+from koppel.notifications.models import EventContext
 
 SETTLED = timedelta(seconds=10)
 """A first failure this soon after an answer does not degrade the connection; the next one does."""
@@ -110,13 +111,12 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
             return
         lost = grants_of(connection).exclude(invalid_since=None)
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
-        context = {
-            "account": connection.account,
-            "reason": message,
-            "companies": _companies_of(lost) if partly else "",
-        }
+        context = {"account": connection.account, "reason": message}
+        companies = list(_companies_of(lost).values_list("pk", flat=True)) if partly else []
         code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
-        is_new = raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
+        ids = {"company_ids": ",".join(map(str, companies))} if companies else {}
+        subject = Subject(SubjectKind.CONNECTION, connection_id)
+        is_new = raise_issue(organisation_id, code, subject, context | ids)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, TimelineKind.DEGRADED)
             connection.state, connection.reason, connection.degraded_since = (
@@ -130,14 +130,16 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
             )
         if not is_new:
             return
-        start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
+        kind = TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST
+        start_timeline_event(connection, kind, context, companies=companies)
         event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
         open_event(
             organisation_id,
             event,
             EventKey("connection", connection_id),
-            subject=Subject(SubjectKind.CONNECTION, connection_id),
+            subject=subject,
             responsible=connection.owner_id,
+            administrations=_administrations_of(lost) if partly else {},
             context=context,
             link=connection.get_absolute_url(),
         )
@@ -241,6 +243,13 @@ def _concerns_all_companies(connection: Connection, company_id: int, message: st
     return last is None or last < (since - SETTLED if is_first else since)
 
 
-def _companies_of(grants: "QuerySet[Grant]") -> str:
-    names = RemoteCompany.objects.filter(grant__in=grants).order_by("name").values_list("name", flat=True)
-    return ", ".join(names[:10])
+def _companies_of(grants: "QuerySet[Grant]") -> "QuerySet[RemoteCompany]":
+    return RemoteCompany.objects.filter(grant__in=grants).order_by("name")
+
+
+def _administrations_of(grants: "QuerySet[Grant]") -> dict[int, EventContext]:
+    """Return the names of the affected companies by administration, so that each recipient reads only of
+    those that they may see.
+    """
+    imported = _companies_of(grants).exclude(administrations=None)
+    return {key: {"name": name} for key, name in imported.values_list("administrations", "name")}

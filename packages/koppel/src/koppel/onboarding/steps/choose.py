@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
-from koppel.administrations.access import restricted_company_ids
 from koppel.administrations.models import Administration
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
@@ -66,12 +65,12 @@ def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     """
     connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
-    imported, hidden = _imported_ids(actor, flow.connector), _restricted_ids(actor, flow.connector)
+    imported = _imported_ids(actor, flow.connector)
     visible = set(
         Administration.objects.visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True)
     )
     for connection in connections:
-        for company in companies_of(actor, connection).exclude(external_id__in=hidden):
+        for company in exclude_restricted(actor, companies_of(actor, connection)):
             administration_id = imported.get(company.external_id)
             row = CompanyChoice(
                 company,
@@ -167,11 +166,3 @@ def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
         remote_company__connection__connector=connector
     )
     return dict(administrations.values_list("remote_company__external_id", "pk"))
-
-
-def _restricted_ids(actor: Actor, connector: str) -> set[str]:
-    """Return external ids of this system whose administration is restricted to others."""
-    companies = RemoteCompany.objects.filter(
-        pk__in=restricted_company_ids(actor), connection__connector=connector
-    )
-    return set(companies.values_list("external_id", flat=True))
