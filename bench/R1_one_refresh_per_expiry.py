@@ -26,11 +26,11 @@ def run() -> list[dict[str, Any]]:
 def _together(
     app: BenchApp, words: str, token_seconds: float, *, grants: int, expiries: int
 ) -> list[dict[str, Any]]:
-    from tests.vault.factories import expire, give
+    from tests.vault.factories import create_grants, expire
     from tests.vault.processes import programs
 
     app.sandbox.client(CLIENT, grace_seconds=0, token_seconds=token_seconds)
-    granted = give(app.sandbox, app.connected.connection, grants)
+    granted = create_grants(app.sandbox, app.connected.connection, grants)
     before = app.sandbox.control("tokens")
     seconds, differing = 0.0, 0
     errors: Counter[str] = Counter()

@@ -21,14 +21,14 @@ def run() -> list[dict[str, Any]]:
 
 
 def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
-    from tests.vault.factories import connection_of, give
+    from tests.vault.factories import connection_of, create_grants
     from tests.vault.processes import kill_at, programs
     from tests.vault.worker_program import STEPS
 
     bench.sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
     admin, app = bench.connected.actor, bench.connected.app
     grants_by_step = {
-        step: give(bench.sandbox, connection_of(admin, app, step), GRANTS_PER_STEP) for step in STEPS
+        step: create_grants(bench.sandbox, connection_of(admin, app, step), GRANTS_PER_STEP) for step in STEPS
     }
     for step, grants in grants_by_step.items():
         kill_at(step, bench.sandbox, grants)
@@ -43,7 +43,7 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
         for grant in grants:
             outcome, row = answers[grant.grant_id].get("error", "token"), grant.row()
             unexpected += outcome != expected
-            tells = row.invalid_reason.startswith("answer_lost") and row.connection.state == "needs_reauth"
+            tells = row.invalid_code == "answer_lost" and row.connection.state == "needs_reauth"
             silent += outcome != "token" and not tells
     name = f"{len(everything)} grants killed at {len(STEPS)} steps, grace period {grace_seconds} s"
     recovered = sum("token" in answer for answer in answers.values())

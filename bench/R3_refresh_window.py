@@ -50,14 +50,16 @@ async def _live(app: BenchApp) -> int:
     from koppel.connections.sessions import runtime
     from koppel.connector.registry import connectors
     from koppel.kit.http.client import HttpClient, origin_of
-    from tests.vault.factories import give
+    from tests.vault.factories import create_grants
 
     key = app.connected.app.connector
     connectors()[key] = _Punctual(connectors()[key])
     clock = _Clock()
     dice = random.Random(570)
     late = 0
-    granted = (await asyncio.to_thread(lambda: give(app.sandbox, app.connected.connection, expired=False)))[0]
+    granted = (
+        await asyncio.to_thread(lambda: create_grants(app.sandbox, app.connected.connection, expired=False))
+    )[0]
     with clock_set_to(clock.now):
         async with HttpClient() as http, runtime.runtime(http, size=2) as process_runtime:
             for _cycle in range(CYCLES):

@@ -98,13 +98,13 @@ def _kill_workers(app: BenchApp, organisation_id: int, run_id: int, kills_max: i
 def _worker(organisation_id: int, run_id: int) -> int:
     from django.db import connections
 
-    from tests.sync.factories import perform
+    from tests.sync.factories import perform_run
 
     connections.close_all()
     child = os.fork()
     if child == 0:
         try:
-            asyncio.run(perform(organisation_id, run_id))
+            asyncio.run(perform_run(organisation_id, run_id))
         finally:
             os._exit(0)
     return child

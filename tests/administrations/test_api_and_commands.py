@@ -153,9 +153,9 @@ def test_the_shell_lists_shows_assigns_undoes_and_deactivates(firm: Firm) -> Non
     )
     assert run(admin, "settings", administration_id, "--reset", "schedule")["schedule"]["source"] == "default"
     assert "key=value" in run(admin, "settings", administration_id, "--set", "night", code=1)
-    assert run(admin, "favourite", administration_id)["is_favourite"]
+    assert run(admin, "favourite", administration_id)["changed"] == 1
     assert len(run(admin, "list", "--filter", "favourites=1")) == 1
-    assert not run(admin, "unfavourite", administration_id)["is_favourite"]
+    assert run(admin, "unfavourite", administration_id)["changed"] == 1
     assert run(admin, "set-predecessor", administration_id, str(firm.ids[4]))["predecessor"] == firm.ids[4]
     assert "already linked as a continuation of this one" in run(
         admin, "set-predecessor", str(firm.ids[4]), administration_id, code=1

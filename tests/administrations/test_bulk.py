@@ -56,7 +56,7 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
         )
     form = {
         "action": "change",
-        "set_division": firm.divisions[0],
+        "change-division": firm.divisions[0],
         "id": [*firm.ids, 10**9],
         "query": "sort=number",
     }
@@ -90,7 +90,7 @@ def test_preview_and_results_list_changes_and_skipped_administrations_with_reaso
 def test_skipped_administrations_come_first_in_the_results(firm: Firm, monkeypatch: Any) -> None:
     monkeypatch.setattr(bulk_views, "PAGE_SIZE", 2)
     client = browser_of(firm.admin)
-    form = {"action": "change", "all": "1", "query": "all=1", "set_division": str(firm.divisions[0])}
+    form = {"action": "change", "all": "1", "query": "all=1", "change-division": str(firm.divisions[0])}
     address = client.post("/administrations/bulk/preview", form).headers["Location"]
     states: list[str] = []
     for number in range(1, 100):
@@ -167,10 +167,11 @@ def test_deactivating_records_reason_and_day_and_stops_runs(firm: Firm) -> None:
     tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
     ids = [active, queued, stopped]
     draft = browser.post(
-        "/administrations/bulk/preview", {"action": "deactivate", "reason": "Dossier dicht", "id": ids}
+        "/administrations/bulk/preview",
+        {"action": "deactivate", "deactivate-reason": "Dossier dicht", "id": ids},
     )
     browser.post(f"{draft.headers['Location']}start")
-    form = {"action": "deactivate", "on": tomorrow, "id": [failed]}
+    form = {"action": "deactivate", "deactivate-on": tomorrow, "id": [failed]}
     browser.post(browser.post("/administrations/bulk/preview", form).headers["Location"] + "start")
     with organisation_scope(admin.organisation_id):
         administration = Administration.objects.get(pk=active)
@@ -292,7 +293,13 @@ def test_all_matching_become_a_job_that_two_workers_process_once(actor: Any) -> 
     firm = create_firm(actor("administrator"), CHUNK_ITEMS * 2 + 150)
     admin = firm.admin
     browser = browser_of(admin)
-    form = {"action": "change", "add": [admin.membership_id], "set_sector": "S", "all": "1", "query": ""}
+    form = {
+        "action": "change",
+        "change-add": [admin.membership_id],
+        "change-sector": "S",
+        "all": "1",
+        "query": "",
+    }
     draft = browser.post("/administrations/bulk/preview", form).headers["Location"]
     assert browser.post(f"{draft}start").headers["Location"] == draft
     assert 'hx-trigger="every 1s"' in browser.get(draft).content.decode()

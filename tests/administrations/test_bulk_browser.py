@@ -12,7 +12,7 @@ from koppel.administrations.models import Administration, BulkItem, BulkOperatio
 from koppel.administrations.tasks import process_bulk
 from koppel.kit.tenancy import organisation_scope
 from tests.administrations.factories import Firm, create_firm
-from tests.web.browsing import address, browser, listen, look, opened, sign_in
+from tests.web.browsing import address, browser, check_page, collect_complaints, open_browser_page, sign_in
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -27,7 +27,7 @@ def firm(actor: Any) -> Firm:
 
 @pytest.fixture
 def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, firm.admin)
     yield page
     page.context.close()
@@ -54,7 +54,7 @@ def names_by_keyboard(page: Page) -> list[str]:
 
 
 def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: str, firm: Firm) -> None:
-    complaints, before = listen(page), divisions(firm)
+    complaints, before = collect_complaints(page), divisions(firm)
     page.goto(f"{address}/administrations/?sort=name")
     assert not page.is_visible(".bulkbar"), "Nothing is ticked yet."
     page.locator("#rows-body input[name=id]").nth(0).check()
@@ -62,10 +62,10 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
     ticked = page.locator("#rows-body input[name=id]:checked").count()
     assert (ticked, page.inner_text(".bulkbar strong[data-count-of]")) == (4, "4")
     page.click(".bulkbar [popovertarget=bulk-assign]")
-    page.select_option("#set-division", label="Oost")
+    page.select_option("#change-division", label="Oost")
     page.click(".bulkbar button[value=change]:visible")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
-    look(page, "bulk-preview-wide-en")
+    check_page(page, "bulk-preview-wide-en")
     assert divisions(firm) == before, "A preview changes nothing."
     changing = sum("Changes" in one for one in results(page))
     same = sum("Already set." in one for one in results(page))
@@ -76,7 +76,7 @@ def test_a_few_are_ticked_previewed_changed_and_set_back(page: Page, address: st
     assert sum(after[one] != before[one] for one in before) == changing
     page.click(".toast form button")
     page.wait_for_selector(f"text={changing} administration")
-    look(page, "bulk-undone-wide-en")
+    check_page(page, "bulk-undone-wide-en")
     assert divisions(firm) == before
     assert complaints == []
 
@@ -85,7 +85,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     """The filter counts, not the page: what is on other pages changes too, and nothing that the filter leaves
     out.
     """
-    complaints, before = listen(page), divisions(firm)
+    complaints, before = collect_complaints(page), divisions(firm)
     north = sum(one == firm.divisions[0] for one in before.values())
     page.goto(
         f"{address}/administrations/?division={firm.divisions[1]}&division={firm.divisions[2]}&division=none"
@@ -93,7 +93,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     page.check("[data-check-all=id]")
     page.check("[data-all-matching]")
     page.click(".bulkbar [popovertarget=bulk-assign]")
-    page.select_option("#set-division", label="Noord")
+    page.select_option("#change-division", label="Noord")
     page.click(".bulkbar button[value=change]:visible")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
     expected = sum(one in (firm.divisions[1], firm.divisions[2], None) for one in before.values())
@@ -107,7 +107,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     page.click("nav.subtabs >> text=Changed")
     assert expected > len(results(page)), "There is more than a page of them."
     page.set_viewport_size({"width": 390, "height": 844})
-    look(page, "bulk-pages-narrow-en")
+    check_page(page, "bulk-pages-narrow-en")
     assert len(set(names_by_keyboard(page))) == expected
     page.set_viewport_size({"width": 1280, "height": 800})
     page.click("text=Undo")
@@ -119,7 +119,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
 
 
 def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, tmp_path: Path) -> None:
-    complaints = listen(page)
+    complaints = collect_complaints(page)
     file = tmp_path / "klanten.csv"
     file.write_text(
         "code;klantnummer;afdeling\nV00000;N-1;West\nV00001;N-2;Nergens\nV99999;N-3;\n", encoding="utf-16"
@@ -130,7 +130,7 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
     page.set_input_files("#file", file)
     page.click("button:has-text('Preview')")
     page.wait_for_url(re.compile(r"/bulk/\d+/$"))
-    look(page, "bulk-file-wide-en")
+    check_page(page, "bulk-file-wide-en")
     assert "2 lines could not be processed" in page.inner_text("main")
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("text=1 administration changed")

@@ -78,7 +78,7 @@ def test_a_csv_selects_administrations_for_other_actions(firm: Firm) -> None:
     admin = firm.admin
     browser = browser_of(admin)
     text = "code;naam;wat dan ook\nV00000;x;y\nV00001;x;y\nV99999;x;y\n"
-    form = {"text": text, "action": "deactivate", "reason": "Praktijk verkocht"}
+    form = {"text": text, "action": "deactivate", "deactivate-reason": "Praktijk verkocht"}
     draft = browser.post("/administrations/bulk/csv/", form).headers["Location"]
     page = browser.get(draft).content.decode()
     assert "2 administrations will change" in page

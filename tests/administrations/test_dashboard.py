@@ -123,7 +123,7 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
         seen += re.findall(r'<tr data-issue="(\w+)">', page)
     assert (len(seen), seen.count("consent_lost")) == (241, 1)
     assert "Page 3 of 3" in page
-    assert named(browser.get("/issues/?q=oberg+123").content.decode()) == [name_of(123)]
+    assert read_row_names(browser.get("/issues/?q=oberg+123").content.decode()) == [name_of(123)]
     assert "No issues match these filters" in browser.get("/issues/?q=no+such+name").content.decode()
     organisation = browser_of(user).get("/issues/").content.decode()
     assert '<span class="hint">120</span>' in organisation, "Anna sees those of her own, and no connection's"
@@ -134,7 +134,7 @@ def test_every_issue_is_reachable_and_a_name_links_to_its_own(actor: Any) -> Non
     assert [browser.get(f"/issues/?{query}").status_code for query in ("page=0", "page=²")] == [422, 422]
 
 
-def named(page: str) -> list[str]:
+def read_row_names(page: str) -> list[str]:
     tick = r'(?:\s*<td class="tight"><input[^>]+></td>)?'
     return re.findall(rf'<tr data-issue="\w+">{tick}\s*<th scope="row">\s*<a [^>]+>([^<>]+)</a>', page)
 
@@ -155,14 +155,14 @@ def test_issues_are_grouped_and_filtered_by_kind_client_and_person(actor: Any) -
     codes = re.findall(r'<tr data-issue="(\w+)">', browser.get("/issues/").content.decode())
     assert codes == ["sync_failed"] * 4 + ["company_closed"] * 4
     by_client = browser.get("/issues/?group=client").content.decode()
-    names = named(by_client)
+    names = read_row_names(by_client)
     assert names == [shown for shown in names[::2] for _issue in range(2)]
     assert len(set(names)) == 4
     only_closed = browser.get("/issues/?kind=company_closed").content.decode()
     assert set(re.findall(r'<tr data-issue="(\w+)">', only_closed)) == {"company_closed"}
-    hers = named(browser.get(f"/issues/?user={user.membership_id}").content.decode())
+    hers = read_row_names(browser.get(f"/issues/?user={user.membership_id}").content.decode())
     assert 0 < len(hers) < 8
-    assert hers == named(browser_of(user).get("/issues/?user=me").content.decode())
+    assert hers == read_row_names(browser_of(user).get("/issues/?user=me").content.decode())
     refused = [browser.get(f"/issues/?{query}").status_code for query in ("kind=x", "user=x", "group=x")]
     assert refused == [422, 422, 422]
 

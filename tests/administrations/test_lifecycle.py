@@ -35,7 +35,7 @@ from koppel.sync.models import Change, Checkpoint, Run, RunResource
 from tests.administrations.test_list import browser_of, names
 from tests.audit.factories import finding_codes
 from tests.books.factories import Ledger, administration_of, assign
-from tests.fixtures.concurrency import at_the_same_moment
+from tests.fixtures.concurrency import run_concurrently
 
 NOT_ERASED = {"audit_entry"}
 """Keeps that something happened, by number only."""
@@ -300,7 +300,7 @@ def test_an_error_in_one_organisation_does_not_block_deactivations_of_others(
 def test_concurrent_predecessor_changes_cannot_form_a_cycle(actor: Any) -> None:
     admin = actor("administrator")
     administration, other = administration_of(admin, "Een B.V."), administration_of(admin, "Twee B.V.")
-    outcome = at_the_same_moment(
+    outcome = run_concurrently(
         admin,
         lambda: predecessors.set_predecessor(
             admin, administration.pk, PredecessorInput(administration=other.pk)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from tests.administrations.factories import Firm, create_firm
-from tests.web.browsing import address, browser, listen, look, opened, sign_in
+from tests.web.browsing import address, browser, check_page, collect_complaints, open_browser_page, sign_in
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -27,7 +27,7 @@ def firm(actor: Any) -> Firm:
 
 @pytest.fixture
 def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, firm.admin)
     yield page
     page.context.close()
@@ -36,7 +36,7 @@ def page(browser: Browser, address: str, firm: Firm) -> Iterator[Page]:
 def test_the_list_narrows_while_one_types_and_bulk_work_is_on_what_is_shown(
     page: Page, address: str, firm: Firm
 ) -> None:
-    complaints = listen(page)
+    complaints = collect_complaints(page)
     with organisation_scope(firm.admin.organisation_id):
         administration = Administration.objects.exclude(number="").order_by("pk")[0]
     page.goto(f"{address}/administrations/")
@@ -57,7 +57,7 @@ def test_a_filter_becomes_a_chip_and_is_removed(page: Page, address: str) -> Non
     page.click("[popovertarget=add-filter]")
     page.click(".filter-groups summary:has-text('Division')")
     page.check(".filter-groups label:has-text('Noord') input")
-    look(page, "list-filter-menu")
+    check_page(page, "list-filter-menu")
     page.keyboard.press("Escape")
     page.wait_for_url(re.compile("division="))
     chip = page.locator(".chip")
@@ -69,14 +69,14 @@ def test_a_filter_becomes_a_chip_and_is_removed(page: Page, address: str) -> Non
 def test_an_administration_is_deactivated_with_a_reason_and_the_undo_restores_it(
     page: Page, address: str, firm: Firm
 ) -> None:
-    complaints = listen(page)
+    complaints = collect_complaints(page)
     with organisation_scope(firm.admin.organisation_id):
         administration = Administration.objects.order_by("pk")[0]
     page.goto(f"{address}/administrations/{administration.pk}/")
     page.click("[popovertarget=administration-menu]")
     page.click("[data-dialog=deactivate]")
     page.fill("#deactivate-reason", "Contract ended")
-    look(page, "deactivate-dialog")
+    check_page(page, "deactivate-dialog")
     page.click("#deactivate .button-danger")
     expect(page.locator("main")).to_contain_text("Contract ended")
     expect(page.locator(".page-bar button[value=activate]")).to_be_visible()
@@ -90,7 +90,7 @@ def test_an_administration_is_deactivated_with_a_reason_and_the_undo_restores_it
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_menus_stay_inside_the_window(browser: Browser, address: str, firm: Firm, language: str) -> None:
-    page = opened(browser, locale=language)
+    page = open_browser_page(browser, locale=language)
     sign_in(page, address, firm.admin)
     page.goto(f"{address}/administrations/")
     for width in (1366, 1280, TABLET, 390):

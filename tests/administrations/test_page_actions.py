@@ -28,7 +28,7 @@ def status(administration: Administration) -> str:
         return str(Administration.objects.get(pk=administration.pk).status)
 
 
-def press(browser: Client, administration: Administration, action: str) -> int:
+def press_action_button(browser: Client, administration: Administration, action: str) -> int:
     """The button of the page, then the one of the preview. The operation."""
     page = browser.get(f"/administrations/{administration.pk}/").content.decode()
     assert f'value="{action}"' in page
@@ -44,13 +44,13 @@ def test_deactivating_and_activating_from_the_page_can_be_undone(
     browser = signed_in(admin)
     for action, then in (("deactivate", "deactivated"), ("activate", "active")):
         before = status(administration)
-        operation_id = press(browser, administration, action)
+        operation_id = press_action_button(browser, administration, action)
         assert status(administration) == then
         browser.post(f"/administrations/bulk/{operation_id}/undo")
         with organisation_scope(admin.organisation_id):
             assert BulkOperation.objects.get(pk=operation_id).state == "undone"
         assert status(administration) == before
-        press(browser, administration, action)
+        press_action_button(browser, administration, action)
     assert status(administration) == "active"
 
 
@@ -58,7 +58,7 @@ def test_a_deactivated_administration_offers_to_activate_and_not_to_sync(
     admin: Actor, administration: Administration
 ) -> None:
     browser = signed_in(admin)
-    press(browser, administration, "deactivate")
+    press_action_button(browser, administration, "deactivate")
     page = browser.get(f"/administrations/{administration.pk}/").content.decode()
     assert 'value="activate"' in page
     assert "/sync/now" not in page

@@ -146,20 +146,20 @@ REFUSED: list[tuple[bytes, str]] = [
 ]
 
 
-def taken(content: bytes) -> tuple[dict[int, Any], list[tuple[int, str]]]:
+def parse_content(content: bytes) -> tuple[dict[int, Any], list[tuple[int, str]]]:
     changes = parse_changes(ADMIN, decode(content), TABLES)
     return changes.values_by_id, [(number, sentence) for number, _text, sentence in changes.problems]
 
 
 @pytest.mark.parametrize("content", ENCODED)
 def test_one_list_in_any_form_sets_the_same(content: bytes) -> None:
-    assert taken(content) == (TAKEN | ({3: {}} if b"Fjordheim" in content else {}), [])
+    assert parse_content(content) == (TAKEN | ({3: {}} if b"Fjordheim" in content else {}), [])
 
 
 @pytest.mark.parametrize(("text", "values", "problems"), LINES)
 def test_a_line_is_taken_exactly_or_refused(text: str, values: Mapping[int, Any], problems: Problems) -> None:
     for content in (text.encode(), text.encode("utf-16")):
-        values_by_id, sentences = taken(content)
+        values_by_id, sentences = parse_content(content)
         assert values_by_id == values
         assert [number for number, _sentence in sentences] == [number for number, _words in problems]
         assert all(words in sentence for (_n, sentence), (_m, words) in zip(sentences, problems, strict=True))
@@ -168,7 +168,7 @@ def test_a_line_is_taken_exactly_or_refused(text: str, values: Mapping[int, Any]
 @pytest.mark.parametrize(("content", "words"), REFUSED)
 def test_what_is_no_list_is_refused_whole(content: bytes, words: str) -> None:
     with pytest.raises(KoppelError, match=words):
-        taken(content)
+        parse_content(content)
 
 
 COMPANIES = [

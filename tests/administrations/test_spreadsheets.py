@@ -37,7 +37,7 @@ def upload(browser: Client, content: bytes) -> Any:
     return browser.post(BULK, {"action": "change", "file": SimpleUploadedFile("list.csv", content)})
 
 
-def planned(firm: Firm, response: Any) -> list[int]:
+def get_planned_changes(firm: Firm, response: Any) -> list[int]:
     """The administrations that a preview would change."""
     assert response.status_code == 302, response.content.decode()
     with organisation_scope(firm.admin.organisation_id):
@@ -54,7 +54,7 @@ def test_a_file_of_the_cases_changes_its_administration(
     firm: Firm, shared_reference: Path, name: str, index: int
 ) -> None:
     content = (shared_reference / "cases" / "csv" / name).read_bytes()
-    assert planned(firm, upload(browser_of(firm.admin), content)) == [firm.ids[index]]
+    assert get_planned_changes(firm, upload(browser_of(firm.admin), content)) == [firm.ids[index]]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
@@ -62,7 +62,7 @@ def test_a_file_of_the_cases_changes_its_administration(
 def test_any_encoding_and_delimiter_is_read(firm: Firm, encoding: str, delimiter: str) -> None:
     rows = ["", "", "NAAM:|Afdeling ||", '"Café Zürich B.V."|Noord||', "||", ""]
     text = "\r\n".join(rows).replace("|", delimiter)
-    assert planned(firm, upload(browser_of(firm.admin), text.encode(encoding))) == [firm.ids[1]]
+    assert get_planned_changes(firm, upload(browser_of(firm.admin), text.encode(encoding))) == [firm.ids[1]]
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -74,7 +74,7 @@ def test_an_exported_list_changes_nothing(firm: Firm, language: str, columns: st
     session.save()
     exported = b"".join(browser.get(f"/administrations/export.csv?columns={columns}").streaming_content)
     assert ("Naam" in exported.decode()) == (language == "nl")
-    assert planned(firm, upload(browser, exported)) == []
+    assert get_planned_changes(firm, upload(browser, exported)) == []
     with organisation_scope(firm.admin.organisation_id):
         assert BulkItem.objects.count() == len(firm.ids)
         assert set(BulkItem.objects.values_list("reason_code", flat=True)) == {"unchanged"}
@@ -87,7 +87,7 @@ def test_what_is_changed_in_an_exported_list_is_all_that_changes(firm: Firm) -> 
     index = next(number for number, line in enumerate(lines) if PRINTER in line)
     lines[index] = lines[index].replace("Oost", "West")
     response = upload(browser, "\r\n".join(lines).encode())
-    assert planned(firm, response) == [firm.ids[0]]
+    assert get_planned_changes(firm, response) == [firm.ids[0]]
     page = browser.get(response.headers["Location"]).content.decode()
     assert "A file does not change these columns: Status" in page
 

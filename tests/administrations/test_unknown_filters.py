@@ -214,7 +214,7 @@ def test_a_form_with_an_unknown_filter_changes_nothing(firm: Firm, query: str, s
 
 @pytest.mark.parametrize(
     "strange",
-    [{"all": "yes"}, {"id": "x"}, {"action": "explode"}, {"action": "change", "set_division": "abc"}],
+    [{"all": "yes"}, {"id": "x"}, {"action": "explode"}, {"action": "change", "change-division": "abc"}],
 )
 def test_a_form_with_an_unknown_value_changes_nothing(firm: Firm, strange: dict[str, str]) -> None:
     form = {"action": "add_favourite", "query": "", "id": [str(firm.ids[0])], **strange}

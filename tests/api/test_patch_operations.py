@@ -64,7 +64,7 @@ def patches(operations: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
     return paths
 
 
-def merged(right: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
+def merge_bodies(right: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
     """Both in one body; where both have an object, its fields."""
     both = {
         key: {**right[key], **value} if isinstance(value, dict) and key in right else value
@@ -88,7 +88,7 @@ def test_a_patch_that_is_wrong_changes_nothing(admin: Client, world: World, oper
         target = address(world, path)
         before = admin.get(target).content
         for body in WRONG[path]:
-            answer = send(admin, "PATCH", target, merged(RIGHT[path], body))
+            answer = send(admin, "PATCH", target, merge_bodies(RIGHT[path], body))
             if answer.status_code not in (404, 409, 422) or admin.get(target).content != before:
                 wrong.append(f"{path} {json.dumps(body)[:80]}: {answer.status_code} {answer.content[:200]!r}")
     assert wrong == []

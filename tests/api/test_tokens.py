@@ -21,13 +21,13 @@ def token_of(actor: Actor, **options: Any) -> str:
         return api_tokens.create_token(actor, **params)[1].reveal()
 
 
-def call(text: str, path: str = ME, method: str = "GET") -> Any:
+def call_api(text: str, path: str = ME, method: str = "GET") -> Any:
     return Client(enforce_csrf_checks=True).generic(method, path, headers={"Authorization": f"Bearer {text}"})
 
 
 def test_a_token_shows_its_member_and_organisation(actor: Any) -> None:
     leader = actor("team_leader", name="Lena")
-    body = call(token_of(leader)).json()
+    body = call_api(token_of(leader)).json()
     assert (body["name"], body["role"], body["token"], body["read_only"]) == (
         "Lena",
         "team_leader",
@@ -44,7 +44,7 @@ def test_the_page_shows_a_token_once(actor: Any) -> None:
     text = response.content.decode().split('id="token-text" value="')[1].split('"')[0]
     assert response.headers["Cache-Control"] == "no-store"
     assert text.startswith("koppel_")
-    assert call(text).status_code == 200
+    assert call_api(text).status_code == 200
     later = client.get("/account/tokens/").content.decode()
     assert "Backup &lt;x&gt;" in later
     assert text not in later
@@ -52,29 +52,29 @@ def test_the_page_shows_a_token_once(actor: Any) -> None:
         stored = ApiToken.objects.get()
         assert text.encode() not in bytes(stored.hash)
         client.post(f"/account/tokens/{stored.pk}/revoke")
-    assert (call(text).status_code, call(text).json()) == (401, {"error": "token_invalid"})
+    assert (call_api(text).status_code, call_api(text).json()) == (401, {"error": "token_invalid"})
 
 
 @pytest.mark.parametrize("text", ["", "koppel_", "koppel_" + "x" * 43, "é", "a b"])
 @pytest.mark.usefixtures("clean_database")
 def test_a_made_up_token_is_refused(text: str) -> None:
-    answer = call(text.encode().decode("latin-1"))
+    answer = call_api(text.encode().decode("latin-1"))
     assert (answer.status_code, answer.json()) == (401, {"error": "token_invalid"})
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_token_has_the_lesser_role_of_its_own_and_its_members(actor: Any) -> None:
     admin = actor("administrator")
-    assert call(token_of(admin, role=Role.READER), "/api/v1/people").status_code == 403
-    assert call(token_of(admin), "/api/v1/people").status_code == 200
+    assert call_api(token_of(admin, role=Role.READER), "/api/v1/people").status_code == 403
+    assert call_api(token_of(admin), "/api/v1/people").status_code == 200
     user = actor("user")
-    assert call(token_of(user, role=Role.ADMINISTRATOR), "/api/v1/people").status_code == 403
+    assert call_api(token_of(user, role=Role.ADMINISTRATOR), "/api/v1/people").status_code == 403
 
 
 def test_a_read_only_token_changes_nothing(actor: Any) -> None:
-    answer = call(token_of(actor("administrator")), method="POST")
+    answer = call_api(token_of(actor("administrator")), method="POST")
     assert (answer.status_code, answer.json()) == (403, {"error": "read_only"})
-    assert call(token_of(actor("administrator"), read_only=False), method="POST").status_code == 405
+    assert call_api(token_of(actor("administrator"), read_only=False), method="POST").status_code == 405
 
 
 def test_a_session_needs_a_csrf_token_to_change_something(actor: Any) -> None:
@@ -85,7 +85,7 @@ def test_a_session_needs_a_csrf_token_to_change_something(actor: Any) -> None:
 
 
 def test_a_token_opens_no_page(actor: Any) -> None:
-    answer = call(token_of(actor("administrator")), "/organisation/people/")
+    answer = call_api(token_of(actor("administrator")), "/organisation/people/")
     assert answer.status_code == 302
     assert "/accounts/login/" in answer.headers["Location"]
 
@@ -94,7 +94,7 @@ def test_a_token_opens_no_page(actor: Any) -> None:
 def test_a_token_ends_with_its_owner(actor: Any, end: str) -> None:
     user = actor("user")
     text = token_of(user)
-    assert call(text).status_code == 200
+    assert call_api(text).status_code == 200
     with organisation_scope(user.organisation_id):
         membership = Membership.objects.filter(pk=user.membership_id)
         if end == "deactivated":
@@ -103,17 +103,17 @@ def test_a_token_ends_with_its_owner(actor: Any, end: str) -> None:
             membership.update(expires_at=timezone.now())
         else:
             ApiToken.objects.update(expires_at=timezone.now())
-    assert call(text).status_code == 401
+    assert call_api(text).status_code == 401
 
 
 def test_a_program_over_its_rate_limit_gets_429(actor: Any, settings: Any) -> None:
     settings.API_REQUESTS_PER_MINUTE = 3
     text = token_of(actor("user"))
-    statuses = [call(text).status_code for _ in range(8)]
+    statuses = [call_api(text).status_code for _ in range(8)]
     # The minute may turn once while we count.
     assert statuses[:3] == [200] * 3
     assert 429 in statuses
-    refused = next(answer for _ in range(8) if (answer := call(text)).status_code == 429)
+    refused = next(answer for _ in range(8) if (answer := call_api(text)).status_code == 429)
     assert refused.json()["error"] == "too_many_requests"
     assert f"{refused.headers['Retry-After']} second" in refused.json()["message"]
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
@@ -130,10 +130,10 @@ def test_only_people_managers_revoke_tokens_of_others(actor: Any) -> None:
     client = Client()
     client.force_login(User.objects.get(pk=other.user_id))
     assert client.post(f"/account/tokens/{token_id}/revoke").status_code == 403
-    assert call(text).status_code == 200
+    assert call_api(text).status_code == 200
     with organisation_scope(admin.organisation_id):
         api_tokens.revoke_token(admin, token_id)
-    assert call(text).status_code == 401
+    assert call_api(text).status_code == 401
 
 
 def test_the_audit_log_names_token_person_address_and_interface(actor: Any) -> None:

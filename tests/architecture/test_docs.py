@@ -237,20 +237,20 @@ def commands() -> Iterator[str]:
     with ExitStack() as until_done:
         tree = typer.main.get_command(command_tree([], until_done))
     names = {branch.name for branch in COMMAND_GROUPS}
-    yield from leaves(tree, "koppel", without=names)
+    yield from leaf_commands(tree, "koppel", without=names)
     for branch in COMMAND_GROUPS:
         if importlib.util.find_spec(branch.module) is None:
             continue
         app = getattr(importlib.import_module(branch.module), branch.attribute, None)
         if app is not None:
-            yield from leaves(typer.main.get_command(app), f"koppel {branch.name}")
+            yield from leaf_commands(typer.main.get_command(app), f"koppel {branch.name}")
 
 
-def leaves(command: click.Command, path: str, without: Collection[str] = ()) -> Iterator[str]:
+def leaf_commands(command: click.Command, path: str, without: Collection[str] = ()) -> Iterator[str]:
     below = getattr(command, "commands", None)
     if below is None:
         yield path
         return
     for name, inner in below.items():
         if not inner.hidden and name not in without:
-            yield from leaves(inner, f"{path} {name}")
+            yield from leaf_commands(inner, f"{path} {name}")

@@ -241,7 +241,7 @@ def test_docstrings_and_comments_name_only_what_exists() -> None:
 APPS = {file.parent.name: file.parent for file in ROOT.glob("packages/koppel/src/koppel/*/__init__.py")}
 
 
-def resolves(name: str) -> bool:
+def is_resolvable(name: str) -> bool:
     """Whether a dotted name that begins with an app is a module, or an attribute of one."""
     parts = name.split(".")
     modules = ((parts[end:], _module("/".join(["koppel", *parts[:end]]))) for end in range(len(parts), 0, -1))
@@ -275,7 +275,7 @@ def definitions(module: Path) -> set[str]:
     ],
 )
 def test_a_dotted_name_resolves_to_a_module_or_its_attribute(name: str, expected: bool) -> None:
-    assert resolves(name) == expected
+    assert is_resolvable(name) == expected
 
 
 def test_dotted_names_of_apps_resolve() -> None:
@@ -289,7 +289,7 @@ def test_dotted_names_of_apps_resolve() -> None:
         for _ticks, span in SPAN.findall(text)
         for name in names_in(span)
         if name.partition(".")[0] in APPS and "." in name and "/" not in name
-        if not resolves(name) and not any(f'"{name}"' in text for text in codes)
+        if not is_resolvable(name) and not any(f'"{name}"' in text for text in codes)
     ]
     assert unknown == [], "\n".join(unknown)
 

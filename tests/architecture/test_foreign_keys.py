@@ -25,7 +25,7 @@ def layer_number(part: str) -> int:
     return next(number for number, names in enumerate(layers()) if part in names)
 
 
-def points_down(source: str, target: str) -> bool:
+def may_reference(source: str, target: str) -> bool:
     """Whether `source` may know `target`: itself, or what stands lower."""
     return source == target or layer_number(target) < layer_number(source)
 
@@ -41,7 +41,7 @@ def points_down(source: str, target: str) -> bool:
     ],
 )
 def test_the_order_is_read_as_it_is_written(source: str, target: str, may: bool) -> None:
-    assert points_down(source, target) is may
+    assert may_reference(source, target) is may
 
 
 def test_every_folder_stands_in_the_order() -> None:
@@ -57,13 +57,13 @@ def test_no_foreign_key_points_up() -> None:
         if field.is_relation and not field.auto_created
         for target in [field.related_model]
         if isinstance(target, type) and issubclass(target, models.Model)
-        if is_ours(model) and is_ours(target)
-        if not points_down(model._meta.app_label, target._meta.app_label)
+        if is_koppel_model(model) and is_koppel_model(target)
+        if not may_reference(model._meta.app_label, target._meta.app_label)
     ]
     assert wrong == []
 
 
-def is_ours(model: type[models.Model]) -> bool:
+def is_koppel_model(model: type[models.Model]) -> bool:
     return model.__module__.startswith("koppel.")
 
 
@@ -71,6 +71,6 @@ def test_a_models_table_begins_with_its_slice() -> None:
     wrong = [
         model._meta.db_table
         for model in apps.get_models(include_auto_created=True)
-        if is_ours(model) and not model._meta.db_table.startswith(f"{model._meta.app_label}_")
+        if is_koppel_model(model) and not model._meta.db_table.startswith(f"{model._meta.app_label}_")
     ]
     assert wrong == []

@@ -114,7 +114,7 @@ def _own_errors() -> frozenset[str]:
     return frozenset(own_errors)
 
 
-def _caught(tree: ast.AST) -> Iterator[str]:
+def _caught_errors(tree: ast.AST) -> Iterator[str]:
     """Names of the errors that `except` and `suppress` take."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -193,7 +193,7 @@ def test_the_errors_that_are_looked_for_are_all_subclasses() -> None:
 def test_refusals_are_handled_in_one_place_per_interface() -> None:
     own_errors = _own_errors()
     handlers = {
-        name: errors for name, _path, tree in _sources() if (errors := own_errors & set(_caught(tree)))
+        name: errors for name, _path, tree in _sources() if (errors := own_errors & set(_caught_errors(tree)))
     }
     assert {name: errors for name, errors in handlers.items() if name not in WITH_A_REASON} == {}
     assert WITH_A_REASON.keys() - handlers.keys() == set()

@@ -47,7 +47,7 @@ def written_containers(code: ast.Module) -> set[str]:
     containers = {target.id for target, value in assignments(code) if is_container(value)}
     functions = (node for node in ast.walk(code) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return {
-        name for function in functions for node in ast.walk(function) for name in written(node)
+        name for function in functions for node in ast.walk(function) for name in written_names(node)
     } & containers
 
 
@@ -71,7 +71,7 @@ def is_container(value: ast.expr) -> bool:
     return isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
 
 
-def written(node: ast.AST) -> Iterator[str]:
+def written_names(node: ast.AST) -> Iterator[str]:
     """Names that this writes into, or binds anew for the module."""
     if isinstance(node, ast.Global):
         yield from node.names
@@ -87,7 +87,7 @@ def test_hooks_stand_in_hooks_and_are_documented() -> None:
     """
     misplaced, silent = [], []
     for name, code in modules():
-        for position, (hook, kind) in declared(code).items():
+        for position, (hook, kind) in declared_hooks(code).items():
             if kind != "Registry" and name.split(".")[-1] != "hooks":
                 misplaced.append(f"{name}.{hook}")
             following = code.body[position + 1 : position + 2]
@@ -99,7 +99,7 @@ def test_hooks_stand_in_hooks_and_are_documented() -> None:
     assert (misplaced, silent) == ([], [])
 
 
-def declared(code: ast.Module) -> dict[int, tuple[str, str]]:
+def declared_hooks(code: ast.Module) -> dict[int, tuple[str, str]]:
     """Hooks and registries of a module: the statement's position, name and kind."""
     hooks = {}
     for position, statement in enumerate(code.body):
@@ -111,7 +111,7 @@ def declared(code: ast.Module) -> dict[int, tuple[str, str]]:
 
 
 def test_listeners_are_registered_by_wiring_alone() -> None:
-    hooks = {hook for _name, code in modules() for hook, _kind in declared(code).values()}
+    hooks = {hook for _name, code in modules() for hook, _kind in declared_hooks(code).values()}
     elsewhere = [
         f"{name}: {ast.unparse(node.func)}"
         for name, code in modules()
@@ -129,13 +129,13 @@ def test_every_hook_has_a_listener() -> None:
     unheard = [
         f"{name}.{hook}"
         for name, code in modules()
-        for hook, _kind in declared(code).values()
-        if not is_heard(getattr(importlib.import_module(name), hook))
+        for hook, _kind in declared_hooks(code).values()
+        if not has_listener(getattr(importlib.import_module(name), hook))
     ]
     assert unheard == []
 
 
-def is_heard(hook: Hook[..., object] | SingleHook[..., object] | Registry[object]) -> bool:
+def has_listener(hook: Hook[..., object] | SingleHook[..., object] | Registry[object]) -> bool:
     if isinstance(hook, Hook):
         return bool(hook.listeners)
     return hook.listener is not None if isinstance(hook, SingleHook) else bool(hook)

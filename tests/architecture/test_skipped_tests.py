@@ -124,7 +124,7 @@ def test_a_test_is_skipped_by_naming_what_it_needs() -> None:
         f"{path}:{line}"
         for file in files
         if (path := file.relative_to(REPOSITORY).as_posix()) not in SKIPS_ITSELF
-        for line in skips(file.read_text(encoding="utf-8"))
+        for line in find_skips(file.read_text(encoding="utf-8"))
     }
     assert skipping == set(), "Call tests.fixtures.requirements.skip_without."
 
@@ -141,10 +141,10 @@ def test_a_test_is_skipped_by_naming_what_it_needs() -> None:
     ],
 )
 def test_a_way_to_skip_is_noticed(source: str) -> None:
-    assert list(skips(source)) == [1]
+    assert list(find_skips(source)) == [1]
 
 
-def skips(source: str) -> Iterator[int]:
+def find_skips(source: str) -> Iterator[int]:
     """Lines on which a test is skipped by pytest's or unittest's own means."""
     if not re.search(r"\.skip|importorskip|SkipTest|import .*skip", source):
         return

@@ -16,7 +16,7 @@ from django.db import models
 
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.sql_files import load_statements
-from tests.architecture.test_foreign_keys import is_ours
+from tests.architecture.test_foreign_keys import is_koppel_model
 from tests.fixtures.environment import KOPPEL
 
 PACKAGES = {
@@ -97,7 +97,12 @@ def statements_in(source: str) -> Iterator[tuple[int, str]]:
 @cache
 def state_words() -> frozenset[str]:
     """The values of the states, statuses and triggers of all models."""
-    fields = (field for model in apps.get_models() if is_ours(model) for field in model._meta.concrete_fields)
+    fields = (
+        field
+        for model in apps.get_models()
+        if is_koppel_model(model)
+        for field in model._meta.concrete_fields
+    )
     return frozenset(
         str(value)
         for field in fields

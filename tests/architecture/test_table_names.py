@@ -14,7 +14,7 @@ import pytest
 from django.apps import apps
 
 from koppel.books.models import MODELS_BY_RESOURCE
-from tests.architecture.test_foreign_keys import is_ours, points_down
+from tests.architecture.test_foreign_keys import is_koppel_model, may_reference
 from tests.fixtures.environment import KOPPEL
 
 VIEWS = {f"books.{name}" for name in (*MODELS_BY_RESOURCE, "administrations")} | {"koppel_readers.reader"}
@@ -24,7 +24,7 @@ VIEWS = {f"books.{name}" for name in (*MODELS_BY_RESOURCE, "administrations")} |
 @cache
 def owners() -> dict[str, str]:
     """The app of each table and view."""
-    models = [model for model in apps.get_models(include_auto_created=True) if is_ours(model)]
+    models = [model for model in apps.get_models(include_auto_created=True) if is_koppel_model(model)]
     return dict.fromkeys(VIEWS, "books") | {model._meta.db_table: model._meta.app_label for model in models}
 
 
@@ -62,7 +62,7 @@ def test_sql_names_no_table_of_a_higher_app() -> None:
         f"{file.relative_to(KOPPEL).as_posix()}:{line} {table}"
         for file, app in sources()
         for line, table in tables_of(file)
-        if not points_down(app, owners()[table])
+        if not may_reference(app, owners()[table])
     ]
     assert wrong == [], "\n".join(wrong)
 

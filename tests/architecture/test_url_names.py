@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from tests.architecture.test_foreign_keys import points_down
+from tests.architecture.test_foreign_keys import may_reference
 from tests.fixtures.environment import KOPPEL
 
 REVERSING = {"reverse", "reverse_lazy", "redirect", "resolve_url", "to"}
@@ -36,13 +36,15 @@ _ATTRIBUTE = re.compile(r"""\b(?:href|action|formaction|hx-get|hx-post|src)=["']
 @cache
 def owners() -> Mapping[str, str]:
     """The app of every URL name, with its namespace: that of its view."""
-    return dict(_named(get_resolver(), ""))
+    return dict(_iterate_url_names(get_resolver(), ""))
 
 
-def _named(resolver: URLResolver, namespace: str) -> Iterator[tuple[str, str]]:
+def _iterate_url_names(resolver: URLResolver, namespace: str) -> Iterator[tuple[str, str]]:
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
-            yield from _named(entry, f"{namespace}{entry.namespace}:" if entry.namespace else namespace)
+            yield from _iterate_url_names(
+                entry, f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            )
         elif entry.name:
             yield f"{namespace}{entry.name}", "api" if namespace == "api:" else _app_of(entry)
 
@@ -71,7 +73,7 @@ def _paths(resolver: URLResolver, prefix: str) -> Iterator[str]:
 def names_in_python(text: str) -> Iterator[tuple[int, str]]:
     """(line, URL name) of what is reversed, and of every text that is a name with its namespace."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and _called(node) in REVERSING and node.args:
+        if isinstance(node, ast.Call) and _called_name(node) in REVERSING and node.args:
             yield from ((one.lineno, one.value) for one in ast.walk(node.args[0]) if _is_text(one))
         elif _is_text(node) and ":" in node.value and node.value in owners():
             yield node.lineno, node.value
@@ -84,15 +86,15 @@ def paths_in_python(text: str) -> Iterator[tuple[int, str]]:
     tree = ast.parse(text)
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) in REDIRECTING:
+        if isinstance(node, ast.Call) and _called_name(node) in REDIRECTING:
             yield from ((one.lineno, "/") for one in node.args if _is_text(one) and one.value == "/")
         elif isinstance(node, ast.JoinedStr) or (_is_text(node) and id(node) not in parts):
-            path = _joined(node).lstrip(PLACEHOLDER)
+            path = _literal_text(node).lstrip(PLACEHOLDER)
             if our_paths().fullmatch(re.split(r"[?#]", path)[0]):
                 yield node.lineno, path.replace(PLACEHOLDER, "…")
 
 
-def _joined(node: ast.expr) -> str:
+def _literal_text(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(
             str(part.value) if isinstance(part, ast.Constant) else PLACEHOLDER for part in node.values
@@ -100,7 +102,7 @@ def _joined(node: ast.expr) -> str:
     return str(getattr(node, "value", ""))
 
 
-def _called(call: ast.Call) -> str:
+def _called_name(call: ast.Call) -> str:
     return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
 
 
@@ -120,10 +122,10 @@ def short_path(file: Path) -> str:
     return file.relative_to(KOPPEL).as_posix()
 
 
-def may_name(file: Path, name: str) -> bool:
+def may_link_to(file: Path, name: str) -> bool:
     """Whether the file's app may link there. What is no name of ours is somebody else's affair."""
     owner, app = owners().get(name, ""), file.relative_to(KOPPEL).parts[0]
-    return not owner or name.startswith(URLS_OF_LIBRARIES) or app.endswith(".py") or points_down(app, owner)
+    return not owner or name.startswith(URLS_OF_LIBRARIES) or app.endswith(".py") or may_reference(app, owner)
 
 
 def test_python_names_no_page_of_a_higher_app() -> None:
@@ -131,7 +133,7 @@ def test_python_names_no_page_of_a_higher_app() -> None:
         f"{short_path(file)}:{line} {name}"
         for file in python_files()
         for line, name in names_in_python(file.read_text())
-        if not may_name(file, name)
+        if not may_link_to(file, name)
     ]
     assert wrong == [], "\n".join(wrong)
 
@@ -141,7 +143,7 @@ def test_templates_name_no_page_of_a_higher_app() -> None:
         f"{short_path(file)} {name}"
         for file in templates()
         for name in _TAG.findall(file.read_text())
-        if not may_name(file, name)
+        if not may_link_to(file, name)
     ]
     assert wrong == [], "\n".join(wrong)
 

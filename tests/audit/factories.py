@@ -44,7 +44,7 @@ def finding_codes(*documents: HeadDocument) -> set[str]:
 
 
 @contextmanager
-def undone(superuser: Superuser) -> Iterator[None]:
+def restore_log_after(superuser: Superuser) -> Iterator[None]:
     """Put the log back, as it was before the block."""
     for table in TABLES:
         superuser.execute(f"CREATE TEMP TABLE kept_{table} AS TABLE {table}".encode())

@@ -18,7 +18,7 @@ from koppel.audit.signing_keys import SigningKeys, signing_keys
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.tenancy import installation_scope, organisation_scope, set_scope_sql
 from koppel.organisations.roles import Actor
-from tests.audit.factories import Superuser, finding_codes, record_division, record_linked, undone
+from tests.audit.factories import Superuser, finding_codes, record_division, record_linked, restore_log_after
 
 APPEND = "SELECT audit_append(%s, %s, 'division.changed', 'division', 1, %s, '{}')"
 
@@ -145,7 +145,7 @@ def test_every_change_of_a_linked_log_is_found(admin: Actor, superuser: Superuse
     sign_heads(signing_keys())
     codes_by_attack = {}
     for name, (statements, _codes) in ATTACKS.items():
-        with undone(superuser):
+        with restore_log_after(superuser):
             scope = set_scope_sql(admin.organisation_id)
             with superuser.transaction():
                 superuser.execute(*scope)

@@ -45,7 +45,7 @@ def fetch(who: Actor, path: str) -> bytes:
     return b"".join(answer.streaming_content)  # type: ignore[attr-defined]
 
 
-def audited(who: Actor) -> list[dict[str, Any]]:
+def list_export_entries(who: Actor) -> list[dict[str, Any]]:
     with organisation_scope(who.organisation_id):
         return list(
             AuditEntry.objects.filter(action="books.exported")
@@ -59,7 +59,7 @@ def test_lines_come_out_with_date_and_number_of_their_entry(anna: Actor, ledger:
     table = pyarrow.parquet.read_table(io.BytesIO(fetch(anna, path)))
     assert table.column("number").to_pylist() == ["1", "1"]
     assert table.column("debit").to_pylist() == [Decimal("250.1234000000"), Decimal("0E-10")]
-    assert audited(anna) == [{"resources": ["entry_lines"], "format": "parquet"}]
+    assert list_export_entries(anna) == [{"resources": ["entry_lines"], "format": "parquet"}]
 
 
 def test_excel_of_the_trial_balance_has_the_source_beside_it(anna: Actor, ledger: Ledger) -> None:
@@ -108,7 +108,7 @@ def test_an_export_from_the_command_line_is_audited_under_the_persons_name(
     assert done.returncode == 0, done.stderr
     file = tmp_path / json.loads(done.stdout)["file"]
     assert file.read_text(encoding="utf-8-sig").splitlines()[1].startswith("1000,1000,Bank")
-    assert audited(anna) == [{"resources": ["accounts"], "format": "csv"}]
+    assert list_export_entries(anna) == [{"resources": ["accounts"], "format": "csv"}]
 
 
 @pytest.mark.parametrize(

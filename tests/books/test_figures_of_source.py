@@ -80,7 +80,7 @@ def amount_of(text: str) -> Decimal:
     return Decimal(unescape(text).replace("\N{MINUS SIGN}", "-").replace(",", "").strip())
 
 
-def figures(card: str, label: str) -> Decimal:
+def read_figure(card: str, label: str) -> Decimal:
     """The amount behind a label of the account card."""
     match = re.search(rf"{label}\s*<b>([^<]+)<", card)
     assert match, label
@@ -121,7 +121,7 @@ def test_account_cards_and_result_show_what_the_source_says(
             for account in sorted(source.movements.keys() | source.opening.keys()):
                 card = browser.get(f"{root}account/{account}/?year={year}").content.decode()
                 expected = (source.opening.get(account, Decimal(0)), source.closing(account))
-                on_card = (figures(card, "Opening balance"), figures(card, "Closing balance"))
+                on_card = (read_figure(card, "Opening balance"), read_figure(card, "Closing balance"))
                 compared += 2
                 if on_card != expected:
                     wrong.append(f"{index} {year} {account}: {on_card} and not {expected}")

@@ -34,7 +34,7 @@ class Column(NamedTuple):
     nullable: bool
 
 
-def declared(resource: str) -> list[Column]:
+def declared_columns(resource: str) -> list[Column]:
     """The columns as the row type declares them."""
     columns = []
     for field in msgspec.structs.fields(ROWS[resource]):
@@ -67,13 +67,13 @@ def test_fields_of_the_row_are_the_fields_of_the_model_in_the_same_order(resourc
         field.name for field in BookRow._meta.local_concrete_fields if field.name != "pk"
     ]
     typed = [field for field in fields if field.name not in {*ENVELOPE, "pk"}]
-    assert [field.name for field in typed] == [column.name for column in declared(resource)]
+    assert [field.name for field in typed] == [column.name for column in declared_columns(resource)]
     assert all(field.column == field.name for field in typed)
 
 
 @pytest.mark.parametrize("resource", ROWS)
 def test_the_engine_copies_in_the_order_of_the_row(resource: str) -> None:
-    target, columns = table(resource), declared(resource)
+    target, columns = table(resource), declared_columns(resource)
     assert target.columns == tuple(column.name for column in columns)
     assert target.types == tuple(column.sql_type for column in columns)
     staged = tuple("text" if column.sql_type == "numeric" else column.sql_type for column in columns)
@@ -86,7 +86,7 @@ def test_a_table_has_the_columns_of_its_row(
 ) -> None:
     columns = columns_in_database(owner, table(resource).name)
     assert {column.name for column in columns if column.name in ENVELOPE} == ENVELOPE
-    assert [column for column in columns if column.name not in ENVELOPE] == declared(resource)
+    assert [column for column in columns if column.name not in ENVELOPE] == declared_columns(resource)
 
 
 @pytest.mark.parametrize("resource", ROWS)
@@ -95,7 +95,7 @@ def test_a_view_has_the_columns_of_its_row(resource: str, owner: psycopg.Connect
     assert names == [
         "administration_id",
         "external_id",
-        *(column.name for column in declared(resource)),
+        *(column.name for column in declared_columns(resource)),
         *TIMES,
     ]
 
@@ -106,7 +106,7 @@ async def test_a_staging_table_has_the_columns_of_its_row(
     resource: str, is_long: bool, clean_database: None, database_addresses: Addresses
 ) -> None:
     """Made by staging a row: a long one is staged in a table of another make."""
-    target, columns = table(resource), declared(resource)
+    target, columns = table(resource), declared_columns(resource)
     raw = b"x" * (20_000 if is_long else 10)
     row = ("E1", "", raw, b"", *(None for _column in columns))
     async with await psycopg.AsyncConnection.connect(database_addresses.owner_url) as connection:

@@ -21,7 +21,7 @@ LANGUAGES = {"nl": (";", 1043), "en": (",", 2057)}
 """The delimiter of its locale, and the number by which LibreOffice knows the language."""
 
 
-def opened(tmp_path: Path, language: str, file_format: Format) -> Any:
+def open_in_libreoffice(tmp_path: Path, language: str, file_format: Format) -> Any:
     """The first sheet as LibreOffice has read it."""
     if shutil.which("soffice") is None:
         skip_without(LIBREOFFICE)
@@ -44,7 +44,7 @@ def opened(tmp_path: Path, language: str, file_format: Format) -> Any:
 def test_amounts_are_numbers_days_are_days_and_nothing_is_computed(
     tmp_path: Path, language: str, file_format: Format
 ) -> None:
-    sheet = opened(tmp_path, language, file_format)
+    sheet = open_in_libreoffice(tmp_path, language, file_format)
     assert [cell.value for cell in sheet[1]] == ["Name", "Amount", "Lines", "In use", "Date", "At"]
     name, amount, count, in_use, day, moment = sheet[2]
     assert (amount.value, amount.data_type, count.value) == (1234.77, "n", 3)

@@ -55,7 +55,7 @@ def reader(anna: Actor, books: dict[str, Ledger], database_addresses: Addresses)
         readers.remove_reader(anna, "bi", administrator_url=administrator)
 
 
-def ask(url: str, question: str) -> list[tuple[Any, ...]]:
+def run_query(url: str, question: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(question.encode()).fetchall()
 
@@ -63,16 +63,16 @@ def ask(url: str, question: str) -> list[tuple[Any, ...]]:
 def test_a_reader_sees_the_books_of_its_organisation_but_no_restricted_ones(
     reader: str, books: dict[str, Ledger]
 ) -> None:
-    assert ask(reader, "SELECT administration_id, name FROM books.administrations") == [
+    assert run_query(reader, "SELECT administration_id, name FROM books.administrations") == [
         (books["open"].administration.pk, "Bakkerij De Haan B.V.")
     ]
     lines = "SELECT administration_id, account, debit FROM books.entry_lines WHERE debit > 0"
-    assert ask(reader, lines) == [(books["open"].administration.pk, "1000", Decimal("250.1234"))]
+    assert run_query(reader, lines) == [(books["open"].administration.pk, "1000", Decimal("250.1234"))]
 
 
 @pytest.mark.parametrize("resource", sorted(MODELS_BY_RESOURCE))
 def test_every_resource_has_its_view(reader: str, resource: str) -> None:
-    rows = ask(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
+    rows = run_query(reader, f"SELECT administration_id, external_id, deleted_at FROM books.{resource}")
     assert isinstance(rows, list)
 
 
@@ -128,7 +128,7 @@ def test_a_reader_cannot_run_functions_of_the_owner(reader: str) -> None:
         " AND has_function_privilege(current_user, p.oid, 'EXECUTE') AND has_schema_privilege(current_user, "
         "n.oid, 'USAGE')"
     )
-    assert ask(reader, question) == [("koppel_reader_organisation",)]
+    assert run_query(reader, question) == [("koppel_reader_organisation",)]
 
 
 @pytest.mark.parametrize("hidden", ["restricted", "theirs"])
@@ -141,7 +141,7 @@ def test_an_expression_that_raises_is_not_evaluated_on_hidden_rows(
         f"SELECT count(*) FROM books.accounts WHERE 1 / (CASE WHEN administration_id = {key} THEN 0 "
         f"ELSE 1 END) = 1"
     )
-    assert ask(reader, question) == [(1,)]
+    assert run_query(reader, question) == [(1,)]
 
 
 def test_removing_a_reader_ends_its_sessions(
@@ -200,7 +200,7 @@ def test_from_the_shell(
 
     administrator = ("--administrator-url", database_addresses.superuser_url)
     created = koppel("create", "shell", *administrator)
-    assert ask(created["url"], "SELECT count(*) FROM books.entries") == [(1,)]
+    assert run_query(created["url"], "SELECT count(*) FROM books.entries") == [(1,)]
     assert [one["role"] for one in koppel("list")] == ["koppel_reader_shell"]
     assert koppel("delete", "shell", *administrator) == {"deleted": "koppel_reader_shell"}
     with organisation_scope(anna.organisation_id):

@@ -13,7 +13,7 @@ from koppel.cli.main import main
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.errors import KoppelError, refusal_text
 from koppel.organisations.models import User
-from tests.cli.test_permissions import ABSENT, NEVER_ENDS, acts_as_somebody, commands, typed
+from tests.cli.test_permissions import ABSENT, NEVER_ENDS, acts_as_somebody, build_arguments, commands
 from tests.web.factories import World, build_world
 from tests.web.test_permissions import fingerprints
 
@@ -35,7 +35,7 @@ def values_of(command: Any, of_world: dict[str, str]) -> Iterator[tuple[Any, str
         for value in UNKNOWN:
             if value in NUMBERS.get(name, ()):
                 continue
-            words = typed(command, {**of_world, name: value})
+            words = build_arguments(command, {**of_world, name: value})
             if param.param_type_name == "option" and not param.required:
                 words += [param.opts[0], value]
             elif not param.required and name != "ids":

@@ -73,7 +73,7 @@ def acts_as_somebody(command: Any) -> bool:
     return any(one.name == "person" for one in command.params)
 
 
-def typed(command: Any, arguments: dict[str, str]) -> list[str]:
+def build_arguments(command: Any, arguments: dict[str, str]) -> list[str]:
     """The words that the command needs."""
     typed_words: list[str] = []
     for param in command.params:
@@ -89,9 +89,11 @@ def typed(command: Any, arguments: dict[str, str]) -> list[str]:
     return [*typed_words, *some, *flags]
 
 
-def give(actor: Actor, command: Any, arguments: dict[str, str] | None = None) -> str:
+def run_as(actor: Actor, command: Any, arguments: dict[str, str] | None = None) -> str:
     """Everything that comes back."""
-    return invoke(command, *typed(command, arguments or {}), "--as", User.objects.get(pk=actor.user_id).email)
+    return invoke(
+        command, *build_arguments(command, arguments or {}), "--as", User.objects.get(pk=actor.user_id).email
+    )
 
 
 def invoke(command: Any, *words: str) -> str:
@@ -115,7 +117,7 @@ def test_permissions_of_commands_match_the_table(world: World, shell: None) -> N
         elif name in NEVER_ENDS:
             continue
         else:
-            let_in = [role for role in FROM_LEAST if REFUSES not in give(world.people[role], command)]
+            let_in = [role for role in FROM_LEAST if REFUSES not in run_as(world.people[role], command)]
             assert let_in == list(FROM_LEAST[-len(let_in) :]), (name, let_in)
             seen = next(word for word, role in WHO.items() if role == let_in[0])
         if seen != written[name]:
@@ -148,7 +150,7 @@ def test_a_stranger_gets_nothing_and_changes_nothing(
         for name, command in commands()
         if acts_as_somebody(command)
         and name not in NEVER_ENDS
-        and secrets.search(give(stranger, command, lure))
+        and secrets.search(run_as(stranger, command, lure))
     ]
     assert leaked == []
     assert dict(fingerprints(database_addresses, world.admin.organisation_id)) == before

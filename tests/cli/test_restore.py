@@ -82,7 +82,7 @@ def test_the_embedded_server_is_restored_beside_the_one_it_came_from(
                 server.addresses.app_url
             )  # no program of the old database goes on with the new one
     with server:  # as `koppel up` does
-        is_the_same(snapshot(server.addresses.superuser_url), before)
+        assert_same(snapshot(server.addresses.superuser_url), before)
         _is_in_use(server.addresses, firm, free_port)
         reader_url = re.sub(r"@.*", server.addresses.app_url[server.addresses.app_url.rindex("@") :], reader)
         with psycopg.connect(reader_url) as connection:
@@ -118,7 +118,7 @@ def test_an_external_server_is_restored_into_a_new_database(
             f"{server.addresses.owner_url}_restored",
             f"postgresql://postgres:{SECRET}@{host}/koppel_restored",
         )
-        is_the_same(snapshot(restored.superuser_url), before)
+        assert_same(snapshot(restored.superuser_url), before)
         _is_in_use(restored, firm, free_port)
 
 
@@ -150,7 +150,7 @@ def snapshot(superuser_url: str) -> Snapshot:
     return contents
 
 
-def is_the_same(restored: Snapshot, before: Snapshot) -> None:
+def assert_same(restored: Snapshot, before: Snapshot) -> None:
     for topic, was in before.items():
         is_now = restored[topic]
         wrong = [

@@ -49,7 +49,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "STORE_SECONDS", 0)
 
 
-def begun(supervisor: Supervisor, home: Path) -> Program:
+def start_waiting_program(supervisor: Supervisor, home: Path) -> Program:
     program = Program("waits", [sys.executable, "-c", WAITING, str(home)], {})
     supervisor.start(program)
     wait_until((home / "begun").exists)
@@ -58,7 +58,7 @@ def begun(supervisor: Supervisor, home: Path) -> Program:
 
 def test_a_stop_waits_for_a_token_call(tmp_path: Path, hurried: None) -> None:
     supervisor = Supervisor(None, tmp_path / "calls")
-    begun(supervisor, tmp_path)
+    start_waiting_program(supervisor, tmp_path)
     with ThreadPoolExecutor(1) as threads:
         stopped = threads.submit(supervisor.stop)
         wait_until((tmp_path / "told").exists)
@@ -75,7 +75,7 @@ def test_a_stop_does_not_wait_for_other_work(
     tmp_path: Path, hurried: None, file: str, seconds: float
 ) -> None:
     supervisor = Supervisor(None, tmp_path / file, seconds)
-    program = begun(supervisor, tmp_path)
+    program = start_waiting_program(supervisor, tmp_path)
     supervisor.stop()
     assert not program.is_running
     assert not (tmp_path / "stored").exists()

@@ -8,7 +8,7 @@ from koppel.kit.http.client import HttpClient
 from koppel.organisations.roles import Actor
 
 
-def work(admin: Actor) -> None:
+def run_lookup_worker(admin: Actor) -> None:
     async def within() -> None:
         async with HttpClient() as http, as_worker(http, size=4):
             await look_up(organisation_id=admin.organisation_id)

@@ -18,7 +18,7 @@ from koppel.issues.queries import open_issues
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from tests.books.factories import administration_of
-from tests.company_registers.factories import work
+from tests.company_registers.factories import run_lookup_worker
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Sandbox
 
@@ -47,7 +47,7 @@ def check(anna: Actor, administration: Administration) -> Administration:
     """Ask, let the worker do its job, look again."""
     with organisation_scope(anna.organisation_id):
         identity.request_register_check(anna, [administration.pk], refresh=True)
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         return Administration.objects.get(pk=administration.pk)
 
@@ -137,7 +137,7 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
     with organisation_scope(anna.organisation_id):
         assert recheck.recheck_batch(anna.organisation_id) == 1
         assert recheck.recheck_batch(anna.organisation_id) == 0
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         Lookup.objects.update(answered_at=timezone.now() - timedelta(days=364))
         assert recheck.recheck_batch(anna.organisation_id) == 0
@@ -147,7 +147,7 @@ def test_everything_is_checked_once_a_year_and_new_numbers_within_the_hour(
         Administration.objects.update(status="active")
         assert recheck.recheck_batch(anna.organisation_id) == 1
     registers.control("registers", {"country": "NL", "number": KVK, "closed_on": "2026-05-01"})
-    work(anna)
+    run_lookup_worker(anna)
     assert set(issues(anna, bakery)) == {"company_closed"}
 
 

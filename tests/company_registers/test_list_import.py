@@ -145,19 +145,19 @@ def test_each_company_gets_its_own_number_whatever_the_order(
     assert {names[one.id]: one.line.number for one in matched if one.id is not None} == numbers
 
 
-def placed(name: str, shared_reference: Path, candidates: list[TableRow]) -> list[tuple[int | None, str]]:
+def match_rows(name: str, shared_reference: Path, candidates: list[TableRow]) -> list[tuple[int | None, str]]:
     text = decode((shared_reference / "cases" / "csv" / name).read_bytes())
     return [(match.id, match.line.number) for match in match_lines(read_list(text).lines, candidates)]
 
 
 def test_a_heading_with_a_label_is_understood(shared_reference: Path) -> None:
     companies = [TableRow(7, "Drukkerij Brouwer B.V.")]
-    assert placed("paste-kvk-nr.csv", shared_reference, companies) == [(7, "69599084")]
+    assert match_rows("paste-kvk-nr.csv", shared_reference, companies) == [(7, "69599084")]
 
 
 def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
     companies = [TableRow(1, "One", ("1",)), TableRow(2, "Thousand", ("1000",))]
-    assert placed("paste-code-thousands.csv", shared_reference, companies) == [(2, "69599084")]
+    assert match_rows("paste-code-thousands.csv", shared_reference, companies) == [(2, "69599084")]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from koppel.connections.sessions.runtime import as_worker
 from koppel.kit.http.client import HttpClient, run
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.organisations.roles import Actor
-from tests.company_registers.factories import work
+from tests.company_registers.factories import run_lookup_worker
 from tests.fixtures.stack import Sandbox
 
 
@@ -38,11 +38,13 @@ def admin(actor: Any) -> Actor:
     return actor("administrator")  # type: ignore[no-any-return]
 
 
-def ask(admin: Actor, *queries: RegisterQuery, refresh: bool = False) -> dict[RegisterQuery, LookupResult]:
+def look_up_companies(
+    admin: Actor, *queries: RegisterQuery, refresh: bool = False
+) -> dict[RegisterQuery, LookupResult]:
     """Ask, let a worker do its job, read what is known."""
     with organisation_scope(admin.organisation_id):
         request_lookups(admin.organisation_id, queries, refresh=refresh)
-    work(admin)
+    run_lookup_worker(admin)
     with organisation_scope(admin.organisation_id):
         return cached_results(admin.organisation_id, queries)
 
@@ -55,7 +57,7 @@ def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, a
     entry = {"country": "NL", "number": "33031431", "name": "Koekjes en Co  B.V. ", "activity": "10720"}
     registers.control("registers", entry)
     query = number("NL", "33031431")
-    result = ask(admin, query)[query]
+    result = look_up_companies(admin, query)[query]
     assert (result.outcome, result.source, result.legal_name) == (
         LookupOutcome.FOUND,
         "kvk",
@@ -70,7 +72,7 @@ def test_the_test_companies_of_the_dutch_register_still_have_codes_of_the_old_re
     registers: Sandbox, admin: Actor
 ) -> None:
     query = number("NL", "68727720")
-    result = ask(admin, query)[query]
+    result = look_up_companies(admin, query)[query]
     assert result.activity is not None
     assert (result.activity.scheme, result.sector) == ("SBI-2008", Section("L", "NACE-2.1"))
 
@@ -92,7 +94,7 @@ def test_each_country_is_asked_at_its_own_register(
     registers.control("registers", entry | ({"activity": activity[0]} if activity else {}))
     query = build_query(country, value)
     assert query is not None
-    result = ask(admin, query)[query]
+    result = look_up_companies(admin, query)[query]
     assert (result.outcome, result.source) == (LookupOutcome.FOUND, source)
     assert not result.has_different_name("Fjordheim")
     assert result.has_different_name("Nordlys")
@@ -105,7 +107,7 @@ def test_closed_and_unknown_companies_are_distinguished(
     registers: Sandbox, admin: Actor, country: str, value: str
 ) -> None:
     query = number(country, value)
-    assert ask(admin, query)[query].outcome is LookupOutcome.NOT_FOUND
+    assert look_up_companies(admin, query)[query].outcome is LookupOutcome.NOT_FOUND
     entry = {
         "country": country,
         "number": value,
@@ -114,14 +116,14 @@ def test_closed_and_unknown_companies_are_distinguished(
         "closed_on": "2024-05-01",
     }
     registers.control("registers", entry)
-    result = ask(admin, query, refresh=True)[query]
+    result = look_up_companies(admin, query, refresh=True)[query]
     assert (result.outcome, result.closed_on) == (LookupOutcome.CLOSED, date(2024, 5, 1))
 
 
 def test_a_company_that_norway_removed_altogether_is_closed_too(registers: Sandbox, admin: Actor) -> None:
     registers.control("registers", {"country": "NO", "number": "923609016", "removed": True})
     query = number("NO", "923609016")
-    assert ask(admin, query)[query].outcome is LookupOutcome.CLOSED
+    assert look_up_companies(admin, query)[query].outcome is LookupOutcome.CLOSED
 
 
 def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, admin: Actor) -> None:
@@ -136,7 +138,7 @@ def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, admi
     for typed, vat in (("NL002455799B11", ""), ("", "NL002455799B11")):
         query = build_query("NL", typed, vat, "Koekjes")
         assert query == RegisterQuery("NL", QueryKind.RSIN, "002455799")
-        result = ask(admin, query)[query]
+        result = look_up_companies(admin, query)[query]
         assert (result.outcome, result.number) == (LookupOutcome.FOUND, "33031431")
 
 
@@ -157,7 +159,7 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
         RegisterQuery("NL", QueryKind.RSIN, "002455799"),
         RegisterQuery("NL", QueryKind.NAME, "twins 33031431"),
     )
-    results = ask(admin, rsin, name)
+    results = look_up_companies(admin, rsin, name)
     assert results[rsin].outcome is LookupOutcome.AMBIGUOUS
     assert {candidate.number for candidate in results[rsin].candidates} == {"33031431", "17052456"}
     assert results[name].outcome is LookupOutcome.AMBIGUOUS
@@ -176,10 +178,10 @@ def test_a_register_that_asks_for_a_pause_is_not_called_before_it_is_over(
     registers.fault("/registers/kvk", status=status, times=50, headers={"Retry-After": header})
     registers.forget_calls()
     queries = [number("NL", value) for value in ("33031431", "17052456", "69599084")]
-    ask(admin, queries[0])
+    look_up_companies(admin, queries[0])
     call_count = len(registers.calls("/registers/kvk"))
     for query in (*queries, *queries):
-        ask(admin, query, refresh=True)
+        look_up_companies(admin, query, refresh=True)
     assert len(registers.calls("/registers/kvk")) == call_count == 1
     with installation_scope("pauses"):
         limit = RegisterRateLimit.objects.get(source="kvk")
@@ -208,10 +210,10 @@ def test_a_register_that_is_down_is_never_a_company_that_does_not_exist(
     )
     registers.fault("/registers/kvk", **fault)
     query = number("NL", "33031431")
-    result = ask(admin, query)[query]
+    result = look_up_companies(admin, query)[query]
     assert (result.outcome, result.is_waiting) == (LookupOutcome.UNAVAILABLE, True)
-    peace(admin)
-    work(admin)
+    end_pause(admin)
+    run_lookup_worker(admin)
     with organisation_scope(admin.organisation_id):
         assert cached_results(admin.organisation_id, [query])[query].outcome is LookupOutcome.FOUND
 
@@ -221,9 +223,9 @@ def test_known_data_is_kept_while_the_register_is_down(registers: Sandbox, admin
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
     query = number("NL", "33031431")
-    ask(admin, query)
+    look_up_companies(admin, query)
     registers.fault("/registers/kvk", status=503)
-    result = ask(admin, query, refresh=True)[query]
+    result = look_up_companies(admin, query, refresh=True)[query]
     assert (result.outcome, result.legal_name, result.is_waiting) == (
         LookupOutcome.FOUND,
         "Koekjes B.V.",
@@ -241,12 +243,12 @@ def test_a_busy_member_state_is_unknown_and_never_invalid(
     body = f'{{"actionSucceed": false, "errorWrappers": [{{"error": "{reason.upper()}"}}]}}'
     registers.fault("/registers/vies", status=200, body=body)
     query = number("DK", "22756214")
-    result = ask(admin, query)[query]
+    result = look_up_companies(admin, query)[query]
     assert (result.outcome, result.reason) == (LookupOutcome.UNAVAILABLE, reason)
     assert code
 
 
-def peace(admin: Actor) -> None:
+def end_pause(admin: Actor) -> None:
     """As if the pause were over."""
     with installation_scope("test"):
         RegisterRateLimit.objects.all().delete()
@@ -258,19 +260,19 @@ def test_a_result_is_cached_for_a_month(registers: Sandbox, admin: Actor) -> Non
         "registers", {"country": "NL", "number": "33031431", "name": "Koekjes B.V.", "activity": "10720"}
     )
     query = number("NL", "33031431")
-    ask(admin, query)
+    look_up_companies(admin, query)
     registers.forget_calls()
-    ask(admin, query, query)
+    look_up_companies(admin, query, query)
     assert registers.calls("/registers/") == []
     with organisation_scope(admin.organisation_id):
         Lookup.objects.update(answered_at=timezone.now() - lookups.RESULT_LIFETIME - timedelta(minutes=1))
-    ask(admin, query)
+    look_up_companies(admin, query)
     assert len(registers.calls("/registers/kvk")) == 1
 
 
 def test_one_job_looks_up_hundreds_for_one_organisation(registers: Sandbox, admin: Actor, actor: Any) -> None:
     queries = [number("NL", f"{50_000_000 + place}") for place in range(110)]
-    results = ask(admin, *queries)
+    results = look_up_companies(admin, *queries)
     assert {one.outcome for one in results.values()} == {LookupOutcome.NOT_FOUND}
     assert len(results) == 110
     stranger = actor("administrator")
@@ -337,7 +339,7 @@ def test_look_ups_of_a_dead_worker_are_leased_again(registers: Sandbox, admin: A
     with installation_scope("test"):
         waiting = ProcrastinateJob.objects.filter(task_name="company_registers.look_up", status="todo")
         assert waiting.filter(args={"organisation_id": admin.organisation_id}).count() == 1
-    work(admin)
+    run_lookup_worker(admin)
     with organisation_scope(admin.organisation_id):
         assert Lookup.objects.get().answered_at
 
@@ -370,7 +372,7 @@ def test_a_result_that_cannot_be_stored_affects_only_its_company(
         store_result(organisation_id, lookup_id, result)
 
     monkeypatch.setattr(tasks, "store_result", store_or_fail)
-    ask(
+    look_up_companies(
         admin,
         RegisterQuery("NL", QueryKind.NUMBER, "69599084"),
         RegisterQuery("NL", QueryKind.NUMBER, "17052456"),
@@ -387,4 +389,4 @@ def test_a_result_that_cannot_be_stored_affects_only_its_company(
 
 def test_a_name_that_the_database_cannot_hold_is_repaired(registers: Sandbox, admin: Actor) -> None:
     registers.control("registers", {"country": "NL", "number": "69599084", "name": "A\0B"})
-    assert ask(admin, number("NL", "69599084"))[number("NL", "69599084")].legal_name == "AB"
+    assert look_up_companies(admin, number("NL", "69599084"))[number("NL", "69599084")].legal_name == "AB"

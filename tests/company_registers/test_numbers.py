@@ -251,16 +251,16 @@ def test_separators_change_nothing(vector: tuple[str, str, str], data: st.DataOb
         assert check_number(spread, country) == check_number(number, country)
 
 
-def passes(number: int) -> bool:
+def passes_check(number: int) -> bool:
     total = sum(int(digit) * weight for digit, weight in zip(f"{number:08d}", range(8, 0, -1), strict=True))
     return total % 11 == 0
 
 
-def next_passing(number: int) -> str:
-    return str(next(one for one in range(number, number + 200) if passes(one)))
+def next_valid_number(number: int) -> str:
+    return str(next(one for one in range(number, number + 200) if passes_check(one)))
 
 
-KVK = st.integers(DUTCH_CHECKED_NUMBER_MIN, 93_999_000).map(next_passing)
+KVK = st.integers(DUTCH_CHECKED_NUMBER_MIN, 93_999_000).map(next_valid_number)
 
 
 @given(KVK, st.integers(0, 7), st.integers(1, 9))

@@ -52,7 +52,7 @@ def bert(anna: Connected, actor: Any) -> Actor:
     return actor("team_leader", firm, "Bert Smit")  # type: ignore[no-any-return]
 
 
-def within(firm: Connected, action: Any, *arguments: Any, **named: Any) -> Any:
+def call_in_scope(firm: Connected, action: Any, *arguments: Any, **named: Any) -> Any:
     with organisation_scope(firm.actor.organisation_id):
         return action(*arguments, **named)
 
@@ -62,7 +62,7 @@ def open_issues(firm: Connected) -> set[str]:
         return set(Issue.objects.filter(resolved_at=None).values_list("code", flat=True))
 
 
-def revoked(firm: Connected) -> list[bool]:
+def read_revocations(firm: Connected) -> list[bool]:
     """Per family of tokens, in the order in which the vendor gave them out."""
     return [one["revoked"] for one in firm.sandbox.control("tokens?families=1")["families"].values()]
 
@@ -82,7 +82,7 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     anna: Connected, bert: Actor
 ) -> None:
     attempt_id = finish_consent(anna)
-    within(
+    call_in_scope(
         anna, lifecycle.remove_connection, bert, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT)
     )
     with pytest.raises(ConsentRefused, match="was removed"):
@@ -90,9 +90,10 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_attempt(anna.actor, attempt_id)
     runtime.call_vendor_blocking(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
-    assert revoked(anna)[-1], "nobody will use what was given"
+    assert read_revocations(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
-        assert bytes(ConsentAttempt.objects.get(pk=attempt_id).secrets) == b""
+        attempt = ConsentAttempt.objects.get(pk=attempt_id)
+        assert (bytes(attempt.secrets), attempt.unused_token) == (b"", None)
 
 
 class Tab(Thread):
@@ -159,7 +160,7 @@ def test_a_sign_in_whose_process_died_does_not_block_others(
 ) -> None:
     """It was killed between the code and the answer: nobody has the lock any more."""
     attempt_id = finish_consent(anna)
-    within(anna, ConsentAttempt.objects.filter(pk=attempt_id).update, consumed_at=timezone.now())
+    call_in_scope(anna, ConsentAttempt.objects.filter(pk=attempt_id).update, consumed_at=timezone.now())
     with pytest.raises(ConsentRefused) as refused:
         complete_attempt(anna.actor, attempt_id)
     assert refused.value.code == "already_used"
@@ -173,7 +174,7 @@ def test_a_connection_that_is_paused_while_its_sign_in_is_stored_stays_paused(
     tabs: list[Thread] = []
 
     def pause() -> None:
-        within(anna, lifecycle.pause_connection, bert, anna.connection.pk)
+        call_in_scope(anna, lifecycle.pause_connection, bert, anna.connection.pk)
         connections.close_all()
 
     def with_a_colleague(*arguments: Any) -> Grant:
@@ -193,7 +194,7 @@ def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert:
     to it he has the missing role, and signs in with the same account.
     """
     import_first(anna, 3)
-    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
+    call_in_scope(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     with pytest.raises(ConsentRefused):
         ownership.complete_transfer(bert, anna.connection.pk)
@@ -203,7 +204,7 @@ def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert:
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
     runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [late]))
-    assert not revoked(anna)[-1]
+    assert not read_revocations(anna)[-1]
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(pk=late).refresh_token
 
@@ -212,7 +213,7 @@ def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert:
     "fault", [{"status": 503}, {"status": 429}, {"status": 400, "body": '{"error": "invalid_client"}'}]
 )
 def test_a_failed_revocation_is_retried(anna: Connected, fault: dict[str, Any]) -> None:
-    within(
+    call_in_scope(
         anna,
         lifecycle.remove_connection,
         anna.actor,
@@ -226,7 +227,7 @@ def test_a_failed_revocation_is_retried(anna: Connected, fault: dict[str, Any]) 
         runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
     assert "revoked" not in event_kinds(anna)
     runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
-    assert revoked(anna) == [True]
+    assert read_revocations(anna) == [True]
     assert event_kinds(anna)[-1] == "revoked"
 
 
@@ -235,7 +236,7 @@ def test_a_running_sync_continues_with_the_new_account(anna: Connected, bert: Ac
     administration, *_others = import_first(anna, 3)
     organisation_id = anna.actor.organisation_id
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
-    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
+    call_in_scope(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
 
     async def sync(process_runtime: Runtime) -> None:
@@ -267,7 +268,7 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
     as ever.
     """
     import_first(anna, 1)
-    within(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
+    call_in_scope(anna, ownership.request_transfer, anna.actor, anna.connection.pk, bert.membership_id)
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     anna.sandbox.control("revoke", {"email": "small@sandbox.example"})
     with organisation_scope(anna.actor.organisation_id):
@@ -291,8 +292,8 @@ def test_resuming_a_connection_clears_earlier_problems(anna: Connected) -> None:
         Connection.objects.update(degraded_since=timezone.now() - timedelta(days=2))
     notify_expiring_and_review_owners()
     assert open_issues(anna) == {"vendor_unresponsive"}
-    within(anna, lifecycle.pause_connection, anna.actor, anna.connection.pk)
-    within(anna, lifecycle.resume_connection, anna.actor, anna.connection.pk)
+    call_in_scope(anna, lifecycle.pause_connection, anna.actor, anna.connection.pk)
+    call_in_scope(anna, lifecycle.resume_connection, anna.actor, anna.connection.pk)
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set(), "if it is still silent, that shows anew"
 

@@ -34,7 +34,7 @@ from koppel.sync.models import Run
 from koppel.sync.runs.services import request_first_runs
 from tests.connections.factories import companies, import_first
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
-from tests.sync.factories import perform
+from tests.sync.factories import perform_run
 
 BOOKS = ("/journaltransaction", "/account", "/generalledgerbalance", "/customer", "/supplier")
 
@@ -133,7 +133,7 @@ def test_a_run_of_another_organisation_cannot_be_claimed(anna: Connected, connec
             organisation_id=bert.actor.organisation_id, administration=foreign, trigger="person"
         )
     for run_id in (run.pk, 987_654):
-        asyncio.run(perform(anna.actor.organisation_id, run_id))
+        asyncio.run(perform_run(anna.actor.organisation_id, run_id))
     with organisation_scope(bert.actor.organisation_id):
         assert Run.objects.get(pk=run.pk).attempt == 0
         assert not Account.objects.exists()

@@ -257,12 +257,12 @@ def test_a_worker_that_died_after_a_renewal_leaves_no_sign_in_request(
 
 async def renew_token(firm: Connected) -> None:
     async with HttpClient() as http, runtime.runtime(http, size=4) as process_runtime:
-        grant_id = await run_in_thread(lambda: the_grant(firm))
+        grant_id = await run_in_thread(lambda: grant_id_of(firm))
         with pytest.raises(SystemError):
             await process_runtime.vault.get_access_token(firm.actor.organisation_id, grant_id)
 
 
-def the_grant(firm: Connected) -> int:
+def grant_id_of(firm: Connected) -> int:
     with organisation_scope(firm.actor.organisation_id):
         return int(Grant.objects.get().pk)
 

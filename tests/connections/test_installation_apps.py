@@ -20,7 +20,7 @@ TARGET = "visma_net/sandbox/company_list"
 ADD = ("create", TARGET, "--client-id", CLIENTS["company_list"])
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
+def run_app_command(monkeypatch: pytest.MonkeyPatch, *words: object, secret: str = CLIENT_SECRET) -> Any:
     """What comes back as JSON. The secret is given on standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{secret}\n"))
     with redirect_stdout(io.StringIO()) as printed:
@@ -33,17 +33,17 @@ def test_an_app_of_the_installation_serves_every_organisation_and_is_tested(
     actor: Any, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
-    added = typed(monkeypatch, *ADD)
+    added = run_app_command(monkeypatch, *ADD)
     assert added["redirect_address"] == "http://localhost:8400/connections/consent/callback"
     for member in (actor("administrator"), actor("team_leader")):
         with organisation_scope(member.organisation_id):
             assert [choice.app.pk for choice in apps_for(member, "visma_net")] == [added["id"]]
-    assert typed(monkeypatch, "test", added["id"])["works"] is True
-    (row,) = typed(monkeypatch, "list")
+    assert run_app_command(monkeypatch, "test", added["id"])["works"] is True
+    (row,) = run_app_command(monkeypatch, "list")
     assert (row["consent_mode"], row["connections"]) == (TARGET, 0)
     assert CLIENT_SECRET not in json.dumps(row)
-    typed(monkeypatch, "delete", added["id"])
-    assert typed(monkeypatch, "list") == []
+    run_app_command(monkeypatch, "delete", added["id"])
+    assert run_app_command(monkeypatch, "list") == []
     with installation_scope("test"):
         assert bytes(AppRegistration.objects.get().client_secret) == b""
 
@@ -52,8 +52,8 @@ def test_a_wrong_secret_is_reported(
     clean_database: None, sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SANDBOX_URL = sandbox.url
-    added = typed(monkeypatch, *ADD, secret="mistyped")
-    result = typed(monkeypatch, "test", added["id"])
+    added = run_app_command(monkeypatch, *ADD, secret="mistyped")
+    result = run_app_command(monkeypatch, "test", added["id"])
     assert result["works"] is False
     assert "client secret" in result["message"]
 
@@ -71,7 +71,7 @@ def test_invalid_input_is_reported(
     clean_database: None, monkeypatch: pytest.MonkeyPatch, words: Any, secret: str, sentence: str
 ) -> None:
     with pytest.raises(KoppelError, match=sentence):
-        typed(monkeypatch, *words, secret=secret)
+        run_app_command(monkeypatch, *words, secret=secret)
 
 
 def test_a_used_app_is_not_removed_and_none_is_registered_twice(
@@ -79,9 +79,9 @@ def test_a_used_app_is_not_removed_and_none_is_registered_twice(
 ) -> None:
     used = connected().app
     with pytest.raises(KoppelError, match="Connections use this app"):
-        typed(monkeypatch, "delete", used.pk)
+        run_app_command(monkeypatch, "delete", used.pk)
     with pytest.raises(KoppelError, match="already registered"):
-        typed(monkeypatch, *ADD)
+        run_app_command(monkeypatch, *ADD)
 
 
 def test_an_organisation_can_neither_take_nor_delete_an_app_of_the_installation(

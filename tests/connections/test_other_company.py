@@ -38,7 +38,7 @@ from tests.connections.factories import companies, event_kinds, import_first, si
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.people import MakeActor, signed_in
 from tests.fixtures.stack import Connected, MakeConnected, Sandbox, register_app, run_sandbox, wait_until
-from tests.sync.factories import perform
+from tests.sync.factories import perform_run
 
 GOES_ON, STOPPED = "succeeded", "failed"
 
@@ -55,7 +55,7 @@ def perform_open(connected: Connected, administration: Administration) -> str:
     with organisation_scope(connected.actor.organisation_id):
         run = Run.objects.get(administration=administration, state__in=["queued", "running"])
         Run.objects.filter(pk=run.pk).update(not_before=None)
-    asyncio.run(perform(connected.actor.organisation_id, run.pk))
+    asyncio.run(perform_run(connected.actor.organisation_id, run.pk))
     with organisation_scope(connected.actor.organisation_id):
         return str(Run.objects.get(pk=run.pk).state)
 
@@ -107,7 +107,7 @@ def change_at_vendor(connected: Connected, administration: Administration, **val
     connected.sandbox.control(f"companies/{administration.remote_company.external_id}", values)
 
 
-def synced(connected: Connected, count: int) -> list[Administration]:
+def import_and_sync(connected: Connected, count: int) -> list[Administration]:
     """So many administrations, imported and read once."""
     administrations = import_first(connected, count)
     for administration in administrations:
@@ -123,7 +123,7 @@ def read_token(connected: Connected) -> Client:
     return Client(headers={"Authorization": f"Bearer {secret.reveal()}"})
 
 
-def connected_to(sandbox: Sandbox, person: Any) -> Connected:
+def connect_sandbox(sandbox: Sandbox, person: Any) -> Connected:
     app = register_app(sandbox)
     with organisation_scope(person.organisation_id):
         url = begin_attempt(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
@@ -136,7 +136,7 @@ def connected_to(sandbox: Sandbox, person: Any) -> Connected:
         return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
 
 
-def booked(connected: Connected, administration: Administration) -> list[Decimal]:
+def read_debits(connected: Connected, administration: Administration) -> list[Decimal]:
     """The debits of its entries."""
     with organisation_scope(connected.actor.organisation_id):
         lines = EntryLine.objects.filter(administration_id=administration.pk, deleted_at=None, debit__gt=0)
@@ -148,17 +148,17 @@ def test_a_folder_that_grows_in_front_moves_no_books(
 ) -> None:
     folder, port = shared_reference / "cases" / "shift", ("--port", str(free_port))
     with run_sandbox(*port, "--sie", str(folder / "before"), companies=1) as sandbox:
-        anna = connected_to(sandbox, actor())
-        of_name = {one.name: one for one in synced(anna, 3)}
+        anna = connect_sandbox(sandbox, actor())
+        of_name = {one.name: one for one in import_and_sync(anna, 3)}
         before = {one["source"]: one["id"] for one in sandbox.companies()}
-    assert booked(anna, of_name["Bolag B AB"]) == [Decimal(200)]
+    assert read_debits(anna, of_name["Bolag B AB"]) == [Decimal(200)]
     with run_sandbox(*port, "--sie", str(folder / "after"), companies=1) as sandbox:
         after = {one["source"]: one["id"] for one in sandbox.companies()}
         sign_in(anna, "reconnect")
         sync_company_list(anna.actor, anna.connection.pk)
         assert [sync(anna, of_name[name]) for name in ("Bolag B AB", "Bolag C AB")] == [GOES_ON, GOES_ON]
     assert {source: after[source] for source in before} == before
-    assert (booked(anna, of_name["Bolag B AB"]), booked(anna, of_name["Bolag C AB"])) == (
+    assert (read_debits(anna, of_name["Bolag B AB"]), read_debits(anna, of_name["Bolag C AB"])) == (
         [Decimal(200)],
         [Decimal(300)],
     )
@@ -169,7 +169,7 @@ def test_a_run_that_meets_another_company_writes_nothing_and_neither_does_the_ne
     connected: MakeConnected,
 ) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     before = books(anna)
     rotate(anna, first, second)
     for _attempt in range(2):
@@ -192,7 +192,7 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(
     connected: MakeConnected,
 ) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     before = books(anna)
     rotate(anna, first, second)
     for _attempt in range(2):
@@ -211,7 +211,7 @@ def test_a_listing_notices_another_company_and_a_new_sign_in_does_not_clear_it(
 
 def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> None:
     anna = connected()
-    (administration,) = synced(anna, 1)
+    (administration,) = import_and_sync(anna, 1)
     change_at_vendor(anna, administration, name="Zand en Grind B.V.", number="68750110")
     check_connection(anna.actor, anna.connection.pk)
     assert set(issues(anna, administration)) == {"other_company"}
@@ -220,7 +220,7 @@ def test_a_probe_keeps_nothing_of_another_company(connected: MakeConnected) -> N
 
 def test_confirming_on_the_page_continues_many_administrations(connected: MakeConnected) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     rotate(anna, first, second)
     sync_company_list(anna.actor, anna.connection.pk)
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
@@ -250,7 +250,7 @@ def test_denying_over_rest_keeps_it_stopped_until_the_confirmed_company_returns(
     connected: MakeConnected,
 ) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     before = books(anna)
     rotate(anna, first, second)
     assert sync(anna, first) == STOPPED
@@ -292,7 +292,7 @@ def test_the_command_line_confirms_many_at_once(
     connected: MakeConnected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna = connected()
-    shifted = synced(anna, 3)
+    shifted = import_and_sync(anna, 3)
     rotate(anna, *shifted)
     sync_company_list(anna.actor, anna.connection.pk)
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
@@ -312,7 +312,7 @@ def test_the_command_line_confirms_many_at_once(
 
 def test_activating_an_unconfirmed_administration_leaves_it_stopped(connected: MakeConnected) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     rotate(anna, first, second)
     sync_company_list(anna.actor, anna.connection.pk)
     program = read_token(anna)
@@ -338,7 +338,7 @@ def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(
     connected: MakeConnected,
 ) -> None:
     anna = connected()
-    (administration,) = synced(anna, 1)
+    (administration,) = import_and_sync(anna, 1)
     change_at_vendor(anna, administration, number="")
     assert sync(anna, administration) == GOES_ON
     assert set(issues(anna, administration)) == {"company_number_missing"}
@@ -365,7 +365,7 @@ def test_a_number_that_is_missing_on_one_side_is_a_question_and_stops_nothing(
 )
 def test_a_blank_half_lets_no_other_company_in(connected: MakeConnected, said: dict[str, str]) -> None:
     anna = connected()
-    (administration,) = synced(anna, 1)
+    (administration,) = import_and_sync(anna, 1)
     before = books(anna)
     change_at_vendor(anna, administration, **said)
     assert sync(anna, administration) == STOPPED
@@ -375,7 +375,7 @@ def test_a_blank_half_lets_no_other_company_in(connected: MakeConnected, said: d
 def test_identity_is_compared_with_the_confirmed_one(connected: MakeConnected) -> None:
     """Renamed today, renumbered tomorrow: nobody said that it is the same company."""
     anna = connected()
-    renamed, settled = synced(anna, 2)
+    renamed, settled = import_and_sync(anna, 2)
     for administration in (renamed, settled):
         change_at_vendor(anna, administration, name=f"Zand en Grind {administration.pk}")
         assert sync(anna, administration) == GOES_ON
@@ -411,7 +411,7 @@ def test_a_company_that_changed_between_its_import_and_its_first_run_is_caught(
     connected: MakeConnected,
 ) -> None:
     anna = connected()
-    described = synced(anna, 2)
+    described = import_and_sync(anna, 2)
     with organisation_scope(anna.actor.organisation_id):
         Administration.objects.all().delete()
         Run.objects.all().delete()
@@ -465,7 +465,7 @@ def open_runs(connected: Connected, administration: Administration) -> bool:
 def test_the_confirmed_identity_applies_to_another_connection(connected: MakeConnected) -> None:
     """The connection is removed; the company that the next one lists under the same id is another one."""
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     before = books(anna)
     with organisation_scope(anna.actor.organisation_id):
         remove_connection(anna.actor, anna.connection.pk, RemovalInput(policy=RemovalPolicy.WAIT))
@@ -482,7 +482,7 @@ def test_the_confirmed_identity_applies_to_another_connection(connected: MakeCon
 
 def test_only_who_may_see_the_administration_may_answer(connected: MakeConnected, actor: MakeActor) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     rotate(anna, first, second)
     sync_company_list(anna.actor, anna.connection.pk)
     with organisation_scope(anna.actor.organisation_id):
@@ -503,7 +503,7 @@ def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(
     connected: MakeConnected, viewed_at: str
 ) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     rotate(anna, first, second)
     sync_company_list(anna.actor, anna.connection.pk)
     browser, page = signed_in(anna.actor), f"/connections/{anna.connection.pk}/"
@@ -517,7 +517,7 @@ def test_a_page_that_does_not_say_when_it_was_opened_decides_nothing(
 
 def test_after_a_withdrawal_the_other_company_can_be_imported(connected: MakeConnected) -> None:
     anna = connected()
-    first, second = synced(anna, 2)
+    first, second = import_and_sync(anna, 2)
     rotate(anna, first, second)
     assert sync(anna, first) == STOPPED
     with organisation_scope(anna.actor.organisation_id):

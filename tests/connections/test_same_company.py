@@ -64,20 +64,20 @@ def test_signing_in_with_another_account_changes_nothing_and_names_the_right_one
     assert "small@sandbox.example" in str(caught.value)
     assert grants(anna) == before
     assert event_kinds(anna) == ["connected"]
-    only_the_refused_one_is_withdrawn(anna)
+    assert_only_refused_consent_revoked(anna)
     with organisation_scope(anna.actor.organisation_id):
         entry = AuditEntry.objects.get(action="connection.sign_in_refused")
     assert entry.details == {"account": "small@sandbox.example", "reason": "other_account"}
 
 
-def only_the_refused_one_is_withdrawn(firm: Connected) -> None:
+def assert_only_refused_consent_revoked(firm: Connected) -> None:
     """At the vendor; and Koppel keeps no copy of its token."""
 
     def attempt() -> ConsentAttempt:
         with organisation_scope(firm.actor.organisation_id):
-            return ConsentAttempt.objects.exclude(error="").get()
+            return ConsentAttempt.objects.exclude(refusal_code="").get()
 
-    wait_until(lambda: not bytes(attempt().secrets))
+    wait_until(lambda: attempt().unused_token is None)
     families = firm.sandbox.control("tokens?families=1")["families"].values()
     assert [one["revoked"] for one in families] == [False, True]
 
@@ -92,7 +92,7 @@ def test_choosing_another_company_changes_nothing_and_names_the_right_one(connec
         sign_in(anna, "reconnect", tenant=other["tenant_id"])
     assert only.name in str(caught.value)
     assert grants(anna) == before
-    only_the_refused_one_is_withdrawn(anna)
+    assert_only_refused_consent_revoked(anna)
 
 
 @pytest.mark.usefixtures("worker")
@@ -208,7 +208,7 @@ def test_an_unreachable_company_is_reported_and_recovers(
     anna = connected()
     wait_until_described(anna)
     first, second = import_first(anna, 2)
-    reach(anna, 1)
+    set_reachable_companies(anna, 1)
     sync_company_list(anna.actor, anna.connection.pk)
     assert issue_messages(anna, first) == {}
     assert second.name in issue_messages(anna, second)["company_unlisted"]
@@ -218,7 +218,7 @@ def test_an_unreachable_company_is_reported_and_recovers(
     browser = Client()
     browser.force_login(User.objects.get(pk=anna.actor.user_id))
     assert "1 administration cannot be reached" in browser.get("/connections/").content.decode()
-    reach(anna, None)
+    set_reachable_companies(anna, None)
     sync_company_list(anna.actor, anna.connection.pk)
     assert "company_unlisted" not in issue_messages(anna, second)
     assert sync(anna, second) == "succeeded"
@@ -231,7 +231,7 @@ def test_an_unreachable_company_is_reported_and_recovers(
     ]
 
 
-def reach(firm: Connected, count: int | None) -> None:
+def set_reachable_companies(firm: Connected, count: int | None) -> None:
     firm.sandbox.control("settings", {"reach": {"demo@sandbox.example": count}})
 
 

@@ -24,7 +24,7 @@ from tests.fixtures.stack import Connected, MakeConnected
 RENAMED = "company_renamed"
 
 
-def says(connected: Connected, administration: Administration, new: str) -> None:
+def raise_renamed_issue(connected: Connected, administration: Administration, new: str) -> None:
     """The accounting system calls the company by this name; a listing has noticed."""
     facts = {
         "field": "name",
@@ -58,7 +58,7 @@ def test_an_answer_on_a_stale_page_confirms_nothing(connected: MakeConnected, ac
     (administration,) = import_first(anna)
     page, browser = f"/connections/{anna.connection.pk}/", signed_in(anna.actor)
     before = confirmed_name(anna, administration)
-    says(anna, administration, f"{administration.name} Holding")
+    raise_renamed_issue(anna, administration, f"{administration.name} Holding")
 
     def answer() -> str:
         (fingerprint,) = re.findall(r'name="fingerprint" value="(\w+)"', text)
@@ -71,7 +71,7 @@ def test_an_answer_on_a_stale_page_confirms_nothing(connected: MakeConnected, ac
         return browser.post(f"{page}change", form, follow=True).content.decode()
 
     text = browser.get(page).content.decode()
-    says(anna, administration, "Evil Corp")
+    raise_renamed_issue(anna, administration, "Evil Corp")
     assert "The accounting system has changed since" in answer()
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
     text = browser.get(page).content.decode()
@@ -87,7 +87,7 @@ def test_a_stale_answer_over_rest_confirms_nothing(
     anna = connected()
     (administration,) = import_first(anna)
     before = confirmed_name(anna, administration)
-    says(anna, administration, f"{administration.name} Holding")
+    raise_renamed_issue(anna, administration, f"{administration.name} Holding")
     monkeypatch.setenv("KOPPEL_AS", User.objects.get(pk=anna.actor.user_id).email)
     with organisation_scope(anna.actor.organisation_id):
         _token, secret = api_tokens.create_token(
@@ -124,7 +124,7 @@ def test_a_stale_answer_over_rest_confirms_nothing(
         return program.post(address, json.dumps(body), content_type="application/json").status_code == 200
 
     old = fingerprint()
-    says(anna, administration, "Evil Corp")
+    raise_renamed_issue(anna, administration, "Evil Corp")
     assert not settles(old)
     assert (confirmed_name(anna, administration), is_open(anna)) == (before, True)
     assert settles(fingerprint())

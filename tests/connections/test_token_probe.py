@@ -56,14 +56,14 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
     return runtime.call_vendor_blocking(all_of_them)
 
 
-def refused(firm: Connected) -> list[Any]:
+def list_refused_calls(firm: Connected) -> list[Any]:
     return [(one["path"], one["status"]) for one in firm.sandbox.calls() if one["status"] >= 400]
 
 
 def test_a_consent_that_was_withdrawn_while_its_token_lived_costs_one_refused_call(firm: Connected) -> None:
     firm.sandbox.control("revoke", {})
     assert call_all(firm, times=2) == ["invalid_grant"] * 16
-    assert refused(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
+    assert list_refused_calls(firm) == [("/API/controller/api/v1/account", 401), ("/connect/token", 400)]
     assert reload_connection(firm).state == "needs_reauth"
     with organisation_scope(firm.actor.organisation_id):
         assert Grant.objects.get().invalid_since is not None
@@ -74,7 +74,7 @@ def test_a_token_that_the_vendor_dropped_is_renewed_once_for_all(firm: Connected
     firm.sandbox.fault("/v1/account", status=401)
     assert call_all(firm) == ["200"] * 8
     assert len(firm.sandbox.calls("/connect/token")) == 1
-    assert len(refused(firm)) == 1
+    assert len(list_refused_calls(firm)) == 1
 
 
 def test_a_company_that_refuses_every_token_holds_up_no_other(firm: Connected) -> None:

@@ -37,7 +37,7 @@ def firm(connected: MakeConnected) -> Connected:
     return connected_firm
 
 
-def shows(browser: Any, url: str, word: str) -> bool:
+def page_contains(browser: Any, url: str, word: str) -> bool:
     return word in browser.get(url).content.decode()
 
 
@@ -79,7 +79,7 @@ def sentences(
         return " ".join(f"{one.message} {one.advice}" for one in issues)
 
 
-def both(connected_firm: Connected, english: str, dutch: str) -> bool:
+def has_both_sentences(connected_firm: Connected, english: str, dutch: str) -> bool:
     return english in sentences(connected_firm, "en") and dutch in sentences(connected_firm, "nl")
 
 
@@ -87,7 +87,7 @@ def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -
     firm.sandbox.control(f"companies/{company(firm)}", {"licensed": False})
     sync(firm)
     assert statuses(firm) == ["blocked", "active"]
-    assert both(firm, "the licence has ended", "de licentie is beëindigd")
+    assert has_both_sentences(firm, "the licence has ended", "de licentie is beëindigd")
     firm.sandbox.control(f"companies/{company(firm)}", {"licensed": True})
     sync(firm)
     assert statuses(firm) == ["active", "active"]
@@ -97,7 +97,7 @@ def test_a_licence_that_ended_blocks_its_company_and_no_other(firm: Connected) -
 def test_a_closed_company_is_reported_and_its_books_are_kept(firm: Connected) -> None:
     firm.sandbox.control(f"companies/{company(firm)}", {"closed": True})
     sync_company_list(firm.actor, firm.connection.pk)
-    assert both(firm, "no longer reaches", "bereikt")
+    assert has_both_sentences(firm, "no longer reaches", "bereikt")
     sync(firm)
     assert statuses(firm)[1] == "active"
 
@@ -107,7 +107,9 @@ def test_a_new_name_or_a_new_number_is_reported_and_stops_nothing(firm: Connecte
     firm.sandbox.control(f"companies/{company(firm, 1)}", {"number": "69599084"})
     sync(firm)
     assert statuses(firm) == ["active", "active"]
-    assert both(firm, "was renamed to Nieuwe Naam B.V. in the accounting system", "Nieuwe Naam B.V.")
+    assert has_both_sentences(
+        firm, "was renamed to Nieuwe Naam B.V. in the accounting system", "Nieuwe Naam B.V."
+    )
     numbered = administrations(firm)[1].pk
     assert "has a new number in the accounting system: 69599084" in sentences(firm, "en", key=numbered)
     assert "69599084" in sentences(firm, "nl", key=numbered)
@@ -117,8 +119,8 @@ def test_a_new_name_and_a_new_number_at_once_stop_that_company_and_no_other(firm
     firm.sandbox.control(f"companies/{company(firm)}", {"name": "Nieuwe Naam B.V.", "number": "69599084"})
     sync(firm)
     assert statuses(firm) == ["blocked", "active"]
-    assert both(firm, "Is this the same company?", "Is dit hetzelfde bedrijf?")
-    assert both(firm, "Nieuwe Naam B.V.", "69599084")
+    assert has_both_sentences(firm, "Is this the same company?", "Is dit hetzelfde bedrijf?")
+    assert has_both_sentences(firm, "Nieuwe Naam B.V.", "69599084")
 
 
 def test_a_storm_of_401_renews_the_token_once_and_ends_in_a_sentence(firm: Connected) -> None:
@@ -177,7 +179,7 @@ def test_runs_wait_for_a_token_endpoint_that_is_down(firm: Connected) -> None:
         assert word in browser.get(f"/connections/{firm.connection.pk}/").content.decode()
         # Each time that it is tried, the run is under way for a moment.
         page = f"/administrations/{administration_id}/sync/"
-        wait_until(partial(shows, browser, page, word))
+        wait_until(partial(page_contains, browser, page, word))
     assert statuses(firm) == ["active", "active"]
     assert sentences(firm, "en", "connection", firm.connection.pk) == ""
     firm.sandbox.control("faults", method="DELETE")

@@ -31,7 +31,7 @@ def imported(connected: MakeConnected) -> Synced:
     return synced
 
 
-def with_session(synced: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
+def run_with_session(synced: Synced, work: Callable[[Session], Awaitable[Any]]) -> Any:
     async def within() -> Any:
         async with HttpClient() as http, runtime(http, size=2) as process:
             return await work(
@@ -46,7 +46,9 @@ def connector() -> Any:
 
 
 def test_every_resource_keeps_the_rules_of_reading_and_normalising(imported: Synced) -> None:
-    pages = with_session(imported, lambda session: conformance.check_reading(connector(), session, WINDOW))
+    pages = run_with_session(
+        imported, lambda session: conformance.check_reading(connector(), session, WINDOW)
+    )
     conformance.check_normalising(connector(), pages)
     assert len(pages["entries"]) > 10
     assert set(conformance.keys(pages["entries"])) == set(imported.source_keys())
@@ -76,7 +78,7 @@ def test_vendor_failures_become_errors_of_the_contract(
 
         return await conformance.check_error(read, expected, [SECRET])
 
-    error = with_session(imported, work)
+    error = run_with_session(imported, work)
     if isinstance(error, RateLimited):
         assert error.retry_after_seconds >= 7
 
@@ -97,7 +99,7 @@ def test_limits_are_read_from_real_answers_and_never_from_hostile_headers(import
             await connector().describe_company(session)
         return answers[-1]
 
-    (limit,) = conformance.check_rate_limits(connector(), with_session(imported, work))
+    (limit,) = conformance.check_rate_limits(connector(), run_with_session(imported, work))
     assert (limit.limit, limit.policy) == (40, "4-fixed-window")
     assert 0 <= limit.remaining < 40
     assert 0 < limit.reset_seconds <= 600
@@ -168,4 +170,4 @@ def test_the_suite_finds_a_connector_that_breaks_a_rule(
             return await connector().read_page(session, resource, mode, window, None)
 
     with pytest.raises(conformance.ConformanceError, match=r"C5|C8|C9"):
-        with_session(imported, lambda session: conformance.check_reading(Forgetful(), session, WINDOW))
+        run_with_session(imported, lambda session: conformance.check_reading(Forgetful(), session, WINDOW))

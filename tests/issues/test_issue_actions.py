@@ -64,7 +64,7 @@ def run_check(administration: Administration, **context: Any) -> None:
         )
 
 
-def press(browser: Client, action: str, ids: Sequence[int], **values: Any) -> tuple[str, str]:
+def run_issue_action(browser: Client, action: str, ids: Sequence[int], **values: Any) -> tuple[str, str]:
     """The text of the next page, and where its Undo posts to."""
     browser.post("/issues/actions", {"action": action, "id": ids, **values})
     page = browser.get("/issues/").content.decode()
@@ -77,7 +77,7 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
 ) -> None:
     fact, failure = raise_test_issue(bakery), raise_test_issue(bakery, SyncIssue.SYNC_FAILED, reason="x")
     browser = signed_in(admin)
-    page, undo = press(browser, "dismiss", [fact, failure])
+    page, undo = run_issue_action(browser, "dismiss", [fact, failure])
     assert "1 issue dismissed." in page
     assert "1 issue unchanged: Disappears only when its cause is gone." in page
     assert 'data-issue="closed_period_changed"' not in page
@@ -92,7 +92,7 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     assert browser.get("/api/v1/issues?state=dismissed").json() == []
 
     assert browser.post(undo).status_code == 302
-    page, undo = press(browser, "dismiss", [fact])
+    page, undo = run_issue_action(browser, "dismiss", [fact])
     browser.post(undo)
     assert 'data-issue="closed_period_changed"' in browser.get("/issues/").content.decode()
     browser.post(undo)
@@ -109,9 +109,11 @@ def test_a_snoozed_issue_returns_on_its_day_and_is_notified_then(
     with organisation_scope(admin.organisation_id):
         Issue.objects.update(raised_at=timezone.now() - timedelta(days=3), notified_at=timezone.now())
     browser, today = signed_in(admin), timezone.localdate()
-    page, _undo = press(browser, "snooze", [issue_id], until=today.isoformat())
+    page, _undo = run_issue_action(browser, "snooze", [issue_id], until=today.isoformat())
     assert "Choose a date after today" in page
-    page, _undo = press(browser, "snooze", [issue_id], until=(today + timedelta(days=7)).isoformat())
+    page, _undo = run_issue_action(
+        browser, "snooze", [issue_id], until=(today + timedelta(days=7)).isoformat()
+    )
     assert "1 issue snoozed." in page
     assert "data-issue=" not in page
     assert "data-issue=" in browser.get("/issues/?state=snoozed").content.decode()
@@ -133,11 +135,11 @@ def test_an_issue_is_assigned_only_to_a_member_who_sees_it(
     browser = signed_in(admin)
     assert (
         "no access to the administration"
-        in press(browser, "assign", [issue_id], assignee=kees.membership_id)[0]
+        in run_issue_action(browser, "assign", [issue_id], assignee=kees.membership_id)[0]
     )
-    press(browser, "assign", [issue_id], assignee=reader.membership_id)
+    run_issue_action(browser, "assign", [issue_id], assignee=reader.membership_id)
     assert browser.get(f"/api/v1/issues/{issue_id}").json()["assignee"] is None
-    press(browser, "assign", [issue_id], assignee=anna.membership_id)
+    run_issue_action(browser, "assign", [issue_id], assignee=anna.membership_id)
     for query, count in (("assignee=me", 1), ("assignee=none", 0), ("severity=stops_sync", 0), ("q=Haan", 1)):
         assert len(signed_in(anna).get(f"/api/v1/issues?{query}").json()) == count, query
     assert "data-issue=" not in signed_in(kees).get("/issues/?assignee=me").content.decode()

@@ -31,7 +31,7 @@ from koppel.notifications.webhooks import endpoints
 from koppel.notifications.webhooks.inputs import WebhookInput
 from koppel.notifications.webhooks.outbox import BATCH_SIZE, WEBHOOK_OUTBOX
 from koppel.organisations.roles import Actor
-from tests.company_registers.factories import work
+from tests.company_registers.factories import run_lookup_worker
 from tests.fixtures.stack import Sandbox, run_worker, wait_until
 from tests.notifications.factories import NEWS, mails, open_test_event
 from tests.notifications.receiver import Receiver, run_receiver
@@ -204,11 +204,11 @@ def test_a_look_up_of_a_killed_worker_is_made_by_another(
             request_lookups(anna.organisation_id, [RegisterQuery("NO", QueryKind.NUMBER, "923609016")])
 
     run_and_kill(database_addresses, f"from koppel.company_registers import tasks; tasks.{point} = kill", ask)
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         assert Lookup.objects.get().answered_at is None, "it is leased"
     end_leases(anna, Lookup)
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         assert Lookup.objects.get().answered_at
     assert len(registers.calls("/registers/brreg")) == calls

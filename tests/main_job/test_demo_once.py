@@ -141,7 +141,7 @@ SELECT DISTINCT run.worker FROM sync_run run JOIN sync_run_resource part ON part
 """
 
 
-def counted(file: Path) -> Counted:
+def count_labels(file: Path) -> Counted:
     """Labels at the start of lines; the amount is what follows the objects in braces."""
     lines = [line.strip() for line in file.read_bytes().split(b"\n")]
     accounts = {line.split()[1] for line in lines if line.split()[:1] == [b"#KONTO"]}
@@ -163,7 +163,7 @@ def test_every_good_file_is_an_active_administration_with_exactly_its_rows(
     by_source = {one["source"]: one for one in outcome["administrations"] if one["source"]}
     assert set(by_source) == set(files)
     for name, file in files.items():
-        rows, want = by_source[name]["rows"], counted(file)
+        rows, want = by_source[name]["rows"], count_labels(file)
         assert by_source[name]["status"] == "active"
         assert (rows["accounts"], rows["entries"], rows["entry_lines"]) == (
             want.accounts,

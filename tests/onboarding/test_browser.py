@@ -19,7 +19,15 @@ from koppel.organisations.groups.inputs import DivisionInput, TemplateInput
 from koppel.organisations.groups.settings_templates import create_template
 from koppel.organisations.models import Organisation
 from tests.fixtures.stack import SANDBOX_PASSWORD, SANDBOX_USER, Sandbox, register_app
-from tests.web.browsing import address, browser, click_twice, listen, look, opened, sign_in
+from tests.web.browsing import (
+    address,
+    browser,
+    check_page,
+    click_twice,
+    collect_complaints,
+    open_browser_page,
+    sign_in,
+)
 from tests.web.components import open_component
 
 __all__ = ["address", "browser"]
@@ -65,7 +73,7 @@ def admin(actor: Any) -> Any:
 def open_page(
     browser: Browser, koppel_url: str, admin: Any, width: int, language: str, scheme: Any
 ) -> Iterator[Page]:
-    page = opened(browser, width, color_scheme=scheme, locale=language)
+    page = open_browser_page(browser, width, color_scheme=scheme, locale=language)
     sign_in(page, koppel_url, admin)
     yield page
     page.context.close()
@@ -79,11 +87,11 @@ def test_the_nine_steps(
     register_app(sandbox)
     words, mark = WORDS[language], f"wizard-{width}-{language}"
     for page in open_page(browser, koppel_url, admin, width, language, scheme):
-        complaints = listen(page)
+        complaints = collect_complaints(page)
         page.goto(f"{koppel_url}/connections/new/")
-        look(page, f"{mark}-1-system")
+        check_page(page, f"{mark}-1-system")
         page.click("button[name=connector]")
-        look(page, f"{mark}-2-sign-in")
+        check_page(page, f"{mark}-2-sign-in")
         page.click("main .card button.button-primary")
         page.fill("#username", SANDBOX_USER)
         page.fill("#password", SANDBOX_PASSWORD)
@@ -91,7 +99,7 @@ def test_the_nine_steps(
         page.click("button[value=allow]")
         page.wait_for_url("**/choose")
         page.wait_for_selector("[data-poll]", state="hidden")
-        look(page, f"{mark}-3-choose")
+        check_page(page, f"{mark}-3-choose")
         names = [one["name"] for one in sandbox.companies()]
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("0")
         page.check("[data-check-all]")
@@ -103,20 +111,20 @@ def test_the_nine_steps(
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("8")
         page.click(".bulkbar .button-primary")
         page.wait_for_url("**/identify")
-        look(page, f"{mark}-4-identify")
+        check_page(page, f"{mark}-4-identify")
         identify(page, admin, words, mark)
         page.wait_for_url("**/assign")
-        look(page, f"{mark}-5-assign")
+        check_page(page, f"{mark}-5-assign")
         page.select_option("select[name=division]", label="Zuid")
         page.click("button[value=apply]")
         page.wait_for_selector(".toast")
         expect(page.locator("#assign tbody tr").first).to_contain_text("Zuid")
-        look(page, f"{mark}-5-assigned")
+        check_page(page, f"{mark}-5-assigned")
         click_twice(page, "button[value=finish]")
         page.wait_for_url("**/administrations/?import=*")
-        look(page, f"{mark}-6-import")
+        check_page(page, f"{mark}-6-import")
         page.wait_for_selector(f"text={words['complete']}")
-        look(page, f"{mark}-7-active")
+        check_page(page, f"{mark}-7-active")
         assert [one for one in complaints if koppel_url in one] == []
     with organisation_scope(admin.organisation_id):
         assert Administration.objects.filter(status="active").count() == len(sandbox.companies())
@@ -135,17 +143,17 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         expect(page.locator(".banner:visible")).to_contain_text("Use a service account of your firm")
-        look(page, "collect-2-sign-in")
+        check_page(page, "collect-2-sign-in")
         click_twice(page, "main .card button.button-primary")
-        allow(page, names[0])
+        allow_company(page, names[0])
         page.wait_for_url("**/choose")
         expect(page.locator("#companies tbody tr")).to_have_count(1)
         click_twice(page, "text=Add another company")
-        allow(page, names[1])
+        allow_company(page, names[1])
         page.wait_for_url("**/choose")
         expect(page.locator("#companies tbody tr")).to_have_count(2)
         page.click("text=Add another company")
-        allow(page, names[2], answer="cancel")
+        allow_company(page, names[2], answer="cancel")
         page.wait_for_url("**/choose")
         expect(page.locator("main")).to_contain_text("You did not allow access")
         expect(page.locator("#companies tbody tr")).to_have_count(2)
@@ -160,13 +168,13 @@ def test_companies_are_collected_with_cancel_back_doubled_clicks_and_two_tabs(
         other.goto(page.url)
         for tab in (page, other):
             tab.click("text=Add another company")
-        allow(other, names[3])
+        allow_company(other, names[3])
         other.wait_for_url("**/choose")
         expect(other.locator("#companies tbody tr")).to_have_count(3)
-        allow(page, names[4])
+        allow_company(page, names[4])
         page.wait_for_url("**/choose")
         expect(page.locator("#companies tbody tr")).to_have_count(4)
-        look(page, "collect-3-choose")
+        check_page(page, "collect-3-choose")
         expect(page.locator(".bulkbar [data-count-of]")).to_have_text("4")
     with organisation_scope(admin.organisation_id):
         assert set(RemoteCompany.objects.values_list("name", flat=True)) == {*names[:2], *names[3:5]}
@@ -183,7 +191,7 @@ def test_a_button_does_not_move_while_it_is_pressed(
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
-        allow(page, sandbox.companies()[0]["name"])
+        allow_company(page, sandbox.companies()[0]["name"])
         page.wait_for_selector("[data-poll]:visible")
         while not routes:
             page.wait_for_timeout(50)
@@ -204,7 +212,7 @@ def test_the_last_input_wins_over_a_late_earlier_one(
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
-        allow(page, sandbox.companies()[0]["name"])
+        allow_company(page, sandbox.companies()[0]["name"])
         page.wait_for_url("**/choose")
         page.click(".bulkbar .button-primary")
         page.wait_for_url("**/identify")
@@ -245,7 +253,7 @@ def test_the_page_polls_again_after_a_failed_response(
         page.goto(f"{koppel_url}/connections/new/")
         page.click("button[name=connector]")
         page.click("main .card button.button-primary")
-        allow(page, sandbox.companies()[0]["name"])
+        allow_company(page, sandbox.companies()[0]["name"])
         page.wait_for_selector("[data-poll]", state="visible")
         page.wait_for_selector("[data-poll]", state="hidden")
         page.click(".bulkbar .button-primary")
@@ -288,7 +296,7 @@ def type_number(page: Page, number: str) -> None:
     page.locator("input[data-column]").blur()
 
 
-def allow(page: Page, company: str, *, answer: str = "allow") -> None:
+def allow_company(page: Page, company: str, *, answer: str = "allow") -> None:
     """The vendor's pages: sign in, choose the company, allow."""
     page.fill("#username", SANDBOX_USER)
     page.fill("#password", SANDBOX_PASSWORD)
@@ -312,7 +320,7 @@ def identify(page: Page, admin: Any, words: dict[str, str], mark: str) -> None:
     page.click(".bulkbar button[value=next]")
     page.wait_for_selector("[role=alert]")
     expect(fields.first).to_be_focused()
-    look(page, f"{mark}-4-missing")
+    check_page(page, f"{mark}-4-missing")
     with organisation_scope(admin.organisation_id):
         RemoteCompany.objects.update(country="NL")
     first = fields.first
@@ -340,7 +348,7 @@ def identify(page: Page, admin: Any, words: dict[str, str], mark: str) -> None:
     expect(page.locator('[data-tally="incomplete"]')).to_have_text("0")
     page.reload()
     expect(page.locator('[data-tally="incomplete"]')).to_have_text("0")
-    look(page, f"{mark}-4-complete")
+    check_page(page, f"{mark}-4-complete")
     page.click(".bulkbar button[value=next]")
 
 

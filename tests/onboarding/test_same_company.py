@@ -23,7 +23,7 @@ from koppel.onboarding.steps.identify import IdentityAnswer
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import Sandbox, register_app
-from tests.onboarding.test_wizard import choose, companies, identify, imported, words
+from tests.onboarding.test_wizard import choose, companies, identify, imported, read_page_text
 
 DERIVED, PLACEHOLDER = "922518440", "999999999"
 
@@ -124,7 +124,7 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
         entry = AuditEntry.objects.get(action="administration.company_confirmed")
     assert (entry.subject_id, entry.details["confirmed_name"]) == (administration.pk, "Nordlys Gruppen AS")
     anna.client.cookies["koppel_language"] = "en"
-    overview = words(anna.client.get(f"/administrations/{administration.pk}/identity/"))
+    overview = read_page_text(anna.client.get(f"/administrations/{administration.pk}/identity/"))
     assert "Name in accounting system" not in overview, "what a person confirmed is not amber again"
     assert "confirmed as the same company" in overview
 
@@ -161,7 +161,7 @@ def test_a_number_from_the_vat_number_is_asked_about_with_both(anna: Newcomer) -
     )
     anna.client.post(f"{anna.flow}identify", {f"number-{first}": DERIVED, "action": f"other-{first}"})
     assert row_state(anna, first)[2] is False
-    assert f'name="number-{first}" value=""' in words(anna.client.get(f"{anna.flow}identify"))
+    assert f'name="number-{first}" value=""' in read_page_text(anna.client.get(f"{anna.flow}identify"))
     identify(anna, {first: {"number": DERIVED}})
     assert "You marked this as a different company" in row_state(anna, first)[1]
 
@@ -173,9 +173,10 @@ def test_a_button_that_the_page_does_not_have_is_refused_and_answers_nothing(ann
     for button in (*strange, f"same-0{first}"):
         answer = anna.client.post(f"{anna.flow}identify", {"action": button})
         page = anna.client.get(answer.headers["Location"])
-        assert (answer.status_code, f"“{button}” is not one of the options." in words(page)) == (302, True), (
-            button
-        )
+        assert (answer.status_code, f"“{button}” is not one of the options." in read_page_text(page)) == (
+            302,
+            True,
+        ), button
         assert row_state(anna, first)[::2] == ("warn", False), button
     anna.client.post(f"{anna.flow}identify", {"action": f"same-{first}"})
     assert row_state(anna, first)[2] is True
@@ -198,17 +199,21 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
         anna.client.post(
             f"{anna.flow}row", {f"number-{key}": DERIVED, f"shared_reason-{key}": "several_administrations"}
         )
-    page = words(anna.client.get(f"{anna.flow}identify"))
+    page = read_page_text(anna.client.get(f"{anna.flow}identify"))
     assert (
         len(re.findall(r'data-discrepancy><input type="checkbox" name="discrepancy" value="\d+"', page)) == 3
     )
     assert "checked" not in "".join(re.findall(r'<input type="checkbox" name="discrepancy"[^>]*>', page))
-    question = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]}))
+    question = read_page_text(
+        anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]})
+    )
     assert "Yes, same company for 2 rows" in question
     assert [row_state(anna, key)[2] for key in ids] == [False, False, False]
     anna.client.post(f"{anna.flow}identify", answers_on(question))
     assert [row_state(anna, key)[2] for key in ids] == [True, True, False]
-    everything = words(anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"}))
+    everything = read_page_text(
+        anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"})
+    )
     assert "Yes, same company for 1 row" in everything
     set_register_name(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))

@@ -22,8 +22,8 @@ from tests.onboarding.test_wizard import (
     imported,
     listed,  # noqa: F401 - fixture
     newest_flow,
+    read_page_text,
     typed_number,
-    words,
 )
 
 
@@ -53,7 +53,7 @@ def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcom
     typed = {first: typed_number(), second: typed_number(), third: typed_number("17052456")}
     refused = identify(listed, typed)
     assert path_of(refused) == f"{listed.flow}identify"
-    assert f"Also used for {names[second]}" in words(refused)
+    assert f"Also used for {names[second]}" in read_page_text(refused)
     assert state_of(listed, third)["shared"].startswith("Also used for Bakkerij X")
     assert [state_of(listed, key)["complete"] for key in (first, second, third)] == [False] * 3
     finish = f"/api/v1/onboarding/flows/{newest_flow(listed).token}/identify"
@@ -138,9 +138,11 @@ def test_a_deregistered_company_is_asked_about_before_its_import(listed: Newcome
                 due_at=None,
             )
     question = identify(listed, {first: typed_number("922518440")})
-    assert "1 company is deregistered. Is it still a client?" in words(question)
-    assert "Deregistered since 1" in words(question)
-    confirmed = listed.client.post(f"{listed.flow}identify", answers_on(words(question)), follow=True)
+    assert "1 company is deregistered. Is it still a client?" in read_page_text(question)
+    assert "Deregistered since 1" in read_page_text(question)
+    confirmed = listed.client.post(
+        f"{listed.flow}identify", answers_on(read_page_text(question)), follow=True
+    )
     assert path_of(confirmed) == f"{listed.flow}assign"
     identify(listed, {first: typed_number("974760673")})
     with organisation_scope(listed.actor.organisation_id):

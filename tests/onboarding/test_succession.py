@@ -14,8 +14,8 @@ from tests.onboarding.test_wizard import (
     imported,
     listed,  # noqa: F401 - fixture
     newest_flow,
+    read_page_text,
     typed_number,
-    words,
 )
 
 
@@ -31,7 +31,7 @@ def test_a_company_with_the_number_of_an_administration_is_offered_as_its_contin
     choose(listed, first, second)
     typed = {first: typed_number(), second: {"reason": "test_demo", "sector": "N"}}
     identify(listed, typed)
-    assert "Bakkerij X</strong>" in words(listed.client.get(f"{listed.flow}identify"))
+    assert "Bakkerij X</strong>" in read_page_text(listed.client.get(f"{listed.flow}identify"))
     path = f"/api/v1/onboarding/flows/{newest_flow(listed).token}"
 
     def offered() -> dict[int, tuple[int | None, bool | None]]:

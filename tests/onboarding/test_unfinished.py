@@ -33,21 +33,21 @@ def test_the_search_stays_and_only_the_rest_is_ticked_after_apply(listed: Newcom
     ids = advance_to_assign(listed, 3)
     with organisation_scope(listed.actor.organisation_id):
         division = Division.objects.create(organisation_id=listed.actor.organisation_id, name="Noord")
-    assert ticked(listed, f"{listed.flow}assign") == set(ids)
+    assert read_ticked_companies(listed, f"{listed.flow}assign") == set(ids)
     answer = listed.client.post(
         f"{listed.flow}assign", {"action": "apply", "company": ids[:1], "division": division.pk, "q": search}
     )
     location = answer.headers["Location"]
     assert location == f"{listed.flow}assign" + (f"?q={search}" if search else "")
-    assert ticked(listed, location) == set(ids[1:])
+    assert read_ticked_companies(listed, location) == set(ids[1:])
     page = listed.client.get(location).content.decode()
     assert f'name="q" value="{search}"' in page
     assert "1 of 3 assigned" in page
     listed.client.post(f"{listed.flow}assign/undo")
-    assert ticked(listed, f"{listed.flow}assign") == set(ids)
+    assert read_ticked_companies(listed, f"{listed.flow}assign") == set(ids)
 
 
-def ticked(person: Newcomer, path: str) -> set[int]:
+def read_ticked_companies(person: Newcomer, path: str) -> set[int]:
     page = person.client.get(path).content.decode()
     return {int(key) for key in re.findall(r'name="company" value="(\d+)"[^>]* checked', page)}
 
@@ -70,15 +70,15 @@ def test_the_figures_of_identify_are_those_of_all_rows(listed: Newcomer) -> None
 
 
 def test_no_import_ticks_what_nobody_chose(listed: Newcomer) -> None:  # noqa: F811
-    assert (ticked(listed, f"{listed.flow}choose"), len(companies(listed))) == (set(), 8)
+    assert (read_ticked_companies(listed, f"{listed.flow}choose"), len(companies(listed))) == (set(), 8)
     advance_to_assign(listed, 3)
     listed.client.post(f"{listed.flow}assign", {"action": "skip"})
     second_path = path_of(listed.client.post("/connections/new/import", follow=True))
-    assert ticked(listed, second_path) == set()
+    assert read_ticked_companies(listed, second_path) == set()
     with organisation_scope(listed.actor.organisation_id):
         new = RemoteCompany.objects.latest("pk")
         new.pk, new.external_id, new.name, new._state.adding = None, "new", "Nieuw B.V.", True
         new.save()
-    assert ticked(listed, second_path) == set()
+    assert read_ticked_companies(listed, second_path) == set()
     assert new.name in listed.client.get(second_path).content.decode()
     assert "Only new" not in listed.client.get(second_path).content.decode(), "all that is listed is new"

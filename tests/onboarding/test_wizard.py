@@ -51,7 +51,7 @@ def colleague_of(anna: Newcomer, actor: Any, role: str) -> Newcomer:
     return newcomer(actor(role, organisation=firm, name="Piet Jansen"), anna.sandbox)
 
 
-def words(response: Any) -> str:
+def read_page_text(response: Any) -> str:
     return unescape(response.content.decode())
 
 
@@ -105,7 +105,7 @@ def advance_to_assign(person: Newcomer, count: int = 2) -> list[int]:
 def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed: Newcomer) -> None:
     ids = advance_to_assign(listed, 3)
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
-    assert "Import of 3 administrations started." in words(page)
+    assert "Import of 3 administrations started." in read_page_text(page)
     imported_administrations = imported(listed.actor)
     assert (len(imported_administrations), {one.status for one in imported_administrations}) == (
         3,
@@ -146,7 +146,7 @@ def flow_pages(person: Newcomer) -> tuple[str, list[dict[str, Any]]]:
     """③ as a page and over REST."""
     token = person.flow.strip("/").split("/")[-1]
     rest = person.client.get(f"/api/v1/onboarding/flows/{token}/companies")
-    return words(person.client.get(f"{person.flow}choose")), rest.json()
+    return read_page_text(person.client.get(f"{person.flow}choose")), rest.json()
 
 
 def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
@@ -188,7 +188,7 @@ def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer
     for person in (listed, piet):
         page = person.client.post(f"{person.flow}assign", {"action": "skip"}, follow=True)
     assert len(imported(listed.actor)) == 1
-    assert "1 skipped: already imported" in words(page)
+    assert "1 skipped: already imported" in read_page_text(page)
 
 
 def test_reload_back_and_a_second_tab_lose_nothing(listed: Newcomer) -> None:
@@ -201,14 +201,14 @@ def test_reload_back_and_a_second_tab_lose_nothing(listed: Newcomer) -> None:
             f"{listed.flow}row", {f"number-{key}": text, f"reason-{key}": "", f"sector-{key}": ""}
         )
         assert answer.json()["rows"][0]["complete"] == (key == first)
-    page = words(listed.client.get(f"{listed.flow}identify"))
+    page = read_page_text(listed.client.get(f"{listed.flow}identify"))
     assert 'value="69599084"' in page
     assert 'value="nonsense"' in page
-    back = words(listed.client.get(f"{listed.flow}choose"))
+    back = read_page_text(listed.client.get(f"{listed.flow}choose"))
     assert back.count('name="company"') == 8
     assert back.partition('id="companies"')[2].partition("</table>")[0].count(" checked") == 2
     choose(listed, second)
-    assert 'value="nonsense"' in words(listed.client.get(f"{listed.flow}identify"))
+    assert 'value="nonsense"' in read_page_text(listed.client.get(f"{listed.flow}identify"))
     assert path_of(listed.client.get(f"{listed.flow}assign", follow=True)) == f"{listed.flow}identify"
 
 
@@ -217,7 +217,7 @@ def test_signed_out_and_back_in_the_flow_waits_where_it_was(listed: Newcomer) ->
     listed.client.post("/accounts/logout/")
     later = newcomer(listed.actor, listed.sandbox)
     page = later.client.get("/connections/new/")
-    assert "You have an unfinished import" in words(page)
+    assert "You have an unfinished import" in read_page_text(page)
     assert path_of(later.client.get(listed.flow, follow=True)) == f"{listed.flow}identify"
 
 
@@ -227,7 +227,7 @@ def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newc
         Flow.objects.update(expires_at=timezone.now())
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish"})
     assert (page.status_code, imported(listed.actor)) == (410, [])
-    assert "This import has expired" in words(page)
+    assert "This import has expired" in read_page_text(page)
 
 
 def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
@@ -242,7 +242,7 @@ def polled_counts(person: Newcomer, step: str) -> tuple[int, int, int]:
     """Return how many companies an open page shows as being looked up, how many its next poll returns, and of
     how many in all.
     """
-    page = words(person.client.get(f"{person.flow}{step}"))
+    page = read_page_text(person.client.get(f"{person.flow}{step}"))
     address = re.search(r'data-poll="([^"]+)"', page)
     stated = re.search(r"data-poll-left>(\d+)<", page)
     assert address
@@ -301,7 +301,7 @@ def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
 
 def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
     page = post_and_confirm(listed.client, f"{listed.flow}abandon", follow=True)
-    assert "Import discarded" in words(page)
+    assert "Import discarded" in read_page_text(page)
     assert listed.client.get(f"{listed.flow}choose").status_code == 404
     with organisation_scope(listed.actor.organisation_id):
         assert Connection.objects.count() == 1
@@ -313,25 +313,25 @@ def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newc
     listed.sandbox.forget_calls()
     with organisation_scope(listed.actor.organisation_id):
         flow_count = Flow.objects.count()
-    assert "Import administrations" in words(listed.client.get("/connections/new/import"))
+    assert "Import administrations" in read_page_text(listed.client.get("/connections/new/import"))
     with organisation_scope(listed.actor.organisation_id):
         assert Flow.objects.count() == flow_count, "a link starts nothing"
     assert not listed.sandbox.calls()
     page = listed.client.post("/connections/new/import", follow=True)
-    assert words(page).count('name="company"') == 5
-    assert "8 administrations found with this sign-in, 3 already imported" in words(page)
-    assert not {f'value="{key}"' for key in ids} & set(words(page).split())
+    assert read_page_text(page).count('name="company"') == 5
+    assert "8 administrations found with this sign-in, 3 already imported" in read_page_text(page)
+    assert not {f'value="{key}"' for key in ids} & set(read_page_text(page).split())
     assert not listed.sandbox.calls("/connect/authorize")
-    assert "Sign in with another account" in words(page)
+    assert "Sign in with another account" in read_page_text(page)
 
 
 def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
     hidden = companies(listed)[0]
     page = listed.client.post(f"{listed.flow}choose", {"action": "hide", "company": [hidden.pk]}, follow=True)
-    assert "1 company hidden from colleagues" in words(page)
-    assert hidden.name in words(page)
+    assert "1 company hidden from colleagues" in read_page_text(page)
+    assert hidden.name in read_page_text(page)
     uma = colleague_of(listed, actor, "user_plus")
-    seen = words(uma.client.post("/connections/new/import", follow=True))
+    seen = read_page_text(uma.client.post("/connections/new/import", follow=True))
     assert hidden.name not in seen
     assert seen.count('name="company"') == 7
     assert "Ask an Administrator or a Team leader to sign in with another account" in seen
@@ -363,7 +363,7 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
         },
     ):
         page = listed.client.post(f"{listed.flow}assign", {"action": "apply", **fields}, follow=True)
-    assert "Assigned to 1 administration." in words(page)
+    assert "Assigned to 1 administration." in read_page_text(page)
     end = listed.client.post(f"{listed.flow}assign", {"action": "skip"}).headers["Location"]
     assert "&done=" in end
     imported_administrations = {one.remote_company_id: one for one in imported(listed.actor)}
@@ -389,7 +389,7 @@ def undo_assignment(listed: Newcomer, administration_id: int) -> None:
     """For 24 hours, as after bulk work in the list. What every import gets stays."""
     (done,) = listed.client.get("/api/v1/administrations/bulk").json()
     assert (done["action"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
-    page = words(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
+    page = read_page_text(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
     assert "2 administrations restored" in page
     with organisation_scope(listed.actor.organisation_id):
         administration = Administration.objects.get(pk=administration_id)
@@ -409,7 +409,7 @@ def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
         division.archived_at = timezone.now()
         division.save()
     page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
-    assert "Nothing was imported" in words(page)
+    assert "Nothing was imported" in read_page_text(page)
     assert imported(listed.actor) == []
     with organisation_scope(listed.actor.organisation_id):
         assert (Import.objects.count(), Run.objects.count()) == (0, 0)
@@ -434,8 +434,8 @@ def test_next_reports_missing_values_and_keeps_valid_ones(
     reasoned = {"reason": "test_demo", "sector": "N"}
     page = identify(anna, {first: typed_number(), second: typed_number("12"), third: reasoned})
     assert path_of(page) == f"{anna.flow}identify"
-    assert missing in words(page)
-    assert wrong in words(page)
+    assert missing in read_page_text(page)
+    assert wrong in read_page_text(page)
     assert (
         path_of(identify(anna, {second: {"reason": "not_a_company", "sector": "62"}})) == f"{anna.flow}assign"
     )
@@ -451,20 +451,20 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
         f"demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
     )
     page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
-    assert "2 rows filled in." in words(page)
-    assert "Niemand: no administration has this name" in words(page)
+    assert "2 rows filled in." in read_page_text(page)
+    assert "Niemand: no administration has this name" in read_page_text(page)
     refused = f"Naam;Sector;Reden;Plaats\n{first.name};G;;Assen\n{second.name};G;soms;Assen"
     form = {"action": "fill", "file": SimpleUploadedFile("lijst.csv", refused.encode("utf-16"))}
     page = listed.client.post(f"{listed.flow}identify", form, follow=True)
-    assert "1 row filled in." in words(page)
-    assert "“soms” is not a reason" in words(page)
-    assert "Columns not used: Plaats" in words(page)
+    assert "1 row filled in." in read_page_text(page)
+    assert "“soms” is not a reason" in read_page_text(page)
+    assert "Columns not used: Plaats" in read_page_text(page)
     workbook = {
         "action": "fill",
         "file": SimpleUploadedFile("lijst.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
     }
     page = listed.client.post(f"{listed.flow}identify", workbook, follow=True)
-    assert "This is a workbook, not a CSV file." in words(page)
+    assert "This is a workbook, not a CSV file." in read_page_text(page)
     with organisation_scope(listed.actor.organisation_id):
         flow = newest_flow(listed)
         identities = [list_answers(flow, [company.pk])[0] for company in (first, second)]
@@ -474,8 +474,8 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
     ]
     too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
     page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
-    assert "5000" in words(page).replace(",", "")
-    assert "filled in" not in words(page)
+    assert "5000" in read_page_text(page).replace(",", "")
+    assert "filled in" not in read_page_text(page)
     assert path_of(identify(listed, {})) == f"{listed.flow}assign"
 
 
@@ -483,23 +483,23 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
 def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, sandbox: Sandbox) -> None:
     app, sandbox_companies = register_app(sandbox, "company_per_sign_in"), sandbox.companies()
     page = anna.connect(app.pk, tenant=sandbox_companies[0]["tenant_id"])
-    assert "1 administration found" in words(page)
-    assert "Use a service account of your firm" in words(anna.client.get(f"{anna.flow}sign-in"))
+    assert "1 administration found" in read_page_text(page)
+    assert "Use a service account of your firm" in read_page_text(anna.client.get(f"{anna.flow}sign-in"))
     page = anna.answered(
         sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[1]["tenant_id"])
     )
-    assert "2 administrations found" in words(page)
+    assert "2 administrations found" in read_page_text(page)
     page = anna.answered(
         sandbox.sign_in(
             anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[2]["tenant_id"], answer="no"
         )
     )
-    assert "2 administrations found" in words(page), "cancelling one keeps the rest"
+    assert "2 administrations found" in read_page_text(page), "cancelling one keeps the rest"
     assert path_of(page) == f"{anna.flow}choose"
     page = anna.answered(
         sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example")
     )
-    assert "2 administrations found" in words(page), (
+    assert "2 administrations found" in read_page_text(page), (
         "another account that reaches the same company adds no second row"
     )
     assert {one.name for one in companies(anna)} == {
@@ -548,24 +548,28 @@ def test_tenant_ids_are_probed_with_a_result_per_line(actor: Any, sandbox: Sandb
     )
     too_many = "\n".join(str(uuid4()) for _ in range(5001))
     refused = anna.client.post(location, {"app": app.pk, "company_ids": too_many})
-    assert ("Add at most 5000 at once" if language == "en" else "hoogstens 5000 tegelijk") in words(refused)
+    assert ("Add at most 5000 at once" if language == "en" else "hoogstens 5000 tegelijk") in read_page_text(
+        refused
+    )
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
-    assert ("4 ids found. 1 duplicate skipped." if language == "en" else "4 id’s gevonden") in words(page)
-    assert ("No id found in" if language == "en" else "Geen id gevonden in") in words(page)
+    assert ("4 ids found. 1 duplicate skipped." if language == "en" else "4 id’s gevonden") in read_page_text(
+        page
+    )
+    assert ("No id found in" if language == "en" else "Geen id gevonden in") in read_page_text(page)
     wait_until(lambda: all(one.described_at for one in companies(anna)))
-    page = words(anna.client.get(f"{anna.flow}choose"))
+    page = read_page_text(anna.client.get(f"{anna.flow}choose"))
     assert sandbox_companies[0]["name"] in page
     assert page.count('name="company"') == 1
     big = SimpleUploadedFile("all.csv", f"{good}\n".encode() * 60_000)
     answer = anna.client.post(f"{anna.flow}sign-in", {"app": app.pk, "file": big})
-    assert ("larger than 2 MB" if language == "en" else "groter dan 2 MB") in words(answer)
+    assert ("larger than 2 MB" if language == "en" else "groter dan 2 MB") in read_page_text(answer)
     for sentence in RESULTS[language]:
         assert sentence in page
     sandbox.client(CLIENTS["service"], approved=None)
     anna.client.post(f"{anna.flow}choose", {"action": "retry"})
     wait_until(lambda: all(one.described_at for one in companies(anna)))
-    assert words(anna.client.get(f"{anna.flow}choose")).count('name="company"') == 2
+    assert read_page_text(anna.client.get(f"{anna.flow}choose")).count('name="company"') == 2
     anna.client.post(f"{anna.flow}choose", {"action": "remove_unreachable"})
     assert {one.external_id for one in companies(anna)} == {good, unapproved}
 
@@ -635,7 +639,7 @@ def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Ne
         Administration.objects.filter(pk=last.pk).update(
             status="failed", status_reason="The books are closed."
         )
-    page = words(listed.client.get(f"/imports/{key}/"))
+    page = read_page_text(listed.client.get(f"/imports/{key}/"))
     names = [one.name for one in imported(listed.actor)]
     assert page.index(names[-1]) < page.index(names[0])
     assert "The books are closed." in page

@@ -104,7 +104,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def led_to(address: str) -> str:
+def get_redirect(address: str) -> str:
     """Where the provider's page sends the browser on to. Raises `AssertionError` when it refuses."""
     try:
         urllib.request.build_opener(_Stay).open(address).close()
@@ -116,22 +116,22 @@ def led_to(address: str) -> str:
     raise AssertionError("The provider sends the browser nowhere.")
 
 
-def bring(client: Client, address: str) -> Any:
+def open_address(client: Client, address: str) -> Any:
     """The browser opens an address of Koppel."""
     parts = urlsplit(address)
     return client.get(f"{parts.path}?{parts.query}")
 
 
-def walk(admin: Actor, client: Client | None = None) -> Any:
+def sign_in_through_provider(admin: Actor, client: Client | None = None) -> Any:
     """From the sign-in address over the provider and back: the last answer, with its client."""
     client = client or Client()
-    return bring(client, led_to(begin(admin, client)))
+    return open_address(client, get_redirect(begin(admin, client)))
 
 
 def link(admin: Actor, person: Actor) -> Any:
     """The person links whom the provider says they are, in a session of their own."""
     client = signed_in(person)
-    answer = walk(admin, client)
+    answer = sign_in_through_provider(admin, client)
     assert answer.headers.get("Location") == f"/sign-in/{provider_id(admin)}/link", answer.content.decode()
     return client.post(answer.headers["Location"], follow=True)
 

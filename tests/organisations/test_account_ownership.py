@@ -39,7 +39,7 @@ from tests.organisations.provider_processes import (
     link,
     provider_id,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 
@@ -75,12 +75,12 @@ def by_password(email: str, browser: Client | None = None) -> Client:
     return client
 
 
-def opens(client: Client) -> int:
+def active_organisation_id(client: Client) -> int:
     """The organisation in which this browser acts."""
     return int(client.get("/api/v1/me").json()["organisation"]["id"])
 
 
-def invited(admin: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
+def invite_by_email(admin: Actor, email: str, role: Role = Role.TEAM_LEADER, language: str = "en") -> str:
     """The path of the link in the mail."""
     with organisation_scope(admin.organisation_id):
         invitation = invitations.invite(admin, InvitationInput(email=email, role=role), language=language)
@@ -108,14 +108,14 @@ def test_a_provider_cannot_add_an_existing_account(eve: Actor, ada: Actor, idp: 
     Then Ada signs in with her password, as always.
     """
     configure(eve, idp)
-    invited(eve, email_of(ada), language="nl")
+    invite_by_email(eve, email_of(ada), language="nl")
     idp.says(sub="ada", email=email_of(ada), email_verified=True, name="Ada")
-    answer = walk(eve)
+    answer = sign_in_through_provider(eve)
     assert answer.status_code == 403
     assert answer.client.get("/api/v1/me").status_code == 401
     answer.client.post("/language", {"language": "nl"})
     assert memberships_of(ada) == {ada.organisation_id}
-    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id
     assert User.objects.get(pk=ada.user_id).language == ""
     with installation_scope("test"):
         assert not FederatedIdentity.objects.exists()
@@ -127,22 +127,22 @@ def test_a_provider_cannot_add_an_account_by_another_spelling(
     eve: Actor, ada: Actor, idp: Idp, spelling: Any
 ) -> None:
     configure(eve, idp)
-    invited(eve, spelling(email_of(ada)))
+    invite_by_email(eve, spelling(email_of(ada)))
     idp.says(sub="ada", email=spelling(email_of(ada)), email_verified=True)
-    assert walk(eve).status_code == 403
+    assert sign_in_through_provider(eve).status_code == 403
     assert memberships_of(ada) == {ada.organisation_id}
     assert User.objects.filter(email__iexact=email_of(ada)).count() == 1
 
 
 def test_accepting_an_invitation_keeps_the_home_organisation(eve: Actor, ada: Actor) -> None:
-    path = invited(eve, email_of(ada))
+    path = invite_by_email(eve, email_of(ada))
     browser = by_password(email_of(ada))
     browser.post(path)
     assert memberships_of(ada) == {ada.organisation_id, eve.organisation_id}
-    assert opens(browser) == eve.organisation_id, "Accepted in this session."
+    assert active_organisation_id(browser) == eve.organisation_id, "Accepted in this session."
     assert notices_of(ada) == ["membership_began"], "Told where she works."
     assert "a member of" in by_password(email_of(ada)).get("/notifications/").content.decode()
-    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id
 
 
 def test_a_session_that_a_provider_opened_accepts_no_invitation(
@@ -150,12 +150,12 @@ def test_a_session_that_a_provider_opened_accepts_no_invitation(
 ) -> None:
     """Ada works for Eve too, and Eve's provider signs in whomever Eve wants."""
     third = actor("administrator", name="Third")
-    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post(invite_by_email(eve, email_of(ada)))
     configure(eve, idp)
     idp.says(sub="ada", email=email_of(ada), email_verified=True)
     link(eve, ada)
-    vouched = walk(eve).client
-    path = invited(third, email_of(ada))
+    vouched = sign_in_through_provider(eve).client
+    path = invite_by_email(third, email_of(ada))
     assert "cannot accept invitations" in vouched.get(path).content.decode()
     assert vouched.post(path).status_code == 403
     assert third.organisation_id not in memberships_of(ada)
@@ -168,16 +168,16 @@ def test_a_provider_cannot_accept_invitations_of_others(eve: Actor, ada: Actor, 
     """
     configure(eve, idp)
     email = "nieuw@example.test"
-    invited(eve, email)
+    invite_by_email(eve, email)
     idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
-    assert walk(eve).status_code == 302
+    assert sign_in_through_provider(eve).status_code == 302
     user = User.objects.get(email=email)
-    path = invited(ada, email)
+    path = invite_by_email(ada, email)
     assert "You have an account as" in Client().get(path).content.decode()
     user.set_password(PASSWORD)  # by the link that is mailed to the address
     user.save()
     by_password(email).post(path)
-    assert opens(by_password(email)) == ada.organisation_id
+    assert active_organisation_id(by_password(email)) == ada.organisation_id
     with organisation_scope(ada.organisation_id):
         membership = Membership.objects.get(user=user)
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
@@ -194,15 +194,15 @@ def test_joining_another_organisation_does_not_weaken_the_account(eve: Actor, ad
     """Ada's provider made Noor's account, and she has worked there since. Then Eve invites her."""
     configure(ada, idp)
     email = "noor@example.test"
-    invited(ada, email)
+    invite_by_email(ada, email)
     idp.says(sub="noor", email=email, email_verified=True, name="Noor")
     for _twice in range(2):
-        assert walk(ada).status_code == 302
+        assert sign_in_through_provider(ada).status_code == 302
     user = User.objects.get(email=email)
     user.set_password(PASSWORD)
     user.save()
-    by_password(email).post(invited(eve, email))
-    assert opens(by_password(email)) == ada.organisation_id
+    by_password(email).post(invite_by_email(eve, email))
+    assert active_organisation_id(by_password(email)) == ada.organisation_id
     Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={})
     with organisation_scope(eve.organisation_id):
         at_eve = Membership.objects.get(user=user)
@@ -216,7 +216,7 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
     with organisation_scope(ada.organisation_id):
         firm = Membership.objects.get(pk=ada.membership_id).organisation
     noor = actor("administrator", organisation=firm, name="Noor")
-    by_password(email_of(noor)).post(invited(eve, email_of(noor)))
+    by_password(email_of(noor)).post(invite_by_email(eve, email_of(noor)))
     with organisation_scope(ada.organisation_id):
         access = people_services.terms_of(people_services.get_member(ada, noor.membership_id))
         people_services.update_membership(
@@ -232,9 +232,9 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
 
 def test_restored_access_does_not_change_the_current_organisation(eve: Actor, ada: Actor) -> None:
     """Ada once worked for Eve, and chose that firm last. Eve lets her in again without asking her."""
-    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post(invite_by_email(eve, email_of(ada)))
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
-    assert opens(by_password(email_of(ada))) == eve.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == eve.organisation_id
     with organisation_scope(eve.organisation_id):
         membership = Membership.objects.get(user_id=ada.user_id)
         access = people_services.terms_of(membership)
@@ -242,7 +242,7 @@ def test_restored_access_does_not_change_the_current_organisation(eve: Actor, ad
             eve, membership.pk, people_services.MembershipTerms(access.role, False, None, frozenset())
         )
         people_services.update_membership(eve, membership.pk, access)
-    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id
     assert notices_of(ada) == ["membership_began", "membership_began"]
 
 
@@ -250,22 +250,22 @@ def test_a_password_sign_in_opens_the_organisation_that_was_chosen_last(
     eve: Actor, ada: Actor, idp: Idp
 ) -> None:
     configure(ada, idp)
-    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post(invite_by_email(eve, email_of(ada)))
     browser = by_password(email_of(ada))
     browser.post("/account/organisations/", {"organisation": eve.organisation_id})
-    assert opens(by_password(email_of(ada))) == eve.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == eve.organisation_id
     idp.says(sub="ada")
     link(ada, ada)
-    assert opens(walk(ada).client) == ada.organisation_id
-    assert opens(by_password(email_of(ada))) == eve.organisation_id, (
+    assert active_organisation_id(sign_in_through_provider(ada).client) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == eve.organisation_id, (
         "Single sign-on chooses for one session only."
     )
     browser.post("/account/organisations/", {"organisation": ada.organisation_id})
-    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id
 
 
 def test_switching_in_the_browser_does_not_affect_the_command_line(eve: Actor, ada: Actor) -> None:
-    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post(invite_by_email(eve, email_of(ada)))
     by_password(email_of(ada)).post("/account/organisations/", {"organisation": eve.organisation_id})
     with redirect_stdout(io.StringIO()) as printed:
         words = ["list", "--as", email_of(ada), "--json"]
@@ -279,9 +279,9 @@ def test_an_account_without_password_gets_one_by_mail_and_links(ada: Actor, idp:
     """The provider made the account; then the firm moves to another one, where the person is not linked."""
     configure(ada, idp)
     email = "nieuw@example.test"
-    invited(ada, email)
+    invite_by_email(ada, email)
     idp.says(sub="nieuw", email=email, email_verified=True, name="Noor")
-    assert walk(ada).status_code == 302
+    assert sign_in_through_provider(ada).status_code == 302
     Client().post("/accounts/password/reset/", {"email": email})
     deliver_password_links()
     (message,) = [
@@ -295,8 +295,8 @@ def test_an_account_without_password_gets_one_by_mail_and_links(ada: Actor, idp:
     answer = browser.post("/accounts/login/", {"login": email, "password": "another horse battery"})
     assert answer.status_code == 302
     idp.says(sub="another subject", email=email, email_verified=True)
-    assert walk(ada).status_code == 403
-    assert walk(ada, browser).headers["Location"] == f"/sign-in/{provider_id(ada)}/link"
+    assert sign_in_through_provider(ada).status_code == 403
+    assert sign_in_through_provider(ada, browser).headers["Location"] == f"/sign-in/{provider_id(ada)}/link"
 
 
 def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve: Actor, ada: Actor) -> None:
@@ -308,7 +308,7 @@ def test_the_organisation_that_was_joined_first_goes_before_the_lower_number(eve
             role=Role.READER,
             joined_at=timezone.now() + timedelta(minutes=1),
         )
-    assert opens(by_password(email_of(ada))) == ada.organisation_id
+    assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id
 
 
 def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
@@ -318,11 +318,11 @@ def test_a_provider_changes_nothing_that_holds_for_the_account_elsewhere(
 
     Whoever signs in there as Ada speaks for Eve's firm only.
     """
-    by_password(email_of(ada)).post(invited(eve, email_of(ada)))
+    by_password(email_of(ada)).post(invite_by_email(eve, email_of(ada)))
     configure(eve, idp)
     idp.says(sub="ada", email=email_of(ada), email_verified=True)
     link(eve, ada)
-    vouched = walk(eve).client
+    vouched = sign_in_through_provider(eve).client
     vouched.post("/language", {"language": "nl"})
     assert 'lang="nl"' in vouched.get("/").content.decode()
     assert User.objects.get(pk=ada.user_id).language == ""
@@ -347,7 +347,7 @@ def test_a_session_of_an_earlier_sign_in_links_nothing(ada: Actor, idp: Idp) -> 
     configure(ada, idp)
     idp.says(sub="thief", email=email_of(ada), email_verified=True)
     browser = signed_in(ada)
-    page = walk(ada, browser).headers["Location"]
+    page = sign_in_through_provider(ada, browser).headers["Location"]
     session = browser.session
     session[SIGNED_IN_AT] = time.time() - RECENT_SECONDS - 1
     session.save()
@@ -364,7 +364,7 @@ def test_the_link_page_takes_no_get_and_no_forged_post(ada: Actor, idp: Idp) -> 
     page = f"/sign-in/{provider_id(ada)}/link"
     assert careful.post(page).status_code == 403
     plain = signed_in(ada)
-    walk(ada, plain)
+    sign_in_through_provider(ada, plain)
     plain.get(page)
     with organisation_scope(ada.organisation_id):
         assert not FederatedIdentity.objects.exists()

@@ -35,7 +35,7 @@ from tests.organisations.provider_processes import (
     link,
     provider_id,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 
@@ -84,7 +84,7 @@ def add(admin: Actor, name: str) -> EmailDomain:
 
 def check(admin: Actor, domain: EmailDomain) -> str:
     """The Administrator presses *Check now*; what the page says."""
-    later(domain, checked_at=None)
+    set_columns(domain, checked_at=None)
     address = f"{SECURITY}domains/{domain.pk}/check"
     return html.unescape(signed_in(admin).post(address, follow=True).content.decode())
 
@@ -96,7 +96,7 @@ def verify(admin: Actor, dns: DnsServer, name: str) -> EmailDomain:
     return domain
 
 
-def later(domain: EmailDomain, **changed: Any) -> None:
+def set_columns(domain: EmailDomain, **changed: Any) -> None:
     """Set columns, as if time had passed."""
     with organisation_scope(domain.organisation_id):
         EmailDomain.objects.filter(pk=domain.pk).update(**changed)
@@ -126,7 +126,7 @@ def audited(admin: Actor) -> list[str]:
         ]
 
 
-def notified(admin: Actor) -> list[str]:
+def list_notified(admin: Actor) -> list[str]:
     with organisation_scope(admin.organisation_id):
         rows = Notification.objects.filter(
             membership_id=admin.membership_id, event__event_type__startswith="domain"
@@ -264,7 +264,7 @@ def test_a_domain_moves_when_only_the_record_of_the_second_is_left(
     dns.publish("_koppel.firm.test", second.record_value)
     assert "is verified" in check(eve, second)
     assert leads_to("x@firm.test") == "Eve"
-    assert (audited(ada), notified(ada)) == (["added", "verified", "lapsed"], ["domain_lapsed"])
+    assert (audited(ada), list_notified(ada)) == (["added", "verified", "lapsed"], ["domain_lapsed"])
     with organisation_scope(ada.organisation_id):
         entry = AuditEntry.objects.get(action="organisation.domain_lapsed")
         assert (entry.actor_name, "Eve" in str(entry.details)) == ("Koppel", False)
@@ -277,7 +277,7 @@ def test_a_domain_lapses_after_three_checks_over_days(eve: Actor, dns: DnsServer
     shell("confirm-domain", eve.organisation_id, "airgap.test")
     dns.records.clear()
     assert run_job(domain, days=30).missing_checks == 1
-    assert notified(eve) == ["domain_record_missing"]
+    assert list_notified(eve) == ["domain_record_missing"]
     for _attempt in range(3):
         check(eve, domain)
     assert leads_to("x@firm.test") == "Eve", "four checks, but within a day"
@@ -289,7 +289,7 @@ def test_a_domain_lapses_after_three_checks_over_days(eve: Actor, dns: DnsServer
     lapsed = run_job(domain, days=0.5)
     assert (lapsed.state, lapsed.next_check_at) == ("lapsed", None)
     assert (leads_to("x@firm.test"), leads_to("x@airgap.test")) == ("", "Eve")
-    assert notified(eve) == ["domain_record_missing", "domain_lapsed"]
+    assert list_notified(eve) == ["domain_record_missing", "domain_lapsed"]
     assert audited(eve)[-1] == "lapsed"
     with organisation_scope(eve.organisation_id):
         assert Membership.objects.get().is_live
@@ -360,7 +360,7 @@ def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running: Idp) ->
     running.says(sub="eve")
     link(eve, eve)
     assert Client().get(f"/sign-in/{provider_id(eve)}/").status_code == 200
-    assert walk(eve).headers["Location"] == "/"
+    assert sign_in_through_provider(eve).headers["Location"] == "/"
 
 
 def test_the_sign_in_page_does_not_say_whether_there_is_an_account(ada: Actor, eve: Actor) -> None:

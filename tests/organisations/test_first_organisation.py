@@ -47,7 +47,7 @@ def path_of(link: str) -> str:
     return urlsplit(link).path
 
 
-def accept(link: str, name: str = "Anna") -> Client:
+def accept_invitation(link: str, name: str = "Anna") -> Client:
     """In a browser of their own."""
     client = Client()
     assert client.post(path_of(link), {"name": name, "password": CHOSEN}).status_code == 302
@@ -72,7 +72,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
     assert "koppel people recovery-link" in waiting
     assert "heeft nog geen wachtwoord gekozen" in waiting
     assert not finding("organisations").is_ok
-    client = accept(link)
+    client = accept_invitation(link)
     assert "Kantoor Noord" in client.get("/").content.decode()
     assert 'type="password"' in Client().get(SIGN_IN).content.decode()
     assert finding("organisations").text == "Organisations: 1, with 1 people who may sign in."
@@ -89,7 +89,7 @@ def test_from_an_empty_installation_to_the_first_administrator(clean_database: N
 
 def test_the_audit_log_names_the_operating_system_account(clean_database: None) -> None:
     result = run_json_command(organisations.app, *MAKE)
-    page = accept(result["link"]).get("/organisation/activity/").content.decode()
+    page = accept_invitation(result["link"]).get("/organisation/activity/").content.decode()
     assert "created the organisation" in page
     with organisation_scope(result["organisation"]):
         entry = AuditEntry.objects.get(action="organisation.created")
@@ -130,7 +130,7 @@ def test_a_mistyped_address_is_replaced_and_its_link_holds_no_longer(clean_datab
         organisations.app, "add-administrator", first["organisation"], "--email", "hanna@noord.example"
     )
     assert Client().get(path_of(first["link"])).status_code == 410
-    accept(better["link"], "Hanna")
+    accept_invitation(better["link"], "Hanna")
     assert run_json_command(organisations.app, "list")[0]["administrators"] == ["hanna@noord.example"]
 
 
@@ -169,7 +169,7 @@ def test_a_link_for_who_was_invited_replaces_the_older_one(clean_database: None)
     result = run_json_command(people.app, "recovery-link", "anna@noord.example")
     assert result["kind"] == "invitation"
     assert Client().get(path_of(first["link"])).status_code == 410
-    accept(result["link"])
+    accept_invitation(result["link"])
 
 
 def test_an_unknown_address_gets_no_link(actor: Any) -> None:
@@ -208,7 +208,7 @@ def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(
     clean_database: None, settings: Any
 ) -> None:
     """By who invites, as long as nobody else's organisation is there to trust the address."""
-    client = accept(run_json_command(organisations.app, *MAKE)["link"])
+    client = accept_invitation(run_json_command(organisations.app, *MAKE)["link"])
     page = client.post(
         "/organisation/people/invite/", {"email": "bram@noord.example", "role": "user"}, follow=True
     ).content.decode()
@@ -220,7 +220,7 @@ def test_without_a_mail_server_the_link_of_an_invitation_is_handed_over(
     settings.SENDS_MAIL = False
     run_json_command(organisations.app, "create", "--name", "Zuid", "--email", "z@zuid.example")
     assert link[1] not in client.get("/organisation/people/").content.decode()
-    accept(link[1], "Bram")
+    accept_invitation(link[1], "Bram")
 
 
 def test_the_link_of_an_administrator_is_not_shown_to_a_team_leader(actor: Any) -> None:

@@ -18,7 +18,7 @@ from koppel.kit.tenancy import installation_scope
 from koppel.organisations.commands import organisations
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, SANDBOX_PASSWORD, SANDBOX_USER, Sandbox
 from tests.onboarding.test_browser import koppel_url
-from tests.web.browsing import address, browser, listen, look, opened
+from tests.web.browsing import address, browser, check_page, collect_complaints, open_browser_page
 
 __all__ = ["address", "browser", "koppel_url"]
 pytestmark = pytest.mark.browser
@@ -33,23 +33,23 @@ def sandbox_named(sandbox: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("sandbox_named", "worker")
 def test_from_an_empty_installation_to_two_active_administrations(browser: Browser, koppel_url: str) -> None:
-    page = opened(browser, locale="en")
-    complaints = listen(page)
+    page = open_browser_page(browser, locale="en")
+    complaints = collect_complaints(page)
     page.goto(koppel_url)
     expect(page.locator("#command")).to_contain_text("koppel organisations create")
-    look(page, "first-1-empty")
-    accept(page, make_organisation())
-    look(page, "first-2-dashboard")
+    check_page(page, "first-1-empty")
+    accept_invitation(page, make_organisation())
+    check_page(page, "first-2-dashboard")
     page.goto(f"{koppel_url}/connections/new/")
-    look(page, "first-3-system")
+    check_page(page, "first-3-system")
     page.click("main >> text=Add an app registration")
-    look(page, "first-4-apps")
+    check_page(page, "first-4-apps")
     register(page)
-    look(page, "first-5-tested")
+    check_page(page, "first-5-tested")
     page.click(".banner-ok >> text=New connection")
     connect(page)
     page.wait_for_selector("text=Import complete")
-    look(page, "first-6-active")
+    check_page(page, "first-6-active")
     page.context.close()
     assert [one for one in complaints if koppel_url in one] == []
     with installation_scope("test"):
@@ -63,7 +63,7 @@ def make_organisation() -> Any:
     return json.loads(printed.getvalue().splitlines()[-1])["link"]
 
 
-def accept(page: Page, link: str) -> None:
+def accept_invitation(page: Page, link: str) -> None:
     page.goto(link)
     page.fill("#name", "Anna de Vries")
     page.fill("#password", "seven green herons walk")

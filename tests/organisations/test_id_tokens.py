@@ -33,7 +33,7 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (honest | changes).items() if value is not None}
 
 
-def signed(payload: dict[str, Any], key: Any = KEY, algorithm: str = "RS256", **header: Any) -> str:
+def sign_payload(payload: dict[str, Any], key: Any = KEY, algorithm: str = "RS256", **header: Any) -> str:
     return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": "one", **header})
 
 
@@ -64,17 +64,17 @@ def refusal(token: str, key_set: Any = None) -> str:
 
 
 def test_an_honest_token_is_accepted() -> None:
-    token = signed(claims(email="ada@firm.example", email_verified=True, name="Ada"))
+    token = sign_payload(claims(email="ada@firm.example", email_verified=True, name="Ada"))
     assert verify(token) == TokenIdentity("7", "ada@firm.example", "Ada")
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
 def test_each_allowed_rsa_algorithm_is_accepted(algorithm: str) -> None:
-    assert verify(signed(claims(), algorithm=algorithm)).subject == "7"
+    assert verify(sign_payload(claims(), algorithm=algorithm)).subject == "7"
 
 
 def test_an_elliptic_curve_key_is_accepted() -> None:
-    assert verify(signed(claims(), EC_KEY, "ES256"), {"keys": [public_jwk(EC_KEY)]}).subject == "7"
+    assert verify(sign_payload(claims(), EC_KEY, "ES256"), {"keys": [public_jwk(EC_KEY)]}).subject == "7"
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", None, 5, ["RS256"]])
@@ -96,9 +96,9 @@ def test_a_shared_secret_in_the_key_set_serves_nothing() -> None:
 
 
 def test_a_key_inside_the_token_is_not_believed() -> None:
-    token = signed(claims(), OTHER_KEY, jwk=public_jwk(OTHER_KEY))
+    token = sign_payload(claims(), OTHER_KEY, jwk=public_jwk(OTHER_KEY))
     assert refusal(token) == "token_refused"
-    assert refusal(signed(claims(), OTHER_KEY, jku="https://evil.example/keys")) == "token_refused"
+    assert refusal(sign_payload(claims(), OTHER_KEY, jku="https://evil.example/keys")) == "token_refused"
 
 
 @pytest.mark.parametrize(
@@ -144,21 +144,21 @@ def test_a_claim_that_does_not_hold_is_refused(payload: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("nonce", [None, "", "of-another-attempt", "één", [NONCE], {"is": NONCE}])
 def test_a_token_of_another_attempt_is_refused(nonce: Any) -> None:
-    assert refusal(signed(claims(nonce=nonce))) == "other_nonce"
+    assert refusal(sign_payload(claims(nonce=nonce))) == "other_nonce"
 
 
 def test_clocks_may_differ_by_a_minute() -> None:
     now = int(time.time())
-    assert verify(signed(claims(iat=now + 45, exp=now - 45))).subject == "7"
+    assert verify(sign_payload(claims(iat=now + 45, exp=now - 45))).subject == "7"
 
 
 def test_a_signature_of_another_key_is_refused() -> None:
-    assert refusal(signed(claims(), OTHER_KEY)) == "token_refused"
+    assert refusal(sign_payload(claims(), OTHER_KEY)) == "token_refused"
 
 
 def test_an_unknown_or_strange_kid_is_refused() -> None:
-    assert refusal(signed(claims(), kid="two")) == "token_refused"
-    assert refusal(signed(claims(), kid="")) == "token_refused"
+    assert refusal(sign_payload(claims(), kid="two")) == "token_refused"
+    assert refusal(sign_payload(claims(), kid="")) == "token_refused"
 
 
 def test_a_token_without_kid_needs_a_single_key() -> None:
@@ -169,11 +169,11 @@ def test_a_token_without_kid_needs_a_single_key() -> None:
 
 def test_two_keys_of_the_same_kid_are_refused() -> None:
     for keys in ([public_jwk(OTHER_KEY), public_jwk()], [public_jwk(), public_jwk(OTHER_KEY)]):
-        assert refusal(signed(claims()), {"keys": keys}) == "token_refused"
+        assert refusal(sign_payload(claims()), {"keys": keys}) == "token_refused"
 
 
 def test_a_rotated_key_is_accepted_and_a_withdrawn_one_is_not() -> None:
-    old, new = signed(claims()), signed(claims(), OTHER_KEY, kid="two")
+    old, new = sign_payload(claims()), sign_payload(claims(), OTHER_KEY, kid="two")
     during = {"keys": [public_jwk(), public_jwk(OTHER_KEY, kid="two")]}
     assert [verify(token, during).subject for token in (old, new)] == ["7", "7"]
     after = {"keys": [public_jwk(OTHER_KEY, kid="two")]}
@@ -188,11 +188,11 @@ def test_keys_for_encryption_or_another_algorithm_verify_nothing() -> None:
         {"key_ops": ["encrypt"], "use": None},
         {"kty": "RSA", "n": 5},
     ):
-        assert refusal(signed(claims()), {"keys": [public_jwk(**members)]}) == "token_refused"
+        assert refusal(sign_payload(claims()), {"keys": [public_jwk(**members)]}) == "token_refused"
 
 
 def test_a_curve_does_not_serve_an_rsa_signature() -> None:
-    assert refusal(signed(claims()), {"keys": [public_jwk(EC_KEY)]}) == "token_refused"
+    assert refusal(sign_payload(claims()), {"keys": [public_jwk(EC_KEY)]}) == "token_refused"
 
 
 def test_unknown_keys_do_not_affect_the_others() -> None:
@@ -202,13 +202,13 @@ def test_unknown_keys_do_not_affect_the_others() -> None:
         {"kty": "EC", "kid": "curve", "crv": "brainpool", "x": "", "y": ""},
         {"kid": "nothing"},
     ]
-    assert verify(signed(claims()), {"keys": [*strange, public_jwk()]}).subject == "7"
+    assert verify(sign_payload(claims()), {"keys": [*strange, public_jwk()]}).subject == "7"
 
 
 def test_a_large_key_set_costs_no_time() -> None:
     others = [public_jwk(kid=f"key {number}") for number in range(20_000)]
-    assert verify(signed(claims()), {"keys": [*others, public_jwk()]}).subject == "7"
-    assert refusal(signed(claims(), kid="missing"), {"keys": others}) == "token_refused"
+    assert verify(sign_payload(claims()), {"keys": [*others, public_jwk()]}).subject == "7"
+    assert refusal(sign_payload(claims(), kid="missing"), {"keys": others}) == "token_refused"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_large_key_set_costs_no_time() -> None:
 )
 def test_a_document_without_keys_is_refused(key_set: Any) -> None:
     with pytest.raises(ProviderRefused):
-        verify_id_token(signed(claims()), key_set, ISSUER, CLIENT, NONCE)
+        verify_id_token(sign_payload(claims()), key_set, ISSUER, CLIENT, NONCE)
 
 
 @pytest.mark.parametrize(
@@ -228,11 +228,11 @@ def test_a_text_that_is_no_token_is_refused(token: str) -> None:
 
 
 def test_a_critical_extension_is_refused_and_an_unknown_header_is_not() -> None:
-    assert refusal(signed(claims(), crit=["must"], must=True)) == "token_refused"
-    assert verify(signed(claims(), org="firm", x5c=["A" * 2000])).subject == "7"
-    assert refusal(signed(claims(), x5c=["A" * 20_000])) == "token_refused"
+    assert refusal(sign_payload(claims(), crit=["must"], must=True)) == "token_refused"
+    assert verify(sign_payload(claims(), org="firm", x5c=["A" * 2000])).subject == "7"
+    assert refusal(sign_payload(claims(), x5c=["A" * 20_000])) == "token_refused"
 
 
 def test_an_address_counts_only_when_the_provider_has_proved_it() -> None:
     for proved in (False, "true", 1, None):
-        assert verify(signed(claims(email="ada@firm.example", email_verified=proved))).email == ""
+        assert verify(sign_payload(claims(email="ada@firm.example", email_verified=proved))).email == ""

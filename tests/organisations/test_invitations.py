@@ -23,7 +23,7 @@ from koppel.organisations.invitations import services as invitations
 from koppel.organisations.invitations.inputs import InvitationInput
 from koppel.organisations.models import Division, Invitation, Membership, Organisation, User
 from koppel.organisations.roles import Actor, Role
-from tests.fixtures.concurrency import at_the_same_moment
+from tests.fixtures.concurrency import run_concurrently
 from tests.fixtures.confirmation import post_and_confirm
 from tests.fixtures.people import PASSWORD, signed_in
 
@@ -90,7 +90,7 @@ def test_a_new_colleague_follows_the_mail_and_is_at_work(actor: Any, settings: A
 
 def test_concurrent_invitations_of_one_person_are_reported(actor: Any) -> None:
     admin = actor("administrator")
-    outcome = at_the_same_moment(
+    outcome = run_concurrently(
         admin, lambda: invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
     )
     assert isinstance(outcome, Refused)
@@ -101,7 +101,7 @@ def test_concurrent_invitations_of_one_person_are_reported(actor: Any) -> None:
 
 def test_concurrent_creation_of_one_division_is_reported(actor: Any) -> None:
     admin = actor("administrator")
-    outcome = at_the_same_moment(admin, lambda: create_division(admin, DivisionInput(name="Zuid")))
+    outcome = run_concurrently(admin, lambda: create_division(admin, DivisionInput(name="Zuid")))
     assert isinstance(outcome, Refused)
     assert "already exists" in str(outcome)
 

@@ -17,7 +17,7 @@ from tests.organisations.provider_processes import (
     email_of,
     link,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 
@@ -68,7 +68,7 @@ def require_sso(admin: Actor, idp: Idp) -> Any:
     """Single sign-on is required; the Administrator's session, which the provider opened."""
     idp.says(sub="ada")
     link(admin, admin)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert "is now required" in client.post(SECURITY + "provider/require", follow=True).content.decode()
     return client
 
@@ -80,14 +80,14 @@ def test_an_administrator_approves_another_address(
     idp.says(sub="lea", **claims)
     assert "an Administrator must approve" in link(admin, leader).content.decode()
     assert links_of(admin) == [("lea", False)]
-    assert walk(admin).status_code == 403
+    assert sign_in_through_provider(admin).status_code == 403
     assert signed_in(leader).post(answer_to_waiting(leader, "approve")).status_code == 403
     page = signed_in(admin).get(person_page(leader)).content.decode()
     assert claims.get("email", "“lea”") in page
     assert answer_to_waiting(leader, "reject") in page
     assert "/approve" not in signed_in(leader).get(person_page(leader)).content.decode()
     signed_in(admin).post(answer_to_waiting(leader, "approve"))
-    assert walk(admin).client.get("/api/v1/me").json()["name"] == "Lea"
+    assert sign_in_through_provider(admin).client.get("/api/v1/me").json()["name"] == "Lea"
     with organisation_scope(admin.organisation_id):
         actions = AuditEntry.objects.filter(action__startswith="person.identity").order_by("pk")
         assert list(actions.values_list("action", flat=True)) == [
@@ -122,7 +122,7 @@ def test_while_single_sign_on_is_required_another_address_links_nothing(
     assert links_of(admin) == [("ada", True), ("lea", False)]
     assert signed_in(admin).post(answer_to_waiting(leader, "approve")).status_code == 403
     administrator.post(answer_to_waiting(leader, "approve"))
-    assert walk(admin).client.get("/api/v1/me").json()["name"] == "Lea"
+    assert sign_in_through_provider(admin).client.get("/api/v1/me").json()["name"] == "Lea"
 
 
 def test_from_outside_the_networks_of_the_organisation_nobody_links(
@@ -138,6 +138,6 @@ def test_from_outside_the_networks_of_the_organisation_nobody_links(
     idp.says(sub="elsewhere", email=email_of(elsewhere), email_verified=True)
     client = signed_in(elsewhere)
     client.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
-    page = walk(admin, client).headers["Location"]
+    page = sign_in_through_provider(admin, client).headers["Location"]
     assert "own networks only" in client.post(page, follow=True).content.decode()
     assert links_of(admin) == []

@@ -20,13 +20,13 @@ from tests.organisations.provider_processes import (
     SECURITY,
     Idp,
     begin,
-    bring,
     configure,
-    led_to,
+    get_redirect,
     link,
+    open_address,
     provider_id,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -57,20 +57,20 @@ def admin(actor: Any, idp: Idp) -> Actor:
 def test_sign_ins_ask_for_the_metadata_once_until_the_provider_changes(admin: Actor, idp: Idp) -> None:
     idp.says(sub="ada")
     before = idp.count_calls(DISCOVERY), idp.count_calls("/keys")
-    assert [walk(admin).status_code for _time in range(3)] == [302] * 3
+    assert [sign_in_through_provider(admin).status_code for _time in range(3)] == [302] * 3
     assert (idp.count_calls(DISCOVERY), idp.count_calls("/keys")) == (before[0] + 1, before[1] + 1)
     configure(admin, idp)
     tested = idp.count_calls(DISCOVERY)
-    walk(admin)
+    sign_in_through_provider(admin)
     assert idp.count_calls(DISCOVERY) == tested + 1, "what it published before the change no longer counts"
 
 
 def test_keys_that_the_provider_replaced_are_fetched_again(admin: Actor, idp: Idp) -> None:
-    assert walk(admin).status_code == 302
+    assert sign_in_through_provider(admin).status_code == 302
     idp.control(fault="rotated", at_once=False)
-    assert walk(admin).status_code == 302
+    assert sign_in_through_provider(admin).status_code == 302
     idp.control(fault="unsigned", at_once=False)
-    assert walk(admin).status_code == 403
+    assert sign_in_through_provider(admin).status_code == 403
 
 
 def test_metadata_is_kept_for_minutes_and_for_few_providers() -> None:
@@ -89,31 +89,33 @@ def test_metadata_is_kept_for_minutes_and_for_few_providers() -> None:
 
 def test_who_begins_again_and_again_keeps_nobody_from_coming_back(admin: Actor, idp: Idp) -> None:
     client = Client()
-    answer = led_to(begin(admin, client))
+    answer = get_redirect(begin(admin, client))
     calls.metadata_cache.clear()
     with ExitStack() as begun:
         for _slot in range(calls.BEGINS_EACH_MAX):
             begun.enter_context(calls._begins.slot(provider_id(admin)))
         refused = Client().post(f"/sign-in/{provider_id(admin)}/")
         assert "answers slowly" in refused.content.decode()
-        assert bring(client, answer).status_code == 302
-        assert walk(admin).status_code == 302, "its metadata is kept now, so that beginning takes no slot"
+        assert open_address(client, answer).status_code == 302
+        assert sign_in_through_provider(admin).status_code == 302, (
+            "its metadata is kept now, so that beginning takes no slot"
+        )
 
 
 def test_an_answer_waits_for_its_turn_and_serves_again_when_it_had_none(
     admin: Actor, idp: Idp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = Client()
-    answer = led_to(begin(admin, client))
+    answer = get_redirect(begin(admin, client))
     with ExitStack() as others:
         for _slot in range(calls.ANSWERS_EACH_MAX):
             others.enter_context(calls._answers.slot(provider_id(admin)))
         with monkeypatch.context() as hurry:
             hurry.setattr(calls, "ANSWER_WAIT_SECONDS", 0.05)
-            assert "answers slowly" in bring(client, answer).content.decode()
+            assert "answers slowly" in open_address(client, answer).content.decode()
         threading.Timer(0.2, others.pop_all().close).start()
         began_at = time.monotonic()
-        assert bring(client, answer).status_code == 302, "loading the page again redeems the same code"
+        assert open_address(client, answer).status_code == 302, "loading the page again redeems the same code"
         assert time.monotonic() - began_at > 0.1
 
 

@@ -19,15 +19,15 @@ from tests.organisations.identity_provider import CLIENT_ID
 from tests.organisations.provider_processes import (
     Idp,
     begin,
-    bring,
     configure,
     email_of,
-    led_to,
+    get_redirect,
     link,
+    open_address,
     provider_id,
     query_of,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 
@@ -112,9 +112,9 @@ def test_an_answer_of_the_honest_provider_never_reaches_the_hostile_one(
     stolen = query_of(begin(ada, attacker))
     sends_on_to(hostile, honest, stolen, callback_of(ada))
     before = hostile.received()
-    answer = led_to(led_to(begin(eve, victim)))
+    answer = get_redirect(get_redirect(begin(eve, victim)))
     assert "code" in query_of(answer)
-    assert bring(victim, answer).status_code == 403
+    assert open_address(victim, answer).status_code == 403
     assert hostile.received() == before, "The code goes nowhere."
     assert refusals_of(ada) == refusals_of(eve) == ["other_provider"], "Both firms read of it."
     assert (who_is(victim), who_is(attacker)) == (None, None)
@@ -125,9 +125,9 @@ def test_the_honest_provider_knows_no_redirect_address_of_the_hostile_one(
 ) -> None:
     stolen = query_of(begin(ada, Client()))
     sends_on_to(hostile, honest, stolen, callback_of(eve))
-    onward = led_to(begin(eve, Client()))
+    onward = get_redirect(begin(eve, Client()))
     with pytest.raises(AssertionError, match="redirect_uri_mismatch"):
-        led_to(onward)
+        get_redirect(onward)
 
 
 @pytest.mark.parametrize("names_itself", [True, False])
@@ -142,7 +142,7 @@ def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
     victim = Client()
     sends_on_to(hostile, honest, query_of(begin(ada, Client())), callback_of(eve))
     before = hostile.received()
-    assert bring(victim, led_to(led_to(begin(eve, victim)))).status_code == 403
+    assert open_address(victim, get_redirect(get_redirect(begin(eve, victim)))).status_code == 403
     assert hostile.received() == before
     assert refusals_of(eve) == ["other_provider" if names_itself else "issuer_missing"]
 
@@ -154,9 +154,9 @@ def test_an_answer_of_the_hostile_provider_opens_nothing_at_the_honest_one(
     hostile.says(sub="ada", email=email_of(ada), email_verified=True)
     browser = Client()
     genuine = query_of(begin(ada, browser))
-    forged = led_to(f"{hostile.issuer}/authorize?{urlencode(genuine)}")
+    forged = get_redirect(f"{hostile.issuer}/authorize?{urlencode(genuine)}")
     before = honest.received()
-    assert bring(browser, forged).status_code == 403
+    assert open_address(browser, forged).status_code == 403
     assert [code for code in honest.received() if code not in before] == [query_of(forged)["code"]]
     assert refusals_of(ada) == ["code_refused"]
     assert who_is(browser) is None
@@ -166,32 +166,36 @@ def test_a_code_injected_at_the_other_providers_address_is_refused(
     ada: Actor, eve: Actor, honest: Idp, hostile: Idp
 ) -> None:
     browser = Client()
-    answer = query_of(led_to(begin(ada, browser)))
+    answer = query_of(get_redirect(begin(ada, browser)))
     before = honest.received(), hostile.received()
-    assert bring(browser, f"/sign-in/{provider_id(eve)}/callback?{urlencode(answer)}").status_code == 403
+    assert (
+        open_address(browser, f"/sign-in/{provider_id(eve)}/callback?{urlencode(answer)}").status_code == 403
+    )
     assert (honest.received(), hostile.received()) == before
     assert refusals_of(ada) == refusals_of(eve) == ["other_provider"]
-    second_response = bring(browser, f"/sign-in/{provider_id(ada)}/callback?{urlencode(answer)}")
+    second_response = open_address(browser, f"/sign-in/{provider_id(ada)}/callback?{urlencode(answer)}")
     assert (second_response.status_code, who_is(browser)) == (400, None), "The attempt was used up."
 
 
 def test_an_answer_that_another_browser_got_opens_nothing(ada: Actor, honest: Idp) -> None:
     attacker, victim = Client(), Client()
-    answer = led_to(begin(ada, victim))
+    answer = get_redirect(begin(ada, victim))
     begin(ada, attacker)
-    assert (bring(attacker, answer).status_code, who_is(attacker)) == (400, None)
+    assert (open_address(attacker, answer).status_code, who_is(attacker)) == (400, None)
     stolen = {**query_of(answer), "state": query_of(begin(ada, attacker))["state"]}
-    assert bring(attacker, f"/sign-in/{provider_id(ada)}/callback?{urlencode(stolen)}").status_code == 403
+    assert (
+        open_address(attacker, f"/sign-in/{provider_id(ada)}/callback?{urlencode(stolen)}").status_code == 403
+    )
     assert who_is(attacker) is None
 
 
 @pytest.mark.parametrize("fault", ["no iss", "other iss", "empty iss"])
 def test_an_announced_iss_must_be_there_and_be_the_providers_own(ada: Actor, honest: Idp, fault: str) -> None:
     honest.control(announces=True)
-    assert walk(ada).status_code == 302
+    assert sign_in_through_provider(ada).status_code == 302
     honest.control(fault=fault)
     before = honest.received()
-    answer = walk(ada)
+    answer = sign_in_through_provider(ada)
     assert (answer.status_code, who_is(answer.client)) == (403, None)
     assert honest.received() == before
     assert refusals_of(ada) == ["issuer_missing" if fault == "no iss" else "other_provider"]
@@ -199,26 +203,26 @@ def test_an_announced_iss_must_be_there_and_be_the_providers_own(ada: Actor, hon
 
 def test_an_unannounced_iss_is_compared_too(ada: Actor, honest: Idp) -> None:
     honest.control(fault="other iss")
-    assert walk(ada).status_code == 403
+    assert sign_in_through_provider(ada).status_code == 403
     assert refusals_of(ada) == ["other_provider"]
 
 
 def test_two_iss_in_one_answer_are_refused(ada: Actor, honest: Idp) -> None:
     honest.control(announces=True)
     browser = Client()
-    answer = led_to(begin(ada, browser))
-    assert bring(browser, f"{answer}&iss=https://login.elsewhere.test").status_code == 403
+    answer = get_redirect(begin(ada, browser))
+    assert open_address(browser, f"{answer}&iss=https://login.elsewhere.test").status_code == 403
     browser = Client()
-    answer = led_to(begin(ada, browser)).replace("iss=", "iss=https://login.elsewhere.test&iss=")
-    assert bring(browser, answer).status_code == 403
+    answer = get_redirect(begin(ada, browser)).replace("iss=", "iss=https://login.elsewhere.test&iss=")
+    assert open_address(browser, answer).status_code == 403
 
 
 def test_the_same_subject_at_two_issuers_is_two_people(
     ada: Actor, eve: Actor, honest: Idp, hostile: Idp
 ) -> None:
     hostile.says(sub="ada", email=email_of(ada), email_verified=True)
-    assert walk(eve).status_code == 403
-    assert who_is(walk(ada).client) == "Ada"
+    assert sign_in_through_provider(eve).status_code == 403
+    assert who_is(sign_in_through_provider(ada).client) == "Ada"
 
 
 def test_links_belong_to_the_issuer_at_which_they_were_made(
@@ -231,12 +235,12 @@ def test_links_belong_to_the_issuer_at_which_they_were_made(
     other.reset()
     other.says(sub="ada", email=email_of(ada), email_verified=True)
     configure(ada, other)
-    answer = walk(ada)
+    answer = sign_in_through_provider(ada)
     assert (answer.status_code, who_is(answer.client)) == (403, None)
     link(ada, ada)
-    assert who_is(walk(ada).client) == "Ada"
+    assert who_is(sign_in_through_provider(ada).client) == "Ada"
     configure(ada, honest)
-    assert who_is(walk(ada).client) == "Ada"
+    assert who_is(sign_in_through_provider(ada).client) == "Ada"
     with organisation_scope(ada.organisation_id):
         assert {row.issuer for row in FederatedIdentity.objects.all()} == {honest.issuer, other.issuer}
 
@@ -245,10 +249,10 @@ def test_an_attempt_does_not_outlive_the_issuer_that_it_began_at(
     ada: Actor, honest: Idp, both_running: tuple[Idp, Idp]
 ) -> None:
     browser = Client()
-    answer = led_to(begin(ada, browser))
+    answer = get_redirect(begin(ada, browser))
     both_running[1].reset()
     configure(ada, both_running[1])
-    assert (bring(browser, answer).status_code, who_is(browser)) == (403, None)
+    assert (open_address(browser, answer).status_code, who_is(browser)) == (403, None)
     assert refusals_of(ada) == ["other_provider"]
 
 

@@ -11,13 +11,13 @@ from koppel.organisations.roles import Actor
 from tests.organisations.provider_processes import (
     Idp,
     begin,
-    bring,
     configure,
-    led_to,
+    get_redirect,
     link,
+    open_address,
     query_of,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 TOKEN = ("/account/tokens/", {"name": "Backup", "days": "90", "access": "read"})
@@ -51,13 +51,13 @@ def tokens(admin: Actor) -> int:
 
 def test_a_sign_in_that_the_provider_did_not_ask_for_is_no_recent_one(admin: Actor, idp: Idp) -> None:
     idp.control(signed_in_ago=3600)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert client.post(*TOKEN).status_code == 302
     assert tokens(admin) == 0
     idp.control(signed_in_ago=0)
     address = begin(admin, client)
     assert {"prompt": "login", "max_age": "0"}.items() <= query_of(address).items()
-    assert bring(client, led_to(address)).headers["Location"] == "/"
+    assert open_address(client, get_redirect(address)).headers["Location"] == "/"
     assert client.post(*TOKEN).status_code == 200
     assert tokens(admin) == 1
 
@@ -74,10 +74,10 @@ def test_what_does_not_show_a_fresh_sign_in_is_refused(
     admin: Actor, idp: Idp, fault: str, ago: int, reason: str
 ) -> None:
     idp.control(fault=fault, signed_in_ago=ago)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert client.get("/").status_code == 200, "it signs in all the same"
     assert client.post(*TOKEN).status_code == 302
-    refused = walk(admin, client)
+    refused = sign_in_through_provider(admin, client)
     assert (refused.status_code, reason in refused.content.decode()) == (403, True)
     assert client.get("/").status_code == 200, "the session stays as it was"
     assert client.post(*TOKEN).status_code == 302

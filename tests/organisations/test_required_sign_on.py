@@ -23,7 +23,7 @@ from tests.organisations.provider_processes import (
     link,
     provider_id,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 from tests.organisations.test_domains import shell
 
@@ -55,7 +55,7 @@ def admin(actor: Any, idp: Idp) -> Actor:
 @pytest.fixture
 def enforced(admin: Actor) -> Client:
     """The Administrator's session, which the provider opened; single sign-on is required."""
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert "Single sign-on is now required" in client.post(REQUIRE, follow=True).content.decode()
     return client  # type: ignore[no-any-return]
 
@@ -68,7 +68,7 @@ def audited(admin: Actor) -> list[str]:
         return list(actions.order_by("pk").values_list("action", flat=True))
 
 
-def notified(admin: Actor) -> list[str]:
+def list_notified(admin: Actor) -> list[str]:
     with organisation_scope(admin.organisation_id):
         rows = Notification.objects.filter(
             membership_id=admin.membership_id, event__event_type__startswith="sso_"
@@ -80,7 +80,7 @@ def test_only_who_signed_in_with_the_provider_may_require_it(admin: Actor, idp: 
     refused = signed_in(admin).post(REQUIRE, follow=True).content.decode()
     assert "Sign in with Inlog first" in refused
     idp.control(signed_in_ago=3600)
-    silent = walk(admin).client
+    silent = sign_in_through_provider(admin).client
     assert silent.post(REQUIRE).headers["Location"] == f"/sign-in/{provider_id(admin)}/"
     assert audited(admin) == []
     assert signed_in(admin).get("/").status_code == 200
@@ -105,7 +105,7 @@ def test_a_password_no_longer_opens_the_organisation(admin: Actor, enforced: Cli
         )
     assert client.post("/account/organisations/", {"organisation": other.organisation_id}).status_code == 302
     assert client.get("/").status_code == 200
-    assert (audited(admin), notified(admin)) == (["identity_provider.required"], ["sso_required"])
+    assert (audited(admin), list_notified(admin)) == (["identity_provider.required"], ["sso_required"])
 
 
 def test_a_member_who_is_not_linked_yet_links_and_comes_in(
@@ -121,7 +121,7 @@ def test_a_member_who_is_not_linked_yet_links_and_comes_in(
     idp.says(sub="bob", email=email_of(successor), email_verified=True)
     linked = link(admin, successor)
     assert linked.redirect_chain[-1][0] == f"/sign-in/{provider_id(admin)}/"
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert client.get(SECURITY).status_code == 200
     client.post(ALLOW)
     assert signed_in(successor).get("/").status_code == 200
@@ -143,7 +143,7 @@ def test_a_provider_that_is_not_in_use_locks_nobody_out(
     assert signed_in(admin).get(SECURITY).status_code == 200
     if end == "switched off":
         assert audited(admin)[-1] == "identity_provider.optional"
-        assert notified(admin) == ["sso_required", "sso_optional"]
+        assert list_notified(admin) == ["sso_required", "sso_optional"]
     if end == "changed":
         configure(admin, idp)
         assert signed_in(admin).get("/").status_code == 403, "tested, it is in force again"
@@ -155,7 +155,7 @@ def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_notifies_it(
     shell("allow-password-sign-in", admin.organisation_id)
     assert signed_in(admin).get("/").status_code == 200
     assert audited(admin) == ["identity_provider.required", "identity_provider.optional"]
-    assert notified(admin) == ["sso_required", "sso_optional"]
+    assert list_notified(admin) == ["sso_required", "sso_optional"]
     with organisation_scope(admin.organisation_id):
         assert AuditEntry.objects.get(action="identity_provider.optional").actor_kind == "operator"
 

@@ -32,14 +32,14 @@ from tests.organisations.provider_processes import (
     SECURITY,
     Idp,
     begin,
-    bring,
     configure,
     email_of,
-    led_to,
+    get_redirect,
     link,
+    open_address,
     provider_id,
     running_idp,
-    walk,
+    sign_in_through_provider,
 )
 
 
@@ -66,7 +66,7 @@ def test_a_member_signs_in_and_is_known_by_subject_from_then_on(admin: Actor, id
     idp.says(sub="7", email=email_of(admin).upper(), email_verified=True)
     assert "From now on you can sign in with Inlog" in link(admin, admin).content.decode()
     idp.says(sub="7", email="renamed@example.test", email_verified=False)
-    answer = walk(admin)
+    answer = sign_in_through_provider(admin)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
     assert answer.client.get("/").status_code == 200
 
@@ -76,7 +76,7 @@ def test_a_verified_address_alone_links_no_account(admin: Actor, idp: Idp, verif
     idp.says()
     configure(admin, idp)
     idp.says(sub="8", email=email_of(admin), email_verified=verified)
-    answer = walk(admin)
+    answer = sign_in_through_provider(admin)
     assert answer.status_code == 403
     assert "not linked to an account yet" in answer.content.decode()
     assert answer.client.get("/").status_code == 302
@@ -88,7 +88,7 @@ def test_a_member_links_by_signing_in_once_with_the_password(admin: Actor, idp: 
     idp.says()
     configure(admin, idp)
     idp.says(sub="8", email=email_of(admin), email_verified=True)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     page = f"/sign-in/{provider_id(admin)}/link"
     assert client.get(page).headers["Location"].startswith("/accounts/login/")
     entered = client.post(f"/accounts/login/?next={page}", {"login": email_of(admin), "password": PASSWORD})
@@ -97,7 +97,7 @@ def test_a_member_links_by_signing_in_once_with_the_password(admin: Actor, idp: 
     with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists(), "Looking at the page is no act."
     client.post(page)
-    assert walk(admin).headers["Location"] == "/"
+    assert sign_in_through_provider(admin).headers["Location"] == "/"
 
 
 def test_a_session_that_a_provider_opened_links_nothing(admin: Actor, idp: Idp) -> None:
@@ -106,9 +106,9 @@ def test_a_session_that_a_provider_opened_links_nothing(admin: Actor, idp: Idp) 
     configure(admin, idp)
     idp.says(sub="first")
     link(admin, admin)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     idp.says(sub="second")
-    assert walk(admin, client).status_code == 403
+    assert sign_in_through_provider(admin, client).status_code == 403
     assert (
         client.post(f"/sign-in/{provider_id(admin)}/link").headers["Location"].startswith("/accounts/login/")
     )
@@ -125,7 +125,7 @@ def test_who_lacks_the_second_step_that_the_organisation_requires_links_nothing(
         Organisation.objects.update(requires_mfa=True)
     idp.says(sub="8")
     client = signed_in(admin)
-    page = walk(admin, client).headers["Location"]
+    page = sign_in_through_provider(admin, client).headers["Location"]
     assert "second-step" in client.post(page).headers["Location"]
     with organisation_scope(admin.organisation_id):
         assert not FederatedIdentity.objects.exists()
@@ -149,11 +149,11 @@ def test_a_second_subject_is_not_the_same_person(admin: Actor, actor: Any, idp: 
     idp.says(sub="first", email=email_of(admin), email_verified=True)
     link(admin, admin)
     idp.says(sub="second", email=email_of(admin), email_verified=True)
-    assert walk(admin).status_code == 403
+    assert sign_in_through_provider(admin).status_code == 403
     assert "already linked to another identity" in link(admin, admin).content.decode()
     idp.says(sub="second", email=email_of(colleague), email_verified=True)
     link(admin, colleague)
-    assert walk(admin).client.get("/api/v1/me").json()["role"] == "user"
+    assert sign_in_through_provider(admin).client.get("/api/v1/me").json()["role"] == "user"
 
 
 def test_a_provider_gives_no_access_to_other_organisations(admin: Actor, actor: Any, idp: Idp) -> None:
@@ -167,7 +167,7 @@ def test_a_provider_gives_no_access_to_other_organisations(admin: Actor, actor: 
         )
     idp.says(sub="9", email=email_of(elsewhere), email_verified=True)
     link(admin, elsewhere)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
     client.post("/account/organisations/", {"organisation": elsewhere.organisation_id})
     assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
@@ -184,7 +184,7 @@ def test_a_provider_gives_no_access_to_other_organisations(admin: Actor, actor: 
     with organisation_scope(admin.organisation_id):
         Membership.objects.filter(pk=both.pk).update(is_active=False)
     assert client.get("/api/v1/me").status_code in (401, 403)
-    assert walk(admin).status_code == 403
+    assert sign_in_through_provider(admin).status_code == 403
 
 
 def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
@@ -204,7 +204,7 @@ def test_a_provider_cannot_grant_operator_rights_or_see_other_memberships(
     idp.says(sub="otto", email=email_of(operator), email_verified=True)
     link(admin, operator)
     client = Client()
-    walk(admin, client)
+    sign_in_through_provider(admin, client)
     assert client.get("/api/v1/me").json()["organisation"]["id"] == admin.organisation_id
     assert client.get("/operator/").status_code == 404
     assert client.post("/operator/enter", {"organisation": other_firm.organisation_id}).status_code == 404
@@ -221,7 +221,7 @@ def test_the_answer_to_a_stranger_does_not_say_whether_there_is_an_account(
     pages = set()
     for email in ("unknown@example.test", email_of(actor("administrator")), email_of(admin)):
         idp.says(sub=email, email=email, email_verified=True)
-        answer = walk(admin)
+        answer = sign_in_through_provider(admin)
         assert answer.status_code == 403
         changing = r'name="csrfmiddlewaretoken" value="[^"]*"|/callback[?][^"]*'
         pages.add(re.sub(changing, "", answer.content.decode()))
@@ -234,7 +234,7 @@ def test_who_is_invited_becomes_a_member_by_the_first_sign_in(admin: Actor, idp:
     with organisation_scope(admin.organisation_id):
         invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
-    assert walk(admin).status_code == 302
+    assert sign_in_through_provider(admin).status_code == 302
     with installation_scope("test"):
         membership = Membership.objects.select_related("user").get(user__email="nieuw@example.test")
     assert (membership.user.name, membership.user.has_usable_password()) == ("Noor", False)
@@ -249,7 +249,7 @@ def test_an_invitation_outside_a_later_rule_is_not_accepted_by_single_sign_on_ei
         invitations.invite(admin, InvitationInput(email="nieuw@example.test"))
         Organisation.objects.update(email_domains=["kantoor.nl"])
     idp.says(sub="10", email="nieuw@example.test", email_verified=True, name="Noor")
-    answer = walk(admin)
+    answer = sign_in_through_provider(admin)
     assert answer.status_code == 403
     assert "accepts addresses of kantoor.nl" in answer.content.decode()
 
@@ -277,9 +277,9 @@ def test_an_invalid_proof_is_refused(admin: Actor, idp: Idp, fault: str) -> None
     configure(admin, idp)
     idp.says(sub="7", email=email_of(admin), email_verified=True)
     link(admin, admin)
-    assert walk(admin).status_code == 302
+    assert sign_in_through_provider(admin).status_code == 302
     idp.says(fault, sub="7", email=email_of(admin), email_verified=True)
-    answer = walk(admin)
+    answer = sign_in_through_provider(admin)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302
     with organisation_scope(admin.organisation_id):
@@ -293,8 +293,8 @@ def test_an_answer_for_another_browser_is_refused(admin: Actor, idp: Idp) -> Non
     link(admin, admin)
     other_browser = Client()
     begin(admin, other_browser)
-    answer = led_to(begin(admin, Client()))
-    assert bring(other_browser, answer).status_code == 400
+    answer = get_redirect(begin(admin, Client()))
+    assert open_address(other_browser, answer).status_code == 400
     assert other_browser.get("/").status_code == 302
 
 
@@ -304,10 +304,10 @@ def test_an_answer_serves_once(admin: Actor, idp: Idp) -> None:
     idp.says(sub="7")
     link(admin, admin)
     client = Client()
-    answer = led_to(begin(admin, client))
-    assert bring(client, answer).status_code == 302
+    answer = get_redirect(begin(admin, client))
+    assert open_address(client, answer).status_code == 302
     client.post("/accounts/logout/")
-    assert bring(client, answer).status_code == 400
+    assert open_address(client, answer).status_code == 400
 
 
 def test_two_tabs_on_their_way_at_once_both_come_back(admin: Actor, idp: Idp) -> None:
@@ -315,8 +315,8 @@ def test_two_tabs_on_their_way_at_once_both_come_back(admin: Actor, idp: Idp) ->
     configure(admin, idp)
     idp.says(sub="nobody yet")
     client = Client()
-    first, second = (led_to(begin(admin, client)) for _tab in range(2))
-    assert [bring(client, answer).status_code for answer in (first, second)] == [403, 403]
+    first, second = (get_redirect(begin(admin, client)) for _tab in range(2))
+    assert [open_address(client, answer).status_code for answer in (first, second)] == [403, 403]
     with organisation_scope(admin.organisation_id):
         assert not AuditEntry.objects.filter(action="sign_in.refused").exists()
 
@@ -355,7 +355,9 @@ def test_the_redirect_address_is_there_before_anything_else_is_known(admin: Acto
     assert "The identity provider works" in configure(admin, idp)
     idp.control(redirect_uris=[settings.PUBLIC_URL + address])
     idp.says(sub="7")
-    assert walk(admin).status_code == 403, "The provider accepted the address, and nobody is linked yet."
+    assert sign_in_through_provider(admin).status_code == 403, (
+        "The provider accepted the address, and nobody is linked yet."
+    )
 
 
 def test_the_address_that_all_providers_shared_is_gone(client: Client, clean_database: None) -> None:
@@ -414,7 +416,7 @@ def test_switching_off_ends_the_sessions_that_began_so_and_no_others(
     by_provider, by_password, other_firm = Client(), signed_in(colleague), signed_in(elsewhere)
     idp.says(sub="7", email=email_of(colleague), email_verified=True)
     link(admin, colleague)
-    walk(admin, by_provider)
+    sign_in_through_provider(admin, by_provider)
     page = signed_in(admin).get(SECURITY).content.decode()
     assert "1 session uses it" in page
     assert "Your session is one of them" not in page
@@ -433,7 +435,7 @@ def test_who_switches_off_what_let_them_in_signs_in_anew(admin: Actor, idp: Idp)
     configure(admin, idp)
     idp.says(sub="7", email=email_of(admin), email_verified=True)
     link(admin, admin)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     assert "Your session is one of them" in client.get(SECURITY).content.decode()
     last = client.post(SECURITY + "provider/off", follow=True)
     assert last.redirect_chain[-1][0].startswith("/accounts/login/")
@@ -444,7 +446,7 @@ def test_another_provider_keeps_no_session_of_the_one_before(admin: Actor, idp: 
     configure(admin, idp)
     idp.says(sub="7", email=email_of(admin), email_verified=True)
     link(admin, admin)
-    client = walk(admin).client
+    client = sign_in_through_provider(admin).client
     configure(admin, idp, client_secret="")
     assert client.get("/").status_code == 200, "The same provider vouches on."
     configure(admin, idp, issuer="https://login.elsewhere.test")
@@ -468,7 +470,7 @@ def test_a_provider_disabled_during_the_sign_in_is_refused(
         return user
 
     monkeypatch.setattr(links, "find_or_create_member", find_and_go_off)
-    answer = walk(admin)
+    answer = sign_in_through_provider(admin)
     assert answer.status_code == 403
     assert answer.client.get("/").status_code == 302
 
@@ -504,11 +506,11 @@ def test_two_first_sign_ins_at_one_instant_both_come_in(admin: Actor, idp: Idp, 
 
     def link_in_tab() -> Any:
         client = signed_in(admin)
-        return client.post(walk(admin, client).headers["Location"])
+        return client.post(sign_in_through_provider(admin, client).headers["Location"])
 
     def sign_in() -> None:
         try:
-            answer = walk(admin) if is_invited else link_in_tab()
+            answer = sign_in_through_provider(admin) if is_invited else link_in_tab()
             answers.append((answer.status_code, answer.headers.get("Location", "")))
         finally:
             connections.close_all()

@@ -333,14 +333,14 @@ def test_workers_and_vault(
     ],
 )
 def test_pages_rest_and_jobs(work: Callable[[], object], tables: Tables) -> None:
-    with organisation_scope(FIRM), rolled_back(), explained() as plans:
+    with organisation_scope(FIRM), rolled_back(), collect_plans() as plans:
         work()
     assert_indexed(plans, tables)
 
 
 @pytest.mark.usefixtures("django_on")
 def test_the_schedule(tables: Tables) -> None:
-    with installation_scope("test"), rolled_back(), explained() as plans:
+    with installation_scope("test"), rolled_back(), collect_plans() as plans:
         request_due_runs()
         for outbox in (EMAIL_OUTBOX, WEBHOOK_OUTBOX, LOOKUP_OUTBOX):
             outbox.enqueue_due()
@@ -380,7 +380,7 @@ def rolled_back() -> Iterator[None]:
 
 
 @contextmanager
-def explained() -> Iterator[Plans]:
+def collect_plans() -> Iterator[Plans]:
     """The plans of what Django sends within the block."""
     plans: Plans = []
 

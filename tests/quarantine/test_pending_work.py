@@ -40,16 +40,16 @@ from koppel.organisations.roles import Actor
 from koppel.sync.models import Run
 from koppel.sync.runs.services import request_due_runs
 from tests.books.factories import administration_of
-from tests.company_registers.factories import work
+from tests.company_registers.factories import run_lookup_worker
 from tests.connections.factories import import_first, reload_connection
 from tests.fixtures.stack import MakeConnected, Sandbox, register_app, wait_until
 from tests.notifications.factories import NEWS, open_test_event, screen_messages
 from tests.notifications.receiver import Receiver, run_receiver
 from tests.quarantine.switch import Programs, koppel_quarantine
 from tests.sync.factories import import_company
-from tests.sync.test_workers import all_active, runs_of, stand_still
-from tests.vault.factories import GrantedAccess, connection_of, give
-from tests.vault.test_vault import token_calls, token_of, within
+from tests.sync.test_workers import are_all_active, block_second_page, runs_of
+from tests.vault.factories import GrantedAccess, connection_of, create_grants
+from tests.vault.test_vault import run_in_runtime, token_calls, token_of
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def program(settings: Any) -> Iterator[Receiver]:
 @pytest.fixture
 def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
-    granted_access = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    granted_access = create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
     return granted_access
 
@@ -85,7 +85,7 @@ def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(
     connected: MakeConnected, tmp_path: Path
 ) -> None:
     anna = connected()
-    stand_still(anna, import_first(anna, 3, sync=True))
+    block_second_page(anna, import_first(anna, 3, sync=True))
     with Programs(tmp_path, "worker") as programs:
         wait_until(lambda: anna.sandbox.holds(3))
         koppel_quarantine("on")
@@ -98,7 +98,7 @@ def test_a_sync_under_way_goes_back_to_the_queue_and_on_after_the_end(
             assert not Issue.objects.exists()
         assert programs.said("worker").count("quarantine_on") == 1
         koppel_quarantine("off")
-        wait_until(lambda: all_active(anna))
+        wait_until(lambda: are_all_active(anna))
         assert "quarantine_off" in programs.said("worker")
 
 
@@ -135,7 +135,7 @@ def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(
         await asyncio.to_thread(sandbox.release)
         await renewal
 
-    within(renew)
+    run_in_runtime(renew)
     assert (granted.row().generation, granted.row().refresh_started_at) == (before + 1, None)
     granted.change(expires_at=timezone.now())
     with pytest.raises(Quarantined):
@@ -253,12 +253,12 @@ def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: 
     with organisation_scope(anna.organisation_id):
         request_lookups(anna.organisation_id, [question])
     koppel_quarantine("on")
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         finding = cached_results(anna.organisation_id, [question])[question]
     assert (finding.outcome, finding.is_waiting) == (None, True)
     koppel_quarantine("off")
-    work(anna)
+    run_lookup_worker(anna)
     with organisation_scope(anna.organisation_id):
         assert cached_results(anna.organisation_id, [question])[question].outcome in set(LookupOutcome)
 

@@ -113,20 +113,20 @@ def test_a_quarantined_copy_takes_nothing_from_the_original(
     free_port: int,
     tmp_path: Path,
 ) -> None:
-    sandbox, waiting = firm.sandbox, _left(_superuser_url())
+    sandbox, waiting = firm.sandbox, _count_waiting(_superuser_url())
     assert all(waiting[one] for one in ("queued", "mails", "messages", "invitations"))
     sandbox.forget_calls()
     environment = _environment(copy, mail_server)
     with Programs(
         tmp_path, f"web --port {free_port} --quarantined", "worker --quarantined", environment=environment
     ) as programs:
-        wait_until(lambda: _is_up(free_port))
-        wait_until(lambda: _has_come_to_all(copy))
+        wait_until(lambda: _is_listening(free_port))
+        wait_until(lambda: _has_seen_all_jobs(copy))
         page = urllib.request.urlopen(f"http://127.0.0.1:{free_port}/accounts/login/").read().decode()
         assert "koppel quarantine off" in page
         assert sandbox.calls() == []
         assert (mail_server.accepted, program.got) == ([], [])
-        assert _left(copy.superuser_url) == waiting
+        assert _count_waiting(copy.superuser_url) == waiting
 
         with run_worker(_superuser_url()):
             wait_until(lambda: _states(firm) == ["succeeded"] * 4)
@@ -151,7 +151,7 @@ def test_pending_work_continues_after_the_end(
     firm: Connected, copy: Addresses, mail_server: MailServer, program: Receiver, tmp_path: Path
 ) -> None:
     """But what the original has sent already is not sent again, and the operator reads that."""
-    environment, waiting = _environment(copy, mail_server), _left(copy.superuser_url)
+    environment, waiting = _environment(copy, mail_server), _count_waiting(copy.superuser_url)
     with Programs(tmp_path, "worker --quarantined", environment=environment) as programs:
         wait_until(lambda: "quarantine_on" in programs.said("worker"))
         firm.sandbox.forget_calls()
@@ -164,8 +164,8 @@ def test_pending_work_continues_after_the_end(
         )
         assert f"mails not sent: {waiting['mails']}\n" in done.stdout
         assert "webhook messages not sent: 1" in done.stdout
-        wait_until(lambda: _left(copy.superuser_url)["queued"] == 0)
-        wait_until(lambda: _left(copy.superuser_url)["invitations"] == 0)
+        wait_until(lambda: _count_waiting(copy.superuser_url)["queued"] == 0)
+        wait_until(lambda: _count_waiting(copy.superuser_url)["invitations"] == 0)
     assert firm.sandbox.calls("/v")
     assert (mail_server.accepted, program.got) == ([], [])
     with psycopg.connect(copy.superuser_url) as connection:
@@ -199,12 +199,12 @@ def _environment(copy: Addresses, mail_server: MailServer) -> dict[str, str]:
     return {**os.environ, **mine}
 
 
-def _is_up(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _has_come_to_all(copy: Addresses) -> bool:
+def _has_seen_all_jobs(copy: Addresses) -> bool:
     """The worker of the copy has looked at each job that would send something, and the invitation's waits for
     another look.
     """
@@ -217,7 +217,7 @@ def _has_come_to_all(copy: Addresses) -> bool:
     return ("organisations.send_invitation", True) in jobs and not names & sends
 
 
-def _left(superuser_url: str) -> dict[str, int]:
+def _count_waiting(superuser_url: str) -> dict[str, int]:
     """What waits, and what the worker of the original was just about to send."""
     questions = {
         "queued": "SELECT count(*) FROM sync_run WHERE state = 'queued'",

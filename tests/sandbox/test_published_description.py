@@ -43,16 +43,16 @@ BY_PERIOD = ("/v2/journaltransaction", "/v2/generalLedgerBalance")
 def description(shared_reference: Path) -> dict[str, Any]:
     """The OpenAPI description of April 2025, with its dialect of "may be null" turned into JSON Schema's."""
     path = shared_reference / "vismanet" / "vismanet-erp-service-api.openapi-3.0.4.2025-04-24.json.gz"
-    return modern(json.loads(gzip.decompress(path.read_bytes())))  # type: ignore[no-any-return]
+    return modernise_schema(json.loads(gzip.decompress(path.read_bytes())))  # type: ignore[no-any-return]
 
 
-def modern(node: Any) -> Any:
+def modernise_schema(node: Any) -> Any:
     """`nullable` becomes a type, and an object may hold nothing but what is described."""
     if isinstance(node, list):
-        return [modern(one) for one in node]
+        return [modernise_schema(one) for one in node]
     if not isinstance(node, dict):
         return node
-    schema = {key: modern(value) for key, value in node.items()}
+    schema = {key: modernise_schema(value) for key, value in node.items()}
     if schema.pop("nullable", False) is True and "type" in schema:
         schema["type"] = [schema["type"], "null"]
     if isinstance(schema.get("properties"), dict) and schema.get("type") in ("object", ["object", "null"]):

@@ -114,9 +114,9 @@ def test_what_is_written_is_read_back(
 ) -> None:
     text = HEAD
     for number, (day, title, lines) in enumerate(vouchers):
-        text += f"#VER A {number} {day:%Y%m%d} {quoted(title)}\n{{\n"
+        text += f"#VER A {number} {day:%Y%m%d} {quote_text(title)}\n{{\n"
         text += (
-            "".join(f'#TRANS {code} {{}} {amount} "" {quoted(note)}\n' for code, amount, note in lines)
+            "".join(f'#TRANS {code} {{}} {amount} "" {quote_text(note)}\n' for code, amount, note in lines)
             + "}\n"
         )
     sie_file = read(tmp_path_factory.mktemp("made-up"), text, encoding)
@@ -126,5 +126,5 @@ def test_what_is_written_is_read_back(
     ] == vouchers
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -13,7 +13,7 @@ from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, SANDB
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
 
 
-def ask(
+def request_token(
     sandbox: Sandbox, client_id: str = CLIENT, *, secret: str = CLIENT_SECRET, **form: str
 ) -> tuple[int, dict[str, Any]]:
     """Status and decoded answer of the token endpoint."""
@@ -27,7 +27,7 @@ def ask(
 
 
 def refresh(sandbox: Sandbox, token: str) -> tuple[int, dict[str, Any]]:
-    return ask(sandbox, grant_type="refresh_token", refresh_token=token)
+    return request_token(sandbox, grant_type="refresh_token", refresh_token=token)
 
 
 def first_token(sandbox: Sandbox) -> str:
@@ -68,11 +68,11 @@ def test_a_refresh_before_its_time_is_refused_and_costs_nothing(sandbox: Sandbox
 def test_a_service_app_gets_tokens_for_companies_that_approved_it(sandbox: Sandbox) -> None:
     first_tenant, other = (company["tenant_id"] for company in sandbox.companies()[:2])
     form = {"grant_type": "client_credentials", "scope": "vismanet_erp_service_api:read"}
-    status, answer = ask(sandbox, SERVICE, tenant_id=first_tenant, **form)
+    status, answer = request_token(sandbox, SERVICE, tenant_id=first_tenant, **form)
     assert (status, "refresh_token" in answer) == (200, False)
     sandbox.control("approvals", {"client_id": SERVICE, "tenant_id": first_tenant, "approved": False})
-    assert ask(sandbox, SERVICE, tenant_id=first_tenant, **form)[1]["error"] == "invalid_tenant"
-    assert ask(sandbox, SERVICE, tenant_id=other, **form)[0] == 200
+    assert request_token(sandbox, SERVICE, tenant_id=first_tenant, **form)[1]["error"] == "invalid_tenant"
+    assert request_token(sandbox, SERVICE, tenant_id=other, **form)[0] == 200
 
 
 def test_a_user_withdraws_one_consent_at_the_vendor(sandbox: Sandbox) -> None:
@@ -84,7 +84,7 @@ def test_a_user_withdraws_one_consent_at_the_vendor(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("secret", ["é", "\U0001f511"])
 def test_a_secret_with_letters_that_are_not_ascii_is_wrong(sandbox: Sandbox, secret: str) -> None:
-    status, answer = ask(sandbox, SERVICE, secret=secret, grant_type="client_credentials")
+    status, answer = request_token(sandbox, SERVICE, secret=secret, grant_type="client_credentials")
     assert (status, answer["error"]) == (401, "invalid_client")
     body = first_token(sandbox).partition(".")[0]
     status, answer = refresh(sandbox, f"{body}.{secret}")

@@ -48,7 +48,7 @@ class Synced:
         """As a worker does, also a run that waits."""
         with organisation_scope(self.actor.organisation_id):
             Run.objects.filter(pk=run_id).update(not_before=None)
-        asyncio.run(perform(self.actor.organisation_id, run_id))
+        asyncio.run(perform_run(self.actor.organisation_id, run_id))
         with organisation_scope(self.actor.organisation_id):
             return Run.objects.get(pk=run_id)
 
@@ -161,7 +161,7 @@ async def claim_and_execute(runtime: Runtime, organisation_id: int, run_id: int)
         await execute_run(runtime, run)
 
 
-async def perform(organisation_id: int, run_id: int) -> None:
+async def perform_run(organisation_id: int, run_id: int) -> None:
     """One run, as a worker performs it, with a runtime of its own."""
     with ThreadPoolExecutor(1) as threads:
         asyncio.get_running_loop().set_default_executor(threads)

@@ -21,7 +21,7 @@ def open_values(synced: Synced, code: str) -> set[str]:
         return {str(one.context.get("number") or one.context.get("resource")) for one in issues}
 
 
-def an_entry_that_loses_a_line(synced: Synced) -> str:
+def drop_line_of_entry(synced: Synced) -> str:
     batch = next(one for one in synced.batches() if len(one["lines"]) > 1)
     synced.change(drop_lines={batch["number"]: batch["lines"][:1]})
     return str(batch["number"])
@@ -30,7 +30,7 @@ def an_entry_that_loses_a_line(synced: Synced) -> str:
 def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> None:
     synced.sync()
     assert open_values(synced, "entry_unbalanced") == set()
-    number = an_entry_that_loses_a_line(synced)
+    number = drop_line_of_entry(synced)
     synced.sync()
     assert open_values(synced, "entry_unbalanced") == {number}
     synced.change(delete=[number])
@@ -44,7 +44,7 @@ def test_what_a_worker_wrote_before_it_died_is_checked_by_the_next_one(
 ) -> None:
     """It died between its last page and the end of its run. Its successor reads nothing new."""
     synced.sync()
-    number = an_entry_that_loses_a_line(synced)
+    number = drop_line_of_entry(synced)
 
     def dies(*_arguments: Any, **_named: Any) -> bool:
         raise OperationalError("the connection is gone")
@@ -61,7 +61,7 @@ def test_what_a_run_wrote_before_it_was_stopped_is_checked_by_the_next_one(
     synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced.sync()
-    number = an_entry_that_loses_a_line(synced)
+    number = drop_line_of_entry(synced)
     with monkeypatch.context() as patch:
         patch.setattr(run_completion, "succeed", lambda *_given, **_named: False)
         synced.sync()
@@ -90,7 +90,7 @@ def test_totals_that_begin_to_differ_start_a_full_check_once(synced: Synced) -> 
     """Deleted records are announced nowhere: only the totals show that one is missing."""
     synced.sync()
     assert queued_runs(synced) == [], "a first read has seen everything"
-    an_entry_that_loses_a_line(synced)
+    drop_line_of_entry(synced)
     gone = synced.batches()[-1]["number"]
     synced.change(delete=[gone])
     assert synced.sync().state == "succeeded"

@@ -35,7 +35,7 @@ LOCKED = "LOCK TABLE sync_checkpoint IN EXCLUSIVE MODE"
 
 
 @contextmanager
-def answering_with(addresses: Addresses, state: str) -> Iterator[None]:
+def refuse_checkpoints_with(addresses: Addresses, state: str) -> Iterator[None]:
     """PostgreSQL refuses to keep a checkpoint, with this SQLSTATE; runs it can record."""
     body = f"BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{state}'; END"
     with psycopg.connect(addresses.superuser_url, autocommit=True) as connection:
@@ -61,7 +61,7 @@ def application_role(addresses: Addresses, setting: str, value: str) -> Iterator
             connection.execute(f"ALTER ROLE koppel_app RESET {setting}")
 
 
-def strikes(run: Run) -> tuple[str, str, int, int]:
+def read_run_state(run: Run) -> tuple[str, str, int, int]:
     return (run.state, run.reason_code, run.failures, run.crashes)
 
 
@@ -69,9 +69,9 @@ def strikes(run: Run) -> tuple[str, str, int, int]:
 def test_an_outage_does_not_count_as_a_failure(
     synced: Synced, database_addresses: Addresses, state: str
 ) -> None:
-    with answering_with(database_addresses, state):
+    with refuse_checkpoints_with(database_addresses, state):
         run = synced.sync()
-    assert strikes(run) == ("queued", "database", 0, 0)
+    assert read_run_state(run) == ("queued", "database", 0, 0)
     assert synced.perform(run.pk).state == "succeeded"
 
 
@@ -79,10 +79,10 @@ def test_an_outage_is_waited_for_at_growing_pauses_however_often(
     synced: Synced, database_addresses: Addresses
 ) -> None:
     pauses = []
-    with answering_with(database_addresses, "57014"):
+    with refuse_checkpoints_with(database_addresses, "57014"):
         run = synced.sync()
         for minutes in (1, 5, 14):
-            assert strikes(run) == ("queued", "database", 0, 0)
+            assert read_run_state(run) == ("queued", "database", 0, 0)
             assert run.not_before is not None
             assert run.last_outage_at is not None
             pauses.append((run.not_before - run.last_outage_at).total_seconds())
@@ -110,11 +110,11 @@ def open_issues(synced: Synced) -> list[str]:
 def test_after_a_quarter_of_an_hour_an_issue_says_so_until_it_is_well_again(
     synced: Synced, database_addresses: Addresses
 ) -> None:
-    with answering_with(database_addresses, "57014"):
+    with refuse_checkpoints_with(database_addresses, "57014"):
         run = synced.sync()
         _age(synced, run, timedelta(minutes=16))
         run = synced.perform(run.pk)
-    assert strikes(run) == ("queued", "database", 0, 0)
+    assert read_run_state(run) == ("queued", "database", 0, 0)
     assert open_issues(synced) == ["database_errors"]
     assert synced.perform(run.pk).state == "succeeded"
     assert open_issues(synced) == []
@@ -124,9 +124,9 @@ def test_after_a_quarter_of_an_hour_an_issue_says_so_until_it_is_well_again(
 def test_every_other_error_is_a_crash_and_the_third_one_ends_the_run(
     synced: Synced, database_addresses: Addresses, state: str
 ) -> None:
-    with answering_with(database_addresses, state):
+    with refuse_checkpoints_with(database_addresses, state):
         run = synced.sync()
-        assert strikes(run) == ("queued", "crashed", 0, 1)
+        assert read_run_state(run) == ("queued", "crashed", 0, 1)
         assert synced.perform(run.pk).crashes == 2
         run = synced.perform(run.pk)
     assert (run.state, run.reason_code) == ("failed", "crashed")
@@ -146,7 +146,7 @@ def test_a_limit_of_time_that_strikes_is_an_outage(
         maintenance.execute(LOCKED)
         run = synced.sync()
         maintenance.rollback()
-    assert strikes(run) == ("queued", "database", 0, 0)
+    assert read_run_state(run) == ("queued", "database", 0, 0)
     assert synced.perform(run.pk).state == "succeeded"
 
 
@@ -189,7 +189,7 @@ def test_a_worker_waits_for_a_database_that_is_read_only_for_a_while(
         with application_role(database_addresses, "default_transaction_read_only", "on"):
             end_sessions(database_addresses)
             synced.sandbox.release()
-            wait_until(lambda: silence_of(database_addresses) > timedelta(seconds=12))
+            wait_until(lambda: heartbeat_age(database_addresses) > timedelta(seconds=12))
         wait_until(lambda: state_of(synced)[0] not in ("queued", "running"))
         assert worker.poll() is None
     assert state_of(synced) == ("succeeded", 0, 0)
@@ -204,7 +204,7 @@ def end_sessions(addresses: Addresses) -> None:
         )
 
 
-def silence_of(addresses: Addresses) -> timedelta:
+def heartbeat_age(addresses: Addresses) -> timedelta:
     """For how long no worker could write that it lives."""
     with psycopg.connect(addresses.superuser_url) as connection:
         row = connection.execute("SELECT now() - max(heartbeat_at) FROM sync_run").fetchone()
@@ -222,32 +222,32 @@ def state_of(synced: Synced) -> tuple[str, int, int]:
 @pytest.mark.parametrize("state", OUTAGES)
 def test_a_job_is_repeated_after_any_number_of_outages(state: str) -> None:
     """Bulk work, mail, look-ups: also when Django, or the queue itself, wrapped what PostgreSQL said."""
-    error = wrapped(lookup(state)("not now"))
-    assert decided(RetryAfterOutage(), error, attempts=100)
-    assert decided(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=100)
+    error = wrap_error(lookup(state)("not now"))
+    assert will_retry(RetryAfterOutage(), error, attempts=100)
+    assert will_retry(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=100)
 
 
 @pytest.mark.parametrize(
     "error", [PoolTimeout(), psycopg.OperationalError("gone"), DjangoOperationalError("gone")], ids=repr
 )
 def test_no_connection_at_all_is_an_outage_for_jobs_too(error: Exception) -> None:
-    assert decided(RetryAfterOutage(), wrapped(error), attempts=100)
+    assert will_retry(RetryAfterOutage(), wrap_error(error), attempts=100)
 
 
 @pytest.mark.parametrize("state", FAULTS)
 def test_a_failing_job_is_repeated_a_limited_number_of_times(state: str) -> None:
-    error = wrapped(lookup(state)("a fault of ours"))
-    assert not decided(RetryAfterOutage(), error, attempts=0)
-    assert decided(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=2)
-    assert not decided(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=3)
+    error = wrap_error(lookup(state)("a fault of ours"))
+    assert not will_retry(RetryAfterOutage(), error, attempts=0)
+    assert will_retry(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=2)
+    assert not will_retry(RetryAfterOutage(RetryStrategy(max_attempts=3)), error, attempts=3)
 
 
-def wrapped(cause: Exception) -> Exception:
+def wrap_error(cause: Exception) -> Exception:
     error = DjangoDatabaseError("in Django's words")
     error.__cause__ = cause
     return error
 
 
-def decided(strategy: RetryAfterOutage, error: Exception, attempts: int) -> bool:
+def will_retry(strategy: RetryAfterOutage, error: Exception, attempts: int) -> bool:
     job = Job(id=1, lock=None, queueing_lock=None, task_name="bulk", queue="default", attempts=attempts)
     return strategy.get_retry_decision(exception=error, job=job) is not None

@@ -11,7 +11,7 @@ from koppel.sync.models import Run
 from koppel.sync.runs.services import cancel_run, request_runs_after_reconnect
 from tests.connections.factories import import_first
 from tests.fixtures.stack import Connected, MakeConnected
-from tests.sync.factories import perform
+from tests.sync.factories import perform_run
 
 
 def import_events(firm: Connected) -> list[dict[str, object]]:
@@ -27,7 +27,7 @@ def queued(firm: Connected) -> list[Run]:
 
 def perform_all(firm: Connected, runs: list[Run]) -> None:
     for run in runs:
-        asyncio.run(perform(firm.actor.organisation_id, run.pk))
+        asyncio.run(perform_run(firm.actor.organisation_id, run.pk))
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def queued_runs(administrations: list[Administration], trigger: str = "schedule"
     return [run.pk for run in created]
 
 
-async def look(
+async def claim_runs(
     database: Database, worker: str, room: int, slots: OrganisationSlots | None = None
 ) -> list[ClaimedRun]:
     """Claim runs for a worker whose heartbeat continues."""
@@ -79,7 +79,7 @@ def claimed_by(
         taken_runs = []
         async with Database.open(size=1) as database:
             for number in room:
-                taken_runs.append(await look(database, worker, number, slots))
+                taken_runs.append(await claim_runs(database, worker, number, slots))
         return taken_runs
 
     return asyncio.run(looks())
@@ -218,7 +218,7 @@ def test_two_workers_that_look_at_once_share_the_runs(actor: MakeActor) -> None:
         async with Database.open(size=6) as database:
 
             async def claim_two(name: str) -> list[ClaimedRun]:
-                return await look(database, name, 5)
+                return await claim_runs(database, name, 5)
 
             return list(await asyncio.gather(*(claim_two(f"w{number}") for number in range(6))))
 

@@ -44,7 +44,9 @@ CHECKPOINTS = st.builds(
 )
 
 
-def reads(rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState) -> list[CheckpointState]:
+def list_read_checkpoints(
+    rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
+) -> list[CheckpointState]:
     """The checkpoints with which the reads of a resource begin, each read to its end."""
     begun, at = list[CheckpointState](), AT
     following: CheckpointState | None = rules.first_read(spec, checkpoint, at)
@@ -62,7 +64,7 @@ def reads(rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState) -> 
 def test_a_resource_is_read_once_or_changes_first_and_then_all(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
-    begun = reads(rules, spec, checkpoint)
+    begun = list_read_checkpoints(rules, spec, checkpoint)
     assert [read.read_mode for read in begun[1:]] in ([], [ReadMode.FULL])
     if len(begun) > 1:
         assert begun[0].read_mode == ReadMode.MODIFIED_SINCE
@@ -72,7 +74,7 @@ def test_a_resource_is_read_once_or_changes_first_and_then_all(
 def test_full_reads_that_are_asked_for_begin_after_that(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
-    last = reads(rules, spec, checkpoint)[-1]
+    last = list_read_checkpoints(rules, spec, checkpoint)[-1]
     if rules.full_requested_at is not None:
         assert last.read_mode == ReadMode.FULL
         assert last.read_started_at is not None
@@ -83,7 +85,7 @@ def test_full_reads_that_are_asked_for_begin_after_that(
 def test_a_read_that_was_begun_goes_on(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
-    first = reads(rules, spec, checkpoint)[0]
+    first = list_read_checkpoints(rules, spec, checkpoint)[0]
     if checkpoint.resume_cursor and rules.full_requested_at is None:
         assert first == checkpoint
     if first is not checkpoint:
@@ -97,7 +99,7 @@ def test_what_was_never_read_is_read_whole(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
     never_read = CheckpointState()
-    begun = reads(rules, spec, never_read)
+    begun = list_read_checkpoints(rules, spec, never_read)
     assert [read.read_mode for read in begun] == [ReadMode.FULL]
     assert begun[0].fiscal_years_back == rules.fiscal_years_back
 
@@ -106,7 +108,7 @@ def test_what_was_never_read_is_read_whole(
 def test_more_years_are_read_in_a_full_read_alone(
     rules: ReadRules, spec: ResourceSpec, checkpoint: CheckpointState
 ) -> None:
-    planned = reads(rules, spec, checkpoint)
+    planned = list_read_checkpoints(rules, spec, checkpoint)
     assert planned
     for read in planned:
         if read != checkpoint and read.read_mode == ReadMode.FULL and spec.read_modes[0] != ReadMode.FULL:
@@ -121,7 +123,7 @@ def test_changes_come_first_where_records_move_between_periods(
 ) -> None:
     spec = ResourceSpec("entries", MODES, DeleteMode.BY_ABSENCE)
     assert spec.key in CHILDREN
-    begun = reads(rules, spec, checkpoint)
+    begun = list_read_checkpoints(rules, spec, checkpoint)
     is_new = begun[0] is not checkpoint
     if is_new and checkpoint.incremental_cursor and not checkpoint.is_baseline:
         assert begun[0].read_mode == ReadMode.MODIFIED_SINCE

@@ -123,7 +123,7 @@ def test_the_command_makes_stored_rows_again_without_the_source_and_resumes(
     (counted,) = command(synced, "--all", "--dry-run")
     assert (counted["outdated"], counted["renormalised"]) == (total, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(typer, "echo", killed_at_the_second_batch())
+        patch.setattr(typer, "echo", make_killing_reporter())
         with pytest.raises(Killed):
             command(synced, *chosen)
     left = sum(total - corrected for corrected, total in corrected_counts(synced).values())
@@ -138,7 +138,7 @@ def test_the_command_makes_stored_rows_again_without_the_source_and_resumes(
     assert synced.versions() == before, "The full read finds nothing left to do."
 
 
-def killed_at_the_second_batch() -> Callable[..., None]:
+def make_killing_reporter() -> Callable[..., None]:
     reports: list[object] = []
 
     def report(*arguments: object, **_options: object) -> None:

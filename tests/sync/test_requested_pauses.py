@@ -21,7 +21,7 @@ from tests.sync.factories import Synced
 HOUR = 3600
 
 
-def in_two_hours() -> str:
+def http_date_in_two_hours() -> str:
     return format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
 
 
@@ -67,7 +67,7 @@ def test_no_call_is_made_for_a_company_before_the_pause_of_one_endpoint_is_over(
     synced: Synced, status: int, value: str, least: int
 ) -> None:
     assert synced.sync().state == "succeeded"
-    header = in_two_hours() if value == "two hours ahead" else value
+    header = http_date_in_two_hours() if value == "two hours ahead" else value
     synced.sandbox.fault("journaltransaction", status=status, times=50, headers={"Retry-After": header})
     synced.sandbox.forget_calls()
     run = synced.sync()
@@ -120,7 +120,7 @@ def test_a_refused_list_of_companies_is_not_asked_for_again(connected: MakeConne
 def test_the_token_endpoint_is_left_alone_and_the_run_waits(synced: Synced, status: int, value: str) -> None:
     assert synced.sync().state == "succeeded"
     least = HOUR if value == str(HOUR) else 2 * HOUR
-    header = value if value == str(HOUR) else in_two_hours()
+    header = value if value == str(HOUR) else http_date_in_two_hours()
     synced.sandbox.fault("/connect/token", status=status, times=50, headers={"Retry-After": header})
     _expire_tokens(synced)
     synced.sandbox.forget_calls()

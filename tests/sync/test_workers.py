@@ -55,7 +55,7 @@ def pages_of(firm: Connected) -> int:
     return len(firm.sandbox.calls("/v"))
 
 
-def stand_still(firm: Connected, administrations: list[Administration]) -> None:
+def block_second_page(firm: Connected, administrations: list[Administration]) -> None:
     """Each of them when its first page of entries is written and the second is asked for, until the sandbox
     is released. Nothing that was read waits to be written then.
     """
@@ -64,7 +64,7 @@ def stand_still(firm: Connected, administrations: list[Administration]) -> None:
         firm.sandbox.fault("journaltransaction", kind="hold", company=company, skip=1)
 
 
-def all_active(firm: Connected) -> bool:
+def are_all_active(firm: Connected) -> bool:
     with organisation_scope(firm.actor.organisation_id):
         return not Administration.objects.exclude(status="active").exists()
 
@@ -108,14 +108,14 @@ def test_another_worker_takes_over_when_the_heartbeat_expires(
     first.send_signal(signal.SIGKILL)
     anna.sandbox.release()
     wait_until(lambda: all(run.attempt >= 2 for run in runs_of(anna)))
-    wait_until(lambda: all_active(anna))
+    wait_until(lambda: are_all_active(anna))
 
 
 def test_a_stopping_worker_requeues_its_runs_after_a_page(
     connected: MakeConnected, start_worker: Callable[[], Worker]
 ) -> None:
     anna = connected()
-    stand_still(anna, import_first(anna, 3, sync=True))
+    block_second_page(anna, import_first(anna, 3, sync=True))
     first = start_worker()
     wait_until(lambda: anna.sandbox.holds(3))
     first.send_signal(signal.SIGTERM)
@@ -129,7 +129,7 @@ def test_a_stopping_worker_requeues_its_runs_after_a_page(
     ]
     anna.sandbox.forget_calls()
     start_worker()
-    wait_until(lambda: all_active(anna))
+    wait_until(lambda: are_all_active(anna))
     repeated = [
         (call["path"], str(sorted(call["query"].items())), call["company"])
         for call in anna.sandbox.calls("/v")
@@ -144,7 +144,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
 ) -> None:
     anna = connected()
     (administration,) = import_first(anna, 1, sync=True)
-    stand_still(anna, [administration])
+    block_second_page(anna, [administration])
     frozen = start_worker()
     wait_until(anna.sandbox.holds)
     frozen.send_signal(signal.SIGSTOP)
@@ -154,7 +154,7 @@ def test_a_frozen_worker_that_wakes_up_writes_nothing_more(
         Run.objects.update(
             heartbeat_at="2020-01-01T00:00:00Z"
         )  # waits if the frozen one holds the run just now
-    wait_until(lambda: all_active(anna))
+    wait_until(lambda: are_all_active(anna))
     (run,) = runs_of(anna)
     assert run.state == "succeeded"
     assert run.attempt >= 2, "it may have had to wait until the frozen one's calls came back"
@@ -181,7 +181,7 @@ def test_a_run_claimed_during_a_pause_is_requeued(connected: MakeConnected, work
     anna.sandbox.release()
     with organisation_scope(anna.actor.organisation_id):
         assert resume_connection(anna.actor, anna.connection.pk)
-    wait_until(lambda: all_active(anna))
+    wait_until(lambda: are_all_active(anna))
     assert worker.poll() is None
 
 
@@ -200,11 +200,11 @@ def test_a_database_crash_costs_one_page_and_needs_no_action(
     wait_until(lambda: pages_of(anna) >= 14)
     crash(database_addresses.superuser_url)
     connections.close_all()
-    wait_until(lambda: is_back(database_addresses.superuser_url))
+    wait_until(lambda: accepts_connections(database_addresses.superuser_url))
     called = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
     anna.sandbox.forget_calls()
     anna.sandbox.control("settings", {"latency_seconds": 0})
-    wait_until(lambda: all_active(anna))
+    wait_until(lambda: are_all_active(anna))
     repeated = [(one["path"], str(sorted(one["query"].items()))) for one in anna.sandbox.calls("/v2/journal")]
     assert len([one for one in repeated if one in called]) <= 1, "the page that was under way"
     assert kept.is_exact()
@@ -225,7 +225,7 @@ def crash(url: str) -> None:
             watching.execute("SELECT pg_sleep(%s)", [PATIENCE_SECONDS])
 
 
-def is_back(url: str) -> bool:
+def accepts_connections(url: str) -> bool:
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError:

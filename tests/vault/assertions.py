@@ -15,7 +15,7 @@ import click
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import User
-from tests.cli.test_permissions import NEVER_ENDS, acts_as_somebody, commands, typed
+from tests.cli.test_permissions import NEVER_ENDS, acts_as_somebody, build_arguments, commands
 from tests.fixtures.stack import Connected
 
 WELL = (("check",), ("check", "--json"), ("migrate",))
@@ -33,12 +33,12 @@ def all_command_output(firm: Connected) -> str:
     """By every command about this firm, and by the programs where something is wrong with what surrounds
     them.
     """
-    said = "\n".join([*_by_commands(firm), *_by_programs(firm)])
+    said = "\n".join([*_run_commands(firm), *_run_programs(firm)])
     assert said.count(firm.connection.account) > 4, "Some of them answered."
     return said
 
 
-def _by_commands(firm: Connected) -> Iterator[str]:
+def _run_commands(firm: Connected) -> Iterator[str]:
     arguments = _arguments(firm)
     email = User.objects.get(pk=firm.actor.user_id).email
     all_commands = sorted(commands(), key=lambda one: (one[0] in DESTROYS_LAST, one[0]))
@@ -47,7 +47,7 @@ def _by_commands(firm: Connected) -> Iterator[str]:
             continue
         somebody = ("--as", email) if acts_as_somebody(command) else ()
         nobody = ("--as", "nobody@example.test") if somebody else ()
-        right, wrong = typed(command, arguments), typed(command, {})
+        right, wrong = build_arguments(command, arguments), build_arguments(command, {})
         as_json = ("--json",) if any(one.name == "as_json" for one in command.params) else ()
         for words in (
             (*wrong, *somebody),
@@ -83,7 +83,7 @@ def _command_output(command: Any, words: tuple[str, ...] | list[str]) -> str:
     return printed.getvalue()
 
 
-def _by_programs(firm: Connected) -> Iterator[str]:
+def _run_programs(firm: Connected) -> Iterator[str]:
     environment = {**os.environ, "KOPPEL_AS": User.objects.get(pk=firm.actor.user_id).email}
     nobody_listens = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:9", environment[name]) for name in URLS}
     no_such_port = {name: re.sub(r"(127\.0\.0\.1):\d+", r"\1:99999", environment[name]) for name in URLS}

@@ -45,7 +45,7 @@ def connection_of(actor: Actor, app: AppRegistration, account: str = "demo@sandb
         )
 
 
-def give(
+def create_grants(
     sandbox: Sandbox,
     connection: Connection,
     count: int = 1,

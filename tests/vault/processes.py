@@ -80,18 +80,18 @@ def kill_at(granted_by_step: Mapping[str, Sequence[GrantedAccess]], sandbox: San
     others = {step: granted for step, granted in granted_by_step.items() if step != "called"}
     called = granted_by_step.get("called", ())
     if others:
-        with _stopped_at(others) as doomed:
+        with _run_until_step(others) as doomed:
             doomed.kill()
     if called:
         sandbox.hold("/connect/token", times=len(called))
-        with _stopped_at({"called": called}) as doomed:
+        with _run_until_step({"called": called}) as doomed:
             wait_until(lambda: sandbox.holds(len(called)))
             doomed.kill()
         sandbox.release()
 
 
 @contextmanager
-def _stopped_at(granted_by_step: Mapping[str, Sequence[GrantedAccess]]) -> Iterator[Program]:
+def _run_until_step(granted_by_step: Mapping[str, Sequence[GrantedAccess]]) -> Iterator[Program]:
     """A process of which each grant has come to its step."""
     granted = [grant for grants in granted_by_step.values() for grant in grants]
     steps = {grant.grant_id: step for step, grants in granted_by_step.items() for grant in grants}

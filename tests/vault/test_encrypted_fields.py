@@ -34,6 +34,7 @@ STORED_BEFORE = {
     "connections_app_registration|None|9|client_secret": (AppRegistration, "client_secret", (None, 9)),
     "connections_consent_attempt|7|9|secrets": (ConsentAttempt, "secrets", (7, 9)),
     "connections_consent_attempt|7|9|callback": (ConsentAttempt, "callback", (7, 9)),
+    "connections_consent_attempt|7|9|unused_token": (ConsentAttempt, "unused_token", (7, 9)),
     "notifications_webhook_endpoint|7|9|secret": (WebhookEndpoint, "secret", (7, 9)),
     "notifications_webhook_endpoint|7|9|previous_secret": (WebhookEndpoint, "previous_secret", (7, 9)),
     "organisations_identity_provider|7|9|client_secret": (IdentityProvider, "client_secret", (7, 9)),
@@ -79,7 +80,7 @@ def safe(clean_database: None, database_addresses: Any) -> Iterator[Safe]:
             apps.clear_cache()
 
 
-def stored(safe: Safe, owner: str, combination: str) -> Any:
+def store_row(safe: Safe, owner: str, combination: str) -> Any:
     row: Any = safe(organisation_id=ORGANISATION, owner=owner)
     with installation_scope("test"):
         with pytest.raises(ValueError, match="no id yet"):
@@ -90,37 +91,37 @@ def stored(safe: Safe, owner: str, combination: str) -> Any:
     return row
 
 
-def reread(row: Any) -> Any:
+def reload_row(row: Any) -> Any:
     with installation_scope("test"):
         return type(row)._base_manager.get(pk=row.pk)
 
 
 def test_a_secret_of_a_new_model_is_rotated_without_registration(safe: Safe, settings: Any) -> None:
-    row, erased = stored(safe, "Anna", "12-34-56"), safe(organisation_id=ORGANISATION, owner="Bert")
+    row, erased = store_row(safe, "Anna", "12-34-56"), safe(organisation_id=ORGANISATION, owner="Bert")
     with installation_scope("test"):
         erased.save()
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
     assert [(use.key, use.secrets) for use in key_uses()] == [("test", 1)]
     assert rotate_keys("operator").reencrypted == 1
     settings.VAULT_KEYS = key("new")
-    assert key_id_of(bytes(reread(row).combination)) == "new"
-    assert decrypt_column(reread(row), "combination").reveal() == "12-34-56"
-    assert bytes(reread(erased).combination) == b""
+    assert key_id_of(bytes(reload_row(row).combination)) == "new"
+    assert decrypt_column(reload_row(row), "combination").reveal() == "12-34-56"
+    assert bytes(reload_row(erased).combination) == b""
 
 
 def test_a_wrong_key_is_refused_and_changes_nothing(safe: Safe, settings: Any) -> None:
-    row = stored(safe, "Anna", "12-34-56")
+    row = store_row(safe, "Anna", "12-34-56")
     before = bytes(row.combination)
     settings.VAULT_KEYS = f"{key('new')},{key('test', b'x')}"
     with pytest.raises(WrongKey, match="'test'"):
         rotate_keys("operator")
     with pytest.raises(DecryptionError):
-        decrypt_column(reread(row), "combination")
-    assert bytes(reread(row).combination) == before
+        decrypt_column(reload_row(row), "combination")
+    assert bytes(reload_row(row).combination) == before
 
 
 def test_a_ciphertext_of_another_row_or_column_does_not_open(safe: Safe) -> None:
-    anna, bert = stored(safe, "Anna", "12-34-56"), stored(safe, "Bert", "65-43-21")
+    anna, bert = store_row(safe, "Anna", "12-34-56"), store_row(safe, "Bert", "65-43-21")
     bert.combination, anna.spare = anna.combination, anna.combination
     for row, column in ((bert, "combination"), (anna, "spare")):
         with pytest.raises(DecryptionError, match="moved bytes"):
@@ -129,9 +130,9 @@ def test_a_ciphertext_of_another_row_or_column_does_not_open(safe: Safe) -> None
 
 @pytest.mark.parametrize("plaintext", [b"12-34-56", b"\x01", b"\x01\x04test", b"\x01\x04test" + b"x" * 27])
 def test_plaintext_never_reaches_the_database(safe: Safe, plaintext: bytes) -> None:
-    row = stored(safe, "Anna", "12-34-56")
-    assert is_ciphertext(bytes(reread(row).combination))
-    assert b"12-34-56" not in bytes(reread(row).combination)
+    row = store_row(safe, "Anna", "12-34-56")
+    assert is_ciphertext(bytes(reload_row(row).combination))
+    assert b"12-34-56" not in bytes(reload_row(row).combination)
     row.combination = plaintext
     with installation_scope("test"):
         with pytest.raises(ValueError, match="ciphertexts only"):

@@ -29,7 +29,7 @@ from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.inputs import ProviderInput
 from tests.fixtures.first_steps import newcomer
 from tests.fixtures.stack import Sandbox, register_app, wait_until
-from tests.vault.factories import GrantedAccess, connection_of, give
+from tests.vault.factories import GrantedAccess, connection_of, create_grants
 from tests.vault.processes import programs
 
 OLD = os.environ["KOPPEL_VAULT_KEYS"]
@@ -47,7 +47,7 @@ def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedA
     admin, app = actor(), register_app(sandbox)
     with organisation_scope(admin.organisation_id):
         begin_attempt(admin, app.pk, ConsentPurpose.CONNECT, "/connections/")
-    return give(sandbox, connection_of(admin, app), 20)
+    return create_grants(sandbox, connection_of(admin, app), 20)
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def keys_used() -> set[str]:
         envelopes += [bytes(one.refresh_token or b"") for one in Grant.objects.all()]
         envelopes += [bytes(one.client_secret) for one in AppRegistration.objects.all()]
         envelopes += [bytes(one.secrets) for one in ConsentAttempt.objects.all()]
+        envelopes += [bytes(one.unused_token) for one in ConsentAttempt.objects.exclude(unused_token=None)]
     return {key_id_of(one) for one in envelopes}
 
 

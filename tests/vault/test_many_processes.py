@@ -10,7 +10,7 @@ from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import Notification
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app
-from tests.vault.factories import GrantedAccess, connection_of, give
+from tests.vault.factories import GrantedAccess, connection_of, create_grants
 from tests.vault.processes import kill_at, programs
 from tests.vault.worker_program import STEPS
 
@@ -33,7 +33,7 @@ def counts(sandbox: Sandbox) -> dict[str, Any]:
 
 def test_four_processes_refresh_each_of_a_hundred_tokens_once(sandbox: Sandbox, app: Any, actor: Any) -> None:
     sandbox.client(CLIENT, grace_seconds=0, token_seconds=0.3)
-    granted = give(sandbox, connection_of(actor(), app), 100)
+    granted = create_grants(sandbox, connection_of(actor(), app), 100)
     with programs(4, granted) as started:
         for program in started:
             program.go()
@@ -56,7 +56,7 @@ def test_killed_at_every_step_a_refresh_is_recovered_or_lost_with_its_reason(
     """Each of the refreshes is killed at its step. Then another process wants all tokens."""
     admin = actor()
     sandbox.client(CLIENT, grace_seconds=grace_seconds, token_seconds=0)
-    granted = {step: give(sandbox, connection_of(admin, app, step))[0] for step in STEPS}
+    granted = {step: create_grants(sandbox, connection_of(admin, app, step))[0] for step in STEPS}
     kill_at({step: [grant] for step, grant in granted.items()}, sandbox)
     with programs(1, list(granted.values())) as (survivor,):
         survivor.go()
@@ -91,7 +91,7 @@ def _state(grant: GrantedAccess) -> tuple[str, int, int, int]:
 
 
 def test_a_dead_grant_costs_one_failing_call_however_many_ask(sandbox: Sandbox, app: Any, actor: Any) -> None:
-    granted = give(sandbox, connection_of(actor(), app))
+    granted = create_grants(sandbox, connection_of(actor(), app))
     sandbox.control("revoke", {"family": granted[0].family})
     with programs(3, granted * 20) as started:
         for program in started:

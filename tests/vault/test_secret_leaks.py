@@ -47,16 +47,16 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
 ) -> None:
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "worker.log"
-    with _jobs_kept(database_addresses.superuser_url) as jobs, _worker(log):
+    with _record_jobs(database_addresses.superuser_url) as jobs, _worker(log):
         firm = connected()
         # However late an answer that was not understood is followed by another question, the consent lives.
         firm.sandbox.client(CLIENTS["company_list"], grace_seconds=3600)
         runs = _import_two(firm)
-        wait_until(lambda: _ended(firm, runs))
+        wait_until(lambda: _has_ended_runs(firm, runs))
         _end_access_tokens(firm)
         _sync(firm)
         wait_until(lambda: "grant_refreshed" in log.read_text())
-        wait_until(lambda: _ended(firm, runs))
+        wait_until(lambda: _has_ended_runs(firm, runs))
         firm.sandbox.fault("/connect/token", kind="garbage", times=1)
         _end_access_tokens(firm)
         _sync(firm)
@@ -70,7 +70,7 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
         _end_access_tokens(firm)
         wait_until(lambda: "grant_lost" in log.read_text())
         job_arguments = jobs()
-        web_log, web_answers = _through_the_web(firm, tmp_path / "web.log", free_port)
+        web_log, web_answers = _exercise_web_process(firm, tmp_path / "web.log", free_port)
     bundle = tmp_path / "support.zip"
     write_bundle(bundle, run_checks(8499))
     with zipfile.ZipFile(bundle) as parts:
@@ -110,7 +110,7 @@ def test_no_secret_in_logs_addresses_jobs_answers_mail_tables_commands_or_suppor
 MAY_BE_EMPTY = ("a mail",)
 
 
-def _through_the_web(firm: Connected, log: Path, port: int) -> tuple[str, str]:
+def _exercise_web_process(firm: Connected, log: Path, port: int) -> tuple[str, str]:
     """A real web process gets codes and tokens in addresses, forms and headers.
 
     What it wrote down, and answered.
@@ -241,7 +241,7 @@ def _sync(firm: Connected) -> None:
             request_run(firm.actor, administration.pk)
 
 
-def _ended(firm: Connected, runs: int) -> bool:
+def _has_ended_runs(firm: Connected, runs: int) -> bool:
     with organisation_scope(firm.actor.organisation_id):
         ended = Run.objects.exclude(state__in=["queued", "running"]).count()
         return ended >= runs and not Run.objects.filter(state__in=["queued", "running"]).exists()
@@ -266,7 +266,7 @@ def _worker(log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _jobs_kept(superuser_url: str) -> Iterator[Any]:
+def _record_jobs(superuser_url: str) -> Iterator[Any]:
     """What any job was given, also after it is done and gone."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE public.jobs_seen (facts text)")

@@ -42,9 +42,9 @@ from tests.fixtures.stack import (
     wait_until,
 )
 from tests.sync.factories import import_company
-from tests.vault.factories import GrantedAccess, connection_of, expire, give
+from tests.vault.factories import GrantedAccess, connection_of, create_grants, expire
 from tests.vault.processes import kill_at
-from tests.vault.test_vault import LONG, error_of, in_thread, process, token_of, within
+from tests.vault.test_vault import LONG, error_of, in_thread, process, run_in_runtime, token_of
 
 CLIENT = CLIENTS["company_list"]
 
@@ -53,7 +53,7 @@ CLIENT = CLIENTS["company_list"]
 def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended. The vendor keeps no grace: a second try ends it."""
     sandbox.client(CLIENT, grace_seconds=0)
-    return give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    return create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_the_old_token_is_used_while_it_lives(
         await asyncio.to_thread(sandbox.release)
         return tokens
 
-    old = within(story)
+    old = run_in_runtime(story)
     assert len(set(old)) == 1
     assert token_of(granted) not in old
     assert refreshes(sandbox) == {"refresh_token": 1}
@@ -147,7 +147,7 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
 ) -> None:
     """A keeper that may look after one grant at a time, and two that are slow."""
     monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
-    *slow, quick = give(sandbox, granted.row().connection, 3)
+    *slow, quick = create_grants(sandbox, granted.row().connection, 3)
     for number, grant in enumerate(slow):
         grant.change(maintain_at=now() - timedelta(hours=1, minutes=number))
     sandbox.hold("/connect/token", times=2)
@@ -167,7 +167,7 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
         finally:
             await asyncio.to_thread(sandbox.release)
 
-    within(story)
+    run_in_runtime(story)
     assert all(grant.row().generation > before for grant, before in zip(slow, slow_before, strict=True))
 
 
@@ -221,7 +221,7 @@ def _workers(superuser_url: str) -> int:
     return int(row[0]) if row else 0
 
 
-def expired(connected: Connected) -> GrantedAccess:
+def expire_grant(connected: Connected) -> GrantedAccess:
     """The connection's consent: its access token ended, the vendor keeps no grace, and the next answer is
     held back.
     """
@@ -241,7 +241,7 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
 ) -> None:
     """Anna presses Test now. Her page comes back; the web process keeps waiting."""
     firm = connected()
-    granted = expired(firm)
+    granted = expire_grant(firm)
     check = check_connection(firm.actor, firm.connection.pk)
     assert (check.code, check.message) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
     assert granted.row().generation == 1
@@ -253,7 +253,7 @@ def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
 def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, impatient: None) -> None:
     firm = connected()
     synced = import_company(firm)
-    granted = expired(firm)
+    granted = expire_grant(firm)
 
     def waits() -> bool:
         with organisation_scope(granted.organisation_id):
@@ -273,9 +273,11 @@ def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, 
 def test_a_stopping_web_process_waits_for_the_response(connected: MakeConnected, free_port: int) -> None:
     """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
     firm = connected()
-    granted, secret = expired(firm), rest_token(firm)
+    granted, secret = expire_grant(firm), rest_token(firm)
     with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
-        request = threads.submit(rest, free_port, secret, f"connections/{firm.connection.pk}/test", b"")
+        request = threads.submit(
+            post_to_api, free_port, secret, f"connections/{firm.connection.pk}/test", b""
+        )
         wait_until(firm.sandbox.holds)
         web.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -312,7 +314,7 @@ def rest_token(firm: Connected) -> str:
         return create_token(firm.actor, name="script", days=30, role=None, read_only=False)[1].reveal()
 
 
-def rest(port: int, secret: str, path: str, body: bytes) -> None:
+def post_to_api(port: int, secret: str, path: str, body: bytes) -> None:
     headers = {"Authorization": f"Bearer {secret}", "Host": "localhost"}
     with urlopen(
         Request(f"http://127.0.0.1:{port}/api/v1/{path}", body, headers), timeout=PATIENCE_SECONDS

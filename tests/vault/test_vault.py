@@ -29,7 +29,7 @@ from koppel.kit.http.client import HttpClient
 from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.notifications.models import Notification
 from tests.fixtures.stack import CLIENTS, Sandbox, register_app, wait_until
-from tests.vault.factories import GrantedAccess, connection_of, expire, give
+from tests.vault.factories import GrantedAccess, connection_of, create_grants, expire
 
 T = TypeVar("T")
 CLIENT, SERVICE = CLIENTS["company_list"], CLIENTS["service"]
@@ -43,7 +43,7 @@ async def process() -> AsyncIterator[Runtime]:
         yield started
 
 
-def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
+def run_in_runtime(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
     """Run the work in a runtime of its own, as a process would."""
 
     async def run() -> Any:
@@ -54,7 +54,7 @@ def within(work: Callable[[Runtime], Awaitable[Any]]) -> Any:
 
 
 def token_of(granted: GrantedAccess, refused: Secret | None = None) -> Secret:
-    token: Secret = within(
+    token: Secret = run_in_runtime(
         lambda made: made.vault.get_access_token(granted.organisation_id, granted.grant_id, refused)
     )
     return token
@@ -73,7 +73,7 @@ def token_calls(sandbox: Sandbox) -> int:
 @pytest.fixture
 def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
-    grant = give(sandbox, connection_of(actor(), register_app(sandbox)))[0]
+    grant = create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
     return grant
 
@@ -89,7 +89,7 @@ def test_two_hundred_callers_in_one_process_share_one_call(granted: GrantedAcces
             )
         }
 
-    assert len(within(all_at_once)) == 1
+    assert len(run_in_runtime(all_at_once)) == 1
     assert token_calls(sandbox) == 1
 
 
@@ -97,7 +97,7 @@ def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(
     sandbox: Sandbox, granted: GrantedAccess
 ) -> None:
     """A token endpoint that takes its time has all of them to answer, not one after the other."""
-    many = give(sandbox, granted.row().connection, 120)
+    many = create_grants(sandbox, granted.row().connection, 120)
     sandbox.hold("/connect/token", times=1000)
 
     async def all_at_once(process_runtime: Runtime) -> set[Secret]:
@@ -108,7 +108,7 @@ def test_a_hundred_and_twenty_grants_are_renewed_at_the_same_time(
         await asyncio.to_thread(sandbox.release)
         return {*await calls}
 
-    assert len(within(all_at_once)) == len(many)
+    assert len(run_in_runtime(all_at_once)) == len(many)
 
 
 def test_a_reusable_token_is_used_again_and_again(granted: GrantedAccess, sandbox: Sandbox) -> None:
@@ -261,7 +261,7 @@ def test_the_vendor_is_not_asked_before_it_allows(
     with clock_set_to(now()):
         token = token_of(granted)
         sandbox.client(CLIENT, refresh_not_before_seconds=570)
-        _punctual(monkeypatch)
+        _forbid_early_refresh(monkeypatch)
         refusal = error_of(granted, refused=token)
         assert isinstance(refusal, Unreachable)
         assert refusal.retry_after_seconds == 571
@@ -270,7 +270,7 @@ def test_the_vendor_is_not_asked_before_it_allows(
     assert token_calls(sandbox) == 1
 
 
-def _punctual(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forbid_early_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
     system = connectors()["visma_net"]
     strict = replace(system.descriptor, refresh_not_before=timedelta(seconds=570))
     monkeypatch.setattr(type(system), "descriptor", strict)
@@ -289,7 +289,7 @@ def test_losing_the_lock_connection_does_not_repeat_the_call(
         async with process() as first_process, process() as other:
             first = asyncio.create_task(first_process.vault.get_access_token(*grant_key))
             await asyncio.to_thread(wait_until, sandbox.holds)
-            await asyncio.to_thread(_cut, database_addresses.superuser_url)
+            await asyncio.to_thread(_terminate_connections, database_addresses.superuser_url)
             second = asyncio.create_task(other.vault.get_access_token(*grant_key))
             await asyncio.sleep(0.2)
             time.sleep(seconds)  # both stand still, in the middle of what they do about it
@@ -301,7 +301,7 @@ def test_losing_the_lock_connection_does_not_repeat_the_call(
     assert sandbox.control("tokens")["calls"] == {"refresh_token": 1}
 
 
-def _cut(superuser_url: str) -> None:
+def _terminate_connections(superuser_url: str) -> None:
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'koppel%'"
@@ -323,7 +323,7 @@ def test_a_caller_that_gives_up_does_not_stop_the_refresh(granted: GrantedAccess
             await caller
         Timer(0.5, sandbox.release).start()  # while the vault is being closed
 
-    within(give_up)
+    run_in_runtime(give_up)
     assert granted.row().generation == 2
     assert granted.row().refresh_started_at is None
 
@@ -352,7 +352,7 @@ def test_a_new_sign_in_during_a_refresh_is_not_overwritten_by_its_answer(
             store_grant(granted.organisation_id, row.connection, row.subject, "", tokens_of(fresh))
         connections.close_all()
 
-    assert within(meanwhile) == Secret(fresh["access_token"])
+    assert run_in_runtime(meanwhile) == Secret(fresh["access_token"])
 
 
 def test_the_keeper_renews_unused_grants(granted: GrantedAccess, sandbox: Sandbox) -> None:
@@ -386,7 +386,7 @@ def test_consents_that_were_given_together_are_not_renewed_together_for_ever(
     granted: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """A hundred in one minute, unused: their next renewals lie hours apart."""
-    many = give(sandbox, granted.row().connection, 100, expired=False)
+    many = create_grants(sandbox, granted.row().connection, 100, expired=False)
     with organisation_scope(granted.organisation_id):
         rows = Grant.objects.filter(pk__in=[one.grant_id for one in many])
         at = sorted(one for one in rows.values_list("maintain_at", flat=True) if one is not None)
@@ -425,7 +425,7 @@ def test_a_token_endpoint_that_is_down_for_an_hour_is_asked_seldom_and_comes_bac
         return in_thread(granted.row)
 
     with clock_set_to(lambda: began + passed):
-        within(hour)
+        run_in_runtime(hour)
     row = granted.row()
     assert (row.failures, row.invalid_since, row.connection.state) == (0, None, "active")
     with organisation_scope(granted.organisation_id):
@@ -450,4 +450,4 @@ def _keep(times: int = 1) -> None:
             await maintenance.run_once()
             await maintenance.wait()
 
-    within(keep)
+    run_in_runtime(keep)

@@ -22,7 +22,7 @@ stored, not used.
 """
 
 
-def say(**facts: Any) -> None:
+def print_facts(**facts: Any) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
@@ -37,22 +37,26 @@ async def main(options: dict[str, Any]) -> None:
         HttpClient() as http,
         runtime.runtime(http, size=options.get("connections", 6)) as process_runtime,
     ):
-        say(ready=True)
+        print_facts(ready=True)
         while await asyncio.to_thread(sys.stdin.readline):
             began = time.monotonic()
-            results = await asyncio.gather(*(use(process_runtime, *grant) for grant in options["grants"]))
+            results = await asyncio.gather(
+                *(request_token(process_runtime, *grant) for grant in options["grants"])
+            )
             if options.get("briefly"):
                 tokens = hashlib.sha256(
                     "".join(result.get("token", "") for result in results).encode()
                 ).hexdigest()
-                say(tokens=tokens, errors=Counter(result["error"] for result in results if "error" in result))
+                print_facts(
+                    tokens=tokens, errors=Counter(result["error"] for result in results if "error" in result)
+                )
             else:
                 for result in results:
-                    say(**result)
-            say(done=True, seconds=time.monotonic() - began)
+                    print_facts(**result)
+            print_facts(done=True, seconds=time.monotonic() - began)
 
 
-async def use(process_runtime: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
+async def request_token(process_runtime: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
     from koppel.connector.errors import ConnectorError
 
     try:
@@ -69,7 +73,7 @@ def pause_forever_at(steps: dict[int, str]) -> None:
 
     async def wait_at(step: str, grant_id: int) -> None:
         if steps.get(grant_id) == step:
-            say(grant=grant_id, at=step)
+            print_facts(grant=grant_id, at=step)
             await asyncio.Event().wait()
 
     intend, keep, ask = (
@@ -85,7 +89,7 @@ def pause_forever_at(steps: dict[int, str]) -> None:
     async def asking(http: Any, held: Any) -> Any:
         await wait_at("intended", held.id)
         if steps.get(held.id) == "called":
-            say(grant=held.id, at="called")
+            print_facts(grant=held.id, at="called")
         return await ask(http, held)
 
     async def keeping(self: Any, held: Any, *values: Any) -> bool:

@@ -120,7 +120,7 @@ def address(clean_database: None) -> Iterator[str]:
     pages.close()
 
 
-def listen(page: Page) -> list[str]:
+def collect_complaints(page: Page) -> list[str]:
     """What the browser complains about: scripts that fail, what the policy stops, addresses that answer with
     an error.
     """
@@ -141,7 +141,7 @@ def is_failure(response: Any) -> bool:
     return response.status >= HTTPStatus.BAD_REQUEST and NOWHERE not in response.url
 
 
-def opened(browser: Browser, width: int = LOADED_WIDTH, **how: Any) -> Page:
+def open_browser_page(browser: Browser, width: int = LOADED_WIDTH, **how: Any) -> Page:
     """A page of a person who has visited nothing yet. Close its context when the test is over."""
     context = browser.new_context(viewport={"width": width, "height": HEIGHT}, **how)
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
@@ -168,15 +168,15 @@ SETTLED = "() => !document.querySelector('.htmx-request, [hx-trigger=load]')"
 """Scripts have run and what a page asks for by itself has come."""
 
 
-def look(page: Page, name: str) -> None:
+def check_page(page: Page, name: str) -> None:
     """Keep a picture; nothing sticks out sideways; axe-core finds nothing."""
-    settle(page)
+    wait_until_settled(page)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=90, full_page=True)
     check_accessibility(page, name)
 
 
-def settle(page: Page) -> None:
+def wait_until_settled(page: Page) -> None:
     page.wait_for_load_state("load")
     page.wait_for_function(SETTLED)
 
@@ -194,13 +194,13 @@ def resize(page: Page, width: int) -> None:
     page.evaluate(TWO_FRAMES)
 
 
-def look_at_pages(page: Page, address: str, addresses: Mapping[str, str], language: str) -> None:
-    """Load each page once, and look at it on desks and phones. Needs the page of `opened`."""
+def check_pages(page: Page, address: str, addresses: Mapping[str, str], language: str) -> None:
+    """Load each page once, and look at it on desks and phones. Needs the page of `open_browser_page`."""
     scales, findings = Scales(), list[str]()
     for name, path in addresses.items():
         page.set_viewport_size({"width": LOADED_WIDTH, "height": HEIGHT})
         response = page.goto(address + path)
-        settle(page)
+        wait_until_settled(page)
         assert response
         page_findings = layout_shifts(page) + scales.weigh(page, response.body(), name)
         for width in (*WIDTHS, ZOOMED_WIDTH):

@@ -15,7 +15,7 @@ from koppel.web.auth.middleware import CONTENT_SECURITY_POLICY
 from koppel.web.build.built import STATIC_SOURCE
 from koppel.web.templatetags.frame import script_texts
 from tests.fixtures.stack import PATIENCE_SECONDS
-from tests.web.browsing import HEIGHT, listen
+from tests.web.browsing import HEIGHT, collect_complaints
 
 ORIGIN = "http://components.test"
 PAGE = """<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>Component</title>
@@ -45,7 +45,7 @@ def open_component(
     page = context.new_page()
     if has_clock:
         page.clock.install()
-    complaints, posted = listen(page), list[str]()
+    complaints, posted = collect_complaints(page), list[str]()
     with translation.override(language):
         html = PAGE.format(language=language, texts=script_texts(), body=body)
 

@@ -17,7 +17,7 @@ FAILREGEX = [
 ]
 
 
-def banned(line: str) -> list[str]:
+def find_banned_addresses(line: str) -> list[str]:
     """Addresses that fail2ban would count: it cuts the date out of a line first."""
     assert DATE.search(line), line
     rest = DATE.sub("", line)
@@ -32,7 +32,7 @@ def test_a_failed_sign_in_is_counted_and_a_page_is_not(tmp_path: Path, settings:
     client.get("/accounts/login/")
     client.get("/api/v1/me", headers={"Authorization": "Bearer koppel_x"})
     lines = (tmp_path / "access.log").read_text().splitlines()
-    assert [banned(line) for line in lines] == [["192.0.2.7"], [], ["192.0.2.7"]]
+    assert [find_banned_addresses(line) for line in lines] == [["192.0.2.7"], [], ["192.0.2.7"]]
     assert "secret" not in lines[0]
 
 
@@ -42,6 +42,6 @@ def test_a_line_cannot_be_forged_and_has_no_secret() -> None:
     strange.META["REMOTE_ADDR"] = '192.0.2.1 - - "'
     line = access_line(strange, 404)
     assert line.startswith("- - - [")
-    assert (line.count('"'), "\n" in line, banned(line)) == (2, False, [])
+    assert (line.count('"'), "\n" in line, find_banned_addresses(line)) == (2, False, [])
     key = "/accounts/password/reset/key/1-c9qsp4-0123456789abcdef0123456789abcdef/"
     assert "c9qsp4" not in access_line(factory.get(key), 200)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import address, browser, listen, look_at_pages, opened, sign_in
+from tests.web.browsing import address, browser, check_pages, collect_complaints, open_browser_page, sign_in
 from tests.web.factories import IMPORT, World, build_world, lengthen_names
 from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
 
@@ -46,11 +46,11 @@ def test_every_page_is_accessible(
 ) -> None:
     world = request.getfixturevalue(fixture)
     settings.STYLEGUIDE = True
-    page = opened(browser, color_scheme=scheme, locale=language)
-    complaints = listen(page)
-    look_at_pages(page, address, PUBLIC, language)
+    page = open_browser_page(browser, color_scheme=scheme, locale=language)
+    complaints = collect_complaints(page)
+    check_pages(page, address, PUBLIC, language)
     sign_in(page, address, world.admin)
-    look_at_pages(page, address, {**pages(world), **pages_of_work_in_progress(world)}, language)
+    check_pages(page, address, {**pages(world), **pages_of_work_in_progress(world)}, language)
     page.context.close()
     assert complaints == []
 
@@ -58,7 +58,7 @@ def test_every_page_is_accessible(
 def test_an_import_is_followed_without_losing_what_is_ticked(
     browser: Browser, world: World, address: str
 ) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.check(f"#tick-{world.active.pk}")
@@ -77,7 +77,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
 
 
 def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?import={IMPORT}")
     page.hover(f"#tick-{world.active.pk}")
@@ -96,7 +96,7 @@ def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, addres
 def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: World, address: str) -> None:
     with organisation_scope(world.admin.organisation_id):
         type(world.active).objects.filter(pk=world.active.pk).update(settings={"resources": ["accounts"]})
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/settings/")
     page.fill("#years", "5")
@@ -109,7 +109,7 @@ def test_enter_in_the_settings_saves_and_never_resets(browser: Browser, world: W
 
 
 def test_a_field_that_was_refused_is_where_one_stands(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")

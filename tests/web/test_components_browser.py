@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.browsing import browser, look
+from tests.web.browsing import browser, check_page
 from tests.web.components import open_component
 
 __all__ = ["browser"]
@@ -34,7 +34,7 @@ def test_an_option_is_found_without_its_accents_and_chosen_by_keyboard(
     field.focus()
     page.keyboard.type("orst")
     expect(page.get_by_role("option")).to_have_count(1)
-    look(page, f"combobox-{language}")
+    check_page(page, f"combobox-{language}")
     page.keyboard.press("Enter")
     assert value_of(page, "#division") == ["3"]
     field.focus()
@@ -56,7 +56,7 @@ def test_several_are_chosen_and_removed_by_keyboard(browser: Browser) -> None:
         page.keyboard.type(name)
         page.keyboard.press("Enter")
     assert value_of(page, "#people") == ["7", "399"]
-    look(page, "combobox-multiple")
+    check_page(page, "combobox-multiple")
     page.keyboard.press("Backspace")
     assert value_of(page, "#people") == ["7"]
     page.context.close()
@@ -97,7 +97,7 @@ def test_a_destructive_act_waits_for_the_typed_word(browser: Browser, language: 
     page.keyboard.press("Enter")
     dialog = page.get_by_role("alertdialog", name="Erase 12 administrations?")
     expect(dialog).to_be_visible()
-    look(page, f"confirm-{language}")
+    check_page(page, f"confirm-{language}")
     expect(page.get_by_role("button", name="Erase 12")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
@@ -135,7 +135,7 @@ def test_a_toast_stays_while_it_has_the_focus_and_its_undo_is_a_post(browser: Br
     page, complaints, posted = open_component(browser, TOASTS)
     toast = page.locator("[data-toast]")
     expect(toast).to_be_visible()
-    look(page, "toast")
+    check_page(page, "toast")
     page.evaluate("document.body.className = 'framed'")
     box = toast.bounding_box()
     assert box is not None
@@ -211,7 +211,7 @@ def test_a_filter_menu_is_walked_with_arrows_and_sent_when_it_closes_changed(bro
     page.keyboard.press("Enter")
     expect(page.locator("#more")).to_have_attribute("aria-expanded", "true")
     expect(page.locator("[data-filter-options]")).to_be_focused()
-    look(page, "menu")
+    check_page(page, "menu")
     page.keyboard.press("Escape")
     assert page.url.endswith("/")
     page.keyboard.press("Enter")
@@ -242,7 +242,7 @@ def test_a_column_is_resized_by_keyboard_and_by_pointer_and_remembered(
     handle.focus()
     with page.expect_response("**/preferences"):
         page.keyboard.press("ArrowRight")
-    look(page, f"columns-{language}")
+    check_page(page, f"columns-{language}")
     box = handle.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 4, box["y"] + 4)
@@ -271,7 +271,7 @@ def test_an_order_is_chosen_by_keyboard_and_by_dragging(browser: Browser) -> Non
     assert order() == ["Name", "Issues", "Status", "Number"]
     expect(page.get_by_role("button", name="Move Issues")).to_be_focused()
     expect(page.locator("[aria-live=assertive]")).to_have_text("Moved to position 2 of 4")
-    look(page, "sortable")
+    check_page(page, "sortable")
     page.get_by_role("button", name="Move Issues").hover()
     page.mouse.down()
     target = page.locator("li", has_text="Number").bounding_box()
@@ -297,7 +297,7 @@ def test_a_chart_has_axes_amounts_and_its_table(browser: Browser, scheme: Any) -
     page, complaints, _posted = open_component(browser, CHART, color_scheme=scheme)
     canvas = page.locator(".chart-canvas canvas")
     expect(canvas).to_have_count(1)
-    look(page, f"chart-{scheme}")
+    check_page(page, f"chart-{scheme}")
     box = canvas.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 100)
@@ -322,7 +322,7 @@ def test_a_period_is_never_upside_down_and_a_preset_is_one_press(browser: Browse
     assert page.input_value("[name=until]") == "202603"
     page.select_option("[name=until]", "202602")
     assert page.input_value("[name=from]") == "202602"
-    look(page, "period-picker")
+    check_page(page, "period-picker")
     page.get_by_role("button", name="First quarter").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/books?from=202601&until=202603")

@@ -13,7 +13,7 @@ from koppel.issues.services import raise_issue
 from koppel.kit.encryption import Secret
 from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import address, browser, listen, look_at_pages, opened, sign_in
+from tests.web.browsing import address, browser, check_pages, collect_complaints, open_browser_page, sign_in
 from tests.web.factories import World
 from tests.web.page_table import pages_of_connections
 from tests.web.test_browser import world
@@ -22,7 +22,7 @@ __all__ = ["address", "browser", "world"]
 pytestmark = pytest.mark.browser
 
 
-def trouble(world: World) -> dict[str, str]:
+def create_troubled_connections(world: World) -> dict[str, str]:
     """What the firm of the other browser tests looks like on a bad day. The pages to see."""
     now = timezone.now()
     with organisation_scope(world.admin.organisation_id):
@@ -54,7 +54,7 @@ def trouble(world: World) -> dict[str, str]:
             pending_owner=world.admin.membership_id,
         )
         Grant.objects.filter(connection=broken).update(
-            invalid_since=now - timedelta(hours=5), invalid_reason=f"lost: {reason}"
+            invalid_since=now - timedelta(hours=5), invalid_code="lost", invalid_reason=reason
         )
         raise_issue(
             world.admin.organisation_id,
@@ -109,9 +109,9 @@ def event(
 def test_pages_of_failing_connections_are_accessible(
     browser: Browser, world: World, address: str, language: str, scheme: Any
 ) -> None:
-    page = opened(browser, color_scheme=scheme, locale=language)
-    complaints = listen(page)
+    page = open_browser_page(browser, color_scheme=scheme, locale=language)
+    complaints = collect_complaints(page)
     sign_in(page, address, world.admin)
-    look_at_pages(page, address, trouble(world), language)
+    check_pages(page, address, create_troubled_connections(world), language)
     page.context.close()
     assert complaints == []

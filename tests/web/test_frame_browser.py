@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.web.browsing import HEIGHT, address, browser, opened, sign_in
+from tests.web.browsing import HEIGHT, address, browser, open_browser_page, sign_in
 from tests.web.factories import World, build_world
 
 __all__ = ["address", "browser"]
@@ -30,7 +30,7 @@ def world(actor: Any) -> World:
 
 
 def test_the_frame_is_used_by_keyboard_alone(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/issues/")
     page.keyboard.press("Tab")
@@ -71,7 +71,7 @@ def test_nothing_moves_for_people_who_asked_for_less_motion(
     browser: Browser, world: World, address: str, settings: Any
 ) -> None:
     settings.STYLEGUIDE = True
-    page = opened(browser, reduced_motion="reduce")
+    page = open_browser_page(browser, reduced_motion="reduce")
     sign_in(page, address, world.admin)
     page.goto(f"{address}/styleguide/")
     assert page.evaluate(MOVING) == []

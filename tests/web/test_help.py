@@ -37,7 +37,7 @@ def ids_of(document: Document) -> list[str]:
     return [document.headings[0].anchor, *Targets(document.html).ids]
 
 
-def leads_somewhere(url: str, page: Document) -> bool:
+def has_target(url: str, page: Document) -> bool:
     if url.startswith("https://"):
         return True
     path, _hash, anchor = url.partition("#")
@@ -55,7 +55,7 @@ def test_every_page_of_the_documentation_is_there() -> None:
 def test_no_link_or_image_of_a_page_is_broken(name: str, actor: Any) -> None:
     page = load_documents()[name]
     targets = Targets(page.html)
-    assert [url for url in targets.links if not leads_somewhere(url, page)] == []
+    assert [url for url in targets.links if not has_target(url, page)] == []
     assert len(targets.ids) == len(set(targets.ids))
     client = signed_in(actor())
     assert [url for url in targets.images if client.get(url).headers["Content-Type"] != "image/png"] == []
@@ -115,7 +115,7 @@ def test_html_in_a_page_is_shown_as_text(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_leads_to_its_section(topic: str) -> None:
-    assert leads_somewhere(help_url(topic), next(iter(load_documents().values())))
+    assert has_target(help_url(topic), next(iter(load_documents().values())))
 
 
 def test_every_page_of_the_product_has_its_help(actor: Any) -> None:

@@ -58,18 +58,18 @@ def status(port: int, path: str, headers: dict[str, str] | None = None) -> int |
         connection.close()
 
 
-def repeated(text: str, length: int) -> str:
+def repeat_text(text: str, length: int) -> str:
     return text * (length // len(text))
 
 
 def test_expensive_requests_are_refused_quickly(web: int, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2 * len(HOSTILE)) as strangers:
         by_host = [
-            strangers.submit(status, web, "/", {"Host": repeated(text, HEADER_CHARACTERS)})
+            strangers.submit(status, web, "/", {"Host": repeat_text(text, HEADER_CHARACTERS)})
             for text in HOSTILE
         ]
         by_path = [
-            strangers.submit(status, web, f"/{repeated(quote(text, safe=':/@=&'), PATH_CHARACTERS)}")
+            strangers.submit(status, web, f"/{repeat_text(quote(text, safe=':/@=&'), PATH_CHARACTERS)}")
             for text in HOSTILE
         ]
         assert status(web, "/healthz") == HTTPStatus.OK

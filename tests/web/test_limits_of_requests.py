@@ -35,7 +35,7 @@ def browser(world: World) -> Client:
     return world.client("administrator")
 
 
-def refused(answer: Any, status: HTTPStatus) -> str:
+def assert_refused(answer: Any, status: HTTPStatus) -> str:
     """The page or the code of a refusal that says when to come again."""
     assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (status, True)
     return str(answer.content.decode())
@@ -47,8 +47,8 @@ def test_a_session_with_too_many_requests_is_told_when_to_go_on(
     settings.SESSION_REQUESTS_PER_MINUTE = 6
     monkeypatch.setattr(middleware, "_requests", middleware._SessionRateLimit(lambda: 0.0))
     assert [browser.get(LIST).status_code for _number in range(3)] == [HTTPStatus.OK] * 3
-    assert "Try again in 10 seconds" in refused(browser.get(LIST), HTTPStatus.TOO_MANY_REQUESTS)
-    assert '"too_many_requests"' in refused(browser.get(LIST_API), HTTPStatus.TOO_MANY_REQUESTS)
+    assert "Try again in 10 seconds" in assert_refused(browser.get(LIST), HTTPStatus.TOO_MANY_REQUESTS)
+    assert '"too_many_requests"' in assert_refused(browser.get(LIST_API), HTTPStatus.TOO_MANY_REQUESTS)
     others = [world.client("administrator") for _number in range(4)]
     answers = [other.get(LIST).status_code for other in others for _number in range(3)]
     assert answers.count(HTTPStatus.OK) == 9, "Twelve at once for all sessions of the organisation."
@@ -62,7 +62,7 @@ def test_exports_at_a_time_are_limited_for_each_organisation(
     with psycopg.connect(app_url) as first, psycopg.connect(app_url) as second:
         for slot, other in enumerate((first, second)):
             other.execute(LOCK_UNTIL_COMMIT_SQL, [lock_key(LockName.EXPORT, mine, slot)])
-        refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
+        assert_refused(browser.get(export), HTTPStatus.TOO_MANY_REQUESTS)
         second.close()
         with export_slot(mine + 1):
             wait_until(lambda: is_file(browser.get(export)))
@@ -90,8 +90,8 @@ def test_a_page_does_not_wait_for_a_lock_for_ever(browser: Client, database_addr
         cursor.execute("SET lock_timeout = '100ms'")
     with psycopg.connect(database_addresses.superuser_url) as maintenance:
         maintenance.execute("LOCK TABLE administrations_administration IN ACCESS EXCLUSIVE MODE")
-        assert "stopped" in refused(browser.get(LIST), HTTPStatus.SERVICE_UNAVAILABLE)
-        assert '"database_busy"' in refused(browser.get(LIST_API), HTTPStatus.SERVICE_UNAVAILABLE)
+        assert "stopped" in assert_refused(browser.get(LIST), HTTPStatus.SERVICE_UNAVAILABLE)
+        assert '"database_busy"' in assert_refused(browser.get(LIST_API), HTTPStatus.SERVICE_UNAVAILABLE)
     assert browser.get(LIST).status_code == HTTPStatus.OK
 
 

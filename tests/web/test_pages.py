@@ -58,12 +58,12 @@ def test_every_page_answers_every_role(world: World, role: str, language: str) -
     client = world.client(role, language)
     for address, permission in OF_THE_FRAME.items():
         expected = 200 if Role(role) in PERMISSIONS[permission] else 403
-        reads(client, address, language, expected)
+        read_page(client, address, language, expected)
     for name in OF_ONE:
-        reads(client, reverse(name, args=[world.active.pk]), language)
-        reads(client, reverse(name, args=[world.configuring.pk]), language)
+        read_page(client, reverse(name, args=[world.active.pk]), language)
+        read_page(client, reverse(name, args=[world.configuring.pk]), language)
     for address in WHEN_SIGNED_IN:
-        reads(client, address, language)
+        read_page(client, address, language)
 
 
 @pytest.mark.parametrize("language", ["en", "nl"])
@@ -71,11 +71,11 @@ def test_public_pages(clean_database: None, language: str) -> None:
     client = Client()
     client.cookies["koppel_language"] = language
     for address in FOR_ANYBODY:
-        reads(client, address, language)
-    reads(client, "/nowhere/", language, 404)
+        read_page(client, address, language)
+    read_page(client, "/nowhere/", language, 404)
 
 
-def reads(client: Client, address: str, language: str, status: int = 200) -> str:
+def read_page(client: Client, address: str, language: str, status: int = 200) -> str:
     """The page has this status, says its language, and holds no code of its template and nothing that the
     content security policy would stop.
     """
@@ -94,9 +94,9 @@ def reads(client: Client, address: str, language: str, status: int = 200) -> str
 
 
 def test_the_rail_shows_only_what_the_role_may(world: World) -> None:
-    assert 'href="/organisation/people/"' in reads(world.client("team_leader"), "/", "en")
-    assert 'href="/organisation/activity/"' not in reads(world.client("team_leader"), "/", "en")
-    assert 'href="/organisation/' not in reads(world.client("reader"), "/", "en")
+    assert 'href="/organisation/people/"' in read_page(world.client("team_leader"), "/", "en")
+    assert 'href="/organisation/activity/"' not in read_page(world.client("team_leader"), "/", "en")
+    assert 'href="/organisation/' not in read_page(world.client("reader"), "/", "en")
 
 
 def test_a_stranger_is_asked_to_sign_in(clean_database: None) -> None:
@@ -106,14 +106,14 @@ def test_a_stranger_is_asked_to_sign_in(clean_database: None) -> None:
 def test_an_unassigned_administration_does_not_exist(world: World, actor: Any) -> None:
     hidden = administration_of(actor("administrator"))
     for name in OF_ONE:
-        text = reads(world.client("administrator"), reverse(name, args=[hidden.pk]), "en", 404)
+        text = read_page(world.client("administrator"), reverse(name, args=[hidden.pk]), "en", 404)
         assert hidden.name not in text
 
 
 def test_a_person_without_organisation_gets_an_explanation(world: World) -> None:
     with organisation_scope(world.admin.organisation_id):
         Membership.objects.filter(pk=world.people["reader"].membership_id).update(is_active=False)
-    assert "No organisation" in reads(world.client("reader"), "/", "en", 403)
+    assert "No organisation" in read_page(world.client("reader"), "/", "en", 403)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_person_without_organisation_gets_an_explanation(world: World) -> None
     ],
 )
 def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query: str) -> None:
-    text = reads(world.client("administrator"), f"/administrations/?{query}", "en", 422)
+    text = read_page(world.client("administrator"), f"/administrations/?{query}", "en", 422)
     assert (world.active.name in text, 'name="action"' in text, "export." in text) == (False, False, False)
 
 
@@ -141,26 +141,26 @@ def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query:
 def test_any_words_may_be_searched_and_a_page_past_the_end_is_the_last(
     world: World, query: str, is_found: bool
 ) -> None:
-    text = reads(world.client("administrator"), f"/administrations/?{query}", "en")
+    text = read_page(world.client("administrator"), f"/administrations/?{query}", "en")
     assert (world.active.name in text) == is_found
 
 
 def test_an_import_is_followed_in_the_list(world: World) -> None:
-    text = reads(world.client("user"), f"/administrations/?import={IMPORT}", "en")
+    text = read_page(world.client("user"), f"/administrations/?import={IMPORT}", "en")
     assert "Importing 2 administrations" in text
     assert 'hx-trigger="every 2s"' in text
     finish(world)
-    text = reads(world.client("user"), f"/administrations/rows/?import={IMPORT}", "en")
+    text = read_page(world.client("user"), f"/administrations/rows/?import={IMPORT}", "en")
     assert "Import complete" in text
     assert "hx-trigger" not in text
 
 
 def test_ids_of_four_digits_stay_ids(world: World) -> None:
     administration = administration_of(world.admin, "Noord B.V.", id=5001, import_id=IMPORT)
-    text = reads(world.client("administrator", "nl"), "/administrations/", "nl")
+    text = read_page(world.client("administrator", "nl"), "/administrations/", "nl")
     assert 'value="5001"' in text
     assert "5.001" not in text
-    assert "5.001" not in reads(
+    assert "5.001" not in read_page(
         world.client("administrator", "nl"), f"/administrations/{administration.pk}/", "nl"
     )
 
@@ -180,7 +180,7 @@ def run_bulk_operation(client: Client, form_data: dict[str, Any]) -> None:
 def test_the_bulk_bar_assigns_what_is_ticked_and_nothing_else(world: World) -> None:
     client = world.client("user_plus")
     run_bulk_operation(
-        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+        client, {"action": "change", "change-division": world.division.pk, "id": [world.active.pk]}
     )
     with organisation_scope(world.admin.organisation_id):
         assert set(Administration.objects.filter(division=world.division)) == {world.active}
@@ -207,11 +207,11 @@ def test_a_reader_changes_nothing(world: World) -> None:
 def test_a_favourite_is_starred_in_the_list_and_unstarred(world: World) -> None:
     client = world.client("reader")
     client.post(f"/administrations/{world.active.pk}/favourite", {"is_favourite": "1"})
-    text = reads(client, "/administrations/?favourites=1", "en")
+    text = read_page(client, "/administrations/?favourites=1", "en")
     assert "Bakkerij De Haan" in text
     assert "Fjordheim" not in text
     client.post(f"/administrations/{world.active.pk}/favourite", {"is_favourite": "0"})
-    assert "Bakkerij De Haan" not in reads(client, "/administrations/?favourites=1", "en")
+    assert "Bakkerij De Haan" not in read_page(client, "/administrations/?favourites=1", "en")
 
 
 def settings_form(**changed: Any) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def test_saving_settings_keeps_what_was_not_changed_where_it_comes_from(world: W
     client.post(address, settings_form(schedule="night"))
     with organisation_scope(world.admin.organisation_id):
         assert Administration.objects.get(pk=world.active.pk).settings == {"schedule": "night"}
-    assert "from the template" in reads(client, address, "en")
+    assert "from the template" in read_page(client, address, "en")
     client.post(address, {"reset": "schedule"})
     with organisation_scope(world.admin.organisation_id):
         assert Administration.objects.get(pk=world.active.pk).settings == {}
@@ -244,11 +244,11 @@ def test_settings_out_of_range_are_refused_with_a_sentence(world: World) -> None
 def test_the_history_describes_actions(world: World) -> None:
     client = world.client("administrator")
     run_bulk_operation(
-        client, {"action": "change", "set_division": world.division.pk, "id": [world.active.pk]}
+        client, {"action": "change", "change-division": world.division.pk, "id": [world.active.pk]}
     )
     address = f"/administrations/{world.active.pk}/history/"
-    assert "administrations.assigned" not in reads(client, address, "en")
-    assert "toegewezen" in reads(world.client("administrator", "nl"), address, "nl")
+    assert "administrations.assigned" not in read_page(client, address, "en")
+    assert "toegewezen" in read_page(world.client("administrator", "nl"), address, "nl")
 
 
 def test_a_template_is_made_changed_and_archived(world: World) -> None:
@@ -275,7 +275,9 @@ def test_the_organisation_sets_defaults_beneath_its_templates(world: World) -> N
     )
     assert 'value="77"' in refused.content.decode(), "what was typed stays to be put right"
     assert 'id="fiscal_years_back-error"' in refused.content.decode()
-    assert 'value="77"' not in reads(client, "/organisation/settings/", "en"), "nor is what was refused kept"
+    assert 'value="77"' not in read_page(client, "/organisation/settings/", "en"), (
+        "nor is what was refused kept"
+    )
     client.post("/organisation/settings/", {"name": "Kantoor Oost", "schedule": "off"})
     with organisation_scope(world.admin.organisation_id):
         firm = Organisation.objects.get(pk=world.admin.organisation_id)
@@ -294,16 +296,16 @@ def test_a_division_is_renamed_and_a_name_is_used_once(world: World) -> None:
 
 def test_notices_are_counted_and_marked_as_read(world: World) -> None:
     client = world.client("user")
-    assert 'class="count count-new">1<' in reads(client, "/notifications/", "en")
+    assert 'class="count count-new">1<' in read_page(client, "/notifications/", "en")
     client.post("/notifications/read")
-    assert 'class="count count-new"' not in reads(client, "/notifications/", "en")
+    assert 'class="count count-new"' not in read_page(client, "/notifications/", "en")
 
 
 def test_the_language_follows_the_person(world: World) -> None:
     client = world.client("user")
     response = client.post("/language", {"language": "nl", "next": "/notifications/"})
     assert response.headers["Location"] == "/notifications/"
-    assert "Meldingen" in reads(client, "/notifications/", "nl")
+    assert "Meldingen" in read_page(client, "/notifications/", "nl")
     assert (
         client.post("/language", {"language": "en", "next": "https://elsewhere.test/"}).headers["Location"]
         == "/"

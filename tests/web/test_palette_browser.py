@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Membership
-from tests.web.browsing import address, browser, listen, look, opened, sign_in
+from tests.web.browsing import address, browser, check_page, collect_complaints, open_browser_page, sign_in
 from tests.web.factories import World, build_world
 
 __all__ = ["address", "browser"]
@@ -37,16 +37,16 @@ def options(page: Page) -> Any:
 def test_a_page_an_administration_and_an_action_are_reached_by_keyboard(
     browser: Browser, world: World, address: str, language: str
 ) -> None:
-    page = opened(browser, locale=language)
-    complaints = listen(page)
+    page = open_browser_page(browser, locale=language)
+    complaints = collect_complaints(page)
     sign_in(page, address, world.admin)
     open_palette(page)
-    look(page, f"palette-{language}")
+    check_page(page, f"palette-{language}")
     page.keyboard.type("bakk")
     expect(options(page).filter(has_text="Bakkerij De Haan B.V.").first).to_have_attribute(
         "aria-selected", "true"
     )
-    look(page, f"palette-found-{language}")
+    check_page(page, f"palette-found-{language}")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{address}/administrations/{world.active.pk}/")
     page.keyboard.press("Control+k")
@@ -71,7 +71,7 @@ def test_a_page_an_administration_and_an_action_are_reached_by_keyboard(
 
 
 def test_a_sync_is_started_from_anywhere(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     open_palette(page)
     page.keyboard.type("sync bakkerij")
@@ -82,7 +82,7 @@ def test_a_sync_is_started_from_anywhere(browser: Browser, world: World, address
 
 
 def test_an_answer_that_comes_late_opens_nothing(browser: Browser, world: World, address: str) -> None:
-    page, routes = opened(browser), list[Route]()
+    page, routes = open_browser_page(browser), list[Route]()
     sign_in(page, address, world.admin)
     page.route("**/search/?q=verbinding*", lambda route: routes.append(route))  # noqa: PLW0108 - it wants a Python function
     open_palette(page)
@@ -102,8 +102,8 @@ def test_an_answer_that_comes_late_opens_nothing(browser: Browser, world: World,
 def test_rows_are_walked_ticked_and_previewed_by_keyboard(
     browser: Browser, world: World, address: str, language: str
 ) -> None:
-    page = opened(browser, locale=language)
-    complaints = listen(page)
+    page = open_browser_page(browser, locale=language)
+    complaints = collect_complaints(page)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.keyboard.press("j")
@@ -116,7 +116,7 @@ def test_rows_are_walked_ticked_and_previewed_by_keyboard(
     page.keyboard.press("o")
     expect(page.locator("#peek")).to_be_focused()
     expect(page.locator("#peek").get_by_role("heading", name="Bakkerij De Haan B.V.")).to_be_visible()
-    look(page, f"peek-{language}")
+    check_page(page, f"peek-{language}")
     assert f"peek={world.active.pk}" in page.url
     page.keyboard.press("Escape")
     expect(page.locator("#peek")).to_be_hidden()
@@ -124,7 +124,7 @@ def test_rows_are_walked_ticked_and_previewed_by_keyboard(
     assert "peek" not in page.url
     page.keyboard.press("?")
     expect(page.locator("#shortcuts")).to_be_visible()
-    look(page, f"shortcuts-{language}")
+    check_page(page, f"shortcuts-{language}")
     page.keyboard.press("Escape")
     page.fill("[data-filters] input[name=q]", "")
     page.locator("[data-filters] input[name=q]").press_sequentially("jxe?")
@@ -137,7 +137,7 @@ def test_rows_are_walked_ticked_and_previewed_by_keyboard(
 def test_an_address_with_a_preview_opens_it_and_a_row_is_previewed_by_a_click(
     browser: Browser, world: World, address: str
 ) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/?peek={world.active.pk}")
     expect(page.locator("#peek h2")).to_have_text("Bakkerij De Haan B.V.")
@@ -148,7 +148,7 @@ def test_an_address_with_a_preview_opens_it_and_a_row_is_previewed_by_a_click(
 
 
 def test_single_keys_can_be_switched_off(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.keyboard.press("?")
@@ -163,7 +163,7 @@ def test_single_keys_can_be_switched_off(browser: Browser, world: World, address
 
 
 def test_columns_their_order_and_width_are_remembered(browser: Browser, world: World, address: str) -> None:
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/")
     page.click("[popovertarget=columns-menu]")
@@ -174,7 +174,7 @@ def test_columns_their_order_and_width_are_remembered(browser: Browser, world: W
     handle.focus()
     for _step in range(6):
         page.keyboard.press("ArrowUp")
-    look(page, "columns-menu")
+    check_page(page, "columns-menu")
     page.locator("#columns-menu button[form=columns-form]").first.click()
     page.wait_for_load_state()
     heads = page.locator("#administrations th[data-column]")

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from koppel.administrations.models import Administration
 from koppel.organisations.roles import Actor
 from tests.books.factories import Ledger, administration_of, assign
-from tests.web.browsing import address, browser, opened, sign_in
+from tests.web.browsing import address, browser, open_browser_page, sign_in
 from tests.web.factories import World, build_world
 
 __all__ = ["address", "browser"]
@@ -56,7 +56,7 @@ def books(actor: Any) -> tuple[Actor, Administration]:
     return admin, administration
 
 
-def on_paper(page: Page) -> dict[str, Any]:
+def measure_print(page: Page) -> dict[str, Any]:
     page.emulate_media(media="print")
     page.set_viewport_size({"width": SHEET_WIDTH, "height": SHEET_HEIGHT})
     measured: dict[str, Any] = page.evaluate(MEASURES)
@@ -80,11 +80,11 @@ def test_a_printed_trial_balance_holds_every_account_and_the_closing_balance(
         ("en", "Closing balance", "Printed"),
         ("nl", "Eindsaldo", "Afgedrukt"),
     ):
-        page = opened(browser, color_scheme="dark")
+        page = open_browser_page(browser, color_scheme="dark")
         sign_in(page, address, admin)
         page.context.add_cookies([{"name": "koppel_language", "value": language, "url": address}])
         page.goto(f"{address}/administrations/{administration.pk}/books/trial-balance/")
-        measured = on_paper(page)
+        measured = measure_print(page)
         assert_nothing_is_lost(measured, language)
         for code in CODES:
             assert code in measured["text"]
@@ -104,7 +104,7 @@ def test_twelve_periods_fit_on_a_sheet(
     browser: Browser, books: tuple[Actor, Administration], address: str
 ) -> None:
     admin, administration = books
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, admin)
     for path in (
         "trial-balance/?view=periods",
@@ -115,7 +115,7 @@ def test_twelve_periods_fit_on_a_sheet(
         "balances/",
     ):
         page.goto(f"{address}/administrations/{administration.pk}/books/{path}")
-        assert_nothing_is_lost(on_paper(page), path)
+        assert_nothing_is_lost(measure_print(page), path)
         page.emulate_media(media="screen")
     page.context.close()
 
@@ -124,7 +124,7 @@ def test_lists_changes_and_activity_print_all_that_is_on_the_page(
     browser: Browser, actor: Any, address: str
 ) -> None:
     world: World = build_world(actor)
-    page = opened(browser)
+    page = open_browser_page(browser)
     sign_in(page, address, world.admin)
     for path in (
         "/",
@@ -138,6 +138,6 @@ def test_lists_changes_and_activity_print_all_that_is_on_the_page(
     ):
         page.goto(f"{address}{path}")
         assert page.locator("main h1").count() == 1, path
-        assert_nothing_is_lost(on_paper(page), path)
+        assert_nothing_is_lost(measure_print(page), path)
         page.emulate_media(media="screen")
     page.context.close()

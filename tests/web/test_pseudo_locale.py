@@ -11,7 +11,7 @@ from django.utils.translation import override, trans_real
 from playwright.sync_api import Browser
 
 from koppel.web.templatetags.frame import script_texts
-from tests.web.browsing import address, browser, opened, resize, settle, sign_in
+from tests.web.browsing import address, browser, open_browser_page, resize, sign_in, wait_until_settled
 from tests.web.factories import build_world
 from tests.web.measures import cut_text, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages
@@ -82,12 +82,12 @@ def test_longer_texts_have_room(browser: Browser, actor: Any, address: str, sett
     settings.STYLEGUIDE = True
     world = build_world(actor)
     add_books(world)
-    page = opened(browser, locale="nl")
+    page = open_browser_page(browser, locale="nl")
     sign_in(page, address, world.admin)
     findings = []
     for name, path in all_pages(world).items():
         page.goto(address + path)
-        settle(page)
+        wait_until_settled(page)
         for width in (1440, 390):
             resize(page, width)
             findings += [f"{name} at {width}: {finding}" for finding in overflow(page) + cut_text(page)]

@@ -15,11 +15,19 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Template
 from tests.administrations.factories import create_firm
 from tests.fixtures.environment import REPOSITORY
-from tests.web.browsing import address, browser, listen, opened, resize, settle, sign_in
+from tests.web.browsing import (
+    address,
+    browser,
+    collect_complaints,
+    open_browser_page,
+    resize,
+    sign_in,
+    wait_until_settled,
+)
 from tests.web.factories import IMPORT, World, build_world
 from tests.web.measures import WIDTHS, Scales, cut_text, hidden_cells, layout_shifts, opened_parts, overflow
 from tests.web.page_table import PUBLIC, add_books, all_pages, pages_of_many
-from tests.web.test_connections_browser import trouble
+from tests.web.test_connections_browser import create_troubled_connections
 
 __all__ = ["address", "browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(1800)]
@@ -45,11 +53,11 @@ def test_pictures_of_all_pages(
     keeps these pictures only; what is wrong is found at every width all the same.
     """
     settings.STYLEGUIDE = True
-    camera = Camera(opened(browser, WIDTHS[0], locale=language), address, language)
-    for name, path in chosen(PUBLIC):
+    camera = Camera(open_browser_page(browser, WIDTHS[0], locale=language), address, language)
+    for name, path in chosen_pages(PUBLIC):
         camera.visit(name, path)
     sign_in(camera.page, address, world.admin)
-    for name, path in chosen(busy_pages(world)):
+    for name, path in chosen_pages(busy_pages(world)):
         camera.visit(name, path)
     camera.page.context.close()
     with capsys.disabled():
@@ -61,7 +69,7 @@ def test_pictures_of_all_pages(
     assert camera.findings + camera.complaints == [], "\n".join(camera.findings + camera.complaints)
 
 
-def chosen(addresses: dict[str, str]) -> Iterator[tuple[str, str]]:
+def chosen_pages(addresses: dict[str, str]) -> Iterator[tuple[str, str]]:
     return ((name, path) for name, path in addresses.items() if is_chosen("PAGES", name))
 
 
@@ -72,7 +80,7 @@ def is_chosen(variable: str, name: str) -> bool:
 
 def busy_pages(world: World) -> dict[str, str]:
     """The pages of a member, as they are on a bad day of a firm with many clients."""
-    addresses = {**all_pages(world), **trouble(world)}
+    addresses = {**all_pages(world), **create_troubled_connections(world)}
     for name in PUBLIC:
         del addresses[name]
     with organisation_scope(world.admin.organisation_id):
@@ -90,7 +98,7 @@ class Camera:
 
     def __init__(self, page: Page, address: str, language: str) -> None:
         self.page, self.address, self.language = page, address, language
-        self.complaints = listen(page)
+        self.complaints = collect_complaints(page)
         self.findings: list[str] = []
         self.scales = Scales()
         self.count = 0
@@ -99,7 +107,7 @@ class Camera:
         for widths in (WIDTHS[:-1], WIDTHS[-1:]):
             resize(self.page, widths[0])
             response = self.page.goto(self.address + path)
-            settle(self.page)
+            wait_until_settled(self.page)
             self._note(name, widths[0], layout_shifts(self.page))
             assert response
             self._note(name, widths[0], self.scales.weigh(self.page, response.body(), name))

@@ -68,15 +68,15 @@ def secret_parts(token: str) -> set[str]:
 Ask = Callable[[Actor, str, pytest.MonkeyPatch], int]
 
 
-def without_cookie(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
+def post_without_cookie(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
     return Client(enforce_csrf_checks=True).post(path).status_code
 
 
-def with_more_behind(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
+def get_longer_path(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
     return Client().get(f"{path.rstrip('/')}/x/y?next={quote(path, safe='')}").status_code
 
 
-def at_another_host(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
+def get_at_other_host(_anna: Actor, path: str, _patch: pytest.MonkeyPatch) -> int:
     return Client(headers={"host": f"evil.example{path}"}).get(path).status_code
 
 
@@ -91,13 +91,13 @@ def while_koppel_is_broken(_anna: Actor, path: str, patch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("ask", "status", "route"),
     [
-        (without_cookie, 403, "invitation"),
-        (without_cookie, 403, "reset"),
-        (with_more_behind, 404, "invitation"),
-        (with_more_behind, 404, "unsubscribe"),
-        (at_another_host, 400, "invitation"),
-        (at_another_host, 400, "unsubscribe"),
-        (at_another_host, 400, "reset"),
+        (post_without_cookie, 403, "invitation"),
+        (post_without_cookie, 403, "reset"),
+        (get_longer_path, 404, "invitation"),
+        (get_longer_path, 404, "unsubscribe"),
+        (get_at_other_host, 400, "invitation"),
+        (get_at_other_host, 400, "unsubscribe"),
+        (get_at_other_host, 400, "reset"),
         (while_koppel_is_broken, 500, "invitation"),
         (while_koppel_is_broken, 500, "unsubscribe"),
         (while_koppel_is_broken, 500, "reset"),

@@ -7,7 +7,7 @@ from playwright.sync_api import Route
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import address, browser, look, opened, sign_in
+from tests.web.browsing import address, browser, check_page, open_browser_page, sign_in
 from tests.web.factories import World
 from tests.web.test_browser import world
 
@@ -21,7 +21,7 @@ A_WHILE = "() => new Promise((done) => setTimeout(done, 300))"
 def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
     browser: Any, world: World, address: str
 ) -> None:
-    page = opened(browser, 390, locale="nl")
+    page = open_browser_page(browser, 390, locale="nl")
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.fill("#number", "")
@@ -32,7 +32,7 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
     assert page.get_attribute("#sector", "aria-expanded") == "true"
     page.keyboard.press("ArrowDown")
     assert page.get_attribute("#sector", "aria-activedescendant")
-    look(page, "sector-type-ahead-narrow-nl")
+    check_page(page, "sector-type-ahead-narrow-nl")
     page.keyboard.press("Enter")
     assert page.input_value("#sector") == "C – Industrie"
     page.keyboard.press("Enter")
@@ -50,7 +50,7 @@ def test_a_sector_is_found_by_its_trade_and_chosen_with_the_keyboard(
 def test_an_answer_that_comes_late_does_not_take_away_what_was_marked(
     browser: Any, world: World, address: str
 ) -> None:
-    page, routes = opened(browser, locale="nl"), list[Route]()
+    page, routes = open_browser_page(browser, locale="nl"), list[Route]()
     sign_in(page, address, world.admin)
     page.goto(f"{address}/administrations/{world.active.pk}/identity/")
     page.select_option("#reason", "not_a_company")

@@ -40,13 +40,13 @@ def web(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with (tmp_path_factory.mktemp("web") / "web.log").open("wb") as log:
         process = subprocess.Popen(command, env=dict(os.environ), stdout=log, stderr=log)
     try:
-        wait_until(lambda: answers(port, "/livez"))
+        wait_until(lambda: is_answering(port, "/livez"))
         yield port
     finally:
         end_process(process)
 
 
-def answers(port: int, path: str, *, seconds: float = 10) -> bool:
+def is_answering(port: int, path: str, *, seconds: float = 10) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", path)
@@ -83,9 +83,9 @@ def test_slow_clients_keep_no_thread(web: int, beginning: str) -> None:
             client = clients.enter_context(socket.create_connection(("127.0.0.1", web)))
             client.sendall(beginning.encode())
         for path in ("/livez", "/healthz", "/accounts/login/"):
-            assert answers(web, path, seconds=5), path
+            assert is_answering(web, path, seconds=5), path
         began = time.monotonic()
-        assert answers(web, "/livez")
+        assert is_answering(web, "/livez")
         assert time.monotonic() - began < 1
 
 
@@ -145,7 +145,7 @@ def test_bodies_that_are_expensive_to_read_stop_nobody(web: int) -> None:
         longest = 0.0
         while not all(one.done() for one in sending):
             began = time.monotonic()
-            assert answers(web, "/livez")
+            assert is_answering(web, "/livez")
             longest = max(longest, time.monotonic() - began)
     assert longest < 1
     assert max(one.result()[0] for one in sending) < HTTPStatus.INTERNAL_SERVER_ERROR
@@ -157,7 +157,7 @@ def test_a_client_that_takes_no_answer_keeps_no_thread(web: int) -> None:
         for _number in range(8):
             client = clients.enter_context(socket.create_connection(("127.0.0.1", web)))
             client.sendall(b"GET /static/koppel/koppel.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
-        assert answers(web, "/accounts/login/", seconds=5)
+        assert is_answering(web, "/accounts/login/", seconds=5)
 
 
 def test_a_busy_client_leaves_threads_to_others() -> None:

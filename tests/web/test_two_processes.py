@@ -70,7 +70,7 @@ def form_answer(url: str, **fields: str) -> str:
         return f"{error.code} {error.read().decode()}"
 
 
-def call(url: str, values: Any, token: str) -> int:
+def post_json(url: str, values: Any, token: str) -> int:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     return sent(url, json.dumps(values).encode(), **headers)
 
@@ -93,13 +93,13 @@ def test_attempts_count_over_all_web_processes(webs: list[Address], actor: Any) 
     assert [page.startswith("429") for page in resets] == [False] * 5 + [True]
 
     people = "/api/v1/people/invitations"
-    assert call(webs[0] + people, {"email": "guest@noord.example", "role": "user"}, text) == 201
+    assert post_json(webs[0] + people, {"email": "guest@noord.example", "role": "user"}, text) == 201
     with organisation_scope(admin.organisation_id):
         resend = f"{people}/{Invitation.objects.get().pk}/resend"
-    sends = [call(webs[n % 2] + resend, {}, text) for n in range(DAILY_MAX)]
+    sends = [post_json(webs[n % 2] + resend, {}, text) for n in range(DAILY_MAX)]
     assert sends == [200] * (DAILY_MAX - 1) + [409]
 
-    tests = [call(f"{webs[n % 2]}/api/v1/webhooks/{webhook.pk}/test", {}, text) for n in range(32)]
+    tests = [post_json(f"{webs[n % 2]}/api/v1/webhooks/{webhook.pk}/test", {}, text) for n in range(32)]
     assert tests == [tests[0]] * 30 + [429, 429]
     assert tests[0] in (200, 201, 202)
     with organisation_scope(admin.organisation_id):

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.bulk import bulk_actions
+from koppel.administrations.bulk import ActionForm, BulkAction, Choices, bulk_actions, get_action
 from koppel.administrations.effective_settings import DEFAULTS, EffectiveSettings
 from koppel.administrations.inputs import (
     AdministrationInput,
@@ -265,35 +265,18 @@ class SavedViewForm(Form[Input]):
 class BulkForm(Form[BulkInput]):
     """The bar below the list: an action with its values, on the ticked rows or on all rows of `query`.
 
-    An empty field changes nothing; `none` removes a division, a template or a sector. `start`: a dialog has
-    shown the consequences, so there is no preview.
+    The fields of an action have its code as their prefix. `start`: a dialog has shown the consequences, so
+    there is no preview.
     """
 
     input_type = BulkInput
 
-    action = ChoiceField(required=True, choices=lambda: [(key, key) for key in bulk_actions])
+    action = ChoiceField(required=True, choices=lambda: [(code, code) for code in bulk_actions])
     all = FlagField()
     id = IdsField()
     query = QueryField()
     display = QueryField()
-    set_division = TextField()
-    set_template = TextField()
-    set_sector = TextField()
-    add = IdsField()
-    remove = IdsField()
-    reason = TextField(max_length=300)
-    on = TextField()
     start = FlagField()
-
-    def clean_set_division(self) -> int | str | None:
-        return self._row_or_none("set_division")
-
-    def clean_set_template(self) -> int | str | None:
-        return self._row_or_none("set_template")
-
-    def _row_or_none(self, name: str) -> int | str | None:
-        text: str = self.cleaned_data[name]
-        return text if text in ("", NONE) else IdField().clean(text)
 
     def input_values(self) -> Mapping[str, Any]:
         values = self.values
@@ -305,25 +288,30 @@ class BulkForm(Form[BulkInput]):
         }
 
     def params(self) -> Mapping[str, Any]:
-        """Return the parameters of the action. Raises `Invalid`."""
-        values = self.values
-        if values["action"] == "deactivate":
-            return {"reason": values["reason"], "on": values["on"]}
-        if values["action"] != "change":
-            return {}
-        params: dict[str, Any] = {"add": values["add"], "remove": values["remove"]}
-        for name in ("division", "template"):
-            if chosen := values[f"set_{name}"]:
-                params[name] = None if chosen == NONE else chosen
-        if sector := values["set_sector"]:
-            params["sector"] = "" if sector == NONE else sector
-        return params
+        """Return the parameters of the action. Raises `Invalid`; the errors are at the action's fields."""
+        form = self.action_form(get_action(self.values["action"]))
+        if not form.is_valid():
+            raise Invalid
+        return form.parameters
+
+    def action_form(self, action: BulkAction[Any], choices: Choices | None = None) -> ActionForm:
+        """Return the fields of an action, with what was sent."""
+        return action.form(self.data if self.is_bound else None, prefix=action.code, choices=choices)
+
+    @property
+    def error_text(self) -> str:
+        """The errors in one line, those at the fields of the action too."""
+        action = bulk_actions.get(self.cleaned_data.get("action", ""))
+        messages = self.action_form(action).errors.values() if action else ()
+        return " ".join(
+            filter(None, (super().error_text, *(" ".join(map(str, texts)) for texts in messages)))
+        )
 
 
 class BulkTableForm(BulkForm):
-    """Bulk work from a table, pasted or uploaded."""
+    """Bulk work from a table, pasted or uploaded. Without an action, its columns are the values."""
 
-    action = ChoiceField(choices=lambda: [(key, key) for key in bulk_actions])
+    action = ChoiceField(choices=lambda: [(code, code) for code in bulk_actions])
     text = forms.CharField(required=False, strip=False)
     file = TextFileField(bytes_max=UPLOAD_BYTES_MAX, too_large=_("This file is too large."))
 
@@ -334,7 +322,12 @@ class BulkTableForm(BulkForm):
         return values
 
     def clean_action(self) -> str:
-        return self.cleaned_data["action"] or "change"
+        return self.cleaned_data["action"] or self.default_action()
+
+    @staticmethod
+    def default_action() -> str:
+        """Return the code of the action whose values are the columns of the table."""
+        return next(action.code for action in bulk_actions.values() if action.reads_csv_values)
 
 
 class IssueActionForm(Form[IssueActionInput]):

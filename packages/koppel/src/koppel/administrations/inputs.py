@@ -66,9 +66,9 @@ class WithdrawalInput(Input):
 
 
 class BulkInput(Input):
-    """`action`: change, activate, deactivate, sync, add_favourite, remove_favourite, with `params` of its
-    own. On `ids`, or with `filter` (the list's address bar; '' is everything) on all that match. An unknown
-    filter or value is refused, and a filter part without effect. `start` false: only a preview.
+    """`action` with `params` of its own, as `GET /api/v1/administrations/bulk/actions` lists them. On `ids`,
+    or with `filter` (the list's address bar; '' is everything) on all that match. An unknown filter or value
+    is refused, and a filter part without effect. `start` false: only a preview.
     """
 
     action: str

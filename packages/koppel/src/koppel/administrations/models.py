@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from koppel.company_registers.numbers import NumberNote
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.kit.database.json_fields import TypedJSONField
 from koppel.kit.database.text_search import Folded
@@ -106,7 +107,9 @@ class Administration(TenantModel):
     base_currency = models.CharField(max_length=3, default="")
     number = models.CharField(max_length=60, default="")
     number_scheme = models.CharField(max_length=10, default="")
-    number_note = models.CharField(max_length=40, default="")
+    number_note = models.CharField(
+        max_length=40, default="", choices=[(note.value, note.value) for note in NumberNote]
+    )
     no_number_reason = models.CharField(max_length=40, default="")
     sector = models.CharField(max_length=4, default="")
     sector_scheme = models.CharField(max_length=20, default="")
@@ -282,26 +285,8 @@ class BulkState(models.TextChoices):
     UNDONE = "undone", _("Undone")
 
 
-class BulkParameters(TypedDict, total=False):
-    """Validated parameters of a bulk action.
-
-    An absent key leaves the value unchanged; an action of a higher app adds its own keys here. `per_item`:
-    the values are in the items. `problems`: the first unusable lines of a file (number, text, reason), of
-    `problem_count`.
-    """
-
-    division: int | None
-    template: int | None
-    add: list[int]
-    remove: list[int]
-    number: str
-    reason: str
-    sector: str
-    client_number: str
-    on: str
-    per_item: bool
-    problems: list[tuple[int, str, str]]
-    problem_count: int
+ActionParameters = dict[str, str | int | float | bool | list[int | str] | None]
+"""Validated parameters of a bulk action, by name; their own type is `BulkAction.parameters`."""
 
 
 class BulkValues(TypedDict, total=False):
@@ -318,8 +303,10 @@ class BulkOperation(TenantModel):
     """One action on many administrations: previewed as a draft, started once, executed in chunks, perhaps
     undone.
 
-    `action` is a key of `bulk.actions`, `params` its parameters, `query` the list's filter that the selection
-    came from. `total` counts its items. `role`: what the person may do at most, however long the job waits.
+    `action` is a code of `bulk.actions`, `params` the parameters that hold for all items, `query` the list's
+    filter that the selection came from. `total` counts its items. `has_item_values`: items have parameters of
+    their own, from a CSV or the import wizard. `csv_problems`: the first unusable lines of that CSV (number,
+    text, reason), of `csv_problem_count`. `role`: what the person may do at most, however long the job waits.
     """
 
     membership = models.ForeignKey(
@@ -335,7 +322,10 @@ class BulkOperation(TenantModel):
     role = models.CharField(max_length=20)
     interface = models.CharField(max_length=20)
     action = models.CharField(max_length=40)
-    params = TypedJSONField(BulkParameters, default=dict)
+    params = TypedJSONField(ActionParameters, default=dict)
+    has_item_values = models.BooleanField(default=False)
+    csv_problems = TypedJSONField(list[tuple[int, str, str]], default=list)
+    csv_problem_count = models.IntegerField(default=0)
     query = models.TextField(default="")
     state = models.CharField(max_length=20, choices=BulkState, default=BulkState.DRAFT)
     total = models.IntegerField(default=0)
@@ -374,7 +364,7 @@ class BulkItem(TenantModel):
     administration_id = models.BigIntegerField()
     state = models.CharField(max_length=20, choices=ItemState, default=ItemState.WAITING)
     reason_code = models.CharField(max_length=60, default="")
-    params = TypedJSONField(BulkParameters, default=dict)
+    params = TypedJSONField(ActionParameters, default=dict)
     before = TypedJSONField(BulkValues, default=dict)
     after = TypedJSONField(BulkValues, default=dict)
 

@@ -122,7 +122,7 @@ def change_administration(actor: Actor, administration_id: int, data: Administra
 
 def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refused:
     """Return the refusal of these changes: the error in the number, or the reason."""
-    if reason_code.startswith("number_"):
+    if reason_code in bulk.NUMBER_REASONS.values():
         return Refused(str(check_number(data.number or "", country).message), field="number")
     return Refused(bulk.describe_reason(reason_code))
 

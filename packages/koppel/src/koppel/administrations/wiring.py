@@ -54,7 +54,8 @@ for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
 for event_type in EVENT_TYPES:
     event_types.register(event_type.code, event_type)
-bulk_actions.register_all(STANDARD_ACTIONS)
+for bulk_action in STANDARD_ACTIONS:
+    bulk_actions.register(bulk_action.code, bulk_action)
 
 
 def _list_url(filters: Mapping[str, object]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connection
 
@@ -67,6 +67,23 @@ def add_audit_entry(
                 "details": encode(dict(details or {}), AuditDetails),
             },
         )
+
+
+class OrganisationActor(Protocol):
+    """Who acts, in one organisation."""
+
+    @property
+    def organisation_id(self) -> int: ...
+
+    @property
+    def audit(self) -> AuditActor: ...
+
+
+def add_actor_entry(
+    actor: OrganisationActor, action: AuditAction, subject: Subject | None = None, **details: object
+) -> None:
+    """Add an entry of the actor in their organisation, as `add_audit_entry` does."""
+    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def _to_json(actor: AuditActor) -> str:

@@ -15,7 +15,7 @@ from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, 
 from koppel.company_registers.hooks import lookup_answered
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.models import Lookup
-from koppel.company_registers.numbers import NumberStatus, check_number
+from koppel.company_registers.numbers import NumberNote, NumberStatus, check_number
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.database.text import clean_text
@@ -111,7 +111,7 @@ def to_lookup_result(row: Lookup) -> LookupResult:
 
 def _build_query(country: str, number: str, vat_number: str, name: str) -> RegisterQuery | None:
     number_check = check_number(number, country) if number else None
-    if number_check is not None and number_check.note == "dummy":
+    if number_check is not None and number_check.note is NumberNote.DUMMY:
         return None
     if number_check is not None and number_check.status is not NumberStatus.INVALID:
         return RegisterQuery(country, QueryKind.NUMBER, number_check.number)

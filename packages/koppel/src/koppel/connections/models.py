@@ -115,6 +115,16 @@ class GrantReason(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+class FailureKind(models.TextChoices):
+    """The kinds of failed calls of the token endpoint after which Koppel tries again."""
+
+    CONSENT_LOST = "consent_lost"
+    RATE_LIMITED = "rate_limited"
+    SETUP_MISSING = "setup_missing"
+    UNREACHABLE = "unreachable"
+    """Any other failure."""
+
+
 class Grant(TenantModel):
     """One consent: one set of tokens."""
 
@@ -146,8 +156,11 @@ class Grant(TenantModel):
     """Why that response is not stored: '' while the call is under way, and after a crash."""
     failures = models.IntegerField(default=0)
     """The number of failed calls in a row that no person has to act on."""
+    failure_kind = models.CharField(max_length=20, default="", choices=FailureKind)
     failure_code = models.CharField(max_length=60, default="")
+    """The code of the connector's error."""
     failure_reason = models.TextField(default="")
+    """What to tell the person."""
     retry_at = models.DateTimeField(null=True)
     """No call is made before this moment after such a failure."""
     maintain_at = models.DateTimeField(null=True)
@@ -156,8 +169,10 @@ class Grant(TenantModel):
     """When an access token was last renewed because the vendor refused it."""
     invalid_since = models.DateTimeField(null=True)
     """NULL: the grant gives tokens."""
+    invalid_code = models.CharField(max_length=60, default="")
+    """A `GrantReason`, or the code of the connector's error."""
     invalid_reason = models.TextField(default="")
-    """`code: message`."""
+    """What to tell the person."""
 
     class Meta:
         db_table = "connections_grant"
@@ -312,10 +327,30 @@ class ConsentPurpose(models.TextChoices):
     TRANSFER = "transfer", _("Take over connection")
 
 
+class ConsentRefusal(models.TextChoices):
+    """The ways in which Koppel refuses a sign-in; other codes come from the connector."""
+
+    ALREADY_USED = "already_used"
+    CALLBACK_MISSING = "callback_missing"
+    COMPANIES_MISSING = "companies_missing"
+    ENCRYPTION_KEY_MISSING = "encryption_key_missing"
+    EXPIRED = "expired"
+    FORM_UNSUPPORTED = "form_unsupported"
+    OTHER_ACCOUNT = "other_account"
+    OTHER_BROWSER = "other_browser"
+    OTHER_COMPANY = "other_company"
+    REMOVED = "removed"
+    TOKEN_PAUSE = "token_pause"  # noqa: S105 - a code
+    TRANSFER_NOT_REQUESTED = "transfer_not_requested"
+    UNEXPECTED_RESPONSE = "unexpected_response"
+    UNKNOWN_ATTEMPT = "unknown_attempt"
+    UNKNOWN_COMPANY = "unknown_company"
+
+
 class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor, bound to the person who began it.
 
-    Both columns of secrets are empty once the code was used, or the attempt has expired.
+    `secrets` and `callback` are empty once the code was used, or the attempt has expired.
     """
 
     membership = models.ForeignKey(
@@ -332,7 +367,9 @@ class ConsentAttempt(TenantModel):
     browser_hash = models.CharField(max_length=64, default="")
     """'' = not bound to a browser."""
     secrets = EncryptedField()
-    """Verifier and nonce; afterwards the token of a refused consent, until the vendor revoked it."""
+    """Verifier and nonce."""
+    unused_token = EncryptedField(null=True)
+    """The token of a refused or replaced consent, until the vendor revoked it; NULL: none."""
     callback = EncryptedField(null=True)
     """The inbound parameters, stored before they are used (`form_post` arrives without Koppel's cookies)."""
     return_path = models.CharField(max_length=300)
@@ -344,8 +381,10 @@ class ConsentAttempt(TenantModel):
     """When the attempt was completed or refused, which happens once: a replayed `state` finds it consumed."""
     granted_at = models.DateTimeField(null=True)
     """Set if the outcome is a grant."""
-    error = models.TextField(default="")
-    """`code: message`, if the outcome is a refusal."""
+    refusal_code = models.CharField(max_length=60, default="")
+    """A `ConsentRefusal`, or the code of the connector's error; '' = not refused."""
+    refusal_message = models.TextField(default="")
+    """What to tell the person."""
 
     class Meta:
         db_table = "connections_consent_attempt"

@@ -4,6 +4,9 @@ A connector raises no other errors on purpose. `koppel.sync.engine.error_policy`
 class.
 """
 
+INVALID_GRANT = "invalid_grant"
+"""The code of a `ConsentLost` whose grant has ended; any other is about the app registration."""
+
 
 class ConnectorError(Exception):
     """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets."""

@@ -36,7 +36,7 @@ def begin(operator: Actor) -> bool:
     with installation_scope("quarantine"):
         began = periods.begin(operator.name)
         if began:
-            _add_audit_entry(operator, QuarantineAction.STARTED)
+            _add_entry_everywhere(operator, QuarantineAction.STARTED)
     quarantine.forget()
     return began
 
@@ -50,7 +50,9 @@ def end(operator: Actor, *, sends_pending: bool = False) -> PendingMessages | No
         dropped = PendingMessages(0, 0) if sends_pending else _cancel_before(period.began_at)
         # The receivers are not to blame for the days without an accepted message.
         WebhookEndpoint.objects.exclude(failing_since=None).update(failing_since=None)
-        _add_audit_entry(operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages)
+        _add_entry_everywhere(
+            operator, QuarantineAction.ENDED, emails=dropped.emails, messages=dropped.messages
+        )
     quarantine.forget()
     return dropped
 
@@ -80,7 +82,7 @@ def _waiting_webhook_messages(began_at: datetime) -> "QuerySet[WebhookDelivery]"
     return WebhookDelivery.objects.filter(pk__in=delivery_ids)
 
 
-def _add_audit_entry(operator: Actor, action: QuarantineAction, **details: object) -> None:
-    """Write to the audit log of every organisation: a quarantine affects them all."""
+def _add_entry_everywhere(operator: Actor, action: QuarantineAction, **details: object) -> None:
+    """Add an entry to the audit log of every organisation: a quarantine affects them all."""
     for organisation_id in Organisation.objects.order_by("pk").values_list("pk", flat=True):
         add_audit_entry(organisation_id, operator.audit, action, details=details)

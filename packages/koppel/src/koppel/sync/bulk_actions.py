@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk import BulkAction, BulkReason, CommonReason, PlannedChange
-from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
+from koppel.administrations.bulk import (
+    BulkAction,
+    BulkReason,
+    CommonReason,
+    NoParameters,
+    Placement,
+    PlannedChange,
+)
+from koppel.administrations.models import Administration, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
@@ -25,7 +32,7 @@ NOT_SYNCABLE = (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED, Connection
 
 
 def plan_sync(
-    actor: Actor, administrations: Sequence[Administration], params: Mapping[int, BulkParameters]
+    actor: Actor, administrations: Sequence[Administration], params: Mapping[int, NoParameters]
 ) -> dict[int, PlannedChange]:
     """Return for each administration whether it can be synced.
 
@@ -62,12 +69,16 @@ def _reason_code(
 
 
 SYNC_ACTION = BulkAction(
-    key="sync",
+    code="sync",
     label=gettext_lazy("Sync"),
+    icon="refresh-cw",
     permission=Permission.CHANGE_ADMINISTRATIONS,
     audit_action=SyncAction.BULK_SYNC_REQUESTED,
-    validate=lambda actor, params: {},
+    command="sync",
+    command_help="Queue a sync of administrations.",
+    parameters=NoParameters,
     plan=plan_sync,
     execute=start_syncs,
+    placement=Placement.BUTTON,
     reasons=SyncReason,
 )

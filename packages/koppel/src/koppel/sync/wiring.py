@@ -40,7 +40,7 @@ administration_hooks.queue_first_syncs.register(request_first_runs)
 administration_hooks.erase_data.register(administration.erase_sync_data)
 administration_hooks.tabs.register("sync", Tab(pgettext_lazy("tab", "Sync"), "sync:overview", 30))
 
-bulk_actions.register(SYNC_ACTION.key, SYNC_ACTION)
+bulk_actions.register(SYNC_ACTION.code, SYNC_ACTION)
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
 for issue_type in ISSUE_TYPES:

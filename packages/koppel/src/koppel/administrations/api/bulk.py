@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from ninja import Query, Router, Schema, Status
 
 from koppel.administrations import bulk
-from koppel.administrations.bulk import Selection, get_action, parse_bulk_filter
+from koppel.administrations.bulk import Selection, bulk_actions, get_action, parse_bulk_filter
 from koppel.administrations.inputs import BulkInput
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkValues, ItemState
 from koppel.organisations.requests import AuthenticatedRequest
@@ -28,13 +28,18 @@ class OperationOut(Schema):
     """`state`: draft, queued, running, done, undoing, undone. `can_undo`: for 24 hours, assignments and
     settings.
 
-    `params` is without a number, which may be a person's: each item has its own. It is empty for another
-    person's operation on administrations that you may not see.
+    `params` is without a number, which may be a person's: each item has its own. `has_item_values`: each item
+    has parameters of its own, from a CSV or the import. `csv_problems`: the first lines of that CSV that
+    could not be used (number, text, reason), of `csv_problem_count`. `params` and `csv_problems` are empty
+    for another person's operation on administrations that you may not see.
     """
 
     id: int
     action: str
     params: dict[str, Any]
+    has_item_values: bool
+    csv_problems: list[tuple[int, str, str]]
+    csv_problem_count: int
     state: str
     total: int
     counts: CountsOut
@@ -64,6 +69,30 @@ def preview_operation(request: AuthenticatedRequest, payload: BulkInput) -> Stat
     if payload.start:
         bulk.start_operation(request.actor, draft.pk)
     return Status(201, _reload(request.actor, draft.pk))
+
+
+class ActionOut(Schema):
+    """A bulk action: its word in `action`, and the names of its `params`."""
+
+    action: str
+    label: str
+    params: list[str]
+    is_undoable: bool
+
+
+@router.get("/actions", response=list[ActionOut])
+def list_actions(request: AuthenticatedRequest) -> list[ActionOut]:
+    """List the bulk actions that your role allows, with the parameters of each."""
+    return [
+        ActionOut(
+            action=action.code,
+            label=str(action.label),
+            params=list(action.parameter_names),
+            is_undoable=action.is_undoable,
+        )
+        for action in bulk_actions.values()
+        if request.actor.can(action.permission)
+    ]
 
 
 @router.get("/{int:operation_id}", response=OperationOut)
@@ -141,11 +170,15 @@ def _reload(actor: Actor, operation_id: int) -> OperationOut:
 
 
 def _out(actor: Actor, operation: BulkOperation) -> OperationOut:
-    counts = bulk.count_items(operation)
+    action, counts = get_action(operation.action), bulk.count_items(operation)
+    shows_params = bulk.may_read_params(actor, operation)
     return OperationOut(
         id=operation.pk,
-        action=get_action(operation.action).key,
-        params=dict(bulk.mask_params(bulk.readable_params(actor, operation))),
+        action=action.code,
+        params=action.public_parameters(operation.params) if shows_params else {},
+        has_item_values=operation.has_item_values,
+        csv_problems=operation.csv_problems if shows_params else [],
+        csv_problem_count=operation.csv_problem_count if shows_params else 0,
         state=operation.state,
         total=operation.total,
         counts=CountsOut(

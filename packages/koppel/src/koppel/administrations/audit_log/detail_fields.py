@@ -120,7 +120,7 @@ SINGLE_VALUE_ACTIONS: Mapping[str, str] = {
 COUNTS = frozenset({"administrations", "companies"})
 """Fields that some actions fill with a count instead of a list of ids."""
 
-OMITTED_FIELDS = frozenset({"per_item", "into_name"})
+OMITTED_FIELDS = frozenset({"into_name"})
 """Fields that mean nothing to people, or repeat another field."""
 
 SUBJECT_KINDS: Mapping[str, ObjectKind] = {

@@ -7,23 +7,25 @@ restores only values that have not changed since.
 Begin with `operations`; `execution` executes them, `reversal` plans the undo, `actions` defines an action.
 """
 
+from koppel.administrations.bulk.action_form import ActionForm, Choices
 from koppel.administrations.bulk.actions import (
     BulkAction,
+    NoParameters,
+    Placement,
     PlannedChange,
     RawParameters,
     bulk_actions,
     get_action,
 )
+from koppel.administrations.bulk.bar import Bar, load_bar
 from koppel.administrations.bulk.csv_import import read_changes
 from koppel.administrations.bulk.execution import process_chunk
 from koppel.administrations.bulk.messages import (
     NameLookup,
     describe_assignments,
     describe_changes,
-    describe_params,
     describe_problems,
     describe_reason,
-    mask_params,
     mask_values,
 )
 from koppel.administrations.bulk.operations import (
@@ -44,22 +46,28 @@ from koppel.administrations.bulk.queries import (
     get_operation,
     list_drafts,
     list_operations,
+    may_read_params,
     readable_items,
-    readable_params,
     undoable_operation_of_import,
 )
 from koppel.administrations.bulk.selection_filter import parse_bulk_filter
-from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
+from koppel.administrations.bulk.skip_reasons import NUMBER_REASONS, BulkReason, CommonReason
 from koppel.administrations.bulk.standard_actions import STANDARD_ACTIONS
 
 __all__ = [
+    "NUMBER_REASONS",
     "STANDARD_ACTIONS",
     "UNDO_HOURS",
+    "ActionForm",
+    "Bar",
     "BulkAction",
     "BulkReason",
+    "Choices",
     "CommonReason",
     "ItemCounts",
     "NameLookup",
+    "NoParameters",
+    "Placement",
     "PlannedChange",
     "RawParameters",
     "Selection",
@@ -69,7 +77,6 @@ __all__ = [
     "delete_stale_drafts",
     "describe_assignments",
     "describe_changes",
-    "describe_params",
     "describe_problems",
     "describe_reason",
     "discard",
@@ -78,14 +85,14 @@ __all__ = [
     "get_operation",
     "list_drafts",
     "list_operations",
-    "mask_params",
+    "load_bar",
     "mask_values",
+    "may_read_params",
     "parse_bulk_filter",
     "preview",
     "process_chunk",
     "read_changes",
     "readable_items",
-    "readable_params",
     "record_completed",
     "start_operation",
     "undo",

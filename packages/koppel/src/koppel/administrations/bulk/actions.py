@@ -1,22 +1,35 @@
-"""Definition of a bulk action, and the registry of all. A higher app registers its own, such as a sync."""
+"""Definition of a bulk action, and the registry of all. A higher app registers its own, such as a sync.
 
+One `BulkAction` is all that the bar of the list, the page of a CSV, REST, the command line and the job know
+of an action.
+"""
+
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, Generic, TypedDict, TypeVar
 
+import msgspec
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
+from koppel.administrations.bulk.action_form import ActionForm
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
-from koppel.administrations.models import Administration, BulkParameters, BulkValues
+from koppel.administrations.models import Administration, BulkValues
 from koppel.audit.audit_actions import AuditAction
-from koppel.kit.database.json_fields import to_shape
 from koppel.kit.hooks import Registry
 from koppel.kit.web.parameters import UnknownParameter, shorten, unknown_name
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
+ParametersT = TypeVar("ParametersT")
 RawParameters = Mapping[str, Any]
-"""Parameters as a person or a program gave them, before `BulkAction.validate`."""
+"""Parameters as a person or a program gave them, before `parse_parameters`."""
+
+
+class NoParameters(TypedDict):
+    """The parameters of an action that has none."""
 
 
 @dataclass(frozen=True)
@@ -33,62 +46,134 @@ class PlannedChange:
     """The new values, in the same form."""
 
 
-Planner = Callable[[Actor, Sequence[Administration], Mapping[int, BulkParameters]], dict[int, PlannedChange]]
+Planner = Callable[[Actor, Sequence[Administration], Mapping[int, ParametersT]], dict[int, PlannedChange]]
 """Plans without writing; the preview and the job use the same planner. Parameters by administration id."""
 Executor = Callable[[Actor, Mapping[int, BulkValues]], None]
 """Applies each administration's `after` values, in the caller's transaction."""
 
 
+def _accept(actor: Actor, params: ParametersT) -> ParametersT:
+    return params
+
+
+def _describe_nothing(actor: Actor, params: ParametersT) -> Sequence[str]:
+    return ()
+
+
+class Placement(StrEnum):
+    """Where the bar of the list has an action without fields; one with fields is at the end of the menu."""
+
+    BUTTON = "button"
+    """A button of the bar itself."""
+    MENU = "menu"
+    """An item of the menu “more”."""
+
+
 @dataclass(frozen=True)
-class BulkAction:
+class BarPanel:
+    """A menu of the bar with some fields of an action, and a button to preview it."""
+
+    name: str
+    label: str | Promise
+    fields: Sequence[str]
+    permission: Permission
+    hint: str | Promise = ""
+    has_csv_link: bool = False
+    """Whether the hint ends with a link to the page of a CSV."""
+    is_primary: bool = False
+
+
+@dataclass(frozen=True)
+class BulkAction(Generic[ParametersT]):
     """An action that is done to many administrations at once."""
 
-    key: str
+    code: str
+    """The stable word for programs; `bulk_actions` has the action under it."""
     label: str | Promise
-    """The text in the menu."""
+    icon: str
     permission: Permission
     audit_action: AuditAction | None
     """The action that is recorded in the audit log; None: nothing is recorded."""
-    validate: Callable[[Actor, RawParameters], BulkParameters]
-    """Returns the parameters to store, or raises `Refused`. Only reads."""
-    plan: Planner
+    command: str
+    """The name of the command: `koppel administrations <command>`."""
+    command_help: str
+    parameters: type[ParametersT]
+    """The type of the parameters: a `TypedDict` whose keys may be absent. Others are refused."""
+    plan: Planner[ParametersT]
     """Plans the change of each administration. Only reads."""
     execute: Executor
     """Makes the planned changes, in the transaction of its part of the operation: with an exception that part
     is not done.
     """
+    validate: Callable[[Actor, ParametersT], ParametersT] = _accept
+    """Returns the parameters to store, or raises `Refused`. Only reads."""
+    describe: Callable[[Actor, ParametersT], Sequence[str]] = _describe_nothing
+    """Returns a sentence for each parameter that is the same for all items."""
+    form: type[ActionForm] = ActionForm
+    """The fields in which a person enters the parameters."""
+    placement: Placement = Placement.MENU
+    panels: Sequence[BarPanel] = ()
+    """The menus of the bar that take the place of `placement`."""
+    explanation: str | Promise = ""
+    """What a person must know before it is done, above the fields."""
+    is_dangerous: bool = False
+    """Whether its button warns by its colour."""
+    has_preview: bool = True
+    """Whether a person sees what will change before the action starts."""
+    reads_csv_values: bool = False
+    """Whether the other columns of a CSV are its values; else only the first column is read."""
     is_undoable: bool = False
-    parameters: frozenset[str] = frozenset()
-    """Keys that `validate` reads; any other key is refused."""
-    choose_audit_action: Callable[[BulkParameters], AuditAction] | None = None
+    choose_audit_action: Callable[[ParametersT], AuditAction] | None = None
     """Returns the action that is recorded, from the parameters, in place of `audit_action`."""
+    private_parameters: frozenset[str] = frozenset()
+    """Parameters that are neither shown with the operation nor recorded."""
     reasons: type[BulkReason] = CommonReason
     """Reasons that only this action's planner gives."""
 
-    def audit_action_of(self, params: BulkParameters) -> AuditAction | None:
-        return self.choose_audit_action(params) if self.choose_audit_action else self.audit_action
+    @property
+    def parameter_names(self) -> Sequence[str]:
+        return sorted(self.parameters.__annotations__)
+
+    def public_parameters(self, params: RawParameters) -> dict[str, Any]:
+        """Return the parameters that may be shown with the operation and recorded."""
+        return {name: value for name, value in params.items() if name not in self.private_parameters}
+
+    def audit_action_of(self, params: RawParameters) -> AuditAction | None:
+        if self.choose_audit_action is None:
+            return self.audit_action
+        return self.choose_audit_action(parse_parameters(self, params))
 
 
-bulk_actions = Registry[BulkAction]()
-"""All bulk actions, by key."""
+bulk_actions = Registry[BulkAction[Any]]()
+"""All bulk actions, by code."""
 
 
-def get_action(key: str) -> BulkAction:
-    """Return the action of a key. Raises `Refused` for an unknown key."""
-    if key not in bulk_actions:
+def get_action(code: str) -> BulkAction[Any]:
+    """Return the action of a code. Raises `Refused` for an unknown one."""
+    if code not in bulk_actions:
         raise Refused(
-            f"There is no bulk action {shorten(key)!r}; there are: {', '.join(sorted(bulk_actions))}."
+            f"There is no bulk action {shorten(code)!r}; there are: {', '.join(sorted(bulk_actions))}."
         )
-    return bulk_actions[key]
+    return bulk_actions[code]
 
 
-def merged_parameters(params: BulkParameters, item_params: RawParameters) -> BulkParameters:
-    """Return the parameters of an operation, replaced by those of one of its items."""
-    return to_shape({**params, **item_params}, BulkParameters)
+def parse_parameters(action: BulkAction[ParametersT], values: RawParameters) -> ParametersT:
+    """Return the parameters in the action's own type.
 
-
-def refuse_unknown(action: BulkAction, values: RawParameters) -> None:
-    """Raise `UnknownParameter` for parameters that the action does not have."""
-    names = sorted(action.parameters)
-    if parts := [unknown_name(key, "", names) for key in values if key not in action.parameters]:
+    Raises `UnknownParameter` for a name that it does not have, `Refused` for a value of another type.
+    """
+    names = action.parameter_names
+    if parts := [unknown_name(key, "", names) for key in values if key not in names]:
         raise UnknownParameter(parts)
+    try:
+        return msgspec.convert(values, action.parameters)
+    except msgspec.ValidationError as error:
+        path = re.search(r"\$\.(\w+)", str(error))
+        raise Refused(_("The value of “%s” is not valid.") % (path[1] if path else "")) from None
+
+
+def merged_parameters(
+    action: BulkAction[ParametersT], params: RawParameters, item_params: RawParameters
+) -> ParametersT:
+    """Return the parameters of an operation, replaced by those of one of its items."""
+    return msgspec.convert({**params, **item_params}, action.parameters)

@@ -3,21 +3,24 @@ stay.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
+from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import stored_values
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, RawParameters
+from koppel.administrations.bulk.action_form import ActionForm
+from koppel.administrations.bulk.actions import BulkAction, NoParameters, PlannedChange
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_of_conflict
-from koppel.administrations.models import Administration, BulkParameters, BulkValues, Status
+from koppel.administrations.models import Administration, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.kit.database.text import clean_text
+from koppel.kit.web.forms import TextField
 from koppel.kit.web.parameters import day_of, shorten
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -27,23 +30,58 @@ REASON_LENGTH_MAX = 300
 CLEARED_STATUS_REASON = {"status_code": "", "status_reason": ""}
 
 
-def validate_deactivate(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Return `reason` (a sentence) and `on` (an ISO date; '': at once). Raises `Refused`."""
-    text = str(params.get("on") or "").strip()
+class DeactivationParameters(TypedDict, total=False):
+    """A sentence, and the day as an ISO date; '': at once."""
+
+    reason: str | None
+    on: str | None
+
+
+class DeactivationForm(ActionForm):
+    """The reason and the day of a deactivation."""
+
+    reason = TextField(
+        label=gettext_lazy("Reason"),
+        max_length=REASON_LENGTH_MAX,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    on = TextField(
+        label=gettext_lazy("Effective date (empty: now)"), widget=forms.DateInput(attrs={"type": "date"})
+    )
+    option_help = {
+        "reason": "Reason, stored with it.",
+        "on": "From this day on (2026-12-31); default: at once.",
+    }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["on"].widget.attrs["min"] = timezone.localdate().isoformat()
+
+
+def validate_deactivate(actor: Actor, params: DeactivationParameters) -> DeactivationParameters:
+    """Return the reason cleaned, and a day later than today or ''. Raises `Refused`."""
+    text = (params.get("on") or "").strip()
     on = day_of(text)
     if text and on is None:
         raise Refused(_("“%s” is not a date.") % shorten(text))
     if on and on < timezone.localdate():
         raise Refused(_("Choose a future date, or leave it empty to deactivate now."))
-    reason = clean_text(str(params.get("reason") or ""))
+    reason = clean_text(params.get("reason") or "")
     if len(reason) > REASON_LENGTH_MAX:
         raise Refused(_("A reason has at most %d characters.") % REASON_LENGTH_MAX)
     later = on.isoformat() if on and on > timezone.localdate() else ""
     return {"reason": reason, "on": later}
 
 
+def describe_deactivation(actor: Actor, params: DeactivationParameters) -> list[str]:
+    labelled = ((_("Reason"), params.get("reason")), (_("To be deactivated"), params.get("on")))
+    return [f"{label}: {value}" for label, value in labelled if value]
+
+
 def plan_deactivate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
+    actor: Actor,
+    administrations: Sequence[Administration],
+    params_by_id: Mapping[int, DeactivationParameters],
 ) -> dict[int, PlannedChange]:
     return {
         administration.pk: _plan_stop(administration, params_by_id[administration.pk])
@@ -52,7 +90,7 @@ def plan_deactivate(
 
 
 def plan_activate(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, NoParameters]
 ) -> dict[int, PlannedChange]:
     connections = Connection.objects.for_actor(actor).filter(
         pk__in={administration.connection_id for administration in administrations},
@@ -95,7 +133,7 @@ def _with_status(changes: Mapping[int, BulkValues], status: Status) -> list[int]
     ]
 
 
-def _plan_stop(administration: Administration, params: BulkParameters) -> PlannedChange:
+def _plan_stop(administration: Administration, params: DeactivationParameters) -> PlannedChange:
     if administration.client_left_on:
         return PlannedChange(CommonReason.CLIENT_LEFT)
     if administration.status == Status.DEACTIVATED:
@@ -146,26 +184,36 @@ def _planned_change(administration: Administration, columns: Mapping[str, Any]) 
     return PlannedChange(before={"columns": {name: before[name] for name in after}}, after={"columns": after})
 
 
-ACTIONS = (
-    BulkAction(
-        key="activate",
-        label=gettext_lazy("Activate"),
-        permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_action=BulkAuditAction.ACTIVATED,
-        validate=lambda actor, params: {},
-        plan=plan_activate,
-        execute=execute_status_change,
-        is_undoable=True,
+ACTIVATE = BulkAction(
+    code="activate",
+    label=gettext_lazy("Activate"),
+    icon="play",
+    permission=Permission.IMPORT_ADMINISTRATIONS,
+    audit_action=BulkAuditAction.ACTIVATED,
+    command="activate",
+    command_help="Let deactivated administrations sync again.",
+    parameters=NoParameters,
+    plan=plan_activate,
+    execute=execute_status_change,
+    is_undoable=True,
+)
+DEACTIVATE = BulkAction(
+    code="deactivate",
+    label=gettext_lazy("Deactivate"),
+    icon="circle-pause",
+    permission=Permission.IMPORT_ADMINISTRATIONS,
+    audit_action=BulkAuditAction.DEACTIVATED,
+    command="deactivate",
+    command_help="Stop syncing administrations. Nothing is lost.",
+    parameters=DeactivationParameters,
+    plan=plan_deactivate,
+    execute=execute_status_change,
+    validate=validate_deactivate,
+    describe=describe_deactivation,
+    form=DeactivationForm,
+    explanation=gettext_lazy(
+        "Deactivating stops syncing. Nothing is deleted: books, users and settings stay as they are."
     ),
-    BulkAction(
-        key="deactivate",
-        parameters=frozenset({"reason", "on"}),
-        label=gettext_lazy("Deactivate"),
-        permission=Permission.IMPORT_ADMINISTRATIONS,
-        audit_action=BulkAuditAction.DEACTIVATED,
-        validate=validate_deactivate,
-        plan=plan_deactivate,
-        execute=execute_status_change,
-        is_undoable=True,
-    ),
+    is_dangerous=True,
+    is_undoable=True,
 )

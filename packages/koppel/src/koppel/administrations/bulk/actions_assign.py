@@ -3,7 +3,7 @@ client number.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -11,27 +11,85 @@ from django.utils.translation import gettext_lazy
 from koppel.administrations.access import require_assignable
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk import stored_values
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, RawParameters
-from koppel.administrations.bulk.skip_reasons import CommonReason
+from koppel.administrations.bulk.action_form import ActionForm, OptionField, RowField, RowsField
+from koppel.administrations.bulk.actions import BarPanel, BulkAction, PlannedChange
+from koppel.administrations.bulk.messages import COLUMNS, NameLookup
+from koppel.administrations.bulk.skip_reasons import NUMBER_REASONS, CommonReason
 from koppel.administrations.identity import services as identity
-from koppel.administrations.models import Administration, BulkParameters, BulkValues
+from koppel.administrations.models import Administration, BulkValues
 from koppel.company_registers.numbers import NumberStatus, check_number
 from koppel.company_registers.numbers.identity import is_identified
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SCHEME, SECTIONS
-from koppel.kit.database.json_fields import to_shape
 from koppel.kit.database.text import clean_text, has_control_characters
 from koppel.kit.web.parameters import unknown_value
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 ASSIGN_KEYS = frozenset({"division", "template", "add", "remove"})
-SET_KEYS = frozenset({"number", "reason", "sector", "client_number"})
+PEOPLE_KEYS = ("add", "remove")
+TEXT_KEYS = ("number", "reason", "sector", "client_number")
+DESCRIBED_COLUMNS = {
+    "division": "division_id",
+    "template": "template_id",
+    "sector": "sector",
+    "reason": "no_number_reason",
+    "client_number": "client_number",
+}
+"""Columns of an administration by parameter, without the number: its display depends on the country."""
 CLIENT_NUMBER_MAX = 60
 
 
-def validate_item(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Validate as `validate_values` does. Raises `NoSuchChoice` for an unknown id."""
+class AssignParameters(TypedDict, total=False):
+    """An absent key leaves the value unchanged; None removes it.
+
+    `division` and `template` are ids, `add` and `remove` ids of memberships, `sector` a letter, `reason` a
+    code of `REASONS`: why there is no `number`.
+    """
+
+    division: int | None
+    template: int | None
+    add: list[int]
+    remove: list[int]
+    number: str | None
+    reason: str | None
+    sector: str | None
+    client_number: str | None
+
+
+class BulkAssignForm(ActionForm):
+    """The values that are the same for many administrations. Numbers are set with a CSV."""
+
+    division = RowField(
+        label=gettext_lazy("Division"),
+        options=lambda choices: choices["divisions"],
+        none_label=gettext_lazy("No division"),
+    )
+    template = RowField(
+        label=gettext_lazy("Template"),
+        options=lambda choices: choices["templates"],
+        none_label=gettext_lazy("No template"),
+    )
+    add = RowsField(label=gettext_lazy("Add people"), options=lambda choices: choices["people"])
+    remove = RowsField(label=gettext_lazy("Remove people"), options=lambda choices: choices["people"])
+    sector = OptionField(
+        label=gettext_lazy("Sector"),
+        options=lambda _choices: [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
+        none_label=gettext_lazy("No sector"),
+    )
+    option_help = {
+        "division": "Id of the division, or 'none'.",
+        "template": "Id of the template, or 'none'.",
+        "add": "Id of a membership to add; may be repeated.",
+        "remove": "Id of a membership to remove; may be repeated.",
+        "sector": "Letter of the sector, or 'none'.",
+    }
+
+
+def validate_params(actor: Actor, params: AssignParameters) -> AssignParameters:
+    """Validate the parameters of all administrations; at least one value must be given. Raises `Refused`, and
+    `NoSuchChoice` for an unknown id.
+    """
     values = validate_values(actor, params)
     require_assignable(
         actor,
@@ -39,61 +97,59 @@ def validate_item(actor: Actor, params: RawParameters) -> BulkParameters:
         [template] if (template := values.get("template")) is not None else (),
         [*values.get("add", ()), *values.get("remove", ())],
     )
+    if not values:
+        raise Refused(_("Choose a division, template, user or sector first."))
     return values
 
 
-def validate_values(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Return the given values of `ASSIGN_KEYS` and `SET_KEYS`; None removes a division or a template.
+def validate_values(actor: Actor, params: AssignParameters) -> AssignParameters:
+    """Return the values with texts cleaned, '' for None, and without empty lists of people.
 
     Makes no queries, because a file has thousands of lines. Raises `Refused`.
     """
-    values = {key: _parse_value(key, params[key]) for key in (*ASSIGN_KEYS, *SET_KEYS) if key in params}
-    values = {key: value for key, value in values.items() if value not in ([], ())}
+    values: dict[str, Any] = {**params}
+    for people_key in PEOPLE_KEYS:
+        if people := sorted(set(values.pop(people_key, ()))):
+            values[people_key] = people
+    for text_key in TEXT_KEYS:
+        if text_key in values:
+            values[text_key] = _clean_text(text_key, values[text_key])
     if ASSIGN_KEYS & values.keys():
         actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    if "sector" in values and values["sector"] not in ("", *SECTIONS):
+    if values.get("sector") and values["sector"] not in SECTIONS:
         raise Refused(unknown_value("sector", values["sector"], SECTIONS).message)
     if "reason" in values and values["reason"] not in REASONS:
         raise Refused(unknown_value("reason", values["reason"], REASONS).message)
     if set(values.get("add", ())) & set(values.get("remove", ())):
         raise Refused(_("You cannot add and remove the same user."))
-    return to_shape(values, BulkParameters)
+    return cast("AssignParameters", values)
 
 
-def _parse_value(key: str, value: Any) -> Any:
-    """Parse a value that a program sent: an id, ids or a text, as its key requires. Raises `Refused`."""
-    if (
-        key in ("add", "remove")
-        and isinstance(value, list | tuple | set | frozenset)
-        and all(map(_is_id, value))
-    ):
-        return sorted(set(value))
-    if key in ("division", "template") and (value is None or _is_id(value)):
-        return value
-    if key in SET_KEYS and (value is None or isinstance(value, str)):
-        text = clean_text(value or "")
-        if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
-            raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
-        if has_control_characters(text):
-            raise Refused(_("Write it in one line, without control characters."))
-        return text
-    raise Refused(_("The value of “%s” is not valid.") % key)
+def _clean_text(key: str, value: str | None) -> str:
+    text = clean_text(value or "")
+    if key == "client_number" and len(text) > CLIENT_NUMBER_MAX:
+        raise Refused(_("A client number has at most %d characters.") % CLIENT_NUMBER_MAX)
+    if has_control_characters(text):
+        raise Refused(_("Write it in one line, without control characters."))
+    return text
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def validate_params(actor: Actor, params: RawParameters) -> BulkParameters:
-    """Validate the parameters of all administrations; at least one value must be given."""
-    values = validate_item(actor, params)
-    if not values and not params.get("per_item"):
-        raise Refused(_("Choose a division, template, user or sector first."))
-    return values
+def describe_params(actor: Actor, params: AssignParameters) -> list[str]:
+    """Return a sentence for each value but a number."""
+    values: Mapping[str, Any] = params
+    columns = {column: values[key] for key, column in DESCRIBED_COLUMNS.items() if key in values}
+    added, removed = params.get("add", []), params.get("remove", [])
+    people: dict[str, bool | None] = {str(member): None for member in (*added, *removed)}
+    names = NameLookup(actor, [BulkValues(columns=columns, people=people)])
+    lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in columns.items()]
+    for members, message in ((added, _("Added: %s")), (removed, _("Removed: %s"))):
+        if members:
+            lines.append(message % ", ".join(names.people.get(member, "–") for member in members))
+    return lines
 
 
 def plan(
-    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, BulkParameters]
+    actor: Actor, administrations: Sequence[Administration], params_by_id: Mapping[int, AssignParameters]
 ) -> dict[int, PlannedChange]:
     changes_people = any(values.get("add") or values.get("remove") for values in params_by_id.values())
     people = stored_values.people_on(actor.organisation_id, params_by_id) if changes_people else {}
@@ -145,7 +201,7 @@ def _uses_archived(after: BulkValues, archived: Mapping[str, Collection[int]]) -
 def _plan_one(
     administration: Administration,
     people: stored_values.People,
-    values: BulkParameters,
+    values: AssignParameters,
     live_ids: Collection[int],
 ) -> PlannedChange:
     columns: dict[str, Any] = {}
@@ -164,13 +220,13 @@ def _plan_one(
             return PlannedChange(CommonReason.HAS_NUMBER)
         columns["no_number_reason"] = values["reason"]
     if "number" in values:
-        number_check = check_number(values["number"], administration.country)
+        number_check = check_number(values["number"] or "", administration.country)
         if number_check.status is NumberStatus.INVALID:
-            return PlannedChange(CommonReason(f"number_{number_check.note}"))
+            return PlannedChange(NUMBER_REASONS[number_check.note])
         columns |= {
             "number": number_check.number,
             "number_scheme": number_check.scheme,
-            "number_note": number_check.note,
+            "number_note": str(number_check.note),
         }
         columns["no_number_reason"] = ""
     if _breaks_identity_rule(administration, columns):
@@ -208,7 +264,7 @@ def _breaks_identity_rule(administration: Administration, columns: Mapping[str, 
     return must_be_complete and not is_identified(str(number or ""), str(reason or ""), str(sector or ""))
 
 
-def _people_changes(people: stored_values.People, values: BulkParameters) -> dict[int, bool | None]:
+def _people_changes(people: stored_values.People, values: AssignParameters) -> dict[int, bool | None]:
     """Return the people to add (also those assigned automatically) and to remove."""
     people_changes: dict[int, bool | None] = {
         member: False for member in values.get("add", ()) if people.get(member) is not False
@@ -216,19 +272,43 @@ def _people_changes(people: stored_values.People, values: BulkParameters) -> dic
     return people_changes | {member: None for member in values.get("remove", ()) if member in people}
 
 
-ACTIONS = (
-    BulkAction(
-        key="change",
-        label=gettext_lazy("Assign and set"),
-        permission=Permission.CHANGE_ADMINISTRATIONS,
-        audit_action=BulkAuditAction.ASSIGNED,
-        choose_audit_action=lambda params: (
-            BulkAuditAction.ASSIGNED if ASSIGN_KEYS & params.keys() else BulkAuditAction.CHANGED
-        ),
-        validate=validate_params,
-        plan=plan,
-        execute=execute,
-        is_undoable=True,
-        parameters=ASSIGN_KEYS | SET_KEYS,
+ASSIGN = BulkAction(
+    code="change",
+    label=gettext_lazy("Assign and set"),
+    icon="users",
+    permission=Permission.CHANGE_ADMINISTRATIONS,
+    audit_action=BulkAuditAction.ASSIGNED,
+    choose_audit_action=lambda params: (
+        BulkAuditAction.ASSIGNED if ASSIGN_KEYS & params.keys() else BulkAuditAction.CHANGED
     ),
+    command="assign",
+    command_help="Assign division, template, people and sector. People are added; `undo` reverts it for 24 "
+    "hours.",
+    parameters=AssignParameters,
+    private_parameters=frozenset({"number"}),  # whether it is a person's depends on the country
+    plan=plan,
+    execute=execute,
+    validate=validate_params,
+    describe=describe_params,
+    form=BulkAssignForm,
+    panels=(
+        BarPanel(
+            "assign",
+            gettext_lazy("Assign"),
+            ("division", "template", "add", "remove"),
+            Permission.IMPORT_ADMINISTRATIONS,
+            hint=gettext_lazy("Users are added. Division and template overwrite."),
+            is_primary=True,
+        ),
+        BarPanel(
+            "sector",
+            gettext_lazy("Set sector"),
+            ("sector",),
+            Permission.CHANGE_ADMINISTRATIONS,
+            hint=gettext_lazy("Numbers differ per administration; set them with CSV."),
+            has_csv_link=True,
+        ),
+    ),
+    reads_csv_values=True,
+    is_undoable=True,
 )

@@ -5,9 +5,9 @@ from functools import partial
 
 from django.utils.translation import gettext_lazy
 
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange
+from koppel.administrations.bulk.actions import BulkAction, NoParameters, PlannedChange
 from koppel.administrations.bulk.skip_reasons import CommonReason
-from koppel.administrations.models import Administration, BulkParameters, BulkValues, Favourite
+from koppel.administrations.models import Administration, BulkValues, Favourite
 from koppel.organisations.roles import Actor, Permission
 
 
@@ -19,7 +19,7 @@ def _favourite_ids(actor: Actor, ids: Sequence[int]) -> set[int]:
 def _plan(
     actor: Actor,
     administrations: Sequence[Administration],
-    params_by_id: Mapping[int, BulkParameters],
+    params_by_id: Mapping[int, NoParameters],
     *,
     is_favourite: bool,
 ) -> dict[int, PlannedChange]:
@@ -47,23 +47,29 @@ def execute_unfavourite(actor: Actor, changes: Mapping[int, BulkValues]) -> None
     favourites.filter(administration_id__in=list(changes)).delete()
 
 
-ACTIONS = (
-    BulkAction(
-        key="add_favourite",
-        label=gettext_lazy("Add to favourites"),
-        permission=Permission.VIEW,
-        audit_action=None,
-        validate=lambda actor, params: {},
-        plan=partial(_plan, is_favourite=True),
-        execute=execute_favourite,
-    ),
-    BulkAction(
-        key="remove_favourite",
-        label=gettext_lazy("Remove from favourites"),
-        permission=Permission.VIEW,
-        audit_action=None,
-        validate=lambda actor, params: {},
-        plan=partial(_plan, is_favourite=False),
-        execute=execute_unfavourite,
-    ),
+ADD_FAVOURITE = BulkAction(
+    code="add_favourite",
+    label=gettext_lazy("Add to favourites"),
+    icon="star",
+    permission=Permission.VIEW,
+    audit_action=None,
+    command="favourite",
+    command_help="Add administrations to your favourites.",
+    parameters=NoParameters,
+    plan=partial(_plan, is_favourite=True),
+    execute=execute_favourite,
+    has_preview=False,
+)
+REMOVE_FAVOURITE = BulkAction(
+    code="remove_favourite",
+    label=gettext_lazy("Remove from favourites"),
+    icon="x",
+    permission=Permission.VIEW,
+    audit_action=None,
+    command="unfavourite",
+    command_help="Remove administrations from your favourites.",
+    parameters=NoParameters,
+    plan=partial(_plan, is_favourite=False),
+    execute=execute_unfavourite,
+    has_preview=False,
 )

@@ -11,8 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
+from msgspec import convert
 
-from koppel.administrations.bulk import actions_assign
+from koppel.administrations.bulk.actions_assign import AssignParameters, validate_values
 from koppel.administrations.list.columns import COLUMNS
 from koppel.administrations.models import Administration
 from koppel.company_registers.numbers import list_import, mask_number
@@ -315,7 +316,7 @@ class _LineParser:
         }
         try:
             # Ids need no second lookup: they come from the lookup tables.
-            return listed.id, dict(actions_assign.validate_values(self.actor, values))
+            return listed.id, dict(validate_values(self.actor, convert(values, AssignParameters)))
         except Refused as refusal:
             raise _Problem(str(refusal)) from None
 

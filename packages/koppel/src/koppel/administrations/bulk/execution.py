@@ -7,6 +7,7 @@ item is processed twice.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from koppel.administrations.audit_actions import BulkAuditAction
 from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action, merged_parameters
 from koppel.administrations.bulk.assignment_notifications import notify_assigned
-from koppel.administrations.bulk.messages import mask_params, mask_values
+from koppel.administrations.bulk.messages import mask_values
 from koppel.administrations.bulk.reversal import plan_reversals
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.models import (
@@ -80,7 +81,7 @@ def _finish(operation: BulkOperation, pending: "QuerySet[BulkItem]", *, undoes: 
 
 
 def _execute_chunk(
-    operation: BulkOperation, action: BulkAction, items: Sequence[BulkItem], *, undoes: bool
+    operation: BulkOperation, action: BulkAction[Any], items: Sequence[BulkItem], *, undoes: bool
 ) -> None:
     actor = _actor(operation)
     if actor is None or not actor.can(action.permission):
@@ -119,7 +120,7 @@ def _execute_chunk(
             BulkAuditAction.UNDONE if undoes else audit_action,
             subject=Subject(SubjectKind.BULK_OPERATION, operation.pk),
             details=_audit_details(
-                operation,
+                action.public_parameters(operation.params),
                 administrations,
                 {administration_id: changes[administration_id] for administration_id in changed},
             ),
@@ -127,16 +128,14 @@ def _execute_chunk(
 
 
 def _audit_details(
-    operation: BulkOperation,
+    params: Mapping[str, object],
     administrations: Mapping[int, Administration],
     changed: Mapping[int, PlannedChange],
 ) -> dict[str, object]:
     """Return ids and parameters; for a small operation also before and after, which the items of a large one
     hold.
     """
-    details: dict[str, object] = {**mask_params(operation.params), "administrations": sorted(changed)}
-    for key in ("problems", "problem_count"):
-        details.pop(key, None)
+    details: dict[str, object] = {**params, "administrations": sorted(changed)}
     if len(changed) <= AUDITED_ITEMS_MAX:
         countries = {key: administrations[key].country for key in changed}
         details["before"] = {
@@ -150,13 +149,13 @@ def _audit_details(
 
 def _plan(
     actor: Actor,
-    action: BulkAction,
+    action: BulkAction[Any],
     operation: BulkOperation,
     administrations: Mapping[int, Administration],
     items: Iterable[BulkItem],
 ) -> dict[int, PlannedChange]:
     params_by_id = {
-        item.administration_id: merged_parameters(operation.params, item.params)
+        item.administration_id: merged_parameters(action, operation.params, item.params)
         for item in items
         if item.administration_id in administrations
     }

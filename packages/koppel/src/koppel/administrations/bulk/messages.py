@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from koppel.administrations.bulk.actions import bulk_actions
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
-from koppel.administrations.models import BulkItem, BulkParameters, BulkValues, ItemState, Status
+from koppel.administrations.models import BulkItem, BulkValues, ItemState, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
@@ -98,13 +98,6 @@ def mask_values(values: BulkValues, country: str) -> BulkValues:
     return {**values, "columns": {**columns, "number": mask_number(str(columns["number"]), country)}}
 
 
-def mask_params(params: BulkParameters) -> Mapping[str, object]:
-    """Return the parameters that are the same for all items, without a number: whether it is a person's
-    depends on the country of each administration.
-    """
-    return {key: value for key, value in params.items() if key != "number"}
-
-
 def describe_changes(before: BulkValues, after: BulkValues, names: NameLookup) -> list[str]:
     """Return a sentence for each thing that changes."""
     lines = []
@@ -145,25 +138,3 @@ def describe_assignments(actor: Actor, operation_id: int) -> str:
     }
     parts = [label % {"count": counts[key]} for key, label in labels.items() if counts[key]]
     return _("Assigned: %s.") % "; ".join(parts) if parts else ""
-
-
-def describe_params(actor: Actor, params: BulkParameters) -> Sequence[str]:
-    """Return a sentence for each parameter that is the same for all items."""
-    values: Mapping[str, Any] = params
-    columns = {
-        column: values[key]
-        for key, column in (("division", "division_id"), ("template", "template_id"), ("sector", "sector"))
-        if key in values
-    }
-    added, removed = params.get("add", []), params.get("remove", [])
-    people: dict[str, bool | None] = {str(member): None for member in (*added, *removed)}
-    names = NameLookup(actor, [BulkValues(columns=columns, people=people)])
-    lines = [f"{COLUMNS[column]}: {names.value(column, value)}" for column, value in columns.items()]
-    for members, message in ((added, _("Added: %s")), (removed, _("Removed: %s"))):
-        if members:
-            lines.append(message % ", ".join(names.people.get(member, "–") for member in members))
-    if params.get("reason"):
-        lines.append(f"{COLUMNS['deactivation_reason']}: {params['reason']}")
-    if params.get("on"):
-        lines.append(f"{COLUMNS['scheduled_deactivation_on']}: {params['on']}")
-    return lines

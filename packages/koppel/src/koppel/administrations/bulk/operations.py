@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -17,7 +18,7 @@ from koppel.administrations.bulk.actions import (
     RawParameters,
     get_action,
     merged_parameters,
-    refuse_unknown,
+    parse_parameters,
 )
 from koppel.administrations.bulk.assignment_notifications import notify_assigned
 from koppel.administrations.bulk.execution import process_chunk
@@ -30,7 +31,6 @@ from koppel.administrations.models import (
     Administration,
     BulkItem,
     BulkOperation,
-    BulkParameters,
     BulkState,
     BulkValues,
     ItemState,
@@ -45,8 +45,6 @@ INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
 """The most simultaneous operations of one organisation."""
-CSV_PARAMETERS = frozenset({"per_item", "problems", "problem_count"})
-"""Parameters of an operation from a CSV, besides those of its action."""
 DRAFT_HOURS = 24
 
 
@@ -60,74 +58,80 @@ class Selection:
     """Parameters that differ per administration, from a CSV."""
 
 
-def get_allowed_action(actor: Actor, key: str) -> BulkAction:
+def get_allowed_action(actor: Actor, code: str) -> BulkAction[Any]:
     """Return the action if the actor may do it. Raises `Refused`.
 
     Call this before the selection is read, so that a person without permission learns nothing of it.
     """
-    action = get_action(key)
+    action = get_action(code)
     actor.require(action.permission)
     return action
 
 
 def preview(
-    actor: Actor, action_key: str, params: RawParameters, selection: Selection, *, query: str = ""
+    actor: Actor, action_code: str, params: RawParameters, selection: Selection, *, query: str = ""
 ) -> BulkOperation:
     """Create a draft with the change of each administration, or the reason why it has none.
 
     `query` is the list's query string of the selection, stored for display. Raises `Refused`,
     `NoSuchAdministration` and `UnknownParameter`.
     """
-    action = get_allowed_action(actor, action_key)
+    action = get_allowed_action(actor, action_code)
     if selection.ids and selection.query is not None:
         raise Refused(_("Specify administrations either by id or by a filter."))
-    refuse_unknown(
-        action,
-        {
-            key: value
-            for key, value in params.items()
-            if not (selection.values_by_id and key in CSV_PARAMETERS)
-        },
+    parsed = parse_parameters(action, params)
+    # Where each item has values of its own, there need be none for all of them.
+    has_own_values = action.reads_csv_values and selection.values_by_id and not params
+    validated = parsed if has_own_values else action.validate(actor, parsed)
+    administrations = _selected_administrations(actor, selection)
+    operation = _new_operation(
+        actor, action_code, params=validated, has_item_values=bool(selection.values_by_id), query=query
     )
-    validated = action.validate(actor, params)
-    if any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
-        raise NoSuchAdministration
-    administrations = list(_selected_administrations(actor, selection))
-    if not administrations and not selection.ids:
-        raise Refused(_("Tick at least one administration."))
-    operation = BulkOperation.objects.create(
+    items = _previewed_items(actor, action, operation, administrations, selection)
+    operation.total = len(items)
+    operation.save()
+    BulkItem.objects.bulk_create(items, batch_size=2000)
+    return operation
+
+
+def _new_operation(actor: Actor, action_code: str, **values: Any) -> BulkOperation:
+    return BulkOperation(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,
         actor_name=actor.name,
         ip_address=actor.ip_address,
         role=actor.role,
         interface=actor.interface,
-        action=action.key,
-        params=to_shape(validated, BulkParameters),
-        query=query,
+        action=action_code,
+        **values,
     )
-    selected_ids = [administration.pk for administration in administrations]
-    changes = action.plan(
-        actor,
-        administrations,
-        {
-            administration_id: merged_parameters(validated, selection.values_by_id.get(administration_id, {}))
-            for administration_id in selected_ids
-        },
-    )
-    items = [
+
+
+def _previewed_items(
+    actor: Actor,
+    action: BulkAction[Any],
+    operation: BulkOperation,
+    administrations: Sequence[Administration],
+    selection: Selection,
+) -> list[BulkItem]:
+    """Return an item for each selected administration, and for each id that is none of the actor's."""
+    values_by_id = selection.values_by_id
+    params_by_id = {
+        administration.pk: merged_parameters(
+            action, operation.params, values_by_id.get(administration.pk, {})
+        )
+        for administration in administrations
+    }
+    changes = action.plan(actor, administrations, params_by_id)
+    return [
         _item(
             operation,
             administration_id,
             changes.get(administration_id, PlannedChange(CommonReason.NOT_FOUND)),
-            selection.values_by_id.get(administration_id, {}) if administration_id in changes else {},
+            values_by_id.get(administration_id, {}) if administration_id in changes else {},
         )
-        for administration_id in dict.fromkeys([*selected_ids, *selection.ids])
+        for administration_id in dict.fromkeys([*params_by_id, *selection.ids])
     ]
-    BulkItem.objects.bulk_create(items, batch_size=2000)
-    operation.total = len(items)
-    operation.save(update_fields=["total"])
-    return operation
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:
@@ -157,27 +161,23 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
 
 
 def record_completed(
-    actor: Actor, action_key: str, changes: Mapping[int, PlannedChange], *, query: str = ""
+    actor: Actor, action_code: str, changes: Mapping[int, PlannedChange], *, query: str = ""
 ) -> BulkOperation:
     """Record a change that another use case made in this transaction as a completed operation, with a result
     per administration, so that it can be undone.
     """
     now = timezone.now()
-    operation = BulkOperation.objects.create(
-        organisation_id=actor.organisation_id,
-        membership_id=actor.membership_id,
-        actor_name=actor.name,
-        ip_address=actor.ip_address,
-        role=actor.role,
-        interface=actor.interface,
-        action=action_key,
-        params=BulkParameters(per_item=True),
+    operation = _new_operation(
+        actor,
+        action_code,
+        has_item_values=True,
         query=query,
         total=len(changes),
         state=BulkState.DONE,
         started_at=now,
         finished_at=now,
     )
+    operation.save()
     items = [_item(operation, administration_id, change, {}) for administration_id, change in changes.items()]
     for item in items:
         item.state = ItemState.CHANGED
@@ -242,10 +242,20 @@ def _delete_drafts(drafts: "QuerySet[BulkOperation]") -> int:
     return BulkOperation.objects.filter(pk__in=ids).delete()[0]
 
 
-def _selected_administrations(actor: Actor, selection: Selection) -> "QuerySet[Administration]":
+def _selected_administrations(actor: Actor, selection: Selection) -> list[Administration]:
+    """Return the selected ones that the actor may see. Raises `NoSuchAdministration` for an impossible id,
+    `Refused` for a selection of nothing.
+    """
     if selection.query is not None:
-        return apply_filters(actor, selection.query).order_by("pk")
-    return Administration.objects.visible_to(actor).filter(pk__in=list(selection.ids)).order_by("pk")
+        administrations = list(apply_filters(actor, selection.query).order_by("pk"))
+    elif any(not 0 < administration_id <= ID_MAX for administration_id in selection.ids):
+        raise NoSuchAdministration
+    else:
+        visible = Administration.objects.visible_to(actor)
+        administrations = list(visible.filter(pk__in=list(selection.ids)).order_by("pk"))
+    if not administrations and not selection.ids:
+        raise Refused(_("Tick at least one administration."))
+    return administrations
 
 
 def _item(
@@ -257,7 +267,7 @@ def _item(
         administration_id=administration_id,
         state=ItemState.SKIPPED if change.reason_code else ItemState.WAITING,
         reason_code=change.reason_code or "",
-        params=to_shape(values, BulkParameters),
+        params=dict(values),
         before=to_shape(change.before, BulkValues),
         after=to_shape(change.after, BulkValues),
     )

@@ -12,7 +12,6 @@ from koppel.administrations.models import (
     Administration,
     BulkItem,
     BulkOperation,
-    BulkParameters,
     BulkState,
     ItemState,
 )
@@ -85,13 +84,12 @@ def readable_items(actor: Actor, operation: BulkOperation) -> "QuerySet[BulkItem
     return items.filter(administration_id__in=visible.values("pk"))
 
 
-def readable_params(actor: Actor, operation: BulkOperation) -> BulkParameters:
-    """Return the parameters of the operation; none while some of another person's items are hidden, because
-    parameters hold for all of them.
+def may_read_params(actor: Actor, operation: BulkOperation) -> bool:
+    """Return whether the actor may read the parameters and the problems of the operation's CSV: not while
+    some of another person's items are hidden, because they hold for all of them.
     """
     items = BulkItem.objects.in_organisation(operation.organisation_id).filter(operation=operation)
-    is_readable = _is_own(actor, operation) or readable_items(actor, operation).count() == items.count()
-    return operation.params if is_readable else BulkParameters()
+    return _is_own(actor, operation) or readable_items(actor, operation).count() == items.count()
 
 
 def _is_own(actor: Actor, operation: BulkOperation) -> bool:

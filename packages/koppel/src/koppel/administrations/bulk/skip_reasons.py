@@ -1,8 +1,11 @@
 """Reasons why a bulk action leaves an administration unchanged."""
 
+from collections.abc import Mapping
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from koppel.company_registers.numbers import NumberNote
 from koppel.kit import quarantine
 
 
@@ -36,3 +39,15 @@ class CommonReason(BulkReason):
     NUMBER_DUMMY = "number_dummy", _("This is a made-up number.")
     NUMBER_EMPTY = "number_empty", _("Enter a number.")
     QUARANTINED = quarantine.CODE, quarantine.SENTENCE
+
+
+NUMBER_REASONS: Mapping[str, CommonReason] = {
+    NumberNote.VAT_NUMBER: CommonReason.NUMBER_VAT_NUMBER,
+    NumberNote.BRANCH_NUMBER: CommonReason.NUMBER_BRANCH_NUMBER,
+    NumberNote.RSIN: CommonReason.NUMBER_RSIN,
+    NumberNote.FORMAT: CommonReason.NUMBER_FORMAT,
+    NumberNote.DATE: CommonReason.NUMBER_DATE,
+    NumberNote.DUMMY: CommonReason.NUMBER_DUMMY,
+    NumberNote.EMPTY: CommonReason.NUMBER_EMPTY,
+}
+"""The reason by the note of an invalid number."""

@@ -1,8 +1,7 @@
-"""The bulk actions of this app itself."""
+"""The bulk actions of this app itself, in the order of the bar."""
 
-from koppel.administrations.bulk import actions_activate, actions_assign, actions_favourite
+from koppel.administrations.bulk.actions_activate import ACTIVATE, DEACTIVATE
+from koppel.administrations.bulk.actions_assign import ASSIGN
+from koppel.administrations.bulk.actions_favourite import ADD_FAVOURITE, REMOVE_FAVOURITE
 
-STANDARD_ACTIONS = {
-    action.key: action
-    for action in (*actions_activate.ACTIONS, *actions_assign.ACTIONS, *actions_favourite.ACTIONS)
-}
+STANDARD_ACTIONS = (ASSIGN, ADD_FAVOURITE, REMOVE_FAVOURITE, ACTIVATE, DEACTIVATE)

@@ -19,25 +19,31 @@ from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Administration, ConfirmedIdentity
 from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
-from koppel.company_registers.clients.protocol import LookupOutcome, QueryKind, RegisterQuery
+from koppel.company_registers.clients.protocol import (
+    LookupOutcome,
+    QueryKind,
+    RegisterCode,
+    RegisterQuery,
+)
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import (
     build_query,
     cached_results,
     request_lookups,
 )
-from koppel.company_registers.numbers import mask_number
+from koppel.company_registers.numbers import NumberNote, mask_number
 from koppel.company_registers.numbers.identity import IdentityProblem, check_identity, is_identified
 from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_bulk
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
-NOT_FOUND = "not_found"
-"""The note of a number that the register does not know."""
-NOT_IN_VIES = "not_in_vies"
-"""The note of a number under which VIES knows no VAT registration."""
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
-DOUBTS_CLEARED_BY_REGISTER = (NOT_FOUND, NOT_IN_VIES, "looks_mistyped", "zero_added")
+DOUBTS_CLEARED_BY_REGISTER = (
+    NumberNote.NOT_FOUND,
+    NumberNote.NOT_IN_VIES,
+    NumberNote.LOOKS_MISTYPED,
+    NumberNote.ZERO_ADDED,
+)
 
 
 def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
@@ -344,7 +350,8 @@ def _columns_to_fill(administration: Administration, after: LookupResult) -> Map
         columns["number_note"] = ""
     # VIES knows only who is registered for VAT: the number may be right, but a person should look at it.
     if after.outcome is LookupOutcome.NOT_FOUND and not administration.number_note:
-        columns["number_note"] = NOT_IN_VIES if after.source == "vies" else NOT_FOUND
+        is_from_vies = after.source == RegisterCode.VIES
+        columns["number_note"] = (NumberNote.NOT_IN_VIES if is_from_vies else NumberNote.NOT_FOUND).value
     return columns
 
 

@@ -3,8 +3,6 @@
 Nothing is deleted here: `erasure` does that, a part at a time.
 """
 
-from collections.abc import Mapping
-
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -13,7 +11,7 @@ from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.hooks import stop_syncs
 from koppel.administrations.inputs import OffboardingInput, WithdrawalInput
 from koppel.administrations.models import Status
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
@@ -36,10 +34,10 @@ def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> Non
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
     administration.save(update_fields=["withdrawn_at", "status"])
-    _add_audit_entry(
+    add_actor_entry(
         actor,
-        administration.pk,
         AdministrationAction.IMPORT_CANCELLED if is_queued else AdministrationAction.WITHDRAWN,
+        Subject(SubjectKind.ADMINISTRATION, administration.pk),
     )
     stop_syncs(actor.organisation_id, [administration.pk])
     enqueue(
@@ -82,7 +80,8 @@ def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput
     )
     stop_syncs(actor.organisation_id, [administration.pk])
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
-    _add_audit_entry(actor, administration.pk, AdministrationAction.OFFBOARDED, administration.name, details)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    add_actor_entry(actor, AdministrationAction.OFFBOARDED, subject, **details)
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
@@ -93,17 +92,5 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
-    _add_audit_entry(
-        actor, administration.pk, AdministrationAction.OFFBOARDING_CANCELLED, administration.name
-    )
-
-
-def _add_audit_entry(
-    actor: Actor,
-    administration_id: int,
-    action: AdministrationAction,
-    name: str = "",
-    details: Mapping[str, object] | None = None,
-) -> None:
-    subject = Subject(SubjectKind.ADMINISTRATION, administration_id, name)
-    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    add_actor_entry(actor, AdministrationAction.OFFBOARDING_CANCELLED, subject)

@@ -1,10 +1,13 @@
 """Tabs of an administration and links to pages of higher apps, registered by the apps that own them."""
 
+from typing import Any
+
 from django import template
 from django.urls import reverse
 from django.utils.functional import Promise
 
 from koppel.administrations import hooks
+from koppel.administrations.bulk import ActionForm, BulkAction, get_action
 from koppel.administrations.display_state import display_state
 from koppel.administrations.hooks import ordered_tabs
 from koppel.administrations.list.cell_markup import time_markup
@@ -41,6 +44,17 @@ def may_deactivate(administration: Administration, actor: Actor) -> bool:
     """Return whether the page of the administration offers to deactivate it."""
     is_stoppable = administration.activated_at is not None and administration.status != Status.DEACTIVATED
     return _may_stop(administration, actor) and is_stoppable
+
+
+@register.simple_tag
+def bulk_action(code: str) -> BulkAction[Any]:
+    return get_action(code)
+
+
+@register.simple_tag
+def action_form(action: BulkAction[Any]) -> ActionForm:
+    """Return the empty fields of a bulk action without lists of options."""
+    return action.form(prefix=action.code)
 
 
 def _may_stop(administration: Administration, actor: Actor) -> bool:

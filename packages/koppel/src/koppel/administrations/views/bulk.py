@@ -1,6 +1,6 @@
 """Pages of bulk work: preview, progress, result and undo."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -8,7 +8,7 @@ from django.db.models import Case, QuerySet, When
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -19,6 +19,7 @@ from koppel.administrations.inputs import BulkInput
 from koppel.administrations.list.filter_checks import require_known
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, BulkItem, BulkOperation, BulkState, ItemState
+from koppel.administrations.queries import assignment_choices
 from koppel.administrations.views.detail import redirect_back
 from koppel.administrations.views.pager import page_links
 from koppel.kit.web.decorators import action_of, query_parameters
@@ -46,7 +47,7 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
         bulk.get_allowed_action(request.actor, data.action)
         selection = _selection(request, data, form.values["query"])
         draft = bulk.preview(request.actor, data.action, data.params, selection, query=_query_of(form))
-        if data.action in ("add_favourite", "remove_favourite"):
+        if not get_action(data.action).has_preview:
             return _start(request, draft)
         if form.values["start"]:
             return _start(request, draft, back=True)
@@ -131,13 +132,17 @@ def import_table(request: AuthenticatedRequest) -> HttpResponse:
     if request.method == "POST":
         with form.refusals():
             return _preview_table(request, form)
+    actions = [action for action in bulk_actions.values() if request.actor.can(action.permission)]
+    choices = cast("bulk.Choices", SimpleLazyObject(lambda: assignment_choices(request.actor)))
     context = {
         "nav_section": "administrations",
         "form": form,
         "text": form["text"].value() or "",
-        "chosen": form["action"].value() or "change",
-        "actions": [action for action in bulk_actions.values() if request.actor.can(action.permission)],
-        "today": timezone.localdate().isoformat(),
+        "chosen": form["action"].value() or form.default_action(),
+        "actions": actions,
+        "action_forms": [
+            (action, form.action_form(action, choices)) for action in actions if not action.reads_csv_values
+        ],
     }
     return render(request, "administrations/bulk_csv.html", context)
 
@@ -145,19 +150,16 @@ def import_table(request: AuthenticatedRequest) -> HttpResponse:
 def _preview_table(request: AuthenticatedRequest, form: BulkTableForm) -> HttpResponse:
     action = get_action(form.values["action"])
     text = form.values["file"] or form.values["text"]
-    changes = bulk.read_changes(request.actor, text, names_only=action.key != "change")
+    changes = bulk.read_changes(request.actor, text, names_only=not action.reads_csv_values)
     if not changes.values_by_id:
         problems = describe_problems(changes.problems, 5)
         raise Refused(_("No line of the file could be processed. %s") % problems, field="text")
-    extra_params = {
-        "per_item": True,
-        "problems": changes.problems[:PROBLEMS_SHOWN_MAX],
-        "problem_count": len(changes.problems),
-    }
-    params = extra_params if action.key == "change" else form.params()
+    params = {} if action.reads_csv_values else form.params()
     selection = bulk.Selection(ids=sorted(changes.values_by_id), values_by_id=changes.values_by_id)
-    draft = bulk.preview(request.actor, action.key, params, selection)
-    BulkOperation.objects.filter(pk=draft.pk).update(params={**draft.params, **extra_params})
+    draft = bulk.preview(request.actor, action.code, params, selection)
+    BulkOperation.objects.filter(pk=draft.pk).update(
+        csv_problems=changes.problems[:PROBLEMS_SHOWN_MAX], csv_problem_count=len(changes.problems)
+    )
     if changes.unread:
         columns = {"columns": ", ".join(changes.unread)}
         messages.info(request, _("A file does not change these columns: %(columns)s.") % columns)
@@ -171,7 +173,7 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: boo
     if not bulk.start_operation(request.actor, operation.pk):
         messages.info(request, _("Already started."))
     operation.refresh_from_db()
-    if operation.state != BulkState.DONE or operation.params.get("per_item"):
+    if operation.state != BulkState.DONE or operation.has_item_values:
         return HttpResponseRedirect(reverse("administrations:bulk_detail", args=[operation.pk]))
     _add_result_messages(request, operation)
     if back:
@@ -200,7 +202,9 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
     actor, action = request.actor, get_action(operation.action)
     only = request.parameters["only"] or ""
     page = Paginator(_sorted_items(actor, operation, only), PAGE_SIZE).get_page(request.parameters["page"])
-    counts, params = bulk.count_items(operation), bulk.readable_params(actor, operation)
+    counts, shows_params = bulk.count_items(operation), bulk.may_read_params(actor, operation)
+    problems = operation.csv_problems if shows_params else []
+    problem_count = operation.csv_problem_count if shows_params else 0
     return {
         "nav_section": "administrations",
         "operation": operation,
@@ -212,9 +216,9 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "is_open": operation.state in OPEN_STATES,
         "can_undo": bulk.can_undo(operation) and counts.changed > 0,
         "undo_hours": bulk.UNDO_HOURS,
-        "sentences": bulk.describe_params(actor, params),
-        "problems": (problems := params.get("problems", ())),
-        "problem_count": (problem_count := params.get("problem_count", len(problems))),
+        "sentences": action.describe(actor, operation.params) if shows_params else (),
+        "problems": problems,
+        "problem_count": problem_count,
         "more_problems": problem_count - len(problems),
         "only": only,
         "page": page,

@@ -25,7 +25,6 @@ from koppel.administrations.list.queryset import PAGE_SIZE, get_page
 from koppel.administrations.list.row_context import load_row_context
 from koppel.administrations.models import SavedView, Status
 from koppel.administrations.views.pager import page_links
-from koppel.company_registers.sectors.sections import SECTIONS
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.parameters import UnknownPart, first_parts, removal_links
@@ -90,9 +89,7 @@ def show_list(request: AuthenticatedRequest) -> HttpResponse:
         "assigned_text": bulk.describe_assignments(request.actor, list_query.operation_id)
         if list_query.operation_id
         else "",
-        "today": timezone.localdate().isoformat(),
-        **choices,
-        "sectors": [(letter, f"{letter} · {name}") for letter, name in SECTIONS.items()],
+        "bar": bulk.load_bar(request.actor, choices),
     }
     return render(request, "administrations/list.html", context)
 

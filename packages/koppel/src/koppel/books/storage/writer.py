@@ -84,8 +84,8 @@ async def insert_new(
     inserting = None
     try:
         for half, (resource, records, parents) in _split_in_halves(batches):
-            among = existing if resource == batches[0].resource else {}
-            rows = list(_changed_rows(context, resource, records, parents, among, written[resource]))
+            fingerprints = existing if resource == batches[0].resource else {}
+            rows = list(_changed_rows(context, resource, records, parents, fingerprints, written[resource]))
             if inserting:
                 await inserting
             if rows:

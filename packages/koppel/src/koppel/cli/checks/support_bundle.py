@@ -32,10 +32,10 @@ BUNDLE = TextLimits(text=20_000, items=5_000, depth=12, values=100_000, total=10
 QUERIES = {
     "connections by state": "SELECT connector, state, count(*) FROM connections_connection GROUP BY 1, 2 "
     "ORDER BY 1, 2",
-    "grants": "SELECT failure_code, split_part(invalid_reason, ':', 1) AS lost, count(*), "
+    "grants": "SELECT failure_kind, failure_code, invalid_code, count(*), "
     "max(failures) AS failures,"
     " count(refresh_started_at) AS unanswered, min(expires_at) AS first_ends FROM connections_grant "
-    "GROUP BY 1, 2",
+    "GROUP BY 1, 2, 3",
     "administrations by state": "SELECT status, status_code, count(*) FROM administrations_administration "
     "GROUP BY 1, 2",
     "runs by state": "SELECT state, reason_code, count(*), max(created_at) FROM sync_run GROUP BY 1, 2 "

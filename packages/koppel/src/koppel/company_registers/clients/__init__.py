@@ -5,7 +5,7 @@ from django.conf import settings
 from koppel.company_registers.clients.brreg import Brreg
 from koppel.company_registers.clients.kvk import Kvk
 from koppel.company_registers.clients.prh import Prh
-from koppel.company_registers.clients.protocol import Register, RegisterQuery
+from koppel.company_registers.clients.protocol import Register, RegisterCode, RegisterQuery
 from koppel.company_registers.clients.vies import Vies
 
 
@@ -15,14 +15,14 @@ def registers() -> list[Register]:
     """
     urls, enabled = settings.REGISTER_URLS, settings.REGISTERS
     clients: list[Register] = []
-    if "kvk" in enabled and settings.KVK_API_KEY:
-        clients.append(Kvk(urls["kvk"], settings.KVK_API_KEY))
-    if "brreg" in enabled:
-        clients.append(Brreg(urls["brreg"]))
-    if "prh" in enabled:
-        clients.append(Prh(urls["prh"]))
-    if "vies" in enabled:
-        clients.append(Vies(urls["vies"]))
+    if RegisterCode.KVK in enabled and settings.KVK_API_KEY:
+        clients.append(Kvk(urls[RegisterCode.KVK], settings.KVK_API_KEY))
+    if RegisterCode.BRREG in enabled:
+        clients.append(Brreg(urls[RegisterCode.BRREG]))
+    if RegisterCode.PRH in enabled:
+        clients.append(Prh(urls[RegisterCode.PRH]))
+    if RegisterCode.VIES in enabled:
+        clients.append(Vies(urls[RegisterCode.VIES]))
     return clients
 
 

@@ -10,6 +10,7 @@ from koppel.company_registers.clients.protocol import (
     CompanyCandidate,
     LookupOutcome,
     QueryKind,
+    RegisterCode,
     RegisterQuery,
     RegisterQuota,
     RegisterResult,
@@ -46,7 +47,7 @@ class _Page(msgspec.Struct):
 
 
 class Brreg:
-    name = "brreg"
+    name = RegisterCode.BRREG.value
     rate_limit = RegisterQuota(calls=10, seconds=1)
     """No limit is published; this is a considerate one."""
 

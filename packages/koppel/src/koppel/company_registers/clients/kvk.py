@@ -14,6 +14,7 @@ from koppel.company_registers.clients.protocol import (
     CompanyCandidate,
     LookupOutcome,
     QueryKind,
+    RegisterCode,
     RegisterQuery,
     RegisterQuota,
     RegisterResult,
@@ -72,7 +73,7 @@ class _Faults(msgspec.Struct):
 
 
 class Kvk:
-    name = "kvk"
+    name = RegisterCode.KVK.value
     rate_limit = RegisterQuota(calls=20, seconds=1)
     """The register allows 100 a second for a key; other programs of the firm may use it too."""
 

@@ -10,6 +10,7 @@ from koppel.company_registers.clients.protocol import (
     CompanyCandidate,
     LookupOutcome,
     QueryKind,
+    RegisterCode,
     RegisterQuery,
     RegisterQuota,
     RegisterResult,
@@ -55,7 +56,7 @@ class _Companies(msgspec.Struct):
 
 
 class Prh:
-    name = "prh"
+    name = RegisterCode.PRH.value
     rate_limit = RegisterQuota(calls=240, seconds=60)
     """300 a minute are reported, not published."""
 

@@ -1,6 +1,6 @@
 """The queries and answers of a register. Every client implements `Register`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -8,6 +8,15 @@ from typing import Protocol
 
 from koppel.company_registers.sectors.activities import Activity
 from koppel.kit.http.client import HttpClient
+
+
+class RegisterCode(StrEnum):
+    """The registers that Koppel can query: the stored `Lookup.source`."""
+
+    BRREG = "brreg"
+    KVK = "kvk"
+    PRH = "prh"
+    VIES = "vies"
 
 
 class QueryKind(StrEnum):
@@ -85,8 +94,13 @@ class RegisterUnavailable(Exception):
         self.is_requested = is_requested
 
 
-REGISTER_TITLES = {"kvk": "KVK", "brreg": "Enhetsregisteret", "prh": "PRH", "vies": "VIES"}
-"""The registers' own names, by the name of their client."""
+REGISTER_TITLES: Mapping[str, str] = {
+    RegisterCode.KVK: "KVK",
+    RegisterCode.BRREG: "Enhetsregisteret",
+    RegisterCode.PRH: "PRH",
+    RegisterCode.VIES: "VIES",
+}
+"""The registers' own names."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import msgspec
 from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
+    RegisterCode,
     RegisterQuery,
     RegisterQuota,
     RegisterResult,
@@ -41,7 +42,7 @@ class _Check(msgspec.Struct):
 
 
 class Vies:
-    name = "vies"
+    name = RegisterCode.VIES.value
     rate_limit = RegisterQuota(calls=5, seconds=1)
     """Member states limit how many ask at once; the numbers are not published."""
 

@@ -8,7 +8,13 @@ from functools import lru_cache
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid
+from koppel.company_registers.numbers.check_result import (
+    NumberCheck,
+    NumberNote,
+    NumberStatus,
+    doubtful,
+    invalid,
+)
 from koppel.company_registers.numbers.country_rules import VALIDATORS
 from koppel.company_registers.numbers.number_labels import digits_beside_label, strip_labels
 from koppel.kit.database.text import clean_text
@@ -42,23 +48,25 @@ def _check_in_language(text: str, country: str, _language: str | None) -> Number
     typed = clean_text(unicodedata.normalize("NFKC", text[: LENGTH_MAX * 2]))
     compact_number = re.sub(r"[^A-Z0-9]", "", strip_labels(typed.upper()))
     if not compact_number:
-        return invalid("", country, "empty", _("Enter a number, or choose a reason and a sector."))
+        return invalid("", country, NumberNote.EMPTY, _("Enter a number, or choose a reason and a sector."))
     if is_date(typed):
-        return invalid(compact_number[:LENGTH_MAX], country, "date", _("This is a date, not a number."))
+        return invalid(
+            compact_number[:LENGTH_MAX], country, NumberNote.DATE, _("This is a date, not a number.")
+        )
     if country in VALIDATORS:
         check = _check_with_rules(compact_number, typed, country)
     else:
         message = _("Koppel cannot check numbers of this country.")
-        check = doubtful(compact_number[:LENGTH_MAX], country, "not_checkable", message)
+        check = doubtful(compact_number[:LENGTH_MAX], country, NumberNote.NOT_CHECKABLE, message)
     return _as_placeholder(check) if is_placeholder(compact_number, country) else check
 
 
 def _check_with_rules(compact_number: str, typed: str, country: str) -> NumberCheck:
     """Check by the country's rules; of a text with a label and other words around the number, its digits."""
     check = VALIDATORS[country](compact_number, typed)
-    if check.note == "format" and (digits := digits_beside_label(typed.upper())):
+    if check.note is NumberNote.FORMAT and (digits := digits_beside_label(typed.upper())):
         of_digits = VALIDATORS[country](digits, digits)
-        return check if of_digits.note == "format" else of_digits
+        return check if of_digits.note is NumberNote.FORMAT else of_digits
     return check
 
 
@@ -68,7 +76,11 @@ def _as_placeholder(check: NumberCheck) -> NumberCheck:
     """
     message = _("This is a made-up number. For a test company, choose the reason “test / demo”.")
     return replace(
-        check, status=NumberStatus.INVALID, note="dummy", message=message, suggested_reason="test_demo"
+        check,
+        status=NumberStatus.INVALID,
+        note=NumberNote.DUMMY,
+        message=message,
+        suggested_reason="test_demo",
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from django.utils.functional import Promise
 
@@ -31,6 +32,26 @@ class NumberStatus(StrEnum):
     """The text cannot be a number of this country."""
 
 
+class NumberNote(StrEnum):
+    """Why a number is doubtful or invalid: the stored code."""
+
+    BRANCH_NUMBER = "branch_number"
+    COURT_MISSING = "court_missing"
+    COURT_UNKNOWN = "court_unknown"
+    DATE = "date"
+    DUMMY = "dummy"
+    EMPTY = "empty"
+    FORMAT = "format"
+    LOOKS_MISTYPED = "looks_mistyped"
+    NOT_CHECKABLE = "not_checkable"
+    NOT_FOUND = "not_found"
+    """The country's register does not know it."""
+    NOT_IN_VIES = "not_in_vies"
+    RSIN = "rsin"
+    VAT_NUMBER = "vat_number"
+    ZERO_ADDED = "zero_added"
+
+
 @dataclass(frozen=True)
 class NumberCheck:
     """A checked number."""
@@ -39,8 +60,8 @@ class NumberCheck:
     """Normalised."""
     scheme: str
     status: NumberStatus
-    note: str = ""
-    """A stable word; '' when all is well."""
+    note: NumberNote | Literal[""] = ""
+    """'' when all is well."""
     message: str | Promise = ""
     """What to tell the person; '' when all is well."""
     is_personal: bool = False
@@ -54,10 +75,10 @@ def valid(number: str, country: str, *, is_personal: bool = False) -> NumberChec
 
 
 def doubtful(
-    number: str, country: str, note: str, message: str | Promise, *, is_personal: bool = False
+    number: str, country: str, note: NumberNote, message: str | Promise, *, is_personal: bool = False
 ) -> NumberCheck:
     return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.DOUBTFUL, note, message, is_personal)
 
 
-def invalid(number: str, country: str, note: str, message: str | Promise) -> NumberCheck:
+def invalid(number: str, country: str, note: NumberNote, message: str | Promise) -> NumberCheck:
     return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.INVALID, note, message)

@@ -22,7 +22,14 @@ from stdnum.no import orgnr as no_orgnr
 from stdnum.pl import nip, regon
 from stdnum.se import orgnr as se_orgnr
 
-from koppel.company_registers.numbers.check_result import NumberCheck, NumberStatus, doubtful, invalid, valid
+from koppel.company_registers.numbers.check_result import (
+    NumberCheck,
+    NumberNote,
+    NumberStatus,
+    doubtful,
+    invalid,
+    valid,
+)
 from koppel.company_registers.numbers.german_courts import check_german_number
 
 DUTCH_CHECKED_NUMBER_MIN = 50_000_000
@@ -35,24 +42,26 @@ def _check_dutch(compact_number: str, _original_text: str) -> NumberCheck:  # no
         message = _(
             "This is a VAT number. Enter the COC number instead: 8 digits, on the extract of the register."
         )
-        return invalid(compact_number, "NL", "vat_number", message)
+        return invalid(compact_number, "NL", NumberNote.VAT_NUMBER, message)
     digits = compact_number.removeprefix("NL").removeprefix("KVK").removeprefix("COC")
     if re.fullmatch(r"\d{12}", digits):
         message = _(
             "This is a branch number (12 digits). Enter the COC number of the company it belongs to: "
             "8 digits."
         )
-        return invalid(digits, "NL", "branch_number", message)
+        return invalid(digits, "NL", NumberNote.BRANCH_NUMBER, message)
     if re.fullmatch(r"\d{9}", digits):
         return _check_dutch_nine_digits(digits)
     if re.fullmatch(r"\d{7}", digits):
         message = _("A COC number has 8 digits. A leading zero was added; please check.")
-        return doubtful(f"0{digits}", "NL", "zero_added", message)
+        return doubtful(f"0{digits}", "NL", NumberNote.ZERO_ADDED, message)
     if not re.fullmatch(r"\d{8}", digits):
-        return invalid(compact_number, "NL", "format", _("A COC number has 8 digits."))
+        return invalid(compact_number, "NL", NumberNote.FORMAT, _("A COC number has 8 digits."))
     total = sum(int(digit) * weight for digit, weight in zip(digits, range(8, 0, -1), strict=True))
     if int(digits) >= DUTCH_CHECKED_NUMBER_MIN and total % 11:
-        return doubtful(digits, "NL", "looks_mistyped", _("Please check this number; it looks mistyped."))
+        return doubtful(
+            digits, "NL", NumberNote.LOOKS_MISTYPED, _("Please check this number; it looks mistyped.")
+        )
     return valid(digits, "NL")
 
 
@@ -61,8 +70,10 @@ def _check_dutch_nine_digits(digits: str) -> NumberCheck:
         message = _(
             "This is an RSIN (9 digits), issued by the tax office. Enter the COC number instead: 8 digits."
         )
-        return invalid(digits, "NL", "rsin", message)
-    return invalid(digits, "NL", "format", _("A COC number has 8 digits; this one has 9. Please check."))
+        return invalid(digits, "NL", NumberNote.RSIN, message)
+    return invalid(
+        digits, "NL", NumberNote.FORMAT, _("A COC number has 8 digits; this one has 9. Please check.")
+    )
 
 
 def _check_norwegian(compact_number: str, _original_text: str) -> NumberCheck:
@@ -72,7 +83,7 @@ def _check_norwegian(compact_number: str, _original_text: str) -> NumberCheck:
         message = _(
             "Norwegian organisation numbers begin with 8 or 9: this number looks mistyped. Please check."
         )
-        return doubtful(check.number, "NO", "looks_mistyped", message)
+        return doubtful(check.number, "NO", NumberNote.LOOKS_MISTYPED, message)
     return check
 
 
@@ -122,13 +133,16 @@ def _check_british(compact_number: str, _original_text: str) -> NumberCheck:
         message = _(
             "This is a VAT number. Enter the company number instead: 8 characters, at Companies House."
         )
-        return invalid(compact_number, "GB", "vat_number", message)
+        return invalid(compact_number, "GB", NumberNote.VAT_NUMBER, message)
     number = compact_number.zfill(8) if re.fullmatch(r"\d{6,7}", compact_number) else compact_number
     # Societies keep the letters of the register that they came from (IP00525R), some partnerships an A.
     if re.fullmatch(r"(\d{2}|[A-Z]{2}|R0)\d{6}|(IP|SP|NP|RS)\d{3}[A-Z\d]{3}|(SL|NI)\d{5}A", number):
         return valid(number, "GB")
     return invalid(
-        compact_number, "GB", "format", _("A company number has 8 digits, or two letters and 6 digits.")
+        compact_number,
+        "GB",
+        NumberNote.FORMAT,
+        _("A company number has 8 digits, or two letters and 6 digits."),
     )
 
 
@@ -154,10 +168,13 @@ def _check_lithuanian(compact_number: str, _original_text: str) -> NumberCheck:
     """
     if not re.fullmatch(r"\d{9}", compact_number):
         return invalid(
-            compact_number, "LT", "format", _("This number must have %(length)s digits.") % {"length": 9}
+            compact_number,
+            "LT",
+            NumberNote.FORMAT,
+            _("This number must have %(length)s digits.") % {"length": 9},
         )
     if pvm.calc_check_digit(compact_number[:-1]) != compact_number[-1]:
-        return doubtful(compact_number, "LT", "looks_mistyped", _MISTYPED)
+        return doubtful(compact_number, "LT", NumberNote.LOOKS_MISTYPED, _MISTYPED)
     return valid(compact_number, "LT")
 
 
@@ -180,7 +197,7 @@ def _check_luxembourgish(compact_number: str, _original_text: str) -> NumberChec
     return invalid(
         compact_number,
         "LU",
-        "format",
+        NumberNote.FORMAT,
         _("A register number has a letter and up to 6 digits, for instance “B 12345”."),
     )
 
@@ -188,7 +205,7 @@ def _check_luxembourgish(compact_number: str, _original_text: str) -> NumberChec
 def _check_irish(compact_number: str, _original_text: str) -> NumberCheck:
     if re.fullmatch(r"\d{1,6}", compact_number):
         return valid(compact_number, "IE")
-    return invalid(compact_number, "IE", "format", _("A company number has at most 6 digits."))
+    return invalid(compact_number, "IE", NumberNote.FORMAT, _("A company number has at most 6 digits."))
 
 
 def _validate_with(validate: Callable[[str], str], digits: str, country: str, length: int) -> NumberCheck:
@@ -200,9 +217,9 @@ def _validate_with(validate: Callable[[str], str], digits: str, country: str, le
     except exceptions.ValidationError:
         pass
     if re.fullmatch(rf"\d{{{length}}}", digits):
-        return doubtful(digits, country, "looks_mistyped", _MISTYPED)
+        return doubtful(digits, country, NumberNote.LOOKS_MISTYPED, _MISTYPED)
     return invalid(
-        digits, country, "format", _("This number must have %(length)s digits.") % {"length": length}
+        digits, country, NumberNote.FORMAT, _("This number must have %(length)s digits.") % {"length": length}
     )
 
 

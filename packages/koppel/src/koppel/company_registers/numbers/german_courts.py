@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from stdnum import exceptions
 from stdnum.de import handelsregisternummer
 
-from koppel.company_registers.numbers.check_result import NumberCheck, doubtful, invalid, valid
+from koppel.company_registers.numbers.check_result import NumberCheck, NumberNote, doubtful, invalid, valid
 
 _REGISTER = re.compile(
     r"(?<![^\W\d_])(?P<register>H\.?\s?R\.?\s?[AB]|GN\.?R|VR|PR)\.?(?:[\s.:\-]*(?:NUMMER|NR|NO|N°)\b)?[\s.:\-–#]*"
@@ -31,19 +31,19 @@ def check_german_number(compact_number: str, typed: str) -> NumberCheck:
         message = _(
             "This is a VAT number. Enter the register number instead, with its court: “München HRB 12345”."
         )
-        return invalid(compact_number, "DE", "vat_number", message)
+        return invalid(compact_number, "DE", NumberNote.VAT_NUMBER, message)
     if not (match := _REGISTER.search(typed)):
         return invalid(
             compact_number,
             "DE",
-            "format",
+            NumberNote.FORMAT,
             _("A register number looks like “München HRB 12345”: court, register, number."),
         )
     number = _register_number(match)
     court = _court(typed[: match.start()]) or _court(typed[match.end() :])
     if not court:
         message = _("A register number needs its court, for instance “München HRB 12345”. Please add it.")
-        return doubtful(number, "DE", "court_missing", message)
+        return doubtful(number, "DE", NumberNote.COURT_MISSING, message)
     try:
         return valid(handelsregisternummer.validate(f"{court} {number}"), "DE")
     except exceptions.ValidationError:
@@ -53,7 +53,7 @@ def check_german_number(compact_number: str, typed: str) -> NumberCheck:
     return doubtful(
         f"{court} {number}",
         "DE",
-        "court_unknown",
+        NumberNote.COURT_UNKNOWN,
         _("Koppel does not know this court. Please check its name."),
     )
 

@@ -70,11 +70,11 @@ def check_identity(
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
             return IdentityCheck(
-                problems=(IdentityProblem("number", number_check.note, number_check.message),)
+                problems=(IdentityProblem("number", str(number_check.note), number_check.message),)
             )
         classification = (sector, SCHEME) if sector in SECTIONS else ("", "")
         return IdentityCheck(
-            Identity(number_check.number, number_check.scheme, number_check.note, "", *classification)
+            Identity(number_check.number, number_check.scheme, str(number_check.note), "", *classification)
         )
     if not reason and allow_incomplete:
         return IdentityCheck()

@@ -214,7 +214,7 @@ def match_lines(lines: Sequence[PastedLine], candidates: Sequence[TableRow]) -> 
     for matched in matched_lines:
         if matched.id is not None:
             lines_by_id.setdefault(matched.id, []).append(matched.line)
-    return [_compared(matched, lines_by_id.get(matched.id or 0, [])) for matched in matched_lines]
+    return [_compare_with_row(matched, lines_by_id.get(matched.id or 0, [])) for matched in matched_lines]
 
 
 class _RowFinder:
@@ -262,7 +262,7 @@ def _match_line(line: PastedLine, finder: _RowFinder) -> MatchedLine:
     return MatchedLine(line, MatchStatus.MATCHED, matches[0])
 
 
-def _compared(matched: MatchedLine, same_row: Sequence[PastedLine]) -> MatchedLine:
+def _compare_with_row(matched: MatchedLine, same_row: Sequence[PastedLine]) -> MatchedLine:
     """Return the match after a comparison with all lines for its row."""
     if any(line.compared_values != matched.line.compared_values for line in same_row):
         return MatchedLine(matched.line, MatchStatus.CONTRADICTED)

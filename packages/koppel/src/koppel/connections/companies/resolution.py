@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import CHANGE_ISSUES
@@ -178,7 +178,7 @@ def _resolve_change(
     details = {"code": code, "taken": accept, "old": issue.context["old"], "new": new}
     if field.startswith("number"):
         details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
-    _add_audit_entry(actor, company, administration_id, details)
+    _add_resolved_entry(actor, company, administration_id, details)
     return True
 
 
@@ -216,7 +216,7 @@ def _resolve_other_company(
         _confirm_new_identity(actor, company, administration_id)
     else:
         _reject_new_identity(actor, company, administration_id)
-    _add_audit_entry(actor, company, administration_id, details)
+    _add_resolved_entry(actor, company, administration_id, details)
     return True
 
 
@@ -270,14 +270,8 @@ def _reject_new_identity(actor: Actor, company: RemoteCompany, administration_id
     )
 
 
-def _add_audit_entry(
-    actor: Actor, company: RemoteCompany, administration_id: int, details: dict[str, object]
+def _add_resolved_entry(
+    actor: Actor, company: RemoteCompany, administration_id: int, details: Mapping[str, object]
 ) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id, company.name)
-    add_audit_entry(
-        actor.organisation_id,
-        actor.audit,
-        ConnectionAction.COMPANY_CHANGE_RESOLVED,
-        subject=subject,
-        details=details,
-    )
+    add_actor_entry(actor, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject, **details)

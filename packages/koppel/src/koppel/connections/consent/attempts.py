@@ -23,7 +23,7 @@ from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.consent.consent_storage import store_consent
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.lifecycle.revocation import ERASED, revoke_unused_consent
-from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose
+from koppel.connections.models import AppRegistration, ConsentAttempt, ConsentPurpose, ConsentRefusal
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking
 from koppel.connections.vault import (
@@ -88,7 +88,7 @@ def begin_attempt(
     quarantine.refuse()
     app = app_for(actor, app_id)
     if (seconds := token_pause_seconds(app.pk)) > SIGN_IN_SECONDS:
-        raise ConsentRefused("token_pause", pause_sentence(seconds))
+        raise ConsentRefused(ConsentRefusal.TOKEN_PAUSE, pause_sentence(seconds))
     if connection_id is not None:
         get_connection(actor, connection_id)
     state, nonce, verifier = (secrets.token_urlsafe(32) for _each in range(3))
@@ -111,10 +111,11 @@ def begin_attempt(
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
     except DecryptionError:
-        raise ConsentRefused("encryption_key_missing", _(KEY_MISSING)) from None
+        raise ConsentRefused(ConsentRefusal.ENCRYPTION_KEY_MISSING, _(KEY_MISSING)) from None
     if isinstance(step, CredentialForm):
         raise ConsentRefused(
-            "form_unsupported", _("This system uses a connection form that Koppel does not support yet.")
+            ConsentRefusal.FORM_UNSUPPORTED,
+            _("This system uses a connection form that Koppel does not support yet."),
         )
     return step.url
 
@@ -192,7 +193,7 @@ def _require_no_pause(actor: Actor, attempt_id: int) -> None:
         unused = ConsentAttempt.objects.for_actor(actor).filter(pk=attempt_id, consumed_at=None)
         app_id = unused.values_list("app_id", flat=True).first()
     if app_id is not None and (seconds := token_pause_seconds(app_id)):
-        raise ConsentRefused("token_pause", pause_sentence(seconds))
+        raise ConsentRefused(ConsentRefusal.TOKEN_PAUSE, pause_sentence(seconds))
 
 
 def _refusal_of(error: Exception) -> ConsentRefused:
@@ -202,19 +203,21 @@ def _refusal_of(error: Exception) -> ConsentRefused:
     if isinstance(error, ConnectorError):
         return ConsentRefused(error.code, _(str(error)))
     if isinstance(error, DecryptionError):
-        return ConsentRefused("encryption_key_missing", _(KEY_MISSING))
+        return ConsentRefused(ConsentRefusal.ENCRYPTION_KEY_MISSING, _(KEY_MISSING))
     if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
         return ConsentRefused(error.code, str(error))
     log.error("consent_response_invalid", exc_info=error)
     message = _(
         "Koppel could not read the accounting system's answer. Nothing was connected. Please try again."
     )
-    return ConsentRefused("unexpected_response", message)
+    return ConsentRefused(ConsentRefusal.UNEXPECTED_RESPONSE, message)
 
 
 def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
     _erase_answer(attempt)
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(error=f"{refusal.code}: {refusal}")
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(
+        refusal_code=refusal.code[:60], refusal_message=str(refusal)
+    )
 
 
 def _erase_answer(attempt: ConsentAttempt) -> None:
@@ -223,14 +226,10 @@ def _erase_answer(attempt: ConsentAttempt) -> None:
 
 
 def erase_expired_answers() -> int:
-    """Erase the secrets of sign-ins that were never completed. Return the number.
-
-    A token that waits for its withdrawal is in `secrets` of an attempt with an outcome, which keeps it.
-    """
+    """Erase the secrets of sign-ins that were never completed. Return the number."""
     with installation_scope("expired sign-ins"):
         expired = ConsentAttempt.objects.filter(expires_at__lt=timezone.now() - EXCHANGE_LIMIT)
-        unfinished = expired.filter(granted_at=None, error="").exclude(secrets=ERASED)
-        count = unfinished.update(secrets=ERASED, callback=None)
+        count = expired.exclude(secrets=ERASED).update(secrets=ERASED, callback=None)
         return count + expired.exclude(callback=None).exclude(callback=ERASED).update(callback=ERASED)
 
 
@@ -254,20 +253,23 @@ def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
     attempt = attempts.for_actor(actor).filter(pk=attempt_id).first()
     if attempt is None or attempt.membership_id != actor.membership_id:
         raise ConsentRefused(
-            "unknown_attempt", _("This sign-in is not yours, or does not exist. Please start again.")
+            ConsentRefusal.UNKNOWN_ATTEMPT,
+            _("This sign-in is not yours, or does not exist. Please start again."),
         )
     if attempt.browser_hash and not secrets.compare_digest(attempt.browser_hash, _hash(browser)):
         raise ConsentRefused(
-            "other_browser", _("This sign-in was started in another browser. Please start again.")
+            ConsentRefusal.OTHER_BROWSER,
+            _("This sign-in was started in another browser. Please start again."),
         )
     if attempt.consumed_at is not None:
         return attempt
     if attempt.callback is None:
         raise ConsentRefused(
-            "callback_missing", _("The accounting system has not responded yet. Please sign in there first.")
+            ConsentRefusal.CALLBACK_MISSING,
+            _("The accounting system has not responded yet. Please sign in there first."),
         )
     if attempt.expires_at < timezone.now():
-        raise ConsentRefused("expired", _("This sign-in took too long. Please start again."))
+        raise ConsentRefused(ConsentRefusal.EXPIRED, _("This sign-in took too long. Please start again."))
     ConsentAttempt.objects.filter(pk=attempt.pk).update(consumed_at=timezone.now())
     return attempt
 
@@ -290,9 +292,8 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
     """Return how an attempt ended that was used before. Raises `ConsentRefused` when it was refused, or
     interrupted.
     """
-    if attempt.error:
-        code, _colon, message = attempt.error.partition(": ")
-        raise ConsentRefused(code, message)
+    if attempt.refusal_code:
+        raise ConsentRefused(attempt.refusal_code, attempt.refusal_message)
     if attempt.granted_at is None or attempt.connection is None:
         raise _already_used()
     return ConsentOutcome(
@@ -301,7 +302,9 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
 
 
 def _already_used() -> ConsentRefused:
-    return ConsentRefused("already_used", _("This sign-in has already been used. Please start again."))
+    return ConsentRefused(
+        ConsentRefusal.ALREADY_USED, _("This sign-in has already been used. Please start again.")
+    )
 
 
 def _json_secret(values: Mapping[str, str]) -> Secret:

@@ -8,13 +8,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.health import (
-    SUPERSEDED,
-    add_timeline_event,
-    grants_of,
-    lock_connection,
-    mark_signed_in,
-)
+from koppel.connections.health import add_timeline_event, grants_of, lock_connection, mark_signed_in
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.ownership import store_pending_grant
 from koppel.connections.lifecycle.revocation import revoke_unused_token
@@ -23,7 +17,9 @@ from koppel.connections.models import (
     ConnectionState,
     ConsentAttempt,
     ConsentPurpose,
+    ConsentRefusal,
     Grant,
+    GrantReason,
     RemoteCompany,
 )
 from koppel.connections.vault import store_grant, superseded_refresh_token
@@ -77,7 +73,8 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         connection = lock_connection(actor.organisation_id, attempt.connection_id)
         if connection is None:
             raise ConsentRefused(
-                "removed", _("This connection was removed before you signed in. Nothing was connected.")
+                ConsentRefusal.REMOVED,
+                _("This connection was removed before you signed in. Nothing was connected."),
             )
         _require_same_companies(actor, connection, consent)
         return connection
@@ -86,7 +83,7 @@ def _connection_for(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> 
         subject=consent.subject, is_pending_transfer=False, connection=OuterRef("pk")
     )
     known_connection = connections.filter(
-        Exists(serving.exclude(invalid_reason__startswith=SUPERSEDED)), app=attempt.app
+        Exists(serving.exclude(invalid_code=GrantReason.SUPERSEDED)), app=attempt.app
     ).first()
     existing = lock_connection(actor.organisation_id, known_connection.pk) if known_connection else None
     return existing or Connection.objects.create(
@@ -105,7 +102,9 @@ def _require_same_companies(actor: Actor, connection: Connection, consent: Conse
     grants = list(grants_of(connection).values_list("subject", "company_id"))
     if grants and consent.subject not in {subject for subject, _company in grants}:
         message = _("You signed in as %(new)s, but this connection belongs to %(old)s. Nothing was changed.")
-        raise ConsentRefused("other_account", message % {"new": consent.account, "old": connection.account})
+        raise ConsentRefused(
+            ConsentRefusal.OTHER_ACCOUNT, message % {"new": consent.account, "old": connection.account}
+        )
     if consent.company_id and consent.company_id not in {company for _subject, company in grants}:
         imported_companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
             connection=connection
@@ -113,4 +112,4 @@ def _require_same_companies(actor: Actor, connection: Connection, consent: Conse
         companies = exclude_restricted(actor, imported_companies)
         names = ", ".join(companies.order_by("name").values_list("name", flat=True)[:5])
         message = _("You chose another company. This connection is for %(names)s. Nothing was changed.")
-        raise ConsentRefused("other_company", message % {"names": names or connection.account})
+        raise ConsentRefused(ConsentRefusal.OTHER_COMPANY, message % {"names": names or connection.account})

@@ -12,7 +12,6 @@ from koppel.connections.health.expiry import (
 from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_health
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
-    SUPERSEDED,
     grants_of,
     lock_connection,
     mark_resumed,
@@ -25,7 +24,6 @@ from koppel.connections.health.timeline import add_timeline_event, end_timeline_
 
 __all__ = [
     "LASTING_KINDS",
-    "SUPERSEDED",
     "DayHealth",
     "HealthReporter",
     "add_timeline_event",

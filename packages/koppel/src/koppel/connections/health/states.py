@@ -37,9 +37,6 @@ SETTLED = timedelta(seconds=10)
 FIRST_PROBE = timedelta(seconds=30)
 """When a degraded connection is tried, if no run tries before."""
 
-SUPERSEDED = f"{GrantReason.SUPERSEDED}:"
-"""The prefix of the `invalid_reason` of a grant that was given back."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -185,7 +182,7 @@ def grants_of(connection: Connection) -> "QuerySet[Grant]":
     grants = Grant.objects.in_organisation(connection.organisation_id).filter(
         connection=connection, is_pending_transfer=False
     )
-    return grants.exclude(invalid_reason__startswith=SUPERSEDED)
+    return grants.exclude(invalid_code=GrantReason.SUPERSEDED)
 
 
 def _has_recovered(connection: Connection) -> bool:

@@ -7,7 +7,7 @@ from koppel.connections.errors import ConsentRefused
 from koppel.connections.health import add_timeline_event
 from koppel.connections.inputs import ImportPolicyInput
 from koppel.connections.lifecycle.audited_change import lock_for_change, record_change
-from koppel.connections.models import ImportPolicy, RemoteCompany, TimelineKind
+from koppel.connections.models import ConsentRefusal, ImportPolicy, RemoteCompany, TimelineKind
 from koppel.organisations.roles import Actor
 
 
@@ -22,7 +22,8 @@ def set_import_policy(actor: Actor, connection_id: int, chosen: ImportPolicyInpu
     requested_ids = set(chosen.companies)
     if unknown_ids := requested_ids - set(companies.values_list("pk", flat=True)):
         raise ConsentRefused(
-            "unknown_company", _("The connection has no company with the number %s.") % min(unknown_ids)
+            ConsentRefusal.UNKNOWN_COMPANY,
+            _("The connection has no company with the number %s.") % min(unknown_ids),
         )
     selected_ids = requested_ids if policy is ImportPolicy.SELECTED else set()
     companies.filter(pk__in=selected_ids).update(importable_by_others=True)

@@ -27,7 +27,7 @@ from koppel.connections.health import (
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle.revocation import revoke_later, revoke_unused_token
 from koppel.connections.lifecycle.transfer_state import TransferState
-from koppel.connections.models import Connection, ConsentAttempt, Grant
+from koppel.connections.models import Connection, ConsentAttempt, ConsentRefusal, Grant
 from koppel.connections.queries import connections_of
 from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connections.vault import store_grant, superseded_refresh_token
@@ -180,7 +180,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
                 "connection still uses %(old)s."
             )
             context = {"account": grant.account, "names": names, "old": grant.connection.account}
-            raise ConsentRefused("companies_missing", message % context)
+            raise ConsentRefused(ConsentRefusal.COMPANIES_MISSING, message % context)
     with organisation_scope(actor.organisation_id):
         owned = Connection.objects.for_actor(actor).filter(owner_id=actor.membership_id, pending_owner=None)
         return owned.filter(pk=connection_id).exists()
@@ -200,7 +200,9 @@ def companies_awaiting_transfer(actor: Actor, connection: Connection) -> str:
 
 
 def _transfer_not_requested() -> ConsentRefused:
-    return ConsentRefused("transfer_not_requested", _("This connection is not being transferred to you."))
+    return ConsentRefused(
+        ConsentRefusal.TRANSFER_NOT_REQUESTED, _("This connection is not being transferred to you.")
+    )
 
 
 def _reached_by(actor: Actor, grant: Grant) -> set[str]:

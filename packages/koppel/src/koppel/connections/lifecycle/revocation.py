@@ -5,8 +5,8 @@ from functools import partial
 import structlog
 from django.utils import timezone
 
-from koppel.connections.health import SUPERSEDED, add_timeline_event
-from koppel.connections.models import AppRegistration, ConsentAttempt, Grant, TimelineKind
+from koppel.connections.health import add_timeline_event
+from koppel.connections.models import AppRegistration, ConsentAttempt, Grant, GrantReason, TimelineKind
 from koppel.connections.sessions import Runtime
 from koppel.connections.vault import credentials
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
@@ -50,7 +50,9 @@ def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     """
     grants = Grant.objects.in_organisation(organisation_id).filter(pk__in=grant_ids)
     grants.filter(invalid_since=None).update(
-        invalid_since=timezone.now(), invalid_reason=f"{SUPERSEDED} The consent was revoked."
+        invalid_since=timezone.now(),
+        invalid_code=GrantReason.SUPERSEDED,
+        invalid_reason="The consent was revoked.",
     )
     grants.update(maintain_at=None)
     if grant_ids:
@@ -65,10 +67,11 @@ def revoke_unused_consent(attempt: ConsentAttempt, tokens: Tokens) -> None:
 def revoke_unused_token(attempt: ConsentAttempt, token: Secret) -> None:
     """Enqueue a job that revokes a token which this sign-in did not use or replaced.
 
-    Until then the token is stored encrypted in place of the attempt's own secrets, which are no longer
-    needed.
+    Until then the attempt has the token, encrypted.
     """
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=encrypt_column(attempt, "secrets", token))
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(
+        unused_token=encrypt_column(attempt, "unused_token", token)
+    )
     enqueue(
         "connections.revoke_unused_consent", organisation_id=attempt.organisation_id, attempt_id=attempt.pk
     )
@@ -96,15 +99,17 @@ def _unused_token(organisation_id: int, attempt_id: int) -> tuple[AppRegistratio
             .filter(pk=attempt_id)
             .select_related("app")
         )
-        attempt = queryset.exclude(secrets=ERASED).first()
+        attempt = queryset.exclude(unused_token=None).first()
     if attempt is None:
         return None
-    return attempt.app, decrypt_column(attempt, "secrets")
+    return attempt.app, decrypt_column(attempt, "unused_token")
 
 
 def _erase_unused_token(organisation_id: int, attempt_id: int) -> None:
     with organisation_scope(organisation_id):
-        ConsentAttempt.objects.in_organisation(organisation_id).filter(pk=attempt_id).update(secrets=ERASED)
+        ConsentAttempt.objects.in_organisation(organisation_id).filter(pk=attempt_id).update(
+            unused_token=None
+        )
 
 
 def _revocable_token(organisation_id: int, grant_id: int) -> tuple[AppRegistration, int, Secret] | None:

@@ -4,8 +4,8 @@
 -- name: read_grants
 SELECT g.id, g.connection_id, g.company_id, g.access_token, g.refresh_token, g.issued_at, g.expires_at, g.generation,
        g.refresh_started_at, extract(epoch FROM clock_timestamp() - g.refresh_started_at)::float8, g.refresh_error,
-       g.failures, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
-       g.invalid_since, g.invalid_reason,
+       g.failures, g.failure_kind, g.failure_code, g.failure_reason, g.retry_at, g.maintain_at, g.last_forced_refresh_at,
+       g.invalid_since, g.invalid_code, g.invalid_reason,
        a.id, a.organisation_id, a.connector, a.environment, a.consent_mode, a.client_id, a.client_secret, a.base_urls
   FROM connections_grant g
   JOIN connections_connection c ON c.id = g.connection_id AND c.organisation_id = g.organisation_id
@@ -32,12 +32,12 @@ UPDATE connections_grant
        refresh_expires_at = coalesce(%(refresh_expires_at)s, refresh_expires_at),
        maintain_at = %(maintain_at)s, last_forced_refresh_at = %(last_forced_refresh_at)s,
        generation = generation + 1, refresh_started_at = NULL, refresh_error = '',
-       failures = 0, failure_code = '', failure_reason = '', retry_at = NULL
+       failures = 0, failure_kind = '', failure_code = '', failure_reason = '', retry_at = NULL
  WHERE id = %(grant_id)s AND generation = %(generation)s
 
 -- name: record_refresh_failure
 UPDATE connections_grant
-   SET failures = failures + 1, failure_code = %(code)s, failure_reason = %(reason)s,
+   SET failures = failures + 1, failure_kind = %(kind)s, failure_code = %(code)s, failure_reason = %(reason)s,
        retry_at = %(retry_at)s, maintain_at = %(retry_at)s,
        refresh_started_at = CASE WHEN %(withdraws_intent)s THEN NULL ELSE refresh_started_at END,
        refresh_error = %(refresh_error)s

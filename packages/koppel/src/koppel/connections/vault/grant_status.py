@@ -33,7 +33,8 @@ def mark_lost(organisation_id: int, grant_id: int, generation: int, code: str, m
         )
         changed = alive.update(
             invalid_since=now(),
-            invalid_reason=f"{code}: {message}",
+            invalid_code=code[:60],
+            invalid_reason=message,
             refresh_started_at=None,
             refresh_error="",
             maintain_at=None,

@@ -6,9 +6,9 @@ Each write names the generation it was made for, so that a slow process does not
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from koppel.connections.models import AppRegistration, ConnectionState
+from koppel.connections.models import AppRegistration, ConnectionState, FailureKind
 from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connections.vendor_http import CREDENTIAL_COLUMNS
 from koppel.connector.contract import Descriptor, Tokens
@@ -50,12 +50,14 @@ class GrantSnapshot:
     """The age of that refresh by the database's clock."""
     refresh_error: str
     failures: int
+    failure_kind: str
     failure_code: str
     failure_reason: str
     retry_at: datetime | None
     maintain_at: datetime | None
     last_forced_refresh_at: datetime | None
     invalid_since: datetime | None
+    invalid_code: str
     invalid_reason: str
 
     @property
@@ -83,6 +85,14 @@ class GrantSnapshot:
 
     def is_live(self) -> bool:
         return self.expires_at > now()
+
+
+class RecordedFailure(NamedTuple):
+    """A failed call of the token endpoint, as a grant stores it."""
+
+    kind: FailureKind
+    code: str
+    reason: str
 
 
 class GrantStore:
@@ -181,17 +191,17 @@ class GrantStore:
         return await self._update(grant, "store_tokens", values)
 
     async def record_failure(
-        self, grant: GrantSnapshot, failure: tuple[str, str], retry_at: datetime, refresh_error: str | None
+        self, grant: GrantSnapshot, failure: RecordedFailure, retry_at: datetime, refresh_error: str | None
     ) -> bool:
         """Store a failure that needs no person. False when the grant has moved on since.
 
         `refresh_error` None: the vendor did nothing, so the intent is withdrawn; else the intent stays, with
         this code.
         """
-        code, reason = failure
         values = {
-            "code": code,
-            "reason": reason,
+            "kind": failure.kind.value,
+            "code": failure.code,
+            "reason": failure.reason,
             "retry_at": retry_at,
             "withdraws_intent": refresh_error is None,
             "refresh_error": refresh_error or "",

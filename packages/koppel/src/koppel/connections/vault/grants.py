@@ -14,11 +14,13 @@ HEALTHY_FIELDS = {
     "refresh_started_at": None,
     "refresh_error": "",
     "failures": 0,
+    "failure_kind": "",
     "failure_code": "",
     "failure_reason": "",
     "retry_at": None,
     "last_forced_refresh_at": None,
     "invalid_since": None,
+    "invalid_code": "",
     "invalid_reason": "",
 }
 """The columns of a grant with which nothing is wrong."""

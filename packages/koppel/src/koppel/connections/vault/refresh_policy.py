@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from django.utils.translation import gettext_noop
 
-from koppel.connections.vault.grant_store import GrantSnapshot
+from koppel.connections.models import FailureKind
+from koppel.connections.vault.grant_store import GrantSnapshot, RecordedFailure
 from koppel.connector.errors import ConnectorError, ConsentLost, RateLimited, SetupMissing, Unreachable
 from koppel.kit.backoff import Backoff
 from koppel.kit.clock import now
@@ -101,14 +102,26 @@ def is_by_company_id(grant: GrantSnapshot) -> bool:
 
 def recorded_failure(grant: GrantSnapshot, seconds: float) -> ConnectorError:
     """Return the stored failure as an error, without calling the vendor again."""
-    kind, _, code = grant.failure_code.partition(":")
-    if kind == ConsentLost.__name__:
-        return ConsentLost(code, grant.failure_reason)
-    if kind == SetupMissing.__name__:
-        return SetupMissing(code, grant.failure_reason)
-    if kind == RateLimited.__name__:
-        return RateLimited(code, grant.failure_reason, retry_after_seconds=seconds)
-    return Unreachable(code or "token_endpoint", grant.failure_reason, requested_pause_seconds=seconds)
+    code, reason = grant.failure_code, grant.failure_reason
+    match grant.failure_kind:
+        case FailureKind.CONSENT_LOST:
+            return ConsentLost(code, reason)
+        case FailureKind.SETUP_MISSING:
+            return SetupMissing(code, reason)
+        case FailureKind.RATE_LIMITED:
+            return RateLimited(code, reason, retry_after_seconds=seconds)
+        case _:
+            return Unreachable(code or "token_endpoint", reason, requested_pause_seconds=seconds)
+
+
+def failure_to_record(error: ConnectorError) -> RecordedFailure:
+    """Return what is stored of an error, from which `recorded_failure` makes it again."""
+    kinds = {
+        ConsentLost: FailureKind.CONSENT_LOST,
+        SetupMissing: FailureKind.SETUP_MISSING,
+        RateLimited: FailureKind.RATE_LIMITED,
+    }
+    return RecordedFailure(kinds.get(type(error), FailureKind.UNREACHABLE), error.code[:60], str(error))
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:

@@ -30,6 +30,7 @@ from koppel.connections.vault.refresh_policy import (
     CALLER_SECONDS_MAX,
     REFRESH_BACKOFF,
     SLOW,
+    failure_to_record,
     is_by_company_id,
     is_slow,
     may_get_answer,
@@ -42,6 +43,7 @@ from koppel.connections.vault.token_pause import TokenPauses
 from koppel.connections.vendor_http import OriginRestrictedHttp, base_urls_of
 from koppel.connector.contract import Tokens
 from koppel.connector.errors import (
+    INVALID_GRANT,
     ConnectorError,
     ConsentLost,
     SetupMissing,
@@ -364,9 +366,9 @@ class TokenRefresher:
 
         `invalid_grant` ends the grant; any other code is about the app registration, and the grant stays.
         """
-        if lost.code != "invalid_grant":
+        if lost.code != INVALID_GRANT:
             retry_at = now() + timedelta(seconds=APP_REFUSED_SECONDS)
-            failure = (f"{type(lost).__name__}:{lost.code}"[:60], str(lost))
+            failure = failure_to_record(lost)
             await _retry_on_outage(lambda: self._grants.record_failure(grant, failure, retry_at, None))
             await self._report(
                 lambda: grant_status.mark_app_refused(grant.organisation_id, grant.connection_id, str(lost))
@@ -398,7 +400,7 @@ class TokenRefresher:
         if pause := error.requested_pause_seconds:
             await _retry_on_outage(lambda: self._pauses.add(grant.app.pk, pause))
         retry_at = now() + timedelta(seconds=pause_seconds(error, grant.failures))
-        failure = (f"{type(error).__name__}:{error.code}"[:60], str(error))
+        failure = failure_to_record(error)
         has_no_response = isinstance(error, Unreachable | UnexpectedResponse) and error.code not in (
             NOT_CONNECTED,
             NO_KEY,
@@ -438,8 +440,7 @@ class TokenRefresher:
         if grant is None:
             raise ConsentLost(GrantReason.NO_GRANT, NO_GRANT)
         if grant.invalid_since is not None:
-            code, _, message = grant.invalid_reason.partition(": ")
-            raise ConsentLost(code or GrantReason.UNKNOWN, message)
+            raise ConsentLost(grant.invalid_code or GrantReason.UNKNOWN, grant.invalid_reason)
         if grant.encrypted_refresh_token is None and not is_by_company_id(grant) and not grant.is_live():
             lost = ConsentLost(GrantReason.NO_REFRESH_TOKEN, grant_status.NO_REFRESH_TOKEN)
             await self._mark_invalid(grant, lost)

@@ -134,15 +134,15 @@ class _Reader:
         if not url:
             return None
         try:
-            row = self._row(url)
+            row = self._fetch_open_period(url)
         except psycopg.errors.UndefinedTable:
             return None
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.close()
-            row = self._row(url)
+            row = self._fetch_open_period(url)
         return QuarantinePeriod(*row) if row else None
 
-    def _row(self, url: str) -> tuple[datetime, str] | None:
+    def _fetch_open_period(self, url: str) -> tuple[datetime, str] | None:
         if self._connection is None or self._connection.closed or url != self._url:
             self.close()
             self._connection, self._url = psycopg.connect(url, autocommit=True, **_OPTIONS), url

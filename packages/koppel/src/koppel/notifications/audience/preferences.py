@@ -6,7 +6,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 from koppel.notifications.audience.recipients import active_members
@@ -73,7 +73,13 @@ def update_preferences(actor: Actor, scopes: Mapping[tuple[str, str], str]) -> N
         )
     after = {f"{choice.event_type} {choice.channel}": choice.scope for choice in preferences.all()}
     if after != before:
-        _add_audit_entry(actor, {"before": before, "after": after})
+        add_actor_entry(
+            actor,
+            NotificationAction.DELIVERY_SETTINGS_CHANGED,
+            _subject(actor),
+            before=before,
+            after=after,
+        )
 
 
 def _require_known(scopes: Mapping[tuple[str, str], str]) -> None:
@@ -115,7 +121,14 @@ def update_delivery_settings(
         defaults={"digest": digest, "stand_in_id": stand_in, "away_until": away_until},
     )
     last_day = away_until.isoformat() if away_until else None
-    _add_audit_entry(actor, {"digest": digest, "stand_in": stand_in, "away_until": last_day})
+    add_actor_entry(
+        actor,
+        NotificationAction.DELIVERY_SETTINGS_CHANGED,
+        _subject(actor),
+        digest=digest,
+        stand_in=stand_in,
+        away_until=last_day,
+    )
 
 
 def stand_in_candidates(actor: Actor) -> list[Membership]:
@@ -124,11 +137,5 @@ def stand_in_candidates(actor: Actor) -> list[Membership]:
     return list(members.order_by("user__name", "pk"))
 
 
-def _add_audit_entry(actor: Actor, details: dict[str, object]) -> None:
-    add_audit_entry(
-        actor.organisation_id,
-        actor.audit,
-        NotificationAction.DELIVERY_SETTINGS_CHANGED,
-        subject=Subject(SubjectKind.PERSON, actor.membership_id, actor.name),
-        details=details,
-    )
+def _subject(actor: Actor) -> Subject:
+    return Subject(SubjectKind.PERSON, actor.membership_id, actor.name)

@@ -9,7 +9,12 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
-from koppel.company_registers.clients.protocol import REGISTER_TITLES, LookupOutcome, QueryKind
+from koppel.company_registers.clients.protocol import (
+    REGISTER_TITLES,
+    LookupOutcome,
+    QueryKind,
+    RegisterCode,
+)
 from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
@@ -131,7 +136,7 @@ class IdentityAnswer:
             return "ok", _("found in the register")
         if result.outcome is LookupOutcome.CLOSED:
             return "warn", self.closed_message
-        if result.outcome is LookupOutcome.NOT_FOUND and result.source == "vies":
+        if result.outcome is LookupOutcome.NOT_FOUND and result.source == RegisterCode.VIES:
             return "warn", _("not registered for VAT under this number, according to VIES")
         if result.outcome is LookupOutcome.NOT_FOUND:
             return "warn", _("not found in %(register)s") % {

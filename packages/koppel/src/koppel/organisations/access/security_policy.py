@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.outage import repeat_after_outage
 from koppel.kit.database.text import clean_text
@@ -64,8 +64,12 @@ def update_security_policy(actor: Actor, policy: SecurityPolicy) -> None:
     organisation.save(update_fields=["requires_mfa", "email_domains", "networks", "audit_years"])
     after = security_policy_of(organisation)
     if before != after:
-        _add_audit_entry(
-            actor, organisation, OrganisationAction.SECURITY_CHANGED, before=vars(before), after=vars(after)
+        add_actor_entry(
+            actor,
+            OrganisationAction.SECURITY_CHANGED,
+            _subject(organisation),
+            before=vars(before),
+            after=vars(after),
         )
 
 
@@ -84,8 +88,12 @@ def allow_all_networks(operator: Actor, organisation_id: int) -> Organisation:
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
             after = vars(security_policy_of(organisation))
-            _add_audit_entry(
-                actor, organisation, OrganisationAction.SECURITY_CHANGED, before=before, after=after
+            add_actor_entry(
+                actor,
+                OrganisationAction.SECURITY_CHANGED,
+                _subject(organisation),
+                before=before,
+                after=after,
             )
         return organisation
 
@@ -114,11 +122,9 @@ def _set_operator_access(actor: Actor, ends_at: datetime | None, action: Operato
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     organisation.operator_access_until = ends_at
     organisation.save(update_fields=["operator_access_until"])
-    _add_audit_entry(actor, organisation, action, until=ends_at.isoformat() if ends_at else "")
+    until = ends_at.isoformat() if ends_at else ""
+    add_actor_entry(actor, action, _subject(organisation), until=until)
 
 
-def _add_audit_entry(
-    actor: Actor, organisation: Organisation, action: OrganisationAction | OperatorAction, **details: object
-) -> None:
-    subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
-    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+def _subject(organisation: Organisation) -> Subject:
+    return Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)

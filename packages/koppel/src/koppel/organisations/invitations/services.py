@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import ActorKind, Interface
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.services import AuditActor, add_actor_entry, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.kit.jobs import enqueue
@@ -65,7 +65,8 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
         ) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
-    _add_audit_entry(actor, invitation, PersonAction.INVITED, after={"role": data.role, "divisions": names})
+    after = {"role": data.role, "divisions": names}
+    add_actor_entry(actor, PersonAction.INVITED, _subject(invitation), after=after)
     return invitation
 
 
@@ -139,7 +140,7 @@ def resend(actor: Actor, invitation_id: int) -> Invitation:
     invitation.invited_by_id = actor.membership_id or None
     invitation.save(update_fields=["sends", "valid_until", "mail_failed", "invited_by"])
     _send(invitation)
-    _add_audit_entry(actor, invitation, PersonAction.INVITATION_RESENT)
+    add_actor_entry(actor, PersonAction.INVITATION_RESENT, _subject(invitation))
     return invitation
 
 
@@ -148,7 +149,7 @@ def revoke(actor: Actor, invitation_id: int) -> Invitation:
     invitation = _get_open(actor, invitation_id)
     invitation.revoked_at = timezone.now()
     invitation.save(update_fields=["revoked_at"])
-    _add_audit_entry(actor, invitation, PersonAction.INVITATION_REVOKED)
+    add_actor_entry(actor, PersonAction.INVITATION_REVOKED, _subject(invitation))
     return invitation
 
 
@@ -305,6 +306,5 @@ def _send(invitation: Invitation) -> None:
     )
 
 
-def _add_audit_entry(actor: Actor, invitation: Invitation, action: PersonAction, **details: object) -> None:
-    subject = Subject(SubjectKind.INVITATION, invitation.pk, invitation.email)
-    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
+def _subject(invitation: Invitation) -> Subject:
+    return Subject(SubjectKind.INVITATION, invitation.pk, invitation.email)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.errors import NotFoundError
 from koppel.organisations.audit_actions import OrganisationAction
@@ -66,12 +66,13 @@ def change_branding(actor: Actor, *, colour: str, logo: bytes | None) -> None:
     if organisation.brand_colour != chosen:
         before, organisation.brand_colour = organisation.brand_colour, chosen
         organisation.save(update_fields=["brand_colour"])
-        _add_audit_entry(actor, organisation, {"before": {"colour": before}, "after": {"colour": chosen}})
+        _add_branding_entry(actor, organisation, before={"colour": before}, after={"colour": chosen})
     if image:
         digest = hashlib.sha256(image.content).hexdigest()[:32]
         values = {"media_type": image.media_type, "content": image.content, "digest": digest}
         Logo.objects.update_or_create(organisation_id=organisation.pk, defaults=values)
-        _add_audit_entry(actor, organisation, {"logo": f"{image.media_type}, {image.width} × {image.height}"})
+        description = f"{image.media_type}, {image.width} × {image.height}"
+        _add_branding_entry(actor, organisation, logo=description)
 
 
 def remove_logo(actor: Actor) -> None:
@@ -80,7 +81,7 @@ def remove_logo(actor: Actor) -> None:
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)
     count, _models = Logo.objects.for_actor(actor).delete()
     if count:
-        _add_audit_entry(actor, organisation, {"logo": ""})
+        _add_branding_entry(actor, organisation, logo="")
 
 
 def _legible_colour(text: str) -> str:
@@ -119,8 +120,6 @@ def too_large_text() -> str:
     return _("The file is larger than %d kB.") % (BYTES_MAX // 1024)
 
 
-def _add_audit_entry(actor: Actor, organisation: Organisation, details: dict[str, object]) -> None:
+def _add_branding_entry(actor: Actor, organisation: Organisation, **details: object) -> None:
     subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
-    add_audit_entry(
-        organisation.pk, actor.audit, OrganisationAction.BRANDING_CHANGED, subject=subject, details=details
-    )
+    add_actor_entry(actor, OrganisationAction.BRANDING_CHANGED, subject, **details)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from koppel.audit.services import add_audit_entry
+from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.database.text import clean_text
 from koppel.organisations.access.sessions import end_sessions
@@ -89,10 +89,10 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         membership_began(membership)
     after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
     if after != before:
-        _add_audit_entry(
+        add_actor_entry(
             actor,
-            membership,
             PersonAction.CHANGED,
+            Subject(SubjectKind.PERSON, membership.pk, str(membership.user)),
             before=_audit_details(before),
             after=_audit_details(after),
         )
@@ -218,11 +218,6 @@ def _audit_details(terms: MembershipTerms) -> dict[str, object]:
     names = Division.objects.filter(pk__in=terms.divisions).order_by("name").values_list("name", flat=True)
     expires_at = terms.expires_at.isoformat() if terms.expires_at else None
     return {"role": terms.role, "is_active": terms.is_active, "until": expires_at, "divisions": list(names)}
-
-
-def _add_audit_entry(actor: Actor, membership: Membership, action: PersonAction, **details: object) -> None:
-    subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
-    add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)
 
 
 def save_language(user_id: int, language: str) -> None:

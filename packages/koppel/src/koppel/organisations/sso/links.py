@@ -117,14 +117,14 @@ def approve_link(actor: Actor, membership_id: int, link_id: int) -> None:
     waiting = _locked_waiting_link(actor, membership_id, link_id)
     waiting.is_approved = True
     waiting.save(update_fields=["is_approved"])
-    _add_audit_entry(waiting, actor.audit, PersonAction.IDENTITY_APPROVED)
+    _add_link_entry(waiting, actor.audit, PersonAction.IDENTITY_APPROVED)
     sign_in_linked(waiting.membership, waiting.provider)
 
 
 def reject_link(actor: Actor, membership_id: int, link_id: int) -> None:
     """Remove a link that waits. Raises `Refused` when it is no longer waiting."""
     waiting = _locked_waiting_link(actor, membership_id, link_id)
-    _add_audit_entry(waiting, actor.audit, PersonAction.IDENTITY_REJECTED)
+    _add_link_entry(waiting, actor.audit, PersonAction.IDENTITY_REJECTED)
     waiting.delete()
 
 
@@ -265,12 +265,12 @@ def _link(
     )
     who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
     action = PersonAction.IDENTITY_LINKED if is_approved else PersonAction.IDENTITY_WAITING
-    _add_audit_entry(link, who, action)
+    _add_link_entry(link, who, action)
     if is_approved:
         sign_in_linked(membership, provider)
 
 
-def _add_audit_entry(link: FederatedIdentity, who: AuditActor, action: PersonAction) -> None:
+def _add_link_entry(link: FederatedIdentity, who: AuditActor, action: PersonAction) -> None:
     person = Subject(SubjectKind.PERSON, link.membership_id, str(link.membership.user))
     details = {"provider": link.provider.name}
     add_audit_entry(link.organisation_id, who, action, subject=person, details=details)

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.audit.models import AuditEntry
-from koppel.audit.services import AuditActor, add_audit_entry
+from koppel.audit.services import AuditActor, add_actor_entry, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit import quarantine
 from koppel.kit.encryption import Secret
@@ -110,7 +110,7 @@ def prepare(actor: Actor) -> IdentityProvider:
     actor.require(Permission.MANAGE_ORGANISATION)
     provider, is_new = IdentityProvider.objects.get_or_create(organisation_id=actor.organisation_id)
     if is_new:
-        _add_audit_entry(actor, provider, IdentityProviderAction.PREPARED)
+        add_actor_entry(actor, IdentityProviderAction.PREPARED, _subject(provider))
     return provider
 
 
@@ -137,10 +137,10 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
         provider.save(update_fields=["client_secret"])
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}
-    _add_audit_entry(
+    add_actor_entry(
         actor,
-        provider,
         IdentityProviderAction.CHANGED,
+        _subject(provider),
         after={"issuer": issuer, "client_id": client_id},
         **ended,
     )
@@ -161,7 +161,7 @@ def test_and_enable_provider(actor: Actor) -> None:
         raise Refused(message_of(refusal)) from None
     with organisation_scope(actor.organisation_id):
         _enable_tested(provider)
-        _add_audit_entry(actor, provider, IdentityProviderAction.ENABLED)
+        add_actor_entry(actor, IdentityProviderAction.ENABLED, _subject(provider))
 
 
 def _enable_tested(tested: IdentityProvider) -> None:
@@ -183,8 +183,12 @@ def disable_provider(actor: Actor) -> int:
     IdentityProvider.objects.filter(pk=provider.pk).update(is_active=False, revision=F("revision") + 1)
     count = end_sso_sessions(actor.organisation_id)
     tokens = revoke_tokens_of_members(actor, _members_without_password(provider))
-    _add_audit_entry(
-        actor, provider, IdentityProviderAction.DISABLED, sessions_ended=count, tokens_revoked=tokens
+    add_actor_entry(
+        actor,
+        IdentityProviderAction.DISABLED,
+        _subject(provider),
+        sessions_ended=count,
+        tokens_revoked=tokens,
     )
     set_sso_requirement(actor, required=False)
     return count
@@ -329,13 +333,5 @@ def _validate_issuer(issuer: str) -> None:
         )
 
 
-def _add_audit_entry(
-    actor: Actor, provider: IdentityProvider, action: IdentityProviderAction, **details: object
-) -> None:
-    add_audit_entry(
-        actor.organisation_id,
-        actor.audit,
-        action,
-        subject=Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name),
-        details=details,
-    )
+def _subject(provider: IdentityProvider) -> Subject:
+    return Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)

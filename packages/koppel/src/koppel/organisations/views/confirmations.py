@@ -62,16 +62,15 @@ def confirm_loss_of_access(
 
 def confirm_ending_sessions(person: Membership) -> Confirmation:
     """Confirm the end of all sessions of a person."""
-    count = _open_sessions(person)
-    consequence = ngettext(
-        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
-    ) % {"count": count}
     return Confirmation(
         title=_("End all sessions"),
         question=_("End all sessions of %s?") % person.user,
         button=_("End all sessions"),
         cancel_url=_page_of(person),
-        consequences=[consequence, _("Unsaved input is lost. The person can sign in again.")],
+        consequences=[
+            _session_effect(_open_sessions(person)),
+            _("Unsaved input is lost. The person can sign in again."),
+        ],
         facts=[person.pk],
         nav_section="people",
     )
@@ -79,31 +78,25 @@ def confirm_ending_sessions(person: Membership) -> Confirmation:
 
 def confirm_ending_other_sessions(count: int) -> Confirmation:
     """Confirm the end of all own sessions except this one."""
-    consequence = ngettext(
-        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
-    ) % {"count": count}
     return Confirmation(
         title=_("End all other sessions"),
         question=_("End all other sessions?"),
         button=_("End all other sessions"),
         cancel_url=reverse("account:sessions"),
-        consequences=[consequence, _("Unsaved input on those devices is lost.")],
+        consequences=[_session_effect(count), _("Unsaved input on those devices is lost.")],
         facts="others",
     )
 
 
 def confirm_signing_out_everywhere(count: int) -> Confirmation:
     """Confirm the end of all own sessions, this one included."""
-    consequence = ngettext(
-        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
-    ) % {"count": count}
     return Confirmation(
         title=_("Sign out everywhere"),
         question=_("Sign out everywhere, here too?"),
         button=_("Sign out everywhere"),
         cancel_url=reverse("account:sessions"),
         consequences=[
-            consequence,
+            _session_effect(count),
             _("Unsaved input on those devices is lost."),
             _("API tokens keep working."),
         ],
@@ -208,17 +201,20 @@ def confirm_merge(
 
 
 def _access_effects(name: str, sessions: int, tokens: int) -> list[str]:
-    ended = ngettext(
-        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", sessions
-    )
     revoked = ngettext(
         "%(count)d API token will be revoked.", "%(count)d API tokens will be revoked.", tokens
     )
     return [
         _("Access of %s to this organisation was revoked.") % name,
-        ended % {"count": sessions},
+        _session_effect(sessions),
         revoked % {"count": tokens},
     ]
+
+
+def _session_effect(count: int) -> str:
+    return ngettext(
+        "%(count)d session will end immediately.", "%(count)d sessions will end immediately.", count
+    ) % {"count": count}
 
 
 def _open_sessions(person: Membership) -> int:

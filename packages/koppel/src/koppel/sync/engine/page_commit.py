@@ -4,16 +4,16 @@ Small pages may be held back, so that one transaction commits several.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from psycopg.errors import UniqueViolation
 
-from koppel.connector.contract import Page, ReadMode
-from koppel.kit.database.pool import Database, DatabaseConnection
-from koppel.sync.engine.page_writer import PageResult, PageWriter, advance_checkpoint
-from koppel.sync.models import ResourceState
+from koppel.connector.contract import Page
+from koppel.kit.database.pool import Database
+from koppel.sync.engine.checkpoint_rules import checkpoint_after, may_wait
+from koppel.sync.engine.page_writer import PageWriter
 from koppel.sync.runs import checkpoints, claims
-from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
+from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
 PENDING_ROWS_MAX, PENDING_SECONDS_MAX = 1000, 0.5
@@ -38,58 +38,6 @@ class PendingPage:
     def row_count(self) -> int:
         return len(self.page.records) + sum(len(record.children) for record in self.page.records)
 
-    @property
-    def can_wait(self) -> bool:
-        """Return whether the page may be held back until the next one.
-
-        At most one page of a resource is pending, unless they are empty: that is all a crash can lose.
-        """
-        proof = self.page.absence_proof
-        return self.is_noop or (
-            self.page.next_cursor is None
-            and (proof is None or (proof.restart_cursor is None and proof.is_consistent))
-        )
-
-    @property
-    def is_noop(self) -> bool:
-        """Return whether the page has nothing to write and proves no deletion."""
-        page = self.page
-        if (
-            self.checkpoint.is_baseline
-            or page.records
-            or page.rejected
-            or page.tombstones
-            or page.absence_proof is not None
-        ):
-            return False
-        return page.unchanged or (
-            self.checkpoint.read_mode == ReadMode.MODIFIED_SINCE and page.next_cursor is None
-        )
-
-    def next_checkpoint(self) -> CheckpointState:
-        """Return the checkpoint after the page, as far as it is known before writing."""
-        return advance_checkpoint(
-            replace(self.checkpoint, resume_cursor=self.page.next_cursor or ""), self.page
-        )
-
-    async def write(self, database_connection: DatabaseConnection, *, compare_existing: bool) -> PageResult:
-        """Write the page in the caller's transaction, if there is something to write."""
-        if self.is_noop:
-            new = self.next_checkpoint()
-            delta = ResourceDelta(
-                ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE, new.read_mode
-            )
-            result = PageResult(new, delta, has_changes=False)
-        else:
-            result = await self.writer.write(
-                database_connection, self.checkpoint, self.page, compare_existing=compare_existing
-            )
-        return (
-            replace(result, delta=replace(result.delta, state=ResourceState.RUNNING))
-            if self.more_follows
-            else result
-        )
-
 
 class PageCommitter:
     """Commits the pages of one run in the order in which they were read.
@@ -112,8 +60,8 @@ class PageCommitter:
         if any(earlier.resource == pending.resource and earlier.page.records for earlier in self._pending):
             await self._commit()
         self._pending.append(pending)
-        if pending.can_wait and not self._is_batch_full():
-            return pending.next_checkpoint()
+        if may_wait(pending.checkpoint, pending.page) and not self._is_batch_full():
+            return checkpoint_after(pending.checkpoint, pending.page)
         return await self._commit()
 
     async def flush(self) -> None:
@@ -138,7 +86,13 @@ class PageCommitter:
         updates, changed_resources = [], set()
         async with claims.fenced_transaction(self._database, self._run) as database_connection:
             for pending in self._pending:
-                result = await pending.write(database_connection, compare_existing=compare_existing)
+                result = await pending.writer.write(
+                    database_connection,
+                    pending.checkpoint,
+                    pending.page,
+                    more_follows=pending.more_follows,
+                    compare_existing=compare_existing,
+                )
                 updates.append((pending.resource, result.checkpoint, result.delta))
                 changed_resources |= {pending.resource} if result.has_changes else set()
             await checkpoints.save_checkpoints(database_connection, self._run, updates)

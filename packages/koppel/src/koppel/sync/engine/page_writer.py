@@ -1,11 +1,10 @@
 """Writes one page into the books and the change log; returns the next checkpoint and the counts.
 
-`koppel.sync.engine.page_commit` opens the transaction; `koppel.sync.engine.deletions` finds deletions.
+`koppel.sync.engine.deletions` finds deletions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import cache
 
 from koppel.books.storage import staging, writer
@@ -13,6 +12,11 @@ from koppel.connector.contract import Connector, Page, ReadMode, Record
 from koppel.kit.clock import now
 from koppel.kit.database.pool import DatabaseConnection
 from koppel.sync.changes import log
+from koppel.sync.engine.checkpoint_rules import (
+    advance_checkpoint,
+    checkpoint_after,
+    has_nothing_to_write,
+)
 from koppel.sync.engine.deletions import PageDeletions
 from koppel.sync.engine.read_rules import CHILDREN
 from koppel.sync.models import ResourceState
@@ -21,10 +25,6 @@ from koppel.sync.runs.checkpoints import CheckpointState, ResourceDelta
 from koppel.sync.runs.claims import ClaimedRun
 
 ROWS_MAX = 2**31
-UNPROVEN_FULL_READ_AGE = timedelta(days=8)
-"""The age recorded for a first read that could not be proved complete: it makes the next run compare
-again.
-"""
 
 
 @dataclass
@@ -68,9 +68,17 @@ class PageWriter:
         checkpoint: CheckpointState,
         page: Page,
         *,
+        more_follows: bool = False,
         compare_existing: bool = False,
     ) -> PageResult:
-        """Write the page, in the transaction that also locks the run and stores the checkpoint."""
+        """Write the page, in the transaction that also locks the run and stores the checkpoint.
+
+        `more_follows`: another read of the resource follows this one.
+        """
+        if has_nothing_to_write(checkpoint, page):
+            new = checkpoint_after(checkpoint, page)
+            delta = ResourceDelta(_state(new, more_follows=more_follows), new.read_mode)
+            return PageResult(new, delta, has_changes=False)
         context = self._write_context()
         batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
@@ -101,7 +109,8 @@ class PageWriter:
             await rejected_records.delete_older(
                 database_connection, self._run, self._resources, new.read_started_at
             )
-        return PageResult(new, self._count(new, page, counts), counts.has_changes)
+        delta = _delta(new, page, counts, _state(new, more_follows=more_follows))
+        return PageResult(new, delta, counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
         run = self._run
@@ -167,20 +176,25 @@ class PageWriter:
         }
         return results
 
-    def _count(self, new: CheckpointState, page: Page, counts: _PageCounts) -> ResourceDelta:
-        return ResourceDelta(
-            ResourceState.RUNNING if new.resume_cursor else ResourceState.DONE,
-            new.read_mode,
-            _plausible_total(page.expected_total),
-            1,
-            len(page.records),
-            counts.lines,
-            counts.added,
-            counts.changed,
-            counts.deleted,
-            counts.rejected,
-            counts.renormalised,
-        )
+
+def _state(new: CheckpointState, *, more_follows: bool) -> ResourceState:
+    return ResourceState.RUNNING if new.resume_cursor or more_follows else ResourceState.DONE
+
+
+def _delta(new: CheckpointState, page: Page, counts: _PageCounts, state: ResourceState) -> ResourceDelta:
+    return ResourceDelta(
+        state,
+        new.read_mode,
+        _plausible_total(page.expected_total),
+        1,
+        len(page.records),
+        counts.lines,
+        counts.added,
+        counts.changed,
+        counts.deleted,
+        counts.rejected,
+        counts.renormalised,
+    )
 
 
 def _plausible_total(total: int | None) -> int | None:
@@ -192,27 +206,3 @@ def _plausible_total(total: int | None) -> int | None:
 def _change_log_ctes(resource: str) -> str:
     staging_table = staging.table(resource).staging_table()
     return f"WITH {log.insert_cte(resource)}, {rejected_records.delete_cte(staging_table)} "
-
-
-def advance_checkpoint(checkpoint: CheckpointState, page: Page) -> CheckpointState:
-    """Return the checkpoint after the page.
-
-    At the end of a read it holds the cursor from which the next read continues.
-    """
-    if checkpoint.resume_cursor:
-        return checkpoint
-    new = replace(
-        checkpoint,
-        incremental_cursor=page.incremental_cursor or checkpoint.incremental_cursor,
-        complete_as_of=checkpoint.read_started_at,
-    )
-    if checkpoint.read_mode != ReadMode.MODIFIED_SINCE:
-        new.last_full_at = _full_at(checkpoint)
-        new.is_inconsistent = False
-    return new
-
-
-def _full_at(checkpoint: CheckpointState) -> datetime | None:
-    if not checkpoint.is_inconsistent:
-        return checkpoint.read_started_at
-    return checkpoint.last_full_at or (checkpoint.read_started_at or now()) - UNPROVEN_FULL_READ_AGE
