@@ -87,8 +87,10 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         RemoteCompany.objects.filter(pk=secret.remote_company_id).update(name=name, legal_name=name)
         (event,) = Event.objects.filter(event_type="connection_partly_lost")
         message = build_event_message(event, (), is_closing=False)
-        assert message is not None and message.administrations == []
-        assert name not in encode_message(message) and former not in encode_message(message)
+        assert message is not None
+        assert message.administrations == []
+        assert name not in encode_message(message)
+        assert former not in encode_message(message)
     for person, sees in ((anna.actor, True), (piet, False)):
         page = browser_of(person).get(root).content.decode()
         assert ("Lost access to" in page) is sees
@@ -100,7 +102,8 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         for answer in (*map(json.dumps, shown), browser_of(person).get("/issues/").content.decode()):
             assert (name in answer) is sees
             assert sees or former not in answer
-        assert "Known B.V." in json.dumps(shown[0]) and "Known B.V." in json.dumps(shown[1])
+        assert "Known B.V." in json.dumps(shown[0])
+        assert "Known B.V." in json.dumps(shown[1])
 
 
 def lose_grant_of(*company_ids: int) -> None:

@@ -1,4 +1,4 @@
-"""What was notified before an administration was restricted, or a person unassigned, does not name it later."""
+"""What was notified before an administration was restricted, or a person unassigned, names it no more."""
 
 import json
 from datetime import timedelta
@@ -66,13 +66,15 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
     with organisation_scope(anna.organisation_id):
         restrict(anna, secret.pk, [anna.membership_id])
     shown = rest_messages(piet)
-    assert len(shown) == 2 and "Bakkerij B.V." in shown[1]
+    assert len(shown) == 2
+    assert "Bakkerij B.V." in shown[1]
     assert BOTH not in json.dumps(shown)
     assert "1 administration " in shown[0], "it is not counted either"
     assert BOTH not in signed_in(piet).get("/notifications/").content.decode()
     make_due(piet)
     assert send(piet) == 1
-    assert BOTH not in mailoutbox[0].body and "Bakkerij B.V." in mailoutbox[0].body
+    assert BOTH not in mailoutbox[0].body
+    assert "Bakkerij B.V." in mailoutbox[0].body
     assert sorted(mails(piet)) == ["dropped", "sent", "sent"]
     with organisation_scope(anna.organisation_id):
         assert EmailDelivery.objects.get(state="dropped").reason == "not_visible"
@@ -102,5 +104,6 @@ def test_a_restricted_client_leaves_waiting_messages_and_the_log_of_webhooks(
         assert oldest.body == ""
         body = json.loads(newest.body)
         assert [one["id"] for one in body["administrations"]] == [other.pk]
-        assert BOTH not in newest.body and body["context"]["total"] == 1
+        assert BOTH not in newest.body
+        assert body["context"]["total"] == 1
         assert "1 administration " in body["message"]["en"]
