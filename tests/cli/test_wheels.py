@@ -1,5 +1,5 @@
 """Each distribution is built from a bare checkout and installed alone in an empty environment: it brings all
-that it needs, and nothing of the other. Packages of others come from uv's cache, and what is not there from
+that it needs, and nothing of the others. Packages of others come from uv's cache, and what is not there from
 PyPI.
 """
 
@@ -27,6 +27,28 @@ for module in pkgutil.walk_packages(package.__path__, "{package}."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 """
+COUNT_LINES = """
+import ledger_formats
+print(ledger_formats.open_ledger("{name}").check().counts["Line"])
+"""
+SMALL_SIE = """#SIETYP 4
+#FNAMN "Provbolaget AB"
+#RAR 0 20250101 20251231
+#VER A 1 20250115
+{
+#TRANS 1930 {} 5
+#TRANS 3010 {} -5
+}
+"""
+SMALL_XAF = """<auditfile xmlns="http://www.auditfiles.nl/XAF/3.2">
+<header><fiscalYear>2025</fiscalYear></header>
+<company><companyName>Proef B.V.</companyName><transactions><journal><jrnID>M</jrnID><transaction>
+<nr>1</nr><trDt>2025-01-15</trDt>
+<trLine><nr>1</nr><accID>1000</accID><amnt>5</amnt><amntTp>D</amntTp></trLine>
+<trLine><nr>2</nr><accID>8000</accID><amnt>5</amnt><amntTp>C</amntTp></trLine>
+</transaction></journal></transactions></company>
+</auditfile>
+"""
 SET_UP_DJANGO = """
 import django, os
 os.environ["DJANGO_SETTINGS_MODULE"] = "koppel.settings"
@@ -36,9 +58,9 @@ django.setup()
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both wheels, built with what is installed here."""
+    """A folder with all wheels, built with what is installed here."""
     folder = tmp_path_factory.mktemp("wheels")
-    for name in ("koppel", "koppel-sandbox"):
+    for name in ("koppel", "koppel-sandbox", "ledger-formats"):
         tree = copy_package(name, tmp_path_factory.mktemp(name))
         words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
         done = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=False)
@@ -68,7 +90,8 @@ def test_koppels_wheel_brings_compiled_texts_and_collected_files(wheels: Path) -
 
 
 @pytest.mark.parametrize(
-    ("distribution", "package"), [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox")]
+    ("distribution", "package"),
+    [("koppel", "koppel"), ("koppel_sandbox", "koppel_sandbox"), ("ledger_formats", "ledger_formats")],
 )
 def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: str, package: str) -> None:
     names = names_in_wheel(wheels, distribution)
@@ -76,6 +99,23 @@ def test_a_wheel_holds_one_package_and_its_licence(wheels: Path, distribution: s
     metadata = f"{distribution}-{version(distribution)}.dist-info"
     assert {name.partition("/")[0] for name in names} == {package, metadata}
     assert f"{metadata}/licenses/LICENSE" in names
+
+
+def test_the_formats_alone_read_text_and_with_the_extra_xml(
+    wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    alone = install("ledger-formats", wheels, tmp_path_factory.mktemp("formats-alone"))
+    for name in ("koppel", "koppel_sandbox", "lxml"):
+        assert f"No module named '{name}'" in alone.run("python", "-c", f"import {name}").stderr
+    (alone.folder / "home" / "small.se").write_text(SMALL_SIE)
+    (alone.folder / "home" / "small.xaf").write_text(SMALL_XAF)
+    assert alone.run("python", "-c", COUNT_LINES.format(name="small.se")).stdout == "2\n"
+    refused = alone.run("python", "-c", COUNT_LINES.format(name="small.xaf"))
+    assert "pip install 'ledger-formats[xml]'" in refused.stderr
+    complete = install("ledger-formats", wheels, tmp_path_factory.mktemp("formats-with-xml"), extra="xml")
+    assert_complete(complete, "ledger_formats")
+    (complete.folder / "home" / "small.xaf").write_text(SMALL_XAF)
+    assert complete.run("python", "-c", COUNT_LINES.format(name="small.xaf")).stdout == "2\n"
 
 
 def test_the_sandbox_alone_plays_the_accounting_system(sandbox_alone: Installation) -> None:

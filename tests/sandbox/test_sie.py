@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from koppel_sandbox import from_sie, sie
+from koppel_sandbox import from_sie
+from ledger_formats import sie
 
 HEAD = '#FLAGGA 0\n#FORMAT PC8\n#SIETYP 4\n#FNAMN "Åkeri Öst AB"\n#RAR 0 20250101 20251231\n'
 HEAD += '#KONTO 1930 "Checkräkning"\n#KONTO 3010 "Försäljning"\n'

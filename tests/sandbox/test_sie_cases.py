@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from koppel_sandbox import from_sie, sie
+from koppel_sandbox import from_sie
 from koppel_sandbox.company import Company
 from koppel_sandbox.visma_net import shapes
+from ledger_formats import sie
 
 HEAD = (
     "#FLAGGA 0\n#FORMAT PC8\n#SIETYP 4\n"
@@ -346,7 +347,7 @@ def test_a_file_without_years_has_the_calendar_years_of_its_vouchers(tmp_path: P
     [
         (b"", "it has no #SIETYP line."),
         (b"\0" * 1000, "it has no #SIETYP line."),
-        (b'<?xml version="1.0"?>\n<Sie xmlns="x">\n', "it is SIE 5. Export type 4 instead."),
+        (b'<?xml version="1.0"?>\n<Sie xmlns="x">\n', "it is SIE 5, which is XML."),
         (b"#FLAGGA 0\n#SIETYP 4\n", "has no fiscal year, no balances and no vouchers."),
         (HEAD.replace("20251231", "20991231").encode(), "its fiscal year is longer than two years."),
     ],

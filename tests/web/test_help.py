@@ -1,19 +1,28 @@
 """The documentation inside the product: pages, links, search, and the page that explains each page."""
 
+import hashlib
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import get_resolver
+from django.utils.translation import override
 
-from koppel.web.help.documents import Document, load_documents, search_titles
+from koppel.web.help.documents import TRANSLATIONS, Document, load_documents, search_titles
 from koppel.web.help.topics import TOPICS, help_url
-from tests.fixtures.environment import REPOSITORY
+from tests.fixtures.environment import PACKAGES, REPOSITORY
 from tests.fixtures.people import signed_in
 
-PAGES = sorted(file.stem for file in (REPOSITORY / "docs").glob("*.md"))
+DOCS = REPOSITORY / "docs"
+PAGES = sorted(file.stem for file in DOCS.glob("*.md"))
+TRANSLATED = [
+    (language, file.stem) for language in TRANSLATIONS for file in sorted((DOCS / language).glob("*.md"))
+]
+NOT_ON_SCREEN = {"API User", "Cancel", "No license for this company", "Visma.net", "Refresh tokens"}
+"""Words of accounting systems, which the pages emphasise too."""
 
 
 class Targets(HTMLParser):
@@ -42,7 +51,7 @@ def has_target(url: str, page: Document) -> bool:
         return True
     path, _hash, anchor = url.partition("#")
     name = path.removeprefix("/help/").rstrip("/") if path else page.name
-    document = load_documents().get(name)
+    document = load_documents(page.language).get(name)
     return document is not None and (not anchor or anchor in ids_of(document))
 
 
@@ -51,9 +60,9 @@ def test_every_page_of_the_documentation_is_there() -> None:
     assert all(document.title and document.summary for document in load_documents().values())
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_link_or_image_of_a_page_is_broken(name: str, actor: Any) -> None:
-    page = load_documents()[name]
+@pytest.mark.parametrize(("language", "name"), [*(("en", name) for name in PAGES), *TRANSLATED])
+def test_no_link_or_image_of_a_page_is_broken(language: str, name: str, actor: Any) -> None:
+    page = load_documents(language)[name]
     targets = Targets(page.html)
     assert [url for url in targets.links if not has_target(url, page)] == []
     assert len(targets.ids) == len(set(targets.ids))
@@ -66,10 +75,48 @@ def test_a_reader_opens_the_help_in_either_language(actor: Any) -> None:
     page = client.get("/help/getting-started/").content.decode()
     assert "Link an accounting system" in page
     assert "alleen in het Engels" not in page
-    client.cookies["django_language"] = "nl"
-    dutch = client.get("/help/getting-started/", headers={"accept-language": "nl"}).content.decode()
-    assert 'lang="en"' in dutch
-    assert client.get("/help/").status_code == 200
+    client.post("/language", {"language": "nl"})
+    dutch = client.get("/help/getting-started/").content.decode()
+    assert "Een boekhoudpakket koppelen" in dutch
+    assert "alleen in het Engels" not in dutch
+    assert "alleen in het Engels" in client.get("/help/operations/").content.decode()
+    with override("nl"):
+        assert help_url("web:activity") == "/help/people/#activiteit"
+    index = client.get("/help/").content.decode()
+    assert index.index("Aan de slag") < index.index("Running Koppel") < index.index("Voor ontwikkelaars")
+    found = client.get("/help/", {"q": "klant vertrekt"}).content.decode()
+    assert "/help/administrations/#als-een-klant-vertrekt" in found
+
+
+@pytest.mark.parametrize(("language", "name"), TRANSLATED)
+def test_a_translation_follows_its_page(language: str, name: str) -> None:
+    """It has the same sections in the same order, and was written for the page as it is now."""
+    source, page = load_documents()[name], load_documents(language)[name]
+    assert [heading.level for heading in page.headings] == [heading.level for heading in source.headings]
+    stored = dict(line.split() for line in (DOCS / language / "sources.txt").read_text().splitlines())
+    digest = hashlib.sha256((DOCS / f"{name}.md").read_bytes()).hexdigest()[:16]
+    assert stored.get(name) == digest, (
+        f"docs/{name}.md has changed: change docs/{language}/{name}.md too, then put “{name} {digest}” in"
+        f" docs/{language}/sources.txt"
+    )
+
+
+@pytest.mark.parametrize(("language", "name"), TRANSLATED)
+def test_a_translation_names_what_is_on_screen(language: str, name: str) -> None:
+    texts = set(texts_on_screen(language))
+    emphasised = re.findall(
+        r"\*{1,2}([A-ZÉ…][^*]*[^*.])\*{1,2}", (DOCS / language / f"{name}.md").read_text()
+    )
+    words = {" ".join(word.split()) for part in emphasised for word in part.split("→")}
+    sentences = {word for word in words if len(word.split()) > 5}
+    assert {word for word in words if word.casefold() not in texts} - NOT_ON_SCREEN - sentences == set()
+
+
+def texts_on_screen(language: str) -> Iterator[str]:
+    for catalogue in PACKAGES.rglob(f"{language}/LC_MESSAGES/django.po"):
+        for text in re.findall(r'^msgstr(?:\[\d\])? (".*"(?:\n".*")*)', catalogue.read_text(), re.MULTILINE):
+            joined = re.sub(r'"\n"|^"|"$', "", text)
+            yield re.sub(r"%\(\w+\)[sd]", "…", joined).rstrip(".").casefold()
 
 
 @pytest.mark.parametrize(

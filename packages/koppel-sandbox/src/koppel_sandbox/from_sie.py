@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from koppel_sandbox import sie
 from koppel_sandbox.company import Company
 from koppel_sandbox.generate import TENANTS
 from koppel_sandbox.ledger import ZERO, Account, Books, Entry, Line, Period, period_of
+from ledger_formats import LedgerFileRefused, RefusalCode, sie
 
 FIRST_ID = 1_000_000_000
 IDS = 1_000_000_000
@@ -38,10 +38,20 @@ def companies(folder: Path) -> tuple[list[Company], dict[str, str]]:
     refusals: dict[str, str] = {}
     for path in sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in sie.SUFFIXES):
         try:
-            files.append(sie.read(path))
-        except (sie.NotSie, OSError) as error:
+            files.append(_read(path))
+        except (LedgerFileRefused, OSError) as error:
             refusals[path.name] = str(error)
     return [_company(file, key) for file, key in _with_keys(files)], refusals
+
+
+def _read(path: Path) -> sie.SieFile:
+    file = sie.read(path)
+    if not file.kind.startswith("4"):
+        raise LedgerFileRefused(
+            RefusalCode.VERSION_UNSUPPORTED,
+            f"{path.name} is SIE type {file.kind}: it has no entries. Export type 4 instead.",
+        )
+    return file
 
 
 def _with_keys(files: list[sie.SieFile]) -> list[tuple[sie.SieFile, str]]:
@@ -138,7 +148,8 @@ def _periods(year: sie.FiscalYear) -> list[Period]:
 def _entries(file: sie.SieFile) -> list[Entry]:
     entries = []
     periods = {number: _periods(file.years[number]) for number in _years(file)}
-    for voucher, number in zip(file.vouchers, _entry_numbers(file), strict=True):
+    names = {number: str(_year_of(file, number)) for number in periods}
+    for voucher, number in zip(file.vouchers, sie.entry_keys(file.vouchers, names), strict=True):
         lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
         period = period_of(periods[voucher.year], voucher.booked_on).key
@@ -146,28 +157,6 @@ def _entries(file: sie.SieFile) -> list[Entry]:
             Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series)
         )
     return entries
-
-
-def _entry_numbers(file: sie.SieFile) -> list[str]:
-    """Return a number for each voucher that no other has: year, series and number.
-
-    Voucher numbers repeat in real files, and may be missing. The first keeps its number, another one gets
-    `-2` and so on, but never a number that a voucher has of its own.
-    """
-    plain = [f"{_year_of(file, one.year)}-{one.series}{one.number}" for one in file.vouchers]
-    taken, seen, counts = set(plain), set[str](), dict[str, int]()
-    numbers = []
-    for number in plain:
-        unique = number
-        if number in seen:
-            count = counts.get(number, 1) + 1
-            while (unique := f"{number}-{count}") in taken:
-                count += 1
-            counts[number] = count
-            taken.add(unique)
-        seen.add(number)
-        numbers.append(unique)
-    return numbers
 
 
 def _used_objects(file: sie.SieFile) -> set[tuple[str, str]]:

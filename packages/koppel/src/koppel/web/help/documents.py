@@ -1,17 +1,20 @@
-"""The pages of `docs/`, read once per process and rendered as HTML.
+"""The pages of `docs/` and their translations, read once per process and rendered as HTML.
 
-In a source tree they are read from `docs/`; a wheel brings a copy (`pyproject.toml`, force-include).
+In a source tree they are read from `docs/`; a wheel brings a copy (`pyproject.toml`, force-include). The
+translation of `docs/books.md` is `docs/nl/books.md`; a page without one is shown in English.
 """
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from posixpath import join, normpath
 
 from django.urls import reverse
+from django.utils.translation import get_language
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -20,8 +23,38 @@ from koppel.kit.database.text_search import normalize_search
 _WHEEL_FOLDER = Path(__file__).parent / "docs"
 _SOURCE_FOLDER = Path(__file__).parents[6] / "docs"
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+ENGLISH = "en"
+TRANSLATIONS = ("nl",)
 ANCHOR_LEVEL_MAX = 3
 """Headings down to this level are listed beside the page and found by the search."""
+
+
+class Audience(StrEnum):
+    """Whom a page is for."""
+
+    USERS = "users"
+    OPERATORS = "operators"
+    DEVELOPERS = "developers"
+
+
+_PAGES: Mapping[Audience, tuple[str, ...]] = {
+    Audience.USERS: (
+        "getting-started",
+        "administrations",
+        "connections",
+        "issues",
+        "books",
+        "exports",
+        "notifications",
+        "people",
+        "first-day-visma-net",
+        "app-registrations",
+        "glossary",
+        "accessibility",
+    ),
+    Audience.OPERATORS: ("operations", "commands", "registers", "sync", "permissions", "audit-log"),
+}
+"""The pages in the order in which they are read; all others are for developers."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +75,13 @@ class Document:
     summary: str
     headings: tuple[Heading, ...]
     html: str
+    language: str = ENGLISH
+
+    @property
+    def audience(self) -> Audience:
+        return next(
+            (audience for audience, names in _PAGES.items() if self.name in names), Audience.DEVELOPERS
+        )
 
     @property
     def url(self) -> str:
@@ -59,6 +99,7 @@ class HelpResult:
     title: str
     page_title: str
     url: str
+    language: str = ENGLISH
 
 
 def documents_folder() -> Path:
@@ -66,13 +107,39 @@ def documents_folder() -> Path:
     return _WHEEL_FOLDER if _WHEEL_FOLDER.is_dir() else _SOURCE_FOLDER
 
 
+def current_documents() -> dict[str, Document]:
+    """Return the pages in the reader's language, else in English."""
+    language = (get_language() or ENGLISH).split("-")[0]
+    return load_documents(language if language in TRANSLATIONS else ENGLISH)
+
+
 @cache
-def load_documents() -> dict[str, Document]:
-    """Return the pages by name, in the order of their titles."""
-    documents = [
-        _parse(file.stem, file.read_text(encoding="utf-8")) for file in documents_folder().glob("*.md")
-    ]
-    return {document.name: document for document in sorted(documents, key=lambda page: page.title.casefold())}
+def load_documents(language: str = ENGLISH) -> dict[str, Document]:
+    """Return the pages by name: those for users first, as they are read, the others by title."""
+    folder = documents_folder()
+    documents = [_parse(file.stem, file.read_text(encoding="utf-8")) for file in folder.glob("*.md")]
+    if language != ENGLISH:
+        texts = {file.stem: file.read_text(encoding="utf-8") for file in (folder / language).glob("*.md")}
+        documents = [
+            _parse(page.name, texts[page.name], language) if page.name in texts else page
+            for page in documents
+        ]
+    return {document.name: document for document in sorted(documents, key=_reading_order)}
+
+
+def _reading_order(document: Document) -> tuple[int, int, str]:
+    names = _PAGES.get(document.audience, ())
+    place = names.index(document.name) if document.name in names else 0
+    return list(Audience).index(document.audience), place, document.title.casefold()
+
+
+def section_url(name: str, anchor: str) -> str:
+    """Return the URL of a page's section in the reader's language; `anchor` is that of the English page."""
+    page, source = current_documents()[name], load_documents()[name]
+    anchors = [heading.anchor for heading in source.headings]
+    if anchor not in anchors:
+        return page.url
+    return f"{page.url}#{page.headings[anchors.index(anchor)].anchor}"
 
 
 def find_image(name: str) -> Path | None:
@@ -82,8 +149,8 @@ def find_image(name: str) -> Path | None:
 
 
 def search_titles(text: str) -> list[HelpResult]:
-    """Return the pages and sections whose title has every word of `text`, pages first. Case and accents do
-    not count; an empty text finds nothing.
+    """Return the pages and sections whose title in the reader's language has every word of `text`, pages
+    first. Case and accents do not count; an empty text finds nothing.
     """
     words = normalize_search(text).split()
     if not words:
@@ -93,10 +160,10 @@ def search_titles(text: str) -> list[HelpResult]:
 
 
 def _titles() -> Iterator[tuple[Heading, HelpResult]]:
-    for document in load_documents().values():
+    for document in current_documents().values():
         for heading in document.headings:
             url = document.url if heading.level == 1 else f"{document.url}#{heading.anchor}"
-            yield heading, HelpResult(heading.title, document.title, url)
+            yield heading, HelpResult(heading.title, document.title, url, document.language)
 
 
 def _has_words(title: str, words: list[str]) -> bool:
@@ -104,16 +171,16 @@ def _has_words(title: str, words: list[str]) -> bool:
     return all(word in normal for word in words)
 
 
-def _parse(name: str, markdown: str) -> Document:
+def _parse(name: str, markdown: str, language: str = ENGLISH) -> Document:
     # HTML in the text is shown as text: a page cannot bring scripts.
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = parser.parse(markdown)
     headings = tuple(_name_headings(tokens))
-    _rewrite_targets(tokens)
+    _rewrite_targets(tokens, "docs" if language == ENGLISH else f"docs/{language}")
     title = headings[0].title if headings else name
     body = tokens[3:] if tokens and tokens[0].tag == "h1" else tokens  # the page shows the title itself
     html = parser.renderer.render(body, parser.options, {})
-    return Document(name, title, _first_sentence(tokens), headings, html)
+    return Document(name, title, _first_sentence(tokens), headings, html, language)
 
 
 def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
@@ -148,7 +215,7 @@ def _first_sentence(tokens: list[Token]) -> str:
     return ""
 
 
-def _rewrite_targets(tokens: list[Token]) -> None:
+def _rewrite_targets(tokens: list[Token], folder: str) -> None:
     """Point links and images at their address under /help/. A link to a file outside it loses its target: who
     reads this inside the product has no repository beside it.
     """
@@ -159,16 +226,16 @@ def _rewrite_targets(tokens: list[Token]) -> None:
                     "src", reverse("web:help_image", args=[str(child.attrGet("src")).split("/")[-1]])
                 )
             elif child.type == "link_open":
-                _rewrite_link(child)
+                _rewrite_link(child, folder)
 
 
-def _rewrite_link(link: Token) -> None:
+def _rewrite_link(link: Token, folder: str) -> None:
     target = str(link.attrGet("href") or "")
     if target.startswith(("#", "https://", "http://", "mailto:")):
         return
-    path, _hash, anchor = normpath(join("docs", target)).partition("#")
-    name = path.removeprefix("docs/").removesuffix(".md")
-    if path == f"docs/{name}.md" and _NAME.fullmatch(name):
+    path, _hash, anchor = normpath(join(folder, target)).partition("#")
+    name = path.removeprefix(f"{folder}/").removeprefix("docs/").removesuffix(".md")
+    if path in (f"docs/{name}.md", f"{folder}/{name}.md") and _NAME.fullmatch(name):
         link.attrSet("href", reverse("web:help_page", args=[name]) + (f"#{anchor}" if anchor else ""))
     else:
         link.tag = "span"

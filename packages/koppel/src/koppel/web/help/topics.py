@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from django.urls import reverse
 
+from koppel.web.help.documents import section_url
+
 TOPICS: Mapping[str, str] = {
     "account": "people#your-account",
     "administrations": "administrations",
@@ -26,7 +28,8 @@ TOPICS: Mapping[str, str] = {
     "web:activity": "people#activity",
     "webhooks": "notifications#webhooks",
 }
-"""Page and section by URL name or its beginning; the longest that fits counts."""
+"""Page and section of the English documentation by URL name or its beginning; the longest that fits counts.
+"""
 
 
 def help_url(view_name: str) -> str:
@@ -39,4 +42,4 @@ def help_url(view_name: str) -> str:
     if not candidates:
         return reverse("web:help")
     page, _hash, anchor = TOPICS[max(candidates, key=len)].partition("#")
-    return reverse("web:help_page", args=[page]) + (f"#{anchor}" if anchor else "")
+    return section_url(page, anchor)

@@ -2,19 +2,29 @@
 
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.web.help.documents import find_image, load_documents, search_titles
+from koppel.web.help.documents import Audience, current_documents, find_image, search_titles
+
+_GROUPS = {
+    Audience.USERS: gettext_lazy("Working with Koppel"),
+    Audience.OPERATORS: gettext_lazy("Running an installation"),
+    Audience.DEVELOPERS: gettext_lazy("For developers"),
+}
 
 
 @query_parameters(q=TEXT)
 def help_index(request: AuthenticatedRequest) -> HttpResponse:
-    """List the pages, filtered by the words of `q` in their titles."""
+    """List the pages by whom they are for, or those with the words of `q` in their titles."""
     words = (request.parameters["q"] or "")[:100].strip()
     context = {
-        "documents": load_documents().values(),
+        "groups": [
+            (title, [page for page in current_documents().values() if page.audience == audience])
+            for audience, title in _GROUPS.items()
+        ],
         "results": search_titles(words),
         "words": words,
         "nav_section": "help",
@@ -24,7 +34,7 @@ def help_index(request: AuthenticatedRequest) -> HttpResponse:
 
 def help_page(request: AuthenticatedRequest, name: str) -> HttpResponse:
     """Show one page; 404 for an unknown name."""
-    documents = load_documents()
+    documents = current_documents()
     if name not in documents:
         raise Http404
     context = {"document": documents[name], "documents": documents.values(), "nav_section": "help"}

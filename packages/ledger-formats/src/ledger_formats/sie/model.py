@@ -7,10 +7,6 @@ from decimal import Decimal
 NO_DATE = date.min
 
 
-class NotSie(Exception):
-    """The file cannot be read as SIE type 4. The sentence names the file and says why."""
-
-
 @dataclass(frozen=True)
 class SkippedLine:
     """A line that is not in the books. `line` counts from 1, as an editor does."""
@@ -48,6 +44,21 @@ class Voucher:
     year: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectBalance:
+    """An amount of #PSALDO (with a `period`, YYYYMM), #OIB (`is_opening`) or #OUB, by account and objects.
+
+    An account's amounts for objects of several dimensions count the same money more than once.
+    """
+
+    year: int
+    period: str
+    account: str
+    objects: tuple[tuple[str, str], ...]
+    amount: Decimal
+    is_opening: bool = False
+
+
 @dataclass
 class FiscalYear:
     """A year of #RAR. `opening`, `closing` and `result` are its #IB, #UB and #RES, by account."""
@@ -80,6 +91,15 @@ class SieFile:
     name: str = ""
     number: str = ""
     program: str = ""
+    kind: str = "4"
+    """#SIETYP: 1 balances, 2 balances by period, 3 balances of objects, 4 entries."""
+    software_id: str = ""
+    """#FNR: what the program that wrote the file calls the company."""
+    written_on: date | None = None
+    covers_until: date | None = None
+    """#OMFATTN: up to which day the balances of a running year reach."""
+    encoding: str = ""
+    stated_encoding: str = ""
     currency: str = "SEK"
     accounts: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
@@ -87,6 +107,14 @@ class SieFile:
     objects: dict[tuple[str, str], str] = field(default_factory=dict)
     years: dict[int, FiscalYear] = field(default_factory=dict)
     vouchers: list[Voucher] = field(default_factory=list)
+    object_balances: list[ObjectBalance] = field(default_factory=list)
+    standard_accounts: dict[str, str] = field(default_factory=dict)
+    """#SRU: the code of the tax form, by account."""
+    struck_count: int = 0
+    """Lines of #BTRANS and #RTRANS: the history of corrections, which is not in the books."""
+    completions: list[tuple[str, str]] = field(default_factory=list)
+    """What other lines showed and was completed: the code of a repair, and a sentence."""
+    undeclared_accounts: list[str] = field(default_factory=list)
     line_count: int = 0
     understood_count: int = 0
     skipped_lines: list[SkippedLine] = field(default_factory=list)

@@ -5,24 +5,17 @@ ledger at all is refused.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from koppel_sandbox.sie.completion import complete
-from koppel_sandbox.sie.encoding import decode
-from koppel_sandbox.sie.fields import (
-    Brace,
-    Braces,
-    DecimalSign,
-    Unreadable,
-    decimal_sign,
-    join_groups,
-    read_amount,
-    read_date,
-    split_fields,
-)
-from koppel_sandbox.sie.model import NO_DATE, FiscalYear, NotSie, SieFile, SieLine, Voucher
+from ledger_formats.encoding import decode_as, detect_encoding
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.sie.completion import complete
+from ledger_formats.sie.fields import Brace, Braces, join_groups, split_fields
+from ledger_formats.sie.model import NO_DATE, FiscalYear, ObjectBalance, SieFile, SieLine, Voucher
+from ledger_formats.values import DecimalSign, Unreadable, decimal_sign, read_amount, read_date
 
 SUFFIXES = (".se", ".si", ".sie")
 BYTES_MAX = 512 * 1024 * 1024
@@ -32,35 +25,23 @@ TEXT_LINES_MAX = 10
 AMOUNTS_SAMPLED = 20_000
 YEAR_DAYS_MAX = 732
 """Two years. A fiscal year has 18 months at most; a longer one is mistyped."""
+ENCODINGS = {"PC8": "cp437", "UTF-8": "utf-8", "UTF8": "utf-8", "ANSI": "cp1252"}
 BALANCES = {"#IB": "opening", "#UB": "closing", "#RES": "result"}
 KNOWN_LABELS = frozenset(
     {
         "#FLAGGA",
-        "#FORMAT",
-        "#GEN",
-        "#SIETYP",
         "#PROSA",
         "#FTYP",
-        "#FNR",
         "#BKOD",
         "#ADRESS",
         "#TAXAR",
-        "#OMFATTN",
         "#KPTYP",
         "#ENHET",
-        "#SRU",
-        "#OIB",
-        "#OUB",
-        "#PSALDO",
         "#PBUDGET",
         "#KSUMMA",
-        "#RTRANS",
-        "#BTRANS",
     }
 )
-"""Labels of SIE that say nothing which these books hold. `#RTRANS` and `#BTRANS` are the history of
-corrections.
-"""
+"""Labels of SIE that say nothing which these books hold."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +55,23 @@ class _Row:
 
 
 def read(path: Path) -> SieFile:
-    """Read a SIE file. Raises `NotSie` with a sentence that names the file, and `OSError`."""
+    """Read a SIE file. Raises `LedgerFileRefused` with a sentence that names the file, and `OSError`."""
     if path.stat().st_size > BYTES_MAX:
-        raise NotSie(f"{path.name} is larger than {BYTES_MAX // 1024 // 1024} MB.")
-    sie_file = SieFile(source=path.name)
-    rows = list(_rows(sie_file, decode(path.read_bytes())))
+        raise LedgerFileRefused(
+            RefusalCode.TOO_LARGE, f"{path.name} is larger than {BYTES_MAX // 1024 // 1024} MB."
+        )
+    return parse(path.read_bytes(), path.name)
+
+
+def parse(raw: bytes, name: str) -> SieFile:
+    """Read the content of a SIE file called `name`. Raises `LedgerFileRefused`."""
+    sie_file = SieFile(source=name, encoding=detect_encoding(raw))
+    rows = list(_rows(sie_file, decode_as(raw, sie_file.encoding)))
     labels = {row.label for row in rows}
     if "#SIETYP" not in labels and not {"#FLAGGA", "#KONTO"} <= labels:
-        raise NotSie(f"{path.name} is not a SIE file: {_file_kind(labels)}.")
-    kind = next((row.rest[0] for row in rows if row.label == "#SIETYP" and row.rest), "4")
-    if not kind.startswith("4"):
-        raise NotSie(f"{path.name} is SIE type {kind[:20]}: it has no entries. Export type 4 instead.")
+        raise LedgerFileRefused(
+            RefusalCode.NOT_A_LEDGER_FILE, f"{name} is not a SIE file: {_file_kind(labels)}."
+        )
     _Reader(sie_file, rows).read()
     complete(sie_file)
     return sie_file
@@ -93,7 +80,7 @@ def read(path: Path) -> SieFile:
 def _file_kind(labels: set[str]) -> str:
     """Return what a file is that has no label of SIE 4, from the words its lines begin with."""
     if labels & {"<SIE", "<SIEENTRY", "<SIE>", "<SIEENTRY>"}:
-        return "it is SIE 5. Export type 4 instead"
+        return "it is SIE 5, which is XML"
     if labels & {"<!DOCTYPE", "<HTML", "<HTML>"}:
         return "it is a web page"
     return "it has no #SIETYP line"
@@ -142,6 +129,16 @@ class _Reader:
         self.is_in_block = False
         self.is_skipped = False
         self.facts: dict[str, Callable[[list[str]], None]] = {
+            "#SIETYP": self._file_type,
+            "#FORMAT": self._encoding,
+            "#GEN": self._written,
+            "#OMFATTN": self._covered,
+            "#FNR": self._software_id,
+            "#SRU": self._standard_account,
+            "#OIB": self._object_opening,
+            "#OUB": self._object_closing,
+            "#PSALDO": self._period_balance,
+            "#BTRANS": self._struck_line,
             "#FNAMN": self._name,
             "#ORGNR": self._number,
             "#PROGRAM": self._program,
@@ -192,12 +189,8 @@ class _Reader:
         rest = row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
         self.is_in_block = len(rest) < len(row.rest)
         series, number, day, text, entered = [*(field.strip() for field in rest[:5]), *[""] * 5][:5]
-        try:
-            entered_on = read_date(entered)
-        except Unreadable:
-            entered_on = None
         booked_on = read_date(day) or NO_DATE
-        self.voucher = Voucher(series, number, booked_on, text, at=row.at, entered_on=entered_on)
+        self.voucher = Voucher(series, number, booked_on, text, at=row.at, entered_on=_optional_date(entered))
         self.is_skipped = False
         self.file.vouchers.append(self.voucher)
 
@@ -225,6 +218,7 @@ class _Reader:
 
         Raises `Unreadable` where it does not: the line would be lost.
         """
+        self.file.struck_count += 1
         if self.is_skipped or self.voucher is None:
             return
         added = _line(self._after_last_field(row), self.sign, row.at)
@@ -237,6 +231,49 @@ class _Reader:
     def _after_last_field(self, row: _Row) -> list[str]:
         """Return the fields without a brace that ends the voucher on the same line."""
         return row.rest[:-1] if row.rest and isinstance(row.rest[-1], Brace) else row.rest
+
+    def _file_type(self, rest: list[str]) -> None:
+        self.file.kind = _first(rest).upper()[:2] or "4"
+
+    def _encoding(self, rest: list[str]) -> None:
+        stated = _first(rest).upper()
+        self.file.stated_encoding = ENCODINGS.get(stated, stated.lower()[:20])
+
+    def _written(self, rest: list[str]) -> None:
+        self.file.written_on = _optional_date(_first(rest))
+
+    def _covered(self, rest: list[str]) -> None:
+        self.file.covers_until = _optional_date(_first(rest))
+
+    def _software_id(self, rest: list[str]) -> None:
+        self.file.software_id = self.file.software_id or _first(rest)
+
+    def _standard_account(self, rest: list[str]) -> None:
+        self.file.standard_accounts.setdefault(_first(rest), _at(rest, 1))
+
+    def _struck_line(self, rest: list[str]) -> None:
+        del rest
+        self.file.struck_count += 1
+
+    def _object_opening(self, rest: list[str]) -> None:
+        self._object_balance(rest[:1], "", rest[1:], is_opening=True)
+
+    def _object_closing(self, rest: list[str]) -> None:
+        self._object_balance(rest[:1], "", rest[1:])
+
+    def _period_balance(self, rest: list[str]) -> None:
+        period = _at(rest, 1)
+        if not re.fullmatch(r"\d{6}", period, re.ASCII):
+            raise Unreadable(f"“{period[:20]}” is not a period such as 202501")
+        self._object_balance(rest[:1], period, rest[2:])
+
+    def _object_balance(
+        self, year: list[str], period: str, rest: list[str], *, is_opening: bool = False
+    ) -> None:
+        line = _line(rest, self.sign, 0)
+        self.file.object_balances.append(
+            ObjectBalance(_year(year), period, line.account, tuple(line.objects), line.amount, is_opening)
+        )
 
     def _name(self, rest: list[str]) -> None:
         self.file.name = self.file.name or _first(rest)
@@ -259,14 +296,18 @@ class _Reader:
             raise Unreadable("a fiscal year has a first and a last day")
         if ends_on < starts_on:
             if number == 0:
-                raise NotSie(
+                raise LedgerFileRefused(
+                    RefusalCode.YEAR_INVALID,
                     f"{self.file.source} cannot be read: the year ends before it begins"
-                    f" (#RAR 0 {starts_on:%Y%m%d} {ends_on:%Y%m%d})."
+                    f" (#RAR 0 {starts_on:%Y%m%d} {ends_on:%Y%m%d}).",
                 )
             raise Unreadable("the year ends before it begins")
         if (ends_on - starts_on).days > YEAR_DAYS_MAX:
             if number == 0:
-                raise NotSie(f"{self.file.source} cannot be read: its fiscal year is longer than two years.")
+                raise LedgerFileRefused(
+                    RefusalCode.YEAR_INVALID,
+                    f"{self.file.source} cannot be read: its fiscal year is longer than two years.",
+                )
             raise Unreadable("the year is longer than two years")
         year = self.file.years.setdefault(number, FiscalYear())
         if year.starts_on and (year.starts_on, year.ends_on) != (starts_on, ends_on):
@@ -308,6 +349,14 @@ class _Reader:
         year = self.file.years.setdefault(number, FiscalYear())
         table: dict[str, Decimal] = getattr(year, BALANCES[label])
         table[account] = table.get(account, Decimal(0)) + amount
+
+
+def _optional_date(text: str) -> date | None:
+    """Return a date that the books do not need; None when it cannot be read."""
+    try:
+        return read_date(text)
+    except Unreadable:
+        return None
 
 
 def _first(rest: list[str]) -> str:

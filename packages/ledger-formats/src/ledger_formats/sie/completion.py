@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from koppel_sandbox.sie.model import NO_DATE, FiscalYear, NotSie, SieFile
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.sie.model import NO_DATE, FiscalYear, SieFile
 
 STANDARD_DIMENSIONS = {
     "1": "Resultatenhet",
@@ -27,7 +28,9 @@ def complete(sie_file: SieFile) -> None:
         year.opening = {code: amount for code, amount in year.opening.items() if code}
     _complete_opening(sie_file)
     for code in _used_accounts(sie_file):
-        sie_file.accounts.setdefault(code, "")
+        if code not in sie_file.accounts:
+            sie_file.undeclared_accounts.append(code)
+            sie_file.accounts[code] = ""
     for voucher in sie_file.vouchers:
         for line in voucher.lines:
             for dimension, _code in line.objects:
@@ -43,8 +46,14 @@ def _complete_dates(sie_file: SieFile) -> None:
         if voucher.booked_on == NO_DATE:
             days = [line.booked_on for line in voucher.lines if line.booked_on]
             voucher.booked_on = next(iter(days), voucher.entered_on or NO_DATE)
+            sie_file.completions.append(
+                ("date_completed", "A voucher has no date: it has that of its lines, or of its entry.")
+            )
     if sie_file.starts_on is None:
         _derive_years(sie_file)
+        sie_file.completions.append(
+            ("year_completed", "The file has no fiscal year (#RAR 0): balances and vouchers show it.")
+        )
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             voucher.booked_on = sie_file.starts_on or NO_DATE
@@ -52,7 +61,7 @@ def _complete_dates(sie_file: SieFile) -> None:
 
 def _derive_years(sie_file: SieFile) -> None:
     """Make the year that no #RAR line names: after the one before; without that too, the calendar years of
-    the vouchers, of which the last is the file's own. Raises `NotSie` when nothing shows a year.
+    the vouchers, of which the last is the file's own. Raises `LedgerFileRefused` when nothing shows a year.
     """
     year, previous = sie_file.year, sie_file.years.get(-1, FiscalYear())
     if previous.ends_on is not None:
@@ -65,7 +74,9 @@ def _derive_years(sie_file: SieFile) -> None:
         and not sie_file.vouchers
         and not any(year.opening or year.stated for year in sie_file.years.values())
     ):
-        raise NotSie(f"{sie_file.source} has no fiscal year, no balances and no vouchers.")
+        raise LedgerFileRefused(
+            RefusalCode.NO_YEAR, f"{sie_file.source} has no fiscal year, no balances and no vouchers."
+        )
     for back, number in enumerate(numbers or [2000]):
         other = sie_file.years.setdefault(-back, FiscalYear())
         if other.starts_on is None:
@@ -125,6 +136,9 @@ def _complete_opening(sie_file: SieFile) -> None:
             adds_up = closing == amount + moved[account] and closing != moved[account]
             if account not in year.opening and (has_none or adds_up):
                 year.opening[account] = amount
+                sie_file.completions.append(
+                    ("opening_balance", "Opening balances that are missing are last year's closing ones.")
+                )
 
 
 def _closes_without_opening(year: FiscalYear, before: FiscalYear, moved: dict[str, Decimal]) -> bool:

@@ -1,0 +1,290 @@
+"""Checks of a whole ledger while it streams by: control totals, balances, references."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.findings import Finding, FindingCode, FindingLog, Repair
+from ledger_formats.limits import Limits
+from ledger_formats.records import (
+    ZERO,
+    Account,
+    Balance,
+    BalanceKind,
+    Entry,
+    FiscalYear,
+    Journal,
+    Record,
+    VatCode,
+)
+
+ROUNDING = Decimal("0.00005")
+"""Programs that reckon with floating point write 10.100000000000001: less than this is no difference."""
+YEARS_MAX = 4
+"""Movements are kept by account for this many years' worth of accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotal:
+    """A total that the file states, and what its records add up to."""
+
+    name: str
+    stated: Decimal
+    counted: Decimal
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.stated - self.counted) <= ROUNDING
+
+
+@dataclass(slots=True)
+class Report:
+    """What one complete pass over a file found. `closing` is by fiscal year and account: opening + movements.
+
+    `findings` may be fewer than `finding_counts`, see `Limits.findings_max`.
+    """
+
+    counts: dict[str, int]
+    lines_named: int
+    debit: Decimal
+    credit: Decimal
+    closing: dict[tuple[str, str], Decimal]
+    control_totals: list[ControlTotal]
+    findings: list[Finding]
+    finding_counts: dict[FindingCode, int]
+    repairs: list[Repair]
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every entry, every stated closing balance and every control total agrees."""
+        return not any(
+            self.finding_counts.get(code)
+            for code in (
+                FindingCode.ENTRY_UNBALANCED,
+                FindingCode.CLOSING_BALANCE_DIFFERS,
+                FindingCode.CONTROL_TOTAL_DIFFERS,
+            )
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every line and every balance of the file was understood."""
+        return not any(
+            self.finding_counts.get(code)
+            for code in (FindingCode.LINE_UNREADABLE, FindingCode.BALANCE_UNREADABLE)
+        )
+
+
+@dataclass(slots=True)
+class Totals:
+    """The totals that a file states about its entries. None where it does not say.
+
+    `negative_debit` and `negative_credit` are the sums of amounts below zero by the side they stand on: some
+    programs leave them there in their totals.
+    """
+
+    lines: int | None = None
+    entries: int | None = None
+    debit: Decimal | None = None
+    credit: Decimal | None = None
+    negative_debit: Decimal = ZERO
+    negative_credit: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up records as they pass."""
+
+    name: str
+    limits: Limits
+    log: FindingLog
+    years: tuple[FiscalYear, ...]
+    totals: Totals = field(default_factory=Totals)
+    counts: Counter[str] = field(default_factory=Counter)
+    debit: Decimal = ZERO
+    credit: Decimal = ZERO
+    accounts: set[str] = field(default_factory=set)
+    vat_codes: set[str] = field(default_factory=set)
+    undeclared: dict[tuple[str, str], int] = field(default_factory=dict)
+    opening: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    stated: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    moves: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    has_opening_entries: bool = False
+    opening_journals: set[str] = field(default_factory=set)
+
+    def add(self, record: Record) -> None:
+        if isinstance(record, Entry):
+            self._add_entry(record)
+            return
+        self.counts[type(record).__name__] += 1
+        if isinstance(record, Account):
+            self._add_account(record)
+        elif isinstance(record, Balance):
+            self._add_balance(record)
+        elif isinstance(record, VatCode):
+            self.vat_codes.add(record.code)
+            self._limit(len(self.vat_codes), self.limits.codes_max, "VAT codes")
+        elif isinstance(record, Journal) and record.kind == "O":
+            self.opening_journals.add(record.code)
+
+    def _add_account(self, account: Account) -> None:
+        if account.code in self.accounts:
+            self.log.add(
+                FindingCode.ACCOUNT_DECLARED_TWICE,
+                f"Account {account.code[:40]} is declared twice.",
+                account.at,
+            )
+        self.accounts.add(account.code)
+        self._limit(len(self.accounts), self.limits.accounts_max, "accounts")
+
+    def _add_balance(self, balance: Balance) -> None:
+        if not balance.is_of_account:
+            return
+        table = self.opening if balance.kind is BalanceKind.OPENING else self.stated
+        key = (balance.fiscal_year, balance.account)
+        table[key] = table.get(key, ZERO) + balance.amount
+        self._limit(len(table), YEARS_MAX * self.limits.accounts_max, "accounts with balances")
+
+    def _add_entry(self, entry: Entry) -> None:
+        moves, year = self.moves, entry.fiscal_year
+        debit = credit = ZERO
+        for line in entry.lines:
+            key, amount = (year, line.account), line.amount
+            if key in moves:
+                moves[key] += amount
+            else:
+                self._add_first(key, amount, line.at)
+            if amount > ZERO:
+                debit += amount
+            else:
+                credit -= amount
+            for vat in line.vat:
+                if vat.code not in self.vat_codes:
+                    self._miss("VAT code", vat.code, line.at)
+        self.debit += debit
+        self.credit += credit
+        self.counts["Entry"] += 1
+        self.counts["Line"] += len(entry.lines)
+        if abs(debit - credit) > ROUNDING:
+            self._name_unbalanced(entry, debit - credit)
+        elif not entry.lines:
+            self.log.add(FindingCode.ENTRY_WITHOUT_LINES, f"Entry {entry.key[:60]} has no lines.", entry.at)
+        if entry.period in ("0", "00") or entry.journal in self.opening_journals:
+            self.has_opening_entries = True
+
+    def _name_unbalanced(self, entry: Entry, difference: Decimal) -> None:
+        self.log.add(
+            FindingCode.ENTRY_UNBALANCED,
+            f"Entry {entry.key[:60]} does not balance: its debits exceed its credits by {difference:f}.",
+            entry.at,
+        )
+
+    def _add_first(self, key: tuple[str, str], amount: Decimal, at: int) -> None:
+        self.moves[key] = amount
+        self._limit(len(self.moves), YEARS_MAX * self.limits.accounts_max, "accounts in use")
+        if key[1] not in self.accounts:
+            self._miss("account", key[1], at)
+
+    def _miss(self, kind: str, code: str, at: int) -> None:
+        if (kind, code) not in self.undeclared:
+            self.undeclared[(kind, code)] = at
+            self._limit(len(self.undeclared), self.limits.accounts_max, "accounts or VAT codes in use")
+
+    def _limit(self, count: int, most: int, what: str) -> None:
+        if count > most:
+            raise LedgerFileRefused(
+                RefusalCode.TOO_MANY_RECORDS, f"{self.name} has more than {most:,} {what}."
+            )
+
+    def undeclared_accounts(self) -> list[Account]:
+        """Return an account without a name for each that entries use and no account declares."""
+        codes = (code for kind, code in self.undeclared if kind == "account")
+        return [Account(code) for code in codes if code not in self.accounts]
+
+    def finish(self) -> Report:
+        """Compare totals and balances. No record may follow."""
+        self._name_undeclared()
+        self._check_opening()
+        control_totals = self._control_totals()
+        for total in control_totals:
+            if not total.agrees:
+                self.log.add(
+                    FindingCode.CONTROL_TOTAL_DIFFERS,
+                    f"The file states {total.name} {total.stated:f}; its entries have {total.counted:f}.",
+                )
+        closing = dict(self.opening)
+        for key, amount in self.moves.items():
+            closing[key] = closing.get(key, ZERO) + amount
+        self._check_closing(closing)
+        log = self.log
+        return Report(
+            counts={name: self.counts[name] for name in sorted(self.counts)},
+            lines_named=log.counts[FindingCode.LINE_UNREADABLE],
+            debit=self.debit,
+            credit=self.credit,
+            closing=closing,
+            control_totals=control_totals,
+            findings=log.findings,
+            finding_counts=dict(log.counts),
+            repairs=list(log.repairs.values()),
+        )
+
+    def _name_undeclared(self) -> None:
+        for (kind, code), at in self.undeclared.items():
+            if kind == "account" and code not in self.accounts:
+                sentence = f"Account {code[:40]} is used, and the file does not declare it."
+                self.log.add(FindingCode.ACCOUNT_UNDECLARED, sentence, at)
+            elif kind != "account" and code and code not in self.vat_codes:
+                sentence = f"VAT code {code[:40]} is used, and the file does not declare it."
+                self.log.add(FindingCode.VAT_CODE_UNDECLARED, sentence, at)
+
+    def _check_opening(self) -> None:
+        if not self.opening and self.has_opening_entries:
+            self.log.add(
+                FindingCode.OPENING_IN_ENTRIES, "The opening balances are entries, of period 0 or a journal."
+            )
+        elif not self.opening:
+            self.log.add(FindingCode.OPENING_BALANCE_MISSING, "The file has no opening balances.")
+        sums: dict[str, Decimal] = {}
+        for (year, _account), amount in self.opening.items():
+            sums[year] = sums.get(year, ZERO) + amount
+        for year, amount in sums.items():
+            if abs(amount) > ROUNDING:
+                self.log.add(
+                    FindingCode.OPENING_BALANCE_UNBALANCED,
+                    f"The opening balances of {year or 'the file'} add up to {amount:f} instead of nil.",
+                )
+
+    def _control_totals(self) -> list[ControlTotal]:
+        """Return the stated totals with what was counted, amounts below zero counted as the file does."""
+        totals, compared = self.totals, []
+        if totals.lines is not None:
+            compared.append(ControlTotal("lines", Decimal(totals.lines), Decimal(self.counts["Line"])))
+        if totals.entries is not None:
+            counted = self.counts["Entry"]
+            if totals.entries == self.counts["Line"]:
+                counted = self.counts["Line"]
+            compared.append(ControlTotal("entries", Decimal(totals.entries), Decimal(counted)))
+        below_zero = totals.negative_debit + totals.negative_credit
+        for name, stated, counted_amount in (
+            ("total debit", totals.debit, self.debit),
+            ("total credit", totals.credit, self.credit),
+        ):
+            if stated is not None:
+                as_written = counted_amount + below_zero
+                agrees = abs(stated - as_written) <= ROUNDING
+                compared.append(ControlTotal(name, stated, as_written if agrees else counted_amount))
+        return compared
+
+    def _check_closing(self, closing: dict[tuple[str, str], Decimal]) -> None:
+        """Compare the closing balances of the years of which the file has entries."""
+        years = {year for year, _account in self.moves}
+        for key, stated in sorted(self.stated.items()):
+            counted = closing.get(key, ZERO)
+            if key[0] in years and abs(stated - counted) > ROUNDING:
+                self.log.add(
+                    FindingCode.CLOSING_BALANCE_DIFFERS,
+                    f"Account {key[1][:40]} closes {key[0]} at {stated:f}; opening balance and entries make"
+                    f" {counted:f}.",
+                )

@@ -1,0 +1,131 @@
+"""What a reader noticed: findings, and what it repaired."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ledger_formats.limits import DEFAULT
+
+
+class Severity(StrEnum):
+    """INFO is good to know. WARNING was read, and a person should look. With an ERROR the books are not those
+    of the file, or do not agree with themselves.
+    """
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class FindingCode(StrEnum):
+    """The kinds of finding. `SEVERITIES` has how bad each is."""
+
+    LINE_UNREADABLE = "line_unreadable"
+    BALANCE_UNREADABLE = "balance_unreadable"
+    RECORD_UNREADABLE = "record_unreadable"
+    ENTRY_UNBALANCED = "entry_unbalanced"
+    CONTROL_TOTAL_DIFFERS = "control_total_differs"
+    CLOSING_BALANCE_DIFFERS = "closing_balance_differs"
+    VERSION_DIFFERS = "version_differs"
+    REGISTRATION_NUMBER_MISSING = "registration_number_missing"
+    OPENING_BALANCE_MISSING = "opening_balance_missing"
+    OPENING_BALANCE_UNBALANCED = "opening_balance_unbalanced"
+    OPENING_IN_ENTRIES = "opening_in_entries"
+    ACCOUNT_UNDECLARED = "account_undeclared"
+    ACCOUNT_DECLARED_TWICE = "account_declared_twice"
+    VAT_CODE_UNDECLARED = "vat_code_undeclared"
+    DATE_OUTSIDE_YEAR = "date_outside_year"
+    ENTRY_WITHOUT_LINES = "entry_without_lines"
+    VALUE_UNREADABLE = "value_unreadable"
+    TEXT_MISREAD = "text_misread"
+    STRUCK_LINES = "struck_lines"
+    NOT_READ = "not_read"
+
+
+class RepairCode(StrEnum):
+    """The kinds of repair: what was read otherwise than it stands in the file."""
+
+    ENCODING = "encoding"
+    NAMESPACE = "namespace"
+    CONTROL_CHARACTERS = "control_characters"
+    AMOUNT_NOTATION = "amount_notation"
+    NEGATIVE_AMOUNT = "negative_amount"
+    DATE_COMPLETED = "date_completed"
+    CODE_BLANKS = "code_blanks"
+    NUMBER_REPEATED = "number_repeated"
+    OPENING_BALANCE = "opening_balance"
+    YEAR_COMPLETED = "year_completed"
+
+
+SEVERITIES = {
+    FindingCode.LINE_UNREADABLE: Severity.ERROR,
+    FindingCode.BALANCE_UNREADABLE: Severity.ERROR,
+    FindingCode.ENTRY_UNBALANCED: Severity.ERROR,
+    FindingCode.CONTROL_TOTAL_DIFFERS: Severity.ERROR,
+    FindingCode.CLOSING_BALANCE_DIFFERS: Severity.ERROR,
+    FindingCode.OPENING_IN_ENTRIES: Severity.INFO,
+    FindingCode.ENTRY_WITHOUT_LINES: Severity.INFO,
+    FindingCode.STRUCK_LINES: Severity.INFO,
+    FindingCode.NOT_READ: Severity.INFO,
+}
+"""Of every code that is no warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where in the file: a line, counted from 1, and for XML the element; 0 and '' mean the whole file."""
+
+    line: int = 0
+    element: str = ""
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.element or "the file"
+        return f"line {self.line} ({self.element})" if self.element else f"line {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a person should know about the file, in one sentence."""
+
+    code: FindingCode
+    location: Location
+    sentence: str
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITIES.get(self.code, Severity.WARNING)
+
+
+@dataclass(slots=True)
+class Repair:
+    """What was read otherwise than it stands: how often, and where first."""
+
+    code: RepairCode
+    first: Location
+    sentence: str
+    count: int = 1
+
+
+@dataclass(slots=True)
+class FindingLog:
+    """Findings and repairs of one pass. All are counted; `findings` keeps the first `findings_max`."""
+
+    findings_max: int = DEFAULT.findings_max
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[FindingCode] = field(default_factory=Counter)
+    repairs: dict[RepairCode, Repair] = field(default_factory=dict)
+
+    def add(self, code: FindingCode, sentence: str, line: int = 0, element: str = "") -> None:
+        self.counts[code] += 1
+        if len(self.findings) < self.findings_max:
+            self.findings.append(Finding(code, Location(line, element), sentence))
+
+    def add_repair(
+        self, code: RepairCode, sentence: str, line: int = 0, element: str = "", count: int = 1
+    ) -> None:
+        """Count a repair. The sentence of the first of its kind is kept."""
+        if repair := self.repairs.get(code):
+            repair.count += count
+        else:
+            self.repairs[code] = Repair(code, Location(line, element), sentence, count)

@@ -1,0 +1,192 @@
+"""What the readers of XML formats share: values with their repairs, keys of entries, one pass over a file."""
+
+import re
+import unicodedata
+from abc import abstractmethod
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from ledger_formats.checks import Tally
+from ledger_formats.detection import Detection
+from ledger_formats.encoding import is_misread
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.findings import FindingCode, RepairCode
+from ledger_formats.ledger_file import LedgerFile
+from ledger_formats.limits import Limits
+from ledger_formats.records import Line, Record
+from ledger_formats.sources import Source
+from ledger_formats.values import DecimalSign, Unreadable, read_amount
+from ledger_formats.xml.parsing import LOCAL, Element, iterate, release
+
+_PLAIN_AMOUNT = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
+DATES_KEPT = 5_000
+
+
+class Reading:
+    """One pass over a file: its tally and log, and the values of its elements."""
+
+    def __init__(self, tally: Tally, kinds: frozenset[type]) -> None:
+        self.tally, self.log, self.kinds = tally, tally.log, kinds
+        self.keys: set[str] = set()
+        self.dates: dict[str, date | None] = {}
+        self.misread_count = 0
+
+    def amount(self, text: str, line: int) -> Decimal:
+        """Return an amount. Raises `Unreadable`."""
+        if _PLAIN_AMOUNT.fullmatch(text):
+            return Decimal(text)
+        sign = DecimalSign.UNKNOWN if "," in text else DecimalSign.POINT
+        amount = read_amount(text, sign)
+        if not re.fullmatch(r"[+-]?\d+(\.\d*)?", text.strip(), re.ASCII):
+            self.log.add_repair(RepairCode.AMOUNT_NOTATION, f"“{text[:40]}” is read as {amount:f}.", line)
+        return amount
+
+    def optional_amount(self, text: str, line: int) -> Decimal | None:
+        """Return an amount that the books do not need; None when there is none, or it cannot be read."""
+        if not text:
+            return None
+        try:
+            return self.amount(text, line)
+        except Unreadable as problem:
+            self.log.add(FindingCode.VALUE_UNREADABLE, f"Line {line}: {problem}; it is left out.", line)
+            return None
+
+    def day(self, text: str, line: int) -> date | None:
+        """Return a date; None when there is none, or it cannot be read. A time of day is left off."""
+        if text not in self.dates:
+            if len(self.dates) > DATES_KEPT:
+                self.dates.clear()
+            self.dates[text] = self._read_day(text, line)
+        return self.dates[text]
+
+    def _read_day(self, text: str, line: int) -> date | None:
+        typed = text.strip()
+        if not typed:
+            return None
+        try:
+            if re.match(r"\d{4}-\d\d-\d\d", typed, re.ASCII):
+                return date.fromisoformat(typed[:10])
+            if re.fullmatch(r"\d{8}", typed, re.ASCII):
+                return date.fromisoformat(typed)
+        except ValueError:
+            pass
+        self.log.add(FindingCode.VALUE_UNREADABLE, f"Line {line}: “{typed[:40]}” is not a date.", line)
+        return None
+
+    def code(self, text: str | None, line: int) -> str:
+        """Return a code without the blanks around it, which differ where it is used."""
+        if not text:
+            return ""
+        code = text.strip()
+        if code != text:
+            self.log.add_repair(
+                RepairCode.CODE_BLANKS, "Codes have blanks before or behind; they are left off.", line
+            )
+        return code
+
+    def name(self, text: str, line: int) -> str:
+        """Return a name, stripped and composed. Letters that were decoded wrongly are reported once."""
+        name = text.strip()
+        if name.isascii():
+            return name
+        if is_misread(name):
+            self.misread_count += 1
+            if self.misread_count == 1:
+                self.log.add(
+                    FindingCode.TEXT_MISREAD,
+                    f"Texts were decoded wrongly before they came into the file, such as “{name[:60]}”.",
+                    line,
+                )
+        return unicodedata.normalize("NFC", name)
+
+    def key(self, journal: str, number: str, line: int) -> str:
+        """Return a key that no entry before has."""
+        key = f"{journal}/{number}" if number else journal
+        if key not in self.keys:
+            self.keys.add(key)
+            return key
+        if number:
+            self.log.add_repair(
+                RepairCode.NUMBER_REPEATED,
+                f"Entries of journal {journal[:40]} share the number {number[:40]}; each has its own key.",
+                line,
+            )
+        count = 2
+        while (unique := f"{key}-{count}") in self.keys:
+            count += 1
+        self.keys.add(unique)
+        return unique
+
+
+class XmlLedger(LedgerFile):
+    """Reads elements of the names in `RECORD_NAMES`; each is released once its handler has seen it."""
+
+    RECORD_NAMES: tuple[str, ...] = ()
+    PART_NAMES: frozenset[str] = frozenset()
+    """Parts of a record: what stands before them in it is kept until the record ends."""
+
+    def __init__(self, source: Source, detection: Detection, limits: Limits) -> None:
+        super().__init__(source, detection, limits)
+        self._read_header()
+
+    @abstractmethod
+    def _read_header(self) -> None:
+        """Set `header` from the head of the file."""
+
+    @abstractmethod
+    def _reader(self, tally: Tally, kinds: frozenset[type]) -> "RecordReader":
+        """Return the reader of one pass."""
+
+    def _records(self, tally: Tally, kinds: frozenset[type]) -> Iterator[Record]:
+        reader = self._reader(tally, kinds)
+        handlers = reader.handlers
+        elements = iterate(self.source, self.detection, self.limits, self.RECORD_NAMES)
+        for _event, name, element in elements:
+            handler = handlers.get(name)
+            if handler is not None:
+                for record in handler(element):
+                    if type(record) in kinds:
+                        yield record
+            if name in self.PART_NAMES:
+                element.clear(keep_tail=False)
+            else:
+                release(element)
+        yield from (record for record in reader.finish() if type(record) in kinds)
+
+
+Handler = Any
+"""Takes an element, and returns the records that it completes."""
+
+
+class RecordReader:
+    """Turns elements into records. `handlers` are by the local name of an element."""
+
+    def __init__(self, reading: Reading, limits: Limits) -> None:
+        self.reading, self.limits = reading, limits
+        self.handlers: dict[str, Handler] = {}
+
+    def finish(self) -> list[Record]:
+        """Return what only the end of the file completes."""
+        return []
+
+
+def check_line_count(name: str, lines: list[Line], limits: Limits) -> None:
+    """Refuse an entry that never ends. Raises `LedgerFileRefused`."""
+    if len(lines) > limits.entry_lines_max:
+        raise LedgerFileRefused(
+            RefusalCode.TOO_MANY_RECORDS,
+            f"{name} has an entry of more than {limits.entry_lines_max:,} lines.",
+        )
+
+
+def check_parent(element: Element, name: str) -> None:
+    """Check that a line stands in an entry. Raises `Unreadable`."""
+    parent = element.getparent()
+    if parent is None or LOCAL[parent.tag] != name:
+        raise Unreadable("it stands in no entry")
+
+
+def line_of(element: Element) -> int:
+    return int(element.sourceline or 0)

@@ -1,0 +1,295 @@
+"""XAF, SAF-T and SIE 5 as programs write them: what is repaired is reported, what cannot be read is named."""
+
+from contextlib import suppress
+from decimal import Decimal
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger_formats import (
+    BalanceKind,
+    FindingCode,
+    Format,
+    LedgerFile,
+    LedgerFileRefused,
+    RefusalCode,
+    RepairCode,
+    Report,
+    detect,
+    open_ledger,
+)
+from tests.ledger_formats.auditfiles import BALANCED, SAFT_SPACE, XAF_SPACE, Lines, saft, sie5, xaf
+
+VENDOR_SPACE = "http://www.softwarepakketten.nl/auditfile/3.2"
+SPACE_4 = "http://www.odb.belastingdienst.nl/Belastingdienst/BCPP/1.1/structures/XmlauditfileXAF_4.0"
+
+
+def checked(text: str, encoding: str = "utf-8") -> tuple[LedgerFile, Report]:
+    ledger = open_ledger(text.encode(encoding), "file.xml")
+    return ledger, ledger.check()
+
+
+def repairs(report: Report) -> dict[RepairCode, int]:
+    return {repair.code: repair.count for repair in report.repairs}
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding", "known_as"),
+    [
+        ("UTF-8", "cp1252", "cp1252"),
+        ("ISO-8859-1", "utf-8", "utf-8"),
+        ("ISO-8859-1", "cp1252", "cp1252"),
+        ("UTF-8", "utf-8-sig", "utf-8"),
+        ("UTF-16", "utf-16", "utf-16-le"),
+        ("UTF-8", "utf-16-be", "utf-16-be"),
+    ],
+)
+def test_an_encoding_is_seen_from_the_bytes(declared: str, encoding: str, known_as: str) -> None:
+    declaration = f'<?xml version="1.0" encoding="{declared}"?>'
+    ledger, report = checked(xaf(BALANCED, declaration=declaration, company="Café Reünie B.V."), encoding)
+    assert (ledger.detection.encoding, ledger.header.company.name) == (known_as, "Café Reünie B.V.")
+    wrong = {("UTF-8", "cp1252"), ("ISO-8859-1", "utf-8")}
+    assert (RepairCode.ENCODING in repairs(report)) == ((declared, encoding) in wrong)
+    assert report.counts["Line"] == 2
+
+
+def test_the_namespace_of_a_vendor_is_read_and_reported() -> None:
+    ledger, report = checked(xaf(BALANCED, space=VENDOR_SPACE))
+    assert (ledger.header.version, report.counts["Line"]) == ("3.2", 2)
+    assert repairs(report) == {RepairCode.NAMESPACE: 1}
+
+
+def test_a_version_is_that_of_the_elements() -> None:
+    ledger, report = checked(xaf(BALANCED, space=SPACE_4))
+    assert (ledger.header.version, ledger.detection.stated_version) == ("3.2", "4.0")
+    assert report.finding_counts[FindingCode.VERSION_DIFFERS] == 1
+
+
+def test_control_characters_are_left_out_and_counted() -> None:
+    ledger, report = checked(xaf(BALANCED, company="Proef\x00\x1f B.V."))
+    assert ledger.header.company.name == "Proef B.V."
+    assert repairs(report)[RepairCode.CONTROL_CHARACTERS] == 2
+
+
+def test_an_amount_below_zero_counts_on_the_other_side_and_totals_still_agree() -> None:
+    totals = "<linesCount>2</linesCount><totalDebit>-5.00</totalDebit><totalCredit>-5.00</totalCredit>"
+    lines = (("1000", "-5.00", "D"), ("8000", "-5.00", "C"))
+    ledger, report = checked(xaf(lines, totals=totals))
+    (entry,) = ledger.entries()
+    assert [line.amount for line in entry.lines] == [Decimal("-5.00"), Decimal("5.00")]
+    assert repairs(report) == {RepairCode.NEGATIVE_AMOUNT: 2}
+    assert (report.is_balanced, report.debit) == (True, Decimal("5.00"))
+
+
+def test_totals_that_do_not_agree_are_named() -> None:
+    totals = "<linesCount>3</linesCount><totalDebit>12.50</totalDebit><totalCredit>99.00</totalCredit>"
+    _ledger, report = checked(xaf(BALANCED, totals=totals))
+    assert [total.name for total in report.control_totals if not total.agrees] == ["lines", "total credit"]
+    assert not report.is_balanced
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (("1000", "12,3,4", "D"), "“12,3,4” is not an amount"),
+        (("1000", "", "D"), "the amount is empty"),
+        (("1000", "1,234", "D"), "“1,234” can be read as thousands and as decimals"),
+        (("", "5", "D"), "it has no account (accID)"),
+        (("1000", "5", "X"), "“X” is neither D nor C (amntTp)"),
+        (("1000", "NaN", "D"), "“NaN” is not an amount"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_with_its_line(line: tuple[str, str, str], reason: str) -> None:
+    text = xaf((*BALANCED, line))
+    _ledger, report = checked(text)
+    at = text.count("\n", 0, text.rindex("<trLine>")) + 1
+    (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert (report.counts["Line"], report.lines_named, report.is_complete) == (2, 1, False)
+    assert named.sentence == f"Line {at}: line 3 of an entry is not in the books: {reason}."
+    assert str(named.location) == f"line {at} (trLine)"
+
+
+STRAY_XAF = "<trLine><nr>9</nr><accID>1000</accID><amnt>1</amnt><amntTp>D</amntTp></trLine>"
+STRAY_SAFT = (
+    "<Line><RecordID>9</RecordID><AccountID>1000</AccountID>"
+    "<DebitAmount><Amount>1</Amount></DebitAmount></Line>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "after"),
+    [
+        (xaf(BALANCED, BALANCED), STRAY_XAF, "</transaction>"),
+        (saft(BALANCED, BALANCED), STRAY_SAFT, "</Transaction>"),
+        (sie5(BALANCED, BALANCED), '<LedgerEntry accountId="1000" amount="1"/>', "</JournalEntry>"),
+    ],
+)
+def test_a_line_outside_of_entries_joins_none_and_is_named(text: str, line: str, after: str) -> None:
+    ledger, report = checked(text.replace(after, after + line, 1))
+    assert [len(entry.lines) for entry in ledger.entries()] == [2, 2]
+    (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert named.sentence.endswith("is not in the books: it stands in no entry.")
+
+
+@pytest.mark.parametrize("amount", ["12<!-- x -->.50", "<![CDATA[12.50]]>", "12<?x y?>.50", " 12.50\n"])
+def test_an_amount_is_whole_whatever_stands_in_it(amount: str) -> None:
+    _ledger, report = checked(xaf((("1000", amount, "D"), ("8000", "12.50", "C"))))
+    assert (report.debit, report.is_balanced) == (Decimal("12.50"), True)
+
+
+def test_source_documents_are_not_read_and_that_is_said() -> None:
+    text = saft(BALANCED).replace("</AuditFile>", "<SourceDocuments><x/></SourceDocuments></AuditFile>")
+    _ledger, report = checked(text)
+    assert report.finding_counts[FindingCode.NOT_READ] == 1
+
+
+def test_amounts_as_spreadsheets_write_them_are_read_and_reported() -> None:
+    lines = (("1000", "1.234,50", "D"), ("8000", "1234,50", "C"))
+    _ledger, report = checked(xaf(lines))
+    assert (report.debit, report.is_balanced) == (Decimal("1234.50"), True)
+    assert repairs(report) == {RepairCode.AMOUNT_NOTATION: 2}
+
+
+def test_entries_that_share_a_number_keep_keys_of_their_own() -> None:
+    ledger, report = checked(xaf(BALANCED, BALANCED, BALANCED, number="7"))
+    assert [entry.key for entry in ledger.entries()] == ["M/7", "M/7-2", "M/7-3"]
+    assert repairs(report) == {RepairCode.NUMBER_REPEATED: 2}
+
+
+def test_blanks_around_codes_do_not_make_another_account() -> None:
+    _ledger, report = checked(xaf((("1000 ", "5", "D"), ("8000", "5", "C"))))
+    assert ("2025", "1000") in report.closing
+    assert repairs(report) == {RepairCode.CODE_BLANKS: 1}
+    assert FindingCode.ACCOUNT_UNDECLARED not in report.finding_counts
+
+
+def test_an_account_that_is_not_declared_follows_as_a_record() -> None:
+    ledger = open_ledger(xaf((("1000", "5", "D"), ("9999", "5", "C"))).encode())
+    codes = [record.code for record in ledger.records() if type(record).__name__ == "Account"]
+    assert codes == ["1000", "8000", "9999"]
+    assert ledger.report is not None
+    assert ledger.report.finding_counts[FindingCode.ACCOUNT_UNDECLARED] == 1
+
+
+def test_the_balances_that_open_an_auditfile_are_added_by_account() -> None:
+    rows = "".join(
+        f"<obLine><nr>{number}</nr><accID>{account}</accID><amnt>{amount}</amnt><amntTp>{side}</amntTp></obLine>"
+        for number, (account, amount, side) in enumerate(
+            [("1000", "70", "D"), ("1000", "30", "D"), ("8000", "100", "C")]
+        )
+    )
+    _ledger, report = checked(xaf(BALANCED, opening=f"<openingBalance>{rows}</openingBalance>"))
+    assert report.closing == {("2025", "1000"): Decimal("112.50"), ("2025", "8000"): Decimal("-112.50")}
+    assert FindingCode.OPENING_BALANCE_MISSING not in report.finding_counts
+
+
+@pytest.mark.parametrize(
+    ("accounts", "version", "code"),
+    [
+        (
+            "<Account><AccountID>1000</AccountID><StandardAccountID>10</StandardAccountID>{}</Account>",
+            "1.10",
+            "10",
+        ),
+        (
+            (
+                "<Account><AccountID>1000</AccountID><GroupingCategory>RF-1167</GroupingCategory>"
+                "<GroupingCode>1080</GroupingCode>{}</Account>"
+            ),
+            "1.30",
+            "1080",
+        ),
+    ],
+)
+def test_the_two_versions_of_saf_t_give_the_same_records(accounts: str, version: str, code: str) -> None:
+    balances = "<OpeningDebitBalance>10</OpeningDebitBalance><ClosingDebitBalance>22.50</ClosingDebitBalance>"
+    ledger, report = checked(saft(BALANCED, accounts=accounts.format(balances)))
+    assert (ledger.detection.format, ledger.header.version) == (Format.SAFT, version)
+    assert ledger.header.company.registration_number == "923609016"
+    assert [(one.code, one.standard_code) for one in ledger.accounts()] == [("1000", code)]
+    assert [(one.kind, one.amount) for one in ledger.balances()] == [
+        (BalanceKind.OPENING, Decimal(10)),
+        (BalanceKind.CLOSING, Decimal("22.50")),
+    ]
+    assert (report.is_balanced, report.closing[("2025", "1000")]) == (True, Decimal("22.50"))
+
+
+def test_struck_lines_of_sie_5_are_not_in_the_books() -> None:
+    struck = '<LedgerEntry accountId="1000" amount="7"><Overstrike date="2025-01-16" by="x"/></LedgerEntry>'
+    text = sie5(BALANCED).replace("</JournalEntry>", f"{struck}</JournalEntry>")
+    ledger, report = checked(text)
+    assert (report.counts["Line"], report.is_balanced) == (2, True)
+    assert report.finding_counts[FindingCode.STRUCK_LINES] == 1
+    assert ledger.header.company.registration_number == "556036-0793"
+
+
+codes = st.sampled_from(["1000", "8000", "9999", "", " 1000 "])
+amount_texts = st.one_of(
+    st.decimals(min_value=-(10**9), max_value=10**9, places=2).map(str),
+    st.sampled_from(["", "x", "1,5", "1.234,50", "1,234", "NaN", "1e3", "--5", "1 000.00", "٥"]),
+)
+made_up = st.lists(
+    st.lists(st.tuples(codes, amount_texts.map(escape), st.sampled_from(["D", "C", "d", "X"])), max_size=5),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("write", [xaf, saft, sie5])
+@given(entries=made_up)
+def test_every_line_is_kept_or_named(write: type, entries: list[Lines]) -> None:
+    text = write(*entries)
+    ledger, report = checked(text)
+    kept = sum(len(entry.lines) for entry in ledger.entries())
+    assert report.counts.get("Line", 0) == kept
+    assert kept + report.lines_named == sum(len(lines) for lines in entries)
+    assert report.counts.get("Entry", 0) == len(entries)
+
+
+@given(
+    content=st.binary(max_size=300), start=st.sampled_from(["", "<auditfile>", "<?xml version='1.0'?><Sie>"])
+)
+def test_no_bytes_stop_the_reader(content: bytes, start: str) -> None:
+    with suppress(LedgerFileRefused):
+        open_ledger(start.encode() + content).check()
+
+
+@given(cut=st.integers(min_value=1, max_value=len(xaf(BALANCED)) - 12))
+def test_a_file_that_is_cut_off_is_refused_wherever_it_ends(cut: int) -> None:
+    with pytest.raises(LedgerFileRefused):
+        open_ledger(xaf(BALANCED)[:cut].encode()).check()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"),
+    [
+        ("", RefusalCode.EMPTY, "is empty"),
+        ("EXTF;700;21;", RefusalCode.NOT_A_LEDGER_FILE, "is a DATEV file, which is not read"),
+        ("JournalCode\tJournalLib", RefusalCode.NOT_A_LEDGER_FILE, "is a French FEC, which is not read"),
+        ("<html><body/></html>", RefusalCode.NOT_A_LEDGER_FILE, "is no ledger file: it is a web page"),
+        (
+            f'<AuditFile xmlns="{SAFT_SPACE.replace(":NO", ":DK")}"><Header/></AuditFile>',
+            RefusalCode.VERSION_UNSUPPORTED,
+            "is SAF-T of Denmark: Norway's is read",
+        ),
+        (
+            f'<auditfile xmlns="{XAF_SPACE.replace("3.2", "3.1")}"><header/></auditfile>',
+            RefusalCode.VERSION_UNSUPPORTED,
+            "is an older Auditfile (XAF/3.1): 3.2, 3.2.1 and 4.0 are read",
+        ),
+        (
+            xaf(BALANCED).replace("2025-12-31", "2024-12-31"),
+            RefusalCode.YEAR_INVALID,
+            "cannot be read: the year ends before it begins (2025-01-01 to 2024-12-31)",
+        ),
+    ],
+)
+def test_what_is_not_read_is_refused_by_name(content: str, code: RefusalCode, reason: str) -> None:
+    with pytest.raises(LedgerFileRefused) as refused:
+        open_ledger(content.encode(), "file.xml")
+    assert (refused.value.code, str(refused.value)) == (code, f"file.xml {reason}.")
+
+
+def test_detection_reads_no_records() -> None:
+    assert detect(xaf(BALANCED).encode()).version == "3.2"
