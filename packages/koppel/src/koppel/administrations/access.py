@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db.models import BigIntegerField, Exists, Func, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction
@@ -35,12 +35,14 @@ def restricted_company_ids(actor: Actor) -> Any:
 
 def related_visible_condition(actor: Actor) -> Q:
     """Return the condition of issues with the fact `administration_ids` of which the actor sees one."""
-    ids = Func(
+    is_related = Func(
+        F("pk"),
         OuterRef("context"),
-        template="ANY(string_to_array(%(expressions)s->>'administration_ids', ',')::bigint[])",
-        output_field=BigIntegerField(),
+        arg_joiner=" = ANY(string_to_array(",
+        template="(%(expressions)s->>'administration_ids', ',')::bigint[]))",
+        output_field=BooleanField(),
     )
-    return Q(Exists(Administration.objects.visible_to(actor).filter(pk=ids)))
+    return Q(Exists(Administration.objects.visible_to(actor).filter(is_related)))
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:

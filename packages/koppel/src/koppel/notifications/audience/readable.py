@@ -6,7 +6,7 @@ an administration that was restricted since, or from which the reader was unassi
 
 from collections.abc import Iterable
 
-from django.db.models import BigIntegerField, Exists, Func, OuterRef, Q
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q
 
 from koppel.notifications.audience.hooks import readable_administrations
 from koppel.notifications.audience.visible_context import message_context
@@ -26,12 +26,14 @@ def actor_of(membership: Membership) -> Actor:
 
 def readable_condition(actor: Actor) -> Q:
     """Return the condition of notifications of which the reader may see something."""
-    keys = Func(
+    is_affected = Func(
+        F("pk"),
         OuterRef("administrations"),
-        template="ANY(ARRAY(SELECT jsonb_object_keys(%(expressions)s)::bigint))",
-        output_field=BigIntegerField(),
+        arg_joiner=" = ANY(ARRAY(SELECT jsonb_object_keys(",
+        template="(%(expressions)s)::bigint)))",
+        output_field=BooleanField(),
     )
-    visible = readable_administrations(actor, _represented_members(actor)).filter(pk=keys)
+    visible = readable_administrations(actor, _represented_members(actor)).filter(is_affected)
     nameless = [code for code, definition in event_types.items() if definition.names_are_optional]
     return Q(administrations={}) | Q(event_type__in=nameless) | Q(Exists(visible))
 
