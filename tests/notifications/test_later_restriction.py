@@ -21,7 +21,7 @@ from tests.fixtures.people import signed_in
 from tests.notifications.factories import NEWS, mails, open_test_event, set_preferences
 from tests.notifications.test_email import make_due, send
 
-BOTH = "Secret, Zorg B.V."
+SECRET = "Aannemers, Zorg B.V."
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def open_about(anna: Actor, *affected: Administration, key: str = "one", event: 
 def test_a_restricted_client_leaves_notices_and_waiting_mails(
     anna: Actor, piet: Actor, mailoutbox: list[EmailMessage]
 ) -> None:
-    secret, other = administration_of(anna, BOTH), administration_of(anna, "Bakkerij B.V.")
+    secret, other = administration_of(anna, SECRET), administration_of(anna, "Bakkerij B.V.")
     for one in (secret, other):
         assign(piet, one)
     with organisation_scope(anna.organisation_id):
@@ -61,19 +61,19 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
     open_about(anna, secret)
     open_about(anna, secret, other, key="two")
     open_about(anna, secret, other, key="import", event=SyncEvent.IMPORT_FINISHED)
-    assert [BOTH in text for text in rest_messages(piet)].count(True) == 2
+    assert [SECRET in text for text in rest_messages(piet)].count(True) == 2
     assert "2 administrations" in rest_messages(piet)[0]
     with organisation_scope(anna.organisation_id):
         restrict(anna, secret.pk, [anna.membership_id])
     shown = rest_messages(piet)
     assert len(shown) == 2
     assert "Bakkerij B.V." in shown[1]
-    assert BOTH not in json.dumps(shown)
+    assert SECRET not in json.dumps(shown)
     assert "1 administration " in shown[0], "it is not counted either"
-    assert BOTH not in signed_in(piet).get("/notifications/").content.decode()
+    assert SECRET not in signed_in(piet).get("/notifications/").content.decode()
     make_due(piet)
     assert send(piet) == 1
-    assert BOTH not in mailoutbox[0].body
+    assert SECRET not in mailoutbox[0].body
     assert "Bakkerij B.V." in mailoutbox[0].body
     assert sorted(mails(piet)) == ["dropped", "sent", "sent"]
     with organisation_scope(anna.organisation_id):
@@ -86,7 +86,7 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
 def test_a_restricted_client_leaves_waiting_messages_and_the_log_of_webhooks(
     anna: Actor, settings: Any
 ) -> None:
-    secret, other = administration_of(anna, BOTH), administration_of(anna, "Bakkerij B.V.")
+    secret, other = administration_of(anna, SECRET), administration_of(anna, "Bakkerij B.V.")
     with organisation_scope(anna.organisation_id):
         webhook = WebhookEndpoint.objects.create(
             organisation_id=anna.organisation_id,
@@ -104,6 +104,6 @@ def test_a_restricted_client_leaves_waiting_messages_and_the_log_of_webhooks(
         assert oldest.body == ""
         body = json.loads(newest.body)
         assert [one["id"] for one in body["administrations"]] == [other.pk]
-        assert BOTH not in newest.body
+        assert SECRET not in newest.body
         assert body["context"]["total"] == 1
         assert "1 administration " in body["message"]["en"]
