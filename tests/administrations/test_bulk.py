@@ -416,7 +416,7 @@ def test_a_draft_is_held_to_the_permissions_of_now(firm: Firm, actor: Any) -> No
                 membership_id=piet.membership_id,
                 automatic=True,
             )
-        draft, queued, done = (operations.preview(piet, "change", params, selection) for _each in range(3))
+        draft, queued, done = (operations.preview(piet, "change", params, selection) for _number in range(3))
         operations.start_operation(piet, done.pk)
         BulkOperation.objects.filter(pk=queued.pk).update(state="queued")
         Membership.objects.filter(pk=piet.membership_id).update(role=Role.USER)

@@ -42,7 +42,7 @@ def browser_of(person: Actor) -> Client:
     return browser
 
 
-def test_companies_with_problems_are_shown_first(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_companies_with_problems_are_answers_first(anna: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five hundred fit the page; the one that needs somebody is the last by name."""
     monkeypatch.setattr(company_rows, "ROWS_MAX", 2)
     import_first(anna, 4)
@@ -77,9 +77,9 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         assert (answer["company"] == name) is sees
     mark_unreachable(organisation_id, secret.remote_company_id, NotConsented("no_role", "No role."))
     with organisation_scope(organisation_id):
-        known = RemoteCompany.objects.exclude(pk=secret.remote_company_id).order_by("pk")[0]
-        RemoteCompany.objects.filter(pk=known.pk).update(name="Known B.V.")
-        lose_grant_of(secret.remote_company_id, known.pk)
+        other = RemoteCompany.objects.exclude(pk=secret.remote_company_id).order_by("pk")[0]
+        RemoteCompany.objects.filter(pk=other.pk).update(name="Known B.V.")
+        lose_grant_of(secret.remote_company_id, other.pk)
     require_reauth(organisation_id, anna.connection.pk, "The consent has expired.")
     with organisation_scope(organisation_id):
         # Neither a new name nor one with a comma brings an old one back.
@@ -97,13 +97,13 @@ def test_a_restricted_administration_is_not_named_by_probe_or_timeline(anna: Con
         assert "Known B.V." in page
         assert ("1 company" in page) is sees, "counts leave it out too"
         assert (name in page) is sees
-        shown = [browser_of(person).get(f"/api/v1{root}events").json()]
-        shown += [browser_of(person).get(address).json() for address in ("/api/v1/issues",)]
-        for answer in (*map(json.dumps, shown), browser_of(person).get("/issues/").content.decode()):
-            assert (name in answer) is sees
-            assert sees or former not in answer
-        assert "Known B.V." in json.dumps(shown[0])
-        assert "Known B.V." in json.dumps(shown[1])
+        answers = [browser_of(person).get(f"/api/v1{root}events").json()]
+        answers += [browser_of(person).get(address).json() for address in ("/api/v1/issues",)]
+        for text in (*map(json.dumps, answers), browser_of(person).get("/issues/").content.decode()):
+            assert (name in text) is sees
+            assert sees or former not in text
+        assert "Known B.V." in json.dumps(answers[0])
+        assert "Known B.V." in json.dumps(answers[1])
 
 
 def lose_grant_of(*company_ids: int) -> None:

@@ -135,7 +135,7 @@ def test_tests_of_the_installations_app_stop_no_other_organisation(anna: Newcome
     sandbox.fault("/connect/token", status=429, times=1, headers={"Retry-After": "900"})
     assert not check_app(anna.actor, app.pk).is_ok
     assert sandbox.sign_in(anna.begin(app.pk)), "its pause holds for no sign-in"
-    for _each in range(CHECKS_BURST - 1):
+    for _number in range(CHECKS_BURST - 1):
         check_app(anna.actor, app.pk)
     with pytest.raises(TooManyRequests):
         check_app(anna.actor, app.pk)

@@ -74,8 +74,11 @@ def screen_messages(actor: Actor) -> list[str]:
             membership_id=actor.membership_id, on_screen=True
         ).order_by("pk")
         return [
-            render_message(one.event_type, message_context(one.context, one.administrations))
-            for one in notifications
+            render_message(
+                notification.event_type,
+                message_context(notification.context, notification.administrations),
+            )
+            for notification in notifications
         ]
 
 

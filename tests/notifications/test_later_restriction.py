@@ -42,7 +42,8 @@ def rest_messages(person: Actor) -> list[str]:
 
 
 def open_about(anna: Actor, *affected: Administration, key: str = "one", event: Any = NEWS) -> None:
-    facts = {one.pk: {"name": one.name, "total": 1, "active": 1, "others": 0} for one in affected}
+    counts = {"total": 1, "active": 1, "others": 0}
+    facts = {administration.pk: {"name": administration.name, **counts} for administration in affected}
     open_test_event(anna, event, key, administrations=facts)
 
 
@@ -50,8 +51,8 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
     anna: Actor, piet: Actor, mailoutbox: list[EmailMessage]
 ) -> None:
     secret, other = administration_of(anna, SECRET), administration_of(anna, "Bakkerij B.V.")
-    for one in (secret, other):
-        assign(piet, one)
+    for administration in (secret, other):
+        assign(piet, administration)
     with organisation_scope(anna.organisation_id):
         DeliverySettings.objects.create(
             organisation_id=anna.organisation_id, membership_id=piet.membership_id, digest=True
@@ -65,11 +66,11 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
     assert "2 administrations" in rest_messages(piet)[0]
     with organisation_scope(anna.organisation_id):
         restrict(anna, secret.pk, [anna.membership_id])
-    shown = rest_messages(piet)
-    assert len(shown) == 2
-    assert "Bakkerij B.V." in shown[1]
-    assert SECRET not in json.dumps(shown)
-    assert "1 administration " in shown[0], "it is not counted either"
+    messages = rest_messages(piet)
+    assert len(messages) == 2
+    assert "Bakkerij B.V." in messages[1]
+    assert SECRET not in json.dumps(messages)
+    assert "1 administration " in messages[0], "it is not counted either"
     assert SECRET not in signed_in(piet).get("/notifications/").content.decode()
     make_due(piet)
     assert send(piet) == 1

@@ -87,19 +87,19 @@ def test_the_same_number_twice_needs_a_reason_and_leaves_an_issue(listed: Newcom
 def test_a_shared_number_is_told_to_those_who_see_both(listed: Newcomer, actor: Any) -> None:  # noqa: F811
     """Otherwise typing a number would tell whether a client that one may not see has it."""
     secret = administration_of(listed.actor, "Secret", number="17052456", number_scheme="0106", country="NL")
-    own = administration_of(listed.actor, "Own", number=KVK, number_scheme="0106", country="NL")
+    assigned = administration_of(listed.actor, "Own", number=KVK, number_scheme="0106", country="NL")
     with organisation_scope(listed.actor.organisation_id):
         firm = Organisation.objects.get(pk=listed.actor.organisation_id)
         piet = actor("user", organisation=firm, name="Piet")
-        assign(piet, own)
+        assign(piet, assigned)
     changed = {"number": "17052456", "reason": "", "sector": "", "same_company": "1"}
-    signed_in(piet).post(f"/administrations/{own.pk}/identity/", changed)
-    assert ("number_shared", own.pk) in open_issues(listed)
-    addresses = ("/api/v1/issues?kind=number_shared", f"/api/v1/administrations/{own.pk}/issues")
+    signed_in(piet).post(f"/administrations/{assigned.pk}/identity/", changed)
+    assert ("number_shared", assigned.pk) in open_issues(listed)
+    addresses = ("/api/v1/issues?kind=number_shared", f"/api/v1/administrations/{assigned.pk}/issues")
     for person, sees in ((piet, False), (listed.actor, True)):
         answers = [json.dumps(signed_in(person).get(address).json()) for address in addresses]
         assert ["number_shared" in answer for answer in answers] == [sees, sees]
-        listing = signed_in(person).get(f"/api/v1/administrations/{own.pk}").json()
+        listing = signed_in(person).get(f"/api/v1/administrations/{assigned.pk}").json()
         assert (listing["issues"] > 0) is sees
     with organisation_scope(listed.actor.organisation_id):
         assign(piet, secret)

@@ -26,12 +26,12 @@ def readable_company_names(actor: Actor, company_ids: Collection[int]) -> dict[i
 
 def list_company_names(company_ids: Iterable[int], names: Mapping[int, str]) -> str:
     """Return the readable names as a list; a text without names if none is readable."""
-    wanted = set(company_ids)
-    readable = [name for key, name in names.items() if key in wanted]
+    requested = set(company_ids)
+    readable = [name for company_id, name in names.items() if company_id in requested]
     return ", ".join(readable[:NAMES_MAX]) or _("some companies")
 
 
 def resolve_company_names(actor: Actor, facts: MessageFacts) -> MessageFacts:
     """Return the fact `companies` for a reader, from the stored `company_ids`."""
-    ids = [int(key) for key in str(facts.get("company_ids") or "").split(",") if key]
+    ids = [int(text) for text in str(facts.get("company_ids") or "").split(",") if text]
     return {"companies": list_company_names(ids, readable_company_names(actor, ids))}

@@ -151,8 +151,8 @@ class BulkAction(Generic[ParametersT]):
         return all(map(actor.can, self.permissions_for(names)))
 
     def permissions_for(self, names: Iterable[str]) -> set[Permission]:
-        own = self.parameter_permissions
-        return {self.permission, *(own[name] for name in names if name in own)}
+        by_name = self.parameter_permissions
+        return {self.permission, *(by_name[name] for name in names if name in by_name)}
 
     def audit_action_of(self, params: RawParameters) -> AuditAction | None:
         if self.choose_audit_action is None:

@@ -29,11 +29,11 @@ def stored_facts(event: Event, visible_ids: Collection[int] | None) -> dict[int,
     return {key: dict(visible[key]) if key in whole else sum_counts([visible[key]]) for key in by_name}
 
 
-def message_context(own: EventFacts, administrations: Mapping[int, EventFacts]) -> EventContext:
+def message_context(event_facts: EventFacts, administrations: Mapping[int, EventFacts]) -> EventContext:
     """Return the context of a message: the event's own facts, and the names and counts of these
     administrations; a single one adds its own facts.
     """
-    context = dict(own)
+    context = dict(event_facts)
     if not administrations:
         return context
     affected = sorted(administrations.values(), key=_by_name)

@@ -87,8 +87,8 @@ def _own_notifications(actor: Actor) -> "QuerySet[Notification]":
 
 
 def _readable(actor: Actor) -> "QuerySet[Notification]":
-    own = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
-    return own.filter(readable_condition(actor))
+    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
+    return notifications.filter(readable_condition(actor))
 
 
 def _view(notification: Notification, context: EventContext) -> NotificationView:

@@ -119,7 +119,9 @@ def limit_message(delivery: WebhookDelivery, divisions: Collection[int]) -> str 
     if not visible and not is_needed:
         return None
     seen = {key: entry for key, entry in facts.items() if key in visible}
-    own = {key: value for key, value in message.context.items() if key not in sum_counts(facts.values())}
+    event_facts = {
+        key: value for key, value in message.context.items() if key not in sum_counts(facts.values())
+    }
     named = {
         key: {fact: value for fact, value in entry.items() if fact != "id"} for key, entry in seen.items()
     }
@@ -127,8 +129,8 @@ def limit_message(delivery: WebhookDelivery, divisions: Collection[int]) -> str 
         msgspec.structs.replace(
             message,
             administrations=list(seen.values()),
-            context=own | sum_counts(named.values()),
-            message=_render_in_all_languages(message.type, message_context(own, named)),
+            context=event_facts | sum_counts(named.values()),
+            message=_render_in_all_languages(message.type, message_context(event_facts, named)),
         )
     )
 
