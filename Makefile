@@ -95,14 +95,8 @@ wheel: built ## Build a wheel per package in dist/, Koppel's with compiled texts
 vendor: $(READY) ## Fetch fonts, icons and libraries of pages from npm again and verify them (ARGS=--update: new hashes)
 	@$(UV) run --frozen -q --group vendor python .ci/vendor.py $(ARGS)
 
-RELEASE = tests/releases/$(shell sed -n 's/^version = "\(.*\)"/\1/p' packages/koppel/pyproject.toml)
-
-release: built ## Keep the wheels of this version and what they were locked to in tests/releases/
-	@rm -rf dist $(RELEASE) && mkdir -p $(RELEASE)
-	@$(MAKE) --no-print-directory wheel
-	@cp dist/*.whl $(RELEASE)/
-	@$(MAKE) --no-print-directory sbom ARGS=$(RELEASE)/koppel.cdx.json
-	@$(UV) export --frozen -q --package koppel --extra demo --no-dev --no-emit-workspace --no-header -o $(RELEASE)/requirements.txt >/dev/null
+release: built ## Cut a version (VERSION=0.3.0): bump it everywhere, date the changelog, keep wheels and requirements in tests/releases/
+	@.venv/bin/python .ci/release.py $(VERSION)
 
 # Compiled texts and collected static files: checked each time, built again when a source has changed.
 built: $(READY)

@@ -1,7 +1,7 @@
 """A 200 MB XML Auditfile read and checked: time, memory, and beside a plain `iterparse` of lxml.
 
-Both take turns in processes of their own. The ratio is one of processor time, which other programs on the
-machine change little.
+Both take turns in processes of their own. Times are of the processor, which other programs on the machine
+change little; reading uses one core.
 """
 
 import json
@@ -35,9 +35,8 @@ figures = {{"lines": report.counts["Line"], "right": report.is_balanced and repo
 """
 MEASURED = """
 import json, resource, time
-started, processor = time.perf_counter(), time.process_time()
+processor = time.process_time()
 {code}
-figures["seconds"] = time.perf_counter() - started
 figures["processor"] = time.process_time() - processor
 figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps(figures))
@@ -53,11 +52,11 @@ def run() -> list[dict[str, Any]]:
     reads = [read for _plain, read in turns]
     if any((read["lines"], read["right"]) != (lines, True) for read in reads):
         raise RuntimeError(f"The file has {lines} lines; these were read: {reads}")
-    seconds = statistics.median(read["seconds"] for read in reads)
+    seconds = statistics.median(read["processor"] for read in reads)
     memory = max(read["megabytes"] for read in reads)
     ratio = statistics.median(read["processor"] / plain["processor"] for plain, read in turns)
     return [
-        _figure("200 MB XAF read and checked", round(seconds, 1), "s", SECONDS_MAX),
+        _figure("200 MB XAF read and checked, processor time", round(seconds, 1), "s", SECONDS_MAX),
         _figure("peak memory", round(memory), "MB", MEGABYTES_MAX),
         _figure("processor time beside a plain iterparse", round(ratio, 2), "times", RATIO_MAX),
     ]

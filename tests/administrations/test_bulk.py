@@ -222,6 +222,19 @@ def test_bulk_sync_skips_administrations_that_cannot_be_synced(firm: Firm) -> No
         )
 
 
+def test_bulk_sync_starts_from_the_list_and_its_rows_are_refreshed(firm: Firm) -> None:
+    browser, ids = browser_of(firm.admin), firm.ids
+    page = browser.post(
+        "/administrations/bulk/preview", {"action": "sync", "id": ids}, follow=True
+    ).content.decode()
+    with organisation_scope(firm.admin.organisation_id):
+        count = Run.objects.count()
+    assert f"Sync of {count} administrations started." in page
+    assert f"{len(ids) - count} unchanged. " in page
+    assert "were changed" not in page
+    assert 'hx-trigger="every 2s"' in page
+
+
 def test_favourites_belong_to_the_person_and_need_no_preview(firm: Firm, actor: Any) -> None:
     admin = firm.admin
     reader = colleague(actor, admin, "reader")

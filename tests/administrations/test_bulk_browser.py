@@ -101,7 +101,7 @@ def test_all_matching_become_a_job_with_visible_progress(page: Page, address: st
     page.click("#bulk-state button.button-primary")
     page.wait_for_selector("#bulk-state progress")
     run_bulk_worker(firm)
-    page.wait_for_selector(f"text={expected} administrations changed")
+    page.wait_for_selector(f"text={expected} administrations were changed")
     after = divisions(firm)
     assert sum(one == firm.divisions[0] for one in after.values()) == north + expected
     page.click("nav.subtabs >> text=Changed")
@@ -133,7 +133,7 @@ def test_a_file_is_previewed_line_by_line(page: Page, address: str, firm: Firm, 
     check_page(page, "bulk-file-wide-en")
     assert "2 lines could not be processed" in page.inner_text("main")
     page.click("#bulk-state button.button-primary")
-    page.wait_for_selector("text=1 administration changed")
+    page.wait_for_selector("text=1 administration was changed")
     with organisation_scope(firm.admin.organisation_id):
         assert list(
             Administration.objects.filter(client_number__startswith="N-").values_list("client_number")

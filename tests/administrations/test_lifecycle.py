@@ -180,6 +180,11 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
         assert Administration.objects.get(pk=sibling.pk).status == "active", "siblings go on"
         assert Run.objects.get().state == "cancelled"
     assert names(admin, "lifecycle=client_left") == [administration.name]
+    listed = browser.get("/administrations/?lifecycle=client_left").content.decode()
+    assert "Client left" in listed
+    assert "Deactivated" not in listed.partition("<tbody")[2].partition("</tbody>")[0]
+    path = f"/administrations/{administration.pk}/offboarding/"
+    assert f'value="{form["erase_on"]}"' in browser.get(path).content.decode(), "dates can be changed"
     process_due_dates(0)
     erase(admin.organisation_id, administration.pk)
     assert "books_account" in tables_with_administration(database_addresses, administration.pk), (

@@ -168,6 +168,13 @@ def test_the_changelog_is_kept_in_the_form_of_keep_a_changelog() -> None:
         assert len(headings) == len(set(headings))
 
 
+def test_no_line_of_the_changelog_stands_twice() -> None:
+    """Merges double lines; compared are their first words, since an end is reworded more often."""
+    for section in re.split(r"^## ", CHANGELOG, flags=re.MULTILINE)[1:]:
+        lines = [" ".join(line.split())[:60] for line in re.split(r"^- ", section, flags=re.MULTILINE)[1:]]
+        assert [line for line in lines if lines.count(line) > 1] == []
+
+
 def test_the_changelog_names_the_version_of_the_packages() -> None:
     version = re.search(
         r'^version = "(.+)"$', (PACKAGES / "koppel" / "pyproject.toml").read_text(), re.MULTILINE

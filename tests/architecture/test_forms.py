@@ -22,6 +22,7 @@ WITH_A_REASON = {
     "administrations/bulk/csv_import.py": "each line of a table has a result of its own",
     "web/auth/middleware.py": "the one handler of pages",
     "cli/main.py": "the one handler of commands",
+    "sync/engine/stored_rows.py": "rows of an administration that a run reads wait for the next turn",
     "sync/commands.py": "each administration of a command over many has a result of its own",
     "kit/web/forms.py": "the one handler of forms",
     "api/unknown_parameters.py": "collected with the other errors of the request",
@@ -32,7 +33,10 @@ WITH_A_REASON = {
     "kit/cli/files.py": "the sentence names the file",
     "cli/checks/installation.py": "a database that does not answer is a finding of the check, "
     "beside the others",
+    "cli/checks/backups.py": "a time of day that cannot be read is a finding of the check",
     "cli/commands/keys.py": "keys of another installation are what the command checks first: exit code 1",
+    "web/auth/replacement_views.py": "a copy that asks is a program: it gets the code as JSON, "
+    "of pages that are no part of the REST API",
     "company_registers/numbers/list_import.py": "a list that is no table with quotation marks is read "
     "without them",
     **dict.fromkeys(

@@ -27,6 +27,8 @@ OWN_ID, FOREIGN_ID = 1, 2
 WITHOUT_ORGANISATION = {
     "audit_head_delivery": "which signed heads the SIEM has, of all organisations; installation scope only",
     "kit_installation": "the number of the installation, which its ids begin with",
+    "kit_installation_identity": "what tells the installation from its copies; read before any scope",
+    "kit_replacement_request": "a copy of the whole installation that asks to take its place",
     "kit_quarantine": "whether anything may leave the installation; "
     "every process asks before it knows for whom it acts",
     "company_registers_rate_limit": "how often each public register was called, by all together; "

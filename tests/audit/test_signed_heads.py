@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import psycopg
 import pytest
 from django.test import Client
 
-from koppel.audit import tasks
+from koppel.audit import scheduled_verification, tasks
 from koppel.audit.chain import link_pending
+from koppel.audit.scheduled_verification import verify_due_chains
 from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_heads
 from koppel.audit.signing_keys import UNREADABLE, HeadDocument, signing_keys
 from koppel.cli.checks.audit_log import check_audit_log
@@ -205,7 +207,7 @@ def test_the_check_reports_what_is_not_signed_and_what_does_not_verify(
     assert Client().get("/healthz").status_code == 200
 
 
-def test_a_later_verification_of_all_logs_clears_a_failed_one(
+def test_a_later_verification_of_the_same_log_clears_a_failed_one(
     admin: Actor, database_addresses: Addresses
 ) -> None:
     record_linked(admin, "Noord")
@@ -216,6 +218,27 @@ def test_a_later_verification_of_all_logs_clears_a_failed_one(
         assert problems(), "The chain that failed was not verified again."
         superuser.execute("UPDATE audit_entry SET subject_name = 'Noord' WHERE subject_name = 'x'")
     assert koppel("verify", "--chain", chain).returncode == 0
-    assert problems()
-    assert koppel("verify").returncode == 0
     assert problems() == []
+
+
+def last_verified() -> str:
+    return list(check_audit_log())[-1].text
+
+
+def test_workers_verify_each_log_weekly_and_the_check_names_the_last(
+    admin: Actor, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_linked(admin, "Noord")
+    sign_heads(signing_keys())
+    assert "0 of" in last_verified()
+    assert verify_due_chains(signing_keys()) >= 1
+    assert "The last verification was at" in last_verified()
+    link_pending()
+    verify_due_chains(signing_keys())  # the installation's own log has its first entry now
+    assert (problems(), verify_due_chains(signing_keys())) == ([], 0), "They are verified once a week."
+    link_pending()
+    with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
+        superuser.execute("UPDATE audit_entry SET subject_name = 'x' WHERE subject_name = 'Noord'")
+        monkeypatch.setattr(scheduled_verification, "VERIFY_EVERY", timedelta(0))  # a week later
+        tasks.verify_chains(timestamp=0)
+    assert [(well, "failed with 1 findings" in text) for well, text in problems()] == [(False, True)]

@@ -4,12 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.environment import REPOSITORY
+
+DISTRIBUTIONS = ("koppel", "koppel-sandbox", "ledger-formats")
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,25 @@ class Installation:
 
 def install(distribution: str, wheels: Path, folder: Path, *, extra: str = "") -> Installation:
     """The packages of others as the lock file has them; then the wheel, whose own metadata may ask for
-    nothing more.
+    nothing more. What is installed in the folder already is replaced.
     """
     installation = Installation(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     requirements = folder / "requirements.txt"
     extras, requirement = (("--extra", extra), f"{distribution}[{extra}]") if extra else ((), distribution)
     lock = ("--frozen", "--package", distribution, *extras, "--no-dev", "--no-emit-workspace")
     uv("export", *lock, "--project", str(REPOSITORY), "--output-file", str(requirements))
     _fill(installation, requirements, wheels, requirement)
     return installation
+
+
+def build_wheels(trees: Sequence[Path], folder: Path) -> Path:
+    """Build the packages of these folders, with what is installed here. Returns `folder`."""
+    for tree in trees:
+        words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+        done = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 def install_release(release: Path, folder: Path) -> Installation:
@@ -53,7 +66,8 @@ def install_release(release: Path, folder: Path) -> Installation:
 
 def _fill(installation: Installation, requirements: Path, wheels: Path, requirement: str) -> None:
     python = ("--python", str(installation.python))
-    uv("venv", "--python", sys.executable, str(installation.python.parent.parent))
+    if not installation.python.exists():
+        uv("venv", "--python", sys.executable, str(installation.python.parent.parent))
     uv("pip", "sync", *python, str(requirements))
     uv("pip", "install", "--no-index", "--find-links", str(wheels), *python, requirement)
     uv("pip", "check", *python)

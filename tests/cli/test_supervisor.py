@@ -43,7 +43,7 @@ def test_a_program_that_keeps_failing_does_not_stop_the_supervisor() -> None:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every wait of a stop except the one under test."""
     monkeypatch.setattr(supervisor_module, "STOP_SECONDS", 0)
     monkeypatch.setattr(supervisor_module, "STORE_SECONDS", 0)
@@ -56,7 +56,7 @@ def start_waiting_program(supervisor: Supervisor, home: Path) -> Program:
     return program
 
 
-def test_a_stop_waits_for_a_token_call(tmp_path: Path, hurried: None) -> None:
+def test_a_stop_waits_for_a_token_call(tmp_path: Path, short_waits: None) -> None:
     supervisor = Supervisor(None, tmp_path / "calls")
     start_waiting_program(supervisor, tmp_path)
     with ThreadPoolExecutor(1) as threads:
@@ -72,7 +72,7 @@ def test_a_stop_waits_for_a_token_call(tmp_path: Path, hurried: None) -> None:
     ("file", "seconds"), [("calls", 0.0), ("nobody", 900.0)], ids=["its limit", "nothing to wait for"]
 )
 def test_a_stop_does_not_wait_for_other_work(
-    tmp_path: Path, hurried: None, file: str, seconds: float
+    tmp_path: Path, short_waits: None, file: str, seconds: float
 ) -> None:
     supervisor = Supervisor(None, tmp_path / file, seconds)
     program = start_waiting_program(supervisor, tmp_path)

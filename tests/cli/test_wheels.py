@@ -3,8 +3,6 @@ that it needs, and nothing of the others. Packages of others come from uv's cach
 PyPI.
 """
 
-import subprocess
-import sys
 import zipfile
 from http import HTTPStatus
 from importlib.metadata import version
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.installations import Installation, install
+from tests.cli.installations import DISTRIBUTIONS, Installation, build_wheels, install
 from tests.cli.sites import HASHED, copy_package, file_states, run_site
 from tests.fixtures.stack import run_sandbox
 
@@ -59,13 +57,8 @@ django.setup()
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all wheels, built with what is installed here."""
-    folder = tmp_path_factory.mktemp("wheels")
-    for name in ("koppel", "koppel-sandbox", "ledger-formats"):
-        tree = copy_package(name, tmp_path_factory.mktemp(name))
-        words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-        done = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    trees = [copy_package(name, tmp_path_factory.mktemp(name)) for name in DISTRIBUTIONS]
+    return build_wheels(trees, tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="module")

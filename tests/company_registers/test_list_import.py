@@ -239,3 +239,18 @@ def test_two_columns_of_one_meaning_that_differ_fill_in_nothing() -> None:
 def test_headings_without_a_known_value_are_named() -> None:
     with pytest.raises(TableError, match="Unknown headings: Nummr, Plaats"):
         read_list("Naam;Nummr;Plaats\nVan Dam Holding;69599084;Assen")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("De Haan\t\tTest / demo\tBouw", ("", "Test / demo", "Bouw")),
+        ("De Haan;;Test / demo;F – Bouw", ("", "Test / demo", "F – Bouw")),
+        ("De Haan;F – Bouw", ("", "", "F – Bouw")),
+        ("De Haan;69599084;F – Construction", ("69599084", "", "F – Construction")),
+        ("De Haan;Test / demo;Bouw\nB;soms;Bouw\nC;Test / demo;Bouw", ("", "Test / demo", "Bouw")),
+    ],
+)
+def test_reasons_and_sectors_are_known_without_a_header(text: str, expected: tuple[str, str, str]) -> None:
+    line = read_list(text).lines[0]
+    assert (line.name, line.values) == ("De Haan", expected)

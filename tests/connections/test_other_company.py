@@ -244,6 +244,9 @@ def test_confirming_on_the_page_continues_many_administrations(connected: MakeCo
         second.name,
     )
     assert "Is this the same company?" not in browser.get(page).content.decode()
+    history = browser.get(f"/administrations/{first.pk}/history/").content.decode()
+    assert f"Name: {first.name} → {second.name}" in history
+    assert "Applied: yes" in history
 
 
 def test_denying_over_rest_keeps_it_stopped_until_the_confirmed_company_returns(

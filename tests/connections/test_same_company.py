@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from koppel.administrations.listeners.connection import accept_change
 from koppel.administrations.models import Administration
 from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.models import Account
+from koppel.company_registers.models import Lookup
 from koppel.connections.companies.discovery import sync_company_list
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.models import ConsentAttempt, Grant, RemoteCompany
@@ -27,6 +30,7 @@ from tests.connections.factories import (
     statuses,
     wait_until_described,
 )
+from tests.fixtures.confirmation import answers_on
 from tests.fixtures.people import signed_in
 from tests.fixtures.stack import Connected, MakeConnected, wait_until
 
@@ -186,6 +190,49 @@ def test_an_adopted_number_confirms_the_company(connected: MakeConnected) -> Non
         administration = Administration.objects.get(pk=administration.pk)
     assert (administration.number, administration.no_number_reason) == ("68750110", "")
     assert issue_messages(anna, administration) == {}
+
+
+def test_an_applied_number_of_another_name_in_the_register_is_asked_about(
+    connected: MakeConnected, settings: Any
+) -> None:
+    settings.REGISTERS = ["brreg"]
+    anna = connected()
+    (administration,) = import_first(anna)
+    number, change = "922518440", {"field": "number", "old": "0", "connection": anna.connection.pk}
+    facts = {**change, "new": number, "name": administration.name}
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
+    with organisation_scope(anna.actor.organisation_id):
+        Administration.objects.update(country="NO")
+        raise_issue(anna.actor.organisation_id, "company_number_changed", subject, facts)
+        Lookup.objects.create(
+            organisation_id=anna.actor.organisation_id,
+            country="NO",
+            kind="number",
+            value=number,
+            outcome="found",
+            number=number,
+            legal_name="Nordlys Gruppen AS",
+            answered_at=timezone.now(),
+            source="brreg",
+        )
+    page, browser = f"/connections/{anna.connection.pk}/change", signed_in(anna.actor)
+    answer = {"administration": administration.pk, "code": "company_number_changed", "accept": "1"}
+    body = {"administrations": [administration.pk], "code": "company_number_changed", "accept": True}
+    refused = browser.post(
+        f"/api/v1/connections/{anna.connection.pk}/changes", body, content_type="application/json"
+    )
+    assert (refused.status_code, refused.json()["error"]) == (409, "other_register_name")
+    question = browser.post(page, answer).content.decode()
+    assert f"in the register, number {number} belongs to “Nordlys Gruppen AS”" in question
+    browser.post(page, answers_on(question))
+    with organisation_scope(anna.actor.organisation_id):
+        stored = Administration.objects.get(pk=administration.pk)
+    assert (stored.number, stored.confirmed_identity.name) == (number, "Nordlys Gruppen AS")
+    assert issue_messages(anna, stored) == {}, "a person has answered"
+    with organisation_scope(anna.actor.organisation_id):
+        Administration.objects.update(confirmed_identity={})
+        accept_change(anna.actor, administration.pk, "number", number)
+    assert issue_messages(anna, stored).keys() == {"register_name_differs"}, "stored without an answer"
 
 
 @pytest.mark.usefixtures("worker")

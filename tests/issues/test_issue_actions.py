@@ -11,9 +11,11 @@ from django.utils import timezone
 from typer.testing import CliRunner
 
 from koppel.administrations.issues.commands import app
-from koppel.administrations.models import Administration
+from koppel.administrations.models import Administration, Assignment
 from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.connections.issue_types import ConnectionIssue
+from koppel.connections.models import Connection
 from koppel.issues.models import Issue, IssueComment
 from koppel.issues.services import raise_issue, reconcile_issues
 from koppel.kit.tenancy import organisation_scope
@@ -79,7 +81,7 @@ def test_a_noted_fact_is_dismissed_until_it_changes_and_the_toast_undoes_it(
     browser = signed_in(admin)
     page, undo = run_issue_action(browser, "dismiss", [fact, failure])
     assert "1 issue dismissed." in page
-    assert "1 issue unchanged: Disappears only when its cause is gone." in page
+    assert "1 issue unchanged. Disappears only when its cause is gone." in page
     assert 'data-issue="closed_period_changed"' not in page
     assert 'data-issue="sync_failed"' in page
     assert "closed_period_changed" not in browser.get(f"/administrations/{bakery.pk}/").content.decode()
@@ -247,3 +249,35 @@ def test_a_balance_that_differs_offers_the_full_check_with_one_button(
         action = f'action="/administrations/{bakery.pk}/sync/now"'
         forms = [form.partition("</form>")[0] for form in page.split(action)[1:]]
         assert any('name="full" value="1"' in form and "Run full check" in form for form in forms), path
+
+
+def test_retry_starts_the_sync_from_the_list_of_issues_and_shows_it(
+    admin: Actor, bakery: Administration
+) -> None:
+    raise_test_issue(bakery, SyncIssue.SYNC_FAILED, reason="closed")
+    browser = signed_in(admin)
+    retry = f'formaction="/administrations/{bakery.pk}/sync/now"'
+    page = browser.get("/issues/").content.decode()
+    assert retry in page
+    assert "every 3s" not in page
+    after = browser.post(f"/administrations/{bakery.pk}/sync/now", {"next": "/issues/"}, follow=True)
+    assert after.redirect_chain[-1][0] == "/issues/"
+    assert "Syncing" in after.content.decode()
+    assert retry not in after.content.decode()
+    assert "every 3s" in after.content.decode()
+
+
+def test_mine_counts_issues_of_own_connections_and_those_assigned_to_me(
+    admin: Actor, bakery: Administration
+) -> None:
+    issue_id = raise_test_issue(bakery, SyncIssue.SYNC_FAILED, reason="closed")
+    with organisation_scope(admin.organisation_id):
+        subject = Subject(SubjectKind.CONNECTION, bakery.connection_id)
+        raise_issue(admin.organisation_id, ConnectionIssue.CONSENT_LOST, subject, {"account": "a"})
+        Connection.objects.filter(pk=bakery.connection_id).update(owner_id=admin.membership_id)
+        Assignment.objects.filter(administration_id=bakery.pk).delete()
+    browser = signed_in(admin)
+    assert "Yours: 1" in browser.get("/").content.decode()
+    browser.post("/issues/actions", {"id": issue_id, "action": "assign", "assignee": admin.membership_id})
+    assert "Yours: 2" in browser.get("/").content.decode()
+    assert browser.get("/issues/?user=me").content.decode().count("data-issue=") == 2

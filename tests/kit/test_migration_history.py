@@ -1,4 +1,4 @@
-"""A database from before Koppel 0.2 is refused with a sentence and left unchanged."""
+"""A database from before Koppel 0.2, or of a newer one, is refused with a sentence and left unchanged."""
 
 import contextlib
 import os
@@ -105,3 +105,22 @@ def test_check_says_so_too(before: Addresses, tmp_path: Path) -> None:
     done = run(before, tmp_path, "koppel.cli", "check", "--json")
     assert done.returncode == 1
     assert SENTENCE in done.stdout
+
+
+@pytest.mark.parametrize("command", ["koppel.cli migrate", "koppel.cli check"])
+def test_a_database_that_a_newer_koppel_migrated_is_refused_and_stays_as_it_is(
+    before: Addresses, tmp_path: Path, command: str
+) -> None:
+    with psycopg.connect(before.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO django_migrations (app, name) VALUES ('kit', '0001_initial'), ('sync', '0999_next')"
+        )
+        owner.execute("DELETE FROM django_migrations WHERE name IN ('0002_sql_readers', '0001_quarantine')")
+    was = contents(before)
+    done = run(before, tmp_path, *command.split())
+    assert done.returncode != 0
+    assert "A newer Koppel has migrated this database (sync.0999_next is not known here)" in (
+        done.stderr + done.stdout
+    )
+    assert "Traceback" not in done.stderr
+    assert contents(before) == was

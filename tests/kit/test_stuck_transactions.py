@@ -24,7 +24,7 @@ _LOCKED = (
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stuck_transactions, "STUCK_AFTER_SECONDS", 0.3)
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -28,33 +29,57 @@ def audit() -> ModuleType:
     return module
 
 
-def registry(**packages: tuple[str, list[dict[str, Any]]]) -> Any:
-    """A mirror that answers for the newest version of these packages only."""
+def registry(audit: ModuleType, **packages: list[dict[str, Any]]) -> Any:
+    """PyPI with these packages, and with the control; npm gives no answer."""
+    packages = {"django": [FLAW], **packages}
 
     def get(address: str, body: bytes | None) -> Any:
         words = address.split("/")
-        if body is None and len(words) == 6 and words[4] in packages:
-            version, flaws = packages[words[4]]
-            return {"info": {"version": version}, "vulnerabilities": flaws}
-        return None
+        if body is None and words[4] in packages:
+            return {"info": {"version": words[5]}, "vulnerabilities": packages[words[4]]}
+        raise audit.NoAnswer(f"404 for {address}")
 
     return get
 
 
 def test_what_the_registry_did_not_answer_is_not_taken_for_clean(audit: ModuleType) -> None:
-    locked = ["pypi/old==1", "pypi/clean==3", "pypi/bad==1", "pypi/gone==1", "npm/htmx.org==2"]
+    locked = ["pypi/clean==3", "pypi/bad==1", "pypi/gone==1", "npm/htmx.org==2"]
     withdrawn = {**FLAW, "id": "PYSEC-2", "withdrawn": "2026-01-01"}
-    report = audit.ask(locked, registry(old=("2", []), clean=("3", [withdrawn]), bad=("1", [FLAW])), NOW)
-    assert report["not_asked"] == ["npm/htmx.org==2", "pypi/gone==1", "pypi/old==1"]
+    report = audit.ask(locked, registry(audit, clean=[withdrawn], bad=[FLAW]), NOW)
+    assert report["not_asked"] == ["npm/htmx.org==2", "pypi/gone==1"]
     assert report["answered"] == ["pypi/bad==1", "pypi/clean==3"]
+    assert list(report["refused"]) == ["npm"]
     failures, warnings = audit.compare(report, locked, NOW)
     assert failures == ["pypi/bad==1 has PYSEC-1, fixed in 2; see .ci/audit.json."]
-    assert warnings == ["Dependencies: the registries did not answer about 3 of 5."]
+    assert warnings == ["Dependencies: the registries did not answer about 2 of 4."]
     assert audit.compare(report, ["pypi/bad==2"], NOW)[0] == [], "An upgrade ends it."
 
 
-def test_an_audit_that_got_no_answer_is_none(audit: ModuleType) -> None:
-    assert audit.ask(["pypi/gone==1", "npm/x==1"], registry(), NOW) is None
+def test_a_registry_that_leaves_vulnerabilities_out_is_not_believed(audit: ModuleType) -> None:
+    questions: list[str] = []
+
+    def get(address: str, body: bytes | None) -> Any:
+        questions.append(address)
+        return {"info": {"version": address.split("/")[5]}, "vulnerabilities": []} if body is None else {}
+
+    report = audit.ask(["pypi/clean==3", "npm/htmx.org==2"], get, NOW)
+    assert (report["answered"], report["listed"]) == ([], {})
+    assert report["not_asked"] == ["npm/htmx.org==2", "pypi/clean==3"]
+    assert all("leaves them out" in reason for reason in report["refused"].values())
+    assert len(questions) == 2, "It is not asked further."
+
+
+def test_an_audit_that_got_no_answer_is_none(
+    audit: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def get(address: str, _body: bytes | None) -> Any:
+        raise audit.NoAnswer(f"405 Method Not Allowed for {address}")
+
+    monkeypatch.setattr(audit, "fetch", get)
+    monkeypatch.setattr(audit, "FILE", tmp_path / "audit.json")
+    assert audit.main([]) == 1
+    assert not (tmp_path / "audit.json").exists()
+    assert "npm: 405 Method Not Allowed for https://" in capsys.readouterr().err
     assert audit.compare(None, ["pypi/gone==1"], NOW) == (
         [],
         ["Dependencies: never audited; `make audit` asks the registries."],
@@ -62,7 +87,7 @@ def test_an_audit_that_got_no_answer_is_none(audit: ModuleType) -> None:
 
 
 def test_an_old_audit_and_new_packages_are_warnings(audit: ModuleType) -> None:
-    report = audit.ask(["pypi/clean==3"], registry(clean=("3", [])), NOW - timedelta(days=31))
+    report = audit.ask(["pypi/clean==3"], registry(audit, clean=[]), NOW - timedelta(days=31))
     failures, warnings = audit.compare(report, ["pypi/clean==3", "pypi/new==1"], NOW)
     assert failures == []
     assert [line.split()[1] for line in warnings] == ["audited", "1"]
@@ -78,8 +103,9 @@ def test_everything_locked_is_asked_about(audit: ModuleType) -> None:
 
 def test_npm_answers_for_all_at_once(audit: ModuleType) -> None:
     def get(address: str, body: bytes | None) -> Any:
-        assert json.loads(body or b"") == {"a": ["1"], "@b/c": ["2"]}
-        return {"a": [{"url": "https://github.com/advisories/GHSA-1", "title": "bad"}]}
+        assert json.loads(body or b"") == {"a": ["1"], "@b/c": ["2"], "lodash": ["4.17.15"]}
+        flaw = {"url": "https://github.com/advisories/GHSA-1", "title": "bad"}
+        return {"a": [flaw], "lodash": [flaw]}
 
     report = audit.ask(["npm/a==1", "npm/@b/c==2"], get, NOW)
     assert report["listed"] == {"npm/a==1": [{"id": "GHSA-1", "summary": "bad", "fixed_in": []}]}

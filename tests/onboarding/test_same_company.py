@@ -61,6 +61,8 @@ def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
     answer = IdentityAnswer(company, "", "", "", False, None, {}, lookup)
     assert answer.equal_suggestion == number
+    closed = tuple(replace(candidate, is_closed=True) for candidate in candidates)
+    assert replace(answer, lookup=replace(lookup, candidates=closed)).equal_suggestion == ""
     assert replace(answer, number="922518440").equal_suggestion == ""
     assert replace(answer, reason="test_demo").equal_suggestion == ""
 
@@ -207,14 +209,21 @@ def test_yes_for_all_that_are_ticked_is_shown_once_more_with_their_count(anna: N
     question = read_page_text(
         anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:2]})
     )
-    assert "Yes, same company for 2 rows" in question
+    assert "Are these 2 administrations the same companies?" in question
+    assert 'class="steps"' in question, "in the frame of the wizard"
     assert [row_state(anna, key)[2] for key in ids] == [False, False, False]
+    cleared = answers_on(question) | {"discrepancy": ids[1:2]}
+    anna.client.post(f"{anna.flow}identify", cleared)
+    assert [row_state(anna, key)[2] for key in ids] == [False, True, False], "not all or nothing"
+    question = read_page_text(
+        anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancy": ids[:1]})
+    )
     anna.client.post(f"{anna.flow}identify", answers_on(question))
     assert [row_state(anna, key)[2] for key in ids] == [True, True, False]
     everything = read_page_text(
         anna.client.post(f"{anna.flow}identify", {"action": "same", "discrepancies": "all"})
     )
-    assert "Yes, same company for 1 row" in everything
+    assert f"Does number {DERIVED} belong to" in everything
     set_register_name(anna, "Somebody Else AS")
     stale = anna.client.post(f"{anna.flow}identify", answers_on(everything))
     assert stale.status_code == 409, "the register has answered meanwhile"

@@ -39,7 +39,7 @@ def anna(actor: Any, sandbox: Sandbox) -> Newcomer:
 
 
 @pytest.fixture
-def listed(anna: Newcomer) -> Newcomer:
+def anna_at_list(anna: Newcomer) -> Newcomer:
     """Anna signed in and sees the list."""
     anna.connect(register_app(anna.sandbox).pk)
     return anna
@@ -102,32 +102,34 @@ def advance_to_assign(person: Newcomer, count: int = 2) -> list[int]:
     return ids
 
 
-def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(listed: Newcomer) -> None:
-    ids = advance_to_assign(listed, 3)
-    page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
+def test_the_wizard_leads_from_a_new_connection_to_queued_administrations(anna_at_list: Newcomer) -> None:
+    ids = advance_to_assign(anna_at_list, 3)
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}assign", {"action": "finish", "company": ids}, follow=True
+    )
     assert "Import of 3 administrations started." in read_page_text(page)
-    imported_administrations = imported(listed.actor)
+    imported_administrations = imported(anna_at_list.actor)
     assert (len(imported_administrations), {one.status for one in imported_administrations}) == (
         3,
         {"queued"},
     )
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         assert Run.objects.count() == 3
     assert f"?import={imported_administrations[0].import_id}" in page.redirect_chain[-1][0]
 
 
-def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, actor: Any) -> None:
+def test_a_restricted_administration_is_not_listed_for_others(anna_at_list: Newcomer, actor: Any) -> None:
     """Neither through the connection it was imported by, nor through an account of one's own, by screen or
     REST.
     """
-    ids = advance_to_assign(listed, 1)
-    listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids})
-    (secret,) = imported(listed.actor)
-    with organisation_scope(listed.actor.organisation_id):
-        restrict(listed.actor, secret.pk, [listed.actor.membership_id])
+    ids = advance_to_assign(anna_at_list, 1)
+    anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "finish", "company": ids})
+    (secret,) = imported(anna_at_list.actor)
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        restrict(anna_at_list.actor, secret.pk, [anna_at_list.actor.membership_id])
         total = RemoteCompany.objects.count()
         company = RemoteCompany.objects.get(pk=secret.remote_company_id)
-    piet = colleague_of(listed, actor, "administrator")
+    piet = colleague_of(anna_at_list, actor, "administrator")
     begun = piet.client.post(f"/connections/new/import?connection={secret.connection_id}", follow=True)
     piet.flow = path_of(begun).removesuffix("choose")
     through_hers = flow_pages(piet)
@@ -136,8 +138,8 @@ def test_a_restricted_administration_is_not_listed_for_others(listed: Newcomer, 
         assert company.name not in page
         assert "Already imported" not in page
         assert (len(companies_listed), {one["state"] for one in companies_listed}) == (total - 1, {"new"})
-    listed.connect(register_app(listed.sandbox).pk)
-    page, companies_listed = flow_pages(listed)
+    anna_at_list.connect(register_app(anna_at_list.sandbox).pk)
+    page, companies_listed = flow_pages(anna_at_list)
     assert company.name in page
     assert len(companies_listed) == total
 
@@ -149,13 +151,15 @@ def flow_pages(person: Newcomer) -> tuple[str, list[dict[str, Any]]]:
     return read_page_text(person.client.get(f"{person.flow}choose")), rest.json()
 
 
-def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
-    ids, ends = advance_to_assign(listed, 3), []
+def test_finish_pressed_twice_at_once_imports_once(anna_at_list: Newcomer) -> None:
+    ids, ends = advance_to_assign(anna_at_list, 3), []
 
     def press() -> None:
-        client = newcomer(listed.actor, listed.sandbox).client
+        client = newcomer(anna_at_list.actor, anna_at_list.sandbox).client
         ends.append(
-            client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}).headers["Location"]
+            client.post(f"{anna_at_list.flow}assign", {"action": "finish", "company": ids}).headers[
+                "Location"
+            ]
         )
         database_connections.close_all()
 
@@ -165,77 +169,80 @@ def test_finish_pressed_twice_at_once_imports_once(listed: Newcomer) -> None:
     for thread in threads:
         thread.join()
     assert len(set(ends)) == 1
-    assert len(imported(listed.actor)) == 3
-    with organisation_scope(listed.actor.organisation_id):
+    assert len(imported(anna_at_list.actor)) == 3
+    with organisation_scope(anna_at_list.actor.organisation_id):
         assert (Import.objects.count(), Run.objects.count()) == (1, 3)
 
 
-def test_two_colleagues_who_import_the_same_company_get_it_once(listed: Newcomer, actor: Any) -> None:
-    piet = colleague_of(listed, actor, "administrator")
+def test_two_colleagues_who_import_the_same_company_get_it_once(anna_at_list: Newcomer, actor: Any) -> None:
+    piet = colleague_of(anna_at_list, actor, "administrator")
     piet.connect(
-        register_app(listed.sandbox, "company_per_sign_in").pk,
-        tenant=listed.sandbox.companies()[0]["tenant_id"],
+        register_app(anna_at_list.sandbox, "company_per_sign_in").pk,
+        tenant=anna_at_list.sandbox.companies()[0]["tenant_id"],
     )
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
         first = RemoteCompany.objects.filter(connection__app__consent_mode="company_list").first()
         assert first is not None
         RemoteCompany.objects.exclude(connection=first.connection).update(external_id=first.external_id)
         values = RemoteCompany.objects.exclude(connection=first.connection).get()
-    for person, company in ((listed, first), (piet, values)):
+    for person, company in ((anna_at_list, first), (piet, values)):
         choose(person, company.pk)
         identify(person, {company.pk: typed_number()})
-    for person in (listed, piet):
+    for person in (anna_at_list, piet):
         page = person.client.post(f"{person.flow}assign", {"action": "skip"}, follow=True)
-    assert len(imported(listed.actor)) == 1
+    assert len(imported(anna_at_list.actor)) == 1
     assert "1 skipped: already imported" in read_page_text(page)
 
 
-def test_reload_back_and_a_second_tab_lose_nothing(listed: Newcomer) -> None:
-    with organisation_scope(listed.actor.organisation_id):
+def test_reload_back_and_a_second_tab_lose_nothing(anna_at_list: Newcomer) -> None:
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(country="NL")
-    first, second = (one.pk for one in companies(listed)[:2])
-    choose(listed, first, second)
+    first, second = (one.pk for one in companies(anna_at_list)[:2])
+    choose(anna_at_list, first, second)
     for key, text in ((first, "69599084"), (second, "nonsense")):
-        answer = listed.client.post(
-            f"{listed.flow}row", {f"number-{key}": text, f"reason-{key}": "", f"sector-{key}": ""}
+        answer = anna_at_list.client.post(
+            f"{anna_at_list.flow}row", {f"number-{key}": text, f"reason-{key}": "", f"sector-{key}": ""}
         )
         assert answer.json()["rows"][0]["complete"] == (key == first)
-    page = read_page_text(listed.client.get(f"{listed.flow}identify"))
+    page = read_page_text(anna_at_list.client.get(f"{anna_at_list.flow}identify"))
     assert 'value="69599084"' in page
     assert 'value="nonsense"' in page
-    back = read_page_text(listed.client.get(f"{listed.flow}choose"))
+    back = read_page_text(anna_at_list.client.get(f"{anna_at_list.flow}choose"))
     assert back.count('name="company"') == 8
     assert back.partition('id="companies"')[2].partition("</table>")[0].count(" checked") == 2
-    choose(listed, second)
-    assert 'value="nonsense"' in read_page_text(listed.client.get(f"{listed.flow}identify"))
-    assert path_of(listed.client.get(f"{listed.flow}assign", follow=True)) == f"{listed.flow}identify"
+    choose(anna_at_list, second)
+    assert 'value="nonsense"' in read_page_text(anna_at_list.client.get(f"{anna_at_list.flow}identify"))
+    assert (
+        path_of(anna_at_list.client.get(f"{anna_at_list.flow}assign", follow=True))
+        == f"{anna_at_list.flow}identify"
+    )
 
 
-def test_signed_out_and_back_in_the_flow_waits_where_it_was(listed: Newcomer) -> None:
-    choose(listed, companies(listed)[0].pk)
-    listed.client.post("/accounts/logout/")
-    later = newcomer(listed.actor, listed.sandbox)
+def test_signed_out_and_back_in_the_flow_waits_where_it_was(anna_at_list: Newcomer) -> None:
+    choose(anna_at_list, companies(anna_at_list)[0].pk)
+    anna_at_list.client.post("/accounts/logout/")
+    later = newcomer(anna_at_list.actor, anna_at_list.sandbox)
     page = later.client.get("/connections/new/")
     assert "You have an unfinished import" in read_page_text(page)
-    assert path_of(later.client.get(listed.flow, follow=True)) == f"{listed.flow}identify"
+    assert path_of(later.client.get(anna_at_list.flow, follow=True)) == f"{anna_at_list.flow}identify"
 
 
-def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(listed: Newcomer) -> None:
-    advance_to_assign(listed)
-    with organisation_scope(listed.actor.organisation_id):
+def test_a_flow_that_was_left_for_a_day_says_so_and_imports_nothing(anna_at_list: Newcomer) -> None:
+    advance_to_assign(anna_at_list)
+    with organisation_scope(anna_at_list.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now())
-    page = listed.client.post(f"{listed.flow}assign", {"action": "finish"})
-    assert (page.status_code, imported(listed.actor)) == (410, [])
+    page = anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "finish"})
+    assert (page.status_code, imported(anna_at_list.actor)) == (410, [])
     assert "This import has expired" in read_page_text(page)
 
 
-def test_a_flow_with_recent_input_does_not_expire(listed: Newcomer) -> None:
-    first, _second = advance_to_assign(listed)
-    with organisation_scope(listed.actor.organisation_id):
+def test_a_flow_with_recent_input_does_not_expire(anna_at_list: Newcomer) -> None:
+    first, _second = advance_to_assign(anna_at_list)
+    with organisation_scope(anna_at_list.actor.organisation_id):
         Flow.objects.update(expires_at=timezone.now() + timedelta(minutes=5))
-    assert listed.client.post(f"{listed.flow}row", {f"number-{first}": KVK}).status_code == 200
-    assert newest_flow(listed).expires_at > timezone.now() + timedelta(hours=23)
+    assert anna_at_list.client.post(f"{anna_at_list.flow}row", {f"number-{first}": KVK}).status_code == 200
+    assert newest_flow(anna_at_list).expires_at > timezone.now() + timedelta(hours=23)
 
 
 def polled_counts(person: Newcomer, step: str) -> tuple[int, int, int]:
@@ -251,108 +258,113 @@ def polled_counts(person: Newcomer, step: str) -> tuple[int, int, int]:
     return int(stated[1]), progress["left"], progress["left"] + len(progress["companies"])
 
 
-def test_the_page_counts_what_it_shows(listed: Newcomer) -> None:
+def test_the_page_counts_what_it_shows(anna_at_list: Newcomer) -> None:
     """At Identify what was chosen; in a later import what is new."""
-    ids = advance_to_assign(listed, 3)
-    with organisation_scope(listed.actor.organisation_id):
+    ids = advance_to_assign(anna_at_list, 3)
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(described_at=None)
         RemoteCompany.objects.filter(pk=ids[0]).update(described_at=timezone.now())
-    assert polled_counts(listed, "choose") == (7, 7, 8)
-    assert polled_counts(listed, "identify") == (2, 2, 3)
-    listed.client.post(f"{listed.flow}assign", {"action": "skip"})
-    page = listed.client.post("/connections/new/import", follow=True)
-    listed.flow = path_of(page).removesuffix("choose")
-    with organisation_scope(listed.actor.organisation_id):
+    assert polled_counts(anna_at_list, "choose") == (7, 7, 8)
+    assert polled_counts(anna_at_list, "identify") == (2, 2, 3)
+    anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "skip"})
+    page = anna_at_list.client.post("/connections/new/import", follow=True)
+    anna_at_list.flow = path_of(page).removesuffix("choose")
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.filter(pk__in=ids).update(described_at=timezone.now())
-    assert polled_counts(listed, "choose") == (5, 5, 5)
+    assert polled_counts(anna_at_list, "choose") == (5, 5, 5)
 
 
-def test_over_rest_only_what_differs_is_given(listed: Newcomer) -> None:
-    first = companies(listed)[0].pk
-    with organisation_scope(listed.actor.organisation_id):
+def test_over_rest_only_what_differs_is_given(anna_at_list: Newcomer) -> None:
+    first = companies(anna_at_list)[0].pk
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
-    choose(listed, first)
-    base = f"/api/v1/onboarding/flows/{listed.flow.strip('/').split('/')[-1]}"
+    choose(anna_at_list, first)
+    base = f"/api/v1/onboarding/flows/{anna_at_list.flow.strip('/').split('/')[-1]}"
 
     def identify_over_rest(**typed: str) -> Any:
         body = {"identities": [{"company": first, **typed}]}
-        return listed.client.post(f"{base}/identify", body, content_type="application/json").json()
+        return anna_at_list.client.post(f"{base}/identify", body, content_type="application/json").json()
 
     assert identify_over_rest(reason="private_person")["errors"][0]["field"] == "sector"
     assert identify_over_rest(sector="Onderwijs")["result"] == "advance"
-    (identity,) = listed.client.get(f"{base}/identities").json()
+    (identity,) = anna_at_list.client.get(f"{base}/identities").json()
     assert (identity["reason"], identity["is_complete"]) == ("private_person", True)
     assert identify_over_rest(reason="")["result"] == "errors", "'' takes away what stood there"
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(number=KVK)
         Flow.objects.update(typed_identities={})
     assert identify_over_rest(reason="test_demo", sector="Onderwijs")["result"] == "advance"
-    (identity,) = listed.client.get(f"{base}/identities").json()
+    (identity,) = anna_at_list.client.get(f"{base}/identities").json()
     assert (identity["number"], identity["reason"]) == ("", "test_demo"), (
         "a guess is no number that was given"
     )
 
 
-def test_a_flow_belongs_to_one_person(listed: Newcomer, actor: Any) -> None:
-    piet = colleague_of(listed, actor, "administrator")
+def test_a_flow_belongs_to_one_person(anna_at_list: Newcomer, actor: Any) -> None:
+    piet = colleague_of(anna_at_list, actor, "administrator")
     for step in ("", "choose", "identify", "assign", "companies.json"):
-        assert piet.client.get(f"{listed.flow}{step}").status_code == 404
+        assert piet.client.get(f"{anna_at_list.flow}{step}").status_code == 404
 
 
-def test_stop_drops_the_flow_and_keeps_the_connection(listed: Newcomer) -> None:
-    page = post_and_confirm(listed.client, f"{listed.flow}abandon", follow=True)
+def test_stop_drops_the_flow_and_keeps_the_connection(anna_at_list: Newcomer) -> None:
+    page = post_and_confirm(anna_at_list.client, f"{anna_at_list.flow}abandon", follow=True)
     assert "Import discarded" in read_page_text(page)
-    assert listed.client.get(f"{listed.flow}choose").status_code == 404
-    with organisation_scope(listed.actor.organisation_id):
+    assert anna_at_list.client.get(f"{anna_at_list.flow}choose").status_code == 404
+    with organisation_scope(anna_at_list.actor.organisation_id):
         assert Connection.objects.count() == 1
 
 
-def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(listed: Newcomer) -> None:
-    ids = advance_to_assign(listed, 3)
-    listed.client.post(f"{listed.flow}assign", {"action": "skip"})
-    listed.sandbox.forget_calls()
-    with organisation_scope(listed.actor.organisation_id):
+def test_a_later_import_offers_only_what_is_new_and_asks_no_sign_in(anna_at_list: Newcomer) -> None:
+    ids = advance_to_assign(anna_at_list, 3)
+    anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "skip"})
+    anna_at_list.sandbox.forget_calls()
+    with organisation_scope(anna_at_list.actor.organisation_id):
         flow_count = Flow.objects.count()
-    assert "Import administrations" in read_page_text(listed.client.get("/connections/new/import"))
-    with organisation_scope(listed.actor.organisation_id):
+    assert "Import administrations" in read_page_text(anna_at_list.client.get("/connections/new/import"))
+    with organisation_scope(anna_at_list.actor.organisation_id):
         assert Flow.objects.count() == flow_count, "a link starts nothing"
-    assert not listed.sandbox.calls()
-    page = listed.client.post("/connections/new/import", follow=True)
+    assert not anna_at_list.sandbox.calls()
+    page = anna_at_list.client.post("/connections/new/import", follow=True)
     assert read_page_text(page).count('name="company"') == 5
     assert "8 administrations found with this sign-in, 3 already imported" in read_page_text(page)
     assert not {f'value="{key}"' for key in ids} & set(read_page_text(page).split())
-    assert not listed.sandbox.calls("/connect/authorize")
+    assert not anna_at_list.sandbox.calls("/connect/authorize")
     assert "Sign in with another account" in read_page_text(page)
 
 
-def test_others_see_what_was_released_for_import(listed: Newcomer, actor: Any) -> None:
-    hidden = companies(listed)[0]
-    page = listed.client.post(f"{listed.flow}choose", {"action": "hide", "company": [hidden.pk]}, follow=True)
+def test_others_see_what_was_released_for_import(anna_at_list: Newcomer, actor: Any) -> None:
+    hidden = companies(anna_at_list)[0]
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}choose", {"action": "hide", "company": [hidden.pk]}, follow=True
+    )
     assert "1 company hidden from colleagues" in read_page_text(page)
     assert hidden.name in read_page_text(page)
-    uma = colleague_of(listed, actor, "user_plus")
+    uma = colleague_of(anna_at_list, actor, "user_plus")
     seen = read_page_text(uma.client.post("/connections/new/import", follow=True))
     assert hidden.name not in seen
     assert seen.count('name="company"') == 7
     assert "Ask an Administrator or a Team leader to sign in with another account" in seen
 
 
-def test_only_permitted_members_release_companies(listed: Newcomer, actor: Any) -> None:
-    uma = colleague_of(listed, actor, "user_plus")
+def test_only_permitted_members_release_companies(anna_at_list: Newcomer, actor: Any) -> None:
+    uma = colleague_of(anna_at_list, actor, "user_plus")
     flow = path_of(uma.client.post("/connections/new/import", follow=True))
-    assert uma.client.post(flow, {"action": "hide", "company": [companies(listed)[0].pk]}).status_code == 403
-    assert all(one.importable_by_others for one in companies(listed))
+    assert (
+        uma.client.post(flow, {"action": "hide", "company": [companies(anna_at_list)[0].pk]}).status_code
+        == 403
+    )
+    assert all(one.importable_by_others for one in companies(anna_at_list))
 
 
 def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
-    listed: Newcomer, actor: Any
+    anna_at_list: Newcomer, actor: Any
 ) -> None:
-    uma, piet = colleague_of(listed, actor, "user"), colleague_of(listed, actor, "user")
-    with organisation_scope(listed.actor.organisation_id):
+    uma, piet = colleague_of(anna_at_list, actor, "user"), colleague_of(anna_at_list, actor, "user")
+    with organisation_scope(anna_at_list.actor.organisation_id):
         firm = Organisation.objects.get()
         north, south = (Division.objects.create(organisation=firm, name=name) for name in ("Noord", "Zuid"))
         template = Template.objects.create(organisation=firm, name="Standard", settings={})
-    first, second = advance_to_assign(listed)
+    first, second = advance_to_assign(anna_at_list)
     for fields in (
         {"company": [first, second], "division": north.pk, "users": [uma.actor.membership_id]},
         {
@@ -362,11 +374,13 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
             "template": template.pk,
         },
     ):
-        page = listed.client.post(f"{listed.flow}assign", {"action": "apply", **fields}, follow=True)
+        page = anna_at_list.client.post(
+            f"{anna_at_list.flow}assign", {"action": "apply", **fields}, follow=True
+        )
     assert "Assigned to 1 administration." in read_page_text(page)
-    end = listed.client.post(f"{listed.flow}assign", {"action": "skip"}).headers["Location"]
+    end = anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "skip"}).headers["Location"]
     assert "&done=" in end
-    imported_administrations = {one.remote_company_id: one for one in imported(listed.actor)}
+    imported_administrations = {one.remote_company_id: one for one in imported(anna_at_list.actor)}
     assert (imported_administrations[first].division_id, imported_administrations[second].division_id) == (
         south.pk,
         north.pk,
@@ -375,43 +389,47 @@ def test_users_are_added_division_and_template_replace_and_skip_assigns_nothing(
         template.pk,
         None,
     )
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         people = set(
             Assignment.objects.filter(administration=imported_administrations[first]).values_list(
                 "membership_id", flat=True
             )
         )
-    assert people == {one.actor.membership_id for one in (listed, uma, piet)}
-    undo_assignment(listed, imported_administrations[first].pk)
+    assert people == {one.actor.membership_id for one in (anna_at_list, uma, piet)}
+    undo_assignment(anna_at_list, imported_administrations[first].pk)
 
 
-def undo_assignment(listed: Newcomer, administration_id: int) -> None:
+def undo_assignment(anna_at_list: Newcomer, administration_id: int) -> None:
     """For 24 hours, as after bulk work in the list. What every import gets stays."""
-    (done,) = listed.client.get("/api/v1/administrations/bulk").json()
+    (done,) = anna_at_list.client.get("/api/v1/administrations/bulk").json()
     assert (done["action"], done["counts"]["changed"], done["can_undo"]) == ("change", 2, True)
-    page = read_page_text(listed.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
+    page = read_page_text(anna_at_list.client.post(f"/administrations/bulk/{done['id']}/undo", follow=True))
     assert "2 administrations restored" in page
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         administration = Administration.objects.get(pk=administration_id)
         assert (administration.division_id, administration.template_id) == (None, None)
         people = Assignment.objects.filter(administration=administration).values_list(
             "membership_id", flat=True
         )
-        assert list(people) == [listed.actor.membership_id]
+        assert list(people) == [anna_at_list.actor.membership_id]
 
 
-def test_a_division_that_is_gone_stops_everything(listed: Newcomer) -> None:
-    with organisation_scope(listed.actor.organisation_id):
+def test_a_division_that_is_gone_stops_everything(anna_at_list: Newcomer) -> None:
+    with organisation_scope(anna_at_list.actor.organisation_id):
         division = Division.objects.create(organisation=Organisation.objects.get(), name="Noord")
-    ids = advance_to_assign(listed)
-    listed.client.post(f"{listed.flow}assign", {"action": "apply", "company": ids, "division": division.pk})
-    with organisation_scope(listed.actor.organisation_id):
+    ids = advance_to_assign(anna_at_list)
+    anna_at_list.client.post(
+        f"{anna_at_list.flow}assign", {"action": "apply", "company": ids, "division": division.pk}
+    )
+    with organisation_scope(anna_at_list.actor.organisation_id):
         division.archived_at = timezone.now()
         division.save()
-    page = listed.client.post(f"{listed.flow}assign", {"action": "finish", "company": ids}, follow=True)
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}assign", {"action": "finish", "company": ids}, follow=True
+    )
     assert "Nothing was imported" in read_page_text(page)
-    assert imported(listed.actor) == []
-    with organisation_scope(listed.actor.organisation_id):
+    assert imported(anna_at_list.actor) == []
+    with organisation_scope(anna_at_list.actor.organisation_id):
         assert (Import.objects.count(), Run.objects.count()) == (0, 0)
 
 
@@ -441,21 +459,23 @@ def test_next_reports_missing_values_and_keeps_valid_ones(
     )
 
 
-def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> None:
-    with organisation_scope(listed.actor.organisation_id):
+def test_a_pasted_list_matches_rows_and_reports_the_others(anna_at_list: Newcomer) -> None:
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
-    first, second = companies(listed)[:2]
-    choose(listed, first.pk, second.pk)
+    first, second = companies(anna_at_list)[:2]
+    choose(anna_at_list, first.pk, second.pk)
     pasted = (
         f"Naam;KvK;Reden;Sector\n{second.name.upper()};;test / "
         f"demo;Onderwijs\n{first.name};{KVK};;\nNiemand;1;;"
     )
-    page = listed.client.post(f"{listed.flow}identify", {"action": "fill", "pasted": pasted}, follow=True)
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}identify", {"action": "fill", "pasted": pasted}, follow=True
+    )
     assert "2 rows filled in." in read_page_text(page)
     assert "Niemand: no administration has this name" in read_page_text(page)
     refused = f"Naam;Sector;Reden;Plaats\n{first.name};G;;Assen\n{second.name};G;soms;Assen"
     form = {"action": "fill", "file": SimpleUploadedFile("lijst.csv", refused.encode("utf-16"))}
-    page = listed.client.post(f"{listed.flow}identify", form, follow=True)
+    page = anna_at_list.client.post(f"{anna_at_list.flow}identify", form, follow=True)
     assert "1 row filled in." in read_page_text(page)
     assert "“soms” is not a reason" in read_page_text(page)
     assert "Columns not used: Plaats" in read_page_text(page)
@@ -463,20 +483,31 @@ def test_a_pasted_list_matches_rows_and_reports_the_others(listed: Newcomer) -> 
         "action": "fill",
         "file": SimpleUploadedFile("lijst.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
     }
-    page = listed.client.post(f"{listed.flow}identify", workbook, follow=True)
+    page = anna_at_list.client.post(f"{anna_at_list.flow}identify", workbook, follow=True)
     assert "This is a workbook, not a CSV file." in read_page_text(page)
-    with organisation_scope(listed.actor.organisation_id):
-        flow = newest_flow(listed)
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        flow = newest_flow(anna_at_list)
         identities = [list_answers(flow, [company.pk])[0] for company in (first, second)]
     assert [(row.number, row.reason, row.sector) for row in identities] == [
         (KVK, "", "G"),
         ("", "test_demo", "Q"),
     ]
+    bare = f"{first.name}\t\tTest / demo\tBouw\n{second.name}\t\t\t"
+    page = anna_at_list.client.post(
+        f"{anna_at_list.flow}identify", {"action": "fill", "pasted": bare}, follow=True
+    )
+    assert "1 row filled in." in read_page_text(page)
+    assert f"{second.name}: no number, no reason and no sector on this line" in read_page_text(page)
+    template = anna_at_list.client.get(f"{anna_at_list.flow}identify/template.csv")
+    uploaded = {"action": "fill", "file": SimpleUploadedFile("numbers.csv", template.content)}
+    assert "2 rows filled in." in read_page_text(
+        anna_at_list.client.post(f"{anna_at_list.flow}identify", uploaded, follow=True)
+    )
     too_many = {"action": "fill", "pasted": "69599084\n" * 5001}
-    page = listed.client.post(f"{listed.flow}identify", too_many, follow=True)
+    page = anna_at_list.client.post(f"{anna_at_list.flow}identify", too_many, follow=True)
     assert "5000" in read_page_text(page).replace(",", "")
     assert "filled in" not in read_page_text(page)
-    assert path_of(identify(listed, {})) == f"{listed.flow}assign"
+    assert path_of(identify(anna_at_list, {})) == f"{anna_at_list.flow}assign"
 
 
 @pytest.mark.usefixtures("worker")
@@ -588,8 +619,8 @@ RESULTS = {
 }
 
 
-def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
-    with organisation_scope(listed.actor.organisation_id):
+def test_thousands_of_companies_cost_no_query_each(anna_at_list: Newcomer) -> None:
+    with organisation_scope(anna_at_list.actor.organisation_id):
         company = RemoteCompany.objects.first()
         assert company is not None
         common = {
@@ -613,45 +644,47 @@ def test_thousands_of_companies_cost_no_query_each(listed: Newcomer) -> None:
         ids = list(RemoteCompany.objects.filter(external_id__startswith="x").values_list("pk", flat=True))
     query_counts = {}
     for name, action in (
-        ("list", lambda: listed.client.get(f"{listed.flow}choose")),
-        ("choose", lambda: listed.client.post(f"{listed.flow}choose", {"company": ids})),
-        ("identify", lambda: listed.client.get(f"{listed.flow}identify")),
-        ("next", lambda: listed.client.post(f"{listed.flow}identify", {})),
-        ("assign", lambda: listed.client.get(f"{listed.flow}assign")),
-        ("finish", lambda: listed.client.post(f"{listed.flow}assign", {"action": "finish"})),
+        ("list", lambda: anna_at_list.client.get(f"{anna_at_list.flow}choose")),
+        ("choose", lambda: anna_at_list.client.post(f"{anna_at_list.flow}choose", {"company": ids})),
+        ("identify", lambda: anna_at_list.client.get(f"{anna_at_list.flow}identify")),
+        ("next", lambda: anna_at_list.client.post(f"{anna_at_list.flow}identify", {})),
+        ("assign", lambda: anna_at_list.client.get(f"{anna_at_list.flow}assign")),
+        ("finish", lambda: anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "finish"})),
     ):
         with CaptureQueriesContext(connection) as captured:
             answer = action()
         query_counts[name] = len(captured)
         assert answer.status_code in (200, 302), name
-    assert len(imported(listed.actor)) == 3000
+    assert len(imported(anna_at_list.actor)) == 3000
     assert max(query_counts.values()) < 90, query_counts
 
 
-def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(listed: Newcomer, actor: Any) -> None:
-    advance_to_assign(listed, 3)
-    listed.client.post(f"{listed.flow}assign", {"action": "skip"}, follow=True)
-    key = imported(listed.actor)[0].import_id
-    with organisation_scope(listed.actor.organisation_id):
+def test_the_imports_own_page_has_failed_ones_on_top_and_retries_them(
+    anna_at_list: Newcomer, actor: Any
+) -> None:
+    advance_to_assign(anna_at_list, 3)
+    anna_at_list.client.post(f"{anna_at_list.flow}assign", {"action": "skip"}, follow=True)
+    key = imported(anna_at_list.actor)[0].import_id
+    with organisation_scope(anna_at_list.actor.organisation_id):
         last = Administration.objects.order_by("-name").first()
         assert last is not None
         Run.objects.filter(administration=last).delete()
         Administration.objects.filter(pk=last.pk).update(
             status="failed", status_reason="The books are closed."
         )
-    page = read_page_text(listed.client.get(f"/imports/{key}/"))
-    names = [one.name for one in imported(listed.actor)]
+    page = read_page_text(anna_at_list.client.get(f"/imports/{key}/"))
+    names = [one.name for one in imported(anna_at_list.actor)]
     assert page.index(names[-1]) < page.index(names[0])
     assert "The books are closed." in page
-    listed.client.post(f"/administrations/{last.pk}/sync/now", {"next": f"/imports/{key}/"})
-    with organisation_scope(listed.actor.organisation_id):
+    anna_at_list.client.post(f"/administrations/{last.pk}/sync/now", {"next": f"/imports/{key}/"})
+    with organisation_scope(anna_at_list.actor.organisation_id):
         last.refresh_from_db()
         assert (last.status, Run.objects.filter(administration=last).count()) == ("queued", 1)
-    assert colleague_of(listed, actor, "user").client.get(f"/imports/{key}/").status_code == 404
+    assert colleague_of(anna_at_list, actor, "user").client.get(f"/imports/{key}/").status_code == 404
 
 
-def test_the_same_steps_over_rest(listed: Newcomer) -> None:
-    api = listed.client
+def test_the_same_steps_over_rest(anna_at_list: Newcomer) -> None:
+    api = anna_at_list.client
 
     def call(method: str, path: str, body: Any = None) -> Any:
         answer = getattr(api, method)(
@@ -659,7 +692,7 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
         )
         return answer.status_code, answer.json()
 
-    with organisation_scope(listed.actor.organisation_id):
+    with organisation_scope(anna_at_list.actor.organisation_id):
         RemoteCompany.objects.update(country="NL", number="", vat_number="")
         connection_id = Connection.objects.values_list("pk", flat=True).get()
     status, flow = call("post", "", {"connection": connection_id})
@@ -682,7 +715,7 @@ def test_the_same_steps_over_rest(listed: Newcomer) -> None:
     assert call("post", f"{base}/finish")[1]["import_id"] == done["import_id"]
     look = api.get(f"/api/v1/imports/{done['import_id']}").json()
     assert (look["total"], look["is_finished"]) == (2, False)
-    assert len(imported(listed.actor)) == 2
+    assert len(imported(anna_at_list.actor)) == 2
 
 
 def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: Newcomer) -> None:

@@ -44,15 +44,15 @@ from tests.organisations.provider_processes import (
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
+def running_provider() -> Iterator[Idp]:
     with running_idp() as idp:
         yield idp
 
 
 @pytest.fixture
-def idp(running: Idp) -> Idp:
-    running.reset()
-    return running
+def idp(running_provider: Idp) -> Idp:
+    running_provider.reset()
+    return running_provider
 
 
 @pytest.fixture

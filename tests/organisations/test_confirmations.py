@@ -78,7 +78,7 @@ def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(offi
         "Connections: 1",
         "rosa@vendor",
         "Saved views: 1",
-        "Rosa Lezer keeps access",
+        "Rosa Lezer will keep access",
     ):
         assert said in question, said
     assert office.holds(office.rosa) == ["Bakkerij B.V.", "Garage Smit"], "nothing moves before the answer"

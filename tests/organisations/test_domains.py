@@ -15,8 +15,10 @@ import typer
 from django.test import Client
 
 from koppel.audit.models import AuditEntry
+from koppel.cli.checks.connectivity import check_name_servers
 from koppel.kit.errors import KoppelError
 from koppel.kit.http import txt_records
+from koppel.kit.http.name_servers import NameServer
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import EmailDelivery, Notification
 from koppel.organisations.access import domain_verification
@@ -40,7 +42,7 @@ from tests.organisations.provider_processes import (
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
+def running_provider() -> Iterator[Idp]:
     with running_idp() as idp:
         yield idp
 
@@ -51,11 +53,11 @@ def ada(actor: Any) -> Actor:
 
 
 @pytest.fixture
-def eve(ada: Actor, actor: Any, running: Idp) -> Actor:
+def eve(ada: Actor, actor: Any, running_provider: Idp) -> Actor:
     """Administrator of a second firm, with an identity provider named *Eve's*."""
     admin: Actor = actor("administrator", name="Eve")
-    running.reset()
-    configure(admin, running, name="Eve's provider")
+    running_provider.reset()
+    configure(admin, running_provider, name="Eve's provider")
     return admin
 
 
@@ -239,9 +241,9 @@ def test_a_record_behind_an_alias_does_not_count(eve: Actor, dns: DnsServer) -> 
 
 
 def test_a_second_organisation_does_not_get_the_domain_of_the_first(
-    ada: Actor, eve: Actor, running: Idp, dns: DnsServer
+    ada: Actor, eve: Actor, running_provider: Idp, dns: DnsServer
 ) -> None:
-    configure(ada, running, name="Ada's provider")
+    configure(ada, running_provider, name="Ada's provider")
     with organisation_scope(ada.organisation_id):
         Organisation.objects.update(name="Ada and partners")
     first = verify(ada, dns, "firm.test")
@@ -256,9 +258,9 @@ def test_a_second_organisation_does_not_get_the_domain_of_the_first(
 
 
 def test_a_domain_moves_when_only_the_record_of_the_second_is_left(
-    ada: Actor, eve: Actor, running: Idp, dns: DnsServer
+    ada: Actor, eve: Actor, running_provider: Idp, dns: DnsServer
 ) -> None:
-    configure(ada, running, name="Ada's provider")
+    configure(ada, running_provider, name="Ada's provider")
     verify(ada, dns, "firm.test")
     second = add(eve, "firm.test")
     dns.publish("_koppel.firm.test", second.record_value)
@@ -356,8 +358,8 @@ def test_an_operator_confirms_a_domain_and_revokes_it(ada: Actor, eve: Actor) ->
     assert audited(eve) == ["confirmed", "revoked"]
 
 
-def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running: Idp) -> None:
-    running.says(sub="eve")
+def test_the_firms_own_sign_in_link_needs_no_domain(eve: Actor, running_provider: Idp) -> None:
+    running_provider.says(sub="eve")
     link(eve, eve)
     assert Client().get(f"/sign-in/{provider_id(eve)}/").status_code == 200
     assert sign_in_through_provider(eve).headers["Location"] == "/"
@@ -377,3 +379,24 @@ def test_what_is_no_domain_or_no_organisation_is_refused(ada: Actor) -> None:
             shell(*words)
     with pytest.raises(KoppelError, match="not confirmed"):
         shell("unconfirm-domain", "firm.test")
+
+
+def test_the_check_of_the_installation_asks_the_name_servers(
+    dns: DnsServer, settings: Any, clean_database: None
+) -> None:
+    def report() -> list[tuple[bool, bool, str]]:
+        return [(one.is_ok, one.is_advice, one.text) for one in check_name_servers()]
+
+    address = f"127.0.0.1:{dns.address.port}"
+    ((well, _advice, text),) = report()
+    assert well
+    assert f"name servers {address} (KOPPEL_DNS_SERVERS); all answer" in text
+    dns.fault = "REFUSED"
+    ((well, _advice, text),) = report()
+    assert (well, "answers REFUSED. New" in text) == (False, True)
+    dns.fault = ""
+    settings.DNS_SERVERS = (dns.address, NameServer("127.0.0.1", 9))
+    ((well, is_advice, text),) = report()
+    assert (well, is_advice, "127.0.0.1:9" in text) == (True, True, True)
+    settings.DNS_SERVERS = ()
+    assert report() == [], "Nobody has a domain to verify."

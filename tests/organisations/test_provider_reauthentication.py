@@ -24,15 +24,15 @@ TOKEN = ("/account/tokens/", {"name": "Backup", "days": "90", "access": "read"})
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
+def running_provider() -> Iterator[Idp]:
     with running_idp() as idp:
         yield idp
 
 
 @pytest.fixture
-def idp(running: Idp) -> Idp:
-    running.reset()
-    return running
+def idp(running_provider: Idp) -> Idp:
+    running_provider.reset()
+    return running_provider
 
 
 @pytest.fixture

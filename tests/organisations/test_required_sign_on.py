@@ -53,7 +53,7 @@ def admin(actor: Any, idp: Idp) -> Actor:
 
 
 @pytest.fixture
-def enforced(admin: Actor) -> Client:
+def sso_session(admin: Actor) -> Client:
     """The Administrator's session, which the provider opened; single sign-on is required."""
     client = sign_in_through_provider(admin).client
     assert "Single sign-on is now required" in client.post(REQUIRE, follow=True).content.decode()
@@ -86,14 +86,14 @@ def test_only_who_signed_in_with_the_provider_may_require_it(admin: Actor, idp: 
     assert signed_in(admin).get("/").status_code == 200
 
 
-def test_a_password_no_longer_opens_the_organisation(admin: Actor, enforced: Client, actor: Any) -> None:
+def test_a_password_no_longer_opens_the_organisation(admin: Actor, sso_session: Client, actor: Any) -> None:
     """A session from before is held too; an API token works on, and another organisation stays open."""
     client = signed_in(admin)
     page = client.get("/")
     assert (page.status_code, "can only be opened with Inlog" in page.content.decode()) == (403, True)
     assert client.get("/api/v1/me").json() == {"error": "single_sign_on_required"}
     assert client.post(SECURITY, {"audit_years": "1"}).status_code == 403
-    assert enforced.get("/").status_code == 200
+    assert sso_session.get("/").status_code == 200
     with organisation_scope(admin.organisation_id):
         _token, text = api_tokens.create_token(admin, name="x", days=30, role=None, read_only=True)
     bearer = {"Authorization": f"Bearer {text.reveal()}"}
@@ -109,7 +109,7 @@ def test_a_password_no_longer_opens_the_organisation(admin: Actor, enforced: Cli
 
 
 def test_a_member_who_is_not_linked_yet_links_and_comes_in(
-    admin: Actor, enforced: Client, actor: Any, idp: Idp
+    admin: Actor, sso_session: Client, actor: Any, idp: Idp
 ) -> None:
     """Also the only Administrator who is left, when the one who required it goes."""
     with installation_scope("the same firm"):
@@ -129,13 +129,13 @@ def test_a_member_who_is_not_linked_yet_links_and_comes_in(
 
 @pytest.mark.parametrize("end", ["switched off", "changed", "deleted"])
 def test_a_provider_that_is_not_in_use_locks_nobody_out(
-    admin: Actor, enforced: Client, idp: Idp, end: str
+    admin: Actor, sso_session: Client, idp: Idp, end: str
 ) -> None:
     if end == "switched off":
-        enforced.post(SECURITY + "provider/off")
+        sso_session.post(SECURITY + "provider/off")
     elif end == "changed":
         form = {"name": "Inlog", "issuer": idp.issuer, "client_id": "another"}
-        assert enforced.post(SECURITY + "provider", form).status_code == 302
+        assert sso_session.post(SECURITY + "provider", form).status_code == 302
     else:
         with organisation_scope(admin.organisation_id):
             IdentityProvider.objects.all().delete()
@@ -150,7 +150,7 @@ def test_a_provider_that_is_not_in_use_locks_nobody_out(
 
 
 def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_notifies_it(
-    admin: Actor, enforced: Client
+    admin: Actor, sso_session: Client
 ) -> None:
     shell("allow-password-sign-in", admin.organisation_id)
     assert signed_in(admin).get("/").status_code == 200
@@ -161,7 +161,7 @@ def test_the_operator_lets_a_firm_in_whose_provider_is_dead_and_notifies_it(
 
 
 def test_the_operator_command_repeats_what_the_database_broke_off(
-    admin: Actor, enforced: Client, monkeypatch: pytest.MonkeyPatch
+    admin: Actor, sso_session: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a machine that was suspended for minutes."""
     store, calls = sso_requirement.set_sso_requirement, []
@@ -180,8 +180,8 @@ def test_the_operator_command_repeats_what_the_database_broke_off(
     assert audited(admin) == ["identity_provider.required", "identity_provider.optional"]
 
 
-def test_two_tabs_require_it_once(admin: Actor, enforced: Client) -> None:
-    assert enforced.post(REQUIRE).status_code == 302
+def test_two_tabs_require_it_once(admin: Actor, sso_session: Client) -> None:
+    assert sso_session.post(REQUIRE).status_code == 302
     assert audited(admin) == ["identity_provider.required"]
-    assert enforced.post(ALLOW).status_code == enforced.post(ALLOW).status_code == 302
+    assert sso_session.post(ALLOW).status_code == sso_session.post(ALLOW).status_code == 302
     assert audited(admin) == ["identity_provider.required", "identity_provider.optional"]

@@ -131,7 +131,9 @@ class OneConnection:
 
 
 @pytest.fixture(scope="module", params=["embedded", pytest.param("debian", marks=pytest.mark.drill)])
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
+def filled_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Addresses]:
     """A server of its own with a migrated database, full of rows."""
     programs = find_binaries() if request.param == "embedded" else _debian()
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
@@ -158,8 +160,8 @@ def _debian() -> Binaries:
 
 
 @pytest.fixture
-def tables(filled: Addresses) -> Tables:
-    with psycopg.connect(filled.superuser_url) as connection:
+def tables(filled_database: Addresses) -> Tables:
+    with psycopg.connect(filled_database.superuser_url) as connection:
         tables_of_schema = connection.execute(_TABLES.encode()).fetchall()
     large = frozenset(name for name, is_partial in tables_of_schema if is_partial is None)
     assert {"sync_run", "sync_change", "connections_grant", "administrations_administration"} <= large
@@ -168,9 +170,11 @@ def tables(filled: Addresses) -> Tables:
 
 
 @pytest.fixture
-def django_on(filled: Addresses, clean_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def django_on(
+    filled_database: Addresses, clean_database: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Django's connection leads to the filled database, and back afterwards."""
-    parts = psycopg.conninfo.conninfo_to_dict(filled.app_url)
+    parts = psycopg.conninfo.conninfo_to_dict(filled_database.app_url)
     settings = {
         "HOST": parts["host"],
         "PORT": str(parts["port"]),
@@ -290,13 +294,13 @@ async def _quotas(_connection: AsyncConnection[tuple[Any, ...]], database: Datab
     ],
 )
 def test_workers_and_vault(
-    work: AsyncWork, scope: int, filled: Addresses, tables: Tables, monkeypatch: pytest.MonkeyPatch
+    work: AsyncWork, scope: int, filled_database: Addresses, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans: Plans = []
     monkeypatch.setattr(ExplainingCursor, "plans", plans)
 
     async def explain() -> None:
-        async with await AsyncConnection.connect(filled.app_url, autocommit=True) as connection:
+        async with await AsyncConnection.connect(filled_database.app_url, autocommit=True) as connection:
             connection.cursor_factory = ExplainingCursor
             await connection.execute("BEGIN")
             await connection.execute(*set_scope_sql(scope))
@@ -347,8 +351,8 @@ def test_the_schedule(tables: Tables) -> None:
     assert_indexed(plans, tables)
 
 
-def test_a_table_read_from_end_to_end_is_noticed(filled: Addresses, tables: Tables) -> None:
-    with psycopg.connect(filled.app_url) as connection:
+def test_a_table_read_from_end_to_end_is_noticed(filled_database: Addresses, tables: Tables) -> None:
+    with psycopg.connect(filled_database.app_url) as connection:
         connection.execute(*set_scope_sql(FIRM))
         for query in (
             "SELECT FROM sync_run WHERE requested_by = 'x'",

@@ -65,7 +65,7 @@ def program(settings: Any) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
+def granted_access(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended; nothing was asked yet."""
     granted_access = create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
     sandbox.forget_calls()
@@ -121,14 +121,14 @@ def test_a_run_during_the_quarantine_makes_no_calls_and_counts_no_failure(connec
 
 
 def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(
-    granted: GrantedAccess, sandbox: Sandbox
+    granted_access: GrantedAccess, sandbox: Sandbox
 ) -> None:
-    before = granted.row().generation
+    before = granted_access.row().generation
     sandbox.hold("/connect/token")
 
     async def renew(runtime: Any) -> None:
         renewal = asyncio.create_task(
-            runtime.vault.get_access_token(granted.organisation_id, granted.grant_id)
+            runtime.vault.get_access_token(granted_access.organisation_id, granted_access.grant_id)
         )
         await asyncio.to_thread(wait_until, sandbox.holds)
         await run_in_thread(lambda: koppel_quarantine("on"))
@@ -136,19 +136,19 @@ def test_a_renewal_that_was_sent_is_stored_and_no_other_is_begun(
         await renewal
 
     run_in_runtime(renew)
-    assert (granted.row().generation, granted.row().refresh_started_at) == (before + 1, None)
-    granted.change(expires_at=timezone.now())
+    assert (granted_access.row().generation, granted_access.row().refresh_started_at) == (before + 1, None)
+    granted_access.change(expires_at=timezone.now())
     with pytest.raises(Quarantined):
-        token_of(granted)
+        token_of(granted_access)
     assert token_calls(sandbox) == 1
 
 
-def test_a_skipped_renewal_does_not_change_the_grant(granted: GrantedAccess, sandbox: Sandbox) -> None:
+def test_a_skipped_renewal_does_not_change_the_grant(granted_access: GrantedAccess, sandbox: Sandbox) -> None:
     koppel_quarantine("on")
     for _attempt in range(2):
         with pytest.raises(Quarantined):
-            token_of(granted)
-    row = granted.row()
+            token_of(granted_access)
+    row = granted_access.row()
     assert (row.failures, row.refresh_started_at, row.invalid_since, row.connection.state) == (
         0,
         None,
@@ -157,12 +157,12 @@ def test_a_skipped_renewal_does_not_change_the_grant(granted: GrantedAccess, san
     )
     assert token_calls(sandbox) == 0
     koppel_quarantine("off")
-    token_of(granted)
+    token_of(granted_access)
     assert token_calls(sandbox) == 1
 
 
 def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
-    granted: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    granted_access: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def not_yet() -> None:
         await run_in_thread(lambda: koppel_quarantine("on"))
@@ -170,8 +170,8 @@ def test_a_quarantine_between_intent_and_call_takes_the_intent_back(
     only_here = type("Quarantine", (), {"refuse_async": staticmethod(not_yet)})
     monkeypatch.setattr(token_refresh, "quarantine", only_here)
     with pytest.raises(Quarantined):
-        token_of(granted)
-    row = granted.row()
+        token_of(granted_access)
+    row = granted_access.row()
     assert (row.failures, row.refresh_started_at, row.refresh_error) == (0, None, "")
     assert token_calls(sandbox) == 0
 
@@ -276,18 +276,20 @@ def test_nothing_is_scheduled_and_what_was_missed_is_caught_up(anna: Actor) -> N
         assert Administration.objects.get().pk == administration.pk
 
 
-def test_a_consent_is_given_back_after_the_end(granted: GrantedAccess, sandbox: Sandbox) -> None:
-    granted.change(invalid_since=timezone.now())
+def test_a_consent_is_given_back_after_the_end(granted_access: GrantedAccess, sandbox: Sandbox) -> None:
+    granted_access.change(invalid_since=timezone.now())
 
     async def withdraw() -> None:
         async with HttpClient() as http, as_worker(http, size=2):
-            await revoke_grants(organisation_id=granted.organisation_id, grant_ids=[granted.grant_id])
+            await revoke_grants(
+                organisation_id=granted_access.organisation_id, grant_ids=[granted_access.grant_id]
+            )
 
     koppel_quarantine("on")
     asyncio.run(withdraw())
     assert sandbox.calls() == []
     job = ProcrastinateJob.objects.get(task_name="connections.revoke_grants")
-    assert (job.status, job.attempts, job.args["grant_ids"]) == ("todo", 0, [granted.grant_id])
+    assert (job.status, job.attempts, job.args["grant_ids"]) == ("todo", 0, [granted_access.grant_id])
     assert job.scheduled_at is not None
     koppel_quarantine("off")
     asyncio.run(withdraw())

@@ -48,7 +48,7 @@ COLUMNS = [(model, field.name) for model in encrypted_models() for field in encr
 
 
 @pytest.fixture
-def safe(clean_database: None, database_addresses: Any) -> Iterator[Safe]:
+def safe_model(clean_database: None, database_addresses: Any) -> Iterator[Safe]:
     """A model that somebody adds later, in an app that key rotation has never heard of."""
 
     class Safe(models.Model):
@@ -80,8 +80,8 @@ def safe(clean_database: None, database_addresses: Any) -> Iterator[Safe]:
             apps.clear_cache()
 
 
-def store_row(safe: Safe, owner: str, combination: str) -> Any:
-    row: Any = safe(organisation_id=ORGANISATION, owner=owner)
+def store_row(safe_model: Safe, owner: str, combination: str) -> Any:
+    row: Any = safe_model(organisation_id=ORGANISATION, owner=owner)
     with installation_scope("test"):
         with pytest.raises(ValueError, match="no id yet"):
             encrypt_column(row, "combination", Secret(combination))
@@ -96,8 +96,11 @@ def reload_row(row: Any) -> Any:
         return type(row)._base_manager.get(pk=row.pk)
 
 
-def test_a_secret_of_a_new_model_is_rotated_without_registration(safe: Safe, settings: Any) -> None:
-    row, erased = store_row(safe, "Anna", "12-34-56"), safe(organisation_id=ORGANISATION, owner="Bert")
+def test_a_secret_of_a_new_model_is_rotated_without_registration(safe_model: Safe, settings: Any) -> None:
+    row, erased = (
+        store_row(safe_model, "Anna", "12-34-56"),
+        safe_model(organisation_id=ORGANISATION, owner="Bert"),
+    )
     with installation_scope("test"):
         erased.save()
     settings.VAULT_KEYS = f"{key('new')},{OLD}"
@@ -109,8 +112,8 @@ def test_a_secret_of_a_new_model_is_rotated_without_registration(safe: Safe, set
     assert bytes(reload_row(erased).combination) == b""
 
 
-def test_a_wrong_key_is_refused_and_changes_nothing(safe: Safe, settings: Any) -> None:
-    row = store_row(safe, "Anna", "12-34-56")
+def test_a_wrong_key_is_refused_and_changes_nothing(safe_model: Safe, settings: Any) -> None:
+    row = store_row(safe_model, "Anna", "12-34-56")
     before = bytes(row.combination)
     settings.VAULT_KEYS = f"{key('new')},{key('test', b'x')}"
     with pytest.raises(WrongKey, match="'test'"):
@@ -120,8 +123,8 @@ def test_a_wrong_key_is_refused_and_changes_nothing(safe: Safe, settings: Any) -
     assert bytes(reload_row(row).combination) == before
 
 
-def test_a_ciphertext_of_another_row_or_column_does_not_open(safe: Safe) -> None:
-    anna, bert = store_row(safe, "Anna", "12-34-56"), store_row(safe, "Bert", "65-43-21")
+def test_a_ciphertext_of_another_row_or_column_does_not_open(safe_model: Safe) -> None:
+    anna, bert = store_row(safe_model, "Anna", "12-34-56"), store_row(safe_model, "Bert", "65-43-21")
     bert.combination, anna.spare = anna.combination, anna.combination
     for row, column in ((bert, "combination"), (anna, "spare")):
         with pytest.raises(DecryptionError, match="moved bytes"):
@@ -129,8 +132,8 @@ def test_a_ciphertext_of_another_row_or_column_does_not_open(safe: Safe) -> None
 
 
 @pytest.mark.parametrize("plaintext", [b"12-34-56", b"\x01", b"\x01\x04test", b"\x01\x04test" + b"x" * 27])
-def test_plaintext_never_reaches_the_database(safe: Safe, plaintext: bytes) -> None:
-    row = store_row(safe, "Anna", "12-34-56")
+def test_plaintext_never_reaches_the_database(safe_model: Safe, plaintext: bytes) -> None:
+    row = store_row(safe_model, "Anna", "12-34-56")
     assert is_ciphertext(bytes(reload_row(row).combination))
     assert b"12-34-56" not in bytes(reload_row(row).combination)
     row.combination = plaintext
@@ -138,13 +141,13 @@ def test_plaintext_never_reaches_the_database(safe: Safe, plaintext: bytes) -> N
         with pytest.raises(ValueError, match="ciphertexts only"):
             row.save()
         with pytest.raises(ValueError, match="ciphertexts only"):
-            safe._base_manager.filter(pk=row.pk).update(spare=plaintext)
+            safe_model._base_manager.filter(pk=row.pk).update(spare=plaintext)
 
 
-def test_a_model_without_an_organisation_is_found_by_the_system_check(safe: Safe) -> None:
+def test_a_model_without_an_organisation_is_found_by_the_system_check(safe_model: Safe) -> None:
     assert not [finding for finding in run_checks() if finding.id == "koppel.E001"]
-    safe._meta.get_field("organisation_id").attname = "firm_id"
-    assert [finding.id for finding in encrypted_field(safe, "spare").check()] == ["koppel.E001"]
+    safe_model._meta.get_field("organisation_id").attname = "firm_id"
+    assert [finding.id for finding in encrypted_field(safe_model, "spare").check()] == ["koppel.E001"]
 
 
 @pytest.mark.parametrize(("model", "column"), COLUMNS, ids=str)

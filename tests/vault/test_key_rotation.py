@@ -40,7 +40,7 @@ def key(name: str, byte: bytes = b"b") -> str:
 
 
 @pytest.fixture
-def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedAccess]:
+def granted_accesses(clean_database: None, sandbox: Sandbox, actor: Any) -> list[GrantedAccess]:
     """Twenty consents, and a sign-in that was begun."""
     from koppel.connections.consent.attempts import begin_attempt
 
@@ -77,10 +77,10 @@ def keys_used() -> set[str]:
 
 
 def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
-    granted: list[GrantedAccess], home: Path, sandbox: Sandbox
+    granted_accesses: list[GrantedAccess], home: Path, sandbox: Sandbox
 ) -> None:
     """It was started before the new key was made, and finds it when it meets what the key sealed."""
-    with programs(1, granted) as (running,):
+    with programs(1, granted_accesses) as (running,):
         done = koppel("keys", "rotate", "--new", "--json")
         answer = json.loads(done.stdout)
         assert done.returncode == 0, done.stderr
@@ -88,14 +88,14 @@ def test_keys_are_rotated_while_a_process_with_the_old_one_goes_on(
         assert keys_used() == {answer["key"]} != {"test"}
         running.go()
         tokens = [one for one in running.read_until_done() if "token" in one]
-    assert len(tokens) == len(granted)
+    assert len(tokens) == len(granted_accesses)
     assert keys_used() == {answer["key"]}
     assert json.loads(koppel("keys", "rotate", "--json").stdout)["reencrypted"] == 0
     assert OLD in (home / "secrets.json").read_text(), "The old key is the operator's to remove."
 
 
 def test_a_rotation_that_was_stopped_goes_on(
-    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
+    granted_accesses: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from koppel.connections.vault import key_rotation
 
@@ -121,7 +121,7 @@ def test_a_rotation_that_was_stopped_goes_on(
 
 @pytest.mark.kill
 def test_an_unfinished_rotation_is_audited(
-    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
+    granted_accesses: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who changed how an organisation's secrets are sealed is said with the change, not after all of it."""
 
@@ -137,11 +137,11 @@ def test_an_unfinished_rotation_is_audited(
         entries = AuditEntry.objects.filter(action="keys.rotated").values_list(
             "organisation_id", "actor_name"
         )
-        assert list(entries) == [(granted[0].organisation_id, "jan")]
+        assert list(entries) == [(granted_accesses[0].organisation_id, "jan")]
 
 
 def test_a_rotation_that_was_killed_goes_on_where_it_was(
-    granted: list[GrantedAccess], home: Path, sandbox: Sandbox, database_addresses: Any
+    granted_accesses: list[GrantedAccess], home: Path, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """It has done the consents and waits for a sign-in that somebody holds; there it dies."""
     command = [sys.executable, "-m", "koppel.cli", "keys", "rotate", "--new"]
@@ -154,9 +154,9 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
         doomed.kill()
         assert doomed.wait() == -signal.SIGKILL
     assert {one.reason for one in key_uses()} == {""}, "both keys are there and open what they sealed"
-    with programs(1, granted) as (running,):
+    with programs(1, granted_accesses) as (running,):
         running.go()
-        assert len([one for one in running.read_until_done() if "token" in one]) == len(granted)
+        assert len([one for one in running.read_until_done() if "token" in one]) == len(granted_accesses)
     done = json.loads(koppel("keys", "rotate", "--json").stdout)
     assert (done["reencrypted"], done["unreadable"]) == (1, {})
     assert keys_used() == {done["key"]} != {"test"}
@@ -166,15 +166,19 @@ def test_a_rotation_that_was_killed_goes_on_where_it_was(
     "ring", [key("new"), key("test", b"x")], ids=["a lost key", "a wrong key of the same name"]
 )
 def test_a_lost_or_wrong_key_is_reported_and_destroys_nothing(
-    granted: list[GrantedAccess], settings: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, ring: str
+    granted_accesses: list[GrantedAccess],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    ring: str,
 ) -> None:
-    before = [bytes(one.row().access_token) for one in granted]
+    before = [bytes(one.row().access_token) for one in granted_accesses]
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", ring)
     settings.VAULT_KEYS = ring
     (finding,) = [one for one in run_checks(8499) if one.topic == "vault keys"]
     assert not finding.is_ok
     assert "42 tokens and client secrets cannot be opened" in finding.text
-    with programs(1, granted[:3]) as (running,):
+    with programs(1, granted_accesses[:3]) as (running,):
         running.go()
         assert {one["error"] for one in running.read_until_done() if "error" in one} == {"vault_key"}
     rotated = koppel("keys", "rotate")
@@ -184,23 +188,24 @@ def test_a_lost_or_wrong_key_is_reported_and_destroys_nothing(
         else "'test' in KOPPEL_VAULT_KEYS does not open"
     )
     assert (rotated.returncode, sentence in rotated.stderr) == (1, True), rotated.stderr
-    assert_key_warning(granted[0], sandbox)
+    assert_key_warning(granted_accesses[0], sandbox)
     status = koppel("keys", "status")
     assert ("is not in KOPPEL_VAULT_KEYS" in status.stdout) or ("does not open" in status.stdout)
     monkeypatch.setenv("KOPPEL_VAULT_KEYS", OLD)
     settings.VAULT_KEYS = OLD
-    assert [bytes(grant.row().access_token) for grant in granted] == before
+    assert [bytes(grant.row().access_token) for grant in granted_accesses] == before
     assert all(
-        grant.row().invalid_since is None and grant.row().connection.state == "degraded" for grant in granted
+        grant.row().invalid_since is None and grant.row().connection.state == "degraded"
+        for grant in granted_accesses
     )
-    with programs(1, granted[:3]) as (running,):
+    with programs(1, granted_accesses[:3]) as (running,):
         running.go()
         assert len([one for one in running.read_until_done() if "token" in one]) == 3
     assert keyring().current == "test"
 
 
 def test_a_wrong_key_makes_no_new_one_and_seals_nothing(
-    granted: list[GrantedAccess], home: Path, monkeypatch: Any
+    granted_accesses: list[GrantedAccess], home: Path, monkeypatch: Any
 ) -> None:
     """The right file, restored beside the key of another backup: also as the older of two."""
     for ring in (key("test", b"x"), f"{key('new')},{key('test', b'x')}"):
@@ -215,7 +220,7 @@ def test_a_wrong_key_makes_no_new_one_and_seals_nothing(
     assert keys_used() == {"test"}
 
 
-@pytest.mark.usefixtures("granted")
+@pytest.mark.usefixtures("granted_accesses")
 @pytest.mark.parametrize("command", ["status", "rotate"])
 def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(
     command: str, monkeypatch: pytest.MonkeyPatch
@@ -227,7 +232,9 @@ def test_a_line_of_keys_that_cannot_be_read_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(granted: list[GrantedAccess]) -> None:
+def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(
+    granted_accesses: list[GrantedAccess],
+) -> None:
     """The others are well, so the key is the right one."""
     with installation_scope("test"):
         broken, other = Grant.objects.order_by("pk")[:2]
@@ -238,12 +245,12 @@ def test_one_secret_that_does_not_open_is_said_also_under_the_first_key(granted:
     assert "Could not be opened, and left as they are: 1." in done.stderr
 
 
-def assert_key_warning(granted: GrantedAccess, sandbox: Sandbox) -> None:
+def assert_key_warning(granted_accesses: GrantedAccess, sandbox: Sandbox) -> None:
     """Every button that needs a secret answers with the sentence, in the person's language."""
-    row = granted.row()
-    with organisation_scope(granted.organisation_id):
+    row = granted_accesses.row()
+    with organisation_scope(granted_accesses.organisation_id):
         owner: Any = Membership.objects.get(pk=row.connection.owner_id)
-    app, connection = row.connection.app_id, granted.connection_id
+    app, connection = row.connection.app_id, granted_accesses.connection_id
     buttons = (
         f"/connections/{connection}/reconnect",
         f"/connections/{connection}/probe",

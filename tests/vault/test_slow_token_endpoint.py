@@ -50,14 +50,14 @@ CLIENT = CLIENTS["company_list"]
 
 
 @pytest.fixture
-def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
+def granted_access(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess:
     """One consent whose access token has ended. The vendor keeps no grace: a second try ends it."""
     sandbox.client(CLIENT, grace_seconds=0)
     return create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def caller_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers wait a third of a second instead of thirty."""
     for module in (refresh_policy, token_refresh):
         monkeypatch.setattr(module, "CALLER_SECONDS_MAX", 0.3)
@@ -76,22 +76,22 @@ def release_when(sandbox: Sandbox, holds: Callable[[], bool]) -> None:
 
 @pytest.mark.kill
 def test_an_answer_after_sixty_five_seconds_is_stored_and_asked_for_once(
-    granted: GrantedAccess, sandbox: Sandbox
+    granted_access: GrantedAccess, sandbox: Sandbox
 ) -> None:
     """In real seconds: neither aiohttp nor the vault gives up; who asked was sent away after half of them."""
     sandbox.client(CLIENT, token_seconds=65)
-    assert error_of(granted).code == refresh_policy.RENEWAL_SLOW
-    assert granted.row().generation == 2
-    token_of(granted)
+    assert error_of(granted_access).code == refresh_policy.RENEWAL_SLOW
+    assert granted_access.row().generation == 2
+    token_of(granted_access)
     assert refreshes(sandbox) == {"refresh_token": 1}
 
 
 def test_a_slow_call_is_not_repeated_and_callers_are_informed(
-    granted: GrantedAccess, sandbox: Sandbox, impatient: None
+    granted_access: GrantedAccess, sandbox: Sandbox, caller_timeout: None
 ) -> None:
     """Two workers, their callers and their keepers, while the answer is ten minutes away."""
     sandbox.hold("/connect/token")
-    grant_key = (granted.organisation_id, granted.grant_id)
+    grant_key = (granted_access.organisation_id, granted_access.grant_id)
 
     async def slow(runtime: Runtime) -> None:
         with pytest.raises(Unreachable) as raised:
@@ -103,14 +103,16 @@ def test_a_slow_call_is_not_repeated_and_callers_are_informed(
             await slow(first)
             await asyncio.to_thread(wait_until, sandbox.holds)
             for runtime in (second, first, second):
-                in_thread(lambda: granted.change(maintain_at=now() - timedelta(minutes=10)))
+                in_thread(lambda: granted_access.change(maintain_at=now() - timedelta(minutes=10)))
                 maintenance = TokenMaintenance(runtime.vault)
                 await maintenance.run_once()
                 await maintenance.wait()
                 await slow(runtime)
-            await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).connection.state == "degraded")
+            await asyncio.to_thread(
+                wait_until, lambda: in_thread(granted_access.row).connection.state == "degraded"
+            )
             await asyncio.to_thread(sandbox.release)
-            await asyncio.to_thread(wait_until, lambda: in_thread(granted.row).generation == 2)
+            await asyncio.to_thread(wait_until, lambda: in_thread(granted_access.row).generation == 2)
             return [
                 await first.vault.get_access_token(*grant_key),
                 await second.vault.get_access_token(*grant_key),
@@ -118,36 +120,36 @@ def test_a_slow_call_is_not_repeated_and_callers_are_informed(
 
     assert len(set(asyncio.run(story()))) == 1
     assert refreshes(sandbox) == {"refresh_token": 1}
-    assert granted.row().connection.state == "active"
-    with organisation_scope(granted.organisation_id):
-        event = TimelineEvent.objects.get(connection_id=granted.connection_id, kind="degraded")
+    assert granted_access.row().connection.state == "active"
+    with organisation_scope(granted_access.organisation_id):
+        event = TimelineEvent.objects.get(connection_id=granted_access.connection_id, kind="degraded")
         assert "slow" in event.context["reason"]
 
 
 def test_the_old_token_is_used_while_it_lives(
-    granted: GrantedAccess, sandbox: Sandbox, impatient: None
+    granted_access: GrantedAccess, sandbox: Sandbox, caller_timeout: None
 ) -> None:
-    expire([granted], now() + timedelta(seconds=50))
+    expire([granted_access], now() + timedelta(seconds=50))
     sandbox.hold("/connect/token")
 
     async def story(runtime: Runtime) -> list[Secret]:
-        grant_key = (granted.organisation_id, granted.grant_id)
+        grant_key = (granted_access.organisation_id, granted_access.grant_id)
         tokens = [await runtime.vault.get_access_token(*grant_key) for _each in range(3)]
         await asyncio.to_thread(sandbox.release)
         return tokens
 
     old = run_in_runtime(story)
     assert len(set(old)) == 1
-    assert token_of(granted) not in old
+    assert token_of(granted_access) not in old
     assert refreshes(sandbox) == {"refresh_token": 1}
 
 
 def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
-    granted: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, impatient: None
+    granted_access: GrantedAccess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caller_timeout: None
 ) -> None:
     """A keeper that may look after one grant at a time, and two that are slow."""
     monkeypatch.setattr("koppel.connections.vault.maintenance.UNDER_WAY_MAX", 1)
-    *slow, quick = create_grants(sandbox, granted.row().connection, 3)
+    *slow, quick = create_grants(sandbox, granted_access.row().connection, 3)
     for number, grant in enumerate(slow):
         grant.change(maintain_at=now() - timedelta(hours=1, minutes=number))
     sandbox.hold("/connect/token", times=2)
@@ -172,22 +174,22 @@ def test_a_slow_vendor_takes_no_room_from_the_grants_of_others(
 
 
 def test_a_process_killed_ten_minutes_into_a_call_leaves_a_token_that_is_tried_at_once(
-    granted: GrantedAccess, sandbox: Sandbox
+    granted_access: GrantedAccess, sandbox: Sandbox
 ) -> None:
     sandbox.client(CLIENT, grace_seconds=LONG)
-    kill_at({"called": [granted]}, sandbox)
-    granted.change(refresh_started_at=now() - timedelta(minutes=10))
-    token_of(granted)
+    kill_at({"called": [granted_access]}, sandbox)
+    granted_access.change(refresh_started_at=now() - timedelta(minutes=10))
+    token_of(granted_access)
     assert sandbox.control("tokens")["within_grace"] == 1
 
 
 @pytest.mark.kill
 def test_a_stopping_worker_waits_for_the_response(
-    granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any
+    granted_access: GrantedAccess, sandbox: Sandbox, database_addresses: Any
 ) -> None:
     """Its keeper had begun; by the time of the answer everything else of the worker is over."""
     sandbox.hold("/connect/token")
-    granted.change(maintain_at=now())
+    granted_access.change(maintain_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)
@@ -195,24 +197,24 @@ def test_a_stopping_worker_waits_for_the_response(
         assert worker.poll() is None
         sandbox.release()
         assert worker.wait(timeout=120) == 0
-    assert (granted.row().generation, granted.row().refresh_started_at) == (2, None)
+    assert (granted_access.row().generation, granted_access.row().refresh_started_at) == (2, None)
 
 
 @pytest.mark.kill
 def test_a_stop_waits_no_longer_than_is_set_and_the_intent_stands(
-    granted: GrantedAccess, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
+    granted_access: GrantedAccess, sandbox: Sandbox, database_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOPPEL_TOKEN_STOP_SECONDS", "0.5")
     sandbox.client(CLIENT, grace_seconds=LONG)
     sandbox.hold("/connect/token")
-    granted.change(maintain_at=now())
+    granted_access.change(maintain_at=now())
     with run_worker(database_addresses.superuser_url) as worker:
         wait_until(sandbox.holds)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=120) == 0
-    assert (granted.row().generation, granted.row().refresh_started_at is None) == (1, False)
+    assert (granted_access.row().generation, granted_access.row().refresh_started_at is None) == (1, False)
     sandbox.release()
-    token_of(granted)
+    token_of(granted_access)
 
 
 def _workers(superuser_url: str) -> int:
@@ -230,33 +232,35 @@ def expire_grant(connected: Connected) -> GrantedAccess:
         grant = RemoteCompany.objects.filter(connection=connected.connection).first()
     assert grant is not None
     assert grant.grant_id is not None
-    granted = GrantedAccess(connected.actor.organisation_id, connected.connection.pk, grant.grant_id, "")
-    expire([granted])
+    granted_access = GrantedAccess(
+        connected.actor.organisation_id, connected.connection.pk, grant.grant_id, ""
+    )
+    expire([granted_access])
     connected.sandbox.hold("/connect/token")
-    return granted
+    return granted_access
 
 
 def test_a_page_says_that_it_is_slow_and_the_answer_is_stored_after_it(
-    connected: MakeConnected, impatient: None
+    connected: MakeConnected, caller_timeout: None
 ) -> None:
     """Anna presses Test now. Her page comes back; the web process keeps waiting."""
     firm = connected()
-    granted = expire_grant(firm)
+    granted_access = expire_grant(firm)
     check = check_connection(firm.actor, firm.connection.pk)
     assert (check.code, check.message) == (refresh_policy.RENEWAL_SLOW, refresh_policy.SLOW)
-    assert granted.row().generation == 1
+    assert granted_access.row().generation == 1
     firm.sandbox.release()
-    wait_until(lambda: granted.row().generation == 2)
+    wait_until(lambda: granted_access.row().generation == 2)
     assert check_connection(firm.actor, firm.connection.pk).answered
 
 
-def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, impatient: None) -> None:
+def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, caller_timeout: None) -> None:
     firm = connected()
     synced = import_company(firm)
-    granted = expire_grant(firm)
+    granted_access = expire_grant(firm)
 
     def waits() -> bool:
-        with organisation_scope(granted.organisation_id):
+        with organisation_scope(granted_access.organisation_id):
             return Run.objects.filter(attempt=1, state="queued").exists()
 
     with ThreadPoolExecutor(1) as threads:
@@ -266,14 +270,14 @@ def test_a_run_is_requeued_without_counting_a_failure(connected: MakeConnected, 
     assert (run.state, run.failures, run.crashes) == ("queued", 0, 0)
     assert run.not_before is not None
     assert synced.perform(run.pk).state == "succeeded"
-    assert granted.row().generation == 2
+    assert granted_access.row().generation == 2
 
 
 @pytest.mark.kill
 def test_a_stopping_web_process_waits_for_the_response(connected: MakeConnected, free_port: int) -> None:
     """A script of Anna's tests the connection over REST; meanwhile an operator stops the web."""
     firm = connected()
-    granted, secret = expire_grant(firm), rest_token(firm)
+    granted_access, secret = expire_grant(firm), rest_token(firm)
     with run_web(free_port) as web, ThreadPoolExecutor(1) as threads:
         request = threads.submit(
             post_to_api, free_port, secret, f"connections/{firm.connection.pk}/test", b""
@@ -285,7 +289,7 @@ def test_a_stopping_web_process_waits_for_the_response(connected: MakeConnected,
         firm.sandbox.release()
         assert web.wait(timeout=PATIENCE_SECONDS) == 0
         request.exception()  # whether the request was answered in time is not what a stop promises
-    assert granted.row().generation == 2
+    assert granted_access.row().generation == 2
     assert refreshes(firm.sandbox)["refresh_token"] == 1
 
 

@@ -53,6 +53,7 @@ NOT_PAGES = {
     "/connections/consent/done": "leads on from the vendor",
     "/connections/new/{token}/": "leads to the step of the wizard",
     "/connections/new/{token}/companies.json": "data",
+    "/connections/new/{token}/identify/template.csv": "a file",
     "/connections/new/{token}/row-states.json": "data",
     "/connections/new/{token}/sectors.json": "data",
     "/healthz": "data",
@@ -98,6 +99,8 @@ def pages(world: World) -> dict[str, str]:
         "import-progress": f"/imports/{IMPORT}/",
         "sync": f"{administration_path}/sync/",
         "sync-run": f"{administration_path}/sync/runs/{world.run_id}/",
+        "sync-changes": f"{administration_path}/sync/changes/",
+        "changes": "/changes/?period=7days",
         "issues": "/issues/",
         "issue": f"/issues/{world.issue_id}/",
         "notices": "/notifications/",
@@ -195,7 +198,7 @@ def pages_of_many(world: World, ids: Sequence[int]) -> dict[str, str]:
         "many-bulk-draft": f"/administrations/bulk/{draft.pk}/",
         "many-bulk-result": f"/administrations/bulk/{done.pk}/",
         "many-activity": "/organisation/activity/",
-        "many-changed": "/administrations/?changed=1",
+        "many-changed": "/changes/?period=7days",
     }
 
 

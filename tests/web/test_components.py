@@ -9,6 +9,7 @@ from django.test import Client, override_settings
 
 from koppel.organisations.models import User
 from koppel.web.build.built import SOURCE
+from koppel.web.templatetags.components import initials
 
 COMPONENTS = SOURCE / "web" / "templates" / "web" / "components"
 
@@ -77,3 +78,8 @@ def test_the_style_guide_shows_every_component(guide: str) -> None:
     ).read_text()
     assert [path.stem for path in COMPONENTS.glob("*.html") if f'"{path.stem}"' not in source] == []
     assert "Style guide" in guide
+
+
+def test_initials_leave_out_the_legal_form() -> None:
+    names = ("Bakkerij Vermeulen B.V.", "Furuli AS", "Ada Beheer", "B.V.")
+    assert [initials(name) for name in names] == ["BV", "F", "AB", "B"]

@@ -84,8 +84,8 @@ def test_a_reader_opens_the_help_in_either_language(actor: Any) -> None:
         assert help_url("web:activity") == "/help/people/#activiteit"
     index = client.get("/help/").content.decode()
     assert index.index("Aan de slag") < index.index("Running Koppel") < index.index("Voor ontwikkelaars")
-    found = client.get("/help/", {"q": "klant vertrekt"}).content.decode()
-    assert "/help/administrations/#als-een-klant-vertrekt" in found
+    results = client.get("/help/", {"q": "klant vertrekt"}).content.decode()
+    assert "/help/administrations/#als-een-klant-vertrekt" in results
 
 
 @pytest.mark.parametrize(("language", "name"), TRANSLATED)

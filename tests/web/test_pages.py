@@ -47,6 +47,12 @@ WHEN_SIGNED_IN = (
 )
 
 
+WRONG_SENTENCE = re.compile(
+    r"\w\.\.(?=\s|<)|\b1 (?:administraties|gebruikers|bedrijven|aandachtspunten|regels|koppelingen|vragen)\b"
+)
+"""A second full stop, and a plural after 1 in Dutch."""
+
+
 @pytest.fixture
 def world(actor: Any) -> World:
     return build_world(actor)
@@ -90,6 +96,7 @@ def read_page(client: Client, address: str, language: str, status: int = 200) ->
         r"<style|<script(?![^>]*(?:\ssrc=|application/json))|\sstyle=|\son[a-z]+=|javascript:|(?:src|action)=\"https?:",
         text,
     ), address
+    assert not WRONG_SENTENCE.search(text), f"{address}: {WRONG_SENTENCE.search(text)}"
     return text
 
 

@@ -7,6 +7,7 @@ from django.utils.translation import override
 
 from koppel.issues.queries import render_issue_message
 from koppel.kit.web.money import format_money
+from koppel.kit.web.sentences import with_single_stops
 from koppel.notifications.event_types import render_message
 
 LOST = {"account": "demo@kantoor.example", "reason": "The consent at Visma has expired or was withdrawn."}
@@ -62,3 +63,7 @@ def test_a_name_with_a_full_stop_ends_the_sentence_once() -> None:
     with override("en"):
         sentence = render_issue_message("sync_failed", {"reason": "Visma.net shows no data of Bakker B.V.."})
     assert sentence.endswith("Bakker B.V.")
+
+
+def test_a_name_that_ends_in_a_full_stop_brings_no_second_one() -> None:
+    assert with_single_stops("Sync of Bakker B.V.. Wait … 1..2 ...") == "Sync of Bakker B.V. Wait … 1..2 ..."

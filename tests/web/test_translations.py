@@ -26,7 +26,17 @@ def test_a_text_is_translated_one_way_only() -> None:
     assert {text: sorted(words) for text, words in translations.items() if len(words) > 1} == {}
 
 
-NAMES = {"Koppel", "Administrator", "Administrators", "Beheerder", "Team", "European", "Europese", "Nachts"}
+NAMES = {
+    "Koppel",
+    "Administrator",
+    "Administrators",
+    "Beheerder",
+    "Team",
+    "European",
+    "Europese",
+    "Nachts",
+    "Friday",
+}
 """Words with a capital within a heading or a label."""
 
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from koppel.kit.http.calls_in_progress import token_stop_seconds
 from koppel.kit.http.name_servers import parse_name_server
 from koppel.kit.http.siem_url import parse_siem_url
-from koppel.kit.tenancy.installation_number import parse_installation_number
+from koppel.kit.tenancy.installation_number import parse_installation_id, parse_installation_number
 from koppel.web.build.built import COLLECTED
 
 T = TypeVar("T")
@@ -96,6 +96,7 @@ OWNER_DATABASE_URL = os.environ.get("KOPPEL_OWNER_DATABASE_URL", "")
 
 try:
     INSTALLATION_NUMBER = parse_installation_number(os.environ.get("KOPPEL_INSTALLATION_NUMBER", ""))
+    INSTALLATION_ID = parse_installation_id(os.environ.get("KOPPEL_INSTALLATION_ID", ""))
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from None
 

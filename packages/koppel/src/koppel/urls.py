@@ -11,6 +11,7 @@ from koppel.organisations.views import operators, single_sign_on
 from koppel.organisations.views.invitations import accept_invitation
 from koppel.sync.urls import import_urlpatterns
 from koppel.web import views
+from koppel.web.auth import replacement_views
 
 CALL_THE_VENDOR = ("connection_test", "email_domain_check")
 """Operations of the API that call out of the installation and open their own transactions."""
@@ -43,6 +44,10 @@ urlpatterns = [
     path("operator/", operators.list_organisations, name="operator"),
     path("operator/enter", operators.enter_organisation, name="operator_enter"),
     path("operator/leave", operators.leave_organisation, name="operator_leave"),
+    path("operator/replacement", replacement_views.confirm, name="operator_replacement"),
+    path("replacement/", replacement_views.request_replacement, name="replacement"),
+    path("replacement/<str:token>/", replacement_views.show_request, name="replacement_request"),
+    path("replacement/<str:token>/grants", replacement_views.list_grants, name="replacement_grants"),
     path("account/api/", include("koppel.api.urls")),
     path("account/", include((account_urlpatterns, "account"))),
     path("registers/", include("koppel.company_registers.urls")),

@@ -76,6 +76,7 @@ def _result(entry: Entry, request: web.Request) -> dict[str, Any]:
         "naam": entry.name,
         "adres": address,
         "type": "rechtspersoon",
+        "actief": "Nee" if entry.closed_on else "Ja",
         "links": [link],
     }
 

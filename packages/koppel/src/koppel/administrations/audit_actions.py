@@ -9,6 +9,10 @@ class AdministrationAction(AuditAction):
     """Actions on one administration."""
 
     ACCESS_REFUSED = "administration.access_refused", _("was refused access to an administration")
+    CLIENT_CONFIRMED = (
+        "administration.client_confirmed",
+        _("confirmed that a deregistered company is still a client"),
+    )
     COMPANY_CONFIRMED = "administration.company_confirmed", _("confirmed that it is the same company")
     ERASED = "administration.erased", _("erased an administration")
     IDENTIFIED = "administration.identified", _("identified the company")
@@ -33,6 +37,10 @@ class AdministrationAction(AuditAction):
     UNRESTRICTED = (
         "administration.unrestricted",
         _("lifted the restriction of the administration"),
+    )
+    SHARED_NUMBER_EXPLAINED = (
+        "administration.shared_number_explained",
+        _("gave the reason for a number that is used twice"),
     )
     WITHDRAWN = "administration.withdrawn", _("withdrew an import")
 

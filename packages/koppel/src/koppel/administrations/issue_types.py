@@ -14,6 +14,7 @@ class AdministrationIssue(IssueCode):
     LEGAL_NAME_CHANGED = "legal_name_changed"
     IDENTITY_INCOMPLETE = "identity_incomplete"
     NUMBER_SHARED = "number_shared"
+    REGISTER_NAME_DIFFERS = "register_name_differs"
 
 
 def _page(administration_id: int, _facts: MessageFacts) -> str:
@@ -53,6 +54,14 @@ ISSUE_TYPES = (
         _("Complete details"),
         _page,
         title=_("Incomplete company details"),
+    ),
+    IssueType(
+        AdministrationIssue.REGISTER_NAME_DIFFERS,
+        _("In the register, the number of %(name)s belongs to “%(register)s”."),
+        _("Is this the same company? If so, confirm it. If not, correct the number."),
+        _("View"),
+        _page,
+        title=_("Same company?"),
     ),
     IssueType(
         AdministrationIssue.NUMBER_SHARED,

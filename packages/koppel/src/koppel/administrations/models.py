@@ -40,6 +40,32 @@ class ConfirmedIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
         return bool(self.at)
 
 
+class ClientAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person's word that a deregistered company is still a client, for one number and day of deregistration
+    (ISO, '' if unknown).
+    """
+
+    number: str = ""
+    closed_on: str = ""
+    by: int | None = None
+    at: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.at)
+
+
+class SharedNumberAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The reason why others have this number too: a key of `identity.shared_numbers.SHARED_REASONS`."""
+
+    number: str = ""
+    reason: str = ""
+    by: int | None = None
+    at: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.at)
+
+
 class AdministrationQuerySet(OrganisationQuerySet["Administration"]):
     """Administrations, and which of them an actor may see."""
 
@@ -77,11 +103,13 @@ class Administration(TenantModel):
     """A remote company that was imported. Identity is a COC number, or `no_number_reason` and `sector`.
 
     `number` is normalised; `number_scheme` is its ISO 6523 code. `sector` is a section letter of
-    `sector_scheme` (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` records that a person
-    confirmed the company although names or numbers differ: {name, number, by, at}, the register's name and
-    our number. `settings` holds only the values that differ from template and organisation. `import_id` is
-    the import's id in `onboarding`. `complete_as_of` is the start of the newest run that read every available
-    resource. `sort_name` and `search_key` are made by the database: without case and accents.
+    `sector_scheme` (NACE-2.1). `client_number` is the firm's own. `confirmed_identity` records that a
+    person confirmed the company although names or numbers differ: {name, number, by, at}, the register's
+    name and our number. `client_answer` and `shared_number_answer` record what a person answered about a
+    deregistered company and a number that others have. `settings` holds only the values that differ from
+    template and organisation. `import_id` is the import's id in `onboarding`. `complete_as_of` is the
+    start of the newest run that read every available resource. `sort_name` and `search_key` are made by
+    the database: without case and accents.
 
     `scheduled_deactivation_on`: deactivated on that day. `client_left_on`: the client left; everything is
     erased on `erase_on`. `withdrawn_at`: no longer shown; its data is being erased. `is_forgotten`: the audit
@@ -115,6 +143,8 @@ class Administration(TenantModel):
     sector = models.CharField(max_length=4, default="")
     sector_scheme = models.CharField(max_length=20, default="")
     confirmed_identity = TypedJSONField(ConfirmedIdentity, default=dict)
+    client_answer = TypedJSONField(ClientAnswer, default=dict)
+    shared_number_answer = TypedJSONField(SharedNumberAnswer, default=dict)
     client_number = models.CharField(max_length=60, default="")
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     status_reason = models.TextField(default="")

@@ -17,14 +17,17 @@ from koppel.administrations.access import (
 )
 from koppel.administrations.audit_actions import AdministrationAction, BulkAuditAction
 from koppel.administrations.bulk import CommonReason, PlannedChange
-from koppel.administrations.identity.services import handle_import, record_confirmed
+from koppel.administrations.identity.answers import record_import_answers
+from koppel.administrations.identity.services import handle_import
 from koppel.administrations.inputs import AdministrationInput, SettingsInput
 from koppel.administrations.models import (
     Administration,
     Assignment,
     BulkItem,
+    ClientAnswer,
     ConfirmedIdentity,
     Favourite,
+    SharedNumberAnswer,
     Status,
 )
 from koppel.audit.services import add_audit_entry
@@ -53,6 +56,8 @@ class NewAdministration:
     sector: str = ""
     sector_scheme: str = ""
     confirmed_identity: ConfirmedIdentity = field(default_factory=ConfirmedIdentity)
+    client_answer: ClientAnswer = field(default_factory=ClientAnswer)
+    shared_number_answer: SharedNumberAnswer = field(default_factory=SharedNumberAnswer)
     predecessor_id: int | None = None
     """The administration that this one continues."""
     division_id: int | None = None
@@ -94,7 +99,7 @@ def import_companies(
         details={"import": import_id, "administrations": sorted(ids.values())},
     )
     _record_predecessors(actor, {ids[key]: new_by_company[key] for key in ids})
-    record_confirmed(actor, sorted(ids.values()))
+    record_import_answers(actor, sorted(ids.values()))
     handle_import(actor.organisation_id, sorted(ids.values()))
     return sorted(ids.values())
 
@@ -214,6 +219,8 @@ def _new_administration(
         sector=new.sector,
         sector_scheme=new.sector_scheme,
         confirmed_identity=new.confirmed_identity,
+        client_answer=new.client_answer,
+        shared_number_answer=new.shared_number_answer,
         predecessor_id=new.predecessor_id,
         division_id=new.division_id,
         template_id=new.template_id,

@@ -32,6 +32,8 @@ connection_hooks.attach_waiting.register(connection.attach_waiting)
 connection_hooks.block_administrations.register(connection.block)
 connection_hooks.unblock_administrations.register(connection.unblock)
 connection_hooks.accept_company_change.register(connection.accept_change)
+connection_hooks.other_register_name.register(connection.other_register_name)
+connection_hooks.confirm_register_name.register(connection.confirm_register_name)
 lookup_answered.register(handle_lookup_result)
 related_visible.register(related_visible_condition)
 

@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import GENESIS, chain_scope
 from koppel.audit.hooks import erasure_actions
-from koppel.audit.models import AuditEntry, Chain, Link
+from koppel.audit.models import Chain, Link
 from koppel.audit.signed_heads import newest_signed_heads, signed_heads
 from koppel.audit.signing_keys import HeadDocument, SigningKeys
 from koppel.audit.verification import (
@@ -24,7 +24,7 @@ from koppel.audit.verification import (
     verify_links,
 )
 from koppel.kit.database.sql_files import load_statements
-from koppel.kit.tenancy import INSTALLATION, installation_scope
+from koppel.kit.tenancy import installation_scope
 
 STATEMENTS = load_statements("koppel.audit")
 ROWS_AT_ONCE = 2000
@@ -38,14 +38,19 @@ def verify_chains(
     by_chain: dict[int, list[HeadDocument]] = {}
     for document in documents:
         by_chain.setdefault(document.head.chain, []).append(document)
-    with installation_scope("audit verification"), connection.cursor() as cursor:
-        cursor.execute(STATEMENTS["chains"])
-        chains = {int(chain) for (chain,) in cursor.fetchall()} | by_chain.keys()
+    chains = list_chains() | by_chain.keys()
     return [
         _verify_chain(chain, keys, by_chain.get(chain, []))
         for chain in sorted(chains)
         if only is None or chain == only
     ]
+
+
+def list_chains() -> set[int]:
+    """Return the chains of all organisations, and that of the installation."""
+    with installation_scope("audit verification"), connection.cursor() as cursor:
+        cursor.execute(STATEMENTS["chains"])
+        return {int(chain) for (chain,) in cursor.fetchall()}
 
 
 def verify_newest_heads(keys: SigningKeys) -> list[Finding]:
@@ -62,18 +67,6 @@ def verify_newest_heads(keys: SigningKeys) -> list[Finding]:
         verify_heads(result, length, head, [document], keys)
         findings += result.findings
     return findings
-
-
-def failed_verification() -> AuditEntry | None:
-    """Return the newest recorded verification with findings, unless a later one of all chains had none."""
-    with installation_scope("audit verification"):
-        entries = AuditEntry.objects.filter(organisation_id=INSTALLATION, action=AuditLogAction.VERIFIED)
-        for entry in entries.order_by("-pk").iterator():
-            if entry.details.get("findings"):
-                return entry
-            if entry.details.get("chain") is None:
-                return None
-    return None
 
 
 def _verify_chain(chain: int, keys: SigningKeys, documents: Iterable[HeadDocument]) -> ChainResult:

@@ -1,12 +1,14 @@
-"""Jobs of the audit log: sign the heads of its chains, and close windows of repeated actions."""
+"""Jobs of the audit log: sign the heads of its chains, verify chains, close windows of repeated actions."""
 
 from functools import partial
 
 import structlog
 from django.conf import settings
+from django.db import close_old_connections
 from procrastinate.contrib.django import app
 
 from koppel.audit.occurrences import close_windows
+from koppel.audit.scheduled_verification import verify_due_chains
 from koppel.audit.siem import NotDelivered, deliver
 from koppel.audit.signed_heads import mark_delivered, sign_heads, undelivered_heads
 from koppel.audit.signing_keys import signing_keys
@@ -34,6 +36,15 @@ async def sign_chain_heads(timestamp: int) -> None:
 def close_occurrence_windows(timestamp: int) -> None:
     """Record how often actions were repeated whose window is over, every minute."""
     close_windows()
+
+
+@app.periodic(cron="41 * * * *")
+@app.task(name="audit.verify_chains", queueing_lock="audit.verify_chains", priority=-10, pass_context=False)
+def verify_chains(timestamp: int) -> None:
+    """Verify, every hour for a minute, the chains whose week is over."""
+    close_old_connections()
+    count = verify_due_chains(signing_keys())
+    log.info("audit_chains_verified", count=count)
 
 
 async def deliver_heads() -> None:

@@ -33,6 +33,9 @@ DEMO_DATA_DIRECTORY = Path("data/demo")
 DEFAULT_ADDRESS = f"http://localhost:{WEB_PORT}"
 ADDRESS_FILE = "public-url"
 OWNER_VARIABLE = "KOPPEL_OWNER_DATABASE_URL"
+BACKUP_VARIABLE = "KOPPEL_BACKUP_DATABASE_URL"
+PRIVILEGED_VARIABLES = (OWNER_VARIABLE, BACKUP_VARIABLE)
+"""Addresses of roles to which row level security does not apply."""
 AUDIT_KEYS = "KOPPEL_AUDIT_KEYS"
 OWNER_MISSING = (
     "KOPPEL_OWNER_DATABASE_URL is not set: migrations run as the role that owns the tables; "
@@ -74,10 +77,10 @@ def external_database_variables() -> dict[str, str]:
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the owner's address: a process that reads it must not be able to switch
-    row level security off.
+    """Return the environment without privileged addresses: a process that reads them could switch row level
+    security off.
     """
-    return {name: value for name, value in environment.items() if name != OWNER_VARIABLE}
+    return {name: value for name, value in environment.items() if name not in PRIVILEGED_VARIABLES}
 
 
 def web_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,8 +16,10 @@ from django.db import DatabaseError, InterfaceError
 from pydantic import ValidationError as InputError
 
 from koppel.cli import servers
+from koppel.cli.backup import commands as backup_commands
 from koppel.cli.checks.command import check
 from koppel.cli.commands import migrate
+from koppel.cli.commands.adopt import adopt
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.cli.options import Version
@@ -178,6 +180,9 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     app.command()(servers.worker)
     app.command()(migrate.migrate)
     app.command()(check)
+    app.command()(backup_commands.backup)
+    app.command()(backup_commands.restore)
+    app.command()(adopt)
     app.command(hidden=True)(migrate.prepare)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=passes_on)(servers.sandbox)

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from koppel.books.sql_access.views import views_are_missing
 from koppel.cli.demo import seed
@@ -15,7 +16,7 @@ from koppel.cli.stack import DemoAccounts, SignIn
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.tenancy.id_ranges import number_conflict, ranges_are_missing
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.tenancy.privileges import grants_are_missing
 from koppel.organisations import bootstrap as organisation_bootstrap
 from koppel.organisations.roles import Role
@@ -30,8 +31,8 @@ def migrate(*, verbosity: int = 0) -> None:
     """
     has_owner = bool(os.environ.get("KOPPEL_OWNER_DATABASE_URL"))
     alias = "owner" if has_owner else "default"
-    if is_too_old(alias):
-        raise CommandError(TOO_OLD)
+    if reason := reason_unusable(alias):
+        raise CommandError(reason)
     if conflict := number_conflict(alias):
         raise CommandError(conflict)
     if not pending_migrations(alias) and not (has_owner and _is_unfinished("owner")):
@@ -53,6 +54,12 @@ def pending_migrations(alias: str) -> list[str]:
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
+def migrations_of_this_version() -> set[str]:
+    """Return `app.name` of all migrations of the installed version."""
+    loader = MigrationLoader(None)
+    return {f"{app}.{name}" for app, name in loader.disk_migrations}
+
+
 def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
     """Create the demo firm if it is missing. Return the facts to print: see the demo's facts."""
     seed.seed(sandbox_url, public_url)
@@ -65,7 +72,8 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
 
 def quarantine_sentence() -> str:
     """Return the message for an installation in quarantine; '' for another."""
-    return str(quarantine.SENTENCE) if quarantine.current() else ""
+    period = quarantine.current()
+    return period.sentence if period else ""
 
 
 def installation_state() -> str:

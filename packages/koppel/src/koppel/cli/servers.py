@@ -16,6 +16,7 @@ from koppel.cli import first_steps
 from koppel.cli.demo.sandbox import SANDBOX_MODULE, require_sandbox
 from koppel.cli.environment import (
     OWNER_VARIABLE,
+    PRIVILEGED_VARIABLES,
     begin_quarantine,
     data_directory,
     environment_without_secrets,
@@ -118,8 +119,8 @@ def worker(data_dir: DataDir = None, concurrency: Concurrency = 20, quarantined:
     """Process the queue: syncs, notifications, the schedule. Run any number, on any machine."""
     logging.configure()
     os.environ["KOPPEL_PROCESS"] = "worker"
-    if os.environ.pop(OWNER_VARIABLE, None):
-        # Begin anew without it: what a process was started with stays readable in /proc.
+    if [name for name in PRIVILEGED_VARIABLES if os.environ.pop(name, None)]:
+        # Begin anew without them: what a process was started with stays readable in /proc.
         _exec_module("koppel.cli", *sys.argv[1:])
     with load_installation(data_directory(data_dir), start_database=False):
         os.environ.pop(OWNER_VARIABLE, None)

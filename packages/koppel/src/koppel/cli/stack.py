@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from koppel.cli.backup.daily_backup import BackupSchedule, backup_directory, parse_backup_time
 from koppel.cli.demo.sandbox import require_sandbox, sandbox_command
 from koppel.cli.environment import (
     embedded_database_variables,
@@ -84,6 +85,7 @@ class Stack:
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(None)
         self._postgres: EmbeddedPostgres | None = None
+        self._backups: BackupSchedule | None = None
 
     @property
     def public_url(self) -> str:
@@ -110,6 +112,7 @@ class Stack:
             for number in range(1, self.options.workers + 1):
                 self._keep_running(f"worker-{number}", self._worker_command(), environment)
             self._wait_until_ready()
+            self._schedule_backups()
         except BaseException:
             self.stop()
             raise
@@ -120,6 +123,8 @@ class Stack:
 
     def stop(self) -> None:
         """Stop the programs first, the database last."""
+        if self._backups is not None:
+            self._backups.close()
         self.supervisor.stop()
         if self._postgres is not None:
             self._postgres.stop()
@@ -135,6 +140,7 @@ class Stack:
 
     def _check_requirements(self) -> None:
         require_free(self.options.web_port, "--port")
+        parse_backup_time(os.environ)
         if self.options.sandbox_port is not None:
             require_free(self.options.sandbox_port, "--sandbox-port")
             require_sandbox()
@@ -156,6 +162,13 @@ class Stack:
             self.environment.setdefault("KOPPEL_STYLEGUIDE", "1")
             self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
         self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))
+
+    def _schedule_backups(self) -> None:
+        daily_at = parse_backup_time(self.environment)
+        if daily_at is not None:
+            directory = backup_directory(self.options.home, self.environment)
+            command = [*_KOPPEL, "backup"]
+            self._backups = BackupSchedule(command, self.environment, directory, daily_at).start()
 
     def _prepare(self) -> DemoAccounts:
         """Run migrations and create the demo firm in a separate process, so that this one stays small and

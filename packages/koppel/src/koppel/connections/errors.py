@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from koppel.connector.errors import NotConsented
 from koppel.kit.errors import KoppelError, NotFoundError
 
@@ -32,6 +34,19 @@ class RegistrationRefused(KoppelError):
     @property
     def details(self) -> Mapping[str, Any]:
         return {"message": self.message, "fields": dict(self.problems)}
+
+
+class OtherRegisterName(KoppelError):
+    """The register knows a new number by another name: a person must say that it is the same company."""
+
+    code = "other_register_name"
+
+    def __init__(self, name: str, number: str, register_name: str) -> None:
+        sentence = _("%(name)s: in the register, number %(number)s belongs to “%(register)s”.")
+        values = {"name": name, "number": number, "register": register_name}
+        self.values = (name, number, register_name)
+        question = _("Is this the same company?")
+        super().__init__(f"{sentence % values} {question}", field="same_company")
 
 
 class OtherCompany(NotConsented):

@@ -23,7 +23,7 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
-from koppel.kit.web.forms import ChoiceField, Form, IdField, IdsField, MomentField, TextField
+from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, MomentField, TextField
 from koppel.kit.web.schemas import Input
 
 ANSWER_CHARACTERS_MAX = 4000
@@ -97,6 +97,7 @@ class ChangeForm(Form[ChangeResolution]):
         required=True, error_messages={"required": _("Tick the administrations to decide about.")}
     )
     fingerprint = TextsField()
+    same_company = FlagField()
     viewed_at = MomentField(error_messages={"invalid": _("This page is out of date. Please reload it.")})
 
     def clean(self) -> dict[str, Any]:
@@ -115,6 +116,7 @@ class ChangeForm(Form[ChangeResolution]):
             "accept": values["accept"] == "1",
             "viewed_at": values["viewed_at"],
             "fingerprints": values["fingerprint"],
+            "same_company": values["same_company"],
         }
 
 

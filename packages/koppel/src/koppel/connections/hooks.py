@@ -110,6 +110,16 @@ accept_company_change = SingleHook[[Actor, int, str, str], str](lambda *_: "")
 person accepted. Returns '' if the administration has the value now, otherwise the reason why not.
 """
 
+other_register_name = SingleHook[[Actor, int, str], str](lambda *_: "")
+"""Called with an administration and a number. Returns the register's name of this number where it is another
+one than the administration's, and no person confirmed it; '' otherwise.
+"""
+
+confirm_register_name = SingleHook[[Actor, int, str, str], object](lambda *_: None)
+"""Called with an administration, a number and the register's name of it, which a person confirmed to be the
+same company.
+"""
+
 comparable_number = SingleHook[[str, str], str](lambda text, _country: text)
 """A registration number of a country in the form in which two can be compared. Touches no database."""
 

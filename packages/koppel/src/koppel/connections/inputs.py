@@ -12,7 +12,8 @@ class ChangeResolution(Input):
     """`accept`: apply the change, or leave the administration unchanged; for other_company: whether it is the
     same company. `viewed_at`: when you read the changes; changes after that time are refused. `fingerprints`:
     the fingerprints of the changes that you read; if a current change has another fingerprint, nothing is
-    resolved. For other_company `viewed_at` must be given.
+    resolved. For other_company `viewed_at` must be given. `same_company`: a person has confirmed that a new
+    number, which the register knows by another name, is this company's.
     """
 
     administrations: list[int] = []
@@ -20,6 +21,7 @@ class ChangeResolution(Input):
     accept: bool | None = None
     viewed_at: AwareDatetime | None = None
     fingerprints: list[str] = []
+    same_company: bool = False
 
 
 class RemovalInput(Input):

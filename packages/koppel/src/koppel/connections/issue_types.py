@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.company_names import resolve_company_names
-from koppel.issues.issue_types import IssueCode, IssueType
+from koppel.issues.issue_types import IssueCode, IssueType, Remedy
 from koppel.kit.database.json_fields import MessageFacts
 
 LOST = _("The connection of %(account)s needs you to sign in again: %(reason)s")
@@ -35,8 +35,12 @@ def _own_url(connection_id: int, _context: MessageFacts) -> str:
     return reverse("connections:detail", args=[connection_id])
 
 
-def _companies_url(_administration_id: int, context: MessageFacts) -> str:
-    return f"{_connection_url(context)}#companies"
+def _company_url(administration_id: int, context: MessageFacts) -> str:
+    return f"{_connection_url(context)}#company-{administration_id}"
+
+
+def _probe_url(connection_id: int, _context: MessageFacts) -> str:
+    return reverse("connections:probe", args=[connection_id])
 
 
 def _same_company_url(_administration_id: int, context: MessageFacts) -> str:
@@ -97,6 +101,7 @@ ISSUE_TYPES = (
         _("Show connection"),
         _own_url,
         title=_("Accounting system not responding"),
+        remedy=Remedy(_("Test connection"), _probe_url, {}),
         stops_sync=True,
     ),
     IssueType(
@@ -104,7 +109,7 @@ ISSUE_TYPES = (
         _("The sign-in of %(account)s no longer reaches %(name)s."),
         _("The company was closed, or the user lost access. Synced books remain available."),
         _("Show connection"),
-        _companies_url,
+        _company_url,
         title=_("Companies no longer reached"),
         stops_sync=True,
     ),
@@ -113,23 +118,23 @@ ISSUE_TYPES = (
         _("%(old)s was renamed to %(new)s in the accounting system."),
         _("Syncing continues."),
         _("Review name"),
-        _companies_url,
+        _company_url,
         title=_("Renamed companies"),
     ),
     IssueType(
         ConnectionIssue.COMPANY_CODE_CHANGED,
         _("%(name)s has a new code in the accounting system: %(new)s instead of %(old)s."),
         _("Syncing continues."),
-        _("Review name"),
-        _companies_url,
+        _("Review code"),
+        _company_url,
         title=_("Companies with a new code"),
     ),
     IssueType(
         ConnectionIssue.COMPANY_NUMBER_CHANGED,
         _("%(name)s has a new number in the accounting system: %(new)s instead of %(old)s."),
         _("Syncing continues."),
-        _("Review name"),
-        _companies_url,
+        _("Review number"),
+        _company_url,
         title=_("Companies with a new number"),
     ),
     IssueType(
@@ -139,8 +144,8 @@ ISSUE_TYPES = (
             "the same company?"
         ),
         _("Syncing continues."),
-        _("Review"),
-        _companies_url,
+        _("Review number"),
+        _company_url,
         title=_("Companies without a number"),
     ),
     IssueType(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from koppel.connections.companies.company_rows import FAILING, LOST, imported_through
 from koppel.connections.companies.reachable_names import CompanyNames, company_names, find_connections
-from koppel.connections.health import DayHealth, consent_expiry, daily_health
+from koppel.connections.health import DayHealth, consent_expiry, daily_health, with_problem_today
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
@@ -135,6 +135,8 @@ def _summary(
         awaiting_sign_in, failing = count, 0
     reason = _first_reason(connection) if failing else ""
     title = connector.descriptor.title if connector else connection.connector
+    if failing:
+        days = with_problem_today(days)
     return ConnectionSummary(
         connection, title, days, ends, count, awaiting_sign_in, failing, reason, companies
     )

@@ -59,6 +59,10 @@ class ConsentMode:
     them with its own credentials (`Connector.service_token`). Such a grant has a `company_id` and no refresh
     token.
     """
+    company_id_kind: str = "company"
+    """The kind of the vendor's ids. Of one kind, equal ids are the same company and others are not; over two
+    kinds nothing follows from them.
+    """
     company_id_pattern: str = ""
     """Finds company ids in a pasted text."""
     company_id_title: str = ""

@@ -7,11 +7,13 @@ operator has them sent: a restored copy must not repeat what the original has se
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from koppel.audit.services import add_audit_entry
 from koppel.kit import quarantine
-from koppel.kit.quarantine import periods
+from koppel.kit.models import ReplacementRequest
+from koppel.kit.quarantine import installation_identity, periods, replacement
 from koppel.kit.tenancy import installation_scope
 from koppel.notifications.audit_actions import QuarantineAction
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
@@ -31,10 +33,10 @@ class PendingMessages:
     messages: int
 
 
-def begin(operator: Actor) -> bool:
+def begin(operator: Actor, reason: quarantine.Reason = quarantine.Reason.MANUAL) -> bool:
     """Begin a quarantine: nothing leaves the installation. Returns False when one has begun already."""
     with installation_scope("quarantine"):
-        began = periods.begin(operator.name)
+        began = periods.begin(operator.name, reason)
         if began:
             _add_entry_everywhere(operator, QuarantineAction.STARTED)
     quarantine.forget()
@@ -55,6 +57,30 @@ def end(operator: Actor, *, sends_pending: bool = False) -> PendingMessages | No
         )
     quarantine.forget()
     return dropped
+
+
+def adopt(operator: Actor, *, replaces: str) -> PendingMessages | None:
+    """End the quarantine of a copy that takes the place of its original, and make it an installation of its
+    own. `replaces`: the original's address, or that it is gone. Raises `psycopg.Error`.
+    """
+    with installation_scope("quarantine"):
+        # A copy that no command made has no row yet, and its waiting mail is as old.
+        periods.begin(operator.name, quarantine.Reason.RESTORED)
+    dropped = end(operator)
+    with installation_scope("quarantine"):
+        installation_identity.renew(connection.connection)
+        _add_entry_everywhere(operator, QuarantineAction.ADOPTED, replaces=replaces)
+    quarantine.forget()
+    return dropped
+
+
+def confirm_replacement(operator: Actor, request: ReplacementRequest) -> None:
+    """Let a copy take the place of this installation: it stops, and the copy may fetch its tokens."""
+    with installation_scope("quarantine"):
+        periods.begin(operator.name, quarantine.Reason.REPLACED)
+        replacement.confirm(request, operator.name)
+        _add_entry_everywhere(operator, QuarantineAction.REPLACED, sender=request.sender)
+    quarantine.forget()
 
 
 def pending_since_before(began_at: datetime) -> PendingMessages:

@@ -136,7 +136,7 @@ def flow(request: AuthenticatedRequest, token: UUID) -> FlowOut:
 @permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def abandon(request: AuthenticatedRequest, token: UUID) -> StepResultOut:
     """Abandon the flow. Administrations imported by it stay."""
-    return _out(services.abandon(_flow(request, token)))
+    return _out(services.abandon(request.actor, _flow(request, token)))
 
 
 @router.post("/flows/{token}/sign-in", response=StepResultOut)

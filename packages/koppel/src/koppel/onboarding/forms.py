@@ -61,16 +61,32 @@ class SignInForm(Form[SignInInput]):
 
 
 class ChooseForm(Form[ChooseInput]):
-    """Step ③: the ticked companies, and the button that was pressed."""
+    """Step ③: the ticked companies, the button that was pressed, and the choice that the page knew."""
 
     input_type = ChooseInput
     action = ChoiceField(
         choices=[(key, key) for key in ("next", "share", "hide", "retry", "remove_unreachable")]
     )
     company = IdsField()
+    base = TextField(max_length=100_000)
 
     def input_values(self) -> Mapping[str, Any]:
         return {"companies": self.values["company"]}
+
+    @property
+    def base_ids(self) -> set[int] | None:
+        """The stored choice that the page knew, as ids; None from a page that does not say."""
+        if "base" not in self.data:
+            return None
+        return {company_id for text in self.values["base"].split(",") if (company_id := id_of(text))}
+
+
+class TicksForm(Form[ChooseInput]):
+    """Step ③: the companies that were ticked and cleared since the last time."""
+
+    input_type = ChooseInput
+    ticked = IdsField()
+    cleared = IdsField()
 
 
 class AssignForm(Form[AssignInput]):
@@ -106,6 +122,7 @@ class IdentifyForm(Form[IdentifyInput]):
     show = ChoiceField(choices=[("incomplete", "incomplete")])
     discrepancy = IdsField()
     discrepancies = TextField(max_length=100_000)
+    client = IdsField()
     pasted = forms.CharField(required=False, strip=False)
     file = list_file_field()
 
@@ -142,10 +159,13 @@ class IdentifyForm(Form[IdentifyInput]):
         """The companies of the ticked rows; None for the rows of all pages."""
         if self.values["discrepancies"] == "all":
             return None
-        carried = [
-            company_id for text in self.values["discrepancies"].split(",") if (company_id := id_of(text))
-        ]
-        return [*self.values["discrepancy"], *carried]
+        return self.page_ids or self.values["discrepancy"]
+
+    @property
+    def page_ids(self) -> list[int]:
+        """The companies about which the page of questions asked."""
+        texts = self.values["discrepancies"].split(",")
+        return [company_id for text in texts if (company_id := id_of(text))]
 
     @property
     def row_errors(self) -> list[str]:

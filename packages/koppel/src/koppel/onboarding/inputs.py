@@ -1,6 +1,6 @@
 """Input types of the steps of the wizard, for pages and REST."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
@@ -38,7 +38,7 @@ class CompanyIdentityInput(Input):
     `same_company` answers the question of a row whose name or number differs: true, the same; false, another
     company. `continues` says whether it continues the existing administration with the same number.
     `shared_reason` says why another administration has the same number: several_administrations, branch or
-    earlier_administration.
+    earlier_administration. `still_client`: true for a deregistered company that is still a client.
     """
 
     company: int
@@ -48,6 +48,7 @@ class CompanyIdentityInput(Input):
     shared_reason: IdentityText | None = None
     same_company: bool | None = None
     continues: bool | None = None
+    still_client: Literal[True] | None = None
 
 
 class IdentifyInput(Input):

@@ -80,6 +80,17 @@ class SameCompanyAnswer(msgspec.Struct, frozen=True):
     at: str
 
 
+class StillClientAnswer(msgspec.Struct, frozen=True):
+    """A person's word that a deregistered company is still a client: the number and the day (ISO) that were
+    shown, the membership that answered, and the time.
+    """
+
+    number: str
+    closed_on: str
+    by: int | None
+    at: str
+
+
 class SuccessionAnswer(msgspec.Struct, frozen=True):
     """Whether a company continues the administration with this id, which has the same number."""
 
@@ -115,6 +126,8 @@ class Flow(TenantModel):
     """`flow.FROM_CONNECTION`, or ''."""
     connection_ids = TypedJSONField(list[int], default=list)
     """All connections of this flow."""
+    entered_company_ids = TypedJSONField(list[str], default=list)
+    """The vendor's ids that were entered in this flow and were new; removed when it is abandoned."""
     chosen_company_ids = TypedJSONField(list[int], default=list)
     offered_company_ids = TypedJSONField(list[int], default=list)
     """The companies that could be chosen when the choice was stored."""
@@ -122,6 +135,7 @@ class Flow(TenantModel):
     """The names and numbers of the chosen companies as the person saw them."""
     typed_identities = TypedJSONField(dict[int, TypedIdentity], default=dict)
     same_company_answers = TypedJSONField(dict[int, SameCompanyAnswer], default=dict)
+    still_client_answers = TypedJSONField(dict[int, StillClientAnswer], default=dict)
     succession_answers = TypedJSONField(dict[int, SuccessionAnswer], default=dict)
     assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)
     previous_assignments = TypedJSONField(dict[int, CompanyAssignment], default=dict)

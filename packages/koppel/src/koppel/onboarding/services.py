@@ -8,7 +8,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.administrations.errors import NoSuchChoice
-from koppel.connections.consent.service_companies import IDS_MAX, add_companies, parse_ids
+from koppel.connections.consent.service_companies import (
+    IDS_MAX,
+    add_companies,
+    parse_ids,
+    withdraw_companies,
+)
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
@@ -29,6 +34,7 @@ from koppel.onboarding.steps import assign as assign_step
 from koppel.onboarding.steps import choose as choose_step
 from koppel.onboarding.steps import finish as finish_step
 from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps.still_client import confirm_clients
 from koppel.onboarding.steps.succession import answer_successions
 from koppel.organisations.roles import Actor, Permission
 
@@ -67,6 +73,8 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
         }
         return InvalidStep(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
     added = add_companies(actor, option.app.pk, read.ids)
+    flow.entered_company_ids = [*flow.entered_company_ids, *added.new_ids]
+    flow.save(update_fields=["entered_company_ids"])
     add_connection(flow, added.connection_id, option.app.pk)
     return Advance(Step.CHOOSE)
 
@@ -94,6 +102,8 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
     identify_step.save_answers(flow, typed)
     _answer_same_company(actor, flow, identities)
     _answer_continues(actor, flow, identities)
+    clients = [key for key, identity in identities.items() if identity.still_client]
+    confirm_clients(actor, flow, identify_step.list_answers(flow, clients))
     identity_answers = identify_step.advance_if_complete(flow)
     errors = tuple(
         FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
@@ -180,7 +190,9 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
     return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
 
 
-def abandon(flow: Flow) -> Abandoned:
-    """Close the flow without an import."""
+def abandon(actor: Actor, flow: Flow) -> Abandoned:
+    """Close the flow without an import. Company ids that were entered in it are removed."""
     flows.abandon(flow)
+    if flow.entered_company_ids:
+        withdraw_companies(actor, flow.connection_ids, flow.entered_company_ids)
     return Abandoned("abandoned")

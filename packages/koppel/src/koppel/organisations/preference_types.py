@@ -1,5 +1,6 @@
 """Page preferences of a member: density, theme, shortcuts, and the layout of lists."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -22,12 +23,16 @@ class ListLayout(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """`lists`: layouts by the name of the list. `shortcuts`: single keys work in lists."""
+    """`lists`: layouts by the name of the list. `shortcuts`: single keys work in lists. `changes_seen_at`:
+    the last visit to the recent changes, and `changes_seen_before` the visit before that one.
+    """
 
     density: Density = "comfortable"
     theme: Theme = "system"
     shortcuts: bool = True
     lists: dict[str, ListLayout] = {}
+    changes_seen_at: datetime | None = None
+    changes_seen_before: datetime | None = None
 
     def layout(self, name: str) -> ListLayout:
         return self.lists.get(name, ListLayout())

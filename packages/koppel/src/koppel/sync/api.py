@@ -287,7 +287,8 @@ class ChangeOut(Schema):
     """A change of one record.
 
     `fields` lists the changed fields by their names in Koppel; `before` and `after` are the source's own
-    record, or null.
+    record, or null. `is_renormalised`: another version of Koppel normalised the record at that time, and
+    `fields` show both records as today's version does, not what the books held.
     """
 
     resource: str
@@ -297,6 +298,7 @@ class ChangeOut(Schema):
     period: str
     in_closed_period: bool
     fields: list[FieldOut]
+    is_renormalised: bool
     before: str | None
     after: str | None
 
@@ -347,6 +349,7 @@ def _change_schema(detail: history.ChangeDetail) -> ChangeOut:
         at=change.at,
         period=change.period,
         in_closed_period=change.in_closed_period,
+        is_renormalised=detail.is_renormalised,
         before=detail.before or None,
         after=detail.after or None,
         fields=[FieldOut(name=field.name, before=field.before, after=field.after) for field in detail.fields],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from koppel.administrations.bulk import (
     BulkAction,
@@ -56,6 +56,13 @@ def start_syncs(actor: Actor, changes: Mapping[int, BulkValues]) -> None:
     request_runs(actor, list(changes))
 
 
+def _describe_started(count: int) -> str:
+    text = ngettext(
+        "Sync of %(count)d administration started.", "Sync of %(count)d administrations started.", count
+    )
+    return text % {"count": count}
+
+
 def _reason_code(
     administration: Administration, ids_with_open_run: set[int], unsyncable_connection_ids: set[int]
 ) -> BulkReason | None:
@@ -80,5 +87,7 @@ SYNC_ACTION = BulkAction(
     plan=plan_sync,
     execute=start_syncs,
     placement=Placement.BUTTON,
+    describe_result=_describe_started,
+    has_preview=False,
     reasons=SyncReason,
 )

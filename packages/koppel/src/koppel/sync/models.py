@@ -206,6 +206,33 @@ class Checkpoint(TenantModel):
         return f"{self.resource} of administration {self.administration_id}"
 
 
+class NormalisationState(TenantModel):
+    """How far the stored rows of a resource are known to be of one version of normalisation."""
+
+    administration = models.ForeignKey(
+        Administration, on_delete=models.CASCADE, db_constraint=False, related_name="normalisation_states"
+    )
+    resource = models.CharField(max_length=40)
+    version = models.IntegerField()
+    """The version that the rows are compared with."""
+    is_complete = models.BooleanField(default=False)
+    last_key = models.TextField(default="")
+    """The last row of the newest batch; '' before the first."""
+    renormalised = models.BigIntegerField(default=0)
+    """The rows that were written; 0 again when all resources of the administration are complete."""
+    rejected = models.BigIntegerField(default=0)
+    """The rows that this version cannot normalise; they stay as they are."""
+
+    class Meta:
+        db_table = "sync_normalisation_state"
+        constraints = [
+            models.UniqueConstraint(fields=["administration", "resource"], name="one_normalisation_state")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource} of administration {self.administration_id}"
+
+
 class ReadKey(models.Model):
     """A key that an unfinished full read has read; the table is empty between reads.
 
@@ -255,6 +282,8 @@ class Change(models.Model):
     """The period of an entry, line or balance."""
     in_closed_period = models.BooleanField(default=False)
     """Whether the source had closed the period."""
+    normalisation_version = models.IntegerField(default=1)
+    """The version that normalised the record at that time."""
 
     class Meta:
         db_table = "sync_change"

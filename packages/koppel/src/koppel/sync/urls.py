@@ -7,6 +7,7 @@ from koppel.sync import views
 app_name = "sync"
 urlpatterns = [
     path("sync/", views.overview, name="overview"),
+    path("sync/changes/", views.list_changes, name="changes"),
     path("sync/runs/<int:run_id>/", views.run_detail, name="run"),
     path("sync/now", views.sync_now, name="now"),
     path("sync/cancel", views.cancel_sync, name="cancel"),

@@ -1,19 +1,26 @@
 """The Sync tab of an administration."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from koppel.administrations.effective_settings import effective_settings
+from koppel.administrations.models import Administration
 from koppel.administrations.shortcuts import get_administration_or_404
 from koppel.books.read.labels import RESOURCES
 from koppel.books.read.queries import counts
 from koppel.connections.queries import reconnect_hint
 from koppel.kit.web.decorators import action_of, query_parameters
-from koppel.kit.web.forms import return_url
-from koppel.kit.web.parameters import FLAG, PAGE, TEXT, lazy_choices, one_of
+from koppel.kit.web.forms import moment_of, return_url
+from koppel.kit.web.parameters import FLAG, PAGE, TEXT, Parameter, lazy_choices, one_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
@@ -23,6 +30,8 @@ from koppel.sync.progress import import_progress
 from koppel.sync.progress.queries import next_scheduled, recent_runs, resource_lines, run_totals
 from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.services import cancel_run, request_run
+
+CHANGE_DAYS = 30
 
 
 @query_parameters()
@@ -53,36 +62,64 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
     return render(request, template, context)
 
 
-@query_parameters(
-    resource=lazy_choices(lambda: RESOURCES), kind=one_of(*ChangeKind.values), q=TEXT, closed=FLAG, page=PAGE
-)
+_CHANGE_FILTERS = {
+    "resource": lazy_choices(lambda: RESOURCES),
+    "kind": one_of(*ChangeKind.values),
+    "q": TEXT,
+    "closed": FLAG,
+    "page": PAGE,
+}
+
+
+@query_parameters(**_CHANGE_FILTERS)
 def run_detail(request: AuthenticatedRequest, administration_id: int, run_id: int) -> HttpResponse:
     """Show what one run read and changed, filtered by the query string."""
     administration = get_administration_or_404(request.actor, administration_id)
     run = history.run_of(administration, run_id)
     if run is None:
         raise Http404
-    parameters = request.parameters
-    change_filter = history.ChangeFilter(
+    change_filter = _change_filter(request.parameters)
+    run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
+    listing = history.changes_of(administration, run, change_filter, request.parameters["page"] or 1)
+    context = _changes_context(administration, change_filter, listing) | {
+        "run": run,
+        "by_person": run_totals(run).by_person,
+        "run_resources": run_resources,
+        "first": any(run_resource.added for run_resource in run_resources),
+    }
+    return render(request, "sync/run.html", context)
+
+
+@query_parameters(**_CHANGE_FILTERS, since=Parameter(parse=moment_of))
+def list_changes(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
+    """Show the records that changed since a moment, by default in the last thirty days."""
+    administration = get_administration_or_404(request.actor, administration_id)
+    since = request.parameters["since"] or timezone.now() - timedelta(days=CHANGE_DAYS)
+    change_filter = replace(_change_filter(request.parameters), since=since)
+    listing = history.changes_of_all_runs(administration, change_filter, request.parameters["page"] or 1)
+    return render(request, "sync/all_changes.html", _changes_context(administration, change_filter, listing))
+
+
+def _change_filter(parameters: Mapping[str, Any]) -> history.ChangeFilter:
+    return history.ChangeFilter(
         parameters["resource"] or "",
         parameters["kind"] or "",
         (parameters["q"] or "").strip(),
         parameters["closed"] is not None,
     )
-    run_resources = sorted(run.run_resources.all(), key=lambda run_resource: run_resource.position)
-    context = {
+
+
+def _changes_context(
+    administration: Administration, change_filter: history.ChangeFilter, listing: history.ChangePage
+) -> dict[str, Any]:
+    return {
         "administration": administration,
         "tab": "sync",
-        "run": run,
-        "by_person": run_totals(run).by_person,
-        "run_resources": run_resources,
         "filters": change_filter,
-        "listing": history.changes_of(administration, run, change_filter, parameters["page"] or 1),
+        "listing": listing,
         "resources": RESOURCES.items(),
         "kinds": history.KINDS,
-        "first": any(run_resource.added for run_resource in run_resources),
     }
-    return render(request, "sync/run.html", context)
 
 
 @action_of("sync:overview", "administration_id")

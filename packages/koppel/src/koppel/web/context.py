@@ -32,25 +32,17 @@ class NavItem:
     url_name: str
     permission: Permission
     icon: str
-    query: str = ""
 
     @property
     def url(self) -> str:
-        return reverse(self.url_name) + (f"?{self.query}" if self.query else "")
+        return reverse(self.url_name)
 
 
 MAIN = (
     NavItem("dashboard", _("Dashboard"), "web:dashboard", Permission.VIEW, "layout-dashboard"),
     NavItem("administrations", _("Administrations"), "administrations:list", Permission.VIEW, "building-2"),
     NavItem("issues", _("Issues"), "issues:list", Permission.VIEW, "circle-alert"),
-    NavItem(
-        "changes",
-        _("Recent changes"),
-        "administrations:list",
-        Permission.VIEW,
-        "git-compare-arrows",
-        "changed=1",
-    ),
+    NavItem("changes", _("Recent changes"), "web:changes", Permission.VIEW, "git-compare-arrows"),
 )
 ORGANISATION = (
     NavItem("connections", _("Connections"), "connections:list", Permission.IMPORT_ADMINISTRATIONS, "plug"),

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations import hooks, restriction
 from koppel.administrations.display_state import count_by_state
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
-from koppel.administrations.issues.queries import IssueTypeCount, count_open_by_type, newest_of
+from koppel.administrations.issues.queries import IssueTypeCount, count_open_by_type, newest_of, own_count
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
 from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
 from koppel.administrations.models import Administration, Assignment
@@ -52,6 +52,7 @@ class IssueSummary:
     administrations: int
     groups: Sequence["IssueGroup"]
     own_count: int
+    """Issues of the actor's administrations and connections, or assigned to the actor."""
     by_person: Sequence[tuple[str, int, str]]
     """(name, administrations with an issue, the list behind it)"""
     connections: int
@@ -166,13 +167,13 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
     total = sum(counts.values())
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         total += issues.filter(subject_kind=SubjectKind.CONNECTION).count()
-    own_count, by_person = _count_by_person(actor, counts)
+    by_person = _count_by_person(actor, counts)
     waiting = (
         connections.get(ConnectionState.NEEDS_REAUTH, 0)
         if actor.can(Permission.IMPORT_ADMINISTRATIONS)
         else 0
     )
-    return IssueSummary(total, len(counts), _issue_groups(actor), own_count, by_person, waiting)
+    return IssueSummary(total, len(counts), _issue_groups(actor), own_count(actor), by_person, waiting)
 
 
 def _issue_groups(actor: Actor) -> list[IssueGroup]:
@@ -188,8 +189,10 @@ def _issue_groups(actor: Actor) -> list[IssueGroup]:
     return groups
 
 
-def _count_by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list[tuple[str, int, str]]]:
+def _count_by_person(actor: Actor, counts: Mapping[int, int]) -> list[tuple[str, int, str]]:
     """Count administrations with issues per person, without those that Administrators have by default."""
+    if not actor.sees_all_administrations:
+        return []
     all_assignments = Assignment.objects.for_actor(actor).filter(administration_id__in=list(counts))
     assignments = all_assignments.filter(Q(automatic=False) | ~Q(membership__role=Role.ADMINISTRATOR))
     by_member: dict[int, int] = {}
@@ -197,9 +200,6 @@ def _count_by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list
     for administration_id, member in assignments.values_list("administration_id", "membership_id"):
         by_member[member] = by_member.get(member, 0) + 1
         assigned.add(administration_id)
-    own_count = by_member.get(actor.membership_id, 0)
-    if not actor.sees_all_administrations:
-        return own_count, []
     members = Membership.objects.for_actor(actor).filter(pk__in=by_member).select_related("user")
     people = {member.pk: str(member.user) for member in members}
     rows = sorted(
@@ -211,7 +211,7 @@ def _count_by_person(actor: Actor, counts: Mapping[int, int]) -> tuple[int, list
     )
     if unassigned_count := len(counts) - len(assigned):
         rows.append((str(_("No one selected")), unassigned_count, _list_url(user="none", issues="any")))
-    return own_count, rows[:ROWS_SHOWN]
+    return rows[:ROWS_SHOWN]
 
 
 def _active_syncs(actor: Actor, names: Mapping[int, str]) -> ActiveSyncs:

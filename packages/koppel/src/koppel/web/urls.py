@@ -13,6 +13,7 @@ urlpatterns = [
     path("help/", help_index, name="help"),
     path("help/images/<str:name>", help_image, name="help_image"),
     path("help/<slug:name>/", help_page, name="help_page"),
+    path("changes/", views.recent_changes, name="changes"),
     path("search/", views.search, name="search"),
     path("organisation/activity/", activity, name="activity"),
     path("styleguide/", show_styleguide, name="styleguide"),

@@ -15,12 +15,14 @@ from django.views.decorators.http import require_POST
 from koppel.kit import quarantine
 from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import return_url
-from koppel.kit.web.parameters import IDENTIFIER, TEXT, Parameter
+from koppel.kit.web.parameters import IDENTIFIER, PAGE, TEXT, Parameter, one_of
 from koppel.organisations.access.memberships import is_used_elsewhere
 from koppel.organisations.people.services import save_language
 from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.roles import Permission
 from koppel.web.dashboard import load_dashboard
 from koppel.web.forms import LanguageForm
+from koppel.web.recent_changes import PERIODS, ChangesPeriod, load_recent_changes
 from koppel.web.search import queries as search_queries
 
 
@@ -78,6 +80,18 @@ def dashboard(request: AuthenticatedRequest) -> HttpResponse:
         "web/dashboard.html",
         {"dashboard": load_dashboard(request.actor), "nav_section": "dashboard"},
     )
+
+
+@query_parameters(period=one_of(*ChangesPeriod), page=PAGE)
+def recent_changes(request: AuthenticatedRequest) -> HttpResponse:
+    """Show what changed in a period, by administration."""
+    request.actor.require(Permission.VIEW)
+    period = request.parameters["period"]
+    listing = load_recent_changes(
+        request.actor, ChangesPeriod(period) if period else None, request.parameters["page"] or 1
+    )
+    context = {"listing": listing, "periods": PERIODS.items(), "nav_section": "changes"}
+    return render(request, "web/recent_changes.html", context)
 
 
 @query_parameters(q=TEXT, administration=IDENTIFIER, recent=Parameter(is_multiple=True))

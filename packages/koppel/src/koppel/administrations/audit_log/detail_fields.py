@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.audit.subjects import SubjectKind
+from koppel.connections.audit_actions import ConnectionAction
+from koppel.connections.issue_types import ConnectionIssue
 from koppel.organisations.audit_actions import DivisionAction, TemplateAction
 
 
@@ -35,6 +37,7 @@ LABELS: Mapping[str, str | Promise] = {
     "assignee_id": _("Assigned to"),
     "away_until": _("Away until"),
     "client_number": _("Client number"),
+    "code": _("Code"),
     "confirmed_name": _("Name in the register, confirmed as the same company"),
     "confirmed_number": _("Number, confirmed as the same company"),
     "count": _("Count"),
@@ -77,6 +80,7 @@ LABELS: Mapping[str, str | Promise] = {
     "snoozed_until": _("Snoozed until"),
     "stand_in": _("Substitute"),
     "status": _("Status"),
+    "taken": _("Applied"),
     "template": _("Template"),
     "template_id": _("Template"),
     "to": _("Transferred to"),
@@ -122,6 +126,18 @@ COUNTS = frozenset({"administrations", "companies"})
 
 OMITTED_FIELDS = frozenset({"into_name"})
 """Fields that mean nothing to people, or repeat another field."""
+
+OMITTED_FIELDS_OF_ACTION: Mapping[str, frozenset[str]] = {
+    ConnectionAction.COMPANY_CHANGE_RESOLVED: frozenset({"code", "old", "new", "old_number", "new_number"}),
+}
+"""Fields that the changes of the entry already show."""
+
+COMPANY_FIELDS: Mapping[str, str] = {
+    ConnectionIssue.COMPANY_CODE_CHANGED: "code",
+    ConnectionIssue.COMPANY_NUMBER_CHANGED: "number",
+    ConnectionIssue.COMPANY_NUMBER_MISSING: "number",
+}
+"""The field of a company that an issue is about; the name, of all others."""
 
 SUBJECT_KINDS: Mapping[str, ObjectKind] = {
     SubjectKind.ADMINISTRATION: ObjectKind.ADMINISTRATION,

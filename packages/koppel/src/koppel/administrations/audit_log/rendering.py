@@ -14,9 +14,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from koppel.administrations.audit_log.detail_fields import (
+    COMPANY_FIELDS,
     COUNTS,
     LABELS,
     OMITTED_FIELDS,
+    OMITTED_FIELDS_OF_ACTION,
     REMOVED_LABELS,
     SINGLE_VALUE_ACTIONS,
     SUBJECT_KINDS,
@@ -30,6 +32,7 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.queries import ChangedValue
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.models import Connection
 from koppel.issues.issue_types import get_issue_type
 from koppel.organisations.models import Division, Membership, Template
@@ -60,6 +63,8 @@ class AuditRenderer:
 
     def changes(self, entry: AuditEntry) -> list[ChangedValue]:
         """Return the fields that changed, with both values; of an action on many, the administrations."""
+        if entry.action == ConnectionAction.COMPANY_CHANGE_RESOLVED:
+            return self._company_changes(entry.details)
         before, after = entry.details.get("before"), entry.details.get("after")
         if field := SINGLE_VALUE_ACTIONS.get(entry.action):
             return [
@@ -81,7 +86,8 @@ class AuditRenderer:
         fields = {
             key: value
             for key, value in entry.details.items()
-            if key not in {"before", "after", *OMITTED_FIELDS}
+            if key
+            not in {"before", "after", *OMITTED_FIELDS, *OMITTED_FIELDS_OF_ACTION.get(entry.action, ())}
         }
         return [(self.label(key), self.value(entry.action, key, value)) for key, value in fields.items()]
 
@@ -93,6 +99,10 @@ class AuditRenderer:
             code = entry.details.get("issue")
             issue = [f"{self.label('issue')}: {self.value(entry.action, 'issue', code)}"] if code else []
             changes = [f"{change.key}: {change.before} → {change.after}" for change in self.changes(entry)]
+            if "taken" in entry.details:
+                changes.append(
+                    f"{self.label('taken')}: {self.value(entry.action, 'taken', entry.details['taken'])}"
+                )
             return [*issue, *changes]
         key, details = str(administration_id), entry.details
         if any(key in (details.get(side) or {}) for side in ("before", "after")):
@@ -144,6 +154,18 @@ class AuditRenderer:
         return ChangedValue(
             name, self.value(action, "", _without_people(before)), self.value(action, "", after)
         )
+
+    def _company_changes(self, details: Mapping[str, Any]) -> list[ChangedValue]:
+        """Return the name, code or number that changed in the accounting system."""
+        field = COMPANY_FIELDS.get(str(details.get("code")), "name")
+        pairs = [(field, "old", "new"), ("number", "old_number", "new_number")]
+        return [
+            ChangedValue(
+                self.label(name), self.value("", name, details[old]), self.value("", name, details[new])
+            )
+            for name, old, new in pairs
+            if old in details and new in details and details[old] != details[new]
+        ]
 
     def _differences(self, action: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         """Return each field of one administration before and after; people as added or removed."""

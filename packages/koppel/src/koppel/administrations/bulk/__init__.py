@@ -26,6 +26,7 @@ from koppel.administrations.bulk.messages import (
     describe_changes,
     describe_problems,
     describe_reason,
+    list_skip_reasons,
     mask_values,
 )
 from koppel.administrations.bulk.operations import (
@@ -85,6 +86,7 @@ __all__ = [
     "get_operation",
     "list_drafts",
     "list_operations",
+    "list_skip_reasons",
     "load_bar",
     "mask_values",
     "may_read_params",

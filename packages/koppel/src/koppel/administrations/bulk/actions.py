@@ -13,6 +13,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 import msgspec
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from koppel.administrations.bulk.action_form import ActionForm
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
@@ -66,6 +67,11 @@ def _describe_nothing(actor: Actor, params: ParametersT) -> Sequence[str]:
     return ()
 
 
+def _describe_result(count: int) -> str:
+    text = ngettext("%(count)d administration was changed.", "%(count)d administrations were changed.", count)
+    return text % {"count": count}
+
+
 class Placement(StrEnum):
     """Where the bar of the list has an action without fields; one with fields is at the end of the menu."""
 
@@ -115,6 +121,8 @@ class BulkAction(Generic[ParametersT]):
     """Returns the parameters to store, or raises `Refused`. Only reads."""
     describe: Callable[[Actor, ParametersT], Sequence[str]] = _describe_nothing
     """Returns a sentence for each parameter that is the same for all items."""
+    describe_result: Callable[[int], str] = _describe_result
+    """Returns what was done to this number of administrations."""
     form: type[ActionForm] = ActionForm
     """The fields in which a person enters the parameters."""
     placement: Placement = Placement.MENU

@@ -16,6 +16,7 @@ from koppel.administrations.bulk.action_form import ActionForm
 from koppel.administrations.bulk.actions import BulkAction, NoParameters, PlannedChange
 from koppel.administrations.bulk.skip_reasons import CommonReason
 from koppel.administrations.hooks import queue_first_syncs, stop_syncs
+from koppel.administrations.identity import services as identity
 from koppel.administrations.lifecycle.blocked_status import columns_awaiting_connection, columns_of_conflict
 from koppel.administrations.models import Administration, BulkValues, Status
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
@@ -119,6 +120,9 @@ def execute_status_change(actor: Actor, changes: Mapping[int, BulkValues]) -> No
     queued for its first sync.
     """
     stored_values.write(actor.organisation_id, changes)
+    identity.update_closed_issues(
+        actor.organisation_id, [key for key, values in changes.items() if "status" in values["columns"]]
+    )
     if stopped := _with_status(changes, Status.DEACTIVATED):
         stop_syncs(actor.organisation_id, stopped)
     if queued := _with_status(changes, Status.QUEUED):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy, ngettext_lazy
 
 from koppel.administrations.bulk.actions import bulk_actions
 from koppel.administrations.bulk.skip_reasons import BulkReason, CommonReason
-from koppel.administrations.models import BulkItem, BulkValues, ItemState, Status
+from koppel.administrations.models import BulkItem, BulkOperation, BulkValues, ItemState, Status
 from koppel.company_registers.numbers import mask_number
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS
@@ -88,6 +88,15 @@ def describe_reason(reason_code: str) -> str:
         if reason_code in reasons.values:
             return str(reasons(reason_code).label)
     return _("Not possible here (%s).") % reason_code
+
+
+def list_skip_reasons(operation: BulkOperation) -> list[str]:
+    """Return why items of the operation were skipped, each reason once."""
+    items = BulkItem.objects.in_organisation(operation.organisation_id).filter(
+        operation=operation, state=ItemState.SKIPPED
+    )
+    codes = items.order_by("reason_code").values_list("reason_code", flat=True).distinct()
+    return [describe_reason(code) for code in codes if code]
 
 
 def mask_values(values: BulkValues, country: str) -> BulkValues:

@@ -13,10 +13,15 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.access import audited_not_found, get_locked
 from koppel.administrations.audit_actions import AdministrationAction
+from koppel.administrations.identity.answers import (
+    confirm_client,
+    is_confirmed_client,
+    record_confirmed_identity,
+)
 from koppel.administrations.identity.shared_numbers import update_shared_number_issues
 from koppel.administrations.inputs import IdentityInput
 from koppel.administrations.issue_types import AdministrationIssue
-from koppel.administrations.models import Administration, ConfirmedIdentity
+from koppel.administrations.models import Administration, ConfirmedIdentity, Status
 from koppel.audit.services import KOPPEL_ACTOR, add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.company_registers.clients.protocol import (
@@ -37,6 +42,12 @@ from koppel.issues.services import raise_issue, resolve_issues, resolve_issues_b
 from koppel.kit import quarantine
 from koppel.organisations.roles import Actor, Permission
 
+CHANGES_OF_REGISTER = (
+    AdministrationIssue.COMPANY_CLOSED,
+    AdministrationIssue.LEGAL_NAME_CHANGED,
+    AdministrationIssue.REGISTER_NAME_DIFFERS,
+)
+"""Issues about the register's entry of a number."""
 COLUMNS = ("number", "number_scheme", "number_note", "no_number_reason", "sector", "sector_scheme")
 DOUBTS_CLEARED_BY_REGISTER = (
     NumberNote.NOT_FOUND,
@@ -92,6 +103,7 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
             AdministrationIssue.COMPANY_CLOSED,
             AdministrationIssue.LEGAL_NAME_CHANGED,
             AdministrationIssue.IDENTITY_INCOMPLETE,
+            AdministrationIssue.REGISTER_NAME_DIFFERS,
         )
         update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
@@ -106,6 +118,7 @@ def handle_number_change(actor: Actor, administration: Administration) -> None:
         AdministrationIssue.COMPANY_CLOSED,
         AdministrationIssue.LEGAL_NAME_CHANGED,
         AdministrationIssue.IDENTITY_INCOMPLETE,
+        AdministrationIssue.REGISTER_NAME_DIFFERS,
     )
     update_shared_number_issues(administration.organisation_id, [administration.pk])
     request_register_check(actor, [administration.pk])
@@ -139,26 +152,6 @@ def handle_import(organisation_id: int, administration_ids: Sequence[int]) -> No
     _request_lookups(organisation_id, administrations, refresh=False)
 
 
-def record_confirmed(actor: Actor, administration_ids: Sequence[int]) -> None:
-    """Keep in the audit log which of these a person confirmed to be the same company, and by which name and
-    number.
-    """
-    administrations = Administration.objects.for_actor(actor).filter(pk__in=administration_ids)
-    for administration in administrations.exclude(confirmed_identity={}):
-        confirmed = administration.confirmed_identity
-        details = {
-            "confirmed_name": confirmed.name,
-            "confirmed_number": mask_number(confirmed.number, administration.country),
-        }
-        add_audit_entry(
-            actor.organisation_id,
-            actor.audit,
-            AdministrationAction.COMPANY_CONFIRMED,
-            subject=_subject(administration),
-            details=details,
-        )
-
-
 def differing_register_name(administration: Administration, number: str) -> str:
     """Return the register's name of this number where it differs from ours; '' when a person confirmed that
     it is the same.
@@ -186,15 +179,19 @@ def differing_register_names(
     names: dict[int, str] = {}
     for key, (administration, number, query) in register_queries.items():
         lookup = lookups.get(query) if query else None
-        if (
-            lookup
-            and lookup.query.kind is QueryKind.NUMBER
-            and lookup.has_different_name(administration.name)
-        ):
-            confirmed = administration.confirmed_identity
-            is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
-            names |= {} if is_confirmed_name else {key: lookup.legal_name}
+        if lookup and (name := _unconfirmed_name(administration, number, lookup)):
+            names[key] = name
     return names
+
+
+def _unconfirmed_name(administration: Administration, number: str, lookup: LookupResult) -> str:
+    """Return the register's name of this number where it is neither ours, nor legal, nor confirmed."""
+    if lookup.query.kind is not QueryKind.NUMBER or not lookup.has_different_name(administration.name):
+        return ""
+    confirmed, legal_name = administration.confirmed_identity, administration.remote_company.legal_name
+    is_confirmed_name = confirmed.number == number and not lookup.has_different_name(confirmed.name)
+    is_legal_name = bool(legal_name) and not lookup.has_different_name(legal_name)
+    return "" if is_confirmed_name or is_legal_name else lookup.legal_name
 
 
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
@@ -202,7 +199,7 @@ def confirm(actor: Actor, administration: Administration, name: str, number: str
     at = timezone.now().isoformat()
     administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
     administration.save(update_fields=["confirmed_identity"])
-    record_confirmed(actor, [administration.pk])
+    record_confirmed_identity(actor, administration)
 
 
 def is_confirmed(administration: Administration, lookup: LookupResult | None) -> bool:
@@ -233,7 +230,7 @@ def handle_bulk_change(organisation_id: int, columns_by_id: Mapping[int, Collect
         organisation_id,
         SubjectKind.ADMINISTRATION,
         renumbered,
-        [AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED],
+        CHANGES_OF_REGISTER,
     )
     if renumbered:
         update_shared_number_issues(organisation_id, renumbered)
@@ -273,11 +270,9 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
         raise audited_not_found(actor, administration_id)
     if name := differing_register_name(administration, administration.number):
         confirm(actor, administration, name, administration.number)
+    confirm_client(actor, administration, cached_register_result(administration))
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
-    count = sum(
-        resolve_issues(administration.organisation_id, subject, code)
-        for code in (AdministrationIssue.COMPANY_CLOSED, AdministrationIssue.LEGAL_NAME_CHANGED)
-    )
+    count = sum(resolve_issues(administration.organisation_id, subject, code) for code in CHANGES_OF_REGISTER)
     if count:
         add_audit_entry(
             actor.organisation_id,
@@ -286,6 +281,29 @@ def acknowledge_changes(actor: Actor, administration_id: int) -> int:
             subject=_subject(administration),
         )
     return count
+
+
+def update_closed_issues(organisation_id: int, administration_ids: Collection[int]) -> None:
+    """Raise or resolve the issue of deregistered companies, after a person ended or resumed their
+    administrations.
+    """
+    queryset = Administration.objects.in_organisation(organisation_id).filter(pk__in=administration_ids)
+    query_by_id = {
+        administration: query for administration in queryset if (query := register_query(administration))
+    }
+    lookups = cached_results(organisation_id, list(query_by_id.values()))
+    answered = []
+    for administration, query in query_by_id.items():
+        lookup = lookups.get(query)
+        if lookup is None or lookup.outcome is not LookupOutcome.CLOSED:
+            continue
+        if _is_answered(administration, lookup):
+            answered.append(administration.pk)
+        else:
+            _raise_closed(administration, lookup)
+    resolve_issues_bulk(
+        organisation_id, SubjectKind.ADMINISTRATION, answered, [AdministrationIssue.COMPANY_CLOSED]
+    )
 
 
 def handle_lookup_result(organisation_id: int, before: LookupResult, after: LookupResult) -> None:
@@ -318,15 +336,16 @@ def _request_lookups(
 def _apply(administration: Administration, before: LookupResult, after: LookupResult) -> None:
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
     if after.outcome is LookupOutcome.CLOSED:
-        closed_on = after.closed_on.isoformat() if after.closed_on else "–"
-        if before.outcome is not LookupOutcome.CLOSED or before is after:
-            context = {"name": after.legal_name or administration.name, "closed_on": closed_on}
-            raise_issue(administration.organisation_id, AdministrationIssue.COMPANY_CLOSED, subject, context)
+        is_news = before.outcome is not LookupOutcome.CLOSED or before is after
+        if is_news and not _is_answered(administration, after):
+            _raise_closed(administration, after)
     elif after.outcome is LookupOutcome.FOUND:
         resolve_issues(administration.organisation_id, subject, AdministrationIssue.COMPANY_CLOSED)
     if before.exists and before.legal_name and after.has_different_name(before.legal_name):
         context = {"old": before.legal_name, "new": after.legal_name}
         raise_issue(administration.organisation_id, AdministrationIssue.LEGAL_NAME_CHANGED, subject, context)
+    else:
+        _update_name_issue(administration, after)
     changed = _columns_to_fill(administration, after)
     if changed:
         for name, value in changed.items():
@@ -339,6 +358,33 @@ def _apply(administration: Administration, before: LookupResult, after: LookupRe
             subject=_subject(administration),
             details={"source": after.source, **changed},
         )
+
+
+def _update_name_issue(administration: Administration, lookup: LookupResult) -> None:
+    """Ask with an issue whether the register's company is this one, wherever the number came from."""
+    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
+    code = AdministrationIssue.REGISTER_NAME_DIFFERS
+    if name := _unconfirmed_name(administration, administration.number, lookup):
+        context = {"name": administration.name, "register": name}
+        raise_issue(administration.organisation_id, code, subject, context)
+    elif lookup.exists:
+        resolve_issues(administration.organisation_id, subject, code)
+
+
+def _raise_closed(administration: Administration, lookup: LookupResult) -> None:
+    closed_on = lookup.closed_on.isoformat() if lookup.closed_on else "–"
+    raise_issue(
+        administration.organisation_id,
+        AdministrationIssue.COMPANY_CLOSED,
+        Subject(SubjectKind.ADMINISTRATION, administration.pk),
+        {"name": lookup.legal_name or administration.name, "closed_on": closed_on},
+    )
+
+
+def _is_answered(administration: Administration, lookup: LookupResult) -> bool:
+    """Return whether the question “is this still a client?” needs no answer any more."""
+    has_ended = administration.client_left_on is not None or administration.status == Status.DEACTIVATED
+    return has_ended or is_confirmed_client(administration, lookup)
 
 
 def _columns_to_fill(administration: Administration, after: LookupResult) -> Mapping[str, Any]:

@@ -57,7 +57,8 @@ class Severity(StrEnum):
 @dataclass(frozen=True)
 class IssueFilter:
     """`search_text` limits issues to administrations with this name or number, `person` to those that
-    they work on ("me", "none" or a membership's id), `assignee` to those assigned to them.
+    they work on ("me", "none" or a membership's id; "me" adds issues that are assigned to the actor, and
+    those of the actor's own connections), `assignee` to those assigned to them.
     """
 
     search_text: str = ""
@@ -117,6 +118,11 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
 
 def open_count(actor: Actor) -> int:
     return _open(actor).count()
+
+
+def own_count(actor: Actor) -> int:
+    """Return the number of open issues that are the actor's own."""
+    return _matching(actor, IssueFilter(person="me")).count()
 
 
 def has_hidden(actor: Actor) -> bool:
@@ -238,7 +244,10 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
             matches = matches.filter(assigned_members_condition(actor, [person]))
         if filters.administration:
             matches = matches.filter(pk=filters.administration)
-        issues = issues.filter(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
+        condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=matches.values("pk"))
+        if person == "me" and not words and not filters.administration:
+            condition |= _own_tasks(actor)
+        issues = issues.filter(condition)
     if assignee:
         member = actor.membership_id if assignee == "me" else int(assignee) if assignee != NONE else None
         issues = issues.filter(assignee_id=member)
@@ -247,6 +256,15 @@ def _matching(actor: Actor, filters: IssueFilter) -> "QuerySet[Issue]":
         condition = Q(code__in=codes)
         issues = issues.filter(condition if filters.severity == Severity.STOPS_SYNC else ~condition)
     return issues
+
+
+def _own_tasks(actor: Actor) -> Q:
+    """Return the condition of issues that are assigned to the actor, and of those of the actor's connections:
+    only the owner can sign in again.
+    """
+    owned = Connection.objects.for_actor(actor).filter(owner_id=actor.membership_id)
+    is_connection = Q(subject_kind=SubjectKind.CONNECTION, subject_id__in=owned.values("pk"))
+    return Q(assignee_id=actor.membership_id) | is_connection
 
 
 _STATES: Mapping[IssueState, Callable[[], Q]] = {

@@ -9,10 +9,14 @@ from django.utils.translation import gettext as _
 from koppel.administrations.access import get_locked
 from koppel.administrations.audit_actions import AdministrationAction
 from koppel.administrations.hooks import stop_syncs
+from koppel.administrations.identity.answers import confirm_client
+from koppel.administrations.identity.services import CHANGES_OF_REGISTER, cached_register_result
 from koppel.administrations.inputs import OffboardingInput, WithdrawalInput
+from koppel.administrations.issue_types import AdministrationIssue
 from koppel.administrations.models import Status
 from koppel.audit.services import add_actor_entry
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.issues.services import resolve_issues
 from koppel.kit.jobs import enqueue
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
@@ -79,18 +83,20 @@ def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput
         ]
     )
     stop_syncs(actor.organisation_id, [administration.pk])
-    details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    resolve_issues(actor.organisation_id, subject, *CHANGES_OF_REGISTER, AdministrationIssue.NUMBER_SHARED)
+    details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
     add_actor_entry(actor, AdministrationAction.OFFBOARDED, subject, **details)
 
 
 def cancel_offboarding(actor: Actor, administration_id: int) -> None:
-    """Cancel the erasure: the client came back. The administration stays deactivated until a person activates
-    it.
+    """Cancel the erasure: the client came back, also one that the register calls deregistered. The
+    administration stays deactivated until a person activates it.
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
+    confirm_client(actor, administration, cached_register_result(administration))
     subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
     add_actor_entry(actor, AdministrationAction.OFFBOARDING_CANCELLED, subject)

@@ -48,13 +48,12 @@ def page_context(rows: RowContext) -> PageContext:
         "doubtful": _("Check this number; it looks wrong."),
         "restricted": _("Restricted"),
         "retry": _("Retry"),
-        "left": _("Client left"),
         "planned": _("To be deactivated"),
         "progress": _("Progress"),
     }
     states = {
         value: SafeString(render_to_string("administrations/state.html", {"state": value}).strip())
-        for value in (*Status.values, *STOPPED_STATES)
+        for value in (*Status.values, *STOPPED_STATES, "left")
     }
     warning = SafeString(render_to_string("administrations/warning_icon.html").strip())
     return PageContext(rows, labels, states, warning, reverse("administrations:list"))
@@ -107,13 +106,14 @@ def number_cell(administration: Administration, page: PageContext) -> SafeString
 
 def status_cell(administration: Administration, page: PageContext) -> SafeString:
     """Write the status, with its day, progress and reason where there are any."""
-    parts = [page.states[page.rows.states[administration.pk]]]
+    state = "left" if administration.client_left_on else page.rows.states[administration.pk]
+    parts = [page.states[state]]
     if administration.client_left_on:
-        parts.append(_dated_hint(page.labels["left"], administration.client_left_on))
+        parts.append(_dated_hint("", administration.client_left_on))
     elif administration.scheduled_deactivation_on:
         parts.append(_dated_hint(page.labels["planned"], administration.scheduled_deactivation_on))
     progress = page.rows.progress.get(administration.pk)
-    if progress and progress.percent is not None and administration.status != Status.ACTIVE:
+    if progress and progress.percent is not None:
         bar = (
             '<span class="progress">{0}% <progress max="100" value="{0}" aria-label="{1}"></progress></span>'
         )

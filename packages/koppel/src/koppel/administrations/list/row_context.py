@@ -37,12 +37,13 @@ def load_row_context(
         states=display_states(actor, administrations),
         progress=progress_of(actor.organisation_id, ids),
         issues=count_open(actor, SubjectKind.ADMINISTRATION, ids) if "issues" in columns else {},
-        people=_people_on(actor, ids) if "people" in columns else {},
+        people=names_of_people(actor, ids) if "people" in columns else {},
         favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),
     )
 
 
-def _people_on(actor: Actor, ids: Sequence[int]) -> dict[int, list[str]]:
+def names_of_people(actor: Actor, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return the names of the assigned members by administration, without automatic assignments."""
     assignments = (
         Assignment.objects.for_actor(actor)
         .filter(administration_id__in=ids, automatic=False)

@@ -145,3 +145,20 @@ def accept_change(actor: Actor, administration_id: int, field: str, value: str) 
         administration.save(update_fields=["number", "number_scheme", "number_note", "no_number_reason"])
         identity.handle_number_change(actor, administration)
     return ""
+
+
+def other_register_name(actor: Actor, administration_id: int, number: str) -> str:
+    """Return the register's name of a number where it is not the administration's, and was not confirmed."""
+    administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
+    if administration is None:
+        return ""
+    identified = check_identity(country=administration.country, number=number).identity
+    return identity.differing_register_name(administration, identified.number)
+
+
+def confirm_register_name(actor: Actor, administration_id: int, number: str, name: str) -> None:
+    """Record a person's word that the number is this company's, by the register's name."""
+    administration = Administration.objects.visible_to(actor).filter(pk=administration_id).first()
+    if administration is not None:
+        identified = check_identity(country=administration.country, number=number).identity
+        identity.confirm(actor, administration, name, identified.number)

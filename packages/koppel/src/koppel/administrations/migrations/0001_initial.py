@@ -100,6 +100,8 @@ class Migration(migrations.Migration):
                 ('sector', models.CharField(default='', max_length=4)),
                 ('sector_scheme', models.CharField(default='', max_length=20)),
                 ('confirmed_identity', models.JSONField(default=dict)),
+                ('client_answer', models.JSONField(default=dict)),
+                ('shared_number_answer', models.JSONField(default=dict)),
                 ('client_number', models.CharField(default='', max_length=60)),
                 ('status', models.CharField(choices=[('queued', 'Queued'), ('configuring', 'Configuring'), ('active', 'Active'), ('failed', 'Failed'), ('blocked', 'Needs attention'), ('deactivated', 'Deactivated')], default='queued', max_length=20)),
                 ('status_reason', models.TextField(default='')),

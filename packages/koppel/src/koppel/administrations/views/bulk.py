@@ -185,17 +185,16 @@ def _start(request: AuthenticatedRequest, operation: BulkOperation, *, back: boo
 def _add_result_messages(request: AuthenticatedRequest, operation: BulkOperation) -> None:
     """Add messages with the numbers of changed and unchanged administrations, and the undo."""
     counts = bulk.count_items(operation)
-    text = ngettext(
-        "%(count)d administration was changed.", "%(count)d administrations were changed.", counts.changed
-    )
+    text = get_action(operation.action).describe_result(counts.changed)
     if counts.changed and bulk.can_undo(operation):
         undo_url = reverse("administrations:bulk_undo", args=[operation.pk])
-        success_with_undo(request, text % {"count": counts.changed}, undo_url)
+        success_with_undo(request, text, undo_url)
     elif counts.changed or not counts.skipped:
-        messages.success(request, text % {"count": counts.changed})
+        messages.success(request, text)
     if counts.skipped:
         skipped = ngettext("%(count)d unchanged.", "%(count)d unchanged.", counts.skipped)
-        messages.warning(request, skipped % {"count": counts.skipped})
+        reasons = " ".join(bulk.list_skip_reasons(operation))
+        messages.warning(request, f"{skipped % {'count': counts.skipped}} {reasons}")
 
 
 def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) -> dict[str, Any]:
@@ -210,6 +209,7 @@ def _operation_context(request: AuthenticatedRequest, operation: BulkOperation) 
         "operation": operation,
         "action": action,
         "counts": counts,
+        "result_text": action.describe_result(counts.changed),
         "handled": counts.total
         - (counts.changed if operation.state == BulkState.UNDOING else counts.waiting),
         "is_draft": operation.state == BulkState.DRAFT,

@@ -117,14 +117,14 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
             services.change_settings(request.actor, administration.pk, changes)
             messages.success(request, _("Settings saved. They apply from the next sync."))
             return HttpResponseRedirect(request.path)
-    now = effective_settings(administration)
-    field_values = form.field_values(now)
+    effective = effective_settings(administration)
+    field_values = form.field_values(effective)
     context = page_context(request, administration, "settings") | {
         "form": form,
-        "effective": now,
+        "effective": effective,
         "field_values": field_values,
-        "resources_limited": "resources" in now.limited_keys,
-        "schedule_limited": "schedule" in now.limited_keys,
+        "resources_limited": "resources" in effective.limited_keys,
+        "schedule_limited": "schedule" in effective.limited_keys,
         "all_resources": RESOURCES,
         "schedules": list(SCHEDULE_NAMES.items()),
         "weekdays": list(enumerate(WEEKDAYS)),
@@ -134,8 +134,8 @@ def edit_settings(request: AuthenticatedRequest, administration_id: int) -> Http
                 event,
                 label,
                 field_values[f"{AUDIENCE_PREFIX}{event}"],
-                now.audience_sources[event],
-                event in now.silenced_events,
+                effective.audience_sources[event],
+                event in effective.silenced_events,
             )
             for event, label in audience_events().items()
         ],

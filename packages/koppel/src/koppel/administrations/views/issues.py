@@ -1,5 +1,6 @@
 """Pages of issues: the list, one issue, and actions on some."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +12,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy, ngettext
 
 from koppel.administrations.forms import CommentForm, IssueActionForm
+from koppel.administrations.hooks import SyncProgress, progress_of
 from koppel.administrations.issues import queries, services
 from koppel.administrations.issues.inputs import IssueActionName
 from koppel.administrations.issues.queries import IssueFilter, IssueState, Severity
 from koppel.administrations.list.query import NONE
+from koppel.administrations.list.row_context import names_of_people
 from koppel.administrations.queries import assignment_choices
+from koppel.audit.subjects import SubjectKind
 from koppel.issues.issue_types import get_issue_type, issue_types
-from koppel.issues.queries import view_of
+from koppel.issues.queries import IssueView, view_of
 from koppel.kit.web.decorators import action_of, query_parameters
 from koppel.kit.web.forms import return_url
 from koppel.kit.web.parameters import PAGE, TEXT, Parameter, is_id, lazy_choices, one_of
@@ -57,8 +61,11 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
     filters = _filters_of(request)
     by_client = parameters["group"] == "client"
     page = queries.page_of(request.actor, filters, number=parameters["page"] or 1, by_client=by_client)
+    rows = _rows(request, page)
     context = {
         "page": page,
+        "rows": rows,
+        "has_progress": any(progress for *_columns, progress in rows),
         "filters": filters,
         "by_client": by_client,
         "is_filtered": filters != IssueFilter(),
@@ -71,6 +78,22 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
         **_action_context(request),
     }
     return render(request, "administrations/issues.html", context)
+
+
+def _rows(
+    request: AuthenticatedRequest, page: queries.IssuePage
+) -> Sequence[tuple[IssueView, str, queries.IssueTypeCount, Sequence[str], SyncProgress | None]]:
+    """Return each issue with its name and type, and the team and the sync of its administration."""
+    ids = [
+        issue.subject_id for issue, _name in page.items if issue.subject_kind == SubjectKind.ADMINISTRATION
+    ]
+    people = names_of_people(request.actor, ids)
+    progress = progress_of(request.actor.organisation_id, ids)
+    rows = []
+    for issue, name, type_count in page.rows:
+        key = issue.subject_id if issue.subject_kind == SubjectKind.ADMINISTRATION else 0
+        rows.append((issue, name, type_count, people.get(key, ()), progress.get(key)))
+    return rows
 
 
 def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
@@ -149,7 +172,7 @@ def _show_result(
         success_with_undo(request, _sentence(action, count) % {"count": count}, undo_url)
     for reason in sorted(set(result.skipped.values())):
         skipped = sum(1 for found in result.skipped.values() if found == reason)
-        text = ngettext("%(count)d issue unchanged:", "%(count)d issues unchanged:", skipped)
+        text = ngettext("%(count)d issue unchanged.", "%(count)d issues unchanged.", skipped)
         messages.warning(request, f"{text % {'count': skipped}} {reason.label}")
 
 

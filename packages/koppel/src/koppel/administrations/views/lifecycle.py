@@ -27,6 +27,8 @@ from koppel.kit.web.decorators import action_of
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Permission
 
+RETENTION = timedelta(days=365 * offboarding.RETENTION_YEARS + 2)
+
 
 def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> HttpResponse:
     """Show the consequences of marking the client as left, and of withdrawing the import."""
@@ -34,8 +36,8 @@ def show_offboarding(request: AuthenticatedRequest, administration_id: int) -> H
     administration = get_administration_or_404(request.actor, administration_id)
     today = timezone.localdate()
     context = page_context(request, administration, "overview") | {
-        "today": today.isoformat(),
-        "proposed": (today + timedelta(days=365 * offboarding.RETENTION_YEARS + 2)).isoformat(),
+        "left_on": (administration.client_left_on or today).isoformat(),
+        "erase_on": (administration.erase_on or today + RETENTION).isoformat(),
         "predecessor": queries.get_visible(request.actor, administration.predecessor_id),
         "retention_years": offboarding.RETENTION_YEARS,
         "waits": administration.status == Status.QUEUED and administration.activated_at is None,
@@ -59,6 +61,7 @@ def cancel_offboarding(request: AuthenticatedRequest, administration_id: int) ->
     """Record that the client came back: nothing is erased."""
     administration = _get_administration(request, administration_id)
     offboarding.cancel_offboarding(request.actor, administration.pk)
+    messages.success(request, _("The client is back and nothing is erased. Activate to sync again."))
     return _redirect_to(administration)
 
 

@@ -189,6 +189,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "percent": percent,
         "seconds_left": state.seconds_left(percent, longest) if state else None,
         "busy": any(row.status in (Status.QUEUED, Status.CONFIGURING) for row in page.rows)
+        or bool(row_context.progress)
         or bool(state and state.open),
     }
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from koppel.audit.chain_reader import failed_verification, verify_newest_heads
+from koppel.audit.chain_reader import list_chains, verify_newest_heads
+from koppel.audit.scheduled_verification import VERIFY_EVERY, newest_verifications
 from koppel.audit.signed_heads import oldest_unsigned_at
 from koppel.audit.signing_keys import SigningKeys, signing_keys
 from koppel.cli.checks.result import CheckFinding, advice
@@ -13,6 +14,8 @@ from koppel.cli.checks.result import CheckFinding, advice
 TOPIC = "audit log"
 UNSIGNED_MAX = timedelta(hours=2)
 """Heads are signed every hour; one signature may be missed."""
+MINUTE = "%Y-%m-%d %H:%M %Z"
+VERIFICATION_LATE = timedelta(days=1)
 NO_KEY = (
     "No key signs the audit log, so nothing proves later that it is unchanged: set KOPPEL_AUDIT_KEYS to what "
     "`koppel audit generate-key` prints (docs/audit-log.md, The key)."
@@ -30,6 +33,7 @@ def check_audit_log() -> Iterator[CheckFinding]:
     yield from problems or [
         CheckFinding(TOPIC, True, "The audit log is signed, and as long as its last signatures say.")
     ]
+    yield _last_verification()
 
 
 def _signatures(keys: SigningKeys) -> Iterator[CheckFinding]:
@@ -40,7 +44,7 @@ def _signatures(keys: SigningKeys) -> Iterator[CheckFinding]:
     if oldest is not None and timezone.now() - oldest > UNSIGNED_MAX:
         yield advice(
             TOPIC,
-            f"Entries since {oldest:%Y-%m-%d %H:%M %Z} are not signed yet, and heads are signed every hour: "
+            f"Entries since {oldest:{MINUTE}} are not signed yet, and heads are signed every hour: "
             "are workers running? Look for audit_heads in their log.",
         )
 
@@ -54,10 +58,25 @@ def _verifications(keys: SigningKeys) -> Iterator[CheckFinding]:
             f"The audit log is not as it was signed: {problems}. Run `koppel audit verify`; "
             "docs/audit-log.md says what each finding means.",
         )
-    if (failed := failed_verification()) is not None:
+    failed = {one for one in newest_verifications().values() if one.findings}
+    for verification in sorted(failed, key=lambda one: one.at):
         yield CheckFinding(
             TOPIC,
             False,
-            f"The verification of {failed.at:%Y-%m-%d %H:%M %Z} failed with {failed.details['findings']} "
-            "findings. `koppel audit verify` shows them; a later one without findings clears this.",
+            f"The verification of {verification.at:{MINUTE}} failed with {verification.findings} findings. "
+            "`koppel audit verify` shows them; a later one without findings clears this.",
         )
+
+
+def _last_verification() -> CheckFinding:
+    """Name the newest verification, and the number of logs whose weekly one is late."""
+    verifications, chains = newest_verifications(), list_chains()
+    oldest_allowed = timezone.now() - VERIFY_EVERY - VERIFICATION_LATE
+    late = [one for one in verifications.values() if one.at < oldest_allowed]
+    verified = len(chains & verifications.keys())
+    text = f"Workers verify each log weekly; {verified} of {len(chains)} were verified."
+    if verifications:
+        text += f" The last verification was at {max(one.at for one in verifications.values()):{MINUTE}}."
+    if late:
+        return advice(TOPIC, f"{text} {len(late)} are late: are workers running?")
+    return CheckFinding(TOPIC, True, text)

@@ -15,9 +15,11 @@ from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.ports import THIS_MACHINE
 from koppel.kit import quarantine
 from koppel.kit.database.embedded_postgres import is_free
+from koppel.kit.http.txt_records import ask_name_servers
 from koppel.kit.web import paths
+from koppel.organisations.access.domain_verification import has_domains_to_check
 
-ADDRESS, MAIL = "public address", "mail"
+ADDRESS, MAIL, NAME_SERVERS = "public address", "mail", "name servers"
 ANSWER_SECONDS = 5
 HEALTHY = b'"status": "ok"'
 
@@ -74,6 +76,32 @@ def check_mail() -> CheckFinding:
     except (OSError, smtplib.SMTPException) as error:
         text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_describe_error(error)}"
         return CheckFinding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
+
+
+def check_name_servers() -> Iterator[CheckFinding]:
+    """Check the name servers that verify e-mail domains; nothing where none is to be verified."""
+    if not (settings.DNS_SERVERS or has_domains_to_check()):
+        return
+    if quarantine.last_known():
+        yield advice(NAME_SERVERS, "The name servers are not asked: Koppel is in quarantine.")
+        return
+    servers = ask_name_servers()
+    source = "KOPPEL_DNS_SERVERS" if settings.DNS_SERVERS else "of the system"
+    names = ", ".join(server.address for server in servers)
+    broken = [f"{server.address} {server.problem}" for server in servers if server.problem]
+    if not broken and servers:
+        text = f"E-mail domains are verified through the name servers {names} ({source}); all answer."
+        yield CheckFinding(NAME_SERVERS, True, text)
+    elif len(broken) < len(servers):
+        yield advice(NAME_SERVERS, f"Name servers that give no valid answer: {'; '.join(broken)} ({source}).")
+    else:
+        reasons = "; ".join(broken) or "none is configured"
+        yield CheckFinding(
+            NAME_SERVERS,
+            False,
+            f"No name server gives a valid answer ({source}): {reasons}. New e-mail domains stay unverified; "
+            "verified ones stay so. KOPPEL_DNS_SERVERS names others.",
+        )
 
 
 def send_test_mail(to: str) -> CheckFinding:

@@ -1,6 +1,7 @@
 """Check the installation: database, keys, organisations, builds. Each finding says what to do."""
 
 import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
@@ -8,7 +9,8 @@ import psycopg
 
 from koppel.books.sql_access.privileges import excess_privileges, other_databases, reader_roles, remedy_of
 from koppel.cli.checks.audit_log import check_audit_log
-from koppel.cli.checks.connectivity import check_addresses, check_mail
+from koppel.cli.checks.backups import check_backups
+from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
 from koppel.cli.checks.result import CheckFinding, advice
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
@@ -19,15 +21,18 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import PUBLISHED, administrator_url, is_free
 from koppel.kit.encryption import Keyring, keyring
+from koppel.kit.quarantine import Reason, installation_identity
 from koppel.kit.tenancy.id_ranges import number_conflict, stored_number
 from koppel.kit.tenancy.installation_number import id_range
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 from koppel.kit.web import paths
 from koppel.organisations.bootstrap import InstallationState, installation_state, list_organisation_summaries
+from koppel.sync.engine import normalisation_progress
 from koppel.web.build.built import stale_build_warnings
 from koppel.web.build.static_files import outdated_groups
 
 INSTALLATION_NUMBER = "installation number"
+STORED_ROWS = "stored rows"
 POSTGRES_VERSION_MIN = 150000
 QUARTER_DAYS = 100
 """PostgreSQL publishes fixes every quarter; some days are for the wheel and the upgrade."""
@@ -39,15 +44,17 @@ def run_checks(web_port: int) -> list[CheckFinding]:
     results = [_database_answers()]
     if results[0].is_ok:
         results += _embedded_database_age()
-        results += [*_roles(), _migrations(), *_installation_number(), *_quarantine()]
+        results += [*_roles(), _migrations(), *_installation_number(), *_quarantine(), *_host()]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers(), *check_audit_log()]
+        results += [*_stored_rows(), *check_name_servers()]
     return [
         *results,
         _vault_keys(database_answers=results[0].is_ok),
         _secret_key(),
         *check_addresses(web_port),
         check_mail(),
+        *check_backups(),
         _web_port(web_port),
         *_build_warnings(),
     ]
@@ -124,8 +131,8 @@ def _roles() -> Iterator[CheckFinding]:
 def _migrations() -> CheckFinding:
     owner = os.environ.get("KOPPEL_OWNER_DATABASE_URL")
     try:
-        if is_too_old("owner" if owner else "default"):
-            return CheckFinding("migrations", False, TOO_OLD)
+        if reason := reason_unusable("owner" if owner else "default"):
+            return CheckFinding("migrations", False, reason)
         pending = pending_migrations("owner" if owner else "default")
     except Exception as error:
         return CheckFinding(
@@ -152,15 +159,41 @@ def _installation_number() -> Iterator[CheckFinding]:
         )
 
 
+COPY_REASONS = {
+    Reason.RESTORED: "It was restored from a backup.",
+    Reason.REPLACED: "Another installation took its place.",
+    Reason.MISSING_ID: "Neither installation.json in the data directory nor KOPPEL_INSTALLATION_ID says that"
+    " this machine belongs to the database.",
+    Reason.OTHER_ID: "The database belongs to another installation than this machine's data directory"
+    " (installation.json) or KOPPEL_INSTALLATION_ID.",
+    Reason.OTHER_SERVER: "The database was copied to another server.",
+    Reason.OLDER: "The database was reset to an earlier moment.",
+}
+
+
 def _quarantine() -> Iterator[CheckFinding]:
     if (period := quarantine.current()) is not None:
         by = f" by {period.by}" if period.by else ""
+        end = "`koppel quarantine off` ends it."
+        if period.reason.is_copy:
+            end = f"{COPY_REASONS[period.reason]} `koppel adopt` ends it."
         text = (
             f"Koppel is in quarantine since {period.since:%Y-%m-%d %H:%M %Z}{by}: "
             f"it makes no calls and sends no mail or"
-            " webhooks. `koppel quarantine off` ends it."
+            f" webhooks. {end}"
         )
         yield advice("quarantine", text)
+
+
+def _host() -> Iterator[CheckFinding]:
+    """Report a data directory that another machine wrote."""
+    host, before = socket.gethostname(), installation_identity.first_host()
+    if before not in ("", host):
+        text = (
+            f"This data directory was begun on {before} and is used on {host}. If both have one, start the"
+            " copy with --quarantined."
+        )
+        yield advice("host", text)
 
 
 def _organisations() -> Iterator[CheckFinding]:
@@ -217,6 +250,34 @@ def _sql_readers() -> Iterator[CheckFinding]:
         yield advice(
             "sql readers",
             f"They may connect to other databases of the server as well, as everybody may: {revoke}.",
+        )
+
+
+def _stored_rows() -> Iterator[CheckFinding]:
+    """Report how far the stored rows are as this version normalises them; nothing without stored rows."""
+    progress = normalisation_progress()
+    if not progress.administrations:
+        return
+    if progress.waiting_resources:
+        done = progress.resources - progress.waiting_resources
+        yield advice(
+            STORED_ROWS,
+            f"{progress.waiting_administrations} of {progress.administrations} administrations may have rows "
+            f"that another version of Koppel normalised; {done} of {progress.resources} resources are done. "
+            "Workers do the others without calls to the accounting system; `koppel books renormalise --all` "
+            "does those of an organisation at once.",
+        )
+    else:
+        yield CheckFinding(
+            STORED_ROWS,
+            True,
+            f"The rows of {progress.administrations} administrations are as this version normalises them.",
+        )
+    if progress.rejected_rows:
+        yield advice(
+            STORED_ROWS,
+            f"{progress.rejected_rows} rows keep the columns of an older version, because this one cannot "
+            "normalise them: a full sync reads them again, or rejects them by name.",
         )
 
 

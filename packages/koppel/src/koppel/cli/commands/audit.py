@@ -15,6 +15,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import link_pending
 from koppel.audit.chain_reader import verify_chains
+from koppel.audit.scheduled_verification import record_verification
 from koppel.audit.services import add_audit_entry
 from koppel.audit.signed_heads import all_signed_heads, sign_heads
 from koppel.audit.signing_keys import PUBLIC_PREFIX, HeadDocument, SigningKeys, public_part, signing_keys
@@ -70,7 +71,7 @@ def verify(
     documents = [document for file in heads or () for document in _read_heads(file)]
     results = verify_chains(keys, documents, chain)
     findings = [asdict(finding) for result in results for finding in result.findings]
-    _record_verification(chain, len(findings))
+    _record_verification(chain, results)
     rows = [_summary(result) for result in results]
     if as_json:
         print_json({"verified": not findings, "chains": rows, "findings": findings})
@@ -132,13 +133,9 @@ def rotate_key(as_json: AsJson = False) -> None:
     print_record({"key": new.current_id, "former": keys.current_id}, as_json=as_json)
 
 
-def _record_verification(chain: int | None, findings: int) -> None:
-    details = {"chain": chain, "findings": findings}
+def _record_verification(chain: int | None, results: list[ChainResult]) -> None:
     try:
-        with installation_scope("audit verification recorded"):
-            add_audit_entry(
-                INSTALLATION, current_shell_operator().audit, AuditLogAction.VERIFIED, details=details
-            )
+        record_verification(chain, results, current_shell_operator().audit)
     except InternalError as error:
         if not isinstance(error.__cause__, ReadOnlySqlTransaction):  # A replica can be verified as well.
             raise

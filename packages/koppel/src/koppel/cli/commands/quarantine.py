@@ -17,6 +17,10 @@ app = typer.Typer(no_args_is_help=True)
 NOT_MIGRATED = (
     "The database has no table for the quarantine yet: run `koppel migrate` first, while nothing else runs."
 )
+COPY = (
+    "This Koppel is a copy of another installation. If it takes the place of the original, end the quarantine"
+    " with `koppel adopt`, which makes sure that the original is not running."
+)
 SendPending = Annotated[
     bool,
     typer.Option("--send-pending", help="Also send mail and webhook messages that waited when it began."),
@@ -33,6 +37,8 @@ def on(as_json: AsJson = False) -> None:
 @app.command("off")
 def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     """End quarantine. Mail and webhook messages that waited when it began are not sent, and counted here."""
+    if (period := quarantine.current()) is not None and period.reason.is_copy:
+        raise CommandError(COPY)
     dropped = notification_quarantine.end(current_shell_operator(), sends_pending=send_pending)
     facts = {**_facts(), "changed": dropped is not None}
     if dropped is not None:
@@ -66,4 +72,9 @@ def _facts() -> dict[str, Any]:
     period = quarantine.current()
     if period is None:
         return {"quarantine": "off"}
-    return {"quarantine": "on", "since": period.since, "by": period.by}
+    return {
+        "quarantine": "on",
+        "since": period.since,
+        "by": period.by,
+        "reason": period.reason.name.lower(),
+    }

@@ -153,11 +153,21 @@ def identify(browser: Browser, page: HtmlPage, console: Console) -> HtmlPage:
     Where names or numbers differ, confirm that it is the same company. A register may answer between two
     polls.
     """
+    page = _wait_for_registers(browser, page)
     for _poll in range(POLLS_MAX):
         page = _complete(browser, _confirm_same_company(browser, page, console))
         if not _is_identify_page(page):
             return page
     raise UnexpectedPage(f"{page.url} still needs attention.")
+
+
+def _wait_for_registers(browser: Browser, page: HtmlPage) -> HtmlPage:
+    """Wait up to a minute for the registers: an answer after the import would be an issue."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and re.search(r'id="tally"[^>]* data-waiting="[1-9]', page.text):
+        time.sleep(POLL_SECONDS)
+        page = browser.get(page.url)
+    return page
 
 
 def _is_identify_page(page: HtmlPage) -> bool:
@@ -180,10 +190,10 @@ def _confirm_same_company(browser: Browser, page: HtmlPage, console: Console) ->
         question = next((form for form in page.forms if "confirmed" in form.names), None)
         if question is None:
             break
-        names = re.findall(r"<li>([^<]+)</li>", page.text[page.text.index("narrow-card") :])
-        console.print(f"{len(names) - 1} times “Is this the same company?”, answered yes:")
-        for line in names:
-            console.print(f"  {unescape(line)}", markup=False)
+        rows = re.findall(r"<td>([^<]+)</td><td [^>]*>([^<]*)</td>\s*<td [^>]*>([^<]*)</td>", page.text)
+        console.print(f"{len(rows)} times “Is this the same company?”, answered yes:")
+        for row in rows:
+            console.print(f"  {unescape(' · '.join(row))}", markup=False)
         page = browser.submit(page, question, {})
     return page
 

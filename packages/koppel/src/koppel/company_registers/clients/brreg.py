@@ -77,7 +77,7 @@ class Brreg:
         units = decode(response, _Page).embedded.enheter
         cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            CompanyCandidate(unit.organisasjonsnummer, unit.navn, city)
+            CompanyCandidate(unit.organisasjonsnummer, unit.navn, city, unit.slettedato is not None)
             for unit, city in zip(units, cities, strict=True)
         ]
         return RegisterResult(

@@ -40,6 +40,7 @@ class _Result(msgspec.Struct):
     kvkNummer: str
     naam: str | None = None
     adres: _Address | None = None
+    actief: str = "Ja"
 
 
 class _Results(msgspec.Struct):
@@ -126,7 +127,10 @@ class Kvk:
                 result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
             )
             candidate = CompanyCandidate(
-                result.kvkNummer, " ".join((result.naam or "").split()), (city or "").strip()
+                result.kvkNummer,
+                " ".join((result.naam or "").split()),
+                (city or "").strip(),
+                result.actief == "Nee",
             )
             candidates.setdefault(result.kvkNummer, candidate)
         return list(candidates.values())

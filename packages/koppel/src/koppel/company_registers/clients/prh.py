@@ -79,7 +79,11 @@ class Prh:
             return RegisterResult(LookupOutcome.NOT_FOUND, self.name)
         if query.kind is QueryKind.NAME:
             candidates = [
-                CompanyCandidate(company.businessId.value, _official_name(company))
+                CompanyCandidate(
+                    company.businessId.value,
+                    _official_name(company),
+                    is_closed=company.endDate is not None,
+                )
                 for company in companies[:10]
             ]
             return RegisterResult(LookupOutcome.AMBIGUOUS, self.name, candidates=candidates)

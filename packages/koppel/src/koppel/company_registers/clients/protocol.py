@@ -60,6 +60,8 @@ class CompanyCandidate:
     number: str
     name: str
     city: str = ""
+    is_closed: bool = False
+    """Whether the register's search says that it is deregistered."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from koppel.company_registers.company_names import name_without_legal_form
+from koppel.company_registers.numbers.reasons import resolve_reason
+from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.kit.database.text import compose
 from koppel.kit.tabular.damaged_cells import find_damage, is_date
 from koppel.kit.tabular.reader import (
@@ -341,27 +343,52 @@ def _unread_headings(headings: Sequence[str], columns: Mapping[str, object]) -> 
 
 
 def _by_content(rows: Sequence[Sequence[str]]) -> dict[str, list[int]]:
-    """Find columns without a header: that with numbers, and the wordiest other one with the names. Raises
-    `TableError` when more than one column may hold the numbers.
+    """Find columns without a header: with numbers, with reasons and sectors, and the wordiest other one with
+    the names. Raises `TableError` when more than one column may hold the numbers.
     """
     width = Counter(len(row) for row in rows if row).most_common(1)
     columns = width[0][0] if width else 1
     if columns < 2:
         return {"number": [0]}
     numbers = [sum(_looks_like_number(row[at]) for row in rows if at < len(row)) for at in range(columns)]
-    number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
-    if sum(2 * count > numbers[number_at] for count in numbers) > 1:
+    value_columns = _reasons_and_sectors(rows, columns)
+    if any(numbers) or not value_columns:
+        number_at = max(range(columns), key=lambda at: (numbers[at], -at)) if any(numbers) else columns - 1
+    else:
+        number_at = -1
+    if number_at >= 0 and sum(2 * count > numbers[number_at] for count in numbers) > 1:
         raise TableError(TableProblem.UNCLEAR_COLUMNS)
-    text_columns = [at for at in range(columns) if at != number_at]
+    value_columns = {field: at for field, at in value_columns.items() if at != number_at}
+    text_columns = [at for at in range(columns) if at != number_at and at not in value_columns.values()]
     letters = {
         at: sum(len(re.findall(r"[^\W\d_]", row[at])) for row in rows if at < len(row)) for at in text_columns
     }
     name_at = max(text_columns, key=lambda at: (letters[at], -at))
-    found_columns = {"number": [number_at], "name": [name_at]}
-    rest = [at for at in text_columns if at != name_at]
+    found_columns = {"name": [name_at], **{field: [at] for field, at in value_columns.items()}}
+    if number_at >= 0:
+        found_columns["number"] = [number_at]
+    rest = [at for at in text_columns if at != name_at and any(row[at:][:1] != [""] for row in rows)]
     if rest:
         found_columns["code"] = rest[:1]
     return found_columns
+
+
+def _reasons_and_sectors(rows: Sequence[Sequence[str]], columns: int) -> dict[str, int]:
+    """Return the columns whose cells are reasons and sectors, mostly. The first column with text says whose
+    line it is.
+    """
+    filled = {
+        at: cells
+        for at in range(columns)
+        if (cells := [row[at] for row in rows if at < len(row) and re.search(r"[^\W\d_]", row[at])])
+    }
+    columns_by_field: dict[str, int] = {}
+    for at, cells in list(filled.items())[1:]:
+        for field, resolve in (("reason", resolve_reason), ("sector", resolve_sector)):
+            if field not in columns_by_field and 2 * sum(bool(resolve(cell)) for cell in cells) > len(cells):
+                columns_by_field[field] = at
+                break
+    return columns_by_field
 
 
 def _looks_like_number(text: str) -> bool:

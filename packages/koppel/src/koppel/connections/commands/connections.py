@@ -208,6 +208,12 @@ def resolve_changes(
             "May be repeated."
         ),
     ] = None,
+    same_company: Annotated[
+        bool,
+        typer.Option(
+            "--same-company", help="A new number with another name in the register is this company's."
+        ),
+    ] = False,
     person: ActAs = "",
     organisation: InOrganisation = "",
     as_json: AsJson = False,
@@ -226,7 +232,11 @@ def resolve_changes(
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or use --all."))
         data = ChangeResolution(
-            administrations=administration_ids, code=code, accept=accept, fingerprints=fingerprint or []
+            administrations=administration_ids,
+            code=code,
+            accept=accept,
+            fingerprints=fingerprint or [],
+            same_company=same_company,
         )
         count = resolution.resolve_changes(actor, connection, data) if administration_ids else 0
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)

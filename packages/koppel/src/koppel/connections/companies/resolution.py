@@ -22,9 +22,16 @@ from koppel.connections.companies.same_company import (
     same_name,
     same_number,
 )
-from koppel.connections.errors import NoSuchConnection
+from koppel.connections.errors import NoSuchConnection, OtherRegisterName
 from koppel.connections.health import add_timeline_event
-from koppel.connections.hooks import accept_company_change, exclude_restricted, masked_number, restart_runs
+from koppel.connections.hooks import (
+    accept_company_change,
+    confirm_register_name,
+    exclude_restricted,
+    masked_number,
+    other_register_name,
+    restart_runs,
+)
 from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import RemoteCompany, TimelineKind
@@ -43,7 +50,7 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
 
     A change later than `viewed_at` is refused; so is a decision about other values than those of the
     `fingerprints` (`fingerprint_of`), also one to leave them. Raises `Refused` with a message, and
-    `NoSuchConnection`.
+    `NoSuchConnection`. Raises `OtherRegisterName` for a number that needs `same_company`.
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     if resolution.accept is None:
@@ -61,7 +68,14 @@ def resolve_changes(actor: Actor, connection_id: int, resolution: ChangeResoluti
     _require_current(actor, companies, code, resolution.fingerprints, resolution.viewed_at)
     if code != ConnectionIssue.OTHER_COMPANY:
         return sum(
-            _resolve_change(actor, company, administration_id, ConnectionIssue(code), accept=accept)
+            _resolve_change(
+                actor,
+                company,
+                administration_id,
+                ConnectionIssue(code),
+                accept=accept,
+                same_company=resolution.same_company,
+            )
             for administration_id, company in companies.items()
         )
     conflicting_ids = [
@@ -163,7 +177,13 @@ def _companies(
 
 
 def _resolve_change(
-    actor: Actor, company: RemoteCompany, administration_id: int, code: ConnectionIssue, *, accept: bool
+    actor: Actor,
+    company: RemoteCompany,
+    administration_id: int,
+    code: ConnectionIssue,
+    *,
+    accept: bool,
+    same_company: bool,
 ) -> bool:
     subject = Subject(SubjectKind.ADMINISTRATION, administration_id)
     issues = Issue.objects.for_actor(actor).filter(code=code, resolved_at=None)
@@ -172,6 +192,8 @@ def _resolve_change(
         return False
     field, new = str(issue.context["field"]), str(issue.context["new"])
     if accept and code != ConnectionIssue.COMPANY_NUMBER_MISSING:
+        if field == "number":
+            _require_same_company(actor, company, administration_id, new, same_company=same_company)
         _accept_field(actor, administration_id, field, new)
     _confirm_field(company, field, new)
     resolve_issues(actor.organisation_id, subject, code)
@@ -180,6 +202,19 @@ def _resolve_change(
         details |= {key: masked_number(str(details[key]), company.country) for key in ("old", "new")}
     _add_resolved_entry(actor, company, administration_id, details)
     return True
+
+
+def _require_same_company(
+    actor: Actor, company: RemoteCompany, administration_id: int, number: str, *, same_company: bool
+) -> None:
+    """Require a person's word where the register knows the number by another name. Raises
+    `OtherRegisterName`.
+    """
+    name = other_register_name(actor, administration_id, number)
+    if name and not same_company:
+        raise OtherRegisterName(company.name, number, name)
+    if name:
+        confirm_register_name(actor, administration_id, number, name)
 
 
 def _accept_field(actor: Actor, administration_id: int, field: str, value: str) -> None:

@@ -26,6 +26,11 @@ from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000
+HEADING_WORDS = frozenset(
+    {"id", "ids", "tenant", "tenantid", "company", "name", "naam", "bedrijf", "bedrijfsnaam", "klant"}
+    | {"client", "administratie", "administration", "number", "nummer"}
+)
+"""Words of a first line that is the heading of a list of ids."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,17 @@ class AddResult:
     connection_id: int
     new: int
     existing: int
+    new_ids: tuple[str, ...] = ()
 
 
 def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
     """Return the company ids in a pasted text or a file, anywhere in a line. Never raises."""
     valid_ids: dict[str, None] = {}
     lines, duplicates = [], 0
+    first = next((line for line in text.splitlines() if line.strip()), "")
     for line in text.splitlines():
         ids = [company_id.lower() for company_id in re.findall(mode.company_id_pattern, line)]
-        is_heading = not valid_ids and not re.search(r"\d", line)
+        is_heading = line is first and bool(HEADING_WORDS & set(re.findall(r"[^\W\d_]+", line.casefold())))
         if not ids and line.strip() and not is_heading:
             lines.append(line.strip()[:80])
         duplicates += sum(company_id in valid_ids for company_id in ids)
@@ -94,7 +101,7 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
             actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new}
         )
         enqueue_descriptions(actor.organisation_id, connection.pk)
-    return AddResult(connection.pk, len(new), len(requested) - len(new))
+    return AddResult(connection.pk, len(new), len(requested) - len(new), tuple(new))
 
 
 def retry_companies(actor: Actor, connection_id: int) -> int:
@@ -142,6 +149,19 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
             details=details,
         )
     return len(names)
+
+
+def withdraw_companies(actor: Actor, connection_ids: Iterable[int], external_ids: Iterable[str]) -> int:
+    """Remove companies that an abandoned import entered and that nobody imported. Returns how many."""
+    companies = RemoteCompany.objects.for_actor(actor).filter(
+        connection_id__in=list(connection_ids),
+        external_id__in=list(external_ids),
+        administrations__isnull=True,
+    )
+    grants = list(companies.values_list("grant_id", flat=True))
+    companies.delete()
+    Grant.objects.for_actor(actor).filter(pk__in=grants, companies__isnull=True).delete()
+    return len(grants)
 
 
 def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool]:

@@ -9,7 +9,7 @@ from koppel.connections.health.expiry import (
     notify_expiring_and_review_owners,
     resolve_owner_left,
 )
-from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_health
+from koppel.connections.health.history import LASTING_KINDS, DayHealth, daily_health, with_problem_today
 from koppel.connections.health.reporter import HealthReporter
 from koppel.connections.health.states import (
     grants_of,
@@ -40,4 +40,5 @@ __all__ = [
     "require_reauth",
     "resolve_owner_left",
     "start_timeline_event",
+    "with_problem_today",
 ]

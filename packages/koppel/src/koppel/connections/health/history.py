@@ -1,8 +1,9 @@
 """The last thirty days of a connection as thirty bars: the worst problem of each day, and its duration."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 from django.db.models import Q
 from django.utils import timezone
@@ -14,13 +15,23 @@ LASTING_KINDS = (TimelineKind.LOST, TimelineKind.PARTLY_LOST, TimelineKind.DEGRA
 """Kinds of events that last, the worst first: a day shows the first of them that occurred in it."""
 
 
+class DayKind(StrEnum):
+    """Kinds of days beside `LASTING_KINDS`."""
+
+    UNREACHABLE = "unreachable"
+    """Some of the connection's companies are not reachable."""
+    OK = "ok"
+    NONE = "none"
+    """The connection did not exist yet."""
+
+
 @dataclass(frozen=True)
 class DayHealth:
     """One bar of the history."""
 
     day: date
     kind: str
-    """One of `LASTING_KINDS`, `ok`, or `none` before the connection existed."""
+    """One of `LASTING_KINDS` or `DayKind`."""
     minutes: int
     """The duration of that kind."""
     x: int
@@ -44,13 +55,19 @@ def daily_health(connections: Iterable[Connection]) -> dict[int, list[DayHealth]
     }
 
 
+def with_problem_today(days: Sequence[DayHealth]) -> list[DayHealth]:
+    """Return the days, of which today shows that some companies are not reachable, unless it is worse."""
+    *earlier, today = days
+    return [*earlier, replace(today, kind=DayKind.UNREACHABLE) if today.kind == DayKind.OK else today]
+
+
 def _days(connection: Connection, events: list[TimelineEvent], first: date) -> list[DayHealth]:
     born = timezone.localdate(connection.created_at)
     days = []
     for position in range(DAYS):
         day = first + timedelta(days=position)
-        kind, minutes = _worst(events, day) if day >= born else ("none", 0)
-        height = 6 if kind in ("ok", "none") else max(11, round(24 * minutes / 1440))
+        kind, minutes = _worst(events, day) if day >= born else (DayKind.NONE, 0)
+        height = 6 if kind in (DayKind.OK, DayKind.NONE) else max(11, round(24 * minutes / 1440))
         days.append(DayHealth(day, kind, minutes, position * 8, 24 - height, height))
     return days
 
@@ -63,5 +80,5 @@ def _worst(events: list[TimelineEvent], day: date) -> tuple[str, int]:
         overlap = (min(event.ended_at or end, end) - max(event.at, start)).total_seconds()
         if overlap > 0:
             lasted[event.kind] = lasted.get(event.kind, 0) + overlap
-    kind = next((timeline_event for timeline_event in LASTING_KINDS if timeline_event in lasted), "ok")
+    kind = next((timeline_event for timeline_event in LASTING_KINDS if timeline_event in lasted), DayKind.OK)
     return kind, max(1, round(lasted[kind] / 60)) if kind in lasted else 0

@@ -6,7 +6,7 @@ person. A connection with several grants of which some are lost stays active for
 who must sign in.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import QuerySet
@@ -27,6 +27,7 @@ from koppel.connections.models import (
     TimelineKind,
 )
 from koppel.issues.services import raise_issue, resolve_issues
+from koppel.kit.database.json_fields import MessageFacts
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
@@ -72,14 +73,7 @@ def record_failure(
         )
         if not concerns_all or connection.state != ConnectionState.ACTIVE:
             return
-        since = timezone.now()
-        connection.state, connection.reason, connection.degraded_since = (
-            ConnectionState.DEGRADED,
-            message,
-            since,
-        )
-        connection.probe_count, connection.next_probe_at = 0, since + FIRST_PROBE
-        connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+        _set_state(connection, ConnectionState.DEGRADED, message, degraded_since=timezone.now())
         start_timeline_event(connection, TimelineKind.DEGRADED, {"reason": message})
     log.warning("connection_degraded", connection=connection_id, reason=message)
 
@@ -116,31 +110,29 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
         is_new = raise_issue(organisation_id, code, subject, context | ids)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, TimelineKind.DEGRADED)
-            connection.state, connection.reason, connection.degraded_since = (
-                ConnectionState.NEEDS_REAUTH,
-                message,
-                None,
-            )
-            connection.probe_count, connection.next_probe_at = 0, None
-            connection.save(
-                update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"]
-            )
+            _set_state(connection, ConnectionState.NEEDS_REAUTH, message)
         if not is_new:
             return
-        kind = TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST
-        start_timeline_event(connection, kind, context, companies=companies)
-        event = ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST
-        open_event(
-            organisation_id,
-            event,
-            EventKey("connection", connection_id),
-            subject=subject,
-            responsible=connection.owner_id,
-            administrations=_administrations_of(lost) if partly else {},
-            context=context,
-            link=connection.get_absolute_url(),
-        )
+        _notify_of_loss(connection, context, lost if partly else None)
     log.warning("connection_lost", connection=connection_id, partly=partly)
+
+
+def _notify_of_loss(connection: Connection, context: MessageFacts, lost: "QuerySet[Grant] | None") -> None:
+    """Record the loss and notify the owner. `lost`: the grants that are lost beside valid ones."""
+    partly = lost is not None
+    companies = list(_companies_of(lost).values_list("pk", flat=True)) if lost is not None else []
+    kind = TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST
+    start_timeline_event(connection, kind, context, companies=companies)
+    open_event(
+        connection.organisation_id,
+        ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST,
+        EventKey("connection", connection.pk),
+        subject=Subject(SubjectKind.CONNECTION, connection.pk),
+        responsible=connection.owner_id,
+        administrations=_administrations_of(lost) if lost is not None else {},
+        context=context,
+        link=connection.get_absolute_url(),
+    )
 
 
 def mark_signed_in(connection: Connection, account: str) -> None:
@@ -197,10 +189,22 @@ def _has_recovered(connection: Connection) -> bool:
     return connection.state == ConnectionState.NEEDS_REAUTH and is_recovered
 
 
-def _become_active(connection: Connection) -> None:
-    connection.state, connection.reason, connection.degraded_since = ConnectionState.ACTIVE, "", None
-    connection.probe_count, connection.next_probe_at = 0, None
+def _set_state(
+    connection: Connection,
+    state: ConnectionState,
+    reason: str = "",
+    *,
+    degraded_since: datetime | None = None,
+) -> None:
+    """Store the state. A degraded connection is probed from now on."""
+    connection.state, connection.reason, connection.degraded_since = state, reason, degraded_since
+    connection.probe_count = 0
+    connection.next_probe_at = degraded_since + FIRST_PROBE if degraded_since else None
     connection.save(update_fields=["state", "reason", "degraded_since", "probe_count", "next_probe_at"])
+
+
+def _become_active(connection: Connection) -> None:
+    _set_state(connection, ConnectionState.ACTIVE)
     end_timeline_event(connection, TimelineKind.DEGRADED)
     resolve_issues(
         connection.organisation_id,

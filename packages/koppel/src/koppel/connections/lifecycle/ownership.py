@@ -163,7 +163,7 @@ def complete_transfer(actor: Actor, connection_id: int) -> bool:
             grants.filter(is_pending_transfer=True, invalid_since=None).select_related("connection")
         )
     for grant in candidates:
-        reached = _reached_by(actor, grant)
+        reached = _list_company_ids(actor, grant)
         with organisation_scope(actor.organisation_id):
             connection = lock_connection(actor.organisation_id, connection_id)
             if connection is None or connection.pending_owner_id != actor.membership_id:
@@ -205,7 +205,7 @@ def _transfer_not_requested() -> ConsentRefused:
     )
 
 
-def _reached_by(actor: Actor, grant: Grant) -> set[str]:
+def _list_company_ids(actor: Actor, grant: Grant) -> set[str]:
     async def listing(current: Runtime) -> set[str]:
         session = await listing_session(current, actor.organisation_id, grant.pk)
         return {

@@ -33,6 +33,7 @@ DAY_KINDS = {
     "ok": _("no problems"),
     "none": _("not connected yet"),
     "degraded": _("no answer"),
+    "unreachable": _("not every company reachable"),
     "lost": _("consent lost"),
     "partly_lost": _("consent partly lost"),
     "paused": _("paused"),

@@ -12,6 +12,7 @@ from koppel.connections.vault.encryption import (
 )
 from koppel.connections.vault.graceful_shutdown import end_with_last_call
 from koppel.connections.vault.grants import clear_app_failures, store_grant, superseded_refresh_token
+from koppel.connections.vault.handover import export_grants, import_grants, renewals_under_way
 from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_matching_keys, rotate_keys
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX, RENEWAL_SLOW
@@ -31,8 +32,11 @@ __all__ = [
     "credentials",
     "decrypt_token",
     "end_with_last_call",
+    "export_grants",
+    "import_grants",
     "key_uses",
     "pause_sentence",
+    "renewals_under_way",
     "require_matching_keys",
     "rotate_keys",
     "store_grant",

@@ -7,6 +7,7 @@ from functools import wraps
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,8 +19,9 @@ from koppel.connections import lifecycle, queries, summaries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.reachable_names import CompanyNames, company_names
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
-from koppel.connections.errors import NoSuchConnection
+from koppel.connections.errors import NoSuchConnection, OtherRegisterName
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
+from koppel.connections.inputs import ChangeResolution
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
@@ -27,9 +29,9 @@ from koppel.connections.lifecycle.handover import handover_confirmation
 from koppel.connections.lifecycle.removal import may_remove
 from koppel.connections.models import ConsentPurpose, TimelineEvent, TimelineKind
 from koppel.connector.registry import connectors
-from koppel.kit.web.confirmation import unconfirmed
+from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import action_of, outside_transaction, query_parameters
-from koppel.kit.web.forms import moment_of
+from koppel.kit.web.forms import moment_of, return_url
 from koppel.kit.web.parameters import Parameter
 from koppel.kit.web.undo_messages import success_with_undo
 from koppel.organisations.requests import AuthenticatedRequest
@@ -106,7 +108,7 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
         messages.success(request, (message if check.company else unnamed) % context)
     else:
         messages.error(request, _("The connection does not work: %s") % _(check.message))
-    return _redirect_to(connection_id)
+    return HttpResponseRedirect(return_url(request, reverse("connections:detail", args=[connection_id])))
 
 
 @action_of("connections:detail", "connection_id")
@@ -167,12 +169,41 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
     data = ChangeForm.of(request).input_or_refusal()
-    count = resolution.resolve_changes(request.actor, connection_id, data)
+    try:
+        with transaction.atomic():
+            count = resolution.resolve_changes(request.actor, connection_id, data)
+    except OtherRegisterName as question:
+        if page := unconfirmed(request, _same_company_question(connection_id, data, question)):
+            return page
+        count = resolution.resolve_changes(
+            request.actor, connection_id, data.model_copy(update={"same_company": True})
+        )
     if data.code != ConnectionIssue.OTHER_COMPANY:
         return _redirect_to(connection_id, "#companies")
     if count:
         _report_decision(request, count, accepted=data.accept)
     return _redirect_to(connection_id, "#same-company")
+
+
+def _same_company_question(
+    connection_id: int, data: ChangeResolution, question: OtherRegisterName
+) -> Confirmation:
+    """Return the question before a number is applied that the register knows by another name."""
+    return Confirmation(
+        title=_("Same company?"),
+        question=str(question),
+        button=_("Yes, same company"),
+        cancel_url=f"{reverse('connections:detail', args=[connection_id])}#companies",
+        consequences=[_("Your name and the time are recorded with the answer.")],
+        fields={
+            "administration": [str(administration_id) for administration_id in data.administrations],
+            "code": data.code,
+            "accept": "1",
+            "fingerprint": data.fingerprints,
+        },
+        facts=[str(value) for value in question.values],
+        nav_section="connections",
+    )
 
 
 def _report_decision(request: AuthenticatedRequest, count: int, *, accepted: bool | None) -> None:

@@ -61,6 +61,7 @@ DESCRIPTOR = Descriptor(
                 "One sign-in reaches all companies of a user. Visma retired this in 2025; it shows the "
                 "product with the sandbox."
             ),
+            company_id_kind="context",
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
         ),

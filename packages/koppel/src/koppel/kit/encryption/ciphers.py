@@ -90,6 +90,11 @@ class Keyring:
         """Return whether this ring has all keys of the other: it is equal, or a later version."""
         return self._fingerprints.items() >= other._fingerprints.items()
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells one key from another, by id; the keys cannot be computed from it."""
+        return {key_id: digest.hex() for key_id, digest in self._fingerprints.items()}
+
     def encrypt(self, secret: bytes, aad: str) -> bytes:
         """Encrypt for the row that `aad` names."""
         nonce = os.urandom(NONCE_BYTES)

@@ -1,5 +1,6 @@
 """Quarantine: while it is on, nothing leaves this installation. See `state`."""
 
+from koppel.kit.quarantine.reasons import Reason
 from koppel.kit.quarantine.state import (
     CODE,
     SENTENCE,
@@ -18,6 +19,7 @@ __all__ = [
     "SENTENCE",
     "QuarantinePeriod",
     "Quarantined",
+    "Reason",
     "current",
     "current_async",
     "forget",

@@ -6,18 +6,25 @@ from django.db import connection
 from django.utils import timezone
 
 from koppel.kit.models import Quarantine
+from koppel.kit.quarantine.reasons import Reason
 
-_BEGIN = (
-    "INSERT INTO kit_quarantine (began_by, ended_by, sends_pending) VALUES (%s, '', "
-    "false) ON CONFLICT DO NOTHING"
-)
+_BEGIN = """
+INSERT INTO kit_quarantine (began_by, ended_by, sends_pending, reason) VALUES (%s, '', false, %s)
+ON CONFLICT DO NOTHING
+"""
+_SET_REASON = "UPDATE kit_quarantine SET reason = %s WHERE ended_at IS NULL AND reason = ''"
 
 
-def begin(by: str) -> bool:
-    """Begin a quarantine, in the caller's transaction. Return False when one is on already."""
+def begin(by: str, reason: Reason = Reason.MANUAL) -> bool:
+    """Begin a quarantine, in the caller's transaction. Return False when one is on already; it gets the
+    reason if it has none.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, [by])
-        return bool(cursor.rowcount)
+        cursor.execute(_BEGIN, [by, reason.value])
+        began = bool(cursor.rowcount)
+        if not began and reason is not Reason.MANUAL:
+            cursor.execute(_SET_REASON, [reason.value])
+        return began
 
 
 def end(by: str, *, sends_pending: bool) -> Quarantine | None:

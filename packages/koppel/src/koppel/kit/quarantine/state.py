@@ -4,7 +4,8 @@ There are no calls to vendors, registers or identity providers, no email, no web
 it: it has the original's tokens and people and must use neither.
 
 The state is a row of the database, so all processes of all machines obey it, and a backup of a quarantined
-copy is quarantined as well. A process caches it for a second.
+copy is quarantined as well. A process caches it for a second. A process whose machine does not belong to the
+database is in quarantine without a row, see `koppel.kit.quarantine.installation_identity`.
 
 `refuse` and `refuse_async` are called where calls and email leave (`kit.http`,
 `kit.quarantine.email_backends`), and before actions that would otherwise be done by half.
@@ -16,7 +17,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,8 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.pool import KEEP_ALIVE
 from koppel.kit.errors import KoppelError
+from koppel.kit.quarantine import installation_identity
+from koppel.kit.quarantine.reasons import Reason
 
 CACHE_SECONDS = 1.0
 CONNECT_SECONDS = 5
@@ -34,12 +37,17 @@ _OPTIONS: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
     **KEEP_ALIVE,
 }
-_OPEN = "SELECT began_at, began_by FROM kit_quarantine WHERE ended_at IS NULL"
+_OPEN = "SELECT began_at, began_by, reason FROM kit_quarantine WHERE ended_at IS NULL"
 
 SENTENCE = _(
     "Koppel is in quarantine: it makes no calls and sends no mail or webhooks. "
     "The operator of this installation ends the"
     " quarantine on the server with “koppel quarantine off”."
+)
+COPY_SENTENCE = _(
+    "This Koppel is in quarantine, because it is a copy of another installation: it makes no calls and sends "
+    "no mail or webhooks. If it takes the place of the original, the operator ends the quarantine on the "
+    "server with “koppel adopt”."
 )
 CODE = "quarantined"
 
@@ -55,8 +63,8 @@ class Quarantined(KoppelError):
     code = CODE
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
-    def __init__(self) -> None:
-        super().__init__(SENTENCE)
+    def __init__(self, period: "QuarantinePeriod | None" = None) -> None:
+        super().__init__(COPY_SENTENCE if period is not None and period.reason.is_copy else SENTENCE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,12 @@ class QuarantinePeriod:
 
     since: datetime
     by: str
+    reason: Reason = Reason.MANUAL
+
+    @property
+    def sentence(self) -> str:
+        """The meaning of the quarantine and who ends it, in the language of the reader."""
+        return str(COPY_SENTENCE if self.reason.is_copy else SENTENCE)
 
 
 class _Reader:
@@ -75,7 +89,9 @@ class _Reader:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quarantine")
-        self._connection: psycopg.Connection[tuple[datetime, str]] | None = None
+        self._connection: psycopg.Connection[Any] | None = None
+        self._mismatch: QuarantinePeriod | None = None
+        self._next_seen = 0.0
         self._url = ""
         self._cached: tuple[QuarantinePeriod | None, float] | None = None
 
@@ -121,7 +137,9 @@ class _Reader:
         before = self.last_known()
         self._cached = (period, time.monotonic() + CACHE_SECONDS)
         if period is not None and before is None:
-            log.warning("quarantine_on", since=period.since.isoformat(), by=period.by)
+            log.warning(
+                "quarantine_on", since=period.since.isoformat(), by=period.by, reason=period.reason.value
+            )
         elif period is None and before is not None:
             log.warning("quarantine_off")
 
@@ -140,13 +158,39 @@ class _Reader:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.close()
             row = self._fetch_open_period(url)
-        return QuarantinePeriod(*row) if row else None
+        if row is not None:
+            since, by, reason = row
+            return QuarantinePeriod(since, by, Reason(reason))
+        return self._mismatch
 
-    def _fetch_open_period(self, url: str) -> tuple[datetime, str] | None:
-        if self._connection is None or self._connection.closed or url != self._url:
+    def _fetch_open_period(self, url: str) -> tuple[datetime, str, str] | None:
+        connection = self._connection
+        if connection is None or connection.closed or url != self._url:
             self.close()
-            self._connection, self._url = psycopg.connect(url, autocommit=True, **_OPTIONS), url
-        return self._connection.execute(_OPEN).fetchone()
+            connection = psycopg.connect(url, autocommit=True, **_OPTIONS)
+            try:
+                self._examine(connection)
+            except psycopg.Error:  # it has not been examined: the next read begins anew
+                connection.close()
+                raise
+            self._connection, self._url = connection, url
+        elif self._mismatch is not None:
+            self._examine(connection)
+        row = connection.execute(_OPEN).fetchone()
+        if row is None and self._mismatch is None and time.monotonic() > self._next_seen:
+            self._next_seen = time.monotonic() + installation_identity.SEEN_SECONDS
+            if os.environ.get("KOPPEL_PROCESS"):
+                installation_identity.record_seen(connection)
+        return row
+
+    def _examine(self, connection: psycopg.Connection[Any]) -> None:
+        """Find out whether the database is a copy: at each new session, and until it no longer is one."""
+        reason = installation_identity.examine(connection)
+        if reason is None:
+            self._mismatch = None
+            installation_identity.accept(connection)
+        elif self._mismatch is None or self._mismatch.reason is not reason:
+            self._mismatch = QuarantinePeriod(datetime.now(UTC), "", reason)
 
 
 _reader = _Reader()
@@ -178,14 +222,14 @@ def last_known() -> QuarantinePeriod | None:
 
 def refuse() -> None:
     """Raise `Quarantined` during a quarantine."""
-    if current() is not None:
-        raise Quarantined
+    if (period := current()) is not None:
+        raise Quarantined(period)
 
 
 async def refuse_async() -> None:
     """Do the same as `refuse`, without blocking the event loop."""
-    if await current_async() is not None:
-        raise Quarantined
+    if (period := await current_async()) is not None:
+        raise Quarantined(period)
 
 
 def forget() -> None:

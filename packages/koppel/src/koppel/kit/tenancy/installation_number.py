@@ -6,6 +6,7 @@ to 2**53, represent it exactly.
 """
 
 from typing import NamedTuple
+from uuid import UUID
 
 SEQUENCE_BITS = 40
 NUMBER_MAX = 4095
@@ -35,6 +36,20 @@ def parse_installation_number(text: str) -> int | None:
     ):
         raise ValueError(SENTENCE)
     return int(text)
+
+
+def parse_installation_id(text: str) -> UUID | None:
+    """Return the id by which an installation is told from its copies; None when it is not set.
+
+    Raises `ValueError` with a sentence.
+    """
+    try:
+        return UUID(text.strip()) if text.strip() else None
+    except ValueError:
+        raise ValueError(
+            "KOPPEL_INSTALLATION_ID must be a UUID; docs/operations.md says under Quarantine where it comes"
+            " from."
+        ) from None
 
 
 def id_range(number: int) -> IdRange:

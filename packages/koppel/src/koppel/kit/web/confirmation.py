@@ -67,8 +67,15 @@ class Confirmation:
         ]
 
 
-def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpResponse | None:
-    """Return the confirmation page; None when exactly these facts were confirmed."""
+def unconfirmed(
+    request: HttpRequest,
+    confirmation: Confirmation,
+    template: str = "web/confirm.html",
+    more: Mapping[str, Any] | None = None,
+) -> HttpResponse | None:
+    """Return the confirmation page; None when exactly these facts were confirmed. `more`: further context of
+    the template.
+    """
     confirmed = request.POST.get("confirmed", "")
     if confirmed and hmac.compare_digest(confirmed.encode(), confirmation.digest.encode()):
         return None
@@ -76,5 +83,6 @@ def unconfirmed(request: HttpRequest, confirmation: Confirmation) -> HttpRespons
         "confirmation": confirmation,
         "is_stale": bool(confirmed),
         "nav_section": confirmation.nav_section,
+        **(more or {}),
     }
-    return render(request, "web/confirm.html", context, status=409 if confirmed else 200)
+    return render(request, template, context, status=409 if confirmed else 200)

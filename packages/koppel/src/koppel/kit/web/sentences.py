@@ -21,7 +21,12 @@ def fill(template: str | Promise, values: Mapping[str, Any]) -> str:
     """
     localized = {name: _localize(name, value) for name, value in values.items()}
     filled: str = template % _DashForMissing(localized)  # type: ignore[operator, unused-ignore]
-    return re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", filled)
+    return with_single_stops(filled)
+
+
+def with_single_stops(text: str) -> str:
+    """Return a sentence without a second full stop after a name such as `B.V.`"""
+    return re.sub(r"(?<!\.)\.\.(?=\s|$)", ".", text)
 
 
 def shorten_list(lines: Sequence[str], count_max: int = LISTED_MAX) -> str:

@@ -1,9 +1,10 @@
 """Step ③ of the wizard: list the companies of the flow's connections, and store which to import."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from uuid import UUID
 
 from koppel.administrations.models import Administration
 from koppel.audit.services import add_audit_entry
@@ -13,8 +14,16 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connections.queries import companies_of, connections_of
 from koppel.kit.database.text_search import normalize_search
-from koppel.onboarding.flow import save_step
+from koppel.onboarding.flow import get_flow, save_step
 from koppel.onboarding.models import DisplayedIdentity, Flow, Step
+from koppel.onboarding.steps.imported import (
+    EarlierImport,
+    IdentityKey,
+    hidden_companies,
+    id_kinds,
+    identity_key,
+    imported_companies,
+)
 from koppel.organisations.roles import Actor, Permission
 
 NAMES_MAX = 100
@@ -38,6 +47,10 @@ class CompanyChoice:
     is_imported: bool = False
     administration_id: int | None = None
     """The administration of an imported company, if the actor may open it."""
+    imported_via: str = ""
+    """The other account through which an imported company is read, if the actor may open it."""
+    id_kind: str = ""
+    """The kind of its external id."""
 
     @property
     def state(self) -> ChoiceState:
@@ -57,37 +70,61 @@ def connections_in(actor: Actor, flow: Flow) -> list[Connection]:
 
 def list_company_choices(actor: Actor, flow: Flow) -> list[CompanyChoice]:
     """Return every company that the flow's connections list and the actor may see; `is_imported` counts other
-    connections too.
+    connections too, and ways to sign in for which the vendor has other ids (`steps.imported`).
 
     A company that two accounts reach is one choice: the reachable one. A company whose administration is
     restricted to others is left out for every account: even a row without a name would reveal that it exists,
     and to the person who gave the consent which company it is.
     """
-    connections = connections_in(actor, flow)
     choices_by_external_id: dict[str, CompanyChoice] = {}
-    imported = _imported_ids(actor, flow.connector)
-    visible = set(
-        Administration.objects.visible_to(actor).filter(pk__in=imported.values()).values_list("pk", flat=True)
-    )
-    for connection in connections:
-        for company in exclude_restricted(actor, companies_of(actor, connection)):
-            administration_id = imported.get(company.external_id)
-            row = CompanyChoice(
-                company,
-                connection.account,
-                administration_id is not None,
-                administration_id if administration_id in visible else None,
-            )
+    imported, kinds = imported_companies(actor, flow.connector), id_kinds(flow.connector)
+    hidden_ids, hidden_identities = hidden_companies(actor, flow.connector)
+    administrations = Administration.objects.visible_to(actor)
+    visible = set(administrations.values_list("pk", flat=True))
+    for connection in connections_in(actor, flow):
+        kind = kinds.get(connection.app.consent_mode, "")
+        for company in companies_of(actor, connection).exclude(external_id__in=hidden_ids):
+            if identity_key(company) in hidden_identities:
+                continue
+            row = _choice(company, connection, imported.find(company, kind), visible, kind)
             before = choices_by_external_id.get(company.external_id)
             if before is None or (row.can_be_chosen and not before.can_be_chosen):
                 choices_by_external_id[company.external_id] = row
     return sorted(
-        choices_by_external_id.values(), key=lambda row: (normalize_search(row.company.name), row.company.pk)
+        _without_duplicates(flow, choices_by_external_id.values()),
+        key=lambda row: (normalize_search(row.company.name), row.company.pk),
     )
 
 
-def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
-    """Store the ticked companies that can be chosen. Returns their number."""
+def _choice(
+    company: RemoteCompany,
+    connection: Connection,
+    imported: EarlierImport | None,
+    visible: Collection[int],
+    id_kind: str,
+) -> CompanyChoice:
+    if imported is None or imported.administration_id not in visible:
+        return CompanyChoice(company, connection.account, imported is not None, id_kind=id_kind)
+    via = imported.account if imported.account != connection.account else ""
+    return CompanyChoice(company, connection.account, True, imported.administration_id, via, id_kind)
+
+
+def _without_duplicates(flow: Flow, choices: Iterable[CompanyChoice]) -> list[CompanyChoice]:
+    """Return the choices without companies that another one of them is too, by another kind of id: the chosen
+    one stays, else the first.
+    """
+    chosen = set(flow.chosen_company_ids)
+    kept: list[CompanyChoice] = []
+    kind_by_identity: dict[IdentityKey, str] = {}
+    for row in sorted(choices, key=lambda row: row.company.pk not in chosen):
+        key = identity_key(row.company) if row.can_be_chosen else None
+        if key is None or kind_by_identity.setdefault(key, row.id_kind) == row.id_kind:
+            kept.append(row)
+    return kept
+
+
+def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int], step: Step = Step.IDENTIFY) -> int:
+    """Store the ticked companies that can be chosen, and the step reached with them. Returns their number."""
     selected = set(company_ids)
     offered = [choice.company for choice in list_company_choices(actor, flow) if choice.can_be_chosen]
     flow.offered_company_ids = [company.pk for company in offered]
@@ -101,12 +138,30 @@ def store_choice(actor: Actor, flow: Flow, company_ids: Iterable[int]) -> int:
     }
     save_step(
         flow,
-        Step.IDENTIFY if flow.chosen_company_ids else Step.CHOOSE,
+        step if flow.chosen_company_ids else Step.CHOOSE,
         "chosen_company_ids",
         "offered_company_ids",
         "displayed_identities",
     )
     return len(flow.chosen_company_ids)
+
+
+def save_ticks(actor: Actor, token: UUID, ticked: Collection[int], cleared: Collection[int]) -> list[int]:
+    """Tick and clear these companies in the stored choice; other tabs' ticks stay. Returns the choice."""
+    flow = get_flow(actor, token, lock=True)
+    store_choice(actor, flow, {*flow.chosen_company_ids, *ticked} - {*cleared}, step=Step(flow.step))
+    return flow.chosen_company_ids
+
+
+def merge_other_tabs(actor: Actor, token: UUID, company_ids: Collection[int], base: Collection[int]) -> bool:
+    """Store the union of this choice and what other tabs ticked since `base`. Returns whether they did;
+    otherwise stores nothing.
+    """
+    flow = get_flow(actor, token, lock=True)
+    others = {*flow.chosen_company_ids} - {*base} - {*company_ids}
+    if others:
+        store_choice(actor, flow, {*company_ids, *others}, step=Step(flow.step))
+    return bool(others)
 
 
 def preselected_ids(
@@ -158,11 +213,3 @@ def set_companies_importable(
             details={"companies": dict(islice(names.items(), NAMES_MAX))},
         )
     return len(names)
-
-
-def _imported_ids(actor: Actor, connector: str) -> dict[str, int]:
-    """Return administration ids by external id, of this system in this organisation."""
-    administrations = Administration.objects.for_actor(actor).filter(
-        remote_company__connection__connector=connector
-    )
-    return dict(administrations.values_list("remote_company__external_id", "pk"))

@@ -1,18 +1,21 @@
 """The end of the wizard: import the chosen companies, once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from koppel.administrations.models import ConfirmedIdentity
+from django.utils import timezone
+
+from koppel.administrations.models import SharedNumberAnswer
 from koppel.administrations.services import NewAdministration, import_companies
 from koppel.company_registers.numbers.identity import Identity
 from koppel.kit.database.locks import LockName, lock_until_commit
 from koppel.onboarding.flow import get_flow
 from koppel.onboarding.models import CompanyAssignment, DisplayedIdentity, Flow, FlowState, Import
 from koppel.onboarding.steps.choose import list_company_choices
-from koppel.onboarding.steps.identify import identity_of, list_answers
+from koppel.onboarding.steps.identify import IdentityAnswer, identity_of, list_answers
 from koppel.onboarding.steps.same_company import confirmed_identity
+from koppel.onboarding.steps.still_client import client_answer
 from koppel.onboarding.steps.succession import predecessors_of
 from koppel.organisations.roles import Actor
 from koppel.sync.runs.services import request_first_runs
@@ -45,10 +48,6 @@ def import_chosen_companies(
     identities = {
         answer.company.pk: identity_of(answer, complete_later=complete_later) for answer in identity_answers
     }
-    confirmed = {
-        answer.company.pk: confirmed_identity(answer.discrepancy, flow.same_company_answers)
-        for answer in identity_answers
-    }
     if (
         flow.connection is None
         or not identity_answers
@@ -67,7 +66,7 @@ def import_chosen_companies(
     )
     predecessors = predecessors_of(actor, flow, identity_answers)
     ids = _import_through_connections(
-        actor, flow, import_record, identities_by_company, confirmed, predecessors
+        actor, flow, import_record, identities_by_company, identity_answers, predecessors
     )
     request_first_runs(actor, ids)
     import_record.count = len(ids)
@@ -82,20 +81,21 @@ def _import_through_connections(
     flow: Flow,
     import_record: Import,
     identities_by_company: dict[int, Identity],
-    confirmed: dict[int, ConfirmedIdentity],
+    answers: Sequence[IdentityAnswer],
     predecessors: Mapping[int, int],
 ) -> list[int]:
     """Import each company through the connection that reaches it. Returns the ids of the administrations."""
+    answer_by_company = {answer.company.pk: answer for answer in answers}
     by_connection: dict[int, list[NewAdministration]] = {}
     for row in list_company_choices(actor, flow):
         company_id = row.company.pk
         if row.can_be_chosen and company_id in identities_by_company:
             by_connection.setdefault(row.company.connection_id, []).append(
                 _new_administration(
+                    actor,
                     flow,
-                    company_id,
+                    answer_by_company[company_id],
                     identities_by_company[company_id],
-                    confirmed[company_id],
                     predecessors.get(company_id),
                 )
             )
@@ -107,12 +107,9 @@ def _import_through_connections(
 
 
 def _new_administration(
-    flow: Flow,
-    company_id: int,
-    identity: Identity,
-    confirmed: ConfirmedIdentity,
-    predecessor_id: int | None,
+    actor: Actor, flow: Flow, answer: IdentityAnswer, identity: Identity, predecessor_id: int | None
 ) -> NewAdministration:
+    company_id = answer.company.pk
     assignment = flow.assignments.get(company_id, CompanyAssignment())
     displayed = flow.displayed_identities.get(company_id, DisplayedIdentity())
     return NewAdministration(
@@ -123,7 +120,9 @@ def _new_administration(
         no_number_reason=identity.no_number_reason,
         sector=identity.sector,
         sector_scheme=identity.sector_scheme,
-        confirmed_identity=confirmed,
+        confirmed_identity=confirmed_identity(answer.discrepancy, flow.same_company_answers),
+        client_answer=client_answer(answer, flow.still_client_answers),
+        shared_number_answer=_shared_number_answer(actor, answer, identity),
         predecessor_id=predecessor_id,
         division_id=assignment.division,
         template_id=assignment.template,
@@ -131,3 +130,11 @@ def _new_administration(
         displayed_name=displayed.name,
         displayed_number=displayed.number,
     )
+
+
+def _shared_number_answer(actor: Actor, answer: IdentityAnswer, identity: Identity) -> SharedNumberAnswer:
+    """Return the reason for a number that others have too; empty where there is none."""
+    if not answer.shared or not answer.shared.reason or not identity.number:
+        return SharedNumberAnswer()
+    at = timezone.now().isoformat()
+    return SharedNumberAnswer(identity.number, answer.shared.reason, actor.membership_id, at)

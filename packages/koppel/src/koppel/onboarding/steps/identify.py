@@ -4,11 +4,13 @@ filled in, and registers are queried.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
+from koppel.administrations.identity.shared_numbers import SHARED_REASONS
 from koppel.company_registers.clients.protocol import (
     REGISTER_TITLES,
     LookupOutcome,
@@ -34,12 +36,7 @@ from koppel.onboarding.flow import save_step, save_values
 from koppel.onboarding.inputs import IDENTITY_LENGTH_MAX
 from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
-from koppel.onboarding.steps.shared_number import (
-    SHARED_REASONS,
-    NumberUse,
-    SharedNumber,
-    find_shared_numbers,
-)
+from koppel.onboarding.steps.shared_number import NumberUse, SharedNumber, find_shared_numbers
 from koppel.organisations.roles import Actor
 
 FIELDS = ("number", "reason", "sector")
@@ -95,6 +92,16 @@ class IdentityAnswer:
         )
 
     @property
+    def asks_about_number(self) -> bool:
+        """Return whether the row shows the question about the shared number: after that about the company."""
+        return self.shared is not None and self.question is None
+
+    @property
+    def asks_about_succession(self) -> bool:
+        """Return whether the row may ask if it continues another: after the other questions."""
+        return self.question is None and not self.needs_reason
+
+    @property
     def badge(self) -> tuple[str, str]:
         """Return the badge beside the number: (ok | warn | bad | busy | '', sentence). A missing value is no
         problem until Next.
@@ -109,10 +116,11 @@ class IdentityAnswer:
             )
         if unconfirmed := self._unconfirmed:
             return unconfirmed
-        if self.checked and self.checked.message:
-            return "warn", str(self.checked.message)
         if self.discrepancy:
             return "ok", _("confirmed as the same company")
+        is_known = self.lookup is not None and self.lookup.exists
+        if self.checked and self.checked.message and not is_known:
+            return "warn", str(self.checked.message)
         return self._in_register or (
             "ok",
             _("from the accounting system") if self.is_suggested else _("valid"),
@@ -121,11 +129,9 @@ class IdentityAnswer:
     @property
     def _unconfirmed(self) -> tuple[str, str] | None:
         """Return the badge of a number that a person has yet to confirm."""
-        reason = _("Choose why both have this number.") if self.needs_reason else ""
         if self.discrepancy and not self.discrepancy.answer:
-            tone = "warn" if self.discrepancy.answer is None else "bad"
-            return tone, f"{self.discrepancy.message} {reason}".strip()
-        return ("warn", reason) if reason else None
+            return ("warn" if self.discrepancy.answer is None else "bad"), self.discrepancy.message
+        return ("warn", _("Choose why both have this number.")) if self.needs_reason else None
 
     @property
     def _in_register(self) -> tuple[str, str] | None:
@@ -157,15 +163,17 @@ class IdentityAnswer:
         return _("Deregistered since %(day)s: %(name)s") % {"day": day, "name": name}
 
     @property
-    def suggestions(self) -> list[tuple[str, str]]:
-        """Return (number, name) pairs that a register suggests where no number was typed."""
+    def suggestions(self) -> list[tuple[str, str, bool]]:
+        """Return what a register suggests where no number was typed: number, name, whether it is
+        deregistered.
+        """
         result = self.lookup
         if self.number or result is None:
             return []
         if result.exists and result.number:
-            return [(result.number, result.legal_name)]
+            return [(result.number, result.legal_name, result.outcome is LookupOutcome.CLOSED)]
         return [
-            (candidate.number, f"{candidate.name} {candidate.city}".strip())
+            (candidate.number, f"{candidate.name} {candidate.city}".strip(), candidate.is_closed)
             for candidate in result.candidates[:SUGGESTIONS_MAX]
         ]
 
@@ -174,16 +182,18 @@ class IdentityAnswer:
         """Return the number of the only company in the register with an equal name, ignoring capitals, dots
         and the legal form.
 
-        '' for none or several, and where a number or a reason is given.
+        '' for none or several, for a deregistered one, and where a number or a reason is given.
         """
         result = self.lookup
         if self.number or self.reason or result is None:
+            return ""
+        if result.outcome is LookupOutcome.CLOSED:
             return ""
         if result.exists:
             return "" if result.has_different_name(self.company.name) else result.number
         name = name_without_legal_form(self.company.name)
         equal = [
-            candidate.number
+            "" if candidate.is_closed else candidate.number
             for candidate in result.candidates
             if name_without_legal_form(candidate.name) == name
         ]
@@ -199,6 +209,11 @@ class PastedListResult:
     """Lines that fill in nothing, each with a reason to show."""
     unread: tuple[str, ...] = ()
     """Headings of columns that fill in nothing."""
+
+
+def number_of(answer: IdentityAnswer) -> str:
+    """Return the number in normal form, as it is imported."""
+    return answer.checked.number if answer.checked else answer.number
 
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
@@ -373,9 +388,11 @@ def _filled(answer: IdentityAnswer, line: list_import.PastedLine) -> dict[str, s
 
 
 def _line_problem(matched: list_import.MatchedLine) -> str:
-    """Return why a line fills in nothing; '' when it does, and for one without values."""
+    """Return why a line fills in nothing; '' when it does, and for a blank line of a single column."""
     line = matched.line
+    empty = "" if line.by_position else _("no number, no reason and no sector on this line")
     problems = {
+        list_import.MatchStatus.EMPTY: empty,
         list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
         list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
         list_import.MatchStatus.REPEATED: _("duplicate; the first one is used"),
@@ -421,7 +438,11 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
         sector=sector,
         allow_incomplete=complete_later,
     )
-    return check.identity if check.is_valid else None
+    if not check.is_valid:
+        return None
+    # What a person or the register confirms is no longer in doubt.
+    is_confirmed = answer.discrepancy is not None or bool(answer.lookup and answer.lookup.exists)
+    return replace_fields(check.identity, number_note="") if is_confirmed else check.identity
 
 
 def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:

@@ -7,19 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from koppel.administrations.models import Administration
 from koppel.kit.web.sentences import fill, shorten_list
 from koppel.onboarding.models import Flow
 from koppel.organisations.roles import Actor, Role
-
-SHARED_REASONS: dict[str, Promise] = {
-    "several_administrations": _("One company, several administrations"),
-    "branch": _("Branch of the same company"),
-    "earlier_administration": _("Earlier administration of the same company"),
-}
 
 NAMES_MAX = 20
 """The most names of others with one number."""
@@ -34,13 +27,13 @@ class SharedNumber:
     names: tuple[str, ...]
     """Names of the administrations and companies with the same number, in order."""
     reason: str = ""
-    """A key of `SHARED_REASONS`; '': none given."""
+    """A key of `administrations.identity.shared_numbers.SHARED_REASONS`; '': none given."""
     is_confirmed: bool = False
     """Whether each pair with the same number has a reason, or is linked as its continuation."""
 
     @property
     def message(self) -> str:
-        return fill(_("Also used for %(names)s."), {"names": shorten_list(self.names)})
+        return fill(_("Also used for %(names)s"), {"names": shorten_list(self.names)})
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
 
 from koppel.connections.consent.service_companies import remove_companies, retry_companies
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import query_parameters
-from koppel.kit.web.parameters import one_of
+from koppel.kit.web.parameters import FLAG, one_of
 from koppel.onboarding import services
 from koppel.onboarding.flow import starts_from_connection
-from koppel.onboarding.forms import ChooseForm
+from koppel.onboarding.forms import ChooseForm, TicksForm
 from koppel.onboarding.inputs import ChooseInput
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import InvalidStep
@@ -26,13 +27,17 @@ from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.organisations.requests import AuthenticatedRequest
 
 
+@query_parameters(other_tab=FLAG)
 @step_page(Step.CHOOSE)
 def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     """Show all companies that the sign-in reaches; new ones can be ticked (step 3)."""
     if request.method == "POST":
         form = ChooseForm.of(request)
         action = form.values_or_refusal()["action"] or "next"
-        return ACTIONS[action](request, flow, form.input_or_refusal())
+        data = form.input_or_refusal()
+        if action == "next" and _other_tabs_ticked(request, flow, form, data):
+            return HttpResponseRedirect(f"{request.path}?other_tab=1")
+        return ACTIONS[action](request, flow, data)
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)
@@ -50,11 +55,22 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             choices,
             is_one_company_per_sign_in=option is not None and option.mode.is_one_company_per_sign_in,
         ),
+        "stored": flow.chosen_company_ids,
+        "other_tab": request.parameters["other_tab"] is not None,
         "app_choice": option,
         "accounts": len({choice.account for choice in choices}) > 1,
         "can_set_import_policy": choose_step.can_set_import_policy(request.actor, flow),
     }
     return render(request, "onboarding/choose.html", context | wizard_context(Step.CHOOSE, flow))
+
+
+@require_POST
+@step_page(Step.CHOOSE)
+def save_ticks(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Store ticks as they are made, and return the stored choice."""
+    values = TicksForm.of(request).values_or_refusal()
+    chosen = choose_step.save_ticks(request.actor, flow.token, values["ticked"], values["cleared"])
+    return JsonResponse({"chosen": sorted(chosen)})
 
 
 @query_parameters(of=one_of("chosen"))
@@ -85,6 +101,15 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         if company.described_at is not None
     ]
     return JsonResponse({"companies": described, "left": len(remote_companies) - len(described)})
+
+
+def _other_tabs_ticked(
+    request: AuthenticatedRequest, flow: Flow, form: ChooseForm, data: ChooseInput
+) -> bool:
+    """Return whether other tabs ticked more than this page knew; then the union is stored."""
+    if form.base_ids is None or not data.companies:
+        return False
+    return choose_step.merge_other_tabs(request.actor, flow.token, data.companies, form.base_ids)
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:

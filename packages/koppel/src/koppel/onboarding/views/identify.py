@@ -12,10 +12,11 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from koppel.administrations.identity.shared_numbers import SHARED_REASONS
 from koppel.company_registers.numbers.reasons import REASONS
 from koppel.company_registers.sectors.sections import SECTIONS, search
 from koppel.kit.database.text_search import is_found
-from koppel.kit.web.confirmation import Confirmation, Group, unconfirmed
+from koppel.kit.tabular.writers import csv_lines
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, IDENTIFIERS, PAGE, TEXT, one_of
 from koppel.kit.web.sentences import shorten_list
@@ -24,10 +25,11 @@ from koppel.onboarding.forms import IdentifyForm
 from koppel.onboarding.models import Flow, Step
 from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
+from koppel.onboarding.steps import still_client
 from koppel.onboarding.steps.identify import IdentityAnswer
-from koppel.onboarding.steps.shared_number import SHARED_REASONS
 from koppel.onboarding.steps.succession import Succession, answer_successions, list_successions
 from koppel.onboarding.views.guard import step_page, to_step, wizard_context
+from koppel.onboarding.views.questions import same_company_page, still_client_page
 from koppel.organisations.requests import AuthenticatedRequest
 from koppel.organisations.roles import Actor
 
@@ -79,9 +81,7 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
         return _confirm_ticked(request, flow, form)
     outcome = services.identify(request.actor, flow, form.input_or_refusal())
     if isinstance(outcome, Advance):
-        closed = [answer for answer in identify_step.list_answers(flow) if answer.closed_message]
-        page = unconfirmed(request, _closed_question(closed, request.path)) if closed else None
-        return page or to_step(flow, outcome.step)
+        return _ask_closed(request, flow, form) or to_step(flow, outcome.step)
     # What was typed is kept: a reload of the next page sends nothing again over what was stored meanwhile.
     return HttpResponseRedirect(f"{request.path}?tried=1")
 
@@ -102,91 +102,40 @@ def _accept_suggestions(request: AuthenticatedRequest, flow: Flow) -> None:
 
 def _confirm_ticked(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse:
     """Answer “Is this the same company?” with yes for all ticked rows, after showing them once more with both
-    names.
+    names; there each can still be left out.
     """
     return_url = request.get_full_path()
     unanswered = [answer for answer in identify_step.list_answers(flow, form.ticked_ids) if answer.question]
     if not unanswered:
         messages.warning(request, _("Tick the rows that are the same company."))
         return HttpResponseRedirect(return_url)
-    if page := unconfirmed(request, _question(unanswered, return_url)):
+    if page := same_company_page(request, flow, unanswered, return_url):
         return page
-    count = identify_step.answer_same_company(
-        request.actor, flow, [answer.company.pk for answer in unanswered], same=True
-    )
+    ticked = set(form.values["discrepancy"])
+    confirmed_ids = [answer.company.pk for answer in unanswered if answer.company.pk in ticked]
+    count = identify_step.answer_same_company(request.actor, flow, confirmed_ids, same=True)
     text = ngettext("%(count)d row confirmed.", "%(count)d rows confirmed.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(return_url)
 
 
-def _question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
-    count = len(answers)
-    discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
-    question = (
-        discrepancies[0].sentence
-        if count == 1
-        else ngettext("Is %(count)d row the same company?", "Are %(count)d rows the same companies?", count)
-        % {"count": count}
+def _ask_closed(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> HttpResponse | None:
+    """Ask which deregistered companies are still clients. The answers are stored; None: go on."""
+    closed = still_client.unanswered(flow, identify_step.list_answers(flow))
+    if not closed:
+        return None
+    if page := still_client_page(request, flow, closed, request.path):
+        return page
+    ticked = set(form.values["client"])
+    still_client.confirm_clients(
+        request.actor, flow, [answer for answer in closed if answer.company.pk in ticked]
     )
-    return Confirmation(
-        title=_("Same company?"),
-        question=question,
-        button=ngettext("Yes, same company for %(count)d row", "Yes, same company for %(count)d rows", count)
-        % {"count": count},
-        cancel_url=return_url,
-        consequences=[_("Your name and the time are recorded with each answer.")],
-        groups=[
-            Group(
-                _("Rows"),
-                [
-                    " ".join(
-                        [f"{answer.company.name}:", *answer.discrepancy.differences]
-                        + ([answer.shared.message] if answer.shared else [])
-                    )
-                    for answer in answers
-                    if answer.discrepancy
-                ],
-            )
-        ],
-        fields={
-            "action": "same",
-            "discrepancies": ",".join(str(discrepancy.company.pk) for discrepancy in discrepancies),
-        },
-        facts=[
-            [discrepancy.subject for discrepancy in discrepancies],
-            [answer.shared.names for answer in answers if answer.shared],
-        ],
-        nav_section="connections",
-    )
-
-
-def _closed_question(answers: list[IdentityAnswer], return_url: str) -> Confirmation:
-    """Return the question before deregistered companies are imported."""
-    count = len(answers)
-    question = ngettext(
-        "%(count)d company is deregistered. Is it still a client?",
-        "%(count)d companies are deregistered. Are they still clients?",
-        count,
-    )
-    return Confirmation(
-        title=_("Still a client?"),
-        question=question % {"count": count},
-        button=ngettext("Yes, still a client", "Yes, still clients", count),
-        cancel_url=return_url,
-        consequences=[_("If not, go back to step Administrations and clear the box of this company.")],
-        groups=[
-            Group(
-                _("Deregistered companies"),
-                [f"{answer.company.name}: {answer.closed_message}" for answer in answers],
-            )
-        ],
-        fields={"action": "next"},
-        facts=[
-            (answer.company.pk, answer.number, answer.lookup and str(answer.lookup.closed_on))
-            for answer in answers
-        ],
-        nav_section="connections",
-    )
+    left = [answer.company for answer in closed if answer.company.pk not in ticked]
+    if left:
+        still_client.leave_out(flow, [company.pk for company in left])
+        text = _("Left out of this import: %s") % shorten_list([company.name for company in left])
+        messages.info(request, text)
+    return None if flow.chosen_company_ids else to_step(flow, Step.CHOOSE)
 
 
 @require_POST
@@ -268,7 +217,12 @@ def _as_json(answer: IdentityAnswer, succession: Succession | None) -> dict[str,
         "shared_reason": answer.shared.reason if answer.shared else "",
         "predecessor": name,
         "continues": continues,
-        "suggestions": [{"number": number, "name": name} for number, name in answer.suggestions],
+        "asks_about_number": answer.asks_about_number,
+        "asks_about_succession": answer.asks_about_succession,
+        "suggestions": [
+            {"number": number, "name": name, "is_closed": is_closed}
+            for number, name, is_closed in answer.suggestions
+        ],
         "problems": {
             name: str(problem.message) for name, problem in answer.problems.items() if name != "number"
         },
@@ -301,15 +255,35 @@ def _rows_context(
         "suggested": _count_suggested(answers),
         "filter": only,
         "search": search_text,
+        "first_open": incomplete[0].company.pk if incomplete else None,
         "undescribed": sum(answer.company.described_at is None for answer in answers),
     }
+
+
+@step_page(Step.IDENTIFY)
+def download_template(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
+    """Return a CSV of the chosen companies with the columns that an upload reads."""
+    headings = [_("Name"), _("Number"), _("Reason"), _("Sector")]
+    rows = [
+        (
+            answer.company.name,
+            answer.number,
+            str(REASONS.get(answer.reason, "")),
+            f"{answer.sector} – {SECTIONS[answer.sector]}" if answer.sector in SECTIONS else "",
+        )
+        for answer in identify_step.list_answers(flow)
+    ]
+    response = HttpResponse("".join(csv_lines(headings, rows)), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{_("numbers")}.csv"'
+    return response
 
 
 def _store_pasted_list(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
     result = identify_step.store_pasted_list(flow, form.values["file"] or form.values["pasted"])
     identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
-    messages.success(request, message % {"count": result.matched_count})
+    tell = messages.success if result.matched_count else messages.warning
+    tell(request, message % {"count": result.matched_count})
     if result.unmatched:
         messages.warning(request, _("Not matched: %s") % shorten_list(result.unmatched))
     if result.unread:

@@ -122,7 +122,7 @@ def abandon(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     )
     if page := unconfirmed(request, question):
         return page
-    services.abandon(flow)
+    services.abandon(request.actor, flow)
     messages.success(
         request,
         _("Import discarded. Nothing was imported; connections you created are kept."),

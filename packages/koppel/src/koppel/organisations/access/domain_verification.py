@@ -125,6 +125,12 @@ def _look_up_in_turn(domain: EmailDomain) -> TxtAnswer:
         ) from None
 
 
+def has_domains_to_check() -> bool:
+    """Return whether an organisation has a domain that is verified by DNS, or waits for its record."""
+    with installation_scope("name servers"):
+        return EmailDomain.objects.exclude(next_check_at=None).exists()
+
+
 def check_due_domains() -> int:
     """Check the domains whose time has come; return their number. Outside any transaction."""
     if quarantine.current():

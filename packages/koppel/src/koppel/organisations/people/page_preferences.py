@@ -1,15 +1,18 @@
 """A member's own preferences: read for every page, changed by the member alone."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from koppel.organisations.models import Membership
 from koppel.organisations.preference_types import DEFAULT_PREFERENCES, THEMES, ListLayout, Preferences
 from koppel.organisations.roles import Actor
 
+VISIT = timedelta(hours=1)
 THEME_COOKIE = "koppel_theme"
 """The theme chosen last in this browser, for pages without a signed-in member."""
 
@@ -46,6 +49,18 @@ def change_layout(
         layout.columns if columns is None else columns, layout.widths if widths is None else widths
     )
     _store(actor, msgspec.structs.replace(preferences, lists={**preferences.lists, name: changed}))
+
+
+def begin_visit_to_changes(actor: Actor) -> datetime | None:
+    """Return when the member last looked at the recent changes before this visit; None: never. Pages within
+    `VISIT` are one visit.
+    """
+    preferences, now = preferences_of(actor), timezone.now()
+    seen_at = preferences.changes_seen_at
+    if seen_at and now - seen_at < VISIT:
+        return preferences.changes_seen_before
+    _store(actor, msgspec.structs.replace(preferences, changes_seen_at=now, changes_seen_before=seen_at))
+    return seen_at
 
 
 def _store(actor: Actor, preferences: Preferences) -> None:

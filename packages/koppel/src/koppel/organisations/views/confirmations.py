@@ -19,15 +19,17 @@ def confirm_handover(transfer: Transfer) -> Confirmation:
     names = {"leaver": leaver, "heir": heir}
     title = _("Transfer all responsibilities of %(leaver)s to %(heir)s?")
     fields = {"to": str(transfer.successor.pk)} | ({"deactivate": "1"} if transfer.deactivate else {})
-    consequences = [_("%(heir)s replaces %(leaver)s on all of these. This cannot be undone with one click.")]
+    consequences = [
+        _("%(heir)s will replace %(leaver)s on all of these. This cannot be undone with one click.")
+    ]
     if any(kind.key == "connections" for kind in transfer.items):
         consequences.append(
-            _("Each connection transfers once %(heir)s has signed in for it. Nothing changes until then.")
+            _("Each connection will transfer once %(heir)s has signed in for it. Nothing changes until then.")
         )
     if transfer.deactivate:
         consequences += _access_effects(leaver, transfer.sessions, transfer.tokens)
     else:
-        consequences.append(_("%(leaver)s keeps access."))
+        consequences.append(_("%(leaver)s will keep access."))
     return Confirmation(
         title=_("Hand over"),
         question=title % names,
@@ -68,7 +70,7 @@ def confirm_ending_sessions(person: Membership) -> Confirmation:
         button=_("End all sessions"),
         cancel_url=_page_of(person),
         consequences=[
-            _session_effect(_open_sessions(person)),
+            *([_session_effect(count)] if (count := _open_sessions(person)) else []),
             _("Unsaved input is lost. The person can sign in again."),
         ],
         facts=[person.pk],
@@ -205,9 +207,9 @@ def _access_effects(name: str, sessions: int, tokens: int) -> list[str]:
         "%(count)d API token will be revoked.", "%(count)d API tokens will be revoked.", tokens
     )
     return [
-        _("Access of %s to this organisation was revoked.") % name,
-        _session_effect(sessions),
-        revoked % {"count": tokens},
+        _("%s will lose access to this organisation.") % name,
+        *([_session_effect(sessions)] if sessions else []),
+        *([revoked % {"count": tokens}] if tokens else []),
     ]
 
 

@@ -22,7 +22,7 @@ SESSION_KEY = "operator_in"
 @public
 def list_organisations(request: HttpRequest) -> HttpResponse:
     """Show operators the organisations that grant access. The page does not exist for others."""
-    _require_operator(request)
+    require_operator(request)
     return render(request, "organisations/operator.html", {"open": operators.list_open_organisations()})
 
 
@@ -30,7 +30,7 @@ def list_organisations(request: HttpRequest) -> HttpResponse:
 @require_POST
 def enter_organisation(request: HttpRequest) -> HttpResponse:
     """Start reading an organisation's data as an operator."""
-    user = _require_operator(request)
+    user = require_operator(request)
     form = OperatorForm.of(request)
     if form.is_valid():
         with form.refusals():
@@ -45,7 +45,7 @@ def enter_organisation(request: HttpRequest) -> HttpResponse:
 @require_POST
 def leave_organisation(request: HttpRequest) -> HttpResponse:
     """Stop reading the organisation's data."""
-    user = _require_operator(request)
+    user = require_operator(request)
     entered_id = request.session.pop(SESSION_KEY, None)
     # Forms of pages that were opened over there must not be sent into the operator's own organisation.
     rotate_token(request)
@@ -55,7 +55,7 @@ def leave_organisation(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("operator"))
 
 
-def _require_operator(request: HttpRequest) -> User:
+def require_operator(request: HttpRequest) -> User:
     """Return the operator, signed in by themselves: an organisation's identity provider vouches for no
     account outside it.
     """

@@ -33,7 +33,11 @@ def insert_cte(resource: str) -> str:
         _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
     )
     statement = _SQL["log_staged_records"].format(
-        staged=table.staging_table(), table=table.name, period=period, is_closed=is_closed
+        staged=table.staging_table(),
+        table=table.name,
+        period=period,
+        is_closed=is_closed,
+        version=_version("incoming"),
     )
     return f"logged AS ({statement})"
 
@@ -65,8 +69,13 @@ def _log_deleted_sql(resource: str) -> str:
     partition = _SQL["get_period_of_entry_line"] if resource == "entry_lines" else "row.partition"
     period, is_closed = _period(resource, partition)
     return _SQL["log_deleted_records"].format(
-        table=staging.table(resource).name, period=period, is_closed=is_closed
+        table=staging.table(resource).name, period=period, is_closed=is_closed, version=_version("row")
     )
+
+
+def _version(row: str) -> str:
+    """Return the SQL of the version that normalised a row."""
+    return _SQL["get_normalisation_version"].format(content_hash=f"{row}.content_hash")
 
 
 def _period(resource: str, partition: str) -> tuple[str, str]:

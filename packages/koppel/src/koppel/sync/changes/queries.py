@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from koppel.administrations.models import Administration
@@ -28,6 +29,7 @@ class ChangeFilter:
     """Matches the record's key."""
     closed: bool = False
     """Selects changes in periods that the source had closed."""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class ChangeDetail:
     fields: Sequence[FieldChange]
     before: str
     after: str
+    is_renormalised: bool
+    """Whether another version normalised the record at that time: the fields show both payloads as today's
+    version normalises them, which may differ from what the books held.
+    """
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,39 @@ def changes_of(
     administration: Administration, run: Run, change_filter: ChangeFilter, page: int = 1
 ) -> ChangePage:
     """Return the changes of a run in the order in which they were logged."""
-    queryset = Change.objects.filter(
-        organisation_id=administration.organisation_id, administration_id=administration.pk, run_id=run.pk
+    changes = _changes(administration).filter(run_id=run.pk).order_by("pk")
+    return _page_of(administration, changes, change_filter, page)
+
+
+def changes_of_all_runs(
+    administration: Administration, change_filter: ChangeFilter, page: int = 1
+) -> ChangePage:
+    """Return the changes of all runs, newest first."""
+    return _page_of(administration, _changes(administration).order_by("-at", "-pk"), change_filter, page)
+
+
+def _changes(administration: Administration) -> "QuerySet[Change]":
+    return Change.objects.filter(
+        organisation_id=administration.organisation_id, administration_id=administration.pk
     )
+
+
+def _page_of(
+    administration: Administration, changes: "QuerySet[Change]", change_filter: ChangeFilter, page: int
+) -> ChangePage:
+    matching = changes.filter(_condition(change_filter))
+    change_page = Paginator(matching, PAGE_SIZE).get_page(page)
+    source = connector(administration.connection.connector)
+    details = [_detail(change, source) for change in change_page]
+    return ChangePage(
+        details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages
+    )
+
+
+def _condition(change_filter: ChangeFilter) -> Q:
     conditions = Q()
+    if change_filter.since:
+        conditions &= Q(at__gte=change_filter.since)
     if change_filter.resource:
         conditions &= Q(resource=change_filter.resource)
     if change_filter.kind:
@@ -88,12 +123,7 @@ def changes_of(
         conditions &= Q(in_closed_period=True)
     if change_filter.search:
         conditions &= Q(external_id__icontains=change_filter.search)
-    change_page = Paginator(queryset.filter(conditions).order_by("pk"), PAGE_SIZE).get_page(page)
-    source = connector(administration.connection.connector)
-    details = [_detail(change, source) for change in change_page]
-    return ChangePage(
-        details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages
-    )
+    return conditions
 
 
 def _detail(change: Change, source: Connector) -> ChangeDetail:
@@ -117,6 +147,7 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
         fields,
         before.decode(errors="replace"),
         after.decode(errors="replace"),
+        is_renormalised=change.normalisation_version != source.normalisation_versions[change.resource],
     )
 
 

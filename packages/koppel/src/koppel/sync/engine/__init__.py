@@ -10,7 +10,15 @@ Guarantees:
 Start reading at `run_executor`.
 """
 
+from koppel.sync.engine.normalisation_states import list_waiting_resources, normalisation_progress
 from koppel.sync.engine.run_executor import execute_run
-from koppel.sync.engine.stored_rows import outdated_rows, renormalise
+from koppel.sync.engine.stored_rows import outdated_rows, renormalise, renormalise_turn
 
-__all__ = ["execute_run", "outdated_rows", "renormalise"]
+__all__ = [
+    "execute_run",
+    "list_waiting_resources",
+    "normalisation_progress",
+    "outdated_rows",
+    "renormalise",
+    "renormalise_turn",
+]

@@ -9,6 +9,7 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import set_status
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
+from koppel.sync.engine.normalisation_states import mark_as_current
 from koppel.sync.errors import RunTakenOver
 from koppel.sync.models import RunState
 from koppel.sync.runs.claims import ClaimedRun
@@ -42,6 +43,7 @@ def start_run(run: ClaimedRun) -> SyncPlan:
             if not _lock_run(run):
                 raise RunTakenOver
             set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
+            mark_as_current(administrations.select_related("connection").get())
         settings = resolve_settings(own_settings, template or {}, organisation)
     return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
 

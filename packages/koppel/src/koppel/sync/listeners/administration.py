@@ -9,6 +9,7 @@ from koppel.sync.models import (
     OPEN_STATES,
     Change,
     Checkpoint,
+    NormalisationState,
     ReadKey,
     RejectedRecord,
     Run,
@@ -50,7 +51,7 @@ def erase_sync_data(organisation_id: int, administration_id: int) -> bool:
     ):
         return True
     ReadKey.objects.filter(**of_administration).delete()
-    for model in (RejectedRecord, Checkpoint):
+    for model in (RejectedRecord, Checkpoint, NormalisationState):
         model._default_manager.filter(**of_administration).delete()
     RunResource.objects.in_organisation(organisation_id).filter(
         run__administration_id=administration_id

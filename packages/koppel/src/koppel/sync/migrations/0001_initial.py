@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
                 ('after', models.BinaryField(null=True)),
                 ('period', models.CharField(default='', max_length=10)),
                 ('in_closed_period', models.BooleanField(default=False)),
+                ('normalisation_version', models.IntegerField(default=1)),
             ],
             options={
                 'db_table': 'sync_change',
@@ -142,6 +143,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='NormalisationState',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('resource', models.CharField(max_length=40)),
+                ('version', models.IntegerField()),
+                ('is_complete', models.BooleanField(default=False)),
+                ('last_key', models.TextField(default='')),
+                ('renormalised', models.BigIntegerField(default=0)),
+                ('rejected', models.BigIntegerField(default=0)),
+                ('administration', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='normalisation_states', to='administrations.administration')),
+                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),
+            ],
+            options={
+                'db_table': 'sync_normalisation_state',
+                'constraints': [models.UniqueConstraint(fields=('administration', 'resource'), name='one_normalisation_state')],
+            },
+        ),
+        migrations.CreateModel(
             name='RejectedRecord',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
@@ -195,12 +214,14 @@ class Migration(migrations.Migration):
         tenant_parent("sync_run"),
         tenant_table("sync_run_resource"),
         tenant_table("sync_checkpoint"),
+        tenant_table("sync_normalisation_state"),
         tenant_table("sync_read_key"),
         tenant_table("sync_change"),
         tenant_table("sync_rejected_record"),
         tenant_key("sync_run", "administration_id", "administrations_administration"),
         tenant_key("sync_run_resource", "run_id", "sync_run"),
         tenant_key("sync_checkpoint", "administration_id", "administrations_administration"),
+        tenant_key("sync_normalisation_state", "administration_id", "administrations_administration"),
         tenant_key("sync_change", "administration_id", "administrations_administration", on_delete="CASCADE"),
         tenant_key("sync_rejected_record", "administration_id", "administrations_administration"),
         migrations.RunSQL("ALTER TABLE sync_read_key SET UNLOGGED", "ALTER TABLE sync_read_key SET LOGGED"),

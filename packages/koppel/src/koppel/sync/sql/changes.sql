@@ -4,10 +4,10 @@
 -- In a WITH clause, before the staged records are merged. A record that was deleted and is back counts as added.
 -- One that only another version of normalisation reads anew did not change: the first 32 bytes are equal.
 INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at, before, after,
-                         period, in_closed_period)
+                         period, in_closed_period, normalisation_version)
 SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s, incoming.external_id,
        CASE WHEN row.external_id IS NULL OR row.deleted_at IS NOT NULL THEN %(added)s ELSE %(changed)s END,
-       now(), row.raw, incoming.raw, {period}, {is_closed}
+       now(), row.raw, incoming.raw, {period}, {is_closed}, {version}
   FROM {staged} incoming
   LEFT JOIN {table} row ON row.administration_id = %(administration)s AND row.external_id = incoming.external_id
  WHERE row.external_id IS NULL OR row.deleted_at IS NOT NULL
@@ -15,9 +15,9 @@ SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s, incoming.ext
 
 -- name: log_deleted_records
 INSERT INTO sync_change (organisation_id, administration_id, run_id, resource, external_id, kind, at, before, after,
-                         period, in_closed_period)
+                         period, in_closed_period, normalisation_version)
 SELECT %(organisation)s, %(administration)s, %(run)s, %(resource)s, row.external_id, %(deleted)s, now(), row.raw, NULL,
-       {period}, {is_closed}
+       {period}, {is_closed}, {version}
   FROM {table} row
  WHERE row.administration_id = %(administration)s AND row.external_id = ANY(%(keys)b);
 
@@ -38,3 +38,7 @@ CASE WHEN row.deleted_at IS NULL AND {was_closed} AND NOT {is_closed} THEN row.p
 
 -- name: is_period_of_changed_entry_closed
 {is_closed} OR (row.deleted_at IS NULL AND {was_closed});
+
+-- name: get_normalisation_version
+-- An expression: the two bytes after the digest.
+get_byte({content_hash}, 32) * 256 + get_byte({content_hash}, 33);

@@ -6,9 +6,10 @@ translation of `docs/books.md` is `docs/nl/books.md`; a page without one is show
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from posixpath import join, normpath
@@ -29,7 +30,7 @@ ANCHOR_LEVEL_MAX = 3
 """Headings down to this level are listed beside the page and found by the search."""
 
 
-class Audience(StrEnum):
+class Readership(StrEnum):
     """Whom a page is for."""
 
     USERS = "users"
@@ -37,24 +38,28 @@ class Audience(StrEnum):
     DEVELOPERS = "developers"
 
 
-_PAGES: Mapping[Audience, tuple[str, ...]] = {
-    Audience.USERS: (
-        "getting-started",
-        "administrations",
-        "connections",
-        "issues",
-        "books",
-        "exports",
-        "notifications",
-        "people",
-        "first-day-visma-net",
-        "app-registrations",
-        "glossary",
-        "accessibility",
-    ),
-    Audience.OPERATORS: ("operations", "commands", "registers", "sync", "permissions", "audit-log"),
-}
-"""The pages in the order in which they are read; all others are for developers."""
+_PAGES = (
+    (Readership.USERS, "getting-started"),
+    (Readership.USERS, "administrations"),
+    (Readership.USERS, "connections"),
+    (Readership.USERS, "issues"),
+    (Readership.USERS, "books"),
+    (Readership.USERS, "exports"),
+    (Readership.USERS, "notifications"),
+    (Readership.USERS, "people"),
+    (Readership.USERS, "first-day-*"),
+    (Readership.USERS, "app-registrations"),
+    (Readership.USERS, "glossary"),
+    (Readership.USERS, "accessibility"),
+    (Readership.OPERATORS, "operations"),
+    (Readership.OPERATORS, "commands"),
+    (Readership.OPERATORS, "registers"),
+    (Readership.OPERATORS, "sync"),
+    (Readership.OPERATORS, "permissions"),
+    (Readership.OPERATORS, "audit-log"),
+    (Readership.DEVELOPERS, "*"),
+)
+"""The pages, or patterns of them, in the order in which they are read."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,13 @@ class Document:
     language: str = ENGLISH
 
     @property
-    def audience(self) -> Audience:
-        return next(
-            (audience for audience, names in _PAGES.items() if self.name in names), Audience.DEVELOPERS
-        )
+    def readership(self) -> Readership:
+        return _PAGES[self.position][0]
+
+    @property
+    def position(self) -> int:
+        """Return the place of the page in the reading order; pages for developers share the last."""
+        return next(index for index, (_, pattern) in enumerate(_PAGES) if fnmatchcase(self.name, pattern))
 
     @property
     def url(self) -> str:
@@ -124,13 +132,10 @@ def load_documents(language: str = ENGLISH) -> dict[str, Document]:
             _parse(page.name, texts[page.name], language) if page.name in texts else page
             for page in documents
         ]
-    return {document.name: document for document in sorted(documents, key=_reading_order)}
-
-
-def _reading_order(document: Document) -> tuple[int, int, str]:
-    names = _PAGES.get(document.audience, ())
-    place = names.index(document.name) if document.name in names else 0
-    return list(Audience).index(document.audience), place, document.title.casefold()
+    return {
+        document.name: document
+        for document in sorted(documents, key=lambda page: (page.position, page.title.casefold()))
+    }
 
 
 def section_url(name: str, anchor: str) -> str:

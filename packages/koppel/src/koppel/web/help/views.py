@@ -7,12 +7,12 @@ from django.utils.translation import gettext_lazy
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import TEXT
 from koppel.organisations.requests import AuthenticatedRequest
-from koppel.web.help.documents import Audience, current_documents, find_image, search_titles
+from koppel.web.help.documents import Readership, current_documents, find_image, search_titles
 
 _GROUPS = {
-    Audience.USERS: gettext_lazy("Working with Koppel"),
-    Audience.OPERATORS: gettext_lazy("Running an installation"),
-    Audience.DEVELOPERS: gettext_lazy("For developers"),
+    Readership.USERS: gettext_lazy("Working with Koppel"),
+    Readership.OPERATORS: gettext_lazy("Running an installation"),
+    Readership.DEVELOPERS: gettext_lazy("For developers"),
 }
 
 
@@ -22,8 +22,8 @@ def help_index(request: AuthenticatedRequest) -> HttpResponse:
     words = (request.parameters["q"] or "")[:100].strip()
     context = {
         "groups": [
-            (title, [page for page in current_documents().values() if page.audience == audience])
-            for audience, title in _GROUPS.items()
+            (title, [page for page in current_documents().values() if page.readership == readership])
+            for readership, title in _GROUPS.items()
         ],
         "results": search_titles(words),
         "words": words,

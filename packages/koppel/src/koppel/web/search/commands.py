@@ -81,6 +81,7 @@ PAGES = (
         "administrations:list",
         words="clients klanten companies bedrijven",
     ),
+    Command("changes", _("Recent changes"), "web:changes", words="wijzigingen nieuw changed new"),
     Command("issues", _("Issues"), "issues:list", words="fouten errors problemen problems"),
     Command(
         "notifications", _("Notifications"), "notifications:list", words="notices meldingen berichten inbox"

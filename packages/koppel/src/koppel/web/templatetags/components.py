@@ -186,10 +186,16 @@ def control(bound: BoundField, described_by: str = "", **attributes: str) -> Saf
     return bound.as_widget(attrs=names)
 
 
+LEGAL_FORMS = frozenset(
+    ("ab", "aps", "as", "asa", "bv", "cv", "gmbh", "hb", "kb", "nv", "oy", "oyj", "vof", "bvba", "srl")
+)
+
+
 @register.filter
 def initials(name: str) -> str:
-    """Return the first letters of the first and last word."""
-    words = [word for word in str(name).split() if word[0].isalnum()]
+    """Return the first letters of the first and last word, without the legal form of a company."""
+    all_words = [word for word in str(name).split() if word[0].isalnum()]
+    words = [word for word in all_words if word.replace(".", "").lower() not in LEGAL_FORMS] or all_words
     return "".join(word[0] for word in (words if len(words) < 3 else [words[0], words[-1]]))[:2].upper()
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from koppel.audit import hooks as audit_hooks
 from koppel.books.read.labels import RESOURCES
+from koppel.kit.web.sentences import with_single_stops
 from koppel.kit.web.undo_messages import undo_url_of
 
 register = template.Library()
@@ -25,6 +26,14 @@ def figure(value: int | None) -> str:
 def signed(value: int | None, sign: str) -> str:
     """Format a count of changes with its sign; zero is a dash, so that changes stand out."""
     return f"{sign}{figure(value)}" if value else "–"
+
+
+@register.filter
+def single_stops(message: object) -> str:
+    """Return a message without a second full stop after a name such as `B.V.`; markup stays markup."""
+    text = str(message)
+    mended = with_single_stops(text)
+    return SafeString(mended) if isinstance(text, SafeString) else mended
 
 
 @register.filter

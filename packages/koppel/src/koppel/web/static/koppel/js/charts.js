@@ -33,6 +33,7 @@ function readTable(table) {
   };
 }
 
+const plain = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
 
 // Side by side within each period: every series has its own slice of the column.
@@ -54,7 +55,7 @@ function options(data, width, color) {
     scales: { x: { time: false, range: () => [-0.5, Math.max(data.labels.length, 6) - 0.5] }, y: { range: (_chart, low, high) => [Math.min(low, 0) * 1.05, Math.max(high, 0) * 1.05 || 1] } },
     axes: [
       { ...axis, grid: { show: false }, splits: () => data.labels.map((_label, at) => at), values: (_chart, splits) => splits.map((at) => data.labels[at] ?? "") },
-      { ...axis, size: 64, values: (_chart, splits) => splits.map((amount) => compact.format(amount)) },
+      { ...axis, size: 64, values: (_chart, splits) => splits.map((amount) => (Math.abs(amount) < 1e6 ? plain : compact).format(amount)) },
     ],
     series: [
       { label: data.first, value: (_chart, _raw, _series, at) => (at === null ? "–" : data.labels[at]) },

@@ -56,7 +56,7 @@ function showExclusive(row, field, answer) {
 function showShared(row, answer) {
   row.querySelector("[data-rejected]").hidden = !answer.rejected;
   row.querySelector("[data-rejected-number]").textContent = answer.rejected;
-  row.querySelector("[data-shared]").hidden = !answer.shared;
+  row.querySelector("[data-shared]").hidden = !answer.asks_about_number;
   row.querySelector("[data-shared-with]").textContent = answer.shared;
   const reason = row.querySelector("[data-shared-reason]");
   if (reason !== document.activeElement) reason.value = answer.shared_reason;
@@ -64,16 +64,18 @@ function showShared(row, answer) {
 
 function showSuccession(row, answer) {
   const question = row.querySelector("[data-succession]");
-  question.hidden = !answer.predecessor;
+  question.hidden = !answer.predecessor || !answer.asks_about_succession;
   question.querySelector("[data-predecessor]").textContent = answer.predecessor;
   for (const button of question.querySelectorAll("[data-continues]")) {
     button.setAttribute("aria-pressed", String(String(answer.continues) === button.dataset.continues));
   }
 }
 
-function suggestionButton({ number, name }) {
-  const attributes = { type: "button", class: "button button-quiet", "data-suggest": number };
-  return element("button", attributes, `${number} `, element("span", { class: "hint" }, name));
+function suggestionButton({ number, name, is_closed: isClosed }) {
+  const attributes = { type: "button", class: "button button-small", "data-suggest": number };
+  const closed = table.querySelector("[data-suggestions]").dataset.closed;
+  const tags = isClosed ? [" ", element("span", { class: "tag" }, closed)] : [];
+  return element("button", attributes, `${number} `, element("span", { class: "hint" }, name), ...tags);
 }
 
 // The figures are those of all rows, of other pages too.
@@ -151,13 +153,15 @@ function takeSuggestion(event) {
   field.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-function showFirstProblem() {
-  const first = table.querySelector("[aria-invalid=true]");
-  if (!first) return;
-  first.id ||= "first-problem";
-  first.scrollIntoView({ block: "center" });
-  first.focus();
-  document.querySelector('a[href="#first-problem"]')?.addEventListener("click", (event) => { event.preventDefault(); first.focus(); });
+// The first row that needs an answer, and in it the control that gives the answer.
+function showFirstOpen() {
+  const row = table.querySelector('tr[data-marks="incomplete"]:not([hidden])');
+  if (!row) return;
+  const controls = ["[data-discrepancy] button", "[data-shared] select", "[data-sector][aria-invalid=true]", "[data-column]"];
+  const visible = controls.map((selector) => row.querySelector(selector)).filter((control) => control?.offsetParent);
+  const first = visible.find((control) => !(control.matches("select") && control.value)) ?? row.querySelector("[data-column]");
+  row.scrollIntoView({ block: "center" });
+  first.focus({ preventScroll: true });
 }
 
 if (table) {
@@ -165,5 +169,7 @@ if (table) {
   table.addEventListener("click", takeSuggestion);
   for (const row of table.tBodies[0].rows) if (row.querySelector(".mark-busy, .mark-ok")) awaitRow(row);
   scheduleMarks();
-  showFirstProblem();
+  const link = document.querySelector("[data-first-open]");
+  link?.addEventListener("click", (event) => { event.preventDefault(); showFirstOpen(); });
+  if (link) showFirstOpen();
 }
