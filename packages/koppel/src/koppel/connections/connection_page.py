@@ -72,9 +72,7 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
         companies=exclude_restricted(actor, queries.companies_of(actor, connection)).count(),
         listed=list(queries.listed_companies(actor, connection)) if may_change else [],
         others=_possible_new_owners(actor, connection) if may_change else [],
-        issues=open_issues(connection.organisation_id, SubjectKind.CONNECTION, [connection.pk]).get(
-            connection.pk, []
-        ),
+        issues=open_issues(actor, SubjectKind.CONNECTION, [connection.pk]).get(connection.pk, []),
         may_change=may_change,
         removal=removal,
         may_remove=removal is not None and may_remove(actor, removal),
