@@ -3,7 +3,7 @@
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections.company_names import resolve_company_names
+from koppel.connections.readable_names import resolve_company_names
 from koppel.issues.issue_types import IssueCode, IssueType, Remedy
 from koppel.kit.database.json_fields import MessageFacts
 

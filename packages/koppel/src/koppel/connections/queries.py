@@ -12,7 +12,6 @@ from koppel.connections.app_registrations.services import (
     mode_of,
     registrations_of,
 )
-from koppel.connections.company_names import list_company_names, readable_company_names
 from koppel.connections.errors import NoSuchConnection
 from koppel.connections.hooks import exclude_restricted, restricted_company_ids
 from koppel.connections.models import (
@@ -23,6 +22,7 @@ from koppel.connections.models import (
     TimelineEvent,
     TimelineKind,
 )
+from koppel.connections.readable_names import list_company_names, readable_company_names
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors

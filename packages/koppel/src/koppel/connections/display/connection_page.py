@@ -14,11 +14,11 @@ from koppel.connections.companies.company_rows import (
     list_company_rows,
     list_other_companies,
 )
+from koppel.connections.display.summaries import ConnectionSummary, summarize
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.removal import Removal, may_remove, preview_removal
 from koppel.connections.models import Connection, RemoteCompany, TimelineEvent
-from koppel.connections.summaries import ConnectionSummary, summarize
 from koppel.connector.registry import connectors
 from koppel.issues.queries import IssueView, open_issues
 from koppel.organisations.models import Membership
