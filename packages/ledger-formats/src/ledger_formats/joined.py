@@ -1,11 +1,13 @@
 """One ledger in several files: SAF-T and XAF may be split by period, or because they are large."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from decimal import Decimal
 
 from ledger_formats.checks import Tally, Totals
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.findings import FindingLog
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.records import Balance, BalanceKind, DimensionValue, Entry, FiscalYear, Header, Record
 
@@ -13,45 +15,51 @@ MASTER_RECORDS_MAX = 5_000_000
 
 
 class JoinedLedger(LedgerFile):
-    """Reads parts one after the other, the earliest first.
+    """Reads parts one after the other: by the first day of their years, then by name, part2 before part10,
+    then in the order that they were given.
 
-    What each part repeats is yielded once. Opening balances are those of the first part that has them,
-    closing balances those of the last. Totals that all parts repeat count for the whole, others are added up.
+    What a part repeats of those before is yielded once. Opening balances are those of the first part that
+    has them, closing balances those of the last; balances of periods are those of all. Totals that all parts
+    repeat count for the whole, others are added up. `detection` is of the first part; findings and repairs
+    are of all, and say in which `file`.
     """
 
     def __init__(self, parts: Sequence[LedgerFile]) -> None:
-        first = parts[0]
+        self.parts = sorted(parts, key=_order)
+        first = self.parts[0]
         super().__init__(first.source, first.detection, first.limits)
-        self.parts = sorted(parts, key=_start)
         self.header = _joined_header(self.parts)
 
     def _records(self, tally: Tally, kinds: frozenset[type]) -> Iterator[Record]:
-        seen: set[tuple[str, ...]] = set()
-        keys: set[str] = set()
+        seen: dict[tuple[object, ...], LedgerFile] = {}
         stated: list[Totals] = []
-        closing_part = self._last_with_balances() if Balance in kinds else None
-        opened: LedgerFile | None = None
+        opening_part: LedgerFile | None = None
+        closing_part = self._last_with_closing() if Balance in kinds else None
         for part in self.parts:
-            tally.totals = Totals()
+            tally.totals, tally.log.file = Totals(), part.name
             for record in part._records(tally, kinds):
-                if isinstance(record, Entry):
-                    record.key = _unique(record.key, keys)
-                elif isinstance(record, Balance):
+                if isinstance(record, Balance) and record.kind is not BalanceKind.PERIOD:
                     is_opening = record.kind is BalanceKind.OPENING
-                    opened = opened or (part if is_opening else None)
-                    if part is not (opened if is_opening else closing_part):
+                    opening_part = opening_part or (part if is_opening else None)
+                    if part is not (opening_part if is_opening else closing_part):
                         continue
-                elif _is_repeated(record, seen):
+                elif not isinstance(record, Entry) and _is_repeated(record, part, seen):
                     continue
                 yield record
             stated.append(tally.totals)
-        tally.totals = _joined_totals(stated)
+        tally.totals, tally.log.file = _joined_totals(stated), ""
 
-    def _last_with_balances(self) -> LedgerFile | None:
+    def _last_with_closing(self) -> LedgerFile | None:
         for part in reversed(self.parts):
             if any(balance.kind is BalanceKind.CLOSING for balance in part.balances()):
                 return part
         return None
+
+    def _note_detection(self, log: FindingLog) -> None:
+        for part in self.parts:
+            log.file = part.name
+            part._note_detection(log)
+        log.file = ""
 
     def close(self) -> None:
         for part in self.parts:
@@ -83,9 +91,14 @@ def _identity(ledger: LedgerFile) -> tuple[str, ...]:
     return (header.format, header.version, identity, header.year.name if header.year else "", header.currency)
 
 
-def _start(ledger: LedgerFile) -> tuple[str, str]:
+def _order(ledger: LedgerFile) -> tuple[str, list[tuple[str, int, str]]]:
+    """Return the first day of the year and the name, in which numbers count as numbers: 2 before 10."""
     year = ledger.header.year
-    return (year.starts_on.isoformat() if year else "", ledger.name)
+    words = re.findall(r"([^0-9]*)0*([0-9]*)", ledger.name.casefold())
+    return (
+        year.starts_on.isoformat() if year else "",
+        [(text, len(digits), digits) for text, digits in words],
+    )
 
 
 def _joined_header(parts: Sequence[LedgerFile]) -> Header:
@@ -96,32 +109,32 @@ def _joined_header(parts: Sequence[LedgerFile]) -> Header:
         return header
     starts_on, ends_on = min(year.starts_on for year in years), max(year.ends_on for year in years)
     joined = FiscalYear(years[0].name, starts_on, ends_on)
-    return replace(header, years=(joined,), covers_until=ends_on if header.covers_until else None)
+    others = {year.name: year for part in parts for year in part.header.years if not year.is_own}
+    return replace(
+        header, years=(*others.values(), joined), covers_until=ends_on if header.covers_until else None
+    )
 
 
-def _unique(key: str, keys: set[str]) -> str:
-    unique, count = key, 1
-    while unique in keys:
-        count += 1
-        unique = f"{key}-{count}"
-    keys.add(unique)
-    return unique
-
-
-def _is_repeated(record: Record, seen: set[tuple[str, ...]]) -> bool:
-    """Return whether a part before had this account, party, code or journal."""
-    code = getattr(record, "code", "") or getattr(record, "number", "")
-    dimension = record.dimension if isinstance(record, DimensionValue) else ""
-    key = (type(record).__name__, dimension, code, str(getattr(record, "kind", "")))
-    if key in seen:
+def _is_repeated(record: Record, part: LedgerFile, seen: dict[tuple[object, ...], LedgerFile]) -> bool:
+    """Return whether a part before had this account, party, code, journal or balance of a period."""
+    if seen.setdefault(_key_of(record), part) is not part:
         return True
-    if len(seen) >= MASTER_RECORDS_MAX:
+    if len(seen) > MASTER_RECORDS_MAX:
         raise LedgerFileRefused(
             RefusalCode.TOO_MANY_RECORDS,
-            f"The parts have more than {MASTER_RECORDS_MAX:,} accounts and parties.",
+            f"The parts have more than {MASTER_RECORDS_MAX:,} accounts, parties and balances of periods.",
         )
-    seen.add(key)
     return False
+
+
+def _key_of(record: Record) -> tuple[object, ...]:
+    """Return what two records have in common that are one. Balances of a period that differ both stay."""
+    if isinstance(record, Balance):
+        names = ("fiscal_year", "period", "account", "party", "dimensions", "amount")
+        return (Balance, *(getattr(record, name) for name in names))
+    code = getattr(record, "code", "") or getattr(record, "number", "")
+    dimension = record.dimension if isinstance(record, DimensionValue) else ""
+    return (type(record), dimension, code, getattr(record, "kind", ""))
 
 
 def _joined_totals(parts: list[Totals]) -> Totals:
