@@ -56,7 +56,7 @@ def post(settings: Any) -> Iterator[MailServer]:
 
 
 def open_news_event(actor: Actor, key: str = "one", name: str = "Bakkerij De Haan") -> None:
-    open_test_event(actor, NEWS, key, administrations={1: {"name": name}})
+    open_test_event(actor, NEWS, key, context={"name": name})
 
 
 def send(actor: Actor) -> int:
