@@ -73,9 +73,10 @@ def test_a_restricted_client_leaves_notices_and_waiting_mails(
     assert "1 administration " in messages[0], "it is not counted either"
     assert SECRET not in signed_in(piet).get("/notifications/").content.decode()
     make_due(piet)
-    assert send(piet) == 1
-    assert SECRET not in mailoutbox[0].body
-    assert "Bakkerij B.V." in mailoutbox[0].body
+    assert send(piet) > 0
+    (digest,) = [mail for mail in mailoutbox if mail.subject == "2 notifications from Koppel"]
+    assert SECRET not in digest.body
+    assert "Bakkerij B.V." in digest.body
     assert sorted(mails(piet)) == ["dropped", "sent", "sent"]
     with organisation_scope(anna.organisation_id):
         assert EmailDelivery.objects.get(state="dropped").reason == "not_visible"
