@@ -52,15 +52,17 @@ def forwarded(port: int, target: int) -> Iterator[None]:
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _address = listener.accept()
-                server = socket.create_connection(("127.0.0.1", target))
+                client = opened.enter_context(listener.accept()[0])
+                server = opened.enter_context(socket.create_connection(("127.0.0.1", target)))
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=copy, args=pair, daemon=True).start()
 
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
+    accepting = threading.Thread(target=accept, daemon=True)
+    with contextlib.ExitStack() as opened, socket.create_server(("127.0.0.1", port)) as listener:
+        accepting.start()
         yield
         listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
 
 
 def test_web_waits_for_the_database(
@@ -130,11 +132,11 @@ def test_programs_do_not_start_before_the_migrations(
 ) -> None:
     words = ["--port", str(choose_free_port())] if program == "web" else []
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
-        superuser.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'api'")
+        superuser.execute("UPDATE django_migrations SET app = 'other' WHERE app = 'audit'")
         try:
             done = koppel(tmp_path, program, *words, DATABASE_URL=database_addresses.app_url, **KEYS)
         finally:
-            superuser.execute("UPDATE django_migrations SET name = '0001_initial' WHERE app = 'api'")
+            superuser.execute("UPDATE django_migrations SET app = 'audit' WHERE app = 'other'")
     assert (done.returncode, done.stdout) == (REFUSED, ""), done.stderr
     assert "run koppel migrate" in done.stderr
     assert "Traceback" not in done.stderr

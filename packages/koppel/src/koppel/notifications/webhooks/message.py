@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+import structlog
 from django.conf import settings
 from django.shortcuts import resolve_url
 from django.utils import timezone, translation
@@ -18,6 +19,8 @@ from koppel.notifications.models import Event, EventContext, WebhookDelivery, We
 
 TEST = "test"
 """The type of a test message."""
+
+log = structlog.get_logger(__name__)
 
 
 class MessageSubject(msgspec.Struct, frozen=True):
@@ -101,9 +104,14 @@ def limit_message(delivery: WebhookDelivery, divisions: Collection[int]) -> str 
     """Return the delivery's body with the administrations that the webhook may receive now; None when it may
     receive none of those that the message is about.
 
-    An administration may have been restricted, or erased, since the message was written.
+    An administration may have been restricted, or erased, since the message was written. Of a body that is no
+    message nobody knows whom it names, so the webhook may receive none of it.
     """
-    message = msgspec.json.decode(delivery.body, type=WebhookMessage)
+    try:
+        message = msgspec.json.decode(delivery.body, type=WebhookMessage)
+    except msgspec.MsgspecError as error:
+        log.error("webhook_message_unreadable", delivery=delivery.pk, error=str(error))
+        return None
     facts = {int(str(entry["id"])): entry for entry in message.administrations}
     affected = set(facts)
     if message.subject and message.subject.kind == SubjectKind.ADMINISTRATION and message.subject.id:
