@@ -68,7 +68,7 @@ def test_an_import_is_followed_without_losing_what_is_ticked(
     page.wait_for_selector("#unreachable", state="hidden")
     with organisation_scope(world.admin.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=Import complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 active, 1 needs attention.")
     expect(page.locator("#administrations > tbody > tr")).to_have_count(2)
     assert page.is_checked(f"#tick-{world.active.pk}")
     assert page.inner_text(".bulkbar strong[data-count-of]") == "1"
@@ -89,7 +89,7 @@ def test_a_pressed_button_is_not_replaced(browser: Browser, world: World, addres
     assert page.is_checked(f"#tick-{world.active.pk}")
     with organisation_scope(world.admin.organisation_id):
         type(world.configuring).objects.filter(pk=world.configuring.pk).update(status="active")
-    page.wait_for_selector("text=Import complete: 2 administrations are active.")
+    page.wait_for_selector("text=Import complete: 2 active, 1 needs attention.")
     page.context.close()
 
 
