@@ -24,6 +24,7 @@ from tests.fixtures.stack import end_process, wait_until
 pytestmark = pytest.mark.slow
 KEYS = {"KOPPEL_SECRET_KEY": "k" * 50, "KOPPEL_VAULT_KEYS": "test:" + "QUFB" * 10 + "QUE="}
 REFUSED = 2
+RECORD_MIGRATION = "INSERT INTO django_migrations (app, name, applied) VALUES ('sync', '0001_initial', now())"
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -136,11 +137,11 @@ def test_programs_do_not_start_before_the_migrations(
 ) -> None:
     words = ["--port", str(choose_free_port())] if program == "web" else []
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
-        superuser.execute("UPDATE django_migrations SET name = 'x' WHERE app = 'sync'")
+        superuser.execute("DELETE FROM django_migrations WHERE app = 'sync'")
         try:
             done = koppel(tmp_path, program, *words, DATABASE_URL=database_addresses.app_url, **KEYS)
         finally:
-            superuser.execute("UPDATE django_migrations SET name = '0001_initial' WHERE app = 'sync'")
+            superuser.execute(RECORD_MIGRATION)
     assert (done.returncode, done.stdout) == (REFUSED, ""), done.stderr
     assert "run koppel migrate" in done.stderr
     assert "Traceback" not in done.stderr
