@@ -10,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from koppel.administrations.bulk import operations, queries
-from koppel.administrations.bulk.execution import CHUNK_ITEMS
+from koppel.administrations.bulk.execution import CHUNK_ITEMS, process_chunk
 from koppel.administrations.bulk.operations import INLINE_ITEMS_MAX, Selection
 from koppel.administrations.list.query import parse_query_string
 from koppel.administrations.models import Administration, Assignment, BulkItem, BulkOperation, Favourite
@@ -415,3 +415,29 @@ def test_an_operation_started_in_another_tab_is_kept(firm: Firm, monkeypatch: An
         operations.discard(admin, draft.pk)
         assert operations.get_operation(admin, draft.pk).state == "done"
     assert len(results(admin, draft)) == len(firm.ids)
+
+
+def test_a_draft_is_held_to_the_permissions_of_now(firm: Firm, actor: Any) -> None:
+    """Assigning needs what it needs directly, also at the start of an older draft, in the job and at undo."""
+    piet = colleague(actor, firm.admin, "user_plus")
+    params, selection = {"add": [piet.membership_id], "sector": "K"}, Selection(ids=firm.ids[:2])
+    with organisation_scope(firm.admin.organisation_id):
+        for administration_id in firm.ids[:2]:
+            Assignment.objects.create(
+                organisation_id=firm.admin.organisation_id,
+                administration_id=administration_id,
+                membership_id=piet.membership_id,
+                automatic=True,
+            )
+        draft, queued, done = (operations.preview(piet, "change", params, selection) for _number in range(3))
+        operations.start_operation(piet, done.pk)
+        BulkOperation.objects.filter(pk=queued.pk).update(state="queued")
+        Membership.objects.filter(pk=piet.membership_id).update(role=Role.USER)
+        demoted = replace(piet, role=Role.USER)
+        with pytest.raises(NotAllowed):
+            operations.start_operation(demoted, draft.pk)
+        with pytest.raises(NotAllowed):
+            operations.undo(demoted, done.pk)
+        process_chunk(firm.admin.organisation_id, queued.pk)
+    states = {state for state, _reason in results(firm.admin, queued).values()}
+    assert states == {"skipped"}

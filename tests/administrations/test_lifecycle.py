@@ -197,7 +197,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     erase(admin.organisation_id, administration.pk)
     assert tables_with_administration(database_addresses, administration.pk) - NOT_ERASED == set()
     with organisation_scope(admin.organisation_id):
-        assert [notice.context["names"] for notice in Notification.objects.all()] == [sibling.name]
+        assert [set(notice.administrations) for notice in Notification.objects.all()] == [{sibling.pk}]
         texts = [
             *Event.objects.values_list("context", "administrations"),
             *WebhookDelivery.objects.values_list("body"),
@@ -333,3 +333,28 @@ def test_the_same_number_twice_warns_until_one_continues_the_other(actor: Any) -
     assert "Nieuw B.V." in browser.get(f"/administrations/{old.pk}/").content.decode()
     with organisation_scope(admin.organisation_id), pytest.raises(Refused):
         predecessors.set_predecessor(admin, old.pk, PredecessorInput(administration=new.pk))
+
+
+def test_the_audit_log_forgets_only_a_client_that_is_erased(
+    actor: Any, database_addresses: Addresses
+) -> None:
+    """The role of the application withdraws a client, has the log forget it, and undoes the rest."""
+    admin = actor("administrator")
+    administration = administration_of(admin, "Bakkerij B.V.")
+    with organisation_scope(admin.organisation_id):
+        subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+        add_audit_entry(
+            admin.organisation_id, admin.audit, AdministrationAction.IDENTIFIED, subject=subject, details={}
+        )
+    withdraw = "UPDATE administrations_administration SET withdrawn_at = %s, is_forgotten = %s WHERE id = %s"
+    scope = "SELECT set_config('koppel.organisation', %s, true)"
+    with psycopg.connect(database_addresses.app_url) as application:
+        application.execute(scope, [str(admin.organisation_id)])
+        application.execute(withdraw, [timezone.now(), False, administration.pk])
+        application.execute("SELECT audit_forget(%s, %s)", [admin.organisation_id, administration.pk])
+        application.execute(withdraw, [None, False, administration.pk])
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation):
+            application.commit()
+    with organisation_scope(admin.organisation_id):
+        entry = AuditEntry.objects.get(action="administration.identified")
+        assert entry.subject_name == administration.name

@@ -32,10 +32,11 @@ def model_names() -> set[str]:
 
 
 def exists(name: str) -> bool:
-    """A model, a module or package, or a name in a module."""
+    """A model, a module or package, or a name in a module: of Koppel, or of the library of ledger formats."""
     if name in model_names():
         return True
-    parent, _dot, attribute = f"koppel.{name}".rpartition(".")
+    qualified = name if name.startswith("ledger_formats.") else f"koppel.{name}"
+    parent, _dot, attribute = qualified.rpartition(".")
     module = import_module(parent)
     return hasattr(module, attribute) or find_spec(f".{attribute}", parent) is not None
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ import pytest
 from koppel.cli.checks import requirements
 from koppel.cli.checks.requirements import POOLED, check_pooling, require_startable
 from koppel.cli.environment import load_installation, wait_until_reachable
-from koppel.cli.ports import responds
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, choose_free_port, is_free
 from tests.fixtures.stack import end_process, wait_until
@@ -24,7 +24,6 @@ from tests.fixtures.stack import end_process, wait_until
 pytestmark = pytest.mark.slow
 KEYS = {"KOPPEL_SECRET_KEY": "k" * 50, "KOPPEL_VAULT_KEYS": "test:" + "QUFB" * 10 + "QUE="}
 REFUSED = 2
-RECORD_MIGRATION = "INSERT INTO django_migrations (app, name, applied) VALUES ('sync', '0001_initial', now())"
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -46,34 +45,24 @@ def forwarded(port: int, target: int) -> Iterator[None]:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def forward(client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", target)) as server:
-            answers = threading.Thread(target=copy, args=(server, client))
-            answers.start()
-            copy(client, server)
-            answers.join()
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def accept() -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _address = listener.accept()
-                forwarding.append(threading.Thread(target=forward, args=(client,)))
-                forwarding[-1].start()
+                client = opened.enter_context(listener.accept()[0])
+                server = opened.enter_context(socket.create_connection(("127.0.0.1", target)))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
 
-    forwarding: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        accepting = threading.Thread(target=accept)
+    accepting = threading.Thread(target=accept, daemon=True)
+    with contextlib.ExitStack() as opened, socket.create_server(("127.0.0.1", port)) as listener:
         accepting.start()
-        try:
-            yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join()
-            for thread in forwarding:
-                thread.join()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
 
 
 def test_web_waits_for_the_database(
@@ -93,14 +82,22 @@ def test_web_waits_for_the_database(
         )
     try:
         wait_until(lambda: "waiting_for_database" in log.read_text())
-        with forwarded(database_port, address.port or 0):
-            wait_until(lambda: responds(web_port, "/readyz") or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            end_process(process)
-            wait_until(lambda: is_free(web_port))  # what a killed server started ends by itself
         assert str(address.password) not in log.read_text()
+        with forwarded(database_port, address.port or 0):
+            wait_until(lambda: is_ready(web_port))
+            assert process.poll() is None, log.read_text()
+        assert log.read_text().count("waiting_for_database") == 1, "a line a minute"
+        end_process(process)
+        wait_until(lambda: is_free(web_port))  # what a killed server started ends by itself
     finally:
         end_process(process)
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).status == 200)
+    except OSError:
+        return False
 
 
 def test_a_server_that_refuses_is_not_waited_for(database_addresses: Addresses) -> None:
@@ -137,11 +134,11 @@ def test_programs_do_not_start_before_the_migrations(
 ) -> None:
     words = ["--port", str(choose_free_port())] if program == "web" else []
     with psycopg.connect(database_addresses.superuser_url, autocommit=True) as superuser:
-        superuser.execute("DELETE FROM django_migrations WHERE app = 'sync'")
+        superuser.execute("UPDATE django_migrations SET app = 'other' WHERE app = 'audit'")
         try:
             done = koppel(tmp_path, program, *words, DATABASE_URL=database_addresses.app_url, **KEYS)
         finally:
-            superuser.execute(RECORD_MIGRATION)
+            superuser.execute("UPDATE django_migrations SET app = 'audit' WHERE app = 'other'")
     assert (done.returncode, done.stdout) == (REFUSED, ""), done.stderr
     assert "run koppel migrate" in done.stderr
     assert "Traceback" not in done.stderr

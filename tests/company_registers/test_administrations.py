@@ -54,9 +54,7 @@ def check(anna: Actor, administration: Administration) -> Administration:
 
 def issues(anna: Actor, administration: Administration) -> dict[str, str]:
     with organisation_scope(anna.organisation_id):
-        open_ones = open_issues(anna.organisation_id, "administration", [administration.pk]).get(
-            administration.pk, []
-        )
+        open_ones = open_issues(anna, "administration", [administration.pk]).get(administration.pk, [])
         return {each.code: each.message for each in open_ones}
 
 

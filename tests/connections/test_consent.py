@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from koppel.connections.app_registrations import services
 from koppel.connections.app_registrations import services as registrations
 from koppel.connections.app_registrations.services import check_app
 from koppel.connections.models import (
@@ -25,6 +26,7 @@ from koppel.connectors.visma_net import consent as visma_net_consent
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.encryption import Secret
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.web.token_buckets import TokenBuckets, TooManyRequests
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
 from tests.fixtures.first_steps import CALLBACK, Newcomer, newcomer, path_of
@@ -127,6 +129,18 @@ def test_no_sign_in_calls_the_token_endpoint_before_its_pause_is_over(
     with installation_scope("the pause ends"):
         RateLimit.objects.all().delete()
     assert path_of(anna.answered(second)) == f"{anna.flow}choose", "the second sign-in was not used up"
+
+
+def test_tests_of_the_installations_app_stop_no_other_organisation(
+    anna: Newcomer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "_checks", TokenBuckets(per_minute=1, burst=1))
+    app = register_app(sandbox)
+    sandbox.fault("/connect/token", status=429, times=1, headers={"Retry-After": "900"})
+    assert not check_app(anna.actor, app.pk).is_ok
+    assert sandbox.sign_in(anna.begin(app.pk)), "its pause holds for no sign-in"
+    with pytest.raises(TooManyRequests):
+        check_app(anna.actor, app.pk)
 
 
 def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox) -> None:

@@ -83,9 +83,7 @@ def books(connected: Connected) -> dict[str, list[tuple[str, ...]]]:
 def issues(connected: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
     with organisation_scope(connected.actor.organisation_id):
-        by_administration = open_issues(
-            connected.actor.organisation_id, "administration", [administration.pk]
-        )
+        by_administration = open_issues(connected.actor, "administration", [administration.pk])
         return {issue.code: issue.message for issue in by_administration.get(administration.pk, [])}
 
 

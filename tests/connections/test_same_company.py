@@ -38,9 +38,7 @@ from tests.fixtures.stack import Connected, MakeConnected, wait_until
 def issue_messages(firm: Connected, administration: Administration) -> dict[str, str]:
     """The open issues of an administration: code and sentence."""
     with organisation_scope(firm.actor.organisation_id):
-        issues = open_issues(firm.actor.organisation_id, "administration", [administration.pk]).get(
-            administration.pk, []
-        )
+        issues = open_issues(firm.actor, "administration", [administration.pk]).get(administration.pk, [])
         return {issue.code: issue.message for issue in issues}
 
 

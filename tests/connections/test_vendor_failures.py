@@ -75,7 +75,7 @@ def sentences(
     """What stands at the first administration (or another subject)."""
     subject = administrations(connected_firm)[0].pk if key is None else key
     with organisation_scope(connected_firm.actor.organisation_id), translation.override(language):
-        issues = open_issues(connected_firm.actor.organisation_id, kind, [subject]).get(subject, [])
+        issues = open_issues(connected_firm.actor, kind, [subject]).get(subject, [])
         return " ".join(f"{one.message} {one.advice}" for one in issues)
 
 

@@ -30,7 +30,7 @@ def test_raising_again_refreshes_the_open_issue(actor: Any) -> None:
         assert not raise_issue(
             administrator.organisation_id, MadeUpIssue.DIFFERENCE, subject, {"account": "1910"}
         )
-        (issue,) = open_issues(administrator.organisation_id, "administration", [5])[5]
+        (issue,) = open_issues(administrator, "administration", [5])[5]
         assert (issue.message, issue.advice) == ("Account 1910 differs by –.", "Look at 1910.")
 
 
@@ -41,7 +41,7 @@ def test_details_are_issues_of_their_own_and_resolve_by_code(actor: Any) -> None
         for key in ("a", "b"):
             raise_issue(administrator.organisation_id, MadeUpIssue.DIFFERENCE, subject, detail_key=key)
         raise_issue(administrator.organisation_id, MadeUpIssue.WITHOUT_TYPE, subject)
-        assert count_open(administrator.organisation_id, "administration", [5, 6]) == {5: 3}
+        assert count_open(administrator, "administration", [5, 6]) == {5: 3}
         assert (
             resolve_issues(administrator.organisation_id, subject, MadeUpIssue.DIFFERENCE, detail_key="a")
             == 1

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -64,6 +65,45 @@ def test_a_million_accounts_are_refused() -> None:
     assert refusal(text, few).code is RefusalCode.TOO_MANY_RECORDS
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            xaf(BALANCED, accounts="<vatCodes>" + "<vatCode><vatID>1</vatID></vatCode>" * 3 + "</vatCodes>"),
+            "VAT codes",
+        ),
+        (
+            xaf(
+                BALANCED,
+                accounts="<periods>" + "<period><periodNumber>1</periodNumber></period>" * 3 + "</periods>",
+            ),
+            "periods",
+        ),
+        (xaf(BALANCED).replace("</journal>", "</journal><journal/><journal/>"), "journals"),
+        (SIE + "#DIM 1 a\n#DIM 2 b\n#DIM 3 c\n", "dimensions"),
+    ],
+)
+def test_too_many_codes_of_any_kind_are_refused(content: str, what: str) -> None:
+    assert str(refusal(content, Limits(codes_max=2))) == f"file.xaf has more than 2 {what}."
+
+
+def test_too_many_entries_are_refused_also_where_only_they_are_read() -> None:
+    for content in (
+        xaf(BALANCED, BALANCED, BALANCED),
+        SIE + SIE.replace("A 1", "A 2") + SIE.replace("A 1", "A 3"),
+    ):
+        with pytest.raises(LedgerFileRefused) as refused:
+            list(open_ledger(content.encode(), "file.xaf", Limits(entries_max=2)).entries())
+        assert str(refused.value) == "file.xaf has more than 2 entries."
+
+
+def test_entries_that_all_share_a_number_take_no_quadratic_time() -> None:
+    began = time.process_time()
+    keys = [entry.key for entry in open_ledger(xaf(*[()] * 15_000, number="7").encode()).entries()]
+    assert (len(set(keys)), keys[-1]) == (15_000, "M/7-15000")
+    assert time.process_time() - began < 15
+
+
 def test_an_entry_without_end_is_refused() -> None:
     refused = refusal(xaf([("1000", "1", "D")] * 101), Limits(entry_lines_max=100))
     assert str(refused) == "file.xaf has an entry of more than 100 lines."
@@ -119,6 +159,56 @@ def test_links_passwords_and_too_many_files_are_refused() -> None:
     assert archive_refusal(many, Limits(archive_files_max=10)).code is RefusalCode.TOO_LARGE
     cut = archive(("a.se", SIE.encode()))[:-30]
     assert archive_refusal(cut).code is RefusalCode.ARCHIVE_UNREADABLE
+
+
+def test_an_archive_counts_together_with_those_in_it() -> None:
+    inner = [archive((f"{name}.se", SIE.encode() + b"\n" * 1000)) for name in "ab"]
+    outer = archive(*((f"{number}.zip", content) for number, content in enumerate(inner)))
+    sizes, unpacked = sum(map(len, inner)), len(SIE) + 1000
+    for limits, most in (
+        (Limits(archive_bytes_max=sizes + 2 * unpacked - 1), "0 MB, unpacked"),
+        (Limits(archive_files_max=3), "3 files"),
+    ):
+        members = {member.name: member.refusal for member in open_all(outer, "o.zip", limits)}
+        assert (members["o.zip/0.zip/a.se"], list(members)[1:]) == (None, ["o.zip/1.zip"])
+        assert str(members["o.zip/1.zip"]) == f"With the files before it o.zip/1.zip holds more than {most}."
+    names = [
+        member.name for member in open_all(outer, "o.zip", Limits(archive_bytes_max=sizes + 2 * unpacked))
+    ]
+    assert names == ["o.zip/0.zip/a.se", "o.zip/1.zip/b.se"]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["[Content_Types].xml", "xl/workbook.xml"], "an Excel workbook"),
+        (["word/document.xml", "[Content_Types].xml"], "a Word document"),
+        (["mimetype", "content.xml", "META-INF/manifest.xml"], "an OpenDocument workbook or text"),
+        (["META-INF/MANIFEST.MF", "a.class"], "a program (JAR)"),
+    ],
+)
+def test_a_workbook_or_document_is_refused_as_what_it_is(names: list[str], kind: str) -> None:
+    content = archive(*((name, SIE.encode()) for name in names))
+    sentence = f"2025.bin is {kind}, which is not read."
+    for open_file in (open_ledger, open_only):
+        with pytest.raises(LedgerFileRefused) as refused:
+            open_file(content, "2025.bin")
+        assert (refused.value.code, str(refused.value)) == (RefusalCode.NOT_A_LEDGER_FILE, sentence)
+    assert [str(member.refusal) for member in open_all(content, "2025.bin")] == [sentence]
+    nested = list(open_all(archive(("2025.xlsx", content), ("a.se", SIE.encode())), "o.zip"))
+    assert [str(member.refusal) for member in nested] == [
+        f"o.zip/2025.xlsx is {kind}, which is not read.",
+        "None",
+    ]
+
+
+def test_an_archive_of_ledgers_in_a_folder_called_xl_is_an_archive() -> None:
+    assert [one.name for one in open_all(archive(("xl/a.se", SIE.encode())), "o.zip")] == ["o.zip/xl/a.se"]
+
+
+def test_a_workbook_of_before_2007_is_refused_as_what_it_is() -> None:
+    refused = refusal(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert str(refused) == "file.xaf is an Excel workbook or Word document, which is not read."
 
 
 def test_each_file_of_an_archive_is_opened_or_refused_by_name() -> None:

@@ -59,7 +59,7 @@ def test_an_auditfile_is_read_whole_and_balances(
     assert ledger.header.company.name == company
     assert counts(report.counts) == records
     assert (report.debit, report.credit) == (Decimal(debit), Decimal(debit))
-    assert (report.is_balanced, report.is_complete, report.lines_named) == (True, True, 0)
+    assert (report.is_balanced, report.is_complete, report.lines_unreadable) == (True, True, 0)
     assert [total.agrees for total in report.control_totals] == [True, True, True]
 
 
@@ -107,7 +107,7 @@ def test_the_official_3_2_file_does_not_balance_and_says_where(shared_reference:
     assert differing == ["total debit"]
 
 
-def test_a_vat_code_that_the_4_0_file_does_not_declare_is_named(shared_reference: Path) -> None:
+def test_a_vat_code_that_the_4_0_file_does_not_declare_is_reported(shared_reference: Path) -> None:
     report = open_ledger(shared_reference / XAF / "XAF_4_0_Test_100425.xaf").check()
     assert [(one.code, one.sentence) for one in report.findings] == [
         (FindingCode.VAT_CODE_UNDECLARED, "VAT code VatID is used, and the file does not declare it.")
@@ -122,7 +122,7 @@ def test_an_auditfiles_accounts_have_the_side_that_rgs_gives_them(shared_referen
     assert opening == 0
 
 
-def test_the_norwegian_example_is_read_whole_and_its_own_differences_are_named(
+def test_the_norwegian_example_is_read_whole_and_its_own_differences_are_reported(
     shared_reference: Path,
 ) -> None:
     path = shared_reference / "ledger-files/saft-no/example_888888888_20180228235959.xml"
@@ -139,8 +139,8 @@ def test_the_norwegian_example_is_read_whole_and_its_own_differences_are_named(
     assert (report.is_complete, report.debit) == (True, Decimal("9487049.35"))
     assert sum(len(line.dimensions) for entry in entries for line in entry.lines) == 84
     assert sum(len(line.vat) for entry in entries for line in entry.lines) == 34
-    named = [one for one in report.findings if one.code is FindingCode.CLOSING_BALANCE_DIFFERS]
-    assert {one.sentence.split()[1] for one in named} == set(differing_accounts(path))
+    reported = [one for one in report.findings if one.code is FindingCode.CLOSING_BALANCE_DIFFERS]
+    assert {one.sentence.split()[1] for one in reported} == set(differing_accounts(path))
 
 
 def differing_accounts(path: Path) -> list[str]:
@@ -257,7 +257,7 @@ def test_a_sie_file_is_read_whole(
     assert (report.counts["Entry"], report.counts["Line"]) == (entries, lines)
     assert lines == len(re.findall(rb"^\s*#TRANS\b", path.read_bytes(), re.MULTILINE))
     assert report.finding_counts.get(FindingCode.ENTRY_UNBALANCED, 0) == unbalanced
-    assert (report.is_complete, report.lines_named) == (True, 0)
+    assert (report.is_complete, report.lines_unreadable) == (True, 0)
 
 
 def test_lost_letters_are_reported(shared_reference: Path) -> None:

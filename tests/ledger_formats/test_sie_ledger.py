@@ -66,7 +66,7 @@ def test_accounts_have_their_kind_and_the_code_of_the_tax_form() -> None:
     ]
 
 
-def test_closing_balances_that_do_not_add_up_are_named() -> None:
+def test_closing_balances_that_do_not_add_up_are_reported() -> None:
     report = open_ledger(sie(BALANCES.replace("150", "151"), ENTRY)).check()
     assert [one.sentence for one in report.findings if one.code is FindingCode.CLOSING_BALANCE_DIFFERS] == [
         "Account 1930 closes 2025 at 151; opening balance and entries make 150."
@@ -83,8 +83,8 @@ def test_another_encoding_than_pc8_is_a_repair(encoding: str, is_repaired: bool)
 
 def test_texts_that_were_decoded_wrongly_before_are_reported() -> None:
     report = open_ledger(sie('#KONTO 4010 "Ink”p av tj„nster"\n', ENTRY, encoding="utf-8")).check()
-    (named,) = [one for one in report.findings if one.code is FindingCode.TEXT_MISREAD]
-    assert "Ink”p av tj„nster" in named.sentence
+    (reported,) = [one for one in report.findings if one.code is FindingCode.TEXT_MISREAD]
+    assert "Ink”p av tj„nster" in reported.sentence
 
 
 rows = st.lists(
@@ -109,8 +109,8 @@ rows = st.lists(
 
 
 @given(rows=rows)
-def test_every_line_is_kept_or_named(rows: list[str]) -> None:
+def test_every_line_is_kept_or_reported(rows: list[str]) -> None:
     report = open_ledger(sie("\n".join(rows))).check()
-    named = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
-    assert report.lines_named == len(named)
-    assert report.counts.get("Line", 0) + len(named) == sum(row.startswith("#TRANS") for row in rows)
+    reported = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert report.lines_unreadable == len(reported)
+    assert report.counts.get("Line", 0) + len(reported) == sum(row.startswith("#TRANS") for row in rows)

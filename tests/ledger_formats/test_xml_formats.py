@@ -1,4 +1,4 @@
-"""XAF, SAF-T and SIE 5 as programs write them: what is repaired is reported, what cannot be read is named."""
+"""XAF, SAF-T and SIE 5 as programs write them: what is repaired or cannot be read is reported."""
 
 from contextlib import suppress
 from decimal import Decimal
@@ -83,7 +83,7 @@ def test_an_amount_below_zero_counts_on_the_other_side_and_totals_still_agree() 
     assert (report.is_balanced, report.debit) == (True, Decimal("5.00"))
 
 
-def test_totals_that_do_not_agree_are_named() -> None:
+def test_totals_that_do_not_agree_are_reported() -> None:
     totals = "<linesCount>3</linesCount><totalDebit>12.50</totalDebit><totalCredit>99.00</totalCredit>"
     _ledger, report = checked(xaf(BALANCED, totals=totals))
     assert [total.name for total in report.control_totals if not total.agrees] == ["lines", "total credit"]
@@ -101,14 +101,73 @@ def test_totals_that_do_not_agree_are_named() -> None:
         (("1000", "NaN", "D"), "“NaN” is not an amount"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named_with_its_line(line: tuple[str, str, str], reason: str) -> None:
+def test_a_line_that_cannot_be_read_is_reported_with_its_line(
+    line: tuple[str, str, str], reason: str
+) -> None:
     text = xaf((*BALANCED, line))
     _ledger, report = checked(text)
     at = text.count("\n", 0, text.rindex("<trLine>")) + 1
-    (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
-    assert (report.counts["Line"], report.lines_named, report.is_complete) == (2, 1, False)
-    assert named.sentence == f"Line {at}: line 3 of an entry is not in the books: {reason}."
-    assert str(named.location) == f"line {at} (trLine)"
+    (reported,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert (report.counts["Line"], report.lines_unreadable, report.is_complete) == (2, 1, False)
+    assert reported.sentence == f"Line {at}: line 3 of an entry is not in the books: {reason}."
+    assert str(reported.location) == f"line {at} (trLine)"
+
+
+SIE_4 = """#FLAGGA 0
+#SIETYP 4
+#FNAMN Prov
+#RAR 0 20250101 20251231
+#VER A 1 20250115
+{
+#TRANS 1000 {} 12.50
+#TRANS 8000 {} -12.50
+}
+"""
+WITH_A_BAD_LINE: Lines = (*BALANCED, ("1000", "x", "D"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        xaf(WITH_A_BAD_LINE),
+        saft(WITH_A_BAD_LINE),
+        sie5(WITH_A_BAD_LINE),
+        SIE_4.replace("}\n", "#TRANS 1000 {} x\n}\n"),
+        SIE_4.replace("}\n", f"#TRANS 1000 {{}} 5 {'x' * 100_000}\n}}\n"),
+        SIE_4.replace("}\n", '#TRANS 1000 {} x 20250115 "a\nb"\n}\n'),
+    ],
+)
+def test_a_pass_over_entries_alone_leaves_what_it_could_not_read(text: str) -> None:
+    ledger = open_ledger(text.encode())
+    assert ledger.findings == []
+    (entry,) = ledger.entries()
+    assert (len(entry.lines), ledger.finding_counts[FindingCode.LINE_UNREADABLE]) == (2, 1)
+    (lost,) = [one for one in ledger.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert lost.location.line > 1
+    list(ledger.accounts())
+    assert FindingCode.ENTRY_UNBALANCED not in ledger.finding_counts
+    assert ledger.check().is_complete is False
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (xaf(BALANCED).replace("<periodNumber>1<", "<periodNumber>13<"), "13"),
+        (saft(BALANCED).replace("<Period>1<", "<Period>01<"), "01"),
+        (sie5(BALANCED), ""),
+        (SIE_4.replace("20250101", "20241101").replace("20251231", "20251031"), ""),
+    ],
+)
+def test_an_entry_has_the_period_of_its_file_and_the_month_of_its_date(text: str, number: str) -> None:
+    (entry,) = open_ledger(text.encode()).entries()
+    assert (entry.period_number, entry.calendar_month) == (number, "2025-01")
+
+
+@pytest.mark.parametrize("write", [xaf, saft, sie5])
+def test_a_date_outside_of_the_years_is_reported_in_every_format(write: type) -> None:
+    ledger = open_ledger(write(BALANCED).replace("2025-01-15", "2027-01-15").encode())
+    (entry,) = ledger.entries()
+    assert (entry.calendar_month, ledger.finding_counts[FindingCode.DATE_OUTSIDE_YEAR]) == ("2027-01", 1)
 
 
 STRAY_XAF = "<trLine><nr>9</nr><accID>1000</accID><amnt>1</amnt><amntTp>D</amntTp></trLine>"
@@ -126,11 +185,11 @@ STRAY_SAFT = (
         (sie5(BALANCED, BALANCED), '<LedgerEntry accountId="1000" amount="1"/>', "</JournalEntry>"),
     ],
 )
-def test_a_line_outside_of_entries_joins_none_and_is_named(text: str, line: str, after: str) -> None:
+def test_a_line_outside_of_entries_joins_none_and_is_reported(text: str, line: str, after: str) -> None:
     ledger, report = checked(text.replace(after, after + line, 1))
     assert [len(entry.lines) for entry in ledger.entries()] == [2, 2]
-    (named,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
-    assert named.sentence.endswith("is not in the books: it stands in no entry.")
+    (reported,) = [one for one in report.findings if one.code is FindingCode.LINE_UNREADABLE]
+    assert reported.sentence.endswith("is not in the books: it stands in no entry.")
 
 
 @pytest.mark.parametrize("amount", ["12<!-- x -->.50", "<![CDATA[12.50]]>", "12<?x y?>.50", " 12.50\n"])
@@ -238,12 +297,12 @@ made_up = st.lists(
 
 @pytest.mark.parametrize("write", [xaf, saft, sie5])
 @given(entries=made_up)
-def test_every_line_is_kept_or_named(write: type, entries: list[Lines]) -> None:
+def test_every_line_is_kept_or_reported(write: type, entries: list[Lines]) -> None:
     text = write(*entries)
     ledger, report = checked(text)
     kept = sum(len(entry.lines) for entry in ledger.entries())
     assert report.counts.get("Line", 0) == kept
-    assert kept + report.lines_named == sum(len(lines) for lines in entries)
+    assert kept + report.lines_unreadable == sum(len(lines) for lines in entries)
     assert report.counts.get("Entry", 0) == len(entries)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import F
 
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.audience.visible_context import message_context
 from koppel.notifications.event_types import EventCode, EventType, event_types, render_message
 from koppel.notifications.events.dispatch import dispatch_due, dispatch_updates
 from koppel.notifications.events.keys import EventKey
@@ -72,7 +73,13 @@ def screen_messages(actor: Actor) -> list[str]:
         notifications = Notification.objects.filter(
             membership_id=actor.membership_id, on_screen=True
         ).order_by("pk")
-        return [render_message(one.event_type, one.context) for one in notifications]
+        return [
+            render_message(
+                notification.event_type,
+                message_context(notification.context, notification.administrations),
+            )
+            for notification in notifications
+        ]
 
 
 def mails(actor: Actor) -> list[str]:

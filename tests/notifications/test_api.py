@@ -13,7 +13,7 @@ def test_notices_are_listed_read_and_chosen_over_rest(actor: Any) -> None:
     client = Client()
     client.force_login(User.objects.get(pk=anna.user_id))
     for key in ("one", "two"):
-        open_test_event(anna, NEWS, key, administrations={1: {"name": key}})
+        open_test_event(anna, NEWS, key, context={"name": key})
     listing = client.get("/api/v1/notifications?unread=true").json()
     assert [one["message"] for one in listing["items"]] == ["News of two", "News of one"]
     first = listing["items"][0]["id"]

@@ -56,7 +56,7 @@ def post(settings: Any) -> Iterator[MailServer]:
 
 
 def open_news_event(actor: Actor, key: str = "one", name: str = "Bakkerij De Haan") -> None:
-    open_test_event(actor, NEWS, key, administrations={1: {"name": name}})
+    open_test_event(actor, NEWS, key, context={"name": name})
 
 
 def send(actor: Actor) -> int:
@@ -372,10 +372,10 @@ def test_a_mail_that_cannot_be_written_does_not_stand_before_the_others(
     open_news_event(anna, "two", "Garage")
     original_build_email = delivery.build_email
 
-    def breaks(membership: Any, notices: Any, **more: Any) -> Any:
+    def breaks(membership: Any, notices: Any, *others: Any, **more: Any) -> Any:
         if "Bakkerij" in notices[0].context["name"]:
             raise ValueError("made up")
-        return original_build_email(membership, notices, **more)
+        return original_build_email(membership, notices, *others, **more)
 
     monkeypatch.setattr(delivery, "build_email", breaks)
     assert send(anna) == 1

@@ -37,7 +37,7 @@ def page(browser: Client, address: str = "/notifications/") -> str:
 
 
 def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client) -> None:
-    open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
+    open_test_event(anna, NEWS, context={"name": "First"})
     open_test_event(anna, "test_worse", "two", context={"account": "s.jansen"})
     close_test_event(anna, "test_worse", "two")
     assert 'class="count count-new">2<' in page(browser)
@@ -57,9 +57,7 @@ def test_notices_are_filtered_read_and_unread_again(anna: Actor, browser: Client
 def test_a_notification_of_another_person_does_not_exist(anna: Actor, browser: Client, actor: Any) -> None:
     with organisation_scope(anna.organisation_id):
         firm = Organisation.objects.get(pk=anna.organisation_id)
-    open_test_event(
-        actor("user", organisation=firm, name="Ben"), NEWS, "ben", administrations={1: {"name": "Secret"}}
-    )
+    open_test_event(actor("user", organisation=firm, name="Ben"), NEWS, "ben", context={"name": "Secret"})
     with organisation_scope(anna.organisation_id):
         notice = Notification.objects.get()
     assert browser.get(f"/notifications/{notice.pk}/").status_code == 404
@@ -158,9 +156,9 @@ def test_browsers_are_named_as_people_name_them() -> None:
 
 
 def test_marking_as_read_skips_newer_notifications(anna: Actor, browser: Client) -> None:
-    open_test_event(anna, NEWS, administrations={1: {"name": "First"}})
+    open_test_event(anna, NEWS, context={"name": "First"})
     form = form_of(page(browser))
-    open_test_event(anna, NEWS, "two", administrations={2: {"name": "Second"}})
+    open_test_event(anna, NEWS, "two", context={"name": "Second"})
     browser.post("/notifications/read", {"query": "", "newest": form.get("newest", [""])[0]})
     unread = page(browser, "/notifications/?show=unread")
     assert "Second" in unread

@@ -1,5 +1,6 @@
 """A number that another administration has: it needs a reason before the import, and an issue follows."""
 
+import json
 from typing import Any
 
 from koppel.audit.models import AuditEntry
@@ -8,9 +9,11 @@ from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.onboarding.steps.identify import list_answers
-from tests.books.factories import administration_of
+from koppel.organisations.models import Organisation
+from tests.books.factories import administration_of, assign
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, path_of
+from tests.fixtures.people import signed_in
 from tests.onboarding.test_wizard import (
     KVK,
     anna,
@@ -92,6 +95,30 @@ def test_the_same_number_twice_needs_a_reason_which_is_kept(anna_at_list: Newcom
     )
     assert link.status_code == 200
     assert shared_issues(anna_at_list) == set()
+
+
+def test_a_shared_number_is_told_to_those_who_see_both(anna_at_list: Newcomer, actor: Any) -> None:
+    """Otherwise typing a number would tell whether a client that one may not see has it."""
+    secret = administration_of(
+        anna_at_list.actor, "Secret", number="17052456", number_scheme="0106", country="NL"
+    )
+    assigned = administration_of(anna_at_list.actor, "Own", number=KVK, number_scheme="0106", country="NL")
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        firm = Organisation.objects.get(pk=anna_at_list.actor.organisation_id)
+        piet = actor("user", organisation=firm, name="Piet")
+        assign(piet, assigned)
+    changed = {"number": "17052456", "reason": "", "sector": "", "same_company": "1"}
+    signed_in(piet).post(f"/administrations/{assigned.pk}/identity/", changed)
+    assert ("number_shared", assigned.pk) in open_issues(anna_at_list)
+    addresses = ("/api/v1/issues?kind=number_shared", f"/api/v1/administrations/{assigned.pk}/issues")
+    for person, sees in ((piet, False), (anna_at_list.actor, True)):
+        answers = [json.dumps(signed_in(person).get(address).json()) for address in addresses]
+        assert ["number_shared" in answer for answer in answers] == [sees, sees]
+        summary = signed_in(person).get(f"/api/v1/administrations/{assigned.pk}").json()
+        assert (summary["issues"] > 0) is sees
+    with organisation_scope(anna_at_list.actor.organisation_id):
+        assign(piet, secret)
+    assert "number_shared" in json.dumps(signed_in(piet).get(addresses[0]).json())
 
 
 def shared_issues(person: Newcomer) -> set[int]:

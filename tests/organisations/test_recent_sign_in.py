@@ -31,6 +31,7 @@ def hours_later(client: Client) -> None:
         (SECURITY + "provider/prepare", {}),
         (SECURITY + "provider/off", {}),
         (SECURITY + "provider/test", {}),
+        ("/organisation/webhooks/1/secret", {}),
     ],
 )
 def test_an_old_session_is_led_to_a_proof_first(actor: Any, path: str, form: dict[str, str]) -> None:

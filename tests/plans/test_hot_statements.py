@@ -31,12 +31,13 @@ from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
 from koppel.books.storage import row_deletion, writer
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
+from koppel.connections.models import FailureKind
 from koppel.connections.rate_limits.leases import LeaseKey, QuotaKey
 from koppel.connections.rate_limits.quota import UsageReport
 from koppel.connections.rate_limits.quota_store import QuotaStore
 from koppel.connections.sessions import vendor_sessions
 from koppel.connections.vault import grant_locks
-from koppel.connections.vault.grant_store import GrantStore
+from koppel.connections.vault.grant_store import GrantStore, RecordedFailure
 from koppel.connector.contract import Record, Tokens
 from koppel.connector.rows import EntryRow
 from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres
@@ -67,6 +68,7 @@ LARGE = 1000
 FIRM, ADMINISTRATION, RUN, GRANT = 1, 7, 70, 13
 CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+FAILURE = RecordedFailure(FailureKind.UNREACHABLE, "code", "why")
 RUN = ClaimedRun(
     RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW, 0, False
 )
@@ -256,7 +258,7 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
     await grants.store_tokens(
         grant, Tokens(Secret("a"), Secret("r"), NOW, NOW + timedelta(hours=1)), NOW, None
     )
-    await grants.record_failure(grant, ("code", "why"), NOW, None)
+    await grants.record_failure(grant, FAILURE, NOW, None)
 
 
 async def _grant_locks(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:

@@ -298,7 +298,7 @@ def test_one_odd_byte_does_not_change_the_encoding_of_a_file(tmp_path: Path) -> 
             9,
             "#RTRANS: no #TRANS line with its account and amount stands behind it",
         ),
-        (f'#KONTO 1930 "{"a" * 100_000}"\n', 7, "the line has more than 100,000 characters"),
+        (f'#KONTO 1930 "{"a" * 100_000}"\n', 7, "#KONTO: the line has more than 100,000 characters"),
     ],
 )
 def test_what_cannot_be_read_is_named(rows: str, line: int, reason: str, tmp_path: Path) -> None:
@@ -349,7 +349,10 @@ def test_a_file_without_years_has_the_calendar_years_of_its_vouchers(tmp_path: P
         (b"\0" * 1000, "it has no #SIETYP line."),
         (b'<?xml version="1.0"?>\n<Sie xmlns="x">\n', "it is SIE 5, which is XML."),
         (b"#FLAGGA 0\n#SIETYP 4\n", "has no fiscal year, no balances and no vouchers."),
-        (HEAD.replace("20251231", "20991231").encode(), "its fiscal year is longer than two years."),
+        (
+            HEAD.replace("20251231", "20991231").encode(),
+            "the year is longer than two years (#RAR 0 20250101 20991231).",
+        ),
     ],
 )
 def test_what_holds_no_year_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -407,7 +410,7 @@ pieces = st.sampled_from(
 @given(
     rows=st.lists(st.one_of(pieces, st.text(alphabet='#{}" \\1.,-VERTANS\t\0éø', max_size=14)), max_size=25)
 )
-def test_every_line_is_kept_or_named(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
+def test_every_line_is_kept_or_reported(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
     folder = tmp_path_factory.mktemp("rows")
     text = HEAD + "\n".join(rows)
     company = company_of(folder, text.encode())

@@ -172,7 +172,7 @@ def test_failed_administrations_of_all_organisations_are_retried_by_the_operator
         Administration.objects.filter(pk__in=failed).update(status=Status.FAILED)
     outcome = CliRunner().invoke(sync_commands, ["retry", "--all-organisations", "--json"])
     assert outcome.exit_code == 0, outcome.output
-    [rows] = [json.loads(line) for line in outcome.stdout.splitlines() if line.startswith("[")]
+    rows = json.loads(outcome.stdout.splitlines()[-1])
     assert {row["id"]: row["created"] for row in rows} == dict.fromkeys(failed, True)
     with installation_scope("test"):
         assert dict(Run.objects.values_list("administration_id", "state")) == dict.fromkeys(failed, "queued")

@@ -133,7 +133,7 @@ def _kind(file: sie.SieFile, code: str) -> str:
     return {"1": "asset", "2": "liability", "3": "income"}.get(code[:1], "expense")
 
 
-def _periods(year: sie.FiscalYear) -> list[Period]:
+def _periods(year: sie.SieYear) -> list[Period]:
     first, last = year.starts_on or date(2000, 1, 1), year.ends_on or date(2000, 12, 31)
     periods: list[Period] = []
     starts_on = first

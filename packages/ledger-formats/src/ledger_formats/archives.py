@@ -2,15 +2,12 @@
 
 import itertools
 import shutil
-import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from ledger_formats.detection import is_archive
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
@@ -18,16 +15,13 @@ from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import DEFAULT, MEGABYTE, Limits
 from ledger_formats.opening import open_ledger
 from ledger_formats.sources import Source, source_of
+from ledger_formats.zip_directory import UNREADABLE, check_directory
 
-END_OF_DIRECTORY = b"PK\x05\x06"
-END_BYTES = 22
-COMMENT_BYTES_MAX = 65535
 LOCAL_HEADER_BYTES = 30
 SYMBOLIC_LINK = 0o120000
 ENCRYPTED = 0x1
 CHUNK_BYTES = 1024 * 1024
 NEVER_LEDGERS = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +33,14 @@ class Member:
     refusal: LedgerFileRefused | None = None
 
 
+@dataclass(slots=True)
+class _Unpacked:
+    """What an archive and the archives in it hold, so far."""
+
+    files: int = 0
+    size: int = 0
+
+
 def open_all(file: str | Path | bytes | Source, name: str = "", limits: Limits = DEFAULT) -> Iterator[Member]:
     """Yield what a ZIP file holds, ZIP files in it too; a file that is none yields itself.
 
@@ -46,22 +48,22 @@ def open_all(file: str | Path | bytes | Source, name: str = "", limits: Limits =
     safe or cannot be read, before any of it is opened, and `OSError`.
     """
     source = source_of(file, name)
-    if not is_archive(source):
+    if not is_archive(source, limits):
         yield _opened(source, limits)
         return
-    yield from _members(source, limits, 1)
+    yield from _members(source, limits, _Unpacked(), 1)
 
 
 def open_only(file: str | Path | bytes | Source, name: str = "", limits: Limits = DEFAULT) -> LedgerFile:
     """Open a ledger file, or the only one in a ZIP file. Raises `LedgerFileRefused`, and `OSError`."""
     source = source_of(file, name)
-    if not is_archive(source):
+    if not is_archive(source, limits):
         return open_ledger(source, limits=limits)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ledger-")))
         ledger: LedgerFile | None = None
         refusal: LedgerFileRefused | None = None
-        for member in _extracted(source, limits, folder):
+        for member in _extracted(source, limits, _Unpacked(), folder):
             try:
                 opened = open_ledger(member, limits=limits)
             except LedgerFileRefused as error:
@@ -86,16 +88,16 @@ def _opened(source: Source, limits: Limits) -> Member:
         return Member(source.name, refusal=refusal)
 
 
-def _members(source: Source, limits: Limits, depth: int) -> Iterator[Member]:
+def _members(source: Source, limits: Limits, unpacked: _Unpacked, depth: int) -> Iterator[Member]:
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
-        for extracted in _extracted(source, limits, Path(folder)):
-            if not is_archive(extracted):
+        for extracted in _extracted(source, limits, unpacked, Path(folder)):
+            if not is_archive(extracted, limits):
                 member = _opened(extracted, limits)
                 yield member
                 if member.ledger is not None:
                     member.ledger.close()
             elif depth < limits.archive_depth_max:
-                yield from _nested(extracted, limits, depth)
+                yield from _nested(extracted, limits, unpacked, depth)
             else:
                 sentence = f"{extracted.name} is a ZIP file in a ZIP file in a ZIP file, which is not read."
                 yield Member(extracted.name, refusal=LedgerFileRefused(RefusalCode.ARCHIVE_UNSAFE, sentence))
@@ -103,21 +105,21 @@ def _members(source: Source, limits: Limits, depth: int) -> Iterator[Member]:
                 extracted.path.unlink()
 
 
-def _nested(source: Source, limits: Limits, depth: int) -> Iterator[Member]:
+def _nested(source: Source, limits: Limits, unpacked: _Unpacked, depth: int) -> Iterator[Member]:
     try:
-        yield from _members(source, limits, depth + 1)
+        yield from _members(source, limits, unpacked, depth + 1)
     except LedgerFileRefused as refusal:
         yield Member(source.name, refusal=refusal)
 
 
-def _extracted(source: Source, limits: Limits, folder: Path) -> Iterator[Source]:
+def _extracted(source: Source, limits: Limits, unpacked: _Unpacked, folder: Path) -> Iterator[Source]:
     """Yield each file of an archive, under a number in `folder`; its own name is only for sentences."""
     with source.open() as file:
-        _check_directory(source, file, limits)
+        check_directory(source, file, limits)
         try:
             with zipfile.ZipFile(file) as archive:
                 infos = [info for info in archive.infolist() if not _is_ignored(info)]
-                _check_members(source.name, infos, limits)
+                _check_members(source.name, infos, limits, unpacked)
                 for number, info in enumerate(infos):
                     path = folder / str(number)
                     with archive.open(info) as member, path.open("wb") as copy:
@@ -134,30 +136,16 @@ def _is_ignored(info: zipfile.ZipInfo) -> bool:
     return info.is_dir() or info.filename.startswith(NEVER_LEDGERS) or last in NEVER_LEDGERS
 
 
-def _check_directory(source: Source, file: BinaryIO, limits: Limits) -> None:
-    """Refuse an archive of too many files before its directory is read into memory."""
-    file.seek(max(0, source.size - END_BYTES - COMMENT_BYTES_MAX))
-    tail = file.read()
-    position = tail.rfind(END_OF_DIRECTORY)
-    if position < 0 or len(tail) < position + END_BYTES:
-        raise LedgerFileRefused(
-            RefusalCode.ARCHIVE_UNREADABLE, f"{source.name} is no readable ZIP file: it is cut off."
-        )
-    count, directory_bytes = struct.unpack_from("<HI", tail, position + 10)
-    if count > limits.archive_files_max or directory_bytes > limits.archive_files_max * 1024:
-        raise LedgerFileRefused(
-            RefusalCode.TOO_LARGE, f"{source.name} holds more than {limits.archive_files_max:,} files."
-        )
-    file.seek(0)
-
-
-def _check_members(name: str, infos: list[zipfile.ZipInfo], limits: Limits) -> None:
-    """Refuse an archive that is not safe, as a whole."""
-    if sum(info.file_size for info in infos) > limits.archive_bytes_max:
-        raise LedgerFileRefused(
-            RefusalCode.TOO_LARGE,
-            f"{name} holds more than {limits.archive_bytes_max // MEGABYTE} MB, unpacked.",
-        )
+def _check_members(name: str, infos: list[zipfile.ZipInfo], limits: Limits, unpacked: _Unpacked) -> None:
+    """Refuse an archive that is not safe, as a whole; count it in `unpacked` otherwise."""
+    before = "With the files before it " if unpacked.files else ""
+    size = unpacked.size + sum(info.file_size for info in infos)
+    if size > limits.archive_bytes_max:
+        most = f"{limits.archive_bytes_max // MEGABYTE} MB, unpacked"
+        raise LedgerFileRefused(RefusalCode.TOO_LARGE, f"{before}{name} holds more than {most}.")
+    if unpacked.files + len(infos) > limits.archive_files_max:
+        most = f"{limits.archive_files_max:,} files"
+        raise LedgerFileRefused(RefusalCode.TOO_LARGE, f"{before}{name} holds more than {most}.")
     for info in infos:
         if reason := _danger(info, limits):
             raise LedgerFileRefused(
@@ -169,6 +157,7 @@ def _check_members(name: str, infos: list[zipfile.ZipInfo], limits: Limits) -> N
             raise LedgerFileRefused(
                 RefusalCode.ARCHIVE_UNSAFE, f"{name} is refused: its files overlap, as those of ZIP bombs do."
             )
+    unpacked.files, unpacked.size = unpacked.files + len(infos), size
 
 
 def _danger(info: zipfile.ZipInfo, limits: Limits) -> str:

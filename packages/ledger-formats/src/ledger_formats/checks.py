@@ -5,22 +5,25 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
-from ledger_formats.findings import Finding, FindingCode, FindingLog, Repair
+from ledger_formats.findings import Finding, FindingCode, FindingLog, Location, Repair
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     ZERO,
     Account,
     Balance,
     BalanceKind,
+    Dimension,
     Entry,
-    FiscalYear,
     Journal,
+    Period,
     Record,
     VatCode,
 )
 
 ROUNDING = Decimal("0.00005")
 """Programs that reckon with floating point write 10.100000000000001: less than this is no difference."""
+CODES = {VatCode: "VAT codes", Journal: "journals", Period: "periods", Dimension: "dimensions"}
+"""What `Limits.codes_max` is about."""
 YEARS_MAX = 4
 """Movements are kept by account for this many years' worth of accounts."""
 
@@ -46,7 +49,7 @@ class Report:
     """
 
     counts: dict[str, int]
-    lines_named: int
+    lines_unreadable: int
     debit: Decimal
     credit: Decimal
     closing: dict[tuple[str, str], Decimal]
@@ -99,17 +102,18 @@ class Tally:
     name: str
     limits: Limits
     log: FindingLog
-    years: tuple[FiscalYear, ...]
     totals: Totals = field(default_factory=Totals)
     counts: Counter[str] = field(default_factory=Counter)
     debit: Decimal = ZERO
     credit: Decimal = ZERO
     accounts: set[str] = field(default_factory=set)
     vat_codes: set[str] = field(default_factory=set)
-    undeclared: dict[tuple[str, str], int] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    """Of each key of an entry, how many entries have asked for it."""
+    undeclared: dict[tuple[str, str], Location] = field(default_factory=dict)
     opening: dict[tuple[str, str], Decimal] = field(default_factory=dict)
-    stated: dict[tuple[str, str], Decimal] = field(default_factory=dict)
-    moves: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    stated_closing: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    movements: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     has_opening_entries: bool = False
     opening_journals: set[str] = field(default_factory=set)
 
@@ -117,14 +121,16 @@ class Tally:
         if isinstance(record, Entry):
             self._add_entry(record)
             return
-        self.counts[type(record).__name__] += 1
+        kind = type(record)
+        self.counts[kind.__name__] += 1
+        if kind in CODES:
+            self.check_count(self.counts[kind.__name__], self.limits.codes_max, CODES[kind])
         if isinstance(record, Account):
             self._add_account(record)
         elif isinstance(record, Balance):
             self._add_balance(record)
         elif isinstance(record, VatCode):
             self.vat_codes.add(record.code)
-            self._limit(len(self.vat_codes), self.limits.codes_max, "VAT codes")
         elif isinstance(record, Journal) and record.kind == "O":
             self.opening_journals.add(record.code)
 
@@ -136,62 +142,80 @@ class Tally:
                 account.at,
             )
         self.accounts.add(account.code)
-        self._limit(len(self.accounts), self.limits.accounts_max, "accounts")
+        self.check_count(len(self.accounts), self.limits.accounts_max, "accounts")
 
     def _add_balance(self, balance: Balance) -> None:
         if not balance.is_of_account:
             return
-        table = self.opening if balance.kind is BalanceKind.OPENING else self.stated
+        table = self.opening if balance.kind is BalanceKind.OPENING else self.stated_closing
         key = (balance.fiscal_year, balance.account)
         table[key] = table.get(key, ZERO) + balance.amount
-        self._limit(len(table), YEARS_MAX * self.limits.accounts_max, "accounts with balances")
+        self.check_count(len(table), YEARS_MAX * self.limits.accounts_max, "accounts with balances")
 
     def _add_entry(self, entry: Entry) -> None:
-        moves, year = self.moves, entry.fiscal_year
+        movements, year = self.movements, entry.fiscal_year
         debit = credit = ZERO
         for line in entry.lines:
             key, amount = (year, line.account), line.amount
-            if key in moves:
-                moves[key] += amount
+            if key in movements:
+                movements[key] += amount
             else:
-                self._add_first(key, amount, line.at)
+                self._add_first_movement(key, amount, line.at)
             if amount > ZERO:
                 debit += amount
             else:
                 credit -= amount
             for vat in line.vat:
                 if vat.code not in self.vat_codes:
-                    self._miss("VAT code", vat.code, line.at)
+                    self._note_code("VAT code", vat.code, line.at)
         self.debit += debit
         self.credit += credit
         self.counts["Entry"] += 1
         self.counts["Line"] += len(entry.lines)
         if abs(debit - credit) > ROUNDING:
-            self._name_unbalanced(entry, debit - credit)
+            self._report_unbalanced(entry, debit - credit)
         elif not entry.lines:
             self.log.add(FindingCode.ENTRY_WITHOUT_LINES, f"Entry {entry.key[:60]} has no lines.", entry.at)
-        if entry.period in ("0", "00") or entry.journal in self.opening_journals:
+        if _is_zero(entry.period_number) or entry.journal in self.opening_journals:
             self.has_opening_entries = True
 
-    def _name_unbalanced(self, entry: Entry, difference: Decimal) -> None:
+    def _report_unbalanced(self, entry: Entry, difference: Decimal) -> None:
         self.log.add(
             FindingCode.ENTRY_UNBALANCED,
             f"Entry {entry.key[:60]} does not balance: its debits exceed its credits by {difference:f}.",
             entry.at,
         )
 
-    def _add_first(self, key: tuple[str, str], amount: Decimal, at: int) -> None:
-        self.moves[key] = amount
-        self._limit(len(self.moves), YEARS_MAX * self.limits.accounts_max, "accounts in use")
+    def _add_first_movement(self, key: tuple[str, str], amount: Decimal, at: int) -> None:
+        self.movements[key] = amount
+        self.check_count(len(self.movements), YEARS_MAX * self.limits.accounts_max, "accounts in use")
         if key[1] not in self.accounts:
-            self._miss("account", key[1], at)
+            self._note_code("account", key[1], at)
 
-    def _miss(self, kind: str, code: str, at: int) -> None:
+    def _note_code(self, kind: str, code: str, at: int) -> None:
         if (kind, code) not in self.undeclared:
-            self.undeclared[(kind, code)] = at
-            self._limit(len(self.undeclared), self.limits.accounts_max, "accounts or VAT codes in use")
+            self.undeclared[(kind, code)] = self.log.location(at)
+            self.check_count(len(self.undeclared), self.limits.accounts_max, "accounts or VAT codes in use")
 
-    def _limit(self, count: int, most: int, what: str) -> None:
+    def unique_key(self, key: str) -> str:
+        """Return this key of an entry, or `-2` and so on behind it where an entry before has it."""
+        keys = self.keys
+        if key not in keys:
+            self._keep_key(key)
+            return key
+        while True:
+            keys[key] += 1
+            unique = f"{key}-{keys[key]}"
+            if unique not in keys:
+                self._keep_key(unique)
+                return unique
+
+    def _keep_key(self, key: str) -> None:
+        self.keys[key] = 1
+        self.check_count(len(self.keys), self.limits.entries_max, "entries")
+
+    def check_count(self, count: int, most: int, what: str) -> None:
+        """Raise `LedgerFileRefused` where there are more than `most`."""
         if count > most:
             raise LedgerFileRefused(
                 RefusalCode.TOO_MANY_RECORDS, f"{self.name} has more than {most:,} {what}."
@@ -204,7 +228,7 @@ class Tally:
 
     def finish(self) -> Report:
         """Compare totals and balances. No record may follow."""
-        self._name_undeclared()
+        self._report_undeclared()
         self._check_opening()
         control_totals = self._control_totals()
         for total in control_totals:
@@ -214,13 +238,13 @@ class Tally:
                     f"The file states {total.name} {total.stated:f}; its entries have {total.counted:f}.",
                 )
         closing = dict(self.opening)
-        for key, amount in self.moves.items():
+        for key, amount in self.movements.items():
             closing[key] = closing.get(key, ZERO) + amount
         self._check_closing(closing)
         log = self.log
         return Report(
             counts={name: self.counts[name] for name in sorted(self.counts)},
-            lines_named=log.counts[FindingCode.LINE_UNREADABLE],
+            lines_unreadable=log.counts[FindingCode.LINE_UNREADABLE],
             debit=self.debit,
             credit=self.credit,
             closing=closing,
@@ -230,14 +254,14 @@ class Tally:
             repairs=list(log.repairs.values()),
         )
 
-    def _name_undeclared(self) -> None:
-        for (kind, code), at in self.undeclared.items():
+    def _report_undeclared(self) -> None:
+        for (kind, code), location in self.undeclared.items():
             if kind == "account" and code not in self.accounts:
                 sentence = f"Account {code[:40]} is used, and the file does not declare it."
-                self.log.add(FindingCode.ACCOUNT_UNDECLARED, sentence, at)
+                self.log.add_at(FindingCode.ACCOUNT_UNDECLARED, sentence, location)
             elif kind != "account" and code and code not in self.vat_codes:
                 sentence = f"VAT code {code[:40]} is used, and the file does not declare it."
-                self.log.add(FindingCode.VAT_CODE_UNDECLARED, sentence, at)
+                self.log.add_at(FindingCode.VAT_CODE_UNDECLARED, sentence, location)
 
     def _check_opening(self) -> None:
         if not self.opening and self.has_opening_entries:
@@ -279,8 +303,8 @@ class Tally:
 
     def _check_closing(self, closing: dict[tuple[str, str], Decimal]) -> None:
         """Compare the closing balances of the years of which the file has entries."""
-        years = {year for year, _account in self.moves}
-        for key, stated in sorted(self.stated.items()):
+        years = {year for year, _account in self.movements}
+        for key, stated in sorted(self.stated_closing.items()):
             counted = closing.get(key, ZERO)
             if key[0] in years and abs(stated - counted) > ROUNDING:
                 self.log.add(
@@ -288,3 +312,7 @@ class Tally:
                     f"Account {key[1][:40]} closes {key[0]} at {stated:f}; opening balance and entries make"
                     f" {counted:f}.",
                 )
+
+
+def _is_zero(period_number: str) -> bool:
+    return bool(period_number) and not period_number.strip("0")

@@ -10,9 +10,10 @@ from ledger_formats.limits import DEFAULT, Limits
 from ledger_formats.records import Format
 from ledger_formats.sources import HEAD_BYTES, Source, source_of
 from ledger_formats.text_scan import TextScan, scan
+from ledger_formats.zip_directory import document_kind, is_zip
 
-ZIP_START = b"PK\x03\x04"
-ZIP_EMPTY = b"PK\x05\x06"
+OLE_START = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""Of files that Office wrote before 2007."""
 _DECLARED = re.compile(r"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]{1,40})["']""")
 _PROLOG = re.compile(r"(?:\s+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ROOT = re.compile(r"<(?:([\w.-]+):)?([A-Za-z_][\w.-]*)([^>]*)")
@@ -44,7 +45,7 @@ NAMED_FORMATS = (
 COUNTRIES = {"DK": "Denmark", "PT": "Portugal", "PL": "Poland", "RO": "Romania", "LT": "Lithuania"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
     """`encoding` is Python's name of what the bytes are; `stated_*` is what the file says, '' for nothing."""
 
@@ -73,21 +74,25 @@ def detect(file: str | Path | bytes | Source, name: str = "", limits: Limits = D
         return _detect_xml(source, head, limits)
     if _looks_like_sie(text):
         return _detect_sie(source, limits)
-    raise LedgerFileRefused(RefusalCode.NOT_A_LEDGER_FILE, f"{source.name} is {_kind_of(head, text)}.")
+    kind = _kind_of(source, head, text, limits)
+    raise LedgerFileRefused(RefusalCode.NOT_A_LEDGER_FILE, f"{source.name} is {kind}.")
 
 
-def is_archive(source: Source) -> bool:
-    """Return whether a file is a ZIP file, and no workbook or document in one."""
-    with source.open() as file:
-        return file.read(4) in (ZIP_START, ZIP_EMPTY)
+def is_archive(source: Source, limits: Limits = DEFAULT) -> bool:
+    """Return whether a file is a ZIP file, and no workbook, document or program, which are ZIP files too."""
+    return is_zip(source) and not document_kind(source, limits)
 
 
-def _kind_of(head: bytes, text: str) -> str:
+def _kind_of(source: Source, head: bytes, text: str, limits: Limits) -> str:
     """Return what a file is instead of a ledger file, for a sentence."""
-    if head.startswith(ZIP_START):
-        return "a ZIP file"
     kinds = (kind for pattern, kind in NAMED_FORMATS if pattern.search(text))
     kind = next(kinds, "")
+    if is_zip(source):
+        kind = document_kind(source, limits)
+        if not kind:
+            return "a ZIP file"
+    elif head.startswith(OLE_START):
+        kind = "an Excel workbook or Word document"
     return f"{kind}, which is not read" if kind else "no ledger file: it is neither SIE nor XAF nor SAF-T"
 
 
@@ -101,9 +106,9 @@ def _detect_sie(source: Source, limits: Limits) -> Detection:
     kind = re.search(rb"^[ \t]*#SIETYP[ \t]+\"?(\w{1,2})", raw, re.MULTILINE | re.IGNORECASE)
     stated = re.search(rb"^[ \t]*#FORMAT[ \t]+\"?([\w-]{1,20})", raw, re.MULTILINE | re.IGNORECASE)
     return Detection(
-        Format.SIE,
-        kind[1].decode() if kind else "4",
-        detect_encoding(raw),
+        format=Format.SIE,
+        version=kind[1].decode() if kind else "4",
+        encoding=detect_encoding(raw),
         stated_encoding=stated[1].decode() if stated else "",
     )
 
@@ -145,14 +150,14 @@ def _detect_root(name: str, root: re.Match[str], text: str, text_scan: TextScan)
         if kind := detect_kind(name, local, namespace, tags, text):
             kind_format, version, stated_version, is_known = kind
             return Detection(
-                kind_format,
-                version,
-                text_scan.encoding,
-                stated,
-                stated_version,
-                namespace,
-                is_known,
-                text_scan.control_characters,
+                format=kind_format,
+                version=version,
+                encoding=text_scan.encoding,
+                stated_encoding=stated,
+                stated_version=stated_version,
+                namespace=namespace,
+                is_namespace_known=is_known,
+                control_characters=text_scan.control_characters,
             )
     raise LedgerFileRefused(
         RefusalCode.NOT_A_LEDGER_FILE, f"{name} is no ledger file: it is XML that begins with <{local[:40]}>."

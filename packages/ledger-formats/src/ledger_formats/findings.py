@@ -43,7 +43,7 @@ class FindingCode(StrEnum):
 
 
 class RepairCode(StrEnum):
-    """The kinds of repair: what was read otherwise than it stands in the file."""
+    """The kinds of repair: what was read differently from how the file writes it."""
 
     ENCODING = "encoding"
     NAMESPACE = "namespace"
@@ -73,15 +73,19 @@ SEVERITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where in the file: a line, counted from 1, and for XML the element; 0 and '' mean the whole file."""
+    """Where: a line, counted from 1, and for XML the element; 0 and '' mean the whole file.
+
+    `file` is the name of the part, in a ledger of several files; '' where it is one file.
+    """
 
     line: int = 0
     element: str = ""
+    file: str = ""
 
     def __str__(self) -> str:
-        if not self.line:
-            return self.element or "the file"
-        return f"line {self.line} ({self.element})" if self.element else f"line {self.line}"
+        line = f"line {self.line}" if self.line else ""
+        line_and_element = f"{line} ({self.element})" if line and self.element else line or self.element
+        return ", ".join(filter(None, (self.file, line_and_element))) or "the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Repair:
-    """What was read otherwise than it stands: how often, and where first."""
+    """What was read differently from how the file writes it: how often, and where first."""
 
     code: RepairCode
     first: Location
@@ -109,23 +113,39 @@ class Repair:
 
 @dataclass(slots=True)
 class FindingLog:
-    """Findings and repairs of one pass. All are counted; `findings` keeps the first `findings_max`."""
+    """Findings and repairs of one pass. All are counted; `findings` keeps the first `findings_max`.
+
+    `file` is the part that is being read, in a ledger of several files. Sentences then begin with it.
+    """
 
     findings_max: int = DEFAULT.findings_max
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[FindingCode] = field(default_factory=Counter)
-    repairs: dict[RepairCode, Repair] = field(default_factory=dict)
+    repairs: dict[tuple[str, RepairCode], Repair] = field(default_factory=dict)
+    file: str = ""
+
+    def location(self, line: int = 0, element: str = "") -> Location:
+        """Return a place in the file that is being read."""
+        return Location(line, element, self.file)
 
     def add(self, code: FindingCode, sentence: str, line: int = 0, element: str = "") -> None:
+        self.add_at(code, sentence, self.location(line, element))
+
+    def add_at(self, code: FindingCode, sentence: str, location: Location) -> None:
         self.counts[code] += 1
         if len(self.findings) < self.findings_max:
-            self.findings.append(Finding(code, Location(line, element), sentence))
+            self.findings.append(Finding(code, location, _of_file(location, sentence)))
 
     def add_repair(
         self, code: RepairCode, sentence: str, line: int = 0, element: str = "", count: int = 1
     ) -> None:
-        """Count a repair. The sentence of the first of its kind is kept."""
-        if repair := self.repairs.get(code):
+        """Count a repair. The sentence of the first of its kind in each file is kept."""
+        if repair := self.repairs.get((self.file, code)):
             repair.count += count
         else:
-            self.repairs[code] = Repair(code, Location(line, element), sentence, count)
+            location = self.location(line, element)
+            self.repairs[(self.file, code)] = Repair(code, location, _of_file(location, sentence), count)
+
+
+def _of_file(location: Location, sentence: str) -> str:
+    return f"{location.file}: {sentence}" if location.file else sentence

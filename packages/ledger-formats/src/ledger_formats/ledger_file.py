@@ -8,8 +8,7 @@ from typing import Self, TypeVar, get_args
 
 from ledger_formats.checks import Report, Tally
 from ledger_formats.detection import Detection
-from ledger_formats.errors import LedgerFileRefused, RefusalCode
-from ledger_formats.findings import FindingCode, FindingLog, RepairCode
+from ledger_formats.findings import Finding, FindingCode, FindingLog, Repair, RepairCode
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     Account,
@@ -37,7 +36,9 @@ ENCODINGS_ALIKE = {"pc8": "cp437", "windows-1252": "cp1252", "iso-8859-1": "cp12
 class LedgerFile(ABC):
     """Reads records as a stream, as often as wanted. Use it as a context manager.
 
-    `records` without kinds passes over the whole file, and leaves the `report` of that pass.
+    What cannot be read is in no record. Every pass, also one over `entries()` alone, leaves what it noticed
+    in `findings`, `finding_counts` and `repairs`, as far as it got; only these say whether lines are missing.
+    A pass of all kinds checks the records as well, and leaves a `report`.
     """
 
     header: Header
@@ -45,6 +46,8 @@ class LedgerFile(ABC):
     def __init__(self, source: Source, detection: Detection, limits: Limits) -> None:
         self.source, self.detection, self.limits = source, detection, limits
         self.report: Report | None = None
+        self.log = FindingLog(limits.findings_max)
+        """Of the pass that began last."""
         self.resources = ExitStack()
         """What `close` releases."""
 
@@ -52,17 +55,30 @@ class LedgerFile(ABC):
     def name(self) -> str:
         return self.source.name
 
+    @property
+    def findings(self) -> list[Finding]:
+        """What the pass that began last noticed; see `Limits.findings_max`."""
+        return self.log.findings
+
+    @property
+    def finding_counts(self) -> dict[FindingCode, int]:
+        return dict(self.log.counts)
+
+    @property
+    def repairs(self) -> list[Repair]:
+        return list(self.log.repairs.values())
+
     def records(self, *kinds: type[Record]) -> Iterator[Record]:
         """Yield records in the order of the file; of some kinds only, or all, which are then checked.
 
-        Accounts that entries use and the file does not declare follow at the end. Raises `LedgerFileRefused`
-        where the file turns out to be cut off, or beyond a limit.
+        Accounts that entries use and the file does not declare follow at the end of all. Read `findings`
+        after the last record: a line that cannot be read is only there. Raises `LedgerFileRefused` where the
+        file turns out to be cut off, or beyond a limit.
         """
+        tally = self._begin_pass()
         if kinds:
-            yield from self._records(self._tally(), frozenset(kinds))
+            yield from self._records(tally, frozenset(kinds))
             return
-        tally = self._tally()
-        self._note_detection(tally.log)
         for record in self._records(tally, ALL_KINDS):
             tally.add(record)
             yield record
@@ -99,6 +115,7 @@ class LedgerFile(ABC):
         return self._of_kind(Journal)
 
     def entries(self) -> Iterator[Entry]:
+        """Yield the entries. Lines that cannot be read are in none: `findings` has them after the last."""
         return self._of_kind(Entry)
 
     def balances(self, kind: BalanceKind | None = None) -> Iterator[Balance]:
@@ -106,12 +123,15 @@ class LedgerFile(ABC):
         return (one for one in self._of_kind(Balance) if kind is None or one.kind is kind)
 
     def _of_kind(self, kind: type[OneKind]) -> Iterator[OneKind]:
-        return (
-            record for record in self._records(self._tally(), frozenset({kind})) if isinstance(record, kind)
-        )
+        for record in self._records(self._begin_pass(), frozenset({kind})):
+            if isinstance(record, kind):
+                yield record
 
-    def _tally(self) -> Tally:
-        return Tally(self.name, self.limits, FindingLog(self.limits.findings_max), self.header.years)
+    def _begin_pass(self) -> Tally:
+        self.log = FindingLog(self.limits.findings_max)
+        self._note_detection(self.log)
+        self._note_company(self.log)
+        return Tally(self.name, self.limits, self.log)
 
     @abstractmethod
     def _records(self, tally: Tally, kinds: frozenset[type]) -> Iterator[Record]:
@@ -153,6 +173,8 @@ class LedgerFile(ABC):
             )
         if detection.stated_version and detection.format is Format.XAF:
             self._note_version(log)
+
+    def _note_company(self, log: FindingLog) -> None:
         if not self.header.company.registration_number:
             log.add(
                 FindingCode.REGISTRATION_NUMBER_MISSING, "The file has no registration number of the company."
@@ -166,8 +188,3 @@ class LedgerFile(ABC):
                 f"The file says {detection.format} {detection.stated_version}; its elements are those of"
                 f" {detection.version}.",
             )
-
-
-def refuse_years(name: str, sentence: str) -> LedgerFileRefused:
-    """Return the refusal of a file whose year cannot be."""
-    return LedgerFileRefused(RefusalCode.YEAR_INVALID, f"{name} cannot be read: {sentence}.")

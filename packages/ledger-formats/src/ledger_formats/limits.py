@@ -19,9 +19,12 @@ class Limits:
     accounts_max: int = 200_000
     codes_max: int = 100_000
     """VAT codes, journals, periods and dimensions, each."""
+    entries_max: int = 5_000_000
+    """The keys of all are held in memory: 90 MB for a million."""
     entry_lines_max: int = 250_000
     archive_files_max: int = 5_000
     archive_bytes_max: int = 8192 * MEGABYTE
+    """Of an archive with the archives in it, as is `archive_files_max`."""
     archive_depth_max: int = 2
     """A ZIP file of ZIP files is read, one of those of those is not."""
     compression_ratio_max: int = 250

@@ -1,7 +1,8 @@
 """The records of a ledger, the same for every format.
 
 Amounts are `Decimal`; a debit is positive, a credit negative. Texts are stripped and composed (NFC); '' means
-that the file does not say. `at` is the line in the file, counted from 1.
+that the file does not say. `at` is the line in the file, counted from 1: in its part, where several files are
+one ledger.
 """
 
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class BalanceKind(StrEnum):
     PERIOD = "period"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Company:
     """`software_id` is what the program that wrote the file calls the company."""
 
@@ -70,7 +71,7 @@ class FiscalYear:
     is_own: bool = True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Header:
     """`covers_until` is set where the file ends within its year. `kind` is the SIE type: 1 to 4."""
 
@@ -102,7 +103,7 @@ class Account:
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Party:
     """A customer or a supplier."""
 
@@ -117,7 +118,7 @@ class Party:
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class VatCode:
     """`rate` in percent. `standard_code` is the code of a national scheme."""
 
@@ -154,9 +155,12 @@ class DimensionValue:
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Balance:
-    """A balance as the file states it. With `party` or `dimensions` it is a part of its account's balance."""
+    """A balance as the file states it. With `party` or `dimensions` it is a part of its account's balance.
+
+    `period` is set for the kind PERIOD, as the file writes it: 202501 in SIE.
+    """
 
     kind: BalanceKind
     account: str
@@ -198,7 +202,7 @@ class LineVat:
     amount: Decimal | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Line:
     """A line of an entry. `dimensions` are pairs of a dimension's code and a value's code."""
 
@@ -218,20 +222,29 @@ class Line:
     due_on: date | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
-    """One booking. `key` is unique in the file, `number` is as the file has it and may repeat or be ''."""
+    """One booking. `key` is unique in the ledger, `number` is as the file has it and may repeat or be ''.
+
+    `period_number` is as the file numbers the periods of the fiscal year: 1, 01, or 13 for corrections; '' in
+    SIE and SIE 5, which do not number them. `calendar_month` is the same in all formats.
+    """
 
     key: str
     journal: str
     number: str
     booked_on: date
     fiscal_year: str
-    period: str = ""
+    period_number: str = ""
     text: str = ""
     entered_on: date | None = None
     lines: list[Line] = field(default_factory=list)
     at: int = 0
+
+    @property
+    def calendar_month(self) -> str:
+        """The month of its date, such as 2025-01."""
+        return self.booked_on.isoformat()[:7]
 
     @property
     def balance(self) -> Decimal:

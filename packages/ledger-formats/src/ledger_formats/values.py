@@ -20,8 +20,8 @@ class Unreadable(ValueError):
     """A field is not what it should be; the text says why."""
 
 
-class DecimalSign(StrEnum):
-    """The sign before the decimals of a file's amounts, where only one can be."""
+class DecimalSeparator(StrEnum):
+    """The separator before the decimals of a file's amounts, where only one can be."""
 
     POINT = "."
     COMMA = ","
@@ -42,16 +42,16 @@ def read_date(text: str) -> date | None:
     raise Unreadable(f"“{text[:40]}” is not a date")
 
 
-def decimal_sign(texts: Iterable[str]) -> DecimalSign:
-    """Return the sign before the decimals that these amounts show; UNKNOWN when they show both or neither."""
-    signs = set()
+def decimal_separator(texts: Iterable[str]) -> DecimalSeparator:
+    """Return the separator that these amounts show; UNKNOWN when they show both or neither."""
+    separators = set()
     for text in texts:
         if match := re.search(r"([.,])(\d{1,2}|\d{4,})\D*\Z", text.strip(), re.ASCII):
-            signs.add(match[1])
-    return DecimalSign(signs.pop()) if len(signs) == 1 else DecimalSign.UNKNOWN
+            separators.add(match[1])
+    return DecimalSeparator(separators.pop()) if len(separators) == 1 else DecimalSeparator.UNKNOWN
 
 
-def read_amount(text: str, sign: DecimalSign = DecimalSign.UNKNOWN) -> Decimal:
+def read_amount(text: str, separator: DecimalSeparator = DecimalSeparator.UNKNOWN) -> Decimal:
     """Return an amount: `1 234,50`, `1.234,50`, `1'234.50`, `(12.50)`, `12.50-` and `1.25E3` too.
 
     Raises `Unreadable`, also for one that can be read in two ways: `1.234` in a file of which no other amount
@@ -73,11 +73,11 @@ def read_amount(text: str, sign: DecimalSign = DecimalSign.UNKNOWN) -> Decimal:
     if _EXPONENT.fullmatch(plain):
         amount = _decimal(plain.replace(",", "."), typed)
     else:
-        amount = _decimal(_without_groups(plain, typed, sign), typed)
+        amount = _decimal(_without_groups(plain, typed, separator), typed)
     return -amount if negative else amount
 
 
-def _without_groups(plain: str, typed: str, sign: DecimalSign) -> str:
+def _without_groups(plain: str, typed: str, separator: DecimalSeparator) -> str:
     """Return digits with at most one point."""
     if not re.fullmatch(r"[\d.,']*\d[\d.,']*", plain, re.ASCII):
         raise Unreadable(f"“{typed[:40]}” is not an amount")
@@ -88,8 +88,8 @@ def _without_groups(plain: str, typed: str, sign: DecimalSign) -> str:
     if (mark and mark in others) or (not others and mark and _could_be_group(whole, decimals)):
         if others - {mark} or not _GROUPED[mark].fullmatch(plain):
             raise Unreadable(f"“{typed[:40]}” is not an amount")
-        if not others and sign != mark:
-            if sign is DecimalSign.UNKNOWN:
+        if not others and separator != mark:
+            if separator is DecimalSeparator.UNKNOWN:
                 raise Unreadable(f"“{typed[:40]}” can be read as thousands and as decimals")
             return plain.replace(mark, "")
         return plain.replace(mark, "") if others else f"{whole}.{decimals}"

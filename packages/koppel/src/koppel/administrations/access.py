@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db.models import QuerySet
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from koppel.administrations.audit_actions import AdministrationAction
@@ -31,6 +31,18 @@ log = structlog.get_logger(__name__)
 def restricted_company_ids(actor: Actor) -> Any:
     """Return the remote companies whose administration is restricted to others."""
     return Administration.objects.restricted_from(actor).values("remote_company_id")
+
+
+def related_visible_condition(actor: Actor) -> Q:
+    """Return the condition of issues with the fact `administration_ids` of which the actor sees one."""
+    is_related = Func(
+        F("pk"),
+        OuterRef("context"),
+        arg_joiner=" = ANY(string_to_array(",
+        template="(%(expressions)s->>'administration_ids', ',')::bigint[]))",
+        output_field=BooleanField(),
+    )
+    return Q(Exists(Administration.objects.visible_to(actor).filter(is_related)))
 
 
 def administration_for(actor: Actor, administration_id: int) -> Administration:

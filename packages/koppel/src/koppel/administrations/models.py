@@ -112,7 +112,8 @@ class Administration(TenantModel):
     the database: without case and accents.
 
     `scheduled_deactivation_on`: deactivated on that day. `client_left_on`: the client left; everything is
-    erased on `erase_on`. `withdrawn_at`: no longer shown; its data is being erased. `predecessor`: the same
+    erased on `erase_on`. `withdrawn_at`: no longer shown; its data is being erased. `is_forgotten`: the audit
+    log has forgotten it; the database refuses a transaction that leaves the row. `predecessor`: the same
     client before it was renamed, merged or moved.
     """
 
@@ -184,6 +185,7 @@ class Administration(TenantModel):
     client_left_on = models.DateField(null=True)
     erase_on = models.DateField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
+    is_forgotten = models.BooleanField(default=False)
     predecessor = models.ForeignKey(
         "self",
         null=True,

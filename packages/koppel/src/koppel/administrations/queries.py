@@ -12,6 +12,7 @@ from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue, needs_attention
+from koppel.issues.queries import concerns_one_object, readable_condition
 from koppel.kit.clock import now
 from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.kit.web.parameters import id_of
@@ -24,10 +25,13 @@ FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
 PACE_FROM_PERCENT = 5
 
 
-def attention_condition() -> Q:
-    """Return the condition of administrations that need attention: their sync fails, or an issue is open."""
+def attention_condition(actor: Actor | None) -> Q:
+    """Return the condition of administrations that need attention: their sync fails, or an issue is open that
+    the actor (None: every member) may read.
+    """
     issues = Issue.objects.filter(
         needs_attention(),
+        readable_condition(actor) if actor else concerns_one_object(),
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
         subject_id=OuterRef("pk"),
@@ -86,7 +90,7 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
     queryset = (
         Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     )
-    needing = Count("pk", filter=attention_condition())
+    needing = Count("pk", filter=attention_condition(actor))
     rows = list(queryset.annotate(Count("pk"), Min("created_at"), needing=needing))
     if not rows:
         return None

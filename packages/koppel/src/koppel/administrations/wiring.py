@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from koppel.administrations.access import restricted_company_ids
+from koppel.administrations.access import related_visible_condition, restricted_company_ids
 from koppel.administrations.audit_actions import AUDIT_ACTIONS, AdministrationAction
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.event_types import EVENT_TYPES
@@ -17,6 +17,7 @@ from koppel.audit.hooks import audit_actions, erasure_actions
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
+from koppel.issues.hooks import related_visible
 from koppel.issues.issue_types import issue_types
 from koppel.notifications.audience import hooks as audience_hooks
 from koppel.notifications.event_types import event_types
@@ -34,6 +35,7 @@ connection_hooks.accept_company_change.register(connection.accept_change)
 connection_hooks.other_register_name.register(connection.other_register_name)
 connection_hooks.confirm_register_name.register(connection.confirm_register_name)
 lookup_answered.register(handle_lookup_result)
+related_visible.register(related_visible_condition)
 
 group_hooks.count_usage.register(group_usage.count_administrations)
 group_hooks.move_usage.register(group_usage.move_administrations)
@@ -41,6 +43,7 @@ group_hooks.settings_impact.register(group_usage.settings_impact)
 ownership_providers.register_all(handover.PROVIDERS)
 
 audience_hooks.visible_administrations_of.register(notification_audience.visible_administrations_of)
+audience_hooks.readable_administrations.register(notification_audience.readable_administrations)
 audience_hooks.unrestricted.register(notification_audience.unrestricted_ids)
 audience_hooks.audience_of.register(notification_audience.audience_of)
 audience_hooks.fallback_recipients.register(notification_audience.fallback_recipients)

@@ -5,10 +5,11 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from ninja import Router, Schema
 
-from koppel.connections import lifecycle, queries, summaries
+from koppel.connections import lifecycle, queries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_attempt
+from koppel.connections.display import summaries
 from koppel.connections.inputs import ChangeResolution, ImportPolicyInput, RemovalInput, TransferInput
 from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.lifecycle import ownership

@@ -1,11 +1,13 @@
 """The event types of connections, their texts and subjects."""
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from koppel.connections.issue_types import EXPIRING, LOST, PARTLY_LOST, ConnectionIssue
 from koppel.connections.models import Connection
 from koppel.notifications.audience.hooks import SubjectDescription
 from koppel.notifications.event_types import EventCode, EventType
+from koppel.notifications.models import EventFacts
 
 
 class ConnectionEvent(EventCode):
@@ -16,6 +18,10 @@ class ConnectionEvent(EventCode):
     CONSENT_EXPIRING = "consent_expiring"
     TRANSFER_REQUESTED = "transfer_requested"
     TRANSFER_COMPLETED = "transfer_completed"
+
+
+def _name_companies(facts: EventFacts) -> EventFacts:
+    return {"companies": facts.get("names") or gettext("some companies")}
 
 
 EVENT_TYPES = (
@@ -29,6 +35,8 @@ EVENT_TYPES = (
         ConnectionEvent.PARTLY_LOST,
         PARTLY_LOST,
         label=_("Connection partly lost"),
+        localize=_name_companies,
+        names_are_optional=True,
         covers_issues=(ConnectionIssue.CONSENT_PARTLY_LOST,),
     ),
     EventType(

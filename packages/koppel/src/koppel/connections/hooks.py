@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.pool import DatabaseConnection
@@ -144,5 +144,13 @@ administration_url = SingleHook[[int], str](lambda _administration_id: "")
 
 
 def exclude_restricted(actor: Actor, companies: "QuerySet[RemoteCompany]") -> "QuerySet[RemoteCompany]":
-    """Return the companies whose name the actor may read."""
-    return companies.exclude(pk__in=restricted_company_ids(actor))
+    """Return the companies whose name the actor may read: those whose administration is not restricted to
+    others, through whatever connection it was imported. A second connection that lists the company shows no
+    row of it: even a row without a name would reveal that the client exists.
+    """
+    restricted = RemoteCompany.objects.for_actor(actor).filter(
+        pk__in=restricted_company_ids(actor),
+        external_id=OuterRef("external_id"),
+        connection__connector=OuterRef("connection__connector"),
+    )
+    return companies.exclude(Exists(restricted))

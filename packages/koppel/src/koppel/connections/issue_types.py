@@ -3,6 +3,7 @@
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from koppel.connections.readable_names import resolve_company_names
 from koppel.issues.issue_types import IssueCode, IssueType, Remedy
 from koppel.kit.database.json_fields import MessageFacts
 
@@ -72,6 +73,7 @@ ISSUE_TYPES = (
         _own_url,
         title=_("Connections that partly need sign-in"),
         stops_sync=True,
+        resolve=resolve_company_names,
     ),
     IssueType(
         ConnectionIssue.CONSENT_EXPIRING,

@@ -308,6 +308,8 @@ class TimelineEvent(TenantModel):
     kind = models.CharField(max_length=40)
     context = TypedJSONField(MessageContext, default=dict)
     """Fills the message of the kind."""
+    companies = TypedJSONField(list[int], default=list)
+    """The remote companies, by id, that it is about; `[]` when it is about the connection itself."""
     actor_name = models.CharField(max_length=200, default="")
 
     class Meta:

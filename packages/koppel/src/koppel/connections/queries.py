@@ -1,5 +1,6 @@
 """Queries of connections."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -21,6 +22,7 @@ from koppel.connections.models import (
     TimelineEvent,
     TimelineKind,
 )
+from koppel.connections.readable_names import list_company_names, readable_company_names
 from koppel.connections.vendor_http import base_urls_of
 from koppel.connector.contract import ConsentMode, Environment
 from koppel.connector.registry import connectors
@@ -78,12 +80,9 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     All token refreshes are one event at the end, counted from the grants.
     """
     events_of_connection = connection.events.in_organisation(connection.organisation_id)
-    hidden = _hidden_company_names(actor, connection)
-    events = [
-        _remove_company_names(event, hidden)
-        for event in events_of_connection.order_by("-at", "-pk")[:limit]
-        if not _names_any(event, hidden)
-    ]
+    newest = list(events_of_connection.order_by("-at", "-pk")[:limit])
+    names = readable_company_names(actor, {key for event in newest for key in event.companies})
+    events = [event for event in newest if _resolve_companies(event, names)]
     grants = connection.grants.in_organisation(connection.organisation_id).values_list(
         "generation", "issued_at"
     )
@@ -97,28 +96,14 @@ def timeline(actor: Actor, connection: Connection, limit: int = 100) -> list[Tim
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
-def _hidden_company_names(actor: Actor, connection: Connection) -> set[str]:
-    """Return the names of the companies of the connection of which the actor may not read the name."""
-    companies = RemoteCompany.objects.in_organisation(connection.organisation_id).filter(
-        connection=connection
-    )
-    hidden = companies.exclude(pk__in=exclude_restricted(actor, companies).values("pk"))
-    return {
-        name for names in hidden.values_list("name", "legal_name", "confirmed_name") for name in names if name
-    }
-
-
-def _names_any(event: TimelineEvent, names: set[str]) -> bool:
-    return any(event.context.get(fact) in names for fact in ("name", "old", "new"))
-
-
-def _remove_company_names(event: TimelineEvent, names: set[str]) -> TimelineEvent:
-    if names and (context := event.context.get("companies")):
-        event.context = {
-            **event.context,
-            "companies": ", ".join(name for name in str(context).split(", ") if name not in names),
-        }
-    return event
+def _resolve_companies(event: TimelineEvent, names: Mapping[int, str]) -> bool:
+    """Name in the event, in memory, the companies that the reader may see. Returns False for an event about
+    a company that the reader may not see.
+    """
+    if event.kind == TimelineKind.PARTLY_LOST:
+        event.context = {**event.context, "companies": list_company_names(event.companies, names)}
+        return True
+    return all(key in names for key in event.companies)
 
 
 def listed_companies(actor: Actor, connection: Connection) -> "QuerySet[RemoteCompany]":

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.database.json_fields import MessageFacts
 from koppel.kit.hooks import Registry
+from koppel.organisations.roles import Actor
 
 StrOrPromise = str | Promise
 
@@ -43,6 +44,10 @@ class IssueType:
     """Returns the path of the button, from the subject's id and the facts."""
     localize: Callable[[MessageFacts], MessageFacts] | None = None
     """Returns the facts whose text depends on the reader's language."""
+    resolve: Callable[[Actor, MessageFacts], MessageFacts] | None = None
+    """Returns the facts that depend on what the reader may see: facts with names of other objects are stored
+    as ids.
+    """
     title: StrOrPromise = ""
     """The heading of the issues of this type."""
     stops_sync: bool = False

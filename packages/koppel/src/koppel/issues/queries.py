@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext
 
 from koppel.audit.subjects import SubjectKind
 from koppel.connector.period_format import format_period
+from koppel.issues.hooks import related_visible
 from koppel.issues.issue_types import IssueType, Remedy, StrOrPromise, get_issue_type
 from koppel.issues.models import Issue, needs_attention
 from koppel.kit.database.json_fields import MessageContext, MessageFacts
 from koppel.kit.web.money import format_money
 from koppel.kit.web.sentences import fill
 from koppel.organisations.models import Membership
+from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
@@ -43,31 +45,51 @@ class IssueView:
     remedy_url: str
 
 
-def open_issues(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, list[IssueView]]:
+def readable_issues(actor: Actor) -> "QuerySet[Issue]":
+    """Return the issues whose facts the actor may know, resolved ones too; the caller limits them to visible
+    subjects.
+
+    An issue with `administration_ids` compares its subject with these administrations. It reveals that one
+    exists, so only those who see one may read it.
+    """
+    return Issue.objects.for_actor(actor).filter(readable_condition(actor))
+
+
+def readable_condition(actor: Actor) -> Q:
+    """Return the condition of `readable_issues`."""
+    return concerns_one_object() | related_visible(actor)
+
+
+def concerns_one_object() -> Q:
+    """Return the condition of issues that reveal nothing about other administrations than their subject."""
+    return ~Q(context__has_key="administration_ids")
+
+
+def open_issues(actor: Actor, kind: SubjectKind, ids: Iterable[int]) -> dict[int, list[IssueView]]:
     """Return issues that need attention by subject id, oldest first; subjects without issues are absent."""
     issues = (
-        Issue.objects.in_organisation(organisation_id)
+        readable_issues(actor)
         .filter(needs_attention(), subject_kind=kind, subject_id__in=list(ids))
         .select_related("assignee__user")
         .order_by("raised_at", "id")
     )
     by_subject: dict[int, list[IssueView]] = {}
     for issue in issues:
-        by_subject.setdefault(issue.subject_id, []).append(view_of(issue))
+        by_subject.setdefault(issue.subject_id, []).append(view_of(actor, issue))
     return by_subject
 
 
-def count_open(organisation_id: int, kind: SubjectKind, ids: Iterable[int]) -> dict[int, int]:
+def count_open(actor: Actor, kind: SubjectKind, ids: Iterable[int]) -> dict[int, int]:
     """Return the number of issues that need attention per subject; subjects without are absent."""
-    issues = Issue.objects.in_organisation(organisation_id).filter(
-        needs_attention(), subject_kind=kind, subject_id__in=list(ids)
-    )
+    issues = readable_issues(actor).filter(needs_attention(), subject_kind=kind, subject_id__in=list(ids))
     return dict(issues.values_list("subject_id").annotate(Count("id")).order_by())
 
 
-def view_of(issue: Issue) -> IssueView:
+def view_of(actor: Actor, issue: Issue) -> IssueView:
+    """Return the issue with its texts as this reader may see them."""
     issue_type = get_issue_type(issue.code)
-    context = {"code": issue.code, **issue.context}
+    resolved = issue_type.resolve(actor, issue.context) if issue_type.resolve else {}
+    context = {"code": issue.code, **issue.context, **resolved}
     return IssueView(
         id=issue.pk,
         code=issue.code,

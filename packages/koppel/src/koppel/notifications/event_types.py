@@ -57,7 +57,8 @@ class EventType:
     of issues that need no notification of their own besides this event. `is_momentary`: the event is closed
     as soon as members are notified, so the next one is new. `is_private`: it concerns one person only, and is
     never sent to webhooks. `by_administration`: the settings of the affected administrations choose further
-    recipients.
+    recipients. `names_are_optional`: the message says enough without the affected administrations, so
+    the responsible member and webhooks of the whole organisation receive it even if they may not see any.
     """
 
     code: EventCode
@@ -72,6 +73,7 @@ class EventType:
     is_momentary: bool = False
     is_private: bool = False
     by_administration: bool = False
+    names_are_optional: bool = False
 
 
 event_types = Registry[EventType]()

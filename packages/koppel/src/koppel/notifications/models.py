@@ -107,6 +107,8 @@ class Notification(TenantModel):
     """One notification of one member. `event_type` has its text in `notifications.event_types`; `link` is a
     path within Koppel.
 
+    `context` holds the event's own facts, `administrations` those of the affected administrations by id that
+    the member might see at the time. The text is made when it is read, from those that they see then.
     `on_screen` False: by email alone. `recovered_at`: the event is closed. `round`: the first is about all
     administrations affected at that time, a later one about those added since.
     """
@@ -120,6 +122,7 @@ class Notification(TenantModel):
     round = models.IntegerField(default=1)
     event_type = models.CharField(max_length=60)
     context = TypedJSONField(EventContext, default=dict)
+    administrations = TypedJSONField(dict[int, EventContext], default=dict)
     link = models.CharField(max_length=300, default="")
     reason = models.CharField(
         max_length=20, choices=NotificationReason, default=NotificationReason.RESPONSIBLE
@@ -166,6 +169,7 @@ class EmailReason(models.TextChoices):
     RECOVERED = "recovered"
     UNSUBSCRIBED = "unsubscribed"
     MEMBERSHIP_ENDED = "membership_ended"
+    NOT_VISIBLE = "not_visible"
     INTERRUPTED = "interrupted"
     QUARANTINED = quarantine.CODE
 

@@ -23,8 +23,8 @@ from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import apps_for
 from koppel.connector.registry import connectors
-from koppel.issues.models import Issue, needs_attention
-from koppel.issues.queries import IssueView
+from koppel.issues.models import needs_attention
+from koppel.issues.queries import IssueView, readable_issues
 from koppel.kit.database.health.alarm_state import raised_alarms
 from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
@@ -166,7 +166,7 @@ def _growth(created: Sequence[datetime]) -> list[int]:
 
 
 def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[str, int]) -> IssueSummary:
-    issues = Issue.objects.for_actor(actor).filter(needs_attention())
+    issues = readable_issues(actor).filter(needs_attention())
     subjects = (
         issues.filter(subject_kind=SubjectKind.ADMINISTRATION)
         .values_list("subject_id")

@@ -5,15 +5,24 @@ where a file can be read in more than one way.
 """
 
 from ledger_formats.sie.keys import entry_keys
-from ledger_formats.sie.model import FiscalYear, ObjectBalance, SieFile, SieLine, SkippedLine, Voucher
+from ledger_formats.sie.model import (
+    Completion,
+    ObjectBalance,
+    SieFile,
+    SieLine,
+    SieYear,
+    SkippedLine,
+    Voucher,
+)
 from ledger_formats.sie.reader import SUFFIXES, parse, read
 
 __all__ = [
     "SUFFIXES",
-    "FiscalYear",
+    "Completion",
     "ObjectBalance",
     "SieFile",
     "SieLine",
+    "SieYear",
     "SkippedLine",
     "Voucher",
     "entry_keys",

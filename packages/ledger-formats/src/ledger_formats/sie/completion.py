@@ -6,7 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
-from ledger_formats.sie.model import NO_DATE, FiscalYear, SieFile
+from ledger_formats.findings import RepairCode
+from ledger_formats.sie.model import NO_DATE, Completion, SieFile, SieYear
 
 STANDARD_DIMENSIONS = {
     "1": "Resultatenhet",
@@ -46,14 +47,12 @@ def _complete_dates(sie_file: SieFile) -> None:
         if voucher.booked_on == NO_DATE:
             days = [line.booked_on for line in voucher.lines if line.booked_on]
             voucher.booked_on = next(iter(days), voucher.entered_on or NO_DATE)
-            sie_file.completions.append(
-                ("date_completed", "A voucher has no date: it has that of its lines, or of its entry.")
-            )
+            sentence = "A voucher has no date: it has that of its lines, or of its entry."
+            sie_file.completions.append(Completion(RepairCode.DATE_COMPLETED, sentence, voucher.at))
     if sie_file.starts_on is None:
         _derive_years(sie_file)
-        sie_file.completions.append(
-            ("year_completed", "The file has no fiscal year (#RAR 0): balances and vouchers show it.")
-        )
+        sentence = "The file has no fiscal year (#RAR 0): balances and vouchers show it."
+        sie_file.completions.append(Completion(RepairCode.YEAR_COMPLETED, sentence))
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             voucher.booked_on = sie_file.starts_on or NO_DATE
@@ -63,7 +62,7 @@ def _derive_years(sie_file: SieFile) -> None:
     """Make the year that no #RAR line names: after the one before; without that too, the calendar years of
     the vouchers, of which the last is the file's own. Raises `LedgerFileRefused` when nothing shows a year.
     """
-    year, previous = sie_file.year, sie_file.years.get(-1, FiscalYear())
+    year, previous = sie_file.year, sie_file.years.get(-1, SieYear())
     if previous.ends_on is not None:
         year.starts_on = previous.ends_on + timedelta(days=1)
         year.ends_on = _add_year(year.starts_on) - timedelta(days=1)
@@ -78,7 +77,7 @@ def _derive_years(sie_file: SieFile) -> None:
             RefusalCode.NO_YEAR, f"{sie_file.source} has no fiscal year, no balances and no vouchers."
         )
     for back, number in enumerate(numbers or [2000]):
-        other = sie_file.years.setdefault(-back, FiscalYear())
+        other = sie_file.years.setdefault(-back, SieYear())
         if other.starts_on is None:
             other.starts_on, other.ends_on = date(number, 1, 1), date(number, 12, 31)
 
@@ -88,10 +87,10 @@ def _add_year(day: date) -> date:
 
 
 def _skip_other_years(sie_file: SieFile) -> None:
-    """Give every voucher its fiscal year, and name those that are in none.
+    """Give every voucher its fiscal year, and leave out those that are in none.
 
     A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
-    named as well.
+    left out as well.
     """
     kept = []
     for voucher in sie_file.vouchers:
@@ -104,7 +103,7 @@ def _skip_other_years(sie_file: SieFile) -> None:
             lines = [(voucher.at, "#VER"), *((line.at, "#TRANS") for line in voucher.lines)]
             sie_file.understood_count -= len(lines)
             for at, label in lines:
-                sie_file.skip(at, f"{label}: {reason}")
+                sie_file.skip(at, label, reason)
             continue
         voucher.year = number
         kept.append(voucher)
@@ -124,24 +123,23 @@ def _complete_opening(sie_file: SieFile) -> None:
     nothing was carried forward. Where only some accounts have one, another account gets last year's closing
     balance if its own closing balance, as stated, then adds up.
     """
-    moves = _movements(sie_file)
+    movements = _movements(sie_file)
     for number, year in sie_file.years.items():
         before = sie_file.years.get(number - 1)
         if before is None or number > 0:
             continue
-        moved = {account: moves.get((number, account), Decimal(0)) for account in before.closing}
+        moved = {account: movements.get((number, account), Decimal(0)) for account in before.closing}
         has_none = not year.opening and not _closes_without_opening(year, before, moved)
         for account, amount in before.closing.items():
             closing = year.closing.get(account)
             adds_up = closing == amount + moved[account] and closing != moved[account]
             if account not in year.opening and (has_none or adds_up):
                 year.opening[account] = amount
-                sie_file.completions.append(
-                    ("opening_balance", "Opening balances that are missing are last year's closing ones.")
-                )
+                sentence = "Opening balances that are missing are last year's closing ones."
+                sie_file.completions.append(Completion(RepairCode.OPENING_BALANCE, sentence))
 
 
-def _closes_without_opening(year: FiscalYear, before: FiscalYear, moved: dict[str, Decimal]) -> bool:
+def _closes_without_opening(year: SieYear, before: SieYear, moved: dict[str, Decimal]) -> bool:
     """Return whether the stated closing balances are the movements alone: the program has not carried last
     year's balances forward yet. An account without a closing balance has none.
     """

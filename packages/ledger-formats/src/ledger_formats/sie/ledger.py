@@ -1,12 +1,11 @@
 """A SIE file of type 1 to 4 as a ledger file."""
 
 from collections.abc import Iterator
-from datetime import date
 
 from ledger_formats.checks import Tally
 from ledger_formats.detection import Detection
 from ledger_formats.encoding import is_misread
-from ledger_formats.findings import FindingCode, FindingLog, RepairCode
+from ledger_formats.findings import FindingCode, FindingLog
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
@@ -26,9 +25,10 @@ from ledger_formats.records import (
     Record,
 )
 from ledger_formats.sie.keys import entry_keys
-from ledger_formats.sie.model import SieFile, SkippedLine
+from ledger_formats.sie.model import SieFile
 from ledger_formats.sie.reader import parse
 from ledger_formats.sources import Source
+from ledger_formats.years import year_name
 
 KINDS = {
     "T": AccountKind.ASSET,
@@ -36,8 +36,6 @@ KINDS = {
     "K": AccountKind.EXPENSE,
     "I": AccountKind.INCOME,
 }
-LINE_LABELS = ("#TRANS", "#RTRANS", "TRANS")
-BALANCE_LABELS = ("#IB", "#UB", "#RES", "#OIB", "#OUB", "#PSALDO")
 
 
 class SieLedger(LedgerFile):
@@ -57,12 +55,14 @@ class SieLedger(LedgerFile):
             if year.starts_on and year.ends_on
         )
         return Header(
-            Format.SIE,
-            self.detection.version,
-            Company(file.name, file.number, software_id=file.software_id, country="SE"),
-            years,
-            file.currency,
-            file.program,
+            format=Format.SIE,
+            version=self.detection.version,
+            company=Company(
+                name=file.name, registration_number=file.number, software_id=file.software_id, country="SE"
+            ),
+            years=years,
+            currency=file.currency,
+            software=file.program,
             written_on=file.written_on,
             covers_until=file.covers_until,
             kind=file.kind,
@@ -76,11 +76,12 @@ class SieLedger(LedgerFile):
             (DimensionValue, self._values),
             (Balance, self._balances),
             (Journal, self._journals),
-            (Entry, self._entries),
         )
         for kind, reader in readers:
             if kind in kinds:
                 yield from reader()
+        if Entry in kinds:
+            yield from self._entries(tally)
 
     def _accounts(self) -> Iterator[Account]:
         file = self.sie_file
@@ -107,17 +108,17 @@ class SieLedger(LedgerFile):
                 continue
             name = self.years[number]
             for account, amount in year.opening.items():
-                yield Balance(BalanceKind.OPENING, account, amount, name)
+                yield Balance(kind=BalanceKind.OPENING, account=account, amount=amount, fiscal_year=name)
             for account, amount in year.stated.items():
-                yield Balance(BalanceKind.CLOSING, account, amount, name)
+                yield Balance(kind=BalanceKind.CLOSING, account=account, amount=amount, fiscal_year=name)
         for balance in file.object_balances:
             kind = BalanceKind.OPENING if balance.is_opening else BalanceKind.CLOSING
             yield Balance(
-                BalanceKind.PERIOD if balance.period else kind,
-                balance.account,
-                balance.amount,
-                self.years.get(balance.year, ""),
-                balance.period,
+                kind=BalanceKind.PERIOD if balance.period else kind,
+                account=balance.account,
+                amount=balance.amount,
+                fiscal_year=self.years.get(balance.year, ""),
+                period=balance.period,
                 dimensions=balance.objects,
             )
 
@@ -128,39 +129,37 @@ class SieLedger(LedgerFile):
         series = dict.fromkeys(voucher.series for voucher in self.sie_file.vouchers)
         return (Journal(code) for code in series)
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, tally: Tally) -> Iterator[Entry]:
         vouchers = self.sie_file.vouchers
         for voucher, key in zip(vouchers, entry_keys(vouchers, self.years), strict=True):
             lines = [
                 Line(
-                    str(number),
-                    line.account,
-                    line.amount,
-                    line.text,
-                    line.at,
-                    line.booked_on,
+                    number=str(number),
+                    account=line.account,
+                    amount=line.amount,
+                    text=line.text,
+                    at=line.at,
+                    effective_on=line.booked_on,
                     dimensions=tuple(line.objects),
                 )
                 for number, line in enumerate(voucher.lines, 1)
             ]
-            year = self.sie_file.years[voucher.year]
             yield Entry(
-                key,
-                voucher.series,
-                voucher.number,
-                voucher.booked_on,
-                self.years[voucher.year],
-                str(_month_of(voucher.booked_on, year.starts_on)),
-                voucher.text,
-                voucher.entered_on,
-                lines,
-                voucher.at,
+                key=tally.unique_key(key),
+                journal=voucher.series,
+                number=voucher.number,
+                booked_on=voucher.booked_on,
+                fiscal_year=self.years[voucher.year],
+                text=voucher.text,
+                entered_on=voucher.entered_on,
+                lines=lines,
+                at=voucher.at,
             )
 
     def _note(self, log: FindingLog) -> None:
         file = self.sie_file
         for skipped in file.skipped_lines:
-            log.add(_code_of(skipped), f"Line {skipped.line}: {skipped.reason}.", skipped.line)
+            log.add(skipped.code, f"Line {skipped.line}: {skipped.reason}.", skipped.line)
         if file.struck_count:
             log.add(
                 FindingCode.STRUCK_LINES,
@@ -178,8 +177,8 @@ class SieLedger(LedgerFile):
                 FindingCode.ACCOUNT_UNDECLARED,
                 f"Account {account[:40]} is used, and the file does not declare it.",
             )
-        for completion, sentence in file.completions:
-            log.add_repair(RepairCode(completion), sentence)
+        for completion in file.completions:
+            log.add_repair(completion.code, completion.sentence, completion.line)
 
 
 def _year_names(file: SieFile) -> Iterator[tuple[int, str]]:
@@ -187,20 +186,5 @@ def _year_names(file: SieFile) -> Iterator[tuple[int, str]]:
     for number, year in file.years.items():
         if year.starts_on is None or year.ends_on is None:
             yield number, f"year {number}"
-        elif year.starts_on.year == year.ends_on.year:
-            yield number, str(year.starts_on.year)
         else:
-            yield number, f"{year.starts_on.year}/{year.ends_on.year}"
-
-
-def _month_of(day: date, starts_on: date | None) -> int:
-    """Return the month of the fiscal year, counted from 1."""
-    first = starts_on or date(day.year, 1, 1)
-    return (day.year - first.year) * 12 + day.month - first.month + 1
-
-
-def _code_of(skipped: SkippedLine) -> FindingCode:
-    label = skipped.reason.partition(":")[0]
-    if label in LINE_LABELS:
-        return FindingCode.LINE_UNREADABLE
-    return FindingCode.BALANCE_UNREADABLE if label in BALANCE_LABELS else FindingCode.RECORD_UNREADABLE
+            yield number, year_name(year.starts_on, year.ends_on)

@@ -4,15 +4,31 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from ledger_formats.findings import FindingCode, RepairCode
+
 NO_DATE = date.min
+LINE_NAMES = ("TRANS", "RTRANS")
+BALANCE_NAMES = ("IB", "UB", "RES", "OIB", "OUB", "PSALDO")
 
 
 @dataclass(frozen=True)
 class SkippedLine:
-    """A line that is not in the books. `line` counts from 1, as an editor does."""
+    """A line that is not in the books. `line` counts from 1, as an editor does. `code` is what it would have
+    been: a line of an entry, a balance, or another record.
+    """
 
     line: int
     reason: str
+    code: FindingCode
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What other lines showed and was completed. `line` is where it is missing; 0 for the whole file."""
+
+    code: RepairCode
+    sentence: str
+    line: int = 0
 
 
 @dataclass
@@ -60,7 +76,7 @@ class ObjectBalance:
 
 
 @dataclass
-class FiscalYear:
+class SieYear:
     """A year of #RAR. `opening`, `closing` and `result` are its #IB, #UB and #RES, by account."""
 
     starts_on: date | None = None
@@ -105,24 +121,23 @@ class SieFile:
     kinds: dict[str, str] = field(default_factory=dict)
     dimensions: dict[str, str] = field(default_factory=dict)
     objects: dict[tuple[str, str], str] = field(default_factory=dict)
-    years: dict[int, FiscalYear] = field(default_factory=dict)
+    years: dict[int, SieYear] = field(default_factory=dict)
     vouchers: list[Voucher] = field(default_factory=list)
     object_balances: list[ObjectBalance] = field(default_factory=list)
     standard_accounts: dict[str, str] = field(default_factory=dict)
     """#SRU: the code of the tax form, by account."""
     struck_count: int = 0
     """Lines of #BTRANS and #RTRANS: the history of corrections, which is not in the books."""
-    completions: list[tuple[str, str]] = field(default_factory=list)
-    """What other lines showed and was completed: the code of a repair, and a sentence."""
+    completions: list[Completion] = field(default_factory=list)
     undeclared_accounts: list[str] = field(default_factory=list)
     line_count: int = 0
     understood_count: int = 0
     skipped_lines: list[SkippedLine] = field(default_factory=list)
 
     @property
-    def year(self) -> FiscalYear:
+    def year(self) -> SieYear:
         """The file's own fiscal year."""
-        return self.years.setdefault(0, FiscalYear())
+        return self.years.setdefault(0, SieYear())
 
     @property
     def starts_on(self) -> date | None:
@@ -136,5 +151,14 @@ class SieFile:
     def opening(self) -> dict[str, Decimal]:
         return self.year.opening
 
-    def skip(self, line: int, reason: str) -> None:
-        self.skipped_lines.append(SkippedLine(line, reason))
+    def skip(self, line: int, label: str, problem: str) -> None:
+        """Leave a line out of the books, by its label such as #TRANS."""
+        self.skipped_lines.append(SkippedLine(line, f"{label[:20]}: {problem}", code_of(label)))
+
+
+def code_of(label: str) -> FindingCode:
+    """Return what is lost with a line of this label; programs also forget the #."""
+    name = label.removeprefix("#")
+    if name in LINE_NAMES:
+        return FindingCode.LINE_UNREADABLE
+    return FindingCode.BALANCE_UNREADABLE if name in BALANCE_NAMES else FindingCode.RECORD_UNREADABLE

@@ -1,5 +1,5 @@
-"""Reads a SIE file line by line. A line that cannot be read is named with its reason and left out; what is no
-ledger at all is refused.
+"""Reads a SIE file line by line. A line that cannot be read is reported with its reason and left out; what is
+no ledger at all is refused.
 """
 
 import re
@@ -14,17 +14,17 @@ from ledger_formats.encoding import decode_as, detect_encoding
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.sie.completion import complete
 from ledger_formats.sie.fields import Brace, Braces, join_groups, split_fields
-from ledger_formats.sie.model import NO_DATE, FiscalYear, ObjectBalance, SieFile, SieLine, Voucher
-from ledger_formats.values import DecimalSign, Unreadable, decimal_sign, read_amount, read_date
+from ledger_formats.sie.model import NO_DATE, ObjectBalance, SieFile, SieLine, SieYear, Voucher
+from ledger_formats.values import DecimalSeparator, Unreadable, decimal_separator, read_amount, read_date
+from ledger_formats.years import year_problem, year_refusal
 
 SUFFIXES = (".se", ".si", ".sie")
 BYTES_MAX = 512 * 1024 * 1024
 LINE_CHARACTERS_MAX = 100_000
+LABEL_CHARACTERS_MAX = 1_000
 TEXT_LINES_MAX = 10
 """Of one text with line breaks. Where a quotation mark is missing no more is lost."""
 AMOUNTS_SAMPLED = 20_000
-YEAR_DAYS_MAX = 732
-"""Two years. A fiscal year has 18 months at most; a longer one is mistyped."""
 ENCODINGS = {"PC8": "cp437", "UTF-8": "utf-8", "UTF8": "utf-8", "ANSI": "cp1252"}
 BALANCES = {"#IB": "opening", "#UB": "closing", "#RES": "result"}
 KNOWN_LABELS = frozenset(
@@ -99,7 +99,8 @@ def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
             continue
         sie_file.line_count += 1
         if len(line) > LINE_CHARACTERS_MAX:
-            sie_file.skip(at, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
+            label = next(iter(line.lstrip(" \t\0")[:LABEL_CHARACTERS_MAX].split()), "").upper()
+            sie_file.skip(at, label, f"the line has more than {LINE_CHARACTERS_MAX:,} characters")
             continue
         fields, is_open = split_fields(line)
         while is_open and count < TEXT_LINES_MAX and position < len(lines) and _continues(lines[position]):
@@ -124,7 +125,7 @@ class _Reader:
 
     def __init__(self, sie_file: SieFile, rows: list[_Row]) -> None:
         self.file, self.rows = sie_file, rows
-        self.sign = decimal_sign(islice(_amount_texts(rows), AMOUNTS_SAMPLED))
+        self.separator = decimal_separator(islice(_amount_texts(rows), AMOUNTS_SAMPLED))
         self.voucher: Voucher | None = None
         self.is_in_block = False
         self.is_skipped = False
@@ -159,8 +160,9 @@ class _Reader:
                 else:
                     self._row(row)
             except Unreadable as problem:
-                for line in range(row.at, row.at + row.lines):
-                    self.file.skip(line, f"{row.label[:20]}: {problem}")
+                self.file.skip(row.at, row.label, str(problem))
+                for line in range(row.at + 1, row.at + row.lines):
+                    self.file.skip(line, f"text of {row.label}", str(problem))
             else:
                 self.file.understood_count += row.lines
 
@@ -209,7 +211,7 @@ class _Reader:
             raise Unreadable("its voucher could not be read")
         if self.voucher is None:
             raise Unreadable("it stands in no voucher")
-        self.voucher.lines.append(_line(rest, self.sign, row.at))
+        self.voucher.lines.append(_line(rest, self.separator, row.at))
         if len(rest) < len(row.rest):
             self.voucher, self.is_in_block = None, False
 
@@ -221,9 +223,9 @@ class _Reader:
         self.file.struck_count += 1
         if self.is_skipped or self.voucher is None:
             return
-        added = _line(self._after_last_field(row), self.sign, row.at)
+        added = _line(self._after_last_field(row), self.separator, row.at)
         if following is not None and following.label == "#TRANS":
-            line = _line(self._after_last_field(following), self.sign, following.at)
+            line = _line(self._after_last_field(following), self.separator, following.at)
             if (added.account, added.amount) == (line.account, line.amount):
                 return
         raise Unreadable("no #TRANS line with its account and amount stands behind it")
@@ -270,7 +272,7 @@ class _Reader:
     def _object_balance(
         self, year: list[str], period: str, rest: list[str], *, is_opening: bool = False
     ) -> None:
-        line = _line(rest, self.sign, 0)
+        line = _line(rest, self.separator, 0)
         self.file.object_balances.append(
             ObjectBalance(_year(year), period, line.account, tuple(line.objects), line.amount, is_opening)
         )
@@ -294,22 +296,12 @@ class _Reader:
         number, starts_on, ends_on = _year(rest), *(read_date(_at(rest, position)) for position in (1, 2))
         if starts_on is None or ends_on is None:
             raise Unreadable("a fiscal year has a first and a last day")
-        if ends_on < starts_on:
+        if problem := year_problem(starts_on, ends_on):
             if number == 0:
-                raise LedgerFileRefused(
-                    RefusalCode.YEAR_INVALID,
-                    f"{self.file.source} cannot be read: the year ends before it begins"
-                    f" (#RAR 0 {starts_on:%Y%m%d} {ends_on:%Y%m%d}).",
-                )
-            raise Unreadable("the year ends before it begins")
-        if (ends_on - starts_on).days > YEAR_DAYS_MAX:
-            if number == 0:
-                raise LedgerFileRefused(
-                    RefusalCode.YEAR_INVALID,
-                    f"{self.file.source} cannot be read: its fiscal year is longer than two years.",
-                )
-            raise Unreadable("the year is longer than two years")
-        year = self.file.years.setdefault(number, FiscalYear())
+                label = f"#RAR 0 {starts_on:%Y%m%d} {ends_on:%Y%m%d}"
+                raise year_refusal(self.file.source, f"{problem} ({label})")
+            raise Unreadable(problem)
+        year = self.file.years.setdefault(number, SieYear())
         if year.starts_on and (year.starts_on, year.ends_on) != (starts_on, ends_on):
             raise Unreadable(f"another line gave year {number} other days; the first one holds")
         year.starts_on, year.ends_on = starts_on, ends_on
@@ -345,8 +337,8 @@ class _Reader:
         number, account = _year(rest), _at(rest, 1)
         if not account:
             raise Unreadable("it has no account number")
-        amount = read_amount(_first(join_groups(rest[2:])), self.sign)
-        year = self.file.years.setdefault(number, FiscalYear())
+        amount = read_amount(_first(join_groups(rest[2:])), self.separator)
+        year = self.file.years.setdefault(number, SieYear())
         table: dict[str, Decimal] = getattr(year, BALANCES[label])
         table[account] = table.get(account, Decimal(0)) + amount
 
@@ -399,13 +391,13 @@ def _behind_objects(rest: list[str]) -> tuple[list[str], list[str]]:
 
 def _is_amount(text: str) -> bool:
     try:
-        read_amount(text, DecimalSign.POINT)
+        read_amount(text, DecimalSeparator.POINT)
     except Unreadable:
         return False
     return True
 
 
-def _line(rest: list[str], sign: DecimalSign, at: int) -> SieLine:
+def _line(rest: list[str], separator: DecimalSeparator, at: int) -> SieLine:
     """Read `account {objects} amount [date] [text]`. Raises `Unreadable`."""
     account = _first(rest)
     if not account or isinstance(rest[0], Braces):
@@ -416,7 +408,7 @@ def _line(rest: list[str], sign: DecimalSign, at: int) -> SieLine:
     after = join_groups(after)
     if not after:
         raise Unreadable("it has no amount")
-    amount = read_amount(after[0], sign)
+    amount = read_amount(after[0], separator)
     day = _at(after, 1)
     try:
         booked_on = read_date(day)

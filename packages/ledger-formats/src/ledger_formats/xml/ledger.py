@@ -3,33 +3,30 @@
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from ledger_formats.checks import Tally
 from ledger_formats.detection import Detection
 from ledger_formats.encoding import is_misread
-from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.findings import FindingCode, RepairCode
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
-from ledger_formats.records import Line, Record
+from ledger_formats.records import Record
 from ledger_formats.sources import Source
-from ledger_formats.values import DecimalSign, Unreadable, read_amount
-from ledger_formats.xml.parsing import LOCAL, Element, iterate, release
+from ledger_formats.values import DecimalSeparator, Unreadable, read_amount
+from ledger_formats.xml.parsing import Element, iterate, release
 
 _PLAIN_AMOUNT = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 DATES_KEPT = 5_000
 
 
-class Reading:
+class FilePass:
     """One pass over a file: its tally and log, and the values of its elements."""
 
     def __init__(self, tally: Tally, kinds: frozenset[type]) -> None:
         self.tally, self.log, self.kinds = tally, tally.log, kinds
-        self.keys: set[str] = set()
         self.dates: dict[str, date | None] = {}
         self.misread_count = 0
 
@@ -37,8 +34,8 @@ class Reading:
         """Return an amount. Raises `Unreadable`."""
         if _PLAIN_AMOUNT.fullmatch(text):
             return Decimal(text)
-        sign = DecimalSign.UNKNOWN if "," in text else DecimalSign.POINT
-        amount = read_amount(text, sign)
+        separator = DecimalSeparator.UNKNOWN if "," in text else DecimalSeparator.POINT
+        amount = read_amount(text, separator)
         if not re.fullmatch(r"[+-]?\d+(\.\d*)?", text.strip(), re.ASCII):
             self.log.add_repair(RepairCode.AMOUNT_NOTATION, f"“{text[:40]}” is read as {amount:f}.", line)
         return amount
@@ -102,21 +99,15 @@ class Reading:
         return unicodedata.normalize("NFC", name)
 
     def key(self, journal: str, number: str, line: int) -> str:
-        """Return a key that no entry before has."""
+        """Return a key that no entry before has. Raises `LedgerFileRefused` beyond `Limits.entries_max`."""
         key = f"{journal}/{number}" if number else journal
-        if key not in self.keys:
-            self.keys.add(key)
-            return key
-        if number:
+        unique = self.tally.unique_key(key)
+        if number and unique != key:
             self.log.add_repair(
                 RepairCode.NUMBER_REPEATED,
                 f"Entries of journal {journal[:40]} share the number {number[:40]}; each has its own key.",
                 line,
             )
-        count = 2
-        while (unique := f"{key}-{count}") in self.keys:
-            count += 1
-        self.keys.add(unique)
         return unique
 
 
@@ -156,15 +147,15 @@ class XmlLedger(LedgerFile):
         yield from (record for record in reader.finish() if type(record) in kinds)
 
 
-Handler = Any
+Handler = Callable[[Element], Iterable[Record]]
 """Takes an element, and returns the records that it completes."""
 
 
 class RecordReader:
     """Turns elements into records. `handlers` are by the local name of an element."""
 
-    def __init__(self, reading: Reading, limits: Limits) -> None:
-        self.reading, self.limits = reading, limits
+    def __init__(self, file_pass: FilePass, limits: Limits) -> None:
+        self.file_pass, self.limits = file_pass, limits
         self.handlers: dict[str, Handler] = {}
 
     def finish(self) -> list[Record]:
@@ -172,21 +163,13 @@ class RecordReader:
         return []
 
 
-def check_line_count(name: str, lines: list[Line], limits: Limits) -> None:
-    """Refuse an entry that never ends. Raises `LedgerFileRefused`."""
-    if len(lines) > limits.entry_lines_max:
-        raise LedgerFileRefused(
-            RefusalCode.TOO_MANY_RECORDS,
-            f"{name} has an entry of more than {limits.entry_lines_max:,} lines.",
-        )
-
-
-def check_parent(element: Element, name: str) -> None:
-    """Check that a line stands in an entry. Raises `Unreadable`."""
-    parent = element.getparent()
-    if parent is None or LOCAL[parent.tag] != name:
-        raise Unreadable("it stands in no entry")
-
-
 def line_of(element: Element) -> int:
     return int(element.sourceline or 0)
+
+
+def optional_day(text: str) -> date | None:
+    """Return the date of a header; None when it has none, or one that cannot be read."""
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None

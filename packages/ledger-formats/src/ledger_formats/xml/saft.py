@@ -9,10 +9,10 @@ from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import ClassVar
 
 from ledger_formats.checks import Tally
 from ledger_formats.findings import FindingCode, RepairCode
-from ledger_formats.ledger_file import refuse_years
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     ZERO,
@@ -36,21 +36,15 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import (
-    Reading,
-    RecordReader,
-    XmlLedger,
-    check_line_count,
-    check_parent,
-    line_of,
-)
+from ledger_formats.xml.entries import EntryReader
+from ledger_formats.xml.ledger import FilePass, RecordReader, XmlLedger, line_of, optional_day
 from ledger_formats.xml.parsing import LOCAL, Element, child, children, fields_of, iterate
+from ledger_formats.years import fiscal_year
 
 BODY = ("MasterFiles", "GeneralLedgerEntries")
 PARTIES = {"Customer": ("CustomerID", PartyKind.CUSTOMER), "Supplier": ("SupplierID", PartyKind.SUPPLIER)}
 NO_NUMBER = ("NA", "N/A", "0", "000000000")
 """What programs write where a company has no registration number."""
-SPAN_DAYS_MAX = 732
 BALANCE_NAMES = {
     BalanceKind.OPENING: ("OpeningDebitBalance", "OpeningCreditBalance"),
     BalanceKind.CLOSING: ("ClosingDebitBalance", "ClosingCreditBalance"),
@@ -92,34 +86,27 @@ class SaftLedger(XmlLedger):
                 selection = fields_of(criteria) if criteria is not None else {}
         year = self._span(selection)
         self.header = Header(
-            Format.SAFT,
-            self.detection.version,
-            company,
-            (year,) if year else (),
-            fields.get("DefaultCurrencyCode", ""),
-            fields.get("SoftwareID", "") or fields.get("SoftwareCompanyName", ""),
-            fields.get("SoftwareVersion", ""),
-            _day(fields.get("AuditFileDateCreated", "")),
+            format=Format.SAFT,
+            version=self.detection.version,
+            company=company,
+            years=(year,) if year else (),
+            currency=fields.get("DefaultCurrencyCode", ""),
+            software=fields.get("SoftwareID", "") or fields.get("SoftwareCompanyName", ""),
+            software_version=fields.get("SoftwareVersion", ""),
+            written_on=optional_day(fields.get("AuditFileDateCreated", "")),
             covers_until=year.ends_on if year else None,
         )
 
     def _span(self, selection: dict[str, str]) -> FiscalYear | None:
         """Return the range of the file. Raises `LedgerFileRefused` for one that cannot be."""
-        starts_on = _day(selection.get("SelectionStartDate", "")) or _month(selection, "Start")
-        ends_on = _day(selection.get("SelectionEndDate", "")) or _month(selection, "End")
+        starts_on = optional_day(selection.get("SelectionStartDate", "")) or _month(selection, "Start")
+        ends_on = optional_day(selection.get("SelectionEndDate", "")) or _month(selection, "End")
         if starts_on is None or ends_on is None:
             return None
-        if ends_on < starts_on:
-            raise refuse_years(self.name, f"its range ends before it begins ({starts_on} to {ends_on})")
-        if (ends_on - starts_on).days > SPAN_DAYS_MAX:
-            raise refuse_years(self.name, "its range is longer than two years")
-        same = starts_on.year == ends_on.year
-        return FiscalYear(
-            str(starts_on.year) if same else f"{starts_on.year}/{ends_on.year}", starts_on, ends_on
-        )
+        return fiscal_year(self.name, starts_on, ends_on)
 
     def _reader(self, tally: Tally, kinds: frozenset[type]) -> RecordReader:
-        return _SaftReader(Reading(tally, kinds), self.limits, self.header.year)
+        return _SaftReader(FilePass(tally, kinds), self.limits, self.header.years)
 
 
 def _company(element: Element | None) -> Company:
@@ -130,18 +117,11 @@ def _company(element: Element | None) -> Company:
     address = child(element, "Address")
     number = fields.get("RegistrationNumber", "")
     return Company(
-        fields.get("Name", ""),
-        "" if number.upper() in NO_NUMBER else number,
-        fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
+        name=fields.get("Name", ""),
+        registration_number="" if number.upper() in NO_NUMBER else number,
+        tax_number=fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
         country=(fields_of(address).get("Country", "") if address is not None else "") or "NO",
     )
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        return None
 
 
 def _month(selection: dict[str, str], end: str) -> date | None:
@@ -154,58 +134,60 @@ def _month(selection: dict[str, str], end: str) -> date | None:
     return date(int(year), month, day)
 
 
-class _SaftReader(RecordReader):
-    def __init__(self, reading: Reading, limits: Limits, year: FiscalYear | None) -> None:
-        super().__init__(reading, limits)
-        self.year = year
-        self.year_name = year.name if year else ""
-        self.journal = Journal("")
-        self.journal_element: Element = None
-        self.lines: list[Line] = []
+class _SaftReader(EntryReader):
+    JOURNAL_NAME = "Journal"
+    ENTRY_NAME = "Transaction"
+    LINE_NAME = "Line"
+    DATE_NAME = "TransactionDate"
+    TOTALS_NAME = "GeneralLedgerEntries"
+    TOTALS: ClassVar = {"NumberOfEntries": "entries", "TotalDebit": "debit", "TotalCredit": "credit"}
+
+    def __init__(self, file_pass: FilePass, limits: Limits, years: tuple[FiscalYear, ...]) -> None:
+        super().__init__(file_pass, limits, years)
+        self.year_name = years[0].name if years else ""
         self.dimensions: set[str] = set()
-        self.handlers = {
+        self.handlers |= {
             "Account": self._account,
             "Customer": self._party,
             "Supplier": self._party,
             "TaxTableEntry": self._vat_codes,
             "AnalysisTypeTableEntry": self._analysis,
-            "Journal": self._end_journal,
-            "NumberOfEntries": self._total,
-            "TotalDebit": self._total,
-            "TotalCredit": self._total,
             "SourceDocuments": self._source_documents,
         }
-        if Entry in reading.kinds:
-            self.handlers |= {"Line": self._line, "Transaction": self._entry}
-        elif Journal in reading.kinds:
-            self.handlers["Transaction"] = self._begin_journal
 
     def _account(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
         code = fields.get("AccountID", "")
         if not code:
-            self.reading.log.add(
+            self.file_pass.log.add(
                 FindingCode.RECORD_UNREADABLE, f"Line {at}: an account has no AccountID.", at, "Account"
             )
             return []
         standard = fields.get("StandardAccountID") or fields.get("GroupingCode", "")
-        name = self.reading.name(fields.get("AccountDescription", ""), at)
+        name = self.file_pass.name(fields.get("AccountDescription", ""), at)
         account = Account(code, name, standard_code=standard, at=at)
         return [account, *self._balances(fields, code, "", at)]
 
     def _balances(self, fields: dict[str, str], account: str, party: str, at: int) -> Iterator[Record]:
         for kind, (debit_name, credit_name) in BALANCE_NAMES.items():
-            for name, sign in ((debit_name, 1), (credit_name, -1)):
+            for name, side_factor in ((debit_name, 1), (credit_name, -1)):
                 if not (text := fields.get(name)):
                     continue
                 try:
-                    amount = self.reading.amount(text, at) * sign
+                    amount = self.file_pass.amount(text, at) * side_factor
                 except Unreadable as problem:
-                    self.reading.log.add(
+                    self.file_pass.log.add(
                         FindingCode.BALANCE_UNREADABLE, f"Line {at}: a balance: {problem}.", at, name
                     )
                     continue
-                yield Balance(kind, account, amount, self.year_name, party=party, at=at)
+                yield Balance(
+                    kind=kind,
+                    account=account,
+                    amount=amount,
+                    fiscal_year=self.year_name,
+                    party=party,
+                    at=at,
+                )
 
     def _party(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
@@ -216,15 +198,15 @@ class _SaftReader(RecordReader):
         contact = child(element, "Contact")
         tax = child(element, "TaxRegistration")
         party = Party(
-            code,
-            self.reading.name(fields.get("Name", ""), at),
-            kind,
-            fields.get("RegistrationNumber", ""),
-            fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
-            address_fields.get("Country", ""),
-            self.reading.name(address_fields.get("City", ""), at),
-            fields_of(contact).get("Email", "") if contact is not None else "",
-            at,
+            code=code,
+            name=self.file_pass.name(fields.get("Name", ""), at),
+            kind=kind,
+            registration_number=fields.get("RegistrationNumber", ""),
+            tax_number=fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
+            country=address_fields.get("Country", ""),
+            city=self.file_pass.name(address_fields.get("City", ""), at),
+            email=fields_of(contact).get("Email", "") if contact is not None else "",
+            at=at,
         )
         records: list[Record] = [party, *self._balances(fields, fields.get("AccountID", ""), code, at)]
         for balance in children(element, "BalanceAccount"):
@@ -236,26 +218,33 @@ class _SaftReader(RecordReader):
         records: list[Record] = []
         for details in children(element, "TaxCodeDetails"):
             fields, at = fields_of(details), line_of(details)
-            rate = self.reading.optional_amount(fields.get("TaxPercentage", ""), at)
-            name = self.reading.name(fields.get("Description", ""), at)
+            rate = self.file_pass.optional_amount(fields.get("TaxPercentage", ""), at)
+            name = self.file_pass.name(fields.get("Description", ""), at)
             records.append(
-                VatCode(fields.get("TaxCode", ""), name, rate, fields.get("StandardTaxCode", ""), at=at)
+                VatCode(
+                    code=fields.get("TaxCode", ""),
+                    name=name,
+                    rate=rate,
+                    standard_code=fields.get("StandardTaxCode", ""),
+                    at=at,
+                )
             )
         return records
 
     def _analysis(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
         code = fields.get("AnalysisType", "")
-        name = self.reading.name(fields.get("AnalysisIDDescription", ""), at)
+        name = self.file_pass.name(fields.get("AnalysisIDDescription", ""), at)
         records: list[Record] = [DimensionValue(code, fields.get("AnalysisID", ""), name, at)]
         if code not in self.dimensions:
             self.dimensions.add(code)
-            title = self.reading.name(fields.get("AnalysisTypeDescription", ""), at)
+            self.file_pass.tally.check_count(len(self.dimensions), self.limits.codes_max, "dimensions")
+            title = self.file_pass.name(fields.get("AnalysisTypeDescription", ""), at)
             records.insert(0, Dimension(code, title, at))
         return records
 
-    def _line(self, element: Element) -> list[Record]:
-        at, local, reading = element.sourceline or 0, LOCAL, self.reading
+    def _line_of(self, element: Element, at: int) -> Line:
+        local, file_pass = LOCAL, self.file_pass
         fields: dict[str, str] = {}
         amounts: list[tuple[str, dict[str, str]]] = []
         vat: list[LineVat] = []
@@ -273,37 +262,26 @@ class _SaftReader(RecordReader):
                 fields[name] = text.strip()
         get = fields.get
         account = get("AccountID", "")
-        try:
-            check_parent(element, "Transaction")
-            amount, foreign = self._amount(account, amounts, at)
-        except Unreadable as problem:
-            reading.log.add(
-                FindingCode.LINE_UNREADABLE,
-                f"Line {at}: line {get('RecordID', '')[:40]} of an entry is not in the books: {problem}.",
-                at,
-                "Line",
-            )
-            return []
-        self.lines.append(
-            Line(
-                get("RecordID", ""),
-                account,
-                amount,
-                reading.name(get("Description", ""), at),
-                at,
-                reading.day(get("ValueDate", ""), at),
-                get("SourceDocumentID", ""),
-                get("CustomerID", "") or get("SupplierID", ""),
-                get("ReferenceNumber", ""),
-                tuple(dimensions),
-                tuple(vat),
-                foreign,
-                reading.optional_amount(get("Quantity", ""), at),
-                reading.day(get("DueDate", ""), at),
-            )
+        amount, foreign = self._amount(account, amounts, at)
+        return Line(
+            number=get("RecordID", ""),
+            account=account,
+            amount=amount,
+            text=file_pass.name(get("Description", ""), at),
+            at=at,
+            effective_on=file_pass.day(get("ValueDate", ""), at),
+            document=get("SourceDocumentID", ""),
+            party=get("CustomerID", "") or get("SupplierID", ""),
+            invoice=get("ReferenceNumber", ""),
+            dimensions=tuple(dimensions),
+            vat=tuple(vat),
+            foreign=foreign,
+            quantity=file_pass.optional_amount(get("Quantity", ""), at),
+            due_on=file_pass.day(get("DueDate", ""), at),
         )
-        check_line_count(reading.tally.name, self.lines, self.limits)
-        return []
+
+    def _line_number(self, element: Element) -> str:
+        return fields_of(element).get("RecordID", "")
 
     def _amount(
         self, account: str, amounts: list[tuple[str, dict[str, str]]], at: int
@@ -316,111 +294,62 @@ class _SaftReader(RecordReader):
             raise Unreadable("it has neither DebitAmount nor CreditAmount")
         total, foreign = ZERO, None
         for name, fields in stated:
-            amount = self.reading.amount(fields["Amount"], at)
+            amount = self.file_pass.amount(fields["Amount"], at)
             if amount < ZERO:
                 self._note_negative(amount, name, at)
-            sign = 1 if name == "DebitAmount" else -1
-            total += amount * sign
+            side_factor = 1 if name == "DebitAmount" else -1
+            total += amount * side_factor
             if code := fields.get("CurrencyCode"):
-                other = self.reading.optional_amount(fields.get("CurrencyAmount", ""), at)
-                foreign = ForeignAmount(code, other * sign) if other is not None else foreign
+                other = self.file_pass.optional_amount(fields.get("CurrencyAmount", ""), at)
+                foreign = ForeignAmount(code, other * side_factor) if other is not None else foreign
         return total, foreign
 
     def _note_negative(self, amount: Decimal, name: str, at: int) -> None:
-        totals = self.reading.tally.totals
+        totals = self.file_pass.tally.totals
         if name == "DebitAmount":
             totals.negative_debit += amount
         else:
             totals.negative_credit += amount
-        self.reading.log.add_repair(
+        self.file_pass.log.add_repair(
             RepairCode.NEGATIVE_AMOUNT, "Amounts below zero count on the other side.", at, name
         )
 
     def _vat(self, element: Element, at: int) -> LineVat:
         fields = fields_of(element)
         amount = None
-        for name, sign in (("TaxAmount", 1), ("DebitTaxAmount", 1), ("CreditTaxAmount", -1)):
+        for name, side_factor in (("TaxAmount", 1), ("DebitTaxAmount", 1), ("CreditTaxAmount", -1)):
             part = child(element, name)
             if part is not None:
                 text = fields_of(part).get("Amount", "") or (part.text or "").strip()
-                stated = self.reading.optional_amount(text, at)
-                amount = stated * sign if stated is not None else amount
-        rate = self.reading.optional_amount(fields.get("TaxPercentage", ""), at)
+                stated = self.file_pass.optional_amount(text, at)
+                amount = stated * side_factor if stated is not None else amount
+        rate = self.file_pass.optional_amount(fields.get("TaxPercentage", ""), at)
         return LineVat(fields.get("TaxCode", ""), rate, amount)
 
-    def _begin_journal(self, element: Element) -> list[Record]:
-        parent = element.getparent()
-        if parent is self.journal_element:
-            return []
-        self.journal_element = parent
-        return self._read_journal(parent)
-
-    def _read_journal(self, element: Element) -> list[Record]:
+    def _journal_of(self, element: Element) -> Journal:
         fields, at = fields_of(element), line_of(element)
-        name = self.reading.name(fields.get("Description", ""), at)
-        self.journal = Journal(fields.get("JournalID", ""), name, fields.get("Type", ""), at=at)
-        return [self.journal]
+        name = self.file_pass.name(fields.get("Description", ""), at)
+        return Journal(fields.get("JournalID", ""), name, fields.get("Type", ""), at=at)
 
-    def _end_journal(self, element: Element) -> list[Record]:
-        is_new = element is not self.journal_element
-        self.journal_element = None
-        return self._read_journal(element) if is_new and Journal in self.reading.kinds else []
-
-    def _entry(self, element: Element) -> list[Record]:
-        records = self._begin_journal(element)
-        fields, at, reading = fields_of(element), line_of(element), self.reading
-        lines, self.lines = self.lines, []
+    def _entry_of(self, element: Element, lines: list[Line], at: int) -> Entry:
+        fields, file_pass = fields_of(element), self.file_pass
         number = fields.get("TransactionID", "")
-        day = reading.day(fields.get("TransactionDate", ""), at)
-        entry = Entry(
-            reading.key(self.journal.code, number, at),
-            self.journal.code,
-            number,
-            self._booked_on(day, fields, lines, at),
-            self.year_name or fields.get("PeriodYear", ""),
-            fields.get("Period", ""),
-            reading.name(fields.get("Description", ""), at),
-            reading.day(fields.get("SystemEntryDate", ""), at),
-            lines,
-            at,
+        days = (file_pass.day(fields.get(name, ""), at) for name in (self.DATE_NAME, "GLPostingDate"))
+        return Entry(
+            key=file_pass.key(self.journal.code, number, at),
+            journal=self.journal.code,
+            number=number,
+            booked_on=self._booked_on(number, days, lines, at),
+            fiscal_year=self.year_name or fields.get("PeriodYear", ""),
+            period_number=fields.get("Period", ""),
+            text=file_pass.name(fields.get("Description", ""), at),
+            entered_on=file_pass.day(fields.get("SystemEntryDate", ""), at),
+            lines=lines,
+            at=at,
         )
-        return [*records, entry]
-
-    def _booked_on(self, day: date | None, fields: dict[str, str], lines: list[Line], at: int) -> date:
-        """Return the date of an entry: its own, that of its posting, of a line, else the range's first."""
-        number = fields.get("TransactionID", "")[:40]
-        if day is None:
-            posted = self.reading.day(fields.get("GLPostingDate", ""), at)
-            days = (line.effective_on for line in lines if line.effective_on)
-            day = posted or next(days, None) or (self.year.starts_on if self.year else date(1900, 1, 1))
-            self.reading.log.add_repair(
-                RepairCode.DATE_COMPLETED, f"Entry {number} has no date; it has that of its posting.", at
-            )
-        if self.year and not self.year.starts_on <= day <= self.year.ends_on:
-            self.reading.log.add(
-                FindingCode.DATE_OUTSIDE_YEAR,
-                f"Entry {number} is of {day}, outside of the range of the file.",
-                at,
-                "TransactionDate",
-            )
-        return day
-
-    def _total(self, element: Element) -> list[Record]:
-        parent = element.getparent()
-        if parent is None or LOCAL[parent.tag] != "GeneralLedgerEntries":
-            return []
-        totals, name = self.reading.tally.totals, LOCAL[element.tag]
-        amount = self.reading.optional_amount((element.text or "").strip(), line_of(element))
-        if name == "NumberOfEntries":
-            totals.entries = int(amount) if amount is not None else None
-        elif name == "TotalDebit":
-            totals.debit = amount
-        else:
-            totals.credit = amount
-        return []
 
     def _source_documents(self, element: Element) -> list[Record]:
-        self.reading.log.add(
+        self.file_pass.log.add(
             FindingCode.NOT_READ, "The file has source documents, which are not read.", line_of(element)
         )
         return []

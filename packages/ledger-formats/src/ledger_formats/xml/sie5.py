@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from ledger_formats.checks import Tally
-from ledger_formats.findings import FindingCode, RepairCode
-from ledger_formats.ledger_file import refuse_years
+from ledger_formats.findings import FindingCode
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     Account,
@@ -32,15 +31,10 @@ from ledger_formats.records import (
     Record,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import (
-    Reading,
-    RecordReader,
-    XmlLedger,
-    check_line_count,
-    check_parent,
-    line_of,
-)
+from ledger_formats.xml.entries import EntryReader
+from ledger_formats.xml.ledger import FilePass, RecordReader, XmlLedger, line_of, optional_day
 from ledger_formats.xml.parsing import LOCAL, Element, child, children, iterate
+from ledger_formats.years import fiscal_year
 
 BODY = ("Accounts", "Dimensions", "Journal", "Customers", "Suppliers", "CustomerInvoices", "SupplierInvoices")
 KINDS = {
@@ -51,7 +45,6 @@ KINDS = {
     "cost": AccountKind.EXPENSE,
 }
 BALANCES = {"OpeningBalance": BalanceKind.OPENING, "ClosingBalance": BalanceKind.CLOSING}
-YEAR_DAYS_MAX = 732
 
 
 class Sie5Ledger(XmlLedger):
@@ -84,19 +77,19 @@ class Sie5Ledger(XmlLedger):
                 break
         company, product = _attributes(info, "Company"), _attributes(info, "SoftwareProduct")
         self.header = Header(
-            Format.SIE5,
-            self.detection.version,
-            Company(
-                company.get("name", ""),
-                company.get("organizationId", ""),
+            format=Format.SIE5,
+            version=self.detection.version,
+            company=Company(
+                name=company.get("name", ""),
+                registration_number=company.get("organizationId", ""),
                 software_id=company.get("clientId", ""),
                 country="SE",
             ),
-            tuple(self._years(info)),
-            _attributes(info, "AccountingCurrency").get("currency", "SEK"),
-            product.get("name", ""),
-            product.get("version", ""),
-            _day(_attributes(info, "FileCreation").get("time", "")),
+            years=tuple(self._years(info)),
+            currency=_attributes(info, "AccountingCurrency").get("currency", "SEK"),
+            software=product.get("name", ""),
+            software_version=product.get("version", ""),
+            written_on=optional_day(_attributes(info, "FileCreation").get("time", "")),
         )
 
     def _years(self, info: Element | None) -> Iterator[FiscalYear]:
@@ -108,29 +101,16 @@ class Sie5Ledger(XmlLedger):
             starts_on, ends_on = _first_day(element.get("start", "")), _last_day(element.get("end", ""))
             if starts_on is None or ends_on is None:
                 continue
-            if ends_on < starts_on:
-                raise refuse_years(self.name, f"the year ends before it begins ({starts_on} to {ends_on})")
-            if (ends_on - starts_on).days > YEAR_DAYS_MAX:
-                raise refuse_years(self.name, "its fiscal year is longer than two years")
-            same = starts_on.year == ends_on.year
-            name = str(starts_on.year) if same else f"{starts_on.year}/{ends_on.year}"
             is_own = element.get("primary") == "true" if has_primary else number == len(elements)
-            yield FiscalYear(name, starts_on, ends_on, is_own)
+            yield fiscal_year(self.name, starts_on, ends_on, is_own=is_own)
 
     def _reader(self, tally: Tally, kinds: frozenset[type]) -> RecordReader:
-        return _Sie5Reader(Reading(tally, kinds), self.limits, self.header.years)
+        return _Sie5Reader(FilePass(tally, kinds), self.limits, self.header.years)
 
 
 def _attributes(info: Element | None, name: str) -> dict[str, str]:
     element = child(info, name) if info is not None else None
     return {} if element is None else {key: str(text).strip() for key, text in element.attrib.items()}
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        return None
 
 
 def _first_day(month: str) -> date | None:
@@ -143,31 +123,27 @@ def _last_day(month: str) -> date | None:
     return first.replace(day=monthrange(first.year, first.month)[1]) if first else None
 
 
-class _Sie5Reader(RecordReader):
-    def __init__(self, reading: Reading, limits: Limits, years: tuple[FiscalYear, ...]) -> None:
-        super().__init__(reading, limits)
-        self.years = years
-        self.journal_element: Element = None
-        self.journal = Journal("")
-        self.lines: list[Line] = []
+class _Sie5Reader(EntryReader):
+    JOURNAL_NAME = "Journal"
+    ENTRY_NAME = "JournalEntry"
+    LINE_NAME = "LedgerEntry"
+    DATE_NAME = "journalDate"
+
+    def __init__(self, file_pass: FilePass, limits: Limits, years: tuple[FiscalYear, ...]) -> None:
+        super().__init__(file_pass, limits, years)
         self.struck_count = 0
-        self.handlers = {
+        self.handlers |= {
             "Account": self._account,
             "Dimension": self._dimension,
             "Customer": self._party,
             "Supplier": self._party,
             "SupplierInvoice": self._invoice,
             "CustomerInvoice": self._invoice,
-            "Journal": self._end_journal,
         }
-        if Entry in reading.kinds:
-            self.handlers |= {"LedgerEntry": self._line, "JournalEntry": self._entry}
-        elif Journal in reading.kinds:
-            self.handlers["JournalEntry"] = self._begin_journal
 
     def finish(self) -> list[Record]:
         if self.struck_count:
-            self.reading.log.add(
+            self.file_pass.log.add(
                 FindingCode.STRUCK_LINES,
                 f"{self.struck_count} lines are struck out; they are not in the books.",
             )
@@ -176,12 +152,12 @@ class _Sie5Reader(RecordReader):
     def _account(self, element: Element) -> list[Record]:
         at, code = line_of(element), element.get("id", "").strip()
         if not code:
-            self.reading.log.add(
+            self.file_pass.log.add(
                 FindingCode.RECORD_UNREADABLE, f"Line {at}: an account has no id.", at, "Account"
             )
             return []
         kind = KINDS.get(element.get("type", ""), AccountKind.UNKNOWN)
-        account = Account(code, self.reading.name(element.get("name", ""), at), kind, at=at)
+        account = Account(code, self.file_pass.name(element.get("name", ""), at), kind, at=at)
         return [account, *self._balances(element, code, "")]
 
     def _balances(self, element: Element, account: str, party: str) -> Iterator[Record]:
@@ -191,15 +167,23 @@ class _Sie5Reader(RecordReader):
                 continue
             at = line_of(part)
             try:
-                amount = self.reading.amount(part.get("amount", ""), at)
+                amount = self.file_pass.amount(part.get("amount", ""), at)
             except Unreadable as problem:
-                self.reading.log.add(
+                self.file_pass.log.add(
                     FindingCode.BALANCE_UNREADABLE, f"Line {at}: a balance: {problem}.", at, LOCAL[part.tag]
                 )
                 continue
             day = _first_day(part.get("month", ""))
             year = self._year_of(day) if day else ""
-            yield Balance(kind, account, amount, year, "", party, self._objects(part), at)
+            yield Balance(
+                kind=kind,
+                account=account,
+                amount=amount,
+                fiscal_year=year,
+                party=party,
+                dimensions=self._objects(part),
+                at=at,
+            )
 
     def _year_of(self, day: date) -> str:
         """Return the name of the fiscal year of a day; that of its calendar year where the file has none."""
@@ -214,10 +198,10 @@ class _Sie5Reader(RecordReader):
 
     def _dimension(self, element: Element) -> list[Record]:
         at, code = line_of(element), element.get("id", "").strip()
-        name = self.reading.name(element.get("name", ""), at)
+        name = self.file_pass.name(element.get("name", ""), at)
         values = (
             DimensionValue(
-                code, part.get("id", "").strip(), self.reading.name(part.get("name", ""), at), line_of(part)
+                code, part.get("id", "").strip(), self.file_pass.name(part.get("name", ""), at), line_of(part)
             )
             for part in children(element, "Object")
         )
@@ -228,15 +212,15 @@ class _Sie5Reader(RecordReader):
         kind = PartyKind.CUSTOMER if LOCAL[element.tag] == "Customer" else PartyKind.SUPPLIER
         return [
             Party(
-                element.get("id", "").strip(),
-                self.reading.name(element.get("name", ""), at),
-                kind,
-                element.get("organizationId", "").strip(),
-                element.get("vatNr", "").strip(),
-                element.get("country", "").strip(),
-                self.reading.name(element.get("city", ""), at),
-                element.get("eMail", "").strip(),
-                at,
+                code=element.get("id", "").strip(),
+                name=self.file_pass.name(element.get("name", ""), at),
+                kind=kind,
+                registration_number=element.get("organizationId", "").strip(),
+                tax_number=element.get("vatNr", "").strip(),
+                country=element.get("country", "").strip(),
+                city=self.file_pass.name(element.get("city", ""), at),
+                email=element.get("eMail", "").strip(),
+                at=at,
             )
         ]
 
@@ -248,96 +232,56 @@ class _Sie5Reader(RecordReader):
             records += self._balances(part, part.get("accountId", "").strip(), party or "?")
         return records
 
-    def _line(self, element: Element) -> list[Record]:
-        at, reading = line_of(element), self.reading
+    def _line_of(self, element: Element, at: int) -> Line | None:
+        file_pass = self.file_pass
         if child(element, "Overstrike") is not None:
             self.struck_count += 1
-            return []
+            return None
         account = element.get("accountId", "").strip()
-        try:
-            check_parent(element, "JournalEntry")
-            if not account:
-                raise Unreadable("it has no account (accountId)")
-            amount = reading.amount(element.get("amount", ""), at)
-        except Unreadable as problem:
-            reading.log.add(
-                FindingCode.LINE_UNREADABLE,
-                f"Line {at}: a line of an entry is not in the books: {problem}.",
-                at,
-                "LedgerEntry",
-            )
-            return []
-        self.lines.append(
-            Line(
-                str(len(self.lines) + 1),
-                account,
-                amount,
-                reading.name(element.get("text", ""), at),
-                at,
-                reading.day(element.get("ledgerDate", ""), at),
-                dimensions=self._objects(element),
-                foreign=self._foreign(element, at),
-                quantity=reading.optional_amount(element.get("quantity", ""), at),
-            )
+        if not account:
+            raise Unreadable("it has no account (accountId)")
+        return Line(
+            number=str(len(self.lines) + 1),
+            account=account,
+            amount=file_pass.amount(element.get("amount", ""), at),
+            text=file_pass.name(element.get("text", ""), at),
+            at=at,
+            effective_on=file_pass.day(element.get("ledgerDate", ""), at),
+            dimensions=self._objects(element),
+            foreign=self._foreign(element, at),
+            quantity=file_pass.optional_amount(element.get("quantity", ""), at),
         )
-        check_line_count(reading.tally.name, self.lines, self.limits)
-        return []
 
     def _foreign(self, element: Element, at: int) -> ForeignAmount | None:
         part = child(element, "ForeignCurrencyAmount")
         if part is None:
             return None
-        amount = self.reading.optional_amount(part.get("amount", ""), at)
+        amount = self.file_pass.optional_amount(part.get("amount", ""), at)
         return None if amount is None else ForeignAmount(part.get("currency", "").strip(), amount)
 
-    def _begin_journal(self, element: Element) -> list[Record]:
-        parent = element.getparent()
-        if parent is self.journal_element:
-            return []
-        self.journal_element = parent
-        return self._read_journal(parent)
-
-    def _read_journal(self, element: Element) -> list[Record]:
+    def _journal_of(self, element: Element) -> Journal:
         at = line_of(element)
-        name = self.reading.name(element.get("name", ""), at)
-        self.journal = Journal(element.get("id", "").strip(), name, at=at)
-        return [self.journal]
+        name = self.file_pass.name(element.get("name", ""), at)
+        return Journal(element.get("id", "").strip(), name, at=at)
 
-    def _end_journal(self, element: Element) -> list[Record]:
-        is_new = element is not self.journal_element
-        self.journal_element = None
-        return self._read_journal(element) if is_new else []
-
-    def _entry(self, element: Element) -> list[Record]:
-        records = self._begin_journal(element)
-        at, reading = line_of(element), self.reading
-        lines, self.lines = self.lines, []
-        number = element.get("id", "").strip()
+    def _entry_of(self, element: Element, lines: list[Line], at: int) -> Entry:
+        file_pass, number = self.file_pass, element.get("id", "").strip()
         info = child(element, "EntryInfo")
         if info is None:
             info = child(element, "OriginalEntryInfo")
-        entered_on = reading.day(info.get("date", ""), at) if info is not None else None
-        day = reading.day(element.get("journalDate", ""), at)
-        if day is None:
-            days = (line.effective_on for line in lines if line.effective_on)
-            day = next(days, None) or entered_on or self._first_of_years()
-            reading.log.add_repair(
-                RepairCode.DATE_COMPLETED, f"Entry {number[:40]} has no date; it has that of its lines.", at
-            )
-        entry = Entry(
-            reading.key(self.journal.code, number, at),
-            self.journal.code,
-            number,
-            day,
-            self._year_of(day),
-            str(day.month),
-            reading.name(element.get("text", ""), at),
-            entered_on,
-            lines,
-            at,
+        entered_on = file_pass.day(info.get("date", ""), at) if info is not None else None
+        day = file_pass.day(element.get("journalDate", ""), at)
+        booked_on = self._booked_on(
+            number, (day, *(line.effective_on for line in lines), entered_on), lines, at
         )
-        return [*records, entry]
-
-    def _first_of_years(self) -> date:
-        days = (year.starts_on for year in self.years if year.is_own)
-        return next(days, date(1900, 1, 1))
+        return Entry(
+            key=file_pass.key(self.journal.code, number, at),
+            journal=self.journal.code,
+            number=number,
+            booked_on=booked_on,
+            fiscal_year=self._year_of(booked_on),
+            text=file_pass.name(element.get("text", ""), at),
+            entered_on=entered_on,
+            lines=lines,
+            at=at,
+        )

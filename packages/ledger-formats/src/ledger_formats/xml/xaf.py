@@ -6,11 +6,11 @@ both; 4.0 renamed a few and dropped sub-ledgers.
 
 from datetime import date
 from decimal import Decimal
+from typing import ClassVar
 
 from ledger_formats.checks import Tally
 from ledger_formats.errors import LedgerFileRefused, RefusalCode
 from ledger_formats.findings import FindingCode, RepairCode
-from ledger_formats.ledger_file import refuse_years
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     ZERO,
@@ -36,21 +36,15 @@ from ledger_formats.records import (
     VatCode,
 )
 from ledger_formats.values import Unreadable
-from ledger_formats.xml.ledger import (
-    Reading,
-    RecordReader,
-    XmlLedger,
-    check_line_count,
-    check_parent,
-    line_of,
-)
+from ledger_formats.xml.entries import EntryReader
+from ledger_formats.xml.ledger import FilePass, RecordReader, XmlLedger, line_of, optional_day
 from ledger_formats.xml.parsing import LOCAL, Element, child, fields_of, iterate
+from ledger_formats.years import fiscal_year
 
 BODY = ("customersSuppliers", "generalLedger", "vatCodes", "periods", "openingBalance", "transactions")
 COMPANY = ("companyIdent", "Commercenr", "companyName", "taxRegistrationCountry", "taxRegIdent")
 SUBLEDGERS = ("sbLine", "obSbLine")
 """Sub-ledgers repeat lines of the ledger by customer and supplier; those of the ledger name them already."""
-YEAR_DAYS_MAX = 732
 DIMENSIONS = {
     "costID": ("cost", "Kostenplaats"),
     "cost": ("cost", "Kostenplaats"),
@@ -104,95 +98,82 @@ class XafLedger(XmlLedger):
                     fields_of(element) if name == "header" else {name: (element.text or "").strip()}
                 )
         self.header = Header(
-            Format.XAF,
-            self.detection.version,
-            _company(fields),
-            (self._year(fields),),
-            fields.get("curCode", ""),
-            fields.get("softwareDesc", ""),
-            fields.get("softwareVersion", ""),
-            _day(fields.get("dateCreated", "")),
+            format=Format.XAF,
+            version=self.detection.version,
+            company=_company(fields),
+            years=(self._year(fields),),
+            currency=fields.get("curCode", ""),
+            software=fields.get("softwareDesc", ""),
+            software_version=fields.get("softwareVersion", ""),
+            written_on=optional_day(fields.get("dateCreated", "")),
         )
 
     def _year(self, fields: dict[str, str]) -> FiscalYear:
         """Return the fiscal year. Raises `LedgerFileRefused` for one that cannot be."""
         name = fields.get("fiscalYear", "")
-        starts_on, ends_on = _day(fields.get("startDate", "")), _day(fields.get("endDate", ""))
+        starts_on, ends_on = (
+            optional_day(fields.get("startDate", "")),
+            optional_day(fields.get("endDate", "")),
+        )
         if starts_on is None or ends_on is None:
             if not (len(name) == 4 and name.isdecimal() and name.isascii() and name != "0000"):
                 raise LedgerFileRefused(
                     RefusalCode.NO_YEAR, f"{self.name} has no fiscal year: no startDate and endDate."
                 )
             return FiscalYear(name, date(int(name), 1, 1), date(int(name), 12, 31))
-        if ends_on < starts_on:
-            raise refuse_years(self.name, f"the year ends before it begins ({starts_on} to {ends_on})")
-        if (ends_on - starts_on).days > YEAR_DAYS_MAX:
-            raise refuse_years(self.name, "its fiscal year is longer than two years")
-        return FiscalYear(name or str(starts_on.year), starts_on, ends_on)
+        return fiscal_year(self.name, starts_on, ends_on, name or str(starts_on.year))
 
     def _reader(self, tally: Tally, kinds: frozenset[type]) -> RecordReader:
-        (year,) = self.header.years
-        return _XafReader(Reading(tally, kinds), self.limits, year)
+        return _XafReader(FilePass(tally, kinds), self.limits, self.header.years)
 
 
 def _company(fields: dict[str, str]) -> Company:
     return Company(
-        fields.get("companyName", ""),
-        fields.get("Commercenr", ""),
-        fields.get("taxRegIdent", ""),
-        fields.get("companyIdent", ""),
-        fields.get("taxRegistrationCountry", ""),
+        name=fields.get("companyName", ""),
+        registration_number=fields.get("Commercenr", ""),
+        tax_number=fields.get("taxRegIdent", ""),
+        software_id=fields.get("companyIdent", ""),
+        country=fields.get("taxRegistrationCountry", ""),
     )
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text[:10])
-    except ValueError:
-        return None
+class _XafReader(EntryReader):
+    JOURNAL_NAME = "journal"
+    ENTRY_NAME = "transaction"
+    LINE_NAME = "trLine"
+    DATE_NAME = "trDt"
+    TOTALS_NAME = "transactions"
+    TOTALS: ClassVar = {"linesCount": "lines", "totalDebit": "debit", "totalCredit": "credit"}
 
-
-class _XafReader(RecordReader):
-    def __init__(self, reading: Reading, limits: Limits, year: FiscalYear) -> None:
-        super().__init__(reading, limits)
-        self.year = year
-        self.journal = Journal("")
-        self.journal_element: Element = None
-        self.lines: list[Line] = []
+    def __init__(self, file_pass: FilePass, limits: Limits, years: tuple[FiscalYear, ...]) -> None:
+        super().__init__(file_pass, limits, years)
+        (self.year,) = years
         self.dimensions: set[str] = set()
         self.new_dimensions: list[Record] = []
-        self.handlers = {
+        self.handlers |= {
             "customerSupplier": self._party,
             "ledgerAccount": self._account,
             "basic": self._basic,
             "vatCode": self._vat_code,
             "period": self._period,
             "obLine": self._opening,
-            "journal": self._end_journal,
-            "linesCount": self._total,
-            "totalDebit": self._total,
-            "totalCredit": self._total,
         }
-        if Entry in reading.kinds:
-            self.handlers |= {"trLine": self._line, "transaction": self._entry}
-        elif Journal in reading.kinds:
-            self.handlers["transaction"] = self._begin_journal
 
     def _party(self, element: Element) -> list[Record]:
-        fields, at, reading = fields_of(element), line_of(element), self.reading
+        fields, at, file_pass = fields_of(element), line_of(element), self.file_pass
         address = child(element, "streetAddress")
         address_fields = fields_of(address) if address is not None else {}
         code = fields.get("custSupID", "")
         party = Party(
-            code,
-            reading.name(fields.get("custSupName", ""), at),
-            PARTY_KINDS.get(fields.get("custSupTp", ""), PartyKind.OTHER),
-            fields.get("commerceNr", ""),
-            fields.get("taxRegIdent", ""),
-            address_fields.get("country", "") or fields.get("taxRegistrationCountry", ""),
-            reading.name(address_fields.get("city", ""), at),
-            fields.get("eMail", ""),
-            at,
+            code=code,
+            name=file_pass.name(fields.get("custSupName", ""), at),
+            kind=PARTY_KINDS.get(fields.get("custSupTp", ""), PartyKind.OTHER),
+            registration_number=fields.get("commerceNr", ""),
+            tax_number=fields.get("taxRegIdent", ""),
+            country=address_fields.get("country", "") or fields.get("taxRegistrationCountry", ""),
+            city=file_pass.name(address_fields.get("city", ""), at),
+            email=fields.get("eMail", ""),
+            at=at,
         )
         return [party, *self._party_balances(fields, code, at)]
 
@@ -203,24 +184,28 @@ class _XafReader(RecordReader):
             (BalanceKind.OPENING, "opBalDesc", "opBalTp"),
             (BalanceKind.CLOSING, "clBalDesc", "clBalTp"),
         ):
-            amount = self.reading.optional_amount(fields.get(amount_name, ""), at)
+            amount = self.file_pass.optional_amount(fields.get(amount_name, ""), at)
             if amount is not None and fields.get(side_name) in SIDES:
                 signed = amount * SIDES[fields[side_name]]
-                balances.append(Balance(kind, "", signed, self.year.name, party=code, at=at))
+                balances.append(
+                    Balance(
+                        kind=kind, account="", amount=signed, fiscal_year=self.year.name, party=code, at=at
+                    )
+                )
         return balances
 
     def _account(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
-        code = self.reading.code(_text(element, "accID"), at)
+        code = self.file_pass.code(_text(element, "accID"), at)
         if not code:
-            self.reading.log.add(
+            self.file_pass.log.add(
                 FindingCode.RECORD_UNREADABLE, f"Line {at}: an account has no accID.", at, "ledgerAccount"
             )
             return []
         rgs = fields.get("RGScode") or fields.get("leadReference", "")
         stated = {"B": AccountKind.BALANCE, "P": AccountKind.RESULT}.get(fields.get("accTp", ""))
         kind = RGS_KINDS.get(rgs[:4]) if stated is AccountKind.BALANCE else None
-        name = self.reading.name(fields.get("accDesc", ""), at)
+        name = self.file_pass.name(fields.get("accDesc", ""), at)
         return [Account(code, name, kind or stated or AccountKind.UNKNOWN, rgs, at)]
 
     def _basic(self, element: Element) -> list[Record]:
@@ -229,7 +214,7 @@ class _XafReader(RecordReader):
         if name is None:
             return []
         self._use_dimension(name)
-        text = self.reading.name(fields.get("basicDesc", ""), at)
+        text = self.file_pass.name(fields.get("basicDesc", ""), at)
         value = DimensionValue(DIMENSIONS[name][0], fields.get("basicID", ""), text, at)
         return [*self._declared_dimensions(), value]
 
@@ -248,8 +233,8 @@ class _XafReader(RecordReader):
         fields, at = fields_of(element), line_of(element)
         return [
             VatCode(
-                fields.get("vatID", ""),
-                self.reading.name(fields.get("vatDesc", ""), at),
+                code=fields.get("vatID", ""),
+                name=self.file_pass.name(fields.get("vatDesc", ""), at),
                 payable_account=fields.get("vatToPayAccID", ""),
                 receivable_account=fields.get("vatToClaimAccID", ""),
                 at=at,
@@ -258,21 +243,22 @@ class _XafReader(RecordReader):
 
     def _period(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
-        starts_on = self.reading.day(fields.get("startDatePeriod", ""), at)
-        ends_on = self.reading.day(fields.get("endDatePeriod", ""), at)
+        starts_on = self.file_pass.day(fields.get("startDatePeriod", ""), at)
+        ends_on = self.file_pass.day(fields.get("endDatePeriod", ""), at)
         return [Period(fields.get("periodNumber", ""), fields.get("periodDesc", ""), starts_on, ends_on, at)]
 
     def _opening(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
         try:
-            account = self.reading.code(_text(element, "accID"), at)
+            account = self.file_pass.code(_text(element, "accID"), at)
             amount = self._signed(account, fields.get("amnt", ""), fields.get("amntTp", ""), at, counts=False)
         except Unreadable as problem:
-            self.reading.log.add(
+            self.file_pass.log.add(
                 FindingCode.BALANCE_UNREADABLE, f"Line {at}: an opening balance: {problem}.", at, "obLine"
             )
             return []
-        return [Balance(BalanceKind.OPENING, account, amount, self.year.name, at=at)]
+        year = self.year.name
+        return [Balance(kind=BalanceKind.OPENING, account=account, amount=amount, fiscal_year=year, at=at)]
 
     def _signed(self, account: str, amount_text: str, side: str, at: int, *, counts: bool = True) -> Decimal:
         """Return an amount, a debit positive. Raises `Unreadable`.
@@ -281,24 +267,24 @@ class _XafReader(RecordReader):
         """
         if not account:
             raise Unreadable("it has no account (accID)")
-        amount = self.reading.amount(amount_text, at)
-        sign = SIDES.get(side) or SIDES.get(side.strip().upper())
-        if sign is None:
+        amount = self.file_pass.amount(amount_text, at)
+        side_factor = SIDES.get(side) or SIDES.get(side.strip().upper())
+        if side_factor is None:
             raise Unreadable(f"“{side[:20]}” is neither D nor C (amntTp)")
         if amount < ZERO:
             if counts:
-                totals = self.reading.tally.totals
-                if sign > 0:
+                totals = self.file_pass.tally.totals
+                if side_factor > 0:
                     totals.negative_debit += amount
                 else:
                     totals.negative_credit += amount
-            self.reading.log.add_repair(
+            self.file_pass.log.add_repair(
                 RepairCode.NEGATIVE_AMOUNT, "Amounts below zero count on the other side.", at, "amnt"
             )
-        return amount if sign > 0 else -amount
+        return amount if side_factor > 0 else -amount
 
-    def _line(self, element: Element) -> list[Record]:
-        at, local, reading = element.sourceline or 0, LOCAL, self.reading
+    def _line_of(self, element: Element, at: int) -> Line:
+        local, file_pass = LOCAL, self.file_pass
         fields: dict[str, str] = {}
         vat: tuple[LineVat, ...] = ()
         foreign_fields = None
@@ -311,39 +297,26 @@ class _XafReader(RecordReader):
             elif text := part.text:
                 fields[name] = text
         get = fields.get
-        try:
-            check_parent(element, "transaction")
-            account = reading.code(get("accID"), at)
-            amount = self._signed(account, get("amnt", ""), get("amntTp", ""), at)
-        except Unreadable as problem:
-            self._name_line(get("nr", ""), problem, at)
-            return []
-        line = Line(
-            get("nr", ""),
-            account,
-            amount,
-            reading.name(get("desc", ""), at),
-            at,
-            reading.day(get("effDate", ""), at),
-            get("docRef", "").strip(),
-            get("custSupID", "").strip(),
-            get("invRef", "").strip(),
-            self._line_dimensions(fields),
-            vat,
-            self._foreign(foreign_fields, amount, at) if foreign_fields else None,
-            reading.optional_amount(get("qntity", ""), at) if "qntity" in fields else None,
+        account = file_pass.code(get("accID"), at)
+        amount = self._signed(account, get("amnt", ""), get("amntTp", ""), at)
+        return Line(
+            number=get("nr", ""),
+            account=account,
+            amount=amount,
+            text=file_pass.name(get("desc", ""), at),
+            at=at,
+            effective_on=file_pass.day(get("effDate", ""), at),
+            document=get("docRef", "").strip(),
+            party=get("custSupID", "").strip(),
+            invoice=get("invRef", "").strip(),
+            dimensions=self._line_dimensions(fields),
+            vat=vat,
+            foreign=self._foreign(foreign_fields, amount, at) if foreign_fields else None,
+            quantity=file_pass.optional_amount(get("qntity", ""), at) if "qntity" in fields else None,
         )
-        self.lines.append(line)
-        check_line_count(reading.tally.name, self.lines, self.limits)
-        return []
 
-    def _name_line(self, number: str, problem: Unreadable, at: int) -> None:
-        self.reading.log.add(
-            FindingCode.LINE_UNREADABLE,
-            f"Line {at}: line {number[:40]} of an entry is not in the books: {problem}.",
-            at,
-            "trLine",
-        )
+    def _line_number(self, element: Element) -> str:
+        return fields_of(element).get("nr", "")
 
     def _line_dimensions(self, fields: dict[str, str]) -> tuple[tuple[str, str], ...]:
         if fields.keys().isdisjoint(DIMENSIONS):
@@ -356,91 +329,44 @@ class _XafReader(RecordReader):
 
     def _vat(self, element: Element, at: int) -> LineVat:
         fields = fields_of(element)
-        amount = self.reading.optional_amount(fields.get("vatAmnt", ""), at)
+        amount = self.file_pass.optional_amount(fields.get("vatAmnt", ""), at)
         if amount is not None:
             amount *= SIDES.get(fields.get("vatAmntTp", ""), 1)
         return LineVat(
-            fields.get("vatID", ""), self.reading.optional_amount(fields.get("vatPerc", ""), at), amount
+            fields.get("vatID", ""), self.file_pass.optional_amount(fields.get("vatPerc", ""), at), amount
         )
 
     def _foreign(self, fields: dict[str, str], amount: Decimal, at: int) -> ForeignAmount | None:
         """Return the amount in another currency, on the side of the line."""
-        foreign = self.reading.optional_amount(fields.get("curAmnt", ""), at)
+        foreign = self.file_pass.optional_amount(fields.get("curAmnt", ""), at)
         if foreign is None:
             return None
         return ForeignAmount(fields.get("curCode", ""), -foreign if amount < ZERO < foreign else foreign)
 
-    def _begin_journal(self, element: Element) -> list[Record]:
-        """Return the journal of an entry when it is the first of it."""
-        parent = element.getparent()
-        if parent is self.journal_element:
-            return []
-        self.journal_element = parent
-        return self._read_journal(parent)
-
-    def _read_journal(self, element: Element) -> list[Record]:
+    def _journal_of(self, element: Element) -> Journal:
         fields, at = fields_of(element), line_of(element)
-        code = self.reading.code(_text(element, "jrnID"), at)
-        name = self.reading.name(fields.get("desc", ""), at)
-        self.journal = Journal(code, name, fields.get("jrnTp", ""), fields.get("offsetAccID", ""), at)
-        return [self.journal]
+        code = self.file_pass.code(_text(element, "jrnID"), at)
+        name = self.file_pass.name(fields.get("desc", ""), at)
+        return Journal(code, name, fields.get("jrnTp", ""), fields.get("offsetAccID", ""), at)
 
-    def _end_journal(self, element: Element) -> list[Record]:
-        is_new = element is not self.journal_element
-        self.journal_element = None
-        return self._read_journal(element) if is_new and Journal in self.reading.kinds else []
+    def _read_entry(self, element: Element) -> list[Record]:
+        records = super()._read_entry(element)
+        return [*self._declared_dimensions(), *records] if self.new_dimensions else records
 
-    def _entry(self, element: Element) -> list[Record]:
-        records = self._begin_journal(element)
-        fields, at, reading = fields_of(element), line_of(element), self.reading
-        lines, self.lines = self.lines, []
+    def _entry_of(self, element: Element, lines: list[Line], at: int) -> Entry:
+        fields, file_pass = fields_of(element), self.file_pass
         number = fields.get("nr", "")
-        booked_on = self._booked_on(reading.day(fields.get("trDt", ""), at), lines, number, at)
-        entry = Entry(
-            reading.key(self.journal.code, number, at),
-            self.journal.code,
-            number,
-            booked_on,
-            self.year.name,
-            fields.get("periodNumber", ""),
-            reading.name(fields.get("desc", ""), at),
-            None,
-            lines,
-            at,
+        return Entry(
+            key=file_pass.key(self.journal.code, number, at),
+            journal=self.journal.code,
+            number=number,
+            booked_on=self._booked_on(number, (file_pass.day(fields.get("trDt", ""), at),), lines, at),
+            fiscal_year=self.year.name,
+            period_number=fields.get("periodNumber", ""),
+            text=file_pass.name(fields.get("desc", ""), at),
+            lines=lines,
+            at=at,
         )
-        return [*records, *self._declared_dimensions(), entry] if self.new_dimensions else [*records, entry]
-
-    def _booked_on(self, day: date | None, lines: list[Line], number: str, at: int) -> date:
-        """Return the date of an entry: its own, else that of a line, else the first day of the year."""
-        if day is None:
-            days = (line.effective_on for line in lines if line.effective_on)
-            day = next(days, self.year.starts_on)
-            self.reading.log.add_repair(
-                RepairCode.DATE_COMPLETED, f"Entry {number[:40]} has no date; it has that of its lines.", at
-            )
-        if not self.year.starts_on <= day <= self.year.ends_on:
-            self.reading.log.add(
-                FindingCode.DATE_OUTSIDE_YEAR,
-                f"Entry {number[:40]} is of {day}, outside of the fiscal year.",
-                at,
-                "trDt",
-            )
-        return day
-
-    def _total(self, element: Element) -> list[Record]:
-        """Keep the totals of `transactions`; opening balances and sub-ledgers have others."""
-        parent = element.getparent()
-        if parent is None or LOCAL[parent.tag] != "transactions":
-            return []
-        totals, name = self.reading.tally.totals, LOCAL[element.tag]
-        amount = self.reading.optional_amount((element.text or "").strip(), line_of(element))
-        if name == "linesCount":
-            totals.lines = int(amount) if amount is not None else None
-        elif name == "totalDebit":
-            totals.debit = amount
-        else:
-            totals.credit = amount
-        return []
 
 
 def _text(element: Element, name: str) -> str | None:

@@ -115,7 +115,7 @@ def list_issues(request: AuthenticatedRequest, administration_id: int) -> list[I
     """List the issues that need attention, oldest first: neither snoozed nor dismissed."""
     administration = administration_for(request.actor, administration_id)
     open_administration_issues = open_issues(
-        administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
+        request.actor, SubjectKind.ADMINISTRATION, [administration.pk]
     ).get(administration.pk, [])
     return [
         IssueOut(
@@ -134,9 +134,7 @@ def get_administration_out(actor: Actor, administration_id: int) -> Administrati
     return administration_out(
         administration,
         display_state(actor, administration),
-        count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]).get(
-            administration.pk, 0
-        ),
+        count_open(actor, SubjectKind.ADMINISTRATION, [administration.pk]).get(administration.pk, 0),
         visible_ids(actor, [administration.predecessor_id]),
     )
 

@@ -88,7 +88,7 @@ def list_administrations(
         raise UnknownParameter([unknown_value("import_id", query.single_filters["import"])])
     page = list(search(request.actor, query)[offset : offset + limit])
     ids = [administration.pk for administration in page]
-    issues = count_open(request.actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
+    issues = count_open(request.actor, SubjectKind.ADMINISTRATION, ids)
     states = display_states(request.actor, page)
     predecessors = visible_ids(request.actor, [administration.predecessor_id for administration in page])
     total = apply_filters(request.actor, query).count()

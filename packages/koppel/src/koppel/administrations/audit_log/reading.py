@@ -24,9 +24,12 @@ REDACTED = "…"
 
 @dataclass(frozen=True)
 class Redactor:
-    """Redacts what the reader may not see: administrations by id, and texts that contain their names."""
+    """Redacts what the reader may not see: administrations and their companies by id, also under former
+    names, and their present names wherever else they stand.
+    """
 
     ids: frozenset[int]
+    company_ids: frozenset[int]
     texts: frozenset[str]
 
     def hides(self, entry: AuditEntry) -> bool:
@@ -38,7 +41,11 @@ class Redactor:
             entry.subject_id, entry.subject_name, entry.details = None, REDACTED, {}
         elif self.ids:
             entry.details = {
-                key: self._redact_value(self._visible(entry.action, value))
+                key: self._redact_value(
+                    _without(value, self.company_ids)
+                    if key == "companies"
+                    else self._visible(entry.action, value)
+                )
                 for key, value in entry.details.items()
             }
         return entry
@@ -49,9 +56,7 @@ class Redactor:
         """
         if not action.startswith("administrations.") or not isinstance(state, Mapping):
             return state
-        return {
-            key: value for key, value in state.items() if not (key.isdecimal() and int(key[:18]) in self.ids)
-        }
+        return _without(state, self.ids)
 
     def _redact_value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -61,16 +66,30 @@ class Redactor:
         return REDACTED if isinstance(value, str) and value in self.texts else value
 
 
+def _without(values: Any, ids: frozenset[int]) -> Any:
+    """Return a mapping by id without these ids; anything else as it is."""
+    if not isinstance(values, Mapping):
+        return values
+    return {key: value for key, value in values.items() if not (key.isdecimal() and int(key[:18]) in ids)}
+
+
 def redactor_for(actor: Actor) -> Redactor:
     hidden = Administration.objects.restricted_from(actor)
     rows = list(
         hidden.values_list(
-            "pk", "name", "number", "client_number", "remote_company__name", "remote_company__legal_name"
+            "pk",
+            "remote_company_id",
+            "name",
+            "number",
+            "client_number",
+            "remote_company__name",
+            "remote_company__legal_name",
         )
     )
     return Redactor(
         frozenset(int(row[0]) for row in rows),
-        frozenset(str(text) for row in rows for text in row[1:] if text),
+        frozenset(int(row[1]) for row in rows if row[1]),
+        frozenset(str(text) for row in rows for text in row[2:] if text),
     )
 
 

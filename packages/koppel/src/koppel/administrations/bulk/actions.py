@@ -5,7 +5,7 @@ of an action.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypedDict, TypeVar
@@ -45,6 +45,12 @@ class PlannedChange:
     """
     after: BulkValues = field(default_factory=BulkValues)
     """The new values, in the same form."""
+
+
+def changed_names(values: BulkValues) -> set[str]:
+    """Return the names of the parameters that set these values."""
+    names = {column.removesuffix("_id") for column in values.get("columns", {})}
+    return names | {"add", "remove"} if values.get("people") else names
 
 
 Planner = Callable[[Actor, Sequence[Administration], Mapping[int, ParametersT]], dict[int, PlannedChange]]
@@ -137,6 +143,8 @@ class BulkAction(Generic[ParametersT]):
     """Parameters that are neither shown with the operation nor recorded."""
     reasons: type[BulkReason] = CommonReason
     """Reasons that only this action's planner gives."""
+    parameter_permissions: Mapping[str, Permission] = field(default_factory=dict)
+    """The permissions that single parameters need besides `permission`."""
 
     @property
     def parameter_names(self) -> Sequence[str]:
@@ -145,6 +153,14 @@ class BulkAction(Generic[ParametersT]):
     def public_parameters(self, params: RawParameters) -> dict[str, Any]:
         """Return the parameters that may be shown with the operation and recorded."""
         return {name: value for name, value in params.items() if name not in self.private_parameters}
+
+    def may_change(self, actor: Actor, names: Iterable[str]) -> bool:
+        """Return whether the actor may do the action now with parameters of these names."""
+        return all(map(actor.can, self.permissions_for(names)))
+
+    def permissions_for(self, names: Iterable[str]) -> set[Permission]:
+        by_name = self.parameter_permissions
+        return {self.permission, *(by_name[name] for name in names if name in by_name)}
 
     def audit_action_of(self, params: RawParameters) -> AuditAction | None:
         if self.choose_audit_action is None:

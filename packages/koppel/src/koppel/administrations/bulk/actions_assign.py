@@ -286,6 +286,7 @@ ASSIGN = BulkAction(
     "hours.",
     parameters=AssignParameters,
     private_parameters=frozenset({"number"}),  # whether it is a person's depends on the country
+    parameter_permissions=dict.fromkeys(ASSIGN_KEYS, Permission.IMPORT_ADMINISTRATIONS),
     plan=plan,
     execute=execute,
     validate=validate_params,

@@ -15,7 +15,13 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from koppel.administrations.audit_actions import BulkAuditAction
-from koppel.administrations.bulk.actions import BulkAction, PlannedChange, get_action, merged_parameters
+from koppel.administrations.bulk.actions import (
+    BulkAction,
+    PlannedChange,
+    changed_names,
+    get_action,
+    merged_parameters,
+)
 from koppel.administrations.bulk.assignment_notifications import notify_assigned
 from koppel.administrations.bulk.messages import mask_values
 from koppel.administrations.bulk.reversal import plan_reversals
@@ -109,6 +115,10 @@ def _execute_chunk(
         for administration_id, change in changes.items()
         if not change.reason_code or (undoes and change.after)
     }
+    for administration_id, values in list(changed.items()):
+        if not action.may_change(actor, {*operation.params, *changed_names(values)}):
+            del changed[administration_id]
+            changes[administration_id] = PlannedChange(CommonReason.NOT_ALLOWED)
     action.execute(actor, changed)
     _store(
         operation, [(item, *_result(changes.get(item.administration_id), undoes=undoes)) for item in items]

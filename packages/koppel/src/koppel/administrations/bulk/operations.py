@@ -16,6 +16,7 @@ from koppel.administrations.bulk.actions import (
     BulkAction,
     PlannedChange,
     RawParameters,
+    changed_names,
     get_action,
     merged_parameters,
     parse_parameters,
@@ -144,7 +145,7 @@ def start_operation(actor: Actor, operation_id: int) -> bool:
     queryset = BulkOperation.objects.for_actor(actor).filter(pk=operation.pk)
     if operation.membership_id != actor.membership_id:
         raise NoSuchAdministration
-    actor.require(get_action(operation.action).permission)
+    _require_permissions(actor, operation)
     _require_capacity(actor)
     updated_count = queryset.filter(state=BulkState.DRAFT).update(
         state=BulkState.QUEUED,
@@ -191,7 +192,7 @@ def undo(actor: Actor, operation_id: int) -> bool:
     Raises `Refused`.
     """
     operation = get_operation(actor, operation_id)
-    actor.require(get_action(operation.action).permission)
+    _require_permissions(actor, operation)
     if operation.state in (BulkState.UNDOING, BulkState.UNDONE):
         return False
     if not can_undo(operation):
@@ -210,6 +211,18 @@ def undo(actor: Actor, operation_id: int) -> bool:
     if updated_count:
         _run_or_enqueue(operation, ItemState.CHANGED)
     return bool(updated_count)
+
+
+def _require_permissions(actor: Actor, operation: BulkOperation) -> None:
+    """Require what each change of the operation needs: the draft may come from a time with more permissions,
+    or from a token with more. Raises `NotAllowed`.
+    """
+    items = BulkItem.objects.for_actor(actor).filter(operation=operation)
+    names = set(operation.params)
+    for params, after in items.values_list("params", "after").iterator(2000):
+        names |= {*params, *changed_names(after)}
+    for permission in sorted(get_action(operation.action).permissions_for(names)):
+        actor.require(permission)
 
 
 def _require_capacity(actor: Actor) -> None:

@@ -1,7 +1,8 @@
 """Issues of administrations whose number another administration has too.
 
-The later one gets the issue, unless one of the two continues the other or a person gave the reason. The text
-names no other: not everyone who sees this administration may see that one.
+The later one gets the issue, unless one of the two continues the other or a person gave the reason. The issue
+holds the ids of the others and names none. Only those who see one of these may read it: otherwise it would
+tell that a client that they may not see has this number.
 """
 
 from collections import defaultdict
@@ -36,21 +37,20 @@ def update_shared_number_issues(organisation_id: int, changed_ids: Collection[in
         pk__in={*changed_ids, *open_ids}, withdrawn_at=None
     )
     sharing = _sharing(organisation_id, list(candidates))
-    for administration in sharing:
-        if administration.pk in changed_ids:
+    for administration, others in sharing.items():
+        if administration.pk in changed_ids or administration.pk in open_ids:
             subject = Subject(SubjectKind.ADMINISTRATION, administration.pk)
-            raise_issue(
-                organisation_id, AdministrationIssue.NUMBER_SHARED, subject, {"name": administration.name}
-            )
+            facts = {"name": administration.name, "administration_ids": ",".join(map(str, others))}
+            raise_issue(organisation_id, AdministrationIssue.NUMBER_SHARED, subject, facts)
     ended = open_ids - {administration.pk for administration in sharing}
     resolve_issues_bulk(
         organisation_id, SubjectKind.ADMINISTRATION, ended, [AdministrationIssue.NUMBER_SHARED]
     )
 
 
-def _sharing(organisation_id: int, candidates: Collection[Administration]) -> list[Administration]:
-    """Return the candidates whose number another administration has that neither continues nor is continued
-    by it, without a reason. Of two candidates with one number, the newer.
+def _sharing(organisation_id: int, candidates: Collection[Administration]) -> dict[Administration, list[int]]:
+    """Return the candidates whose number others have that neither continue nor are continued by them, without
+    a reason, with the ids of these others. Of two candidates with one number, the newer.
     """
     numbers = {administration.number for administration in candidates} - {""}
     others = Administration.objects.in_organisation(organisation_id).filter(
@@ -61,14 +61,15 @@ def _sharing(organisation_id: int, candidates: Collection[Administration]) -> li
     for other in others.only(*columns, "created_at").order_by("pk"):
         by_number[(other.number, other.number_scheme)].append(other)
     candidate_ids = {administration.pk for administration in candidates}
-    return [
-        administration
-        for administration in candidates
-        if any(
-            _is_shared(administration, other, candidate_ids)
+    sharing = {
+        administration: [
+            other.pk
             for other in by_number[(administration.number, administration.number_scheme)]
-        )
-    ]
+            if _is_shared(administration, other, candidate_ids)
+        ]
+        for administration in candidates
+    }
+    return {administration: others for administration, others in sharing.items() if others}
 
 
 def _is_shared(administration: Administration, other: Administration, candidate_ids: set[int]) -> bool:

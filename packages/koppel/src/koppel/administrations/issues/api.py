@@ -15,7 +15,7 @@ from koppel.issues.models import Issue
 from koppel.issues.queries import view_of
 from koppel.kit.web.parameters import ID_MAX, UnknownParameter, is_id, unknown_value
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
-from koppel.organisations.roles import Permission
+from koppel.organisations.roles import Actor, Permission
 
 router = Router()
 
@@ -65,7 +65,7 @@ def list_issues(request: AuthenticatedRequest, query: Query[IssuesIn]) -> list[I
     """List the issues you may see, oldest first."""
     issues = queries.list_matching(request.actor, _filters_of(query))
     page = issues.annotate(comment_count=Count("comments"))[query.offset : query.offset + query.limit]
-    return _out(list(page))
+    return _out(request.actor, list(page))
 
 
 class CommentOut(Schema):
@@ -86,7 +86,7 @@ def get_issue(request: AuthenticatedRequest, issue_id: int) -> IssueWithComments
         CommentOut(author=comment.author_name, text=comment.text, created_at=comment.created_at)
         for comment in queries.list_comments(issue)
     ]
-    values = _out([issue])[0].dict() | {"comments": len(comments)}
+    values = _out(request.actor, [issue])[0].dict() | {"comments": len(comments)}
     return IssueWithCommentsOut(**values, comment_texts=comments)
 
 
@@ -166,13 +166,13 @@ def _filters_of(query: IssuesIn) -> IssueFilter:
     )
 
 
-def _out(issues: list[Issue]) -> list[IssueDetailOut]:
+def _out(actor: Actor, issues: list[Issue]) -> list[IssueDetailOut]:
     names = queries.subject_names(issues)
-    return [_issue_out(issue, names.get(issue.subject, "")) for issue in issues]
+    return [_issue_out(actor, issue, names.get(issue.subject, "")) for issue in issues]
 
 
-def _issue_out(issue: Issue, name: str) -> IssueDetailOut:
-    view, issue_type = view_of(issue), get_issue_type(issue.code)
+def _issue_out(actor: Actor, issue: Issue, name: str) -> IssueDetailOut:
+    view, issue_type = view_of(actor, issue), get_issue_type(issue.code)
     is_about_administration = issue.subject_kind == SubjectKind.ADMINISTRATION
     return IssueDetailOut(
         id=issue.pk,

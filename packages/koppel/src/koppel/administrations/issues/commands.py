@@ -13,6 +13,7 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import ROWS_MAX, AsJson, print_record, print_rows
 from koppel.kit.web.parameters import day_of
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as
+from koppel.organisations.roles import Actor
 
 NOTHING_CHANGED = 1
 app = typer.Typer(no_args_is_help=True)
@@ -32,7 +33,7 @@ def list_issues(
     """List the issues that the member may see, oldest first."""
     with acting_as(person, organisation) as actor:
         filters = IssueFilter(search_text=search, state=state)
-        rows = _rows(list(queries.list_matching(actor, filters)[:limit]))
+        rows = _rows(actor, list(queries.list_matching(actor, filters)[:limit]))
     print_rows(rows, COLUMNS, as_json=as_json)
 
 
@@ -50,7 +51,7 @@ def show_issue(
             f"{comment.author_name}, {comment.created_at:%Y-%m-%d %H:%M}: {comment.text}"
             for comment in queries.list_comments(issue)
         ]
-        row = _rows([issue])[0] | {"snoozed_until": issue.snoozed_until, "comments": comments}
+        row = _rows(actor, [issue])[0] | {"snoozed_until": issue.snoozed_until, "comments": comments}
     print_record(row, as_json=as_json)
 
 
@@ -138,7 +139,7 @@ def _run_action(data: dict[str, Any], person: str, organisation: str, *, as_json
         raise typer.Exit(NOTHING_CHANGED)
 
 
-def _rows(issues: list[Issue]) -> list[dict[str, Any]]:
+def _rows(actor: Actor, issues: list[Issue]) -> list[dict[str, Any]]:
     names = queries.subject_names(issues)
     return [
         {
@@ -151,7 +152,7 @@ def _rows(issues: list[Issue]) -> list[dict[str, Any]]:
             "name": names.get(issue.subject, ""),
             "assignee": str(issue.assignee.user) if issue.assignee else "",
             "raised_at": issue.raised_at,
-            "message": view_of(issue).message,
+            "message": view_of(actor, issue).message,
         }
         for issue in issues
     ]

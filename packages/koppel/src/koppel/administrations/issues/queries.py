@@ -30,7 +30,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
 from koppel.issues.issue_types import get_issue_type, issue_types
 from koppel.issues.models import Issue, IssueComment, needs_attention
-from koppel.issues.queries import IssueView, view_of
+from koppel.issues.queries import IssueView, readable_issues, view_of
 from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Permission
 
@@ -112,7 +112,7 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
         issues = issues.filter(code=filters.code)
     issues = _ordered(issues, type_counts, by_client=by_client).select_related("assignee__user")
     page = Paginator(issues.annotate(comment_count=_comment_count()), PAGE_SIZE).get_page(number)
-    named = _with_subject_names(page)
+    named = _with_subject_names(actor, page)
     return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, type_counts)
 
 
@@ -137,7 +137,7 @@ def count_open_by_type(actor: Actor) -> list[IssueTypeCount]:
 
 def newest_of(actor: Actor, code: str, count: int) -> list[NamedIssue]:
     """Return the newest issues of one type."""
-    return _with_subject_names(_open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
+    return _with_subject_names(actor, _open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
 
 
 def count_by_type(issues: "QuerySet[Issue]") -> list[IssueTypeCount]:
@@ -177,7 +177,7 @@ def visible_issues(actor: Actor) -> "QuerySet[Issue]":
     condition = Q(subject_kind=SubjectKind.ADMINISTRATION, subject_id__in=visible.values("pk"))
     if actor.can(Permission.IMPORT_ADMINISTRATIONS):
         condition |= Q(subject_kind=SubjectKind.CONNECTION)
-    return Issue.objects.for_actor(actor).filter(condition)
+    return readable_issues(actor).filter(condition)
 
 
 def issue_for(actor: Actor, issue_id: int) -> Issue:
@@ -282,13 +282,13 @@ def _comment_count() -> Combinable:
     return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
 
 
-def _with_subject_names(page: Iterable[Issue]) -> list[NamedIssue]:
+def _with_subject_names(actor: Actor, page: Iterable[Issue]) -> list[NamedIssue]:
     issues = list(page)
     ids = {issue.subject_id for issue in issues if issue.subject_kind == SubjectKind.ADMINISTRATION}
     names = dict(Administration.objects.filter(pk__in=ids).values_list("pk", "name"))
     return [
         (
-            view_of(issue),
+            view_of(actor, issue),
             names.get(issue.subject_id, "") if issue.subject_kind == SubjectKind.ADMINISTRATION else "",
         )
         for issue in issues

@@ -17,8 +17,10 @@ from koppel.administrations.list.cell_markup import PageContext
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Assignment
 from koppel.audit.subjects import SubjectKind
-from koppel.issues.models import Issue, needs_attention
+from koppel.issues.models import needs_attention
+from koppel.issues.queries import readable_issues
 from koppel.kit.tabular.writers import Cell, ColumnType
+from koppel.organisations.roles import Actor
 
 CellValue = Callable[[Administration, RowContext], Cell]
 CellMarkup = Callable[[Administration, PageContext], SafeString]
@@ -31,7 +33,7 @@ class ListColumn:
     key: str
     """The name in query strings."""
     label: str | Promise
-    sort: str | Callable[[], Combinable]
+    sort: str | Callable[[Actor], Combinable]
     """The field or the count to sort by; nulls last in both directions."""
     value: CellValue
     """Returns the cell of an export."""
@@ -65,9 +67,9 @@ def text_column(
     )
 
 
-def count_open_issues() -> Combinable:
-    """Count the open issues of each administration, as one index lookup per row."""
-    issues = Issue.objects.filter(
+def count_open_issues(actor: Actor) -> Combinable:
+    """Count the open issues of each administration that the actor may read, as one index lookup per row."""
+    issues = readable_issues(actor).filter(
         needs_attention(),
         organisation_id=OuterRef("organisation_id"),
         subject_kind=SubjectKind.ADMINISTRATION,
@@ -76,9 +78,9 @@ def count_open_issues() -> Combinable:
     return _count(issues, "subject_id")
 
 
-def count_people() -> Combinable:
+def count_people(actor: Actor) -> Combinable:
     """Count the people assigned to each administration by choice, as one index lookup per row."""
-    assignments = Assignment.objects.filter(
+    assignments = Assignment.objects.for_actor(actor).filter(
         organisation_id=OuterRef("organisation_id"), administration_id=OuterRef("pk"), automatic=False
     )
     return _count(assignments, "administration_id")
@@ -201,13 +203,13 @@ COLUMNS: Mapping[str, ListColumn] = {column.key: column for column in _COLUMNS}
 DEFAULT_COLUMNS = tuple(column.key for column in _COLUMNS if column.is_default)
 
 
-def ordering(sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
+def ordering(actor: Actor, sort: str) -> tuple[dict[str, Combinable], list[OrderBy]]:
     """Return (annotations needed, order) of a sort key such as `-complete`. Ties go by name, so that pages do
     not overlap.
     """
     column, descending = COLUMNS[sort.removeprefix("-")], sort.startswith("-")
     annotations: dict[str, Combinable] = (
-        {} if isinstance(column.sort, str) else {"sort_figure": column.sort()}
+        {} if isinstance(column.sort, str) else {"sort_figure": column.sort(actor)}
     )
     field = F(column.sort if isinstance(column.sort, str) else "sort_figure")
     # Columns that are never NULL go without "nulls last", which would keep

@@ -23,6 +23,7 @@ from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import RemoteCompany
 from koppel.issues.models import Issue, needs_attention
+from koppel.issues.queries import readable_issues
 from koppel.kit.database.text_search import search_condition
 from koppel.organisations.roles import Actor, Role
 
@@ -71,7 +72,7 @@ def _matching(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
 
 def search(actor: Actor, query: ListQuery) -> "QuerySet[Administration]":
     """Return matching administrations in the requested order. Raises `UnknownParameter`."""
-    annotations, order = ordering(query.sort)
+    annotations, order = ordering(actor, query.sort)
     queryset = apply_filters(actor, query).select_related(*DISPLAYED_RELATIONS)
     return queryset.annotate(**annotations).order_by(*order)
 
@@ -82,7 +83,7 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
     Ids are ordered first and rows fetched for one page only: sorting whole rows with their four parents costs
     five times as much.
     """
-    annotations, order = ordering(query.sort)
+    annotations, order = ordering(actor, query.sort)
     ids = apply_filters(actor, query).annotate(**annotations).order_by(*order).values_list("pk", flat=True)
     page = Paginator(ids, PAGE_SIZE).get_page(query.page)
     page_ids = list(page)
@@ -110,9 +111,7 @@ def freshness_condition(freshness: str) -> Q:
 
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
-    queryset = Issue.objects.for_actor(actor).filter(
-        needs_attention(), subject_kind=SubjectKind.ADMINISTRATION
-    )
+    queryset = readable_issues(actor).filter(needs_attention(), subject_kind=SubjectKind.ADMINISTRATION)
     return (queryset.filter(code=code) if code else queryset).values("subject_id")  # type: ignore[return-value]
 
 

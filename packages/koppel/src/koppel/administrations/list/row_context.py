@@ -36,9 +36,7 @@ def load_row_context(
     return RowContext(
         states=display_states(actor, administrations),
         progress=progress_of(actor.organisation_id, ids),
-        issues=count_open(actor.organisation_id, SubjectKind.ADMINISTRATION, ids)
-        if "issues" in columns
-        else {},
+        issues=count_open(actor, SubjectKind.ADMINISTRATION, ids) if "issues" in columns else {},
         people=names_of_people(actor, ids) if "people" in columns else {},
         favourite_ids=frozenset(favourites.values_list("administration_id", flat=True)),
     )

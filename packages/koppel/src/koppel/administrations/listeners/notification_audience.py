@@ -4,6 +4,8 @@ a favourite.
 
 from collections.abc import Collection
 
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
 from koppel.administrations.effective_settings import NOBODY, effective_settings
 from koppel.administrations.models import Administration, Assignment, Favourite
 from koppel.audit.subjects import Subject, SubjectKind
@@ -50,6 +52,25 @@ def unrestricted_ids(
     if division_ids:
         administrations = administrations.filter(division_id__in=division_ids)
     return list(administrations.filter(restricted=False, withdrawn_at=None).values_list("pk", flat=True))
+
+
+def readable_administrations(actor: Actor, membership_ids: Collection[int]) -> "QuerySet[Administration]":
+    """Return the administrations of which a member's notifications may tell: those that they see, and the
+    unrestricted ones for which these members (they, and those whose substitute they are) are responsible.
+    """
+    is_assigned_by_choice = Assignment.objects.for_actor(actor).filter(
+        administration=OuterRef("pk"),
+        membership_id__in=set(membership_ids) - {actor.membership_id},
+        automatic=False,
+    )
+    is_responsible = (
+        Q(connection__owner_id__in=membership_ids)
+        | Q(imported_by_id__in=membership_ids)
+        | Exists(is_assigned_by_choice)
+    )
+    administrations = Administration.objects.for_actor(actor)
+    visible = Administration.objects.visible_to(actor).values("pk")
+    return administrations.filter(Q(pk__in=visible) | Q(is_responsible, restricted=False, withdrawn_at=None))
 
 
 def visible_administrations_of(

@@ -19,6 +19,8 @@ BEGIN
    WHERE a.organisation_id = organisation AND a.id = administration
      AND (a.withdrawn_at IS NOT NULL OR (a.client_left_on IS NOT NULL AND a.erase_on <= current_date + 1));
   IF FOUND THEN
+    UPDATE public.administrations_administration a SET is_forgotten = true
+     WHERE a.organisation_id = organisation AND a.id = administration;
     FOR entry IN
       SELECT e.* FROM public.audit_entry e WHERE e.organisation_id = organisation AND (
         (e.subject_kind = 'administration' AND e.subject_id = administration)
@@ -44,6 +46,33 @@ REVOKE ALL ON FUNCTION public.audit_forget(bigint, bigint) FROM PUBLIC;
 """The application may not change the log. This function of the owner erases name and values from the entries of one
 administration, and what stands under its id, or its company's, in entries about several; by id alone, never by text. Only of
 one that was withdrawn or whose day of erasing has come: who did what, when and from where stays, and so do all digests."""
+
+
+REQUIRE_ERASURE = f"""
+CREATE FUNCTION public.administrations_require_erasure() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER {PINNED} AS $$
+DECLARE
+  scope_before text := coalesce(current_setting('koppel.organisation', true), '');
+  remains boolean;
+BEGIN
+  PERFORM set_config('koppel.organisation', NEW.organisation_id::text, true);
+  remains := EXISTS (SELECT FROM public.administrations_administration a
+                      WHERE a.organisation_id = NEW.organisation_id AND a.id = NEW.id);
+  PERFORM set_config('koppel.organisation', scope_before, true);
+  IF remains THEN
+    RAISE EXCEPTION 'the audit log forgets an administration only with its row'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION public.administrations_require_erasure() FROM PUBLIC;
+CREATE CONSTRAINT TRIGGER administrations_require_erasure
+  AFTER INSERT OR UPDATE OF is_forgotten ON public.administrations_administration
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.is_forgotten)
+  EXECUTE FUNCTION public.administrations_require_erasure();
+"""
+"""Otherwise whoever runs statements as the application role could withdraw a client, have the log forget it, and take the
+withdrawal back: the check runs at the end of the transaction and looks for the row, whatever its columns say by then."""
 
 
 class Migration(migrations.Migration):
@@ -89,6 +118,7 @@ class Migration(migrations.Migration):
                 ('client_left_on', models.DateField(null=True)),
                 ('erase_on', models.DateField(null=True)),
                 ('withdrawn_at', models.DateTimeField(null=True)),
+                ('is_forgotten', models.BooleanField(default=False)),
                 ('sort_name', models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower('name'), models.Value('àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ'), models.Value('aaaaaaaceeeeiiiinooooooouuuuyyszaaaaaaaceeeeiiiinooooooouuuuyysz'), function='translate'), output_field=models.TextField())),
                 ('search_key', models.GeneratedField(db_persist=True, expression=models.Func(django.db.models.functions.text.Lower(django.db.models.functions.text.Concat('name', models.Value(' '), 'number', models.Value(' '), 'client_number')), models.Value('àáâãäåæçèéêëìíîïñòóôõöøœùúûüýÿšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜÝŸŠŽ'), models.Value('aaaaaaaceeeeiiiinooooooouuuuyyszaaaaaaaceeeeiiiinooooooouuuuyysz'), function='translate'), output_field=models.TextField())),
                 ('connection', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='administrations', to='connections.connection')),
@@ -280,4 +310,9 @@ class Migration(migrations.Migration):
         tenant_key("administrations_bulk_item", "operation_id", "administrations_bulk_operation"),
         tenant_key("administrations_administration", "predecessor_id", "administrations_administration"),
         migrations.RunSQL(AUDIT_FORGET, "DROP FUNCTION public.audit_forget(bigint, bigint)"),
+        migrations.RunSQL(
+            REQUIRE_ERASURE,
+            "DROP TRIGGER administrations_require_erasure ON public.administrations_administration;"
+            " DROP FUNCTION public.administrations_require_erasure()",
+        ),
     ]

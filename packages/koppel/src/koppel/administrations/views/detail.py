@@ -43,7 +43,7 @@ def show_administration(request: AuthenticatedRequest, administration_id: int) -
         "membership__user"
     )
     context = page_context(request, administration, "overview") | {
-        "issues": _issues(administration),
+        "issues": _issues(request.actor, administration),
         "cards": ordered_cards(),
         "chosen": [
             assignment.membership
@@ -71,7 +71,7 @@ def peek_administration(request: AuthenticatedRequest, administration_id: int) -
     )
     progress = progress_of(administration.organisation_id, [administration.pk])
     context = page_context(request, administration, "overview") | {
-        "issues": _issues(administration),
+        "issues": _issues(request.actor, administration),
         "people": [
             assignment.membership
             for assignment in people.select_related("membership__user").order_by("membership__user__name")
@@ -165,10 +165,8 @@ def set_favourite(request: AuthenticatedRequest, administration_id: int) -> Http
     return redirect_back(request)
 
 
-def _issues(administration: Administration) -> Sequence[IssueView]:
-    issues_by_id = open_issues(
-        administration.organisation_id, SubjectKind.ADMINISTRATION, [administration.pk]
-    )
+def _issues(actor: Actor, administration: Administration) -> Sequence[IssueView]:
+    issues_by_id = open_issues(actor, SubjectKind.ADMINISTRATION, [administration.pk])
     return issues_by_id.get(administration.pk, [])
 
 

@@ -107,7 +107,7 @@ def show_issue(request: AuthenticatedRequest, issue_id: int) -> HttpResponse:
             services.comment_on_issue(request.actor, issue_id, form.input)
             return HttpResponseRedirect(reverse("issues:detail", args=[issue_id]))
     context = {
-        "issue": view_of(issue),
+        "issue": view_of(request.actor, issue),
         "can_reopen": issue.dismissed_at or issue.snoozed_until,
         "issue_type": get_issue_type(issue.code),
         "name": queries.subject_names([issue]).get(issue.subject, ""),

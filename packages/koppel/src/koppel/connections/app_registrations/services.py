@@ -6,6 +6,7 @@ manages the organisation's own. A stored secret is never shown again.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
@@ -35,10 +36,14 @@ from koppel.connector.registry import connectors
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.roles import Actor, Permission
 
 CLIENT_ID_CHARACTERS_MAX = 200
 REFRESH_TOKEN_DAYS_MAX = 3650
+CHECKS_PER_MINUTE, CHECKS_BURST = 6, 10
+"""Checks of one app by one organisation, per process."""
+_checks = TokenBuckets(per_minute=CHECKS_PER_MINUTE, burst=CHECKS_BURST)
 
 
 @dataclass(frozen=True)
@@ -161,24 +166,31 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
     """Check an app registration with the vendor, outside any transaction. If the vendor accepts the app, the
     grants that failed for its sake are tried again.
 
-    Raises `NoSuchConnection`.
+    Raises `NoSuchConnection` and `TooManyRequests`: the vendor counts all calls of an app, also those
+    of other organisations with an app of the installation.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)
-    outcome = check_with_vendor(app)
+    _checks.spend((actor.organisation_id, app_id))
+    outcome = check_with_vendor(app, stores_pause=app.organisation_id is not None)
     if outcome.is_ok:
         with organisation_scope(actor.organisation_id):
             clear_app_failures(app)
     return outcome
 
 
-def check_with_vendor(app: AppRegistration) -> AppCheck:
-    """Check that the vendor knows the app, by a call that grants nothing. Outside any transaction."""
+def check_with_vendor(app: AppRegistration, *, stores_pause: bool = True) -> AppCheck:
+    """Check that the vendor knows the app, by a call that grants nothing. Outside any transaction.
+
+    `stores_pause` False: a pause that the vendor asks for is not stored. An app of the installation serves
+    all organisations, and a check by one must not keep the others from signing in.
+    """
 
     async def call_vendor(current: Runtime) -> None:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
-        async with TokenPauses(current.database).storing(app.pk):
+        pauses = TokenPauses(current.database)
+        async with pauses.storing(app.pk) if stores_pause else nullcontext():
             await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     if seconds := token_pause_seconds(app.pk):

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from django.utils.translation import gettext as _
 
-from koppel.connections import lifecycle, queries, summaries
+from koppel.connections import lifecycle, queries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.company_rows import list_company_rows, list_open_changes
 from koppel.connections.consent.attempts import begin_attempt
+from koppel.connections.display import summaries
 from koppel.connections.hooks import RemovalPolicy
 from koppel.connections.inputs import ChangeResolution, RemovalInput
 from koppel.connections.lifecycle import ownership

@@ -116,7 +116,10 @@ def apply_description(
         _update_number_issue(company, description.number or "")
         if company.unreachable_code and company.administrations.exists():
             add_timeline_event(
-                company.connection, TimelineKind.COMPANY_ACCESS_RESTORED, {"name": company.name}
+                company.connection,
+                TimelineKind.COMPANY_ACCESS_RESTORED,
+                {"name": company.name},
+                companies=[company.pk],
             )
         if not company.legal_name or normalize_for_comparison(company.name) == normalize_for_comparison(
             company.legal_name
@@ -139,7 +142,9 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
             context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
-            add_timeline_event(company.connection, TimelineKind.COMPANY_ACCESS_LOST, context)
+            add_timeline_event(
+                company.connection, TimelineKind.COMPANY_ACCESS_LOST, context, companies=[company.pk]
+            )
         if refusal is not None:
             company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
         company.described_at = timezone.now()
@@ -200,12 +205,16 @@ def reconcile_list(
             "connection": connection_id,
         }
         if listing is None and existing.is_listed:
-            add_timeline_event(existing.connection, TimelineKind.COMPANY_UNLISTED, context)
+            add_timeline_event(
+                existing.connection, TimelineKind.COMPANY_UNLISTED, context, companies=[existing.pk]
+            )
             for subject in subjects:
                 raise_issue(organisation_id, ConnectionIssue.COMPANY_UNLISTED, subject, context)
         elif listing is not None:
             if not existing.is_listed:
-                add_timeline_event(existing.connection, TimelineKind.COMPANY_RELISTED, context)
+                add_timeline_event(
+                    existing.connection, TimelineKind.COMPANY_RELISTED, context, companies=[existing.pk]
+                )
             for subject in subjects:
                 resolve_issues(organisation_id, subject, ConnectionIssue.COMPANY_UNLISTED)
             if existing.external_id not in unverified_ids:
@@ -229,7 +238,12 @@ def _compare_values(company: RemoteCompany, new_values: Mapping[str, str]) -> No
         for administration_id in imported:
             _raise_change_issue(company, administration_id, ISSUES_BY_FIELD[field], context)
         if imported:
-            add_timeline_event(company.connection, TimelineKind(ISSUES_BY_FIELD[field].value), context)
+            add_timeline_event(
+                company.connection,
+                TimelineKind(ISSUES_BY_FIELD[field].value),
+                context,
+                companies=[company.pk],
+            )
 
 
 def _is_same(company: RemoteCompany, field: str, old: str, new: str) -> bool:

@@ -280,7 +280,11 @@ def _confirm_new_identity(actor: Actor, company: RemoteCompany, administration_i
     ):
         company.name = name
     add_timeline_event(
-        company.connection, TimelineKind.SAME_COMPANY_CONFIRMED, conflict_context(company), actor.name
+        company.connection,
+        TimelineKind.SAME_COMPANY_CONFIRMED,
+        conflict_context(company),
+        actor.name,
+        companies=[company.pk],
     )
     company.confirmed_name = company.legal_name = name
     company.confirmed_number, company.number = number, company.conflicting_number

@@ -168,7 +168,10 @@ def update_conflict(company: RemoteCompany, described: VendorIdentity, *, restar
     _store_first_description(company, described)
     if company.conflict_detected_at is not None:
         add_timeline_event(
-            company.connection, TimelineKind.COMPANY_RESTORED, {"name": company.confirmed_name}
+            company.connection,
+            TimelineKind.COMPANY_RESTORED,
+            {"name": company.confirmed_name},
+            companies=[company.pk],
         )
         end_conflict(company, list(administrations), requested_by="")
     return False
@@ -257,7 +260,12 @@ def _record_conflict(
     company.conflicting_name, company.conflicting_number = conflict.name, conflict.number
     if is_new:
         company.conflict_detected_at, company.conflict_rejected_at = timezone.now(), None
-        add_timeline_event(company.connection, TimelineKind.OTHER_COMPANY, conflict_context(company))
+        add_timeline_event(
+            company.connection,
+            TimelineKind.OTHER_COMPANY,
+            conflict_context(company),
+            companies=[company.pk],
+        )
     code, other = ConnectionIssue.OTHER_COMPANY, ConnectionIssue.OTHER_COMPANY_CONFIRMED
     if company.conflict_rejected_at is not None:
         code, other = other, code

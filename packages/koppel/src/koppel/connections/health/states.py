@@ -31,6 +31,7 @@ from koppel.kit.database.json_fields import MessageFacts
 from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event, open_event
+from koppel.notifications.models import EventContext
 
 SETTLED = timedelta(seconds=10)
 """A first failure this soon after an answer does not degrade the connection; the next one does."""
@@ -101,30 +102,34 @@ def require_reauth(organisation_id: int, connection_id: int, message: str) -> No
             return
         lost = grants_of(connection).exclude(invalid_since=None)
         partly = lost.exists() and derived_state(connection) == ConnectionState.ACTIVE
-        context = {
-            "account": connection.account,
-            "reason": message,
-            "companies": _companies_of(lost) if partly else "",
-        }
+        context = {"account": connection.account, "reason": message}
+        companies = list(_companies_of(lost).values_list("pk", flat=True)) if partly else []
         code = ConnectionIssue.CONSENT_PARTLY_LOST if partly else ConnectionIssue.CONSENT_LOST
-        is_new = raise_issue(organisation_id, code, Subject(SubjectKind.CONNECTION, connection_id), context)
+        ids = {"company_ids": ",".join(map(str, companies))} if companies else {}
+        subject = Subject(SubjectKind.CONNECTION, connection_id)
+        is_new = raise_issue(organisation_id, code, subject, context | ids)
         if not partly and connection.state not in (ConnectionState.NEEDS_REAUTH, ConnectionState.PAUSED):
             end_timeline_event(connection, TimelineKind.DEGRADED)
             _set_state(connection, ConnectionState.NEEDS_REAUTH, message)
         if not is_new:
             return
-        _notify_of_loss(connection, context, partly=partly)
+        _notify_of_loss(connection, context, lost if partly else None)
     log.warning("connection_lost", connection=connection_id, partly=partly)
 
 
-def _notify_of_loss(connection: Connection, context: MessageFacts, *, partly: bool) -> None:
-    start_timeline_event(connection, TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST, context)
+def _notify_of_loss(connection: Connection, context: MessageFacts, lost: "QuerySet[Grant] | None") -> None:
+    """Record the loss and notify the owner. `lost`: the grants that are lost beside valid ones."""
+    partly = lost is not None
+    companies = list(_companies_of(lost).values_list("pk", flat=True)) if lost is not None else []
+    kind = TimelineKind.PARTLY_LOST if partly else TimelineKind.LOST
+    start_timeline_event(connection, kind, context, companies=companies)
     open_event(
         connection.organisation_id,
         ConnectionEvent.PARTLY_LOST if partly else ConnectionEvent.LOST,
         EventKey("connection", connection.pk),
         subject=Subject(SubjectKind.CONNECTION, connection.pk),
         responsible=connection.owner_id,
+        administrations=_administrations_of(lost) if lost is not None else {},
         context=context,
         link=connection.get_absolute_url(),
     )
@@ -239,6 +244,13 @@ def _concerns_all_companies(connection: Connection, company_id: int, message: st
     return last is None or last < (since - SETTLED if is_first else since)
 
 
-def _companies_of(grants: "QuerySet[Grant]") -> str:
-    names = RemoteCompany.objects.filter(grant__in=grants).order_by("name").values_list("name", flat=True)
-    return ", ".join(names[:10])
+def _companies_of(grants: "QuerySet[Grant]") -> "QuerySet[RemoteCompany]":
+    return RemoteCompany.objects.filter(grant__in=grants).order_by("name")
+
+
+def _administrations_of(grants: "QuerySet[Grant]") -> dict[int, EventContext]:
+    """Return the names of the affected companies by administration, so that each recipient reads only of
+    those that they may see.
+    """
+    imported = _companies_of(grants).exclude(administrations=None)
+    return {key: {"name": name} for key, name in imported.values_list("administrations", "name")}

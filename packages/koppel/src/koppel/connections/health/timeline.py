@@ -1,5 +1,6 @@
 """A connection's timeline: single events, events with a duration, repeated events folded into one line."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db.models import F, QuerySet
@@ -13,28 +14,41 @@ FOLD_WINDOW = timedelta(minutes=15)
 
 
 def add_timeline_event(
-    connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = ""
+    connection: Connection,
+    kind: TimelineKind,
+    context: MessageFacts,
+    actor_name: str = "",
+    *,
+    companies: Sequence[int] = (),
 ) -> None:
-    """Add an event that happened now."""
+    """Add an event that happened now. `companies`: the remote companies that it is about, by id."""
     TimelineEvent.objects.create(
         organisation_id=connection.organisation_id,
         connection=connection,
         kind=kind,
         context=dict(context),
+        companies=list(companies),
         actor_name=actor_name,
     )
 
 
 def start_timeline_event(
-    connection: Connection, kind: TimelineKind, context: MessageFacts, actor_name: str = ""
+    connection: Connection,
+    kind: TimelineKind,
+    context: MessageFacts,
+    actor_name: str = "",
+    *,
+    companies: Sequence[int] = (),
 ) -> None:
     """Start an event that lasts until `end_timeline_event`; a recently ended one continues."""
     open_events = _open_events(connection, kind)
     latest = open_events.filter(ended_at__gt=timezone.now() - FOLD_WINDOW).first()
     if latest is None:
-        add_timeline_event(connection, kind, context, actor_name)
+        add_timeline_event(connection, kind, context, actor_name, companies=companies)
     else:
-        open_events.filter(pk=latest.pk).update(ended_at=None, count=F("count") + 1, context=dict(context))
+        open_events.filter(pk=latest.pk).update(
+            ended_at=None, count=F("count") + 1, context=dict(context), companies=list(companies)
+        )
 
 
 def end_timeline_event(connection: Connection, kind: TimelineKind) -> None:

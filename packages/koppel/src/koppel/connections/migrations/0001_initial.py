@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ('count', models.IntegerField(default=1)),
                 ('kind', models.CharField(max_length=40)),
                 ('context', models.JSONField(default=dict)),
+                ('companies', models.JSONField(default=list)),
                 ('actor_name', models.CharField(default='', max_length=200)),
                 ('connection', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='connections.connection')),
                 ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='organisations.organisation')),

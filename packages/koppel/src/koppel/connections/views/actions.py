@@ -15,10 +15,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from koppel.connections import lifecycle, queries, summaries
+from koppel.connections import lifecycle, queries
 from koppel.connections.companies import resolution
 from koppel.connections.companies.reachable_names import CompanyNames, company_names
 from koppel.connections.consent.sign_in_redirect import sign_in_at_vendor
+from koppel.connections.display import summaries
 from koppel.connections.errors import NoSuchConnection, OtherRegisterName
 from koppel.connections.forms import ChangeForm, ImportPolicyForm, ReconnectForm, RemovalForm, TransferForm
 from koppel.connections.inputs import ChangeResolution

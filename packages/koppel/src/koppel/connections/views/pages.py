@@ -5,9 +5,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from koppel.connections import queries, summaries
-from koppel.connections.connection_page import load_connection_page
-from koppel.connections.summaries import ConnectionSummary, Grouping
+from koppel.connections import queries
+from koppel.connections.display import summaries
+from koppel.connections.display.connection_page import load_connection_page
+from koppel.connections.display.summaries import ConnectionSummary, Grouping
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import PAGE, TEXT, one_of
 from koppel.organisations.requests import AuthenticatedRequest

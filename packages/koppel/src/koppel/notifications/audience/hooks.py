@@ -11,6 +11,7 @@ from typing import Any
 
 from koppel.audit.subjects import Subject
 from koppel.kit.hooks import Registry, SingleHook
+from koppel.organisations.roles import Actor
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ visible_administrations_of = SingleHook[
 ](_no_administrations)
 """Called with organisation, subject, administrations and memberships: what each membership may see.
 Memberships that see nothing are absent.
+"""
+
+readable_administrations = SingleHook[[Actor, Collection[int]], Any]()
+"""Called with a reader and the memberships that they act for: a query of the administrations of which their
+notifications may tell. Only reads. No default: without a listener nothing may be shown.
 """
 
 unrestricted = SingleHook[[int, Collection[int], Collection[int]], Collection[int]](lambda *_: ())

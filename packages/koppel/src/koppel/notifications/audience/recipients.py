@@ -85,7 +85,8 @@ def _responsible(
     fallbacks = fallback_recipients(organisation_id, first, affected) if affected else {}
     visible = affected - fallbacks.keys()
     recipients = []
-    if visible or not affected or None in fallbacks.values():
+    is_needed = get_event_type(event_type).names_are_optional
+    if visible or not affected or is_needed or None in fallbacks.values():
         recipient = responsible_recipient(organisation_id, event_type, first, reason)
         recipient.visible_administrations = None if len(visible) == len(event.administrations) else visible
         recipients.append(recipient)

@@ -1,8 +1,12 @@
-"""The part of an event's context that a recipient may see."""
+"""The facts of an event that a recipient may see: its own, and those of visible administrations."""
+
+from collections.abc import Collection, Mapping
 
 from koppel.notifications.models import Event, EventContext, EventFacts
 
 NAMES_MAX = 12
+FACTS_MAX = 50
+"""The most administrations of which a notification keeps more than counts, by name."""
 
 
 def count_in(facts: EventFacts, key: str, default: int = 0) -> int:
@@ -11,21 +15,44 @@ def count_in(facts: EventFacts, key: str, default: int = 0) -> int:
     return count if isinstance(count, int) else default
 
 
-def visible_context(event: Event, visible_ids: frozenset[int] | None) -> EventContext:
-    """Name and count only administrations in `visible_ids` (None: all); a single one adds its own facts."""
-    affected = event.administrations
-    visible = [
-        details
-        for administration_id, details in affected.items()
-        if visible_ids is None or administration_id in visible_ids
-    ]
-    context = dict(event.context)
-    if not visible:
+def stored_facts(event: Event, visible_ids: Collection[int] | None) -> dict[int, EventContext]:
+    """Return the facts of the event's administrations in `visible_ids` (None: all) for a notification: the
+    first ones by name whole, of the others the counts.
+    """
+    visible = {
+        key: facts
+        for key, facts in event.administrations.items()
+        if visible_ids is None or key in visible_ids
+    }
+    by_name = sorted(visible, key=lambda key: _by_name(visible[key]))
+    whole = set(by_name[:FACTS_MAX])
+    return {key: dict(visible[key]) if key in whole else sum_counts([visible[key]]) for key in by_name}
+
+
+def message_context(event_facts: EventFacts, administrations: Mapping[int, EventFacts]) -> EventContext:
+    """Return the context of a message: the event's own facts, and the names and counts of these
+    administrations; a single one adds its own facts.
+    """
+    context = dict(event_facts)
+    if not administrations:
         return context
-    visible.sort(key=lambda details: str(details.get("name", "")).casefold())
-    names = [str(details.get("name", "")) for details in visible]
-    listed = ", ".join(names[:NAMES_MAX]) + (" …" if len(names) > NAMES_MAX else "")
-    issues = sum(count_in(details, "issues") for details in visible)
-    context |= visible[0]
-    context |= {"names": listed, "count": len(names)}
-    return context | {"issues": issues} if issues else context
+    affected = sorted(administrations.values(), key=_by_name)
+    names = [str(facts["name"]) for facts in affected if facts.get("name")][:NAMES_MAX]
+    listed = ", ".join(names) + (" …" if len(affected) > NAMES_MAX else "")
+    context |= affected[0]
+    return context | {"names": listed, "count": len(affected)} | sum_counts(affected)
+
+
+def sum_counts(affected: Collection[EventFacts]) -> EventContext:
+    """Return the sum of each count among the facts of several administrations."""
+    counts: dict[str, int] = {}
+    for facts in affected:
+        for key, value in facts.items():
+            if isinstance(value, int) and not isinstance(value, bool):
+                counts[key] = counts.get(key, 0) + value
+    return {**counts}
+
+
+def _by_name(facts: EventFacts) -> tuple[bool, str]:
+    name = str(facts.get("name") or "")
+    return (not name, name.casefold())

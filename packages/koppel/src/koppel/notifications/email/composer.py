@@ -2,7 +2,7 @@
 and a link to unsubscribe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate, parseaddr
 
@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from koppel.notifications.email.unsubscribe import unsubscribe_token
 from koppel.notifications.event_types import render_message
-from koppel.notifications.models import Notification, NotificationReason
+from koppel.notifications.models import EventContext, Notification, NotificationReason
 from koppel.organisations.models import Membership
 
 SUBJECT_LENGTH_MAX = 150
@@ -33,11 +33,21 @@ class EmailItem:
 
 
 def build_email(
-    membership: Membership, notifications: Sequence[Notification], *, is_digest: bool
+    membership: Membership,
+    notifications: Sequence[Notification],
+    contexts: Mapping[int, EventContext],
+    *,
+    is_digest: bool,
 ) -> EmailMultiAlternatives:
-    """Build one email with these notifications. The same notifications give the same Message-ID."""
+    """Build one email with these notifications. The same notifications give the same Message-ID.
+
+    `contexts`: the facts that the member may see, by notification.
+    """
     with translation.override(membership.user.language or settings.LANGUAGE_CODE):
-        items = [_build_item(notification, is_digest=is_digest) for notification in notifications]
+        items = [
+            _build_item(notification, contexts[notification.pk], is_digest=is_digest)
+            for notification in notifications
+        ]
         subject = _digest_subject(len(items)) if is_digest else items[0].message
         reason = "" if is_digest else str(NotificationReason(notifications[0].reason).label)
         context = {
@@ -59,13 +69,13 @@ def build_email(
     return message
 
 
-def _build_item(notification: Notification, *, is_digest: bool) -> EmailItem:
+def _build_item(notification: Notification, facts: EventContext, *, is_digest: bool) -> EmailItem:
     # The link leads through the notification, so that following it marks the notification as read.
     link = _absolute(reverse("notifications:open", args=[notification.pk]))
     when = (
         date_format(timezone.localtime(notification.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
     )
-    return EmailItem(render_message(notification.event_type, notification.context), link, when)
+    return EmailItem(render_message(notification.event_type, facts), link, when)
 
 
 def _digest_subject(count: int) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.jobs.outbox import BatchResult, Claim, deliver_due
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.audience.readable import actor_of, readable_contexts
 from koppel.notifications.audience.recipients import active_members
 from koppel.notifications.email.composer import build_email
 from koppel.notifications.email.outbox import EMAIL_OUTBOX, RETRY_BACKOFF
@@ -74,14 +75,25 @@ def _send_email(session: SmtpSession, claim: Claim) -> BatchResult:
         deliveries: list[EmailDelivery] = list(rows)
         if not deliveries:
             return BatchResult()
-        claim.ids = [delivery.pk for delivery in deliveries]
         members = active_members(claim.organisation_id).select_related("user", "organisation")
         membership: Membership | None = members.filter(pk=deliveries[0].membership_id).first()
         if membership is None:
             _settle(claim, DeliveryState.DROPPED, EmailReason.MEMBERSHIP_ENDED)
             return BatchResult()
+        contexts = readable_contexts(actor_of(membership), [delivery.notification for delivery in deliveries])
+        readable = [delivery for delivery in deliveries if delivery.notification_id in contexts]
+        claim.settle(
+            _outcome(DeliveryState.DROPPED, EmailReason.NOT_VISIBLE),
+            ids=[delivery.pk for delivery in deliveries if delivery not in readable],
+        )
+        if not readable:
+            return BatchResult()
+        claim.ids = [delivery.pk for delivery in readable]
         message = build_email(
-            membership, [delivery.notification for delivery in deliveries], is_digest=deliveries[0].is_digest
+            membership,
+            [delivery.notification for delivery in readable],
+            contexts,
+            is_digest=readable[0].is_digest,
         )
     # False when another worker has taken over some of the rows; then nothing was sent.
     if not session.send(message, lambda: claim.extend(SENDING_LEASE, {"state": DeliveryState.SENDING})):

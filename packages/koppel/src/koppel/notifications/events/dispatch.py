@@ -12,7 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from koppel.notifications.audience.recipients import Recipient, recipients_of
-from koppel.notifications.audience.visible_context import visible_context
+from koppel.notifications.audience.visible_context import stored_facts
 from koppel.notifications.email.outbox import EMAIL_OUTBOX
 from koppel.notifications.event_types import event_types, get_event_type
 from koppel.notifications.models import (
@@ -160,7 +160,8 @@ def _build_notification(event: Event, recipient: Recipient) -> Notification:
         round=event.round,
         membership_id=recipient.membership_id,
         event_type=event.event_type,
-        context=visible_context(event, recipient.visible_administrations),
+        context=event.context,
+        administrations=stored_facts(event, recipient.visible_administrations),
         link=event.link,
         reason=recipient.reason,
         on_screen=Channel.SCREEN in recipient.channels,

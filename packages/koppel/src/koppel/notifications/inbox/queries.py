@@ -6,8 +6,9 @@ from datetime import datetime
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
+from koppel.notifications.audience.readable import readable_condition, readable_contexts
 from koppel.notifications.event_types import event_types, render_message
-from koppel.notifications.models import Notification
+from koppel.notifications.models import EventContext, Notification
 from koppel.organisations.roles import Actor
 
 PAGE_SIZE = 50
@@ -44,8 +45,13 @@ def list_page(
     if unread_only:
         notifications = notifications.filter(read_at=None)
     page = Paginator(notifications.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
+    contexts = readable_contexts(actor, page)
     return NotificationPage(
-        [_view(notification) for notification in page],
+        [
+            _view(notification, contexts[notification.pk])
+            for notification in page
+            if notification.pk in contexts
+        ],
         page.paginator.count,
         page.number,
         page.paginator.num_pages,
@@ -54,8 +60,7 @@ def list_page(
 
 def get_notification(actor: Actor, notification_id: int) -> Notification | None:
     """Return the actor's own notification, on screen or not: its email links here."""
-    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
-    return notifications.filter(pk=notification_id).first()
+    return _readable(actor).filter(pk=notification_id).first()
 
 
 def newest_id(actor: Actor) -> int:
@@ -78,14 +83,19 @@ def event_types_of(actor: Actor) -> list[tuple[str, str]]:
 
 
 def _own_notifications(actor: Actor) -> "QuerySet[Notification]":
-    return Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id, on_screen=True)
+    return _readable(actor).filter(on_screen=True)
 
 
-def _view(notification: Notification) -> NotificationView:
+def _readable(actor: Actor) -> "QuerySet[Notification]":
+    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
+    return notifications.filter(readable_condition(actor))
+
+
+def _view(notification: Notification, context: EventContext) -> NotificationView:
     return NotificationView(
         id=notification.pk,
         event=notification.event_type,
-        message=render_message(notification.event_type, notification.context),
+        message=render_message(notification.event_type, context),
         link=notification.link,
         created_at=notification.created_at,
         unread=notification.read_at is None,

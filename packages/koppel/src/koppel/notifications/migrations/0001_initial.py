@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                 ('round', models.IntegerField(default=1)),
                 ('event_type', models.CharField(max_length=60)),
                 ('context', models.JSONField(default=dict)),
+                ('administrations', models.JSONField(default=dict)),
                 ('link', models.CharField(default='', max_length=300)),
                 ('reason', models.CharField(choices=[('responsible', 'you are the owner'), ('stand_in', 'you are the substitute of the owner'), ('settings', 'you are selected in the settings of the administration'), ('subscribed', 'you subscribed to it')], default='responsible', max_length=20)),
                 ('on_screen', models.BooleanField(default=True)),

@@ -42,7 +42,8 @@ def notify_new_issues(organisation_id: int) -> int:
     descriptions: dict[Subject, SubjectDescription] = {}
     by_responsible: dict[int | None, list[Issue]] = {}
     for issue in issues:
-        if issue.code not in covered:
+        # Which recipients may read an issue that compares administrations is known only at reading.
+        if issue.code not in covered and "administration_ids" not in issue.context:
             descriptions.setdefault(issue.subject, subject_of(organisation_id, issue.subject))
             by_responsible.setdefault(descriptions[issue.subject].responsible, []).append(issue)
     for responsible, batch in by_responsible.items():

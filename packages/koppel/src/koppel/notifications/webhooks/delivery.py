@@ -26,6 +26,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.notifications.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from koppel.notifications.webhooks.endpoint_state import record_failure, record_pause, record_success
 from koppel.notifications.webhooks.endpoints import secrets_in_use
+from koppel.notifications.webhooks.message import limit_message
 from koppel.notifications.webhooks.networks import webhook_networks
 from koppel.notifications.webhooks.reasons import WebhookReason
 from koppel.notifications.webhooks.signing import signed_headers
@@ -80,7 +81,9 @@ async def deliver(claim: Claim) -> BatchResult:
 
 
 def _load_batch(claim: Claim) -> WebhookBatch | None:
-    """Return the batch with the webhook's keys; None when the webhook was removed with its messages."""
+    """Return the batch with the webhook's keys; None when no message is left, or the webhook was
+    removed with its messages.
+    """
     with organisation_scope(claim.organisation_id):
         webhooks = WebhookEndpoint.objects.in_organisation(claim.organisation_id).filter(
             pk=claim.lane["webhook_id"]
@@ -88,13 +91,31 @@ def _load_batch(claim: Claim) -> WebhookBatch | None:
         webhook = webhooks.first()
         if webhook is None:
             return None
-        deliveries = list(claim.rows().order_by("due_at", "pk"))
+        deliveries = _limit_deliveries(claim, webhook)
+        if not deliveries:
+            return None
     try:
         keys = secrets_in_use(webhook)
     except DecryptionError as error:
         log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
         keys = []
     return WebhookBatch(webhook, keys, deliveries)
+
+
+def _limit_deliveries(claim: Claim, webhook: WebhookEndpoint) -> list[WebhookDelivery]:
+    """Store the messages with what the webhook may receive now, and drop those of which nothing is left."""
+    deliveries: list[WebhookDelivery] = []
+    for delivery in claim.rows().order_by("due_at", "pk"):
+        body = limit_message(delivery, webhook.divisions)
+        if body is None:
+            reason = {"state": DeliveryState.DROPPED, "reason": WebhookReason.NOT_VISIBLE}
+            claim.settle(reason, ids=[delivery.pk])
+            continue
+        if body != delivery.body:
+            delivery.body = body
+            delivery.save(update_fields=["body"])
+        deliveries.append(delivery)
+    return deliveries
 
 
 def _undecryptable_results(batch: WebhookBatch) -> list[DeliveryResult]:

@@ -16,7 +16,7 @@ from koppel.notifications.models import DeliveryState, WebhookDelivery
 from koppel.notifications.webhooks.endpoint_state import require_enabled
 from koppel.notifications.webhooks.endpoints import get_webhook, record_action
 from koppel.notifications.webhooks.enqueue import enqueue_message
-from koppel.notifications.webhooks.message import build_test_message
+from koppel.notifications.webhooks.message import build_test_message, limit_message
 from koppel.notifications.webhooks.outbox import WEBHOOK_OUTBOX, first_attempt_at, lane_of
 from koppel.organisations.roles import Actor
 
@@ -28,12 +28,17 @@ SETTLED_STATES = (DeliveryState.FAILED, DeliveryState.DROPPED, DeliveryState.SEN
 def list_deliveries(
     actor: Actor, webhook_id: int, *, state: str = "", limit: int = 100
 ) -> list[WebhookDelivery]:
-    """Return the webhook's deliveries, the newest first. Raises `NoSuchWebhook`."""
+    """Return the webhook's deliveries, the newest first, with what the webhook may receive now as their body;
+    '' for none. Raises `NoSuchWebhook`.
+    """
     webhook = get_webhook(actor, webhook_id)
     deliveries = WebhookDelivery.objects.for_actor(actor).filter(webhook=webhook)
     if state:
         deliveries = deliveries.filter(state=state)
-    return list(deliveries.order_by("-created_at", "-pk")[:limit])
+    newest = list(deliveries.order_by("-created_at", "-pk")[:limit])
+    for delivery in newest:
+        delivery.body = limit_message(delivery, webhook.divisions) or ""
+    return newest
 
 
 def send_test(actor: Actor, webhook_id: int) -> WebhookDelivery:

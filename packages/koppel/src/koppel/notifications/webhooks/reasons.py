@@ -28,6 +28,7 @@ class WebhookReason(models.TextChoices):
     DISABLED = "disabled", _("Webhook switched off.")
     QUARANTINED = quarantine.CODE, _("Not sent because Koppel was put into quarantine.")
     RECOVERED = "recovered", _("Resolved before it was sent.")
+    NOT_VISIBLE = "not_visible", _("Access to the administration was restricted before it was sent.")
     VAULT_KEY = (
         "vault_key",
         _("The secret cannot be decrypted. Your administrator must restore the key."),

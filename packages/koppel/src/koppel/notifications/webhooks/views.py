@@ -16,7 +16,7 @@ from koppel.notifications.webhooks import delivery_log, endpoint_state, endpoint
 from koppel.notifications.webhooks.forms import RedeliverForm, WebhookForm
 from koppel.notifications.webhooks.reasons import reason_text
 from koppel.organisations.people.list import divisions_of
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 
 DELIVERIES_SHOWN = 100
 SHOWN_STATES = (DeliveryState.FAILED.value, DeliveryState.WAITING.value, DeliveryState.SENT.value)
@@ -84,6 +84,7 @@ def disable_webhook(request: AuthenticatedRequest, webhook_id: int) -> HttpRespo
 
 
 @action_of("webhooks:detail", "webhook_id")
+@recent_sign_in_required
 def rotate_secret(request: AuthenticatedRequest, webhook_id: int) -> HttpResponse:
     """Replace the secret and show the new one this once."""
     secret = endpoints.rotate_secret(request.actor, webhook_id)

@@ -24,17 +24,19 @@ def notify_import_finished(organisation_id: int, administration_id: int) -> None
     if of_import.filter(status__in=[Status.QUEUED, Status.CONFIGURING]).exists():
         return
     importer = of_import.values_list("imported_by_id", flat=True).first()
-    total, active = of_import.count(), of_import.filter(status=Status.ACTIVE).count()
-    others = of_import.filter(attention_condition()).count()
+    rows = list(of_import.values_list("pk", "name", "status"))
+    others = set(of_import.filter(attention_condition(None)).values_list("pk", flat=True))
+    active = {key for key, _name, status in rows if status == Status.ACTIVE}
     open_event(
         organisation_id,
         SyncEvent.IMPORT_FINISHED if active else SyncEvent.IMPORT_FAILED,
         EventKey("import", import_id),
         responsible=importer,
+        # Each recipient reads the sums of the administrations that they may see.
         administrations={
-            administration: {"name": name}
-            for administration, name in of_import.values_list("pk", "name")[:500]
+            key: {"name": name, "total": 1, "active": int(key in active), "others": int(key in others)}
+            for key, name, _status in rows
         },
-        context={"import": import_id, "total": total, "active": active, "others": others},
+        context={"import": import_id},
         link=f"{reverse('administrations:list')}?import={import_id}",
     )

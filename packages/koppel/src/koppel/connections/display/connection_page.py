@@ -14,11 +14,11 @@ from koppel.connections.companies.company_rows import (
     list_company_rows,
     list_other_companies,
 )
+from koppel.connections.display.summaries import ConnectionSummary, summarize
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.removal import Removal, may_remove, preview_removal
 from koppel.connections.models import Connection, RemoteCompany, TimelineEvent
-from koppel.connections.summaries import ConnectionSummary, summarize
 from koppel.connector.registry import connectors
 from koppel.issues.queries import IssueView, open_issues
 from koppel.organisations.models import Membership
@@ -72,9 +72,7 @@ def load_connection_page(actor: Actor, connection_id: int) -> ConnectionPage:
         companies=exclude_restricted(actor, queries.companies_of(actor, connection)).count(),
         listed=list(queries.listed_companies(actor, connection)) if may_change else [],
         others=_possible_new_owners(actor, connection) if may_change else [],
-        issues=open_issues(connection.organisation_id, SubjectKind.CONNECTION, [connection.pk]).get(
-            connection.pk, []
-        ),
+        issues=open_issues(actor, SubjectKind.CONNECTION, [connection.pk]).get(connection.pk, []),
         may_change=may_change,
         removal=removal,
         may_remove=removal is not None and may_remove(actor, removal),

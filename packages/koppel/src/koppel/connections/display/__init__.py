@@ -1,0 +1,1 @@
+"""What pages of connections show: the list, and the page of one connection."""
