@@ -18,7 +18,7 @@ from koppel.cli.checks import requirements
 from koppel.cli.checks.requirements import POOLED, check_pooling, require_startable
 from koppel.cli.environment import load_installation, wait_until_reachable
 from koppel.kit.cli.errors import CommandError
-from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, choose_free_port
+from koppel.kit.database.embedded_postgres import Addresses, EmbeddedPostgres, choose_free_port, is_free
 from tests.fixtures.stack import end_process, wait_until
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,8 @@ def test_web_waits_for_the_database(
             wait_until(lambda: is_ready(web_port))
             assert process.poll() is None, log.read_text()
         assert log.read_text().count("waiting_for_database") == 1, "a line a minute"
+        end_process(process)
+        wait_until(lambda: is_free(web_port))  # what a killed server started ends by itself
     finally:
         end_process(process)
 

@@ -152,7 +152,7 @@ def test_operators_are_mailed_once_when_workers_are_missing_and_when_they_are_ba
     assert "Er draait geen worker" in message.body
     assert any(not one.is_ok and "No worker is running" in one.text for one in findings), findings
     assert "No worker is running" in signed_in(anna).get("/").content.decode()
-    HeartbeatWriter(ProcessKind.WORKER, 35).write()
+    Monitor(HeartbeatWriter(ProcessKind.WORKER, 35)).report()
     monitor.report()
     assert [sent.subject for sent in mail.outbox] == ["Koppel heeft een beheerder nodig", "Koppel werkt weer"]
     assert "No worker is running" not in signed_in(anna).get("/").content.decode()
