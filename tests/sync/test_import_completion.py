@@ -6,6 +6,7 @@ import pytest
 
 from koppel.administrations.models import Administration
 from koppel.kit.tenancy import organisation_scope
+from koppel.notifications.audience.visible_context import sum_counts
 from koppel.notifications.models import Event
 from koppel.sync.models import Run
 from koppel.sync.runs.services import cancel_run, request_runs_after_reconnect
@@ -15,9 +16,12 @@ from tests.sync.factories import perform_run
 
 
 def import_events(firm: Connected) -> list[dict[str, object]]:
-    """The facts of what was announced about imports."""
+    """The facts of what was announced about imports, with the counts of all administrations."""
     with organisation_scope(firm.actor.organisation_id):
-        return [one.context for one in Event.objects.filter(event_type__startswith="import_").order_by("pk")]
+        return [
+            event.context | sum_counts(event.administrations.values())
+            for event in Event.objects.filter(event_type__startswith="import_").order_by("pk")
+        ]
 
 
 def queued(firm: Connected) -> list[Run]:
