@@ -39,7 +39,7 @@ LABELLED = re.compile(
 )
 _SLASH = r"(?:/|%2f)"
 ROUTE = re.compile(
-    rf"(?i)(?P<route>{_SLASH}(?:invitation|unsubscribe|password{_SLASH}reset{_SLASH}key){_SLASH}+)"
+    rf"(?i)(?P<route>{_SLASH}(?:invitation|replacement|unsubscribe|password{_SLASH}reset{_SLASH}key){_SLASH}+)"
     rf"(?!done{_SLASH}?(?:[\s\"'?]|\Z))[^\s\"'<>]++"
     rf"|(?P<flow>{_SLASH}(?:connections{_SLASH}new|onboarding{_SLASH}flows){_SLASH}+)[^\s/?#%\"'<>]++"
 )
