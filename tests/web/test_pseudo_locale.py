@@ -28,7 +28,7 @@ DATA = re.compile(
     r"|\b(?:News|Trouble|Worse)\b|Zuid|Standard|Tickets|Bank|Omzet|Kas en bank|made_up_by_a_test"
     r"|Visma\.net|Exact Online|Twinfield|AFAS|Fortnox|Tripletex|Sandbox|Chrome|Linux|Excel"
     r"|kantoor\.nl|2001:db8::|msg_1|\b120 ms\b"
-    r"|\b(?:Koppel|EN|NL|EUR|GL|CSV|ZIP|Parquet|AV|PJ|KB|KN|BB|FA)\b"
+    r"|\b(?:Koppel|EN|NL|EUR|GL|CSV|ZIP|Parquet|AV|PJ|KB|KN|BB|BH|BV|FA)\b"
 )
 """Names of the world of the tests, of products, of formats, and initials."""
 
