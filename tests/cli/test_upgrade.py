@@ -21,7 +21,7 @@ from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_
 from tests.cli.installations import DISTRIBUTIONS, Installation, build_wheels, install, install_release
 from tests.cli.sites import Site, copy_package
 from tests.cli.test_releases import RELEASES
-from tests.fixtures.requirements import RELEASE
+from tests.fixtures.requirements import RELEASE, skip_without
 from tests.fixtures.stack import Sandbox, run_sandbox, wait_until
 
 pytestmark = pytest.mark.drill
@@ -53,8 +53,8 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture
 def old(tmp_path: Path) -> Installation:
-    if not RELEASES:  # No machine lacks it: before the first release nothing can be upgraded.
-        pytest.skip(f"needs {RELEASE}")
+    if not RELEASES:
+        skip_without(RELEASE)
     return install_release(RELEASES[-1], tmp_path / "installation")
 
 
