@@ -110,10 +110,10 @@ def keep(version: str) -> None:
 
 def _split(text: str) -> tuple[str, str, str]:
     """Return what stands before the next section, its heading, and what follows."""
-    found = re.search(r"^## \[.*\n", text, re.MULTILINE)
-    if found is None:
+    heading = re.search(r"^## \[.*\n", text, re.MULTILINE)
+    if heading is None:
         return text, "", ""
-    return text[: found.start()], found[0], text[found.end() :]
+    return text[: heading.start()], heading[0], text[heading.end() :]
 
 
 def _kinds(section: str) -> dict[str, str]:

@@ -21,6 +21,10 @@ class NoSuchConnection(NotFoundError):
     """This connection does not exist, or you have no access to it."""
 
 
+class NoSuchAppRegistration(NotFoundError):
+    """This app registration does not exist, or you have no access to it."""
+
+
 class RegistrationRefused(KoppelError):
     """An app registration cannot be stored or removed.
 

@@ -150,7 +150,10 @@ def people_cell(administration: Administration, page: PageContext) -> SafeString
         return DASH
     more = f" +{len(names) - PEOPLE_SHOWN_MAX}" if len(names) > PEOPLE_SHOWN_MAX else ""
     return format_html(
-        '<span title="{}">{}{}</span>', ", ".join(names), ", ".join(names[:PEOPLE_SHOWN_MAX]), more
+        '<span class="name-list" title="{}"><span>{}</span>{}</span>',
+        ", ".join(names),
+        ", ".join(names[:PEOPLE_SHOWN_MAX]),
+        more,
     )
 
 

@@ -13,7 +13,7 @@ from koppel.connections.app_registrations.services import (
     problems_of,
     register_app,
 )
-from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.errors import NoSuchAppRegistration, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.vault import clear_app_failures
@@ -69,8 +69,8 @@ def add_app(by: str, values: AppRegistrationInput) -> AppRegistration:
 
 
 def remove_app(by: str, app_id: int) -> None:
-    """Remove an app and its secret. Raises `NoSuchConnection`, `RegistrationRefused` when a connection of any
-    organisation uses it.
+    """Remove an app and its secret. Raises `NoSuchAppRegistration`, and `RegistrationRefused` while a
+    connection of any organisation uses it.
     """
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
@@ -84,7 +84,7 @@ def remove_app(by: str, app_id: int) -> None:
 
 def check_app(app_id: int) -> AppCheck:
     """Make a real call at the vendor; when all is well, grants that it had failed are tried again. Raises
-    `NoSuchConnection`.
+    `NoSuchAppRegistration`.
     """
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
@@ -104,5 +104,5 @@ def _installation_apps() -> "QuerySet[AppRegistration]":
 def _get_app(app_id: int) -> AppRegistration:
     app = _installation_apps().filter(pk=app_id).first()
     if app is None:
-        raise NoSuchConnection(_("App registration not found; run `koppel app-registrations list`."))
+        raise NoSuchAppRegistration(_("App registration not found; run `koppel app-registrations list`."))
     return app

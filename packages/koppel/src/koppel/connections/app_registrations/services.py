@@ -17,7 +17,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.redirects import redirect_uri
 from koppel.connections.audit_actions import AppRegistrationAction
-from koppel.connections.errors import NoSuchConnection, RegistrationRefused
+from koppel.connections.errors import NoSuchAppRegistration, RegistrationRefused
 from koppel.connections.inputs import AppRegistrationInput
 from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.sessions import Runtime, call_vendor_blocking
@@ -103,23 +103,26 @@ def registrations_of(actor: Actor) -> "QuerySet[AppRegistration]":
 
 
 def app_for(actor: Actor, app_id: int) -> AppRegistration:
-    """Return an app registration of the organisation or of the installation. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation or of the installation.
+
+    Raises `NoSuchAppRegistration`.
+    """
     app = registrations_of(actor).filter(pk=app_id).first()
     if app is None:
-        raise NoSuchConnection
+        raise NoSuchAppRegistration
     return app
 
 
 def get_own_app(actor: Actor, app_id: int) -> AppRegistration:
-    """Return an app registration of the organisation. Raises `NoSuchConnection`."""
+    """Return an app registration of the organisation. Raises `NoSuchAppRegistration`."""
     app = registrations_of(actor).filter(pk=app_id, organisation=actor.organisation_id).first()
     if app is None:
-        raise NoSuchConnection
+        raise NoSuchAppRegistration
     return app
 
 
 def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> AppRegistration:
-    """Create or change an app registration of the organisation. Raises `NoSuchConnection`, and
+    """Create or change an app registration of the organisation. Raises `NoSuchAppRegistration`, and
     `RegistrationRefused` with the problems.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
@@ -148,7 +151,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
 
 
 def remove_app(actor: Actor, app_id: int) -> None:
-    """Remove an app registration of the organisation, with its secret. Raises `NoSuchConnection`, and
+    """Remove an app registration of the organisation, with its secret. Raises `NoSuchAppRegistration`, and
     `RegistrationRefused` when a connection uses the app registration.
     """
     actor.require(Permission.MANAGE_ORGANISATION)
@@ -166,7 +169,7 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
     """Check an app registration with the vendor, outside any transaction. If the vendor accepts the app, the
     grants that failed for its sake are tried again.
 
-    Raises `NoSuchConnection` and `TooManyRequests`: the vendor counts all calls of an app, also those
+    Raises `NoSuchAppRegistration` and `TooManyRequests`: the vendor counts all calls of an app, also those
     of other organisations with an app of the installation.
     """
     actor.require(Permission.MANAGE_ORGANISATION)

@@ -81,8 +81,8 @@ def begin_attempt(
     """Store an attempt and return the vendor's address to send the browser to.
 
     `return_path` is a path within Koppel. `browser` is the value of the browser's cookie
-    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises `NoSuchConnection`,
-    `ConsentRefused` and `Quarantined`.
+    (`connections.consent.browser_binding`); '' leaves the attempt unbound. Raises
+    `NoSuchAppRegistration`, `NoSuchConnection`, `ConsentRefused` and `Quarantined`.
     """
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()

@@ -15,7 +15,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.companies.discovery import enqueue_descriptions
-from koppel.connections.errors import NoSuchConnection
+from koppel.connections.errors import NoSuchAppRegistration
 from koppel.connections.health import add_timeline_event
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
 from koppel.connections.queries import get_connection
@@ -74,13 +74,13 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     """Add companies to the app's connection, and enqueue a job that describes them. In the caller's
     transaction.
 
-    Raises `NoSuchConnection` for an app of another kind.
+    Raises `NoSuchAppRegistration` for an app of another kind.
     """
     actor.require(Permission.MANAGE_CONNECTIONS)
     app = app_for(actor, app_id)
     mode = mode_of(app)
     if mode is None or not mode.is_by_company_id:
-        raise NoSuchConnection
+        raise NoSuchAppRegistration
     connection, is_new = _connection_of(actor, app)
     requested = list(dict.fromkeys(ids))
     existing = set(

@@ -33,7 +33,7 @@ def same_company_page(
     count = len(answers)
     discrepancies = [answer.discrepancy for answer in answers if answer.discrepancy]
     question = ngettext(
-        "Is this %(count)d administration the same company?",
+        "Is this administration the same company?",
         "Are these %(count)d administrations the same companies?",
         count,
     )

@@ -16,7 +16,7 @@ import psycopg
 from django.db import connection as django_connection
 
 from koppel.kit.jobs.process_name import new_process_name
-from koppel.kit.models import Heartbeat, ProcessKind
+from koppel.kit.models import ProcessKind
 
 BEAT_SECONDS = 15.0
 SILENT_AFTER_SECONDS = 60.0
@@ -132,11 +132,6 @@ def list_reports() -> list[ProcessReport]:
     with django_connection.cursor() as cursor:
         cursor.execute(_LIST)
         return [ProcessReport(*row) for row in cursor.fetchall()]
-
-
-def delete_all() -> None:
-    """Delete all heartbeats; for tests."""
-    Heartbeat.objects.all().delete()
 
 
 def _connect() -> "psycopg.Connection[tuple[Any, ...]]":

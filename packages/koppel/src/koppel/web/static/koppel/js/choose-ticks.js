@@ -7,16 +7,17 @@ const RETRY_MS = 2000;
 const form = document.querySelector("form[data-ticks-url]");
 const boxes = () => [...form.querySelectorAll("input[name=company]")];
 const tickedNow = () => new Set(boxes().filter((box) => box.checked).map((box) => box.value));
-const known = form?.querySelector("input[name=base]");
-let stored = new Set(known?.value ? known.value.split(",") : []);
+// The companies that were chosen when the page was made; the form sends them, so that the server sees other changes.
+const baseInput = form?.querySelector("input[name=base]");
+let stored = new Set(baseInput?.value ? baseInput.value.split(",") : []);
 let timer = null;
 
 function changes() {
   const ticked = tickedNow();
-  const shown = boxes().map((box) => box.value);
+  const listedIds = boxes().map((box) => box.value);
   return {
-    ticked: shown.filter((id) => ticked.has(id) && !stored.has(id)),
-    cleared: shown.filter((id) => !ticked.has(id) && stored.has(id)),
+    ticked: listedIds.filter((id) => ticked.has(id) && !stored.has(id)),
+    cleared: listedIds.filter((id) => !ticked.has(id) && stored.has(id)),
   };
 }
 
@@ -45,7 +46,7 @@ async function store() {
   const chosen = answer.chosen.map(String);
   showOthers(chosen, ticked);
   stored = new Set(chosen);
-  known.value = chosen.join(",");
+  baseInput.value = chosen.join(",");
 }
 
 function storeSoon() {
