@@ -95,6 +95,10 @@ class Dispatcher:
         finally:
             listening.cancel()
 
+    def confirm_schedule(self, now: datetime) -> None:
+        """Note that this worker, if it is the leader still, has queued what the schedule had due."""
+        self.scheduled_at = now if self.is_leader else None
+
     async def stop(self) -> None:
         """Let runs end with their current page, cancel the rest after 3 s, and requeue all."""
         self._stopping = True
@@ -190,12 +194,18 @@ class Dispatcher:
                     await database_connection.execute(f"LISTEN {queue.CHANNEL}")
                     self._wake.set()  # Runs added before LISTEN sent no notification.
                     while True:
-                        self.is_leader = await keep_session_lock(
+                        is_leader = await keep_session_lock(
                             database_connection, LockName.LEADER, is_held=self.is_leader
                         )
+                        self._set_leader(is_leader=is_leader)
                         async for _notice in database_connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             self._wake.set()
             except psycopg.Error as error:
-                self.is_leader = False
+                self._set_leader(is_leader=False)
                 log.warning("queue_listen_failed", error=type(error).__name__, reason=str(error)[:200])
                 await asyncio.sleep(1)
+
+    def _set_leader(self, *, is_leader: bool) -> None:
+        self.is_leader = is_leader
+        if not is_leader:
+            self.scheduled_at = None

@@ -8,44 +8,33 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import structlog
 from django.conf import settings
-from django.utils import timezone
 from procrastinate import App
 from procrastinate.contrib.django import app
 from psycopg_pool import AsyncConnectionPool
 
-from koppel.audit.chain import link_pending
-from koppel.books.sql_access.session_limits import end_long_sessions
-from koppel.connections.sessions import Runtime, as_worker
-from koppel.connections.vault import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
+from koppel.connections.sessions import as_worker
+from koppel.connections.vault import TokenMaintenance
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.health.connection_limits import WORKER_THREADS, run_pool_size, worker_connections_max
 from koppel.kit.database.health.heartbeats import HeartbeatWriter
 from koppel.kit.database.health.monitor import Monitor
 from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.pool import Database
-from koppel.kit.database.stuck_transactions import terminate_stuck_sessions
-from koppel.kit.database.threads import keep_thread_connections, run_in_thread
+from koppel.kit.database.threads import keep_thread_connections
 from koppel.kit.http.client import HttpClient
 from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.kit.models import ProcessKind
-from koppel.sync.runs.services import request_due_runs
 from koppel.sync.worker.dispatcher import Dispatcher
+from koppel.sync.worker.periodic_tasks import Worker, start_periodic_tasks
 from koppel.sync.worker.run_precedence import RunPrecedence
 
-RETRY_STALLED_JOBS_SECONDS = 5
-STUCK_SESSION_CHECK_SECONDS = 5
-READER_SESSION_CHECK_SECONDS = 5
 NICENESS = 5
 GARBAGE_THRESHOLD = 20_000
-SCHEDULE_SECONDS = 60
-AUDIT_LINK_SECONDS = 4
-JOB_STALLED_SECONDS = 30
 JOBS_CONCURRENCY = 10
 JOBS_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=15.0)
 
@@ -82,38 +71,17 @@ async def _main(concurrency: int) -> None:
         worker_app.open_async(),
     ):
         dispatcher = Dispatcher(runtime, claim_database, concurrency)
+        worker = Worker(
+            app=worker_app,
+            dispatcher=dispatcher,
+            runtime=runtime,
+            token_maintenance=TokenMaintenance(runtime.vault),
+        )
         tasks = [
             asyncio.create_task(dispatcher.run()),
             asyncio.create_task(Monitor(_heartbeats(dispatcher, concurrency)).run()),
             asyncio.create_task(_run_job_worker(worker_app, dispatcher.precedence)),
-            asyncio.create_task(
-                _repeat_every(
-                    RETRY_STALLED_JOBS_SECONDS, lambda: _retry_stalled_jobs(worker_app), "revive_jobs"
-                )
-            ),
-            asyncio.create_task(
-                _repeat_every(
-                    STUCK_SESSION_CHECK_SECONDS, lambda: _terminate_stuck_sessions(runtime), "silent_sessions"
-                )
-            ),
-            asyncio.create_task(
-                _repeat_every(
-                    READER_SESSION_CHECK_SECONDS,
-                    lambda: _end_reader_sessions(dispatcher, runtime),
-                    "reader_sessions",
-                )
-            ),
-            asyncio.create_task(
-                _repeat_every(
-                    MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance(runtime.vault).run_once, "grants"
-                )
-            ),
-            asyncio.create_task(
-                _repeat_every(SCHEDULE_SECONDS, lambda: _keep_schedule(dispatcher), "schedule")
-            ),
-            asyncio.create_task(
-                _repeat_every(AUDIT_LINK_SECONDS, lambda: _link_audit(dispatcher), "audit_links")
-            ),
+            *start_periodic_tasks(worker),
         ]
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -161,51 +129,3 @@ async def _reopen_pool_sessions(worker_app: App) -> None:
     pool = getattr(worker_app.connector, "pool", None)
     if isinstance(pool, AsyncConnectionPool):
         await pool.drain()
-
-
-async def _repeat_every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
-    while True:
-        try:
-            await work()
-        except Exception as error:
-            log.warning(
-                "background_task_failed", task=name, error=type(error).__name__, reason=str(error)[:200]
-            )
-        await asyncio.sleep(seconds)
-
-
-async def _retry_stalled_jobs(worker_app: App) -> None:
-    """Retry jobs of workers that died. Runs are not jobs: another worker claims them."""
-    manager = worker_app.job_manager
-    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=JOB_STALLED_SECONDS):
-        log.warning("job_revived", task=job.task_name, job=job.id)
-        await manager.retry_job(job)
-
-
-async def _terminate_stuck_sessions(runtime: Runtime) -> None:
-    async with runtime.database.installation_transaction() as database_connection:
-        await terminate_stuck_sessions(database_connection)
-
-
-async def _end_reader_sessions(dispatcher: Dispatcher, runtime: Runtime) -> None:
-    """End sessions of SQL readers over their limits; only on the leader."""
-    if dispatcher.is_leader:
-        async with runtime.database.installation_transaction() as database_connection:
-            await end_long_sessions(database_connection)
-
-
-async def _keep_schedule(dispatcher: Dispatcher) -> None:
-    """Queue due runs; only on the leader."""
-    if not dispatcher.is_leader:
-        dispatcher.scheduled_at = None
-        return
-    count = await run_in_thread(request_due_runs)
-    dispatcher.scheduled_at = timezone.now()
-    if count:
-        log.info("runs_scheduled", count=count)
-
-
-async def _link_audit(dispatcher: Dispatcher) -> None:
-    """Link new entries of the audit log; only on the leader."""
-    if dispatcher.is_leader:
-        await run_in_thread(link_pending)
