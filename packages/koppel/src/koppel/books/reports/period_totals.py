@@ -9,11 +9,10 @@ from decimal import Decimal
 
 from django.db import connection as django_connection
 
-from koppel.books.models import ACTUAL, POSTED
-from koppel.kit.database.sql_files import load_statements
+from koppel.books.reports.statements import CONSTANTS, MOVEMENTS_BY_PERIOD, RESULTS_BY_PERIOD
 
-_SQL = load_statements("koppel.books")
-_CONSTANTS = {"posted": POSTED, "actual": ACTUAL, "income": "income", "expense": "expense"}
+INCOME, EXPENSE = "income", "expense"
+"""The kinds of the accounts whose movements are the result."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,7 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
     """Return the net movement (debit less credit) by (account code, period)."""
     with django_connection.cursor() as cursor:
         cursor.execute(
-            _SQL["list_movements_by_period"],
-            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
+            MOVEMENTS_BY_PERIOD, {**CONSTANTS, "administration": administration_id, "year": fiscal_year}
         )
         return {(account, period): amount for account, period, amount in cursor.fetchall()}
 
@@ -71,8 +69,8 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
     """Return the results in the order of the periods; periods without entries are absent."""
     with django_connection.cursor() as cursor:
+        values = {**CONSTANTS, "income": INCOME, "expense": EXPENSE}
         cursor.execute(
-            _SQL["list_results_by_period"],
-            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
+            RESULTS_BY_PERIOD, {**values, "administration": administration_id, "year": fiscal_year}
         )
         return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -11,8 +11,7 @@ from decimal import Decimal
 
 from django.db import connection as django_connection
 
-from koppel.books.models import ACTUAL, POSTED
-from koppel.kit.database.sql_files import load_statements
+from koppel.books.reports.statements import CONSTANTS, DIFFERING_ACCOUNTS, TRIAL_BALANCE
 
 ZERO = Decimal(0)
 
@@ -102,12 +101,6 @@ def total_of(accounts: Iterable[AccountBalance], column: str) -> Decimal:
     return sum((getattr(account, column) for account in accounts), ZERO)
 
 
-_SQL = load_statements("koppel.books")
-_TRIAL_BALANCE = _SQL["trial_balance"].format(series=_SQL["balance_series_expression"])
-_DIFFERING_ACCOUNTS = _SQL["list_differing_accounts"].format(series=_SQL["balance_series_expression"])
-_CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
-
-
 def trial_balance(
     administration_id: int, fiscal_year: str, to_period: str, from_period: str = ""
 ) -> TrialBalance:
@@ -116,14 +109,14 @@ def trial_balance(
     Opening balances are those at the start of `from_period`; '' is the start of `fiscal_year`.
     """
     values: dict[str, int | str] = {
-        **_CONSTANTS,
+        **CONSTANTS,
         "administration": administration_id,
         "year": fiscal_year,
         "since": from_period,
         "until": to_period,
     }
     with django_connection.cursor() as cursor:
-        cursor.execute(_TRIAL_BALANCE, values)
+        cursor.execute(TRIAL_BALANCE, values)
         return TrialBalance(fiscal_year, tuple(AccountBalance(*row) for row in cursor.fetchall()))
 
 
@@ -135,7 +128,7 @@ def differing_accounts(administration_id: int) -> dict[str, list[tuple[str, Deci
     """
     differences: dict[str, list[tuple[str, Decimal]]] = {}
     with django_connection.cursor() as cursor:
-        cursor.execute(_DIFFERING_ACCOUNTS, {**_CONSTANTS, "administration": administration_id})
+        cursor.execute(DIFFERING_ACCOUNTS, {**CONSTANTS, "administration": administration_id})
         for year, account, difference in cursor.fetchall():
             differences.setdefault(year, []).append((account, difference))
     return differences

@@ -1,35 +1,49 @@
 -- Reports of one administration. Only posted entries of the actual ledger count.
--- `{series}`: one separately stated balance of an account (per ledger, branch, subaccount).
+-- The first statements are parts of the later ones, which name them in braces.
 
--- name: balance_series_expression
--- The key without its period: balances with equal result form one series.
+-- name: balance_series
+-- One separately stated balance of an account (per ledger, branch, subaccount): the key without its period.
 CASE WHEN right(external_id, length(period)) = period THEN left(external_id, -length(period))
      ELSE replace(external_id, period, '') END;
 
--- name: trial_balance
-WITH stated AS (
-  SELECT account, {series} AS series, period, opening, closing
+-- name: up_to_period
+left(period, 4) = %(year)s AND period <= %(until)s;
+
+-- name: stated_balances
+-- By year and account what the source states: the opening balance of the first period, the closing of the last.
+stated AS (
+  SELECT left(period, 4) AS year, account, {balance_series} AS series, period, opening, closing
   FROM books_balance
   WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = %(actual)s
-    AND left(period, 4) = %(year)s AND period <= %(until)s
+    AND {periods}
 ), opening AS (
-  SELECT account, sum(opening) AS amount FROM (
-    SELECT DISTINCT ON (account, series) account, opening FROM stated ORDER BY account, series, period
-  ) first GROUP BY account
+  SELECT year, account, sum(opening) AS amount FROM (
+    SELECT DISTINCT ON (year, account, series) year, account, opening
+    FROM stated ORDER BY year, account, series, period
+  ) first GROUP BY year, account
 ), closing AS (
-  SELECT account, sum(closing) AS amount FROM (
-    SELECT DISTINCT ON (account, series) account, closing FROM stated ORDER BY account, series, period DESC
-  ) last GROUP BY account
-), movement AS (
-  SELECT line.account, sum(line.debit) FILTER (WHERE entry.period >= %(since)s) AS debit,
-    sum(line.credit) FILTER (WHERE entry.period >= %(since)s) AS credit,
-    sum(line.debit - line.credit) FILTER (WHERE entry.period < %(since)s) AS earlier
+  SELECT year, account, sum(closing) AS amount FROM (
+    SELECT DISTINCT ON (year, account, series) year, account, closing
+    FROM stated ORDER BY year, account, series, period DESC
+  ) last GROUP BY year, account
+);
+
+-- name: posted_lines
+(
+  SELECT line.account, entry.period, line.debit, line.credit
   FROM books_entry_line line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
   WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
     AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
-    AND left(entry.period, 4) = %(year)s AND entry.period <= %(until)s
-  GROUP BY line.account
+) posted;
+
+-- name: trial_balance
+WITH {stated_balances}, movement AS (
+  SELECT account, sum(debit) FILTER (WHERE period >= %(since)s) AS debit,
+    sum(credit) FILTER (WHERE period >= %(since)s) AS credit,
+    sum(debit - credit) FILTER (WHERE period < %(since)s) AS earlier
+  FROM {posted_lines} WHERE {up_to_period}
+  GROUP BY account
 ), used AS (
   SELECT account FROM opening UNION SELECT account FROM closing UNION SELECT account FROM movement
 )
@@ -45,27 +59,8 @@ LEFT JOIN LATERAL (
 ORDER BY used.account;
 
 -- name: list_differing_accounts
-WITH stated AS (
-  SELECT left(period, 4) AS year, account, {series} AS series, period, opening, closing
-  FROM books_balance
-  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND balance_type = %(actual)s
-), opening AS (
-  SELECT year, account, sum(opening) AS amount FROM (
-    SELECT DISTINCT ON (year, account, series) year, account, opening
-    FROM stated ORDER BY year, account, series, period
-  ) first GROUP BY year, account
-), closing AS (
-  SELECT year, account, sum(closing) AS amount FROM (
-    SELECT DISTINCT ON (year, account, series) year, account, closing
-    FROM stated ORDER BY year, account, series, period DESC
-  ) last GROUP BY year, account
-), movement AS (
-  SELECT left(entry.period, 4) AS year, line.account, sum(line.debit - line.credit) AS amount
-  FROM books_entry_line line
-  JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-  WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-    AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
-  GROUP BY 1, 2
+WITH {stated_balances}, movement AS (
+  SELECT left(period, 4) AS year, account, sum(debit - credit) AS amount FROM {posted_lines} GROUP BY 1, 2
 )
 SELECT * FROM (
   SELECT year, account, coalesce(opening.amount, 0) + coalesce(movement.amount, 0) - closing.amount AS difference
@@ -73,25 +68,17 @@ SELECT * FROM (
 ) compared WHERE difference <> 0 ORDER BY year, account;
 
 -- name: list_movements_by_period
-SELECT line.account, entry.period, sum(line.debit - line.credit)
-FROM books_entry_line line
-JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
-WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AND entry.deleted_at IS NULL
-  AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
-GROUP BY 1, 2;
+SELECT account, period, sum(debit - credit) FROM {posted_lines} WHERE left(period, 4) = %(year)s GROUP BY 1, 2;
 
 -- name: list_results_by_period
-SELECT entry.period,
-  coalesce(sum(line.credit - line.debit) FILTER (WHERE chart.kind = %(income)s), 0),
-  coalesce(sum(line.debit - line.credit) FILTER (WHERE chart.kind = %(expense)s), 0)
-FROM books_entry entry
-JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
-  AND line.deleted_at IS NULL
-JOIN books_account chart ON chart.administration_id = line.administration_id AND chart.code = line.account
+SELECT posted.period,
+  coalesce(sum(posted.credit - posted.debit) FILTER (WHERE chart.kind = %(income)s), 0),
+  coalesce(sum(posted.debit - posted.credit) FILTER (WHERE chart.kind = %(expense)s), 0)
+FROM {posted_lines}
+JOIN books_account chart ON chart.administration_id = %(administration)s AND chart.code = posted.account
   AND chart.deleted_at IS NULL
-WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
-  AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
-GROUP BY entry.period ORDER BY entry.period;
+WHERE left(posted.period, 4) = %(year)s
+GROUP BY posted.period ORDER BY posted.period;
 
 -- name: list_fiscal_years
 SELECT left(period, 4), max(period) FROM (
