@@ -25,17 +25,7 @@ class WebhookAction(AuditAction):
     TESTED = "webhook.tested", _("tested a webhook")
 
 
-class QuarantineAction(AuditAction):
-    """Quarantine of the installation."""
-
-    ADOPTED = "quarantine.adopted", _("made this copy the installation that continues")
-    ENDED = "quarantine.ended", _("ended the quarantine of the installation")
-    REPLACED = "quarantine.replaced", _("let another installation take the place of this one")
-    STARTED = "quarantine.started", _("put the installation into quarantine")
-
-
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *NotificationAction,
     *WebhookAction,
-    *QuarantineAction,
 )

@@ -1,5 +1,5 @@
-"""Connect notifications to sign-ins, memberships and merged divisions, and register their own events.
-Imported once, by `AppConfig.ready`.
+"""Connect notifications to sign-ins, memberships, merged divisions and quarantines, and register their own
+events. Imported once, by `AppConfig.ready`.
 """
 
 from django.contrib.auth.signals import user_logged_in
@@ -10,6 +10,7 @@ from koppel.kit.database.health.hooks import find_alarms, notify_operators
 from koppel.notifications.alarm_types import ALARM_TYPES, find_mail_alarms
 from koppel.notifications.audit_actions import AUDIT_ACTIONS
 from koppel.notifications.event_types import audience_labels, event_types
+from koppel.notifications.pending_messages import resume_messages
 from koppel.notifications.sources import (
     disabled_webhooks,
     issue_digest,
@@ -27,6 +28,7 @@ from koppel.organisations.hooks import (
     domain_lapsed,
     domain_record_missing,
     membership_began,
+    quarantine_ended,
     sign_in_linked,
     sso_requirement_changed,
 )
@@ -53,6 +55,7 @@ domain_record_missing.register(lapsed_domains.notify_record_missing)
 domain_lapsed.register(lapsed_domains.notify_lapsed)
 sso_requirement_changed.register(required_sso.notify_requirement)
 move_usage.register(move_webhooks)
+quarantine_ended.register(resume_messages)
 for code, alarm_type in ALARM_TYPES.items():
     alarm_types.register(code, alarm_type)
 find_alarms.register(find_mail_alarms)

@@ -110,6 +110,15 @@ class TemplateAction(AuditAction):
     SETTINGS_CHANGED = "template.settings_changed", _("changed the template's settings")
 
 
+class QuarantineAction(AuditAction):
+    """Quarantine of the installation."""
+
+    ADOPTED = "quarantine.adopted", _("made this copy the installation that continues")
+    ENDED = "quarantine.ended", _("ended the quarantine of the installation")
+    REPLACED = "quarantine.replaced", _("let another installation take the place of this one")
+    STARTED = "quarantine.started", _("put the installation into quarantine")
+
+
 AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *OrganisationAction,
     *DomainAction,
@@ -120,4 +129,5 @@ AUDIT_ACTIONS: tuple[AuditAction, ...] = (
     *TokenAction,
     *DivisionAction,
     *TemplateAction,
+    *QuarantineAction,
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 
 from koppel.kit.hooks import Hook, Registry, SingleHook
+from koppel.kit.models import Quarantine
 from koppel.organisations.models import EmailDomain, IdentityProvider, Membership, Organisation
 
 
@@ -20,6 +21,14 @@ class AccountTab:
 
     label: str | Promise
     url_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingMessages:
+    """Numbers of waiting emails and webhook messages."""
+
+    emails: int = 0
+    messages: int = 0
 
 
 membership_began = Hook[[Membership], None]()
@@ -36,6 +45,11 @@ domain_lapsed = Hook[[EmailDomain], None]()
 
 sso_requirement_changed = Hook[[Organisation, str], None]()
 """Called when single sign-on became required, or no longer is, with the name of the person who changed it."""
+
+quarantine_ended = SingleHook[[Quarantine], PendingMessages](lambda _period: PendingMessages())
+"""Called in the installation's scope when a quarantine has ended: cancels what waited when it began, unless
+its `sends_pending`, and returns the numbers.
+"""
 
 resource_labels = Registry[str | Promise]()
 """The label of each resource, by its key."""

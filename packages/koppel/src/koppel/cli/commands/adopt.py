@@ -47,12 +47,12 @@ def adopt(
         elif not yes:
             typer.echo(RISK, err=True)
             typer.confirm("Does the original never run again?", abort=True, err=True)
-        dropped = load_module("koppel.notifications.quarantine").adopt(
+        cancelled = load_module("koppel.organisations.quarantine").adopt(
             load_module("koppel.organisations.commands.acting").current_shell_operator(),
             replaces=facts["replaces"],
         )
-    if dropped is not None:
-        facts |= {"emails_not_sent": dropped.emails, "webhook_messages_not_sent": dropped.messages}
+    if cancelled is not None:
+        facts |= {"emails_not_sent": cancelled.emails, "webhook_messages_not_sent": cancelled.messages}
     print_record({**facts, "quarantine": "off"}, as_json=as_json)
 
 

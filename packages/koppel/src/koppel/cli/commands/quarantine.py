@@ -9,7 +9,8 @@ from django.db.utils import ProgrammingError
 from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
-from koppel.notifications import quarantine as notification_quarantine
+from koppel.notifications.pending_messages import count_pending_since_before
+from koppel.organisations import quarantine as operator_quarantine
 from koppel.organisations.commands.acting import current_shell_operator
 
 app = typer.Typer(no_args_is_help=True)
@@ -39,10 +40,10 @@ def off(send_pending: SendPending = False, as_json: AsJson = False) -> None:
     """End quarantine. Mail and webhook messages that waited when it began are not sent, and counted here."""
     if (period := quarantine.current()) is not None and period.reason.is_copy:
         raise CommandError(COPY)
-    dropped = notification_quarantine.end(current_shell_operator(), sends_pending=send_pending)
-    facts = {**_facts(), "changed": dropped is not None}
-    if dropped is not None:
-        facts |= {"emails_not_sent": dropped.emails, "webhook_messages_not_sent": dropped.messages}
+    cancelled = operator_quarantine.end(current_shell_operator(), sends_pending=send_pending)
+    facts = {**_facts(), "changed": cancelled is not None}
+    if cancelled is not None:
+        facts |= {"emails_not_sent": cancelled.emails, "webhook_messages_not_sent": cancelled.messages}
     print_record(facts, as_json=as_json)
 
 
@@ -51,7 +52,7 @@ def status(as_json: AsJson = False) -> None:
     """Show whether quarantine is on, since when, by whom, and what waited when it began."""
     facts = _facts()
     if (period := quarantine.current()) is not None:
-        pending = notification_quarantine.pending_since_before(period.since)
+        pending = count_pending_since_before(period.since)
         facts |= {"emails_from_before": pending.emails, "webhook_messages_from_before": pending.messages}
     print_record(facts, as_json=as_json)
 
@@ -61,7 +62,7 @@ def begin() -> bool:
     `CommandError`.
     """
     try:
-        return notification_quarantine.begin(current_shell_operator())
+        return operator_quarantine.begin(current_shell_operator())
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
             raise

@@ -23,9 +23,9 @@ from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import Form, TextField
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.kit.web.schemas import Input
-from koppel.notifications.quarantine import confirm_replacement
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.models import User
+from koppel.organisations.quarantine import confirm_replacement
 from koppel.organisations.views.operators import require_operator
 from koppel.web.auth.second_step import AuthenticateForm
 
