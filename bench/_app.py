@@ -89,7 +89,11 @@ def delete_books(app: BenchApp) -> None:
 
 def _connected(sandbox: Sandbox) -> Connected:
     from koppel.connections.companies.discovery import sync_company_list
-    from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
+    from koppel.connections.consent.attempts import (
+        begin_attempt,
+        complete_attempt,
+        store_authorisation_response,
+    )
     from koppel.connections.models import Connection, ConsentPurpose
     from koppel.kit.tenancy import installation_scope, organisation_scope
     from koppel.organisations.models import Membership, Organisation, User
@@ -103,8 +107,8 @@ def _connected(sandbox: Sandbox) -> Connected:
     app = register_app(sandbox)
     with organisation_scope(organisation.pk):
         url = begin_attempt(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
-    inbound = sandbox.sign_in(url)
-    attempt = receive_callback(inbound["state"], inbound)
+    authorisation_response = sandbox.sign_in(url)
+    attempt = store_authorisation_response(authorisation_response)
     assert attempt is not None
     outcome = complete_attempt(actor, attempt)
     sync_company_list(actor, outcome.connection_id)

@@ -72,7 +72,11 @@ class BenchmarkEnvironment:
     def add_tenant(self, name: str, **settings: Any) -> MockTenant:
         """Create an organisation with these `settings`, with a connection."""
         from koppel.connections.companies.discovery import sync_company_list
-        from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
+        from koppel.connections.consent.attempts import (
+            begin_attempt,
+            complete_attempt,
+            store_authorisation_response,
+        )
         from koppel.connections.models import ConsentPurpose
         from koppel.kit.tenancy import installation_scope, organisation_scope
         from koppel.organisations.models import Membership, Organisation, User
@@ -85,8 +89,8 @@ class BenchmarkEnvironment:
         actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
         with organisation_scope(organisation.pk):
             url = begin_attempt(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
-        inbound = self.sandbox.sign_in(url)
-        attempt = receive_callback(inbound["state"], inbound)
+        authorisation_response = self.sandbox.sign_in(url)
+        attempt = store_authorisation_response(authorisation_response)
         assert attempt is not None
         outcome = complete_attempt(actor, attempt)
         sync_company_list(actor, outcome.connection_id)

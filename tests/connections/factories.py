@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
+from koppel.connections.consent.attempts import begin_attempt, complete_attempt, store_authorisation_response
 from koppel.connections.models import Connection, ConsentPurpose, RemoteCompany, TimelineEvent
 from koppel.kit.tenancy import organisation_scope
 from tests.fixtures.stack import Connected, wait_until
@@ -81,7 +81,7 @@ def sign_in(
         url = begin_attempt(
             person, firm.app.pk, ConsentPurpose(purpose), "/connections/", connection_id=connection_id
         )
-    inbound = firm.sandbox.sign_in(url, **consent)
-    attempt_id = receive_callback(inbound["state"], inbound)
+    authorisation_response = firm.sandbox.sign_in(url, **consent)
+    attempt_id = store_authorisation_response(authorisation_response)
     assert attempt_id is not None
     complete_attempt(person, attempt_id)

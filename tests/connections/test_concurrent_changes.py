@@ -15,7 +15,7 @@ from koppel.connections.consent.attempts import (
     ConsentOutcome,
     begin_attempt,
     complete_attempt,
-    receive_callback,
+    store_authorisation_response,
 )
 from koppel.connections.errors import ConsentRefused
 from koppel.connections.health.expiry import notify_expiring_and_review_owners
@@ -74,8 +74,8 @@ def finish_consent(firm: Connected, by: Actor | None = None) -> int:
         url = begin_attempt(
             person, firm.app.pk, ConsentPurpose.RECONNECT, "/connections/", connection_id=firm.connection.pk
         )
-    inbound = firm.sandbox.sign_in(url)
-    return receive_callback(inbound["state"], inbound) or 0
+    authorisation_response = firm.sandbox.sign_in(url)
+    return store_authorisation_response(authorisation_response) or 0
 
 
 def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_token(

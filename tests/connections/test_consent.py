@@ -29,7 +29,7 @@ from koppel.kit.tenancy import installation_scope, organisation_scope
 from koppel.kit.web.token_buckets import TokenBuckets, TooManyRequests
 from koppel.organisations.models import Organisation, User
 from koppel.organisations.roles import Actor
-from tests.fixtures.first_steps import CALLBACK, Newcomer, newcomer, path_of
+from tests.fixtures.first_steps import REDIRECT_PATH, Newcomer, newcomer, path_of
 from tests.fixtures.people import PASSWORD
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, MakeConnected, Sandbox, register_app, wait_until
 
@@ -82,13 +82,13 @@ def test_anna_allows_and_comes_back_to_the_list(anna: Newcomer, sandbox: Sandbox
     query = {key: values[0] for key, values in parse_qs(urlsplit(url).query).items()}
     assert (query["response_mode"], query["code_challenge_method"]) == ("form_post", "S256")
     assert query["state"] not in Client().get("/").content.decode()
-    page = anna.answered(sandbox.sign_in(url))
+    page = anna.return_with(sandbox.sign_in(url))
     assert path_of(page) == f"{anna.flow}choose"
     assert "8 administrations found" in words_of(page)
 
 
-def test_the_callback_may_use_the_query_string(anna: Newcomer, sandbox: Sandbox) -> None:
-    page = anna.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)), by="get")
+def test_the_authorisation_response_may_come_in_the_query_string(anna: Newcomer, sandbox: Sandbox) -> None:
+    page = anna.return_with(sandbox.sign_in(anna.begin(register_app(sandbox).pk)), by="get")
     assert path_of(page) == f"{anna.flow}choose"
 
 
@@ -104,7 +104,7 @@ def test_cancel_instead_of_allow_connects_nothing_and_may_be_tried_again(
     assert path_of(page) == f"{anna.flow}sign-in"
     assert sentence in words_of(page)
     assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
-    page = anna.answered(sandbox.sign_in(anna.sign_in_again(app.pk)))
+    page = anna.return_with(sandbox.sign_in(anna.sign_in_again(app.pk)))
     assert path_of(page) == f"{anna.flow}choose"
 
 
@@ -117,8 +117,8 @@ def test_no_sign_in_calls_the_token_endpoint_before_its_pause_is_over(
     app = register_app(sandbox)
     first, second = (sandbox.sign_in(anna.begin(app.pk)) for _twice in range(2))
     sandbox.fault("/connect/token", status=status, times=50, headers=header)
-    for inbound in (first, second, second):
-        assert "asked Koppel to wait until" in words_of(anna.answered(inbound))
+    for authorisation_response in (first, second, second):
+        assert "asked Koppel to wait until" in words_of(anna.return_with(authorisation_response))
     assert token_calls(sandbox) == 1
     assert "asked Koppel to wait until" in words_of(
         anna.client.post(f"{anna.flow}sign-in", {"app": str(app.pk)}, follow=True)
@@ -128,7 +128,7 @@ def test_no_sign_in_calls_the_token_endpoint_before_its_pause_is_over(
     sandbox.release()
     with installation_scope("the pause ends"):
         RateLimit.objects.all().delete()
-    assert path_of(anna.answered(second)) == f"{anna.flow}choose", "the second sign-in was not used up"
+    assert path_of(anna.return_with(second)) == f"{anna.flow}choose", "the second sign-in was not used up"
 
 
 def test_tests_of_the_installations_app_stop_no_other_organisation(
@@ -143,9 +143,9 @@ def test_tests_of_the_installations_app_stop_no_other_organisation(
         check_app(anna.actor, app.pk)
 
 
-def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox) -> None:
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
-    page = anna.answered({**inbound, "state": "made-up"})
+def test_an_authorisation_response_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox) -> None:
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    page = anna.return_with({**authorisation_response, "state": "made-up"})
     assert (page.status_code, connections_of(anna.actor)) == (400, 0)
     assert "Nothing was changed" in words_of(page)
 
@@ -153,9 +153,9 @@ def test_callback_with_forged_state_is_rejected(anna: Newcomer, sandbox: Sandbox
 def test_a_replayed_answer_changes_nothing_and_its_code_is_sent_once(
     anna: Newcomer, sandbox: Sandbox
 ) -> None:
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
-    first = anna.answered(inbound)
-    second_answer = anna.answered({**inbound, "code": "another-code"})
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    first = anna.return_with(authorisation_response)
+    second_answer = anna.return_with({**authorisation_response, "code": "another-code"})
     assert path_of(first) == path_of(second_answer) == f"{anna.flow}choose"
     assert (connections_of(anna.actor), token_calls(sandbox)) == (1, 1)
 
@@ -164,7 +164,8 @@ def secrets_in_database(addresses: Addresses) -> set[bool]:
     """Whether sign-ins have secrets, looked up by SQL."""
     with psycopg.connect(addresses.superuser_url) as superuser:
         rows = superuser.execute(
-            "SELECT length(secrets) + coalesce(length(callback), 0) > 0 FROM connections_consent_attempt"
+            "SELECT length(secrets) + coalesce(length(authorisation_response), 0) > 0"
+            " FROM connections_consent_attempt"
         )
         return {has_any for (has_any,) in rows.fetchall()}
 
@@ -176,14 +177,14 @@ def test_what_a_sign_in_needed_is_erased_when_it_is_over(
     finished.
     """
     app = register_app(sandbox)
-    inbound = sandbox.sign_in(anna.begin(app.pk))
+    authorisation_response = sandbox.sign_in(anna.begin(app.pk))
     assert secrets_in_database(database_addresses) == {True}
-    anna.answered(inbound)
+    anna.return_with(authorisation_response)
     assert secrets_in_database(database_addresses) == {False}
-    anna.answered(inbound)
+    anna.return_with(authorisation_response)
     anna.connect(app.pk, answer="cancel")
     assert secrets_in_database(database_addresses) == {False}
-    anna.client.post(CALLBACK, sandbox.sign_in(anna.begin(app.pk)))
+    anna.client.post(REDIRECT_PATH, sandbox.sign_in(anna.begin(app.pk)))
     erase_expired_sign_ins.func(0)
     assert secrets_in_database(database_addresses) == {True, False}
     with installation_scope("an hour later"):
@@ -201,7 +202,7 @@ def test_a_code_of_another_sign_in_does_not_fit(
 ) -> None:
     anna, app = newcomer(actor(), sandbox, language), register_app(sandbox)
     stolen = sandbox.sign_in(anna.begin(app.pk))["code"]
-    page = anna.answered({**sandbox.sign_in(anna.begin(app.pk)), "code": stolen})
+    page = anna.return_with({**sandbox.sign_in(anna.begin(app.pk)), "code": stolen})
     assert sentence in words_of(page)
     assert connections_of(anna.actor) == 0
 
@@ -210,7 +211,7 @@ def test_the_signed_answer_must_carry_our_nonce(anna: Newcomer, sandbox: Sandbox
     """Somebody opened the vendor's page with our state and challenge, but another nonce."""
     url = anna.begin(register_app(sandbox).pk)
     nonce = parse_qs(urlsplit(url).query)["nonce"][0]
-    page = anna.answered(sandbox.sign_in(url.replace(nonce, "another-nonce")))
+    page = anna.return_with(sandbox.sign_in(url.replace(nonce, "another-nonce")))
     assert "belongs to another sign-in" in words_of(page)
     assert connections_of(anna.actor) == 0
 
@@ -222,7 +223,9 @@ def test_a_token_that_claims_to_live_for_ever_connects_all_the_same(anna: Newcom
     assert connections_of(anna.actor) == 1
 
 
-def test_an_unexpected_callback_is_answered_with_a_sentence(anna: Newcomer, sandbox: Sandbox) -> None:
+def test_an_unexpected_authorisation_response_is_refused_with_a_sentence(
+    anna: Newcomer, sandbox: Sandbox
+) -> None:
     sandbox.fault(
         "/connect/token", kind="replace", old=": 3600", body=': 3600, "deep": ' + "[" * 20_000, times=1
     )
@@ -237,8 +240,8 @@ def test_a_signed_response_without_subject_is_refused(
 ) -> None:
     verified = visma_net_consent._verify_token
 
-    async def without_subject(*callback: Any, **named: Any) -> dict[str, Any]:
-        return {**await verified(*callback, **named), "sub": sub}
+    async def without_subject(*arguments: Any, **named: Any) -> dict[str, Any]:
+        return {**await verified(*arguments, **named), "sub": sub}
 
     monkeypatch.setattr(visma_net_consent, "_verify_token", without_subject)
     page = anna.connect(register_app(sandbox).pk)
@@ -251,24 +254,24 @@ def test_a_colleague_cannot_use_annas_sign_in(anna: Newcomer, actor: Any, sandbo
         firm = Organisation.objects.get(pk=anna.actor.organisation_id)
     piet = newcomer(actor("administrator", organisation=firm, name="Piet Jansen"), sandbox)
     piet.client.cookies["koppel_consent"] = "guessed"
-    page = piet.answered(sandbox.sign_in(anna.begin(register_app(sandbox).pk)))
+    page = piet.return_with(sandbox.sign_in(anna.begin(register_app(sandbox).pk)))
     assert "not yours" in words_of(page)
     assert connections_of(anna.actor) == 0
 
 
 def test_a_sign_in_is_finished_in_the_browser_it_began_in(anna: Newcomer, sandbox: Sandbox) -> None:
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     elsewhere = newcomer(anna.actor, sandbox)
-    assert "was started in another browser" in words_of(elsewhere.answered(inbound))
+    assert "was started in another browser" in words_of(elsewhere.return_with(authorisation_response))
     assert connections_of(anna.actor) == 0
-    anna.answered(inbound)
+    anna.return_with(authorisation_response)
     assert connections_of(anna.actor) == 1
 
 
 def test_signed_out_on_the_way_anna_signs_in_and_goes_on(anna: Newcomer, sandbox: Sandbox) -> None:
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     anna.client.post("/accounts/logout/")
-    page = anna.answered(inbound)
+    page = anna.return_with(authorisation_response)
     assert path_of(page) == "/accounts/login/"
     with organisation_scope(anna.actor.organisation_id):
         email = User.objects.get(pk=anna.actor.user_id).email
@@ -289,8 +292,8 @@ def test_an_answer_that_does_not_name_its_issuer_is_refused_where_the_vendor_alw
 
 
 def test_an_answer_of_another_issuer_is_refused(anna: Newcomer, sandbox: Sandbox) -> None:
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
-    page = anna.answered({**inbound, "iss": "https://elsewhere.example"})
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    page = anna.return_with({**authorisation_response, "iss": "https://elsewhere.example"})
     assert "does not come from Visma" in words_of(page)
     assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
 
@@ -308,7 +311,7 @@ def test_an_answer_for_one_app_registration_is_never_used_for_another(
     answer = sandbox.sign_in(anna.begin(own_app.pk))
     state = parse_qs(urlsplit(began_there).query)["state"][0]
     mixed = {key: value for key, value in answer.items() if key != "iss" or names_issuer}
-    page = anna.answered({**mixed, "state": state})
+    page = anna.return_with({**mixed, "state": state})
     assert "does not come from Visma" in words_of(page)
     assert (connections_of(anna.actor), token_calls(sandbox)) == (0, 0)
 
@@ -317,7 +320,7 @@ def test_a_code_of_another_app_registration_does_not_fit(anna: Newcomer, sandbox
     """Two registrations at one issuer: the code belongs to the client that it was given to."""
     registration, other = register_app(sandbox), register_app(sandbox, "company_per_sign_in")
     stolen = sandbox.sign_in(anna.begin(registration.pk))["code"]
-    page = anna.answered({**sandbox.sign_in(anna.begin(other.pk)), "code": stolen})
+    page = anna.return_with({**sandbox.sign_in(anna.begin(other.pk)), "code": stolen})
     assert "already been used or has expired" in words_of(page)
     assert connections_of(anna.actor) == 0
 
@@ -340,10 +343,10 @@ def register_elsewhere(sandbox: Sandbox) -> AppRegistration:
 def test_an_answer_that_comes_too_late_starts_again(anna: Newcomer, sandbox: Sandbox) -> None:
     from django.utils import timezone
 
-    inbound = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
+    authorisation_response = sandbox.sign_in(anna.begin(register_app(sandbox).pk))
     with organisation_scope(anna.actor.organisation_id):
         ConsentAttempt.objects.update(expires_at=timezone.now())
-    assert "took too long" in words_of(anna.answered(inbound))
+    assert "took too long" in words_of(anna.return_with(authorisation_response))
     assert token_calls(sandbox) == 0
 
 

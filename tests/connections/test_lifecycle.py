@@ -611,8 +611,8 @@ def test_all_broken_connections_are_repaired_from_one_page(anna: Connected, conn
     assert "0 of 2 signed in again" in page_text
     since = page_text.partition('name="since" value="')[2].partition('"')[0]
     answer = browser.post(f"/connections/{anna.connection.pk}/reconnect", {"since": since})
-    inbound = anna.sandbox.sign_in(answer.headers["Location"])
-    on = browser.get("/connections/consent/callback", inbound)
+    authorisation_response = anna.sandbox.sign_in(answer.headers["Location"])
+    on = browser.get("/connections/consent/callback", authorisation_response)
     back = browser.get(on.headers["Location"])
     assert back.headers["Location"].startswith("/connections/reconnect/?since=")
     assert "1 of 2 signed in again" in browser.get(back.headers["Location"]).content.decode()

@@ -21,7 +21,7 @@ from koppel.audit.models import AuditEntry
 from koppel.books.models import EntryLine
 from koppel.connections.commands.connections import app as connection_commands
 from koppel.connections.companies.discovery import sync_company_list
-from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
+from koppel.connections.consent.attempts import begin_attempt, complete_attempt, store_authorisation_response
 from koppel.connections.hooks import RemovalPolicy, connection_reconnected
 from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle import remove_connection
@@ -127,8 +127,8 @@ def connect_sandbox(sandbox: Sandbox, person: Any) -> Connected:
     app = register_app(sandbox)
     with organisation_scope(person.organisation_id):
         url = begin_attempt(person, app.pk, ConsentPurpose.CONNECT, "/connections/")
-    inbound = sandbox.sign_in(url)
-    attempt_id = receive_callback(inbound["state"], inbound)
+    authorisation_response = sandbox.sign_in(url)
+    attempt_id = store_authorisation_response(authorisation_response)
     assert attempt_id is not None
     outcome = complete_attempt(person, attempt_id)
     sync_company_list(person, outcome.connection_id)

@@ -516,18 +516,18 @@ def test_companies_are_collected_one_sign_in_after_the_other(anna: Newcomer, san
     page = anna.connect(app.pk, tenant=sandbox_companies[0]["tenant_id"])
     assert "1 administration found" in read_page_text(page)
     assert "Use a service account of your firm" in read_page_text(anna.client.get(f"{anna.flow}sign-in"))
-    page = anna.answered(
+    page = anna.return_with(
         sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[1]["tenant_id"])
     )
     assert "2 administrations found" in read_page_text(page)
-    page = anna.answered(
+    page = anna.return_with(
         sandbox.sign_in(
             anna.sign_in_again(app.pk, another="1"), tenant=sandbox_companies[2]["tenant_id"], answer="no"
         )
     )
     assert "2 administrations found" in read_page_text(page), "cancelling one keeps the rest"
     assert path_of(page) == f"{anna.flow}choose"
-    page = anna.answered(
+    page = anna.return_with(
         sandbox.sign_in(anna.sign_in_again(app.pk, another="1"), user="small@sandbox.example")
     )
     assert "2 administrations found" in read_page_text(page), (
@@ -731,7 +731,7 @@ def test_over_rest_a_person_signs_in_elsewhere_and_a_flow_can_be_dropped(anna: N
         f"/connections/new/{flow['token']}/sign-in",
     )
     anna.flow = f"/connections/new/{flow['token']}/"
-    anna.answered(anna.sandbox.sign_in(anna.sign_in_again(app.pk)))
+    anna.return_with(anna.sandbox.sign_in(anna.sign_in_again(app.pk)))
     assert anna.client.get(base).json()["step"] == "choose"
     assert anna.client.delete(base).json()["result"] == "abort"
     assert anna.client.get(base).status_code == 404

@@ -57,7 +57,7 @@ def honest_provider(running_providers: tuple[Idp, Idp], ada: Actor) -> Idp:
     configure(ada, idp)
     idp.says(sub="ada", email=email_of(ada), email_verified=True)
     link(ada, ada)
-    idp.control(redirect_uris=[callback_of(ada)])
+    idp.control(redirect_uris=[redirect_address_of(ada)])
     return idp
 
 
@@ -71,7 +71,7 @@ def hostile_provider(running_providers: tuple[Idp, Idp], honest_provider: Idp, e
     return idp
 
 
-def callback_of(admin: Actor) -> str:
+def redirect_address_of(admin: Actor) -> str:
     return f"{settings.PUBLIC_URL}/sign-in/{provider_id(admin)}/callback"
 
 
@@ -112,7 +112,7 @@ def test_an_answer_of_the_honest_provider_never_reaches_the_hostile_one(
     honest_provider.control(announces=announces)
     attacker, victim = Client(), Client()
     stolen = query_of(begin(ada, attacker))
-    sends_on_to(hostile_provider, honest_provider, stolen, callback_of(ada))
+    sends_on_to(hostile_provider, honest_provider, stolen, redirect_address_of(ada))
     before = hostile_provider.received()
     answer = get_redirect(get_redirect(begin(eve, victim)))
     assert "code" in query_of(answer)
@@ -126,7 +126,7 @@ def test_the_honest_provider_knows_no_redirect_address_of_the_hostile_one(
     ada: Actor, eve: Actor, honest_provider: Idp, hostile_provider: Idp
 ) -> None:
     stolen = query_of(begin(ada, Client()))
-    sends_on_to(hostile_provider, honest_provider, stolen, callback_of(eve))
+    sends_on_to(hostile_provider, honest_provider, stolen, redirect_address_of(eve))
     onward = get_redirect(begin(eve, Client()))
     with pytest.raises(AssertionError, match="redirect_uri_mismatch"):
         get_redirect(onward)
@@ -142,7 +142,7 @@ def test_a_code_of_the_honest_provider_is_not_redeemed_at_the_hostile_one(
     honest_provider.control(announces=names_itself, redirect_uris=None)
     hostile_provider.control(announces=True)
     victim = Client()
-    sends_on_to(hostile_provider, honest_provider, query_of(begin(ada, Client())), callback_of(eve))
+    sends_on_to(hostile_provider, honest_provider, query_of(begin(ada, Client())), redirect_address_of(eve))
     before = hostile_provider.received()
     assert open_address(victim, get_redirect(get_redirect(begin(eve, victim)))).status_code == 403
     assert hostile_provider.received() == before
@@ -289,6 +289,6 @@ def test_unsolicited_responses_do_not_fill_the_audit_log_of_others(
     browser = Client()
     for number in range(6):
         state = query_of(begin(eve, browser))["state"]
-        answer = browser.get(f"{callback_of(ada)}?state={state}&code={number}")
+        answer = browser.get(f"{redirect_address_of(ada)}?state={state}&code={number}")
         assert answer.status_code == 403
     assert refusals_of(ada) == refusals_of(eve) == ["other_provider"]

@@ -159,14 +159,18 @@ def test_a_command_ends_with_one_sentence(quarantined: World, words: str) -> Non
 
 def test_a_sign_in_that_was_begun_before_is_finished_after(connected: MakeConnected) -> None:
     firm = connected()
-    from koppel.connections.consent.attempts import begin_attempt, complete_attempt, receive_callback
+    from koppel.connections.consent.attempts import (
+        begin_attempt,
+        complete_attempt,
+        store_authorisation_response,
+    )
 
     with organisation_scope(firm.actor.organisation_id):
         address = begin_attempt(firm.actor, firm.app.pk, ConsentPurpose.CONNECT, "/connections/")
-    inbound = firm.sandbox.sign_in(address)
+    authorisation_response = firm.sandbox.sign_in(address)
     koppel_quarantine("on")
     firm.sandbox.forget_calls()
-    attempt = receive_callback(inbound["state"], inbound)
+    attempt = store_authorisation_response(authorisation_response)
     assert attempt is not None
     with pytest.raises(Quarantined):
         complete_attempt(firm.actor, attempt)

@@ -11,7 +11,7 @@ from joserfc.jwk import KeySet
 
 from tests.fixtures.stack import CLIENT_SECRET, CLIENTS, PATIENCE_SECONDS, Sandbox
 
-CALLBACK = "http://localhost:8400/connections/consent/callback"
+REDIRECT_ADDRESS = "http://localhost:8400/connections/consent/callback"
 SCOPE = "openid email profile tenants offline_access vismanet_erp_interactive_api:read"
 
 
@@ -26,7 +26,7 @@ def client(metadata: dict[str, Any]) -> Any:
         CLIENTS["company_list"],
         CLIENT_SECRET,
         scope=SCOPE,
-        redirect_uri=CALLBACK,
+        redirect_uri=REDIRECT_ADDRESS,
         code_challenge_method="S256",
         token_endpoint_auth_method="client_secret_post",
         token_endpoint=metadata["token_endpoint"],

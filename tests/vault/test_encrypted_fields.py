@@ -33,13 +33,17 @@ STORED_BEFORE = {
     "connections_app_registration|7|9|client_secret": (AppRegistration, "client_secret", (7, 9)),
     "connections_app_registration|None|9|client_secret": (AppRegistration, "client_secret", (None, 9)),
     "connections_consent_attempt|7|9|secrets": (ConsentAttempt, "secrets", (7, 9)),
-    "connections_consent_attempt|7|9|callback": (ConsentAttempt, "callback", (7, 9)),
+    "connections_consent_attempt|7|9|authorisation_response": (
+        ConsentAttempt,
+        "authorisation_response",
+        (7, 9),
+    ),
     "connections_consent_attempt|7|9|unused_token": (ConsentAttempt, "unused_token", (7, 9)),
     "notifications_webhook_endpoint|7|9|secret": (WebhookEndpoint, "secret", (7, 9)),
     "notifications_webhook_endpoint|7|9|previous_secret": (WebhookEndpoint, "previous_secret", (7, 9)),
     "organisations_identity_provider|7|9|client_secret": (IdentityProvider, "client_secret", (7, 9)),
 }
-SECRET_NAMES = ("token", "secret", "password", "private_key", "callback")
+SECRET_NAMES = ("token", "secret", "password", "private_key", "response")
 NO_SECRETS = {"organisations_api_token.hash"}
 Safe = type[models.Model]
 ORGANISATION = 7

@@ -92,7 +92,7 @@ STRICT_BY_THEMSELVES = {
     "koppel.administrations.views.listing.show_list",
     "koppel.administrations.views.listing.show_rows",
     "koppel.administrations.views.listing.export_administrations",
-    "koppel.connections.views.consent.receive_callback",
+    "koppel.connections.views.consent.receive_redirect",
     "koppel.organisations.views.single_sign_on.complete_sign_in",
 }
 

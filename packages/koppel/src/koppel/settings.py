@@ -116,7 +116,7 @@ DATA_DIR = os.environ.get("KOPPEL_DATA_DIR", "")
 """Where `secrets.json` is, when the keys come from there."""
 
 PUBLIC_URL = os.environ.get("KOPPEL_PUBLIC_URL", "http://localhost:8400").rstrip("/")
-"""Where people reach Koppel; the consent callback is `/connections/consent/callback` below it."""
+"""Where people reach Koppel; the redirect address of consents is `/connections/consent/callback` below it."""
 
 DEBUG = False
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "localhost", "127.0.0.1"]

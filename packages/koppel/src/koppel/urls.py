@@ -38,7 +38,9 @@ urlpatterns = [
     path("invitation/<str:token>/", accept_invitation, name="invitation"),
     path("sign-in/", single_sign_on.choose_provider, name="sign_in_choose"),
     path("sign-in/<int:provider_id>/", single_sign_on.begin_sign_in, name="sign_in_through"),
-    path("sign-in/<int:provider_id>/callback", single_sign_on.complete_sign_in, name="sign_in_callback"),
+    path(
+        "sign-in/<int:provider_id>/callback", single_sign_on.complete_sign_in, name="sign_in_redirect_address"
+    ),
     path("sign-in/<int:provider_id>/link", single_sign_on.link_sign_in, name="sign_in_link"),
     path("operator/", operators.list_organisations, name="operator"),
     path("operator/enter", operators.enter_organisation, name="operator_enter"),

@@ -23,7 +23,7 @@ from koppel_sandbox.visma_net.tokens import OAuthError, Tokens, is_same_text
 
 COOKIE = "sandbox_session"
 CODE_SECONDS = 300
-CALLBACK_PATH = "/connections/consent/callback"
+REDIRECT_PATH = "/connections/consent/callback"
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Connect:
     codes: dict[str, Authorisation] = field(default_factory=dict)
     sessions: dict[str, User] = field(default_factory=dict)
     names_issuer: bool = True
-    """Whether the metadata declares `iss` in the callback."""
+    """Whether the metadata declares `iss` in authorisation responses."""
     strict_redirects: bool = False
 
     def __post_init__(self) -> None:
@@ -297,12 +297,12 @@ class Connect:
     def _is_registered(self, client: Client, redirect_uri: str) -> bool:
         """Return whether the redirect address is acceptable.
 
-        It must be registered, or, unless `strict_redirects`, Koppel's callback on this machine.
+        It must be registered, or, unless `strict_redirects`, Koppel's redirect address on this machine.
         """
         if redirect_uri in (*client.redirect_uris, *self.redirect_uris) or self.strict_redirects:
             return redirect_uri in (*client.redirect_uris, *self.redirect_uris)
         parts = urlsplit(redirect_uri)
-        return parts.hostname in ("localhost", "127.0.0.1") and parts.path == CALLBACK_PATH
+        return parts.hostname in ("localhost", "127.0.0.1") and parts.path == REDIRECT_PATH
 
     def _client_of(self, request: web.Request, form: dict[str, str]) -> Client:
         """Authenticate the app by Basic header or form fields. Raises `OAuthError`."""

@@ -30,9 +30,9 @@ class Client:
     """An app as registered in the developer portal. `mode` decides what its tokens reach.
 
     `scopes` None: it may request every scope. `granted` narrows the scopes of tokens. `approved` are the
-    tenants whose administrator approved a service app; None: all. `names_issuer`: the callback carries `iss`.
-    `rotating`: refresh tokens are used once; otherwise the same one is returned. `token_seconds` is the delay
-    of the token endpoint's response.
+    tenants whose administrator approved a service app; None: all. `names_issuer`: authorisation responses
+    carry `iss`. `rotating`: refresh tokens are used once; otherwise the same one is returned. `token_seconds`
+    is the delay of the token endpoint's response.
     """
 
     client_id: str

@@ -26,7 +26,7 @@ from koppel.kit.errors import KoppelError
 from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, MomentField, TextField
 from koppel.kit.web.schemas import Input
 
-ANSWER_CHARACTERS_MAX = 4000
+PARAMETER_CHARACTERS_MAX = 4000
 CONSENT_MODE_PARTS = ("connector", "environment", "consent_mode")
 
 
@@ -164,12 +164,12 @@ class AppRegistrationForm(Form[AppRegistrationInput]):
             self.show_error(message, "consent_mode" if field in CONSENT_MODE_PARTS else field)
 
 
-class CallbackForm(Form[Input]):
-    """The vendor's answer to a sign-in; each connector defines its parameters. No input type: the answer
-    arrives in a browser only.
+class AuthorisationResponseForm(Form[Input]):
+    """The vendor's authorisation response; each connector defines its parameters. No input type: it arrives
+    in a browser only.
     """
 
     @property
-    def inbound(self) -> dict[str, str]:
+    def authorisation_response(self) -> dict[str, str]:
         """All parameters, each the last of its name."""
-        return {str(name): str(value)[:ANSWER_CHARACTERS_MAX] for name, value in self.data.items()}
+        return {str(name): str(value)[:PARAMETER_CHARACTERS_MAX] for name, value in self.data.items()}

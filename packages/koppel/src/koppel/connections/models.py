@@ -331,7 +331,6 @@ class ConsentRefusal(models.TextChoices):
     """The ways in which Koppel refuses a sign-in; other codes come from the connector."""
 
     ALREADY_USED = "already_used"
-    CALLBACK_MISSING = "callback_missing"
     COMPANIES_MISSING = "companies_missing"
     ENCRYPTION_KEY_MISSING = "encryption_key_missing"
     EXPIRED = "expired"
@@ -340,6 +339,7 @@ class ConsentRefusal(models.TextChoices):
     OTHER_BROWSER = "other_browser"
     OTHER_COMPANY = "other_company"
     REMOVED = "removed"
+    RESPONSE_MISSING = "response_missing"
     TOKEN_PAUSE = "token_pause"  # noqa: S105 - a code
     TRANSFER_NOT_REQUESTED = "transfer_not_requested"
     UNEXPECTED_RESPONSE = "unexpected_response"
@@ -350,7 +350,7 @@ class ConsentRefusal(models.TextChoices):
 class ConsentAttempt(TenantModel):
     """One sign-in under way at the vendor, bound to the person who began it.
 
-    `secrets` and `callback` are empty once the code was used, or the attempt has expired.
+    `secrets` and `authorisation_response` are empty once the code was used, or the attempt has expired.
     """
 
     membership = models.ForeignKey(
@@ -370,13 +370,13 @@ class ConsentAttempt(TenantModel):
     """Verifier and nonce."""
     unused_token = EncryptedField(null=True)
     """The token of a refused or replaced consent, until the vendor revoked it; NULL: none."""
-    callback = EncryptedField(null=True)
-    """The inbound parameters, stored before they are used (`form_post` arrives without Koppel's cookies)."""
+    authorisation_response = EncryptedField(null=True)
+    """Its parameters, stored before they are used (`form_post` arrives without Koppel's cookies)."""
     return_path = models.CharField(max_length=300)
     """A path within Koppel."""
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
-    callback_at = models.DateTimeField(null=True)
+    responded_at = models.DateTimeField(null=True)
     consumed_at = models.DateTimeField(null=True)
     """When the attempt was completed or refused, which happens once: a replayed `state` finds it consumed."""
     granted_at = models.DateTimeField(null=True)

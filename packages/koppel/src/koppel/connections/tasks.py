@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Job
 
 from koppel.connections.companies.descriptions import CONCURRENT_CALLS_MAX, describe_all
-from koppel.connections.consent.attempts import erase_expired_answers
+from koppel.connections.consent.attempts import erase_expired_secrets
 from koppel.connections.health import notify_expiring_and_review_owners
 from koppel.connections.lifecycle.connection_check import check_once, claim_due_checks
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
@@ -104,7 +104,7 @@ async def check_health(timestamp: int) -> None:
 )
 def erase_expired_sign_ins(timestamp: int) -> None:
     """Erase what the vendor answered to sign-ins that were not completed in time, every ten minutes."""
-    if count := erase_expired_answers():
+    if count := erase_expired_secrets():
         log.info("expired_sign_ins_erased", count=count)
 
 

@@ -370,9 +370,13 @@ class Connector(Protocol):
     def begin_consent(self, app: AppCredentials, request: ConsentRequest) -> Redirect | CredentialForm: ...
 
     async def complete_consent(
-        self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+        self,
+        http: Http,
+        app: AppCredentials,
+        request: ConsentRequest,
+        authorisation_response: Mapping[str, str],
     ) -> Consent:
-        """Check the callback (error, issuer, nonce) and exchange the code once."""
+        """Check the authorisation response (error, issuer, nonce) and exchange its code once."""
         ...
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:

@@ -6,4 +6,4 @@ from django.urls import reverse
 
 def redirect_uri() -> str:
     """Return the redirect address, which is registered at the vendor."""
-    return f"{settings.PUBLIC_URL}{reverse('connections:callback')}"
+    return f"{settings.PUBLIC_URL}{reverse('connections:redirect_address')}"

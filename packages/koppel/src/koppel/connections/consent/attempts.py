@@ -1,7 +1,7 @@
-"""Consent attempts: begin one, store the vendor's response, complete it once.
+"""Consent attempts: begin one, store its authorisation response, complete it once.
 
 An attempt is bound four ways: to the person who began it, to the browser it began in, to the flow it returns
-to, and to the vendor's response by `state` and `nonce`.
+to, and to the authorisation response by `state` and `nonce`.
 """
 
 import hashlib
@@ -120,19 +120,23 @@ def begin_attempt(
     return step.url
 
 
-def receive_callback(state: str, inbound: Mapping[str, str]) -> int | None:
-    """Store the vendor's response under its `state`. Returns the attempt's id; None for an unknown state.
+def store_authorisation_response(authorisation_response: Mapping[str, str]) -> int | None:
+    """Store the parameters with which the vendor redirected the browser here, at the attempt of their
+    `state`. Returns the attempt's id; None for an unknown state.
 
-    A second answer to the same state changes nothing.
+    A second response with the same state changes nothing.
     """
-    with installation_scope("consent callback"):
-        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=_hash(state)).first()
+    state_hash = _hash(authorisation_response.get("state", ""))
+    with installation_scope("authorisation response"):
+        attempt = ConsentAttempt.objects.select_for_update().filter(state_hash=state_hash).first()
         if attempt is None:
             return None
-        if attempt.callback is None:
-            attempt.callback = encrypt_column(attempt, "callback", _json_secret(inbound))
-            attempt.callback_at = timezone.now()
-            attempt.save(update_fields=["callback", "callback_at"])
+        if attempt.authorisation_response is None:
+            attempt.authorisation_response = encrypt_column(
+                attempt, "authorisation_response", _json_secret(authorisation_response)
+            )
+            attempt.responded_at = timezone.now()
+            attempt.save(update_fields=["authorisation_response", "responded_at"])
         return attempt.pk
 
 
@@ -176,7 +180,7 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
         raise refusal from None
     try:
         with organisation_scope(actor.organisation_id):
-            _erase_answer(attempt)
+            _erase_secrets(attempt)
             connection_id = store_consent(actor, attempt, consent)
     except ConsentRefused as refusal:
         with organisation_scope(actor.organisation_id):
@@ -214,23 +218,24 @@ def _refusal_of(error: Exception) -> ConsentRefused:
 
 
 def _store_refusal(attempt: ConsentAttempt, refusal: ConsentRefused) -> None:
-    _erase_answer(attempt)
+    _erase_secrets(attempt)
     ConsentAttempt.objects.filter(pk=attempt.pk).update(
         refusal_code=refusal.code[:60], refusal_message=str(refusal)
     )
 
 
-def _erase_answer(attempt: ConsentAttempt) -> None:
+def _erase_secrets(attempt: ConsentAttempt) -> None:
     """Erase what only this sign-in needed, once its code was used; the row stays against a replay."""
-    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=ERASED, callback=ERASED)
+    ConsentAttempt.objects.filter(pk=attempt.pk).update(secrets=ERASED, authorisation_response=ERASED)
 
 
-def erase_expired_answers() -> int:
+def erase_expired_secrets() -> int:
     """Erase the secrets of sign-ins that were never completed. Return the number."""
     with installation_scope("expired sign-ins"):
         expired = ConsentAttempt.objects.filter(expires_at__lt=timezone.now() - EXCHANGE_LIMIT)
-        count = expired.exclude(secrets=ERASED).update(secrets=ERASED, callback=None)
-        return count + expired.exclude(callback=None).exclude(callback=ERASED).update(callback=ERASED)
+        count = expired.exclude(secrets=ERASED).update(secrets=ERASED, authorisation_response=None)
+        responded = expired.exclude(authorisation_response=None).exclude(authorisation_response=ERASED)
+        return count + responded.update(authorisation_response=ERASED)
 
 
 def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
@@ -263,9 +268,9 @@ def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
         )
     if attempt.consumed_at is not None:
         return attempt
-    if attempt.callback is None:
+    if attempt.authorisation_response is None:
         raise ConsentRefused(
-            ConsentRefusal.CALLBACK_MISSING,
+            ConsentRefusal.RESPONSE_MISSING,
             _("The accounting system has not responded yet. Please sign in there first."),
         )
     if attempt.expires_at < timezone.now():
@@ -275,15 +280,19 @@ def _mark_used(actor: Actor, attempt_id: int, browser: str) -> ConsentAttempt:
 
 
 def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
-    stored_secrets, callback = _decrypted_json(attempt, "secrets"), _decrypted_json(attempt, "callback")
+    stored_secrets = _decrypted_json(attempt, "secrets")
+    response = _decrypted_json(attempt, "authorisation_response")
     request = ConsentRequest(
-        redirect_uri(), callback.get("state", ""), stored_secrets["nonce"], Secret(stored_secrets["verifier"])
+        redirect_uri=redirect_uri(),
+        state=response.get("state", ""),
+        nonce=stored_secrets["nonce"],
+        code_verifier=Secret(stored_secrets["verifier"]),
     )
 
     async def exchange(current: Runtime) -> Consent:
         http = OriginRestrictedHttp(current.http, base_urls_of(app))
         async with TokenPauses(current.database).storing(app.pk):
-            return await connector(app.connector).complete_consent(http, credentials(app), request, callback)
+            return await connector(app.connector).complete_consent(http, credentials(app), request, response)
 
     return call_vendor_blocking(exchange)
 

@@ -1,4 +1,6 @@
-"""Return from a sign-in at the vendor: `receive_callback` stores the response, `finish_sign_in` uses it."""
+"""Return from a sign-in at the vendor: `receive_redirect` stores the authorisation response, `finish_sign_in`
+uses it.
+"""
 
 from urllib.parse import urlencode
 
@@ -14,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from koppel.connections.consent import attempts, browser_binding, services
 from koppel.connections.consent.services import SignInResult
 from koppel.connections.errors import ConsentRefused
-from koppel.connections.forms import CallbackForm
+from koppel.connections.forms import AuthorisationResponseForm
 from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.kit.web.decorators import outside_transaction, public, query_parameters
@@ -27,18 +29,18 @@ log = structlog.get_logger(__name__)
 @csrf_exempt
 @public
 @require_http_methods(["GET", "POST"])
-def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
-    """Store the vendor's response, a query or a form_post, under its `state`, and redirect to
-    `finish_sign_in`.
+def receive_redirect(request: AuthenticatedRequest) -> HttpResponse:
+    """Store the authorisation response, a query or a form_post, and redirect to `finish_sign_in`.
 
     Nothing of the response is shown, logged or used here.
     """
-    inbound = CallbackForm(request.POST if request.method == "POST" else request.GET).inbound
-    if not inbound:
-        return render(request, "connections/unknown_answer.html", status=400)
-    attempt_id = attempts.receive_callback(inbound.get("state", ""), inbound)
+    parameters = request.POST if request.method == "POST" else request.GET
+    authorisation_response = AuthorisationResponseForm(parameters).authorisation_response
+    if not authorisation_response:
+        return render(request, "connections/unknown_sign_in.html", status=400)
+    attempt_id = attempts.store_authorisation_response(authorisation_response)
     if attempt_id is None:
-        log.warning("consent_callback_unknown_state")
+        log.warning("consent_response_unknown_state")
     # 303, because the vendor may have posted: the browser's GET sends Koppel's cookies, and leaves no code in
     # the address bar.
     done_url = f"{reverse('connections:done')}?{urlencode({'attempt': attempt_id})}"
@@ -48,7 +50,7 @@ def receive_callback(request: AuthenticatedRequest) -> HttpResponse:
 @outside_transaction
 @query_parameters(attempt=IDENTIFIER)
 def finish_sign_in(request: AuthenticatedRequest) -> HttpResponse:
-    """Use the vendor's response, and continue where the sign-in began, also when it was refused."""
+    """Use the authorisation response, and continue where the sign-in began, also when it was refused."""
     attempt_id = request.parameters["attempt"] or 0
     return_path = attempts.return_path(request.actor, attempt_id) or reverse("connections:list")
     try:

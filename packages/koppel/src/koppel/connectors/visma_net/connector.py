@@ -82,9 +82,13 @@ class VismaNet:
         return consent.begin(app, request)
 
     async def complete_consent(
-        self, http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+        self,
+        http: Http,
+        app: AppCredentials,
+        request: ConsentRequest,
+        authorisation_response: Mapping[str, str],
     ) -> Consent:
-        return await consent.complete(http, app, request, inbound)
+        return await consent.complete(http, app, request, authorisation_response)
 
     async def refresh(self, http: Http, app: AppCredentials, refresh_token: Secret) -> Tokens:
         return await consent.refresh(http, app, refresh_token)

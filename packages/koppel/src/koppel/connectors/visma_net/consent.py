@@ -130,18 +130,18 @@ def begin(app: AppCredentials, request: ConsentRequest) -> Redirect:
 
 
 async def complete(
-    http: Http, app: AppCredentials, request: ConsentRequest, inbound: Mapping[str, str]
+    http: Http, app: AppCredentials, request: ConsentRequest, authorisation_response: Mapping[str, str]
 ) -> Consent:
-    """Exchange the callback for a consent.
+    """Exchange the code of the authorisation response for a consent.
 
-    Raises `ConsentDenied`, `UnexpectedResponse` for a callback from another issuer, and the token errors.
+    Raises `ConsentDenied`, `UnexpectedResponse` for a response of another issuer, and the token errors.
     """
-    await _require_own_issuer(http, app, inbound)
-    if error := inbound.get("error"):
+    await _require_own_issuer(http, app, authorisation_response)
+    if error := authorisation_response.get("error"):
         raise ConsentDenied(error[:60], DENIALS.get(error, DENIED))
     form = {
         "grant_type": "authorization_code",
-        "code": inbound.get("code", ""),
+        "code": authorisation_response.get("code", ""),
         "redirect_uri": request.redirect_uri,
         "code_verifier": request.code_verifier.reveal(),
     }
@@ -188,7 +188,9 @@ def _storable_claim(claims: Mapping[str, Any], key: str) -> str:
     return text if is_storable else ""
 
 
-async def _require_own_issuer(http: Http, app: AppCredentials, inbound: Mapping[str, str]) -> None:
+async def _require_own_issuer(
+    http: Http, app: AppCredentials, authorisation_response: Mapping[str, str]
+) -> None:
     """Raise `UnexpectedResponse` for a response of another issuer (RFC 9207).
 
     A response without issuer is refused too, if the vendor declares that all its responses state the issuer.
@@ -201,7 +203,7 @@ async def _require_own_issuer(http: Http, app: AppCredentials, inbound: Mapping[
     if discovery.get("issuer") != identity:
         raise Unreachable("discovery", SILENT, retry_after_seconds=RETRY_SECONDS_DEFAULT)
     always_named = discovery.get("authorization_response_iss_parameter_supported") is True
-    if inbound.get("iss", "" if always_named else identity) != identity:
+    if authorisation_response.get("iss", "" if always_named else identity) != identity:
         raise UnexpectedResponse(
             "issuer", _("The answer of the sign-in does not come from Visma. Please start again.")
         )

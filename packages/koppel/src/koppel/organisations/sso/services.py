@@ -95,7 +95,7 @@ def message_of(refusal: ProviderRefused) -> str:
 
 def redirect_uri(provider: IdentityProvider) -> str:
     """Return the address to register at the provider. It accepts no other provider's responses."""
-    return settings.PUBLIC_URL + reverse("sign_in_callback", args=[provider.pk])
+    return settings.PUBLIC_URL + reverse("sign_in_redirect_address", args=[provider.pk])
 
 
 def provider_of(organisation_id: int) -> IdentityProvider | None:
