@@ -6,7 +6,8 @@ from koppel.administrations.models import Administration
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
-from tests.onboarding.test_wizard import Newcomer, anna, anna_at_list
+from tests.fixtures.first_steps import Newcomer
+from tests.onboarding.wizard_steps import anna, anna_at_list
 
 __all__ = ["anna", "anna_at_list"]
 

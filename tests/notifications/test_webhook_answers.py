@@ -24,7 +24,7 @@ from koppel.organisations.roles import Actor
 from tests.fixtures.people import signed_in
 from tests.notifications.factories import NEWS, open_test_event
 from tests.notifications.receiver import Receiver, run_receiver
-from tests.notifications.test_webhooks import API, create_webhook, log, make_due, send
+from tests.notifications.webhook_steps import API, create_webhook, log, make_due, send
 
 Answer = Callable[[socket.socket], None]
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -23,7 +23,7 @@ from koppel.onboarding.steps.identify import IdentityAnswer
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, newcomer, path_of
 from tests.fixtures.stack import Sandbox, register_app
-from tests.onboarding.test_wizard import choose, companies, identify, imported, read_page_text
+from tests.onboarding.wizard_steps import choose, companies, identify, imported, read_page_text
 
 DERIVED, PLACEHOLDER = "922518440", "999999999"
 

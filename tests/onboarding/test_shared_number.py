@@ -14,7 +14,7 @@ from tests.books.factories import administration_of, assign
 from tests.fixtures.confirmation import answers_on
 from tests.fixtures.first_steps import Newcomer, path_of
 from tests.fixtures.people import signed_in
-from tests.onboarding.test_wizard import (
+from tests.onboarding.wizard_steps import (
     KVK,
     anna,
     anna_at_list,

@@ -5,7 +5,7 @@ from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import administration_of
 from tests.fixtures.first_steps import Newcomer
-from tests.onboarding.test_wizard import (
+from tests.onboarding.wizard_steps import (
     KVK,
     anna,
     anna_at_list,

@@ -13,7 +13,7 @@ from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer, path_of
 from tests.fixtures.stack import register_app
-from tests.onboarding.test_wizard import (
+from tests.onboarding.wizard_steps import (
     advance_to_assign,
     anna,
     anna_at_list,

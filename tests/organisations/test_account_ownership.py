@@ -9,7 +9,6 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import Any
@@ -38,21 +37,8 @@ from tests.organisations.provider_processes import (
     email_of,
     link,
     provider_id,
-    running_idp,
     sign_in_through_provider,
 )
-
-
-@pytest.fixture(scope="module")
-def running_provider() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
-
-
-@pytest.fixture
-def idp(running_provider: Idp) -> Idp:
-    running_provider.reset()
-    return running_provider
 
 
 @pytest.fixture

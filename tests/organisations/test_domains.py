@@ -36,15 +36,8 @@ from tests.organisations.provider_processes import (
     email_of,
     link,
     provider_id,
-    running_idp,
     sign_in_through_provider,
 )
-
-
-@pytest.fixture(scope="module")
-def running_provider() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
 
 
 @pytest.fixture

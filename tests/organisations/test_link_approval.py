@@ -1,6 +1,5 @@
 """Linking an identity whose address is not the account's: an Administrator approves it, or nobody."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,21 +15,8 @@ from tests.organisations.provider_processes import (
     configure,
     email_of,
     link,
-    running_idp,
     sign_in_through_provider,
 )
-
-
-@pytest.fixture(scope="module")
-def running_provider() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
-
-
-@pytest.fixture
-def idp(running_provider: Idp) -> Idp:
-    running_provider.reset()
-    return running_provider
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,23 +24,10 @@ from tests.organisations.provider_processes import (
     link,
     open_address,
     provider_id,
-    running_idp,
     sign_in_through_provider,
 )
 
 DISCOVERY = "/.well-known/openid-configuration"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
-
-
-@pytest.fixture
-def idp(running: Idp) -> Idp:
-    running.reset()
-    return running
 
 
 @pytest.fixture

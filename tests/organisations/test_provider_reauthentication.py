@@ -1,6 +1,5 @@
 """Re-authentication through the identity provider: it must say that the person has just signed in there."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,23 +15,10 @@ from tests.organisations.provider_processes import (
     link,
     open_address,
     query_of,
-    running_idp,
     sign_in_through_provider,
 )
 
 TOKEN = ("/account/tokens/", {"name": "Backup", "days": "90", "access": "read"})
-
-
-@pytest.fixture(scope="module")
-def running_provider() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
-
-
-@pytest.fixture
-def idp(running_provider: Idp) -> Idp:
-    running_provider.reset()
-    return running_provider
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An organisation that requires single sign-on, and everyone who could be locked out by it."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,24 +21,11 @@ from tests.organisations.provider_processes import (
     email_of,
     link,
     provider_id,
-    running_idp,
     sign_in_through_provider,
 )
 from tests.organisations.test_domains import shell
 
 REQUIRE, ALLOW = SECURITY + "provider/require", SECURITY + "provider/allow-others"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Idp]:
-    with running_idp() as idp:
-        yield idp
-
-
-@pytest.fixture
-def idp(running: Idp) -> Idp:
-    running.reset()
-    return running
 
 
 @pytest.fixture
