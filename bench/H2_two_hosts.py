@@ -40,7 +40,9 @@ def run() -> list[dict[str, Any]]:
         home = Path(folder)
         migrate_database(addresses, home)
         with run_sandbox("--host", HUB, companies=COMPANIES, lines=400) as sandbox:
-            environment = BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))
+            environment = BenchmarkEnvironment(
+                sandbox=sandbox, addresses=addresses, app=register_app(sandbox)
+            )
             tenant = environment.add_tenant("Two hosts")
             sandbox.control("settings", {"latency_seconds": 0.15})
             with _worker(first, home / "first.log") as pid, _worker(second, home / "second.log"):

@@ -41,7 +41,7 @@ BACKGROUND_NICENESS = 10
 KINDS = ("exports", "pages", "webhook tests", "SQL")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attack:
     """What the attacking process knows."""
 
@@ -201,7 +201,13 @@ def _attacker(app: BenchApp, receiver_url: str) -> Any:
         organisation = Organisation.objects.create(name="Attacker")
         user = User.objects.create_user("attacker@example.test", "not used", name="Attacker")
         member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
-    admin = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+    admin = Actor(
+        organisation_id=organisation.pk,
+        membership_id=member.pk,
+        user_id=user.pk,
+        name=user.name,
+        role=Role.ADMINISTRATOR,
+    )
     firm = create_firm(admin, ADMINISTRATIONS, status="deactivated")
     with organisation_scope(organisation.pk):
         webhook, _secret = create_webhook(admin, WebhookInput(name="Silent", url=receiver_url))
@@ -221,13 +227,13 @@ def _attack_of(app: BenchApp, attacker: Any, port: int) -> Attack:
         reader = add_reader(firm.admin, "attacker", administrator_url=app.addresses.superuser_url)
         token = create_token(firm.admin, name="attack", days=30, role=None, read_only=False)[1]
     return Attack(
-        f"http://127.0.0.1:{port}",
-        [signed_in(firm.admin.user_id) for _number in range(SESSIONS)],
-        token.reveal(),
-        reader.url.reveal(),
-        webhook.pk,
-        firm.ids[0],
-        firm.admin.organisation_id,
+        web=f"http://127.0.0.1:{port}",
+        cookies=[signed_in(firm.admin.user_id) for _number in range(SESSIONS)],
+        token=token.reveal(),
+        reader_url=reader.url.reveal(),
+        webhook_id=webhook.pk,
+        administration_id=firm.ids[0],
+        organisation_id=firm.admin.organisation_id,
     )
 
 

@@ -103,7 +103,13 @@ def _connected(sandbox: Sandbox) -> Connected:
         organisation = Organisation.objects.create(name="Benchmark")
         user = User.objects.create_user("bench@example.test", "not used", name="Bench")
         member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
-    actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+    actor = Actor(
+        organisation_id=organisation.pk,
+        membership_id=member.pk,
+        user_id=user.pk,
+        name=user.name,
+        role=Role.ADMINISTRATOR,
+    )
     app = register_app(sandbox)
     with organisation_scope(organisation.pk):
         url = begin_attempt(actor, app.pk, ConsentPurpose.CONNECT, "/connections/")
@@ -113,4 +119,6 @@ def _connected(sandbox: Sandbox) -> Connected:
     outcome = complete_attempt(actor, attempt)
     sync_company_list(actor, outcome.connection_id)
     with organisation_scope(organisation.pk):
-        return Connected(actor, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
+        return Connected(
+            actor=actor, app=app, connection=Connection.objects.get(pk=outcome.connection_id), sandbox=sandbox
+        )

@@ -63,7 +63,7 @@ class MockTenant:
             return _queue_runs(self.actor.organisation_id, ids, Trigger.SCHEDULE, "", full=full)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkEnvironment:
     sandbox: Sandbox
     addresses: Addresses
@@ -86,7 +86,13 @@ class BenchmarkEnvironment:
             organisation = Organisation.objects.create(name=name, settings=settings)
             user = User.objects.create_user(f"{name}@example.test", "not used", name=name)
             member = Membership.objects.create(organisation=organisation, user=user, role=Role.ADMINISTRATOR)
-        actor = Actor(organisation.pk, member.pk, user.pk, user.name, Role.ADMINISTRATOR)
+        actor = Actor(
+            organisation_id=organisation.pk,
+            membership_id=member.pk,
+            user_id=user.pk,
+            name=user.name,
+            role=Role.ADMINISTRATOR,
+        )
         with organisation_scope(organisation.pk):
             url = begin_attempt(actor, self.app.pk, ConsentPurpose.CONNECT, "/connections/")
         authorisation_response = self.sandbox.sign_in(url)
@@ -154,7 +160,7 @@ NO_OPEN_RUNS = "SELECT NOT EXISTS (SELECT FROM sync_run WHERE state IN ('queued'
 @contextlib.contextmanager
 def benchmark_environment(*, companies: int, lines: int) -> Iterator[BenchmarkEnvironment]:
     with in_database() as addresses, run_sandbox(companies=companies, lines=lines) as sandbox:
-        yield BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))
+        yield BenchmarkEnvironment(sandbox=sandbox, addresses=addresses, app=register_app(sandbox))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from koppel.kit.database.embedded_postgres import EmbeddedPostgres, choose_free_
 PEOPLE = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServedOrganisation:
     """A served organisation. `get` requests a page over a kept connection, signed in as an Administrator."""
 
@@ -60,7 +60,9 @@ def organisation_in_database(count: int) -> Iterator[Any]:
 @contextlib.contextmanager
 def served_organisation(count: int) -> Iterator[ServedOrganisation]:
     with organisation_in_database(count) as organisation, served_web() as port:
-        yield ServedOrganisation(organisation, port, signed_in(organisation.admin.user_id))
+        yield ServedOrganisation(
+            organisation=organisation, port=port, cookie=signed_in(organisation.admin.user_id)
+        )
 
 
 @contextlib.contextmanager
@@ -90,7 +92,13 @@ def _create_organisation(count: int) -> Any:
             role = Role.ADMINISTRATOR if number < 2 else Role.USER
             user = User.objects.create_user(f"p{number}@example.test", None, name=f"Persoon {number:02}")
             members.append(Membership.objects.create(organisation=organisation, user=user, role=role))
-    admin = Actor(organisation.pk, members[0].pk, members[0].user_id, "Persoon 00", Role.ADMINISTRATOR)
+    admin = Actor(
+        organisation_id=organisation.pk,
+        membership_id=members[0].pk,
+        user_id=members[0].user_id,
+        name="Persoon 00",
+        role=Role.ADMINISTRATOR,
+    )
     return create_firm(admin, count, [one.pk for one in members])
 
 

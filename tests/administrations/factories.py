@@ -44,7 +44,7 @@ STATUSES = ("active",) * 14 + ("configuring", "failed", "failed", "blocked", "de
 SECTORS = "ACFGHIJKMNQR"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Firm:
     admin: Actor
     ids: Sequence[int]
@@ -101,7 +101,13 @@ def create_firm(admin: Actor, count: int, members: Sequence[int] = (), *, status
                 for administration_id in ids[::9]
             ]
         )
-    return Firm(admin, ids, divisions, templates, [connection_.pk for connection_, _grant in connections])
+    return Firm(
+        admin=admin,
+        ids=ids,
+        divisions=divisions,
+        templates=templates,
+        connections=[connection_.pk for connection_, _grant in connections],
+    )
 
 
 def name_of(number: int) -> str:

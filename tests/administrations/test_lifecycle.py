@@ -138,7 +138,7 @@ def test_a_deactivated_client_is_kept_until_its_day_then_erased(
     administration, sibling = administration_of(admin), administration_of(admin, "Blijft B.V.")
     fill_all_tables(admin, administration)
     with organisation_scope(admin.organisation_id):
-        subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+        subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
         add_audit_entry(
             admin.organisation_id,
             admin.audit,
@@ -342,7 +342,7 @@ def test_the_audit_log_forgets_only_a_client_that_is_erased(
     admin = actor("administrator")
     administration = administration_of(admin, "Bakkerij B.V.")
     with organisation_scope(admin.organisation_id):
-        subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+        subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
         add_audit_entry(
             admin.organisation_id, admin.audit, AdministrationAction.IDENTIFIED, subject=subject, details={}
         )

@@ -16,12 +16,21 @@ from koppel.kit.errors import KoppelError
 from koppel.kit.tabular.reader import decode
 from koppel.organisations.roles import Actor, Role
 
-ADMIN = Actor(1, 1, 1, "Ada", Role.ADMINISTRATOR)
+ADMIN = Actor(organisation_id=1, membership_id=1, user_id=1, name="Ada", role=Role.ADMINISTRATOR)
 NAMES = ("Bakkerij De Haan B.V.", "Café Één", "Fjordheim AS", "Køleteknik A/S", "Dubbel B.V.", "Dubbel B.V.")
 CODES = ("100", "0012", "12", "1-2", "d1", "d2")
 TABLES = LookupTables(
-    [
-        ListedValues(index, name, f"6959908{index}", f"K{index}", code, "Noord", "", "")
+    administrations=[
+        ListedValues(
+            id=index,
+            name=name,
+            number=f"6959908{index}",
+            client_number=f"K{index}",
+            code=code,
+            division="Noord",
+            template="",
+            sector="",
+        )
         for index, (name, code) in enumerate(zip(NAMES, CODES, strict=True), start=1)
     ],
     division_ids={"noord": 1, "vast": 2},
@@ -172,7 +181,8 @@ def test_what_is_no_list_is_refused_whole(content: bytes, words: str) -> None:
 
 
 COMPANIES = [
-    TableRow(index, name, (code,)) for index, (name, code) in enumerate(zip(NAMES, CODES, strict=True), 1)
+    TableRow(id=index, name=name, codes=(code,))
+    for index, (name, code) in enumerate(zip(NAMES, CODES, strict=True), 1)
 ]
 IDENTITIES = "naam;kvk\nCafé Één;69599084\nKøleteknik A/S;68750110\n"
 IDENTIFIED = [(2, "69599084"), (4, "68750110")]

@@ -270,7 +270,7 @@ def test_a_view_of_a_deleted_object_matches_nothing_over_rest(firm: Firm) -> Non
 def test_a_filter_by_a_former_member_names_the_person(firm: Firm, actor: Any) -> None:
     anna = colleague(actor, firm.admin, "user")
     with organisation_scope(firm.admin.organisation_id):
-        subject = Subject(SubjectKind.PERSON, anna.membership_id, "Anna de Vries")
+        subject = Subject(kind=SubjectKind.PERSON, id=anna.membership_id, name="Anna de Vries")
         add_audit_entry(firm.admin.organisation_id, firm.admin.audit, PersonAction.CHANGED, subject=subject)
         Membership.objects.filter(pk=anna.membership_id).delete()
     page = browser_of(firm.admin).get(f"{ROOT}?user={anna.membership_id}")

@@ -22,7 +22,7 @@ TABLES = ("audit_entry", "audit_pending_link", "audit_link", "audit_chain", "aud
 def record_division(actor: Actor, name: str, **details: Any) -> None:
     """An act, committed."""
     with organisation_scope(actor.organisation_id):
-        subject = Subject(SubjectKind.DIVISION, 1, name)
+        subject = Subject(kind=SubjectKind.DIVISION, id=1, name=name)
         add_audit_entry(
             actor.organisation_id, actor.audit, DivisionAction.CHANGED, subject=subject, details=details
         )

@@ -43,7 +43,7 @@ def record_entry(actor: Actor, action: str, name: str, **details: Any) -> None:
             actor.organisation_id,
             actor.audit,
             action,
-            subject=Subject(SubjectKind.DIVISION, 1, name),
+            subject=Subject(kind=SubjectKind.DIVISION, id=1, name=name),
             details=details,
         )
 
@@ -67,9 +67,9 @@ def test_the_audit_log_is_filtered_by_person_action_interface_period_and_text(
     with organisation_scope(admin.organisation_id):
         add_audit_entry(
             firm.pk,
-            AuditActor(ActorKind.JOB, None, "Koppel"),
+            AuditActor(kind=ActorKind.JOB, id=None, name="Koppel"),
             "division.created",
-            subject=Subject(SubjectKind.DIVISION, 2, "Oost"),
+            subject=Subject(kind=SubjectKind.DIVISION, id=2, name="Oost"),
         )
     client, today = signed_in(admin), timezone.localdate()
     for query, seen in (
@@ -175,7 +175,9 @@ def test_entries_about_restricted_administrations_are_hidden(admin: Actor, actor
                 firm.pk,
                 admin.audit,
                 AdministrationAction.IDENTIFIED,
-                subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
+                subject=Subject(
+                    kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name
+                ),
                 details={"after": {"number": f"nr-{administration.name[:5]}"}},
             )
         values = {str(secret.pk): {"sector": "veiled"}, str(other.pk): {"sector": "shown"}}

@@ -25,7 +25,7 @@ def test_the_name_of_an_erased_company_hides_nothing_else(actor: Any) -> None:
     record_division(admin, "before", before={"role": "administrator"}, after={"before": "before"})
     with organisation_scope(admin.organisation_id):
         for administration in (erased, sibling):
-            subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+            subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
             add_audit_entry(
                 admin.organisation_id, admin.audit, AdministrationAction.IDENTIFIED, subject=subject
             )

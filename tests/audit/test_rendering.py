@@ -36,7 +36,7 @@ from tests.fixtures.people import signed_in
 ACTIVITY = "/organisation/activity/"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CollidingFirm:
     admin: Actor
     lars: Actor
@@ -69,7 +69,14 @@ def firm(actor: Any) -> CollidingFirm:
         Template.objects.create(**tenant, pk=same, name="Maandelijks")
         north = Division.objects.create(**tenant, pk=same + 1000, name="Noord")
         quarterly = Template.objects.create(**tenant, pk=same + 1000, name="Kwartaal")
-    return CollidingFirm(admin, lars, same, north.pk, quarterly.pk, int(other.pk))
+    return CollidingFirm(
+        admin=admin,
+        lars=lars,
+        id=same,
+        other_division=north.pk,
+        other_template=quarterly.pk,
+        other_administration=int(other.pk),
+    )
 
 
 def text_of(page: str) -> str:

@@ -20,7 +20,7 @@ BUILT = shutil.ignore_patterns("*.mo", "staticfiles*", "__pycache__")
 HASHED = re.compile(r"\.[0-9a-f]{12}\.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     status: int
     caching: str
@@ -40,7 +40,7 @@ class Site:
             connection.request("GET", path, headers={"Accept-Language": language})
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
-            return Answer(answer.status, answer.headers.get("Cache-Control", ""), text)
+            return Answer(status=answer.status, caching=answer.headers.get("Cache-Control", ""), text=text)
         finally:
             connection.close()
 

@@ -114,14 +114,14 @@ def test_debians_server_is_restored_into_itself_and_into_the_newer_embedded_one(
         before = snapshot(superuser_url)
         assert before["rows"]["books_entry_line"][0] >= LINES
         source = Addresses(
-            server.addresses.app_url,
-            server.addresses.owner_url,
-            f"postgresql://koppel_backup:{SECRET}@{host}/koppel",
+            app_url=server.addresses.app_url,
+            owner_url=server.addresses.owner_url,
+            superuser_url=f"postgresql://koppel_backup:{SECRET}@{host}/koppel",
         )
         restored = Addresses(
-            f"{server.addresses.app_url}_restored",
-            f"{server.addresses.owner_url}_restored",
-            f"{superuser_url}_restored",
+            app_url=f"{server.addresses.app_url}_restored",
+            owner_url=f"{server.addresses.owner_url}_restored",
+            superuser_url=f"{superuser_url}_restored",
         )
         path = f"{programs.directory}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         same = _back_up(source, tmp_path / "same")

@@ -35,7 +35,7 @@ with CallsInProgress(home / "calls").track():
 
 def test_a_program_that_keeps_failing_does_not_stop_the_supervisor() -> None:
     supervisor = Supervisor(None)
-    program = Program("fails", [sys.executable, "-c", "raise SystemExit(1)"], {})
+    program = Program(name="fails", command=[sys.executable, "-c", "raise SystemExit(1)"], environment={})
     supervisor.start(program)
     assert program.process is not None
     try:
@@ -55,7 +55,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_waiting_program(supervisor: Supervisor, home: Path) -> Program:
-    program = Program("waits", [sys.executable, "-c", WAITING, str(home)], {})
+    program = Program(name="waits", command=[sys.executable, "-c", WAITING, str(home)], environment={})
     supervisor.start(program)
     wait_until((home / "begun").exists)
     return program
@@ -98,7 +98,7 @@ while True:
 def test_a_hung_program_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog_module, "HUNG_SECONDS", 1.0)
     supervisor = Supervisor(None)
-    program = Program("web", [sys.executable, "-c", NOTIFYING], {}, is_watched=True)
+    program = Program(name="web", command=[sys.executable, "-c", NOTIFYING], environment={}, is_watched=True)
     supervisor.start(program)
     try:
         assert program.process is not None
@@ -122,7 +122,12 @@ def supervise(supervisor: Supervisor) -> None:
 def test_a_program_that_hangs_at_its_start_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog_module, "START_SECONDS", 0.3)
     supervisor = Supervisor(None)
-    program = Program("web", [sys.executable, "-c", "import time; time.sleep(600)"], {}, is_watched=True)
+    program = Program(
+        name="web",
+        command=[sys.executable, "-c", "import time; time.sleep(600)"],
+        environment={},
+        is_watched=True,
+    )
     supervisor.start(program)
     try:
         assert program.process is not None

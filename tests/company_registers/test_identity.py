@@ -11,7 +11,7 @@ def test_a_number_is_enough() -> None:
 
 def test_a_doubtful_number_is_taken_with_its_note() -> None:
     assert check_identity(country="SE", number="112233-4567").identity == Identity(
-        "112233-4567", "0007", "looks_mistyped"
+        number="112233-4567", number_scheme="0007", number_note="looks_mistyped"
     )
 
 

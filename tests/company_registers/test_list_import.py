@@ -16,9 +16,9 @@ from koppel.company_registers.numbers.list_import import (
 from koppel.kit.tabular.reader import TableError, TableProblem, decode
 
 COMPANIES = [
-    TableRow(11, "Bakkerij De Haan B.V.", ("100",)),
-    TableRow(12, "Fjordheim AS", ("200",)),
-    TableRow(13, "Van Dam Holding", ("300",)),
+    TableRow(id=11, name="Bakkerij De Haan B.V.", codes=("100",)),
+    TableRow(id=12, name="Fjordheim AS", codes=("200",)),
+    TableRow(id=13, name="Van Dam Holding", codes=("300",)),
 ]
 
 
@@ -55,11 +55,15 @@ def test_a_bare_column_follows_the_order_of_the_table_and_a_blank_line_leaves_a_
 
 def test_reason_and_sector_come_along() -> None:
     lines = read_list("Naam;Nummer;Reden;Sector\nVan Dam Holding;;test / demo;Telecom en IT").lines
-    assert lines == [PastedLine(0, "Van Dam Holding", "", "", "test / demo", "Telecom en IT")]
+    assert lines == [
+        PastedLine(
+            index=0, name="Van Dam Holding", number="", code="", reason="test / demo", sector="Telecom en IT"
+        )
+    ]
 
 
 def test_every_line_has_a_result() -> None:
-    twins = [*COMPANIES, TableRow(14, "Fjordheim A.S.")]
+    twins = [*COMPANIES, TableRow(id=14, name="Fjordheim A.S.")]
     text = "Fjordheim AS;923609016\nNobody Ltd;1234567\nVan Dam Holding;68750110\nVan Dam Holding;69599084"
     text += "\nBakkerij De Haan BV;"
     assert [(match.status, match.id) for match in match_lines(read_list(text).lines, twins)] == [
@@ -72,7 +76,7 @@ def test_every_line_has_a_result() -> None:
 
 
 def test_hundreds_are_read_and_a_huge_list_is_refused() -> None:
-    many = [TableRow(number, f"Company {number}") for number in range(600)]
+    many = [TableRow(id=number, name=f"Company {number}") for number in range(600)]
     text = "\n".join(f"Company {number}\t{50_000_000 + number}" for number in reversed(range(600)))
     matched = match_lines(read_list(text).lines, many)
     assert {one.status for one in matched} == {MatchStatus.MATCHED}
@@ -140,7 +144,7 @@ def test_each_company_gets_its_own_number_whatever_the_order(
     if header:
         rows.insert(0, ("kvk", "naam") if number_first else ("naam", "kvk"))
     text = "\n".join(delimiter.join(row) for row in rows)
-    candidates = [TableRow(at, name) for at, name in enumerate(names)]
+    candidates = [TableRow(id=at, name=name) for at, name in enumerate(names)]
     matched = match_lines(read_list(text).lines, candidates)
     assert {names[one.id]: one.line.number for one in matched if one.id is not None} == numbers
 
@@ -151,12 +155,12 @@ def match_rows(name: str, shared_reference: Path, candidates: list[TableRow]) ->
 
 
 def test_a_heading_with_a_label_is_understood(shared_reference: Path) -> None:
-    companies = [TableRow(7, "Drukkerij Brouwer B.V.")]
+    companies = [TableRow(id=7, name="Drukkerij Brouwer B.V.")]
     assert match_rows("paste-kvk-nr.csv", shared_reference, companies) == [(7, "69599084")]
 
 
 def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
-    companies = [TableRow(1, "One", ("1",)), TableRow(2, "Thousand", ("1000",))]
+    companies = [TableRow(id=1, name="One", codes=("1",)), TableRow(id=2, name="Thousand", codes=("1000",))]
     assert match_rows("paste-code-thousands.csv", shared_reference, companies) == [(2, "69599084")]
 
 
@@ -174,7 +178,7 @@ def test_thousands_in_a_code_are_no_decimals(shared_reference: Path) -> None:
     ],
 )
 def test_a_code_is_read_as_spreadsheets_write_it(code: str, row: int | None) -> None:
-    companies = [TableRow(1, "One", ("1",)), TableRow(2, "Thousand", ("1000",))]
+    companies = [TableRow(id=1, name="One", codes=("1",)), TableRow(id=2, name="Thousand", codes=("1000",))]
     (match,) = match_lines(read_list(f"Code;KvK\n{code};69599084").lines, companies)
     assert match.id == row
 
@@ -200,7 +204,7 @@ def test_headings_of_a_number_in_any_spelling(heading: str) -> None:
 
 def test_decomposed_names_are_the_same_names() -> None:
     (match,) = match_lines(
-        read_list("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084").lines, [TableRow(3, "Café Zürich")]
+        read_list("Naam;KvK\nCafe\u0301 Zu\u0308rich;69599084").lines, [TableRow(id=3, name="Café Zürich")]
     )
     assert match.id == 3
 
@@ -224,14 +228,19 @@ def test_decomposed_names_are_the_same_names() -> None:
     ],
 )
 def test_a_code_and_a_number_go_where_they_belong_or_nowhere(text: str, row: int | None, number: str) -> None:
-    companies = [TableRow(1, "A", ("12",)), TableRow(2, "B", ("1000",)), TableRow(3, "C", ("B-7",))]
+    companies = [
+        TableRow(id=1, name="A", codes=("12",)),
+        TableRow(id=2, name="B", codes=("1000",)),
+        TableRow(id=3, name="C", codes=("B-7",)),
+    ]
     (match,) = match_lines(read_list(text).lines, companies)
     assert (match.id, match.line.number) == (row, number)
 
 
 def test_two_columns_of_one_meaning_that_differ_fill_in_nothing() -> None:
     (match,) = match_lines(
-        read_list("Naam;KvK;Nummer\nFjordheim AS;69599084;68750110").lines, [TableRow(1, "Fjordheim AS")]
+        read_list("Naam;KvK;Nummer\nFjordheim AS;69599084;68750110").lines,
+        [TableRow(id=1, name="Fjordheim AS")],
     )
     assert (match.status, match.id) == (MatchStatus.CONFLICT, None)
 

@@ -50,7 +50,7 @@ def look_up_companies(
 
 
 def number(country: str, value: str) -> RegisterQuery:
-    return RegisterQuery(country, QueryKind.NUMBER, value)
+    return RegisterQuery(country=country, kind=QueryKind.NUMBER, value=value)
 
 
 def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, admin: Actor) -> None:
@@ -63,7 +63,7 @@ def test_a_dutch_company_is_found_with_its_name_and_sector(registers: Sandbox, a
         "kvk",
         "Koekjes en Co B.V.",
     )
-    assert result.activity == Activity("10720", "SBI-2025")
+    assert result.activity == Activity(code="10720", scheme="SBI-2025")
     assert result.sector == Section("C", "NACE-2.1")
     assert registers.calls("basisprofielen")[-1]["status"] == 200
 
@@ -137,7 +137,7 @@ def test_an_rsin_in_the_wrong_field_leads_to_the_number(registers: Sandbox, admi
     registers.control("registers", entry)
     for typed, vat in (("NL002455799B11", ""), ("", "NL002455799B11")):
         query = build_query("NL", typed, vat, "Koekjes")
-        assert query == RegisterQuery("NL", QueryKind.RSIN, "002455799")
+        assert query == RegisterQuery(country="NL", kind=QueryKind.RSIN, value="002455799")
         result = look_up_companies(admin, query)[query]
         assert (result.outcome, result.number) == (LookupOutcome.FOUND, "33031431")
 
@@ -156,8 +156,8 @@ def test_an_rsin_of_two_companies_is_ambiguous_and_a_name_only_proposes(
             },
         )
     rsin, name = (
-        RegisterQuery("NL", QueryKind.RSIN, "002455799"),
-        RegisterQuery("NL", QueryKind.NAME, "twins 33031431"),
+        RegisterQuery(country="NL", kind=QueryKind.RSIN, value="002455799"),
+        RegisterQuery(country="NL", kind=QueryKind.NAME, value="twins 33031431"),
     )
     results = look_up_companies(admin, rsin, name)
     assert results[rsin].outcome is LookupOutcome.AMBIGUOUS
@@ -374,8 +374,8 @@ def test_a_result_that_cannot_be_stored_affects_only_its_company(
     monkeypatch.setattr(tasks, "store_result", store_or_fail)
     look_up_companies(
         admin,
-        RegisterQuery("NL", QueryKind.NUMBER, "69599084"),
-        RegisterQuery("NL", QueryKind.NUMBER, "17052456"),
+        RegisterQuery(country="NL", kind=QueryKind.NUMBER, value="69599084"),
+        RegisterQuery(country="NL", kind=QueryKind.NUMBER, value="17052456"),
     )
     with organisation_scope(admin.organisation_id):
         company_number = Lookup.objects.get(value="69599084")

@@ -23,7 +23,7 @@ def leases() -> LeaseCache:
     cache = LeaseCache()
     cache.take_report(KEY, 10.0, done=True)
     cache.extend(KEY)
-    cache.fill(KEY, Allocation(2), 10.0)
+    cache.fill(KEY, Allocation(calls=2), 10.0)
     return cache
 
 
@@ -38,7 +38,9 @@ def test_calls_are_taken_until_none_is_left_or_the_lease_is_too_old(leases: Leas
 def test_a_report_has_what_happened_since_the_last_one(leases: LeaseCache) -> None:
     leases.take_call(KEY, 11.0)
     leases.take_call(KEY, 11.0)
-    leases.record_response(KEY, 200, [RateLimitStatus(100, 40, 60.0, "hour")], 12.0)
+    leases.record_response(
+        KEY, 200, [RateLimitStatus(limit=100, remaining=40, reset_seconds=60.0, policy="hour")], 12.0
+    )
     leases.record_failure(KEY, 13.0, cancelled_by_us=False)
     report = leases.take_report(KEY, 14.0, done=False)
     assert (report.calls, report.unstated, report.errors, report.in_flight) == (2, 1, 1, 0)
@@ -51,7 +53,7 @@ def test_a_report_that_was_not_stored_is_in_the_next_one(leases: LeaseCache) -> 
     leases.record_response(KEY, 503, [], 12.0)
     lost = leases.take_report(KEY, 13.0, done=True)
     leases.take_call(KEY, 13.0)
-    leases.record_response(KEY, 200, [RateLimitStatus(100, 39, 60.0)], 14.0)
+    leases.record_response(KEY, 200, [RateLimitStatus(limit=100, remaining=39, reset_seconds=60.0)], 14.0)
     leases.restore(KEY, lost)
     report = leases.take_report(KEY, 15.0, done=True)
     assert (report.calls, report.errors, report.answered, set(report.readings)) == (2, 1, True, {""})

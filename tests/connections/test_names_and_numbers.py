@@ -10,7 +10,7 @@ from koppel.connections.companies.same_company import (
     same_number,
 )
 
-JANSEN = ReferenceIdentity("Bakkerij Jansen", ("69599084",), "NL")
+JANSEN = ReferenceIdentity(name="Bakkerij Jansen", numbers=("69599084",), country="NL")
 
 
 @pytest.mark.parametrize(("first", "second"), [("कि", "का"), ("कि", "क"), ("Bolag 1", "Bolag 2")])
@@ -46,10 +46,11 @@ def test_empty_numbers_are_never_equal(first: str, second: str) -> None:
     ],
 )
 def test_a_blank_half_vouches_for_nothing(name: str, number: str, is_other: bool) -> None:
-    assert is_other_company(JANSEN, VendorIdentity(name, number, "NL")) is is_other
+    assert is_other_company(JANSEN, VendorIdentity(name=name, number=number, country="NL")) is is_other
 
 
 def test_a_number_that_the_vendor_never_stated_does_not_vanish() -> None:
     assert not is_other_company(
-        ReferenceIdentity("Bakkerij Jansen", ("", "69599084"), "NL"), VendorIdentity("Jansen Holding", "")
+        ReferenceIdentity(name="Bakkerij Jansen", numbers=("", "69599084"), country="NL"),
+        VendorIdentity(name="Jansen Holding", number=""),
     )

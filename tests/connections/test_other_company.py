@@ -50,7 +50,12 @@ def connect_sandbox(sandbox: Sandbox, person: Any) -> Connected:
     outcome = complete_attempt(person, attempt_id)
     sync_company_list(person, outcome.connection_id)
     with organisation_scope(person.organisation_id):
-        return Connected(person, app, Connection.objects.get(pk=outcome.connection_id), sandbox)
+        return Connected(
+            actor=person,
+            app=app,
+            connection=Connection.objects.get(pk=outcome.connection_id),
+            sandbox=sandbox,
+        )
 
 
 def read_debits(connected: Connected, administration: Administration) -> list[Decimal]:

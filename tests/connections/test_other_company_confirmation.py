@@ -251,7 +251,7 @@ def test_the_import_confirms_what_was_seen_in_the_wizard(actor: MakeActor, sandb
     sync_company_list(person.actor, connection.pk)
     person.client.post(f"{person.flow}identify", {f"number-{chosen.pk}": seen["number"]})
     person.client.post(f"{person.flow}assign", {"action": "finish", "company": [chosen.pk]})
-    connected = Connected(person.actor, app, connection, sandbox)
+    connected = Connected(actor=person.actor, app=app, connection=connection, sandbox=sandbox)
     with organisation_scope(person.actor.organisation_id):
         administration = Administration.objects.get()
     assert perform_open(connected, administration) == STOPPED

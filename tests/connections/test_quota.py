@@ -46,7 +46,11 @@ class Vendor:
         self.taken += [now] if allowed else []
         remaining, policy, ends_at = min(stated, key=lambda one: (one[0], -one[2]))
         reset = max(1, math.ceil(ends_at - now))
-        return allowed, {policy: RateLimitReading(self.windows[policy][0], max(0, remaining), now + reset)}
+        return allowed, {
+            policy: RateLimitReading(
+                limit=self.windows[policy][0], remaining=max(0, remaining), ends_at=now + reset
+            )
+        }
 
 
 @dataclass

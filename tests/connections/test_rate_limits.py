@@ -134,7 +134,7 @@ def test_another_worker_goes_on_when_one_died_with_a_slice(clean_database: None)
         await successor.close()
 
     def left(calls: int) -> Response:
-        return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
+        return Response(status=200, headers={**HOURLY, "x-ratelimit-remaining": str(calls)}, body=b"")
 
     async def age_leases(connection: Any, seconds: float) -> None:
         row = await (await connection.execute("SELECT state FROM connections_rate_limit")).fetchone()
@@ -151,7 +151,12 @@ def test_when_the_vendor_is_down_it_is_left_alone_for_all_companies(clean_databa
         for company in range(12):
             for _index in range(5):
                 await limiter.acquire(QuotaKey.for_company(1, str(company)), 1)
-                record(limiter, QuotaKey.for_company(1, str(company)), 1, Response(502, {}, b""))
+                record(
+                    limiter,
+                    QuotaKey.for_company(1, str(company)),
+                    1,
+                    Response(status=502, headers={}, body=b""),
+                )
         await limiter.close()
         other = RateLimiter(runtimes[1].database)
         with pytest.raises(RateLimited) as refused:
@@ -205,7 +210,7 @@ def test_an_absurd_answer_does_not_close_a_company_for_ever(
         limiter, other = RateLimiter(runtimes[0].database), RateLimiter(runtimes[1].database)
         odd, well = QuotaKey.for_company(1, "odd"), QuotaKey.for_company(1, "well")
         await limiter.acquire(odd, 1)
-        record(limiter, odd, 1, Response(status, headers, b""))
+        record(limiter, odd, 1, Response(status=status, headers=headers, body=b""))
         await limiter.close()
         refused, granted = await asyncio.gather(
             other.acquire(odd, 1), other.acquire(well, 1), return_exceptions=True
@@ -313,7 +318,7 @@ def test_slices_that_go_to_and_fro_make_no_call_too_many(
 
 
 def remaining(calls: int) -> Response:
-    return Response(200, {**HOURLY, "x-ratelimit-remaining": str(calls)}, b"")
+    return Response(status=200, headers={**HOURLY, "x-ratelimit-remaining": str(calls)}, body=b"")
 
 
 class _Holder:

@@ -106,15 +106,15 @@ def test_limits_are_read_from_real_answers_and_never_from_hostile_headers(import
 
 
 def test_the_suite_finds_a_connector_that_believes_or_breaks_over_any_header() -> None:
-    answer = Response(200, {"x-left": "5"}, b"")
+    answer = Response(status=200, headers={"x-left": "5"}, body=b"")
 
     class Breaking(SimpleNamespace):
         def rate_limits(self, response: Response) -> list[RateLimitStatus]:
-            return [RateLimitStatus(10, int(response.headers["x-left"]), 1.0)]
+            return [RateLimitStatus(limit=10, remaining=int(response.headers["x-left"]), reset_seconds=1.0)]
 
     class Inventing(SimpleNamespace):
         def rate_limits(self, response: Response) -> list[RateLimitStatus]:
-            return [RateLimitStatus(10, 5, 1.0)]
+            return [RateLimitStatus(limit=10, remaining=5, reset_seconds=1.0)]
 
     for faulty, words in ((Breaking(), "KeyError"), (Inventing(), "without headers")):
         with pytest.raises(conformance.ConformanceError, match=f"C18: .*{words}"):
@@ -128,8 +128,10 @@ def test_the_suite_finds_a_connector_that_believes_or_breaks_over_any_header() -
 )
 def test_a_reset_is_a_time_to_come_or_nothing(reset: str, seconds: float | None) -> None:
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "-3", "x-ratelimit-reset": reset}
-    limits = connector().rate_limits(Response(200, headers, b""))
-    assert list(limits) == ([] if seconds is None else [RateLimitStatus(10, 0, seconds)])
+    limits = connector().rate_limits(Response(status=200, headers=headers, body=b""))
+    assert list(limits) == (
+        [] if seconds is None else [RateLimitStatus(limit=10, remaining=0, reset_seconds=seconds)]
+    )
 
 
 def test_a_reset_in_seconds_since_1970_counts_from_now() -> None:
@@ -138,14 +140,14 @@ def test_a_reset_in_seconds_since_1970_counts_from_now() -> None:
         "x-ratelimit-remaining": "3",
         "x-ratelimit-reset": str(time.time() + 90),
     }
-    (limit,) = connector().rate_limits(Response(200, headers, b""))
+    (limit,) = connector().rate_limits(Response(status=200, headers=headers, body=b""))
     assert 80 < limit.reset_seconds <= 90
 
 
 @pytest.mark.parametrize("policy", ["p" * 101, "a\x00b", "\udcff"])
 def test_no_limit_has_a_name_that_cannot_be_stored(policy: str) -> None:
     with pytest.raises(ValueError, match="name"):
-        RateLimitStatus(10, 5, 1.0, policy)
+        RateLimitStatus(limit=10, remaining=5, reset_seconds=1.0, policy=policy)
 
 
 def test_every_rule_names_who_is_responsible() -> None:

@@ -38,7 +38,7 @@ class FakeSession:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        return Response(200, JSON, self._body.encode())
+        return Response(status=200, headers=JSON, body=self._body.encode())
 
 
 def _periods(year: int, start: str, months: int) -> list[dict[str, object]]:

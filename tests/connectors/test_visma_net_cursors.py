@@ -83,7 +83,7 @@ class Source:
         size = min(PAGE_SIZE, self.size_max)
         before = (cursor.progress.page - 1) * size
         count = max(0, min(size, self.rows - before))
-        return PageFacts(count, self.rows, self.size_max if self.states_size else 0)
+        return PageFacts(count=count, total=self.rows, page_size_max=self.size_max if self.states_size else 0)
 
 
 @given(st.integers(0, 3000), st.integers(100, 3000), st.booleans(), STARTS)
@@ -180,7 +180,9 @@ def test_the_cursor_of_another_connector_is_refused(stored: str) -> None:
     [(ReadMode.FULL, FullRead), (ReadMode.COMPARED, ComparedRead), (ReadMode.MODIFIED_SINCE, ChangesRead)],
 )
 def test_a_checkpoint_becomes_the_start_of_a_read(mode: ReadMode, kind: type[Cursor]) -> None:
-    stored = msgspec.json.encode(StoredCursor("2026-03-04T09:00:00", {"/v1/vat": "a"}, "202601")).decode()
+    stored = msgspec.json.encode(
+        StoredCursor(newest="2026-03-04T09:00:00", fingerprints={"/v1/vat": "a"}, oldest="202601")
+    ).decode()
     cursor = decode_cursor(stored, mode, AT)
     assert type(cursor) is kind
     assert (cursor.progress, cursor.began) == (ReadPosition(), AT.isoformat())

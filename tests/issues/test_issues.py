@@ -16,7 +16,11 @@ class MadeUpIssue(IssueCode):
 
 issue_types.register(
     MadeUpIssue.DIFFERENCE,
-    IssueType(MadeUpIssue.DIFFERENCE, "Account %(account)s differs by %(amount)s.", "Look at %(account)s."),
+    IssueType(
+        code=MadeUpIssue.DIFFERENCE,
+        message="Account %(account)s differs by %(amount)s.",
+        advice="Look at %(account)s.",
+    ),
 )
 
 

@@ -7,7 +7,7 @@ from koppel.kit.backoff import JITTER, Backoff, with_jitter
 
 seconds = st.floats(0.001, 1e6)
 policies = st.builds(
-    lambda base, growth, factor: Backoff(base, base * growth, factor),
+    lambda base, growth, factor: Backoff(base_seconds=base, cap_seconds=base * growth, factor=factor),
     seconds,
     st.floats(1, 1e6),
     st.floats(1, 10),
@@ -44,5 +44,5 @@ def test_jitter_spreads_a_pause_by_a_fifth_at_most(policy: Backoff, failures: in
 
 
 def test_jitter_separates_simultaneous_failures() -> None:
-    policy = Backoff(5, 60)
+    policy = Backoff(base_seconds=5, cap_seconds=60)
     assert len({policy.jittered_seconds(3) for _ in range(50)}) > 25

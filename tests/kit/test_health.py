@@ -38,7 +38,9 @@ Codes = list[str]
 def report(
     kind: str = "worker", host: str = "a", pid: int = 1, *, started: float = 900, beat: float = 5, **more: Any
 ) -> ProcessReport:
-    return ProcessReport(kind, host, pid, started, beat, **more)
+    return ProcessReport(
+        kind=kind, host=host, pid=pid, started_seconds_ago=started, beat_seconds_ago=beat, **more
+    )
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def test_a_rolled_back_row_is_not_delivered(
 ) -> None:
     with organisation_scope(anna.organisation_id):
         open_test_event(anna, NEWS, context={"name": "never"})
-        request_lookups(anna.organisation_id, [RegisterQuery("NO", QueryKind.NUMBER, "923609016")])
+        request_lookups(
+            anna.organisation_id, [RegisterQuery(country="NO", kind=QueryKind.NUMBER, value="923609016")]
+        )
         transaction.set_rollback(True)
     assert (mails(anna), message_states(anna)) == ([], [])
     assert ProcrastinateJob.objects.count() == 0
@@ -201,7 +203,9 @@ def test_a_look_up_of_a_killed_worker_is_made_by_another(
 
     def ask() -> None:
         with organisation_scope(anna.organisation_id):
-            request_lookups(anna.organisation_id, [RegisterQuery("NO", QueryKind.NUMBER, "923609016")])
+            request_lookups(
+                anna.organisation_id, [RegisterQuery(country="NO", kind=QueryKind.NUMBER, value="923609016")]
+            )
 
     run_and_kill(database_addresses, f"from koppel.company_registers import tasks; tasks.{point} = kill", ask)
     run_lookup_worker(anna)
@@ -325,7 +329,7 @@ def test_abandoned_rows_are_enqueued_again(
 ) -> None:
     open_events(anna, 2)
     with organisation_scope(anna.organisation_id):
-        queries = [RegisterQuery("NO", QueryKind.NUMBER, "923609016")]
+        queries = [RegisterQuery(country="NO", kind=QueryKind.NUMBER, value="923609016")]
         request_lookups(anna.organisation_id, queries)
     ProcrastinateJob.objects.all().delete()
     assert [row_outbox.enqueue_due(), row_outbox.enqueue_due()] == [1, 1]

@@ -69,7 +69,7 @@ def test_an_export_waits_between_rows_for_the_page_of_another(monkeypatch: pytes
 
     def export() -> None:
         with requests.request("busy", 30.0, may_yield=True):
-            write_table(Format.PLAIN_CSV, [FileColumn("name", "Name")], rows()).close()
+            write_table(Format.PLAIN_CSV, [FileColumn(key="name", title="Name")], rows()).close()
 
     exporting = Thread(target=export)
     with ExitStack() as page:

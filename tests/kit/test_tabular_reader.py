@@ -82,7 +82,7 @@ def test_a_table_of_one_column_has_one_cell_a_row(table: list[list[str]]) -> Non
 @given(tables(st.text("aé1=+-@ ", max_size=6)))
 def test_our_own_exports_are_read_back(table: list[list[str]]) -> None:
     with write_table(
-        Format.CSV, [FileColumn(str(index), "Title") for index in range(len(table[0]))], table
+        Format.CSV, [FileColumn(key=str(index), title="Title") for index in range(len(table[0]))], table
     ) as file:
         rows = cells_of(decode(file.read()), has_header=True)[1:]
     assert [[unescape_formula(cell) for cell in row] for row in rows] == table

@@ -15,12 +15,12 @@ from koppel.kit.tabular.reader import unescape_formula
 from koppel.kit.tabular.writers import ColumnType, FileColumn, Format, csv_lines, write_table
 
 COLUMNS = [
-    FileColumn("name", "Name"),
-    FileColumn("amount", "Amount", ColumnType.AMOUNT),
-    FileColumn("lines", "Lines", ColumnType.INTEGER),
-    FileColumn("active", "In use", ColumnType.BOOLEAN),
-    FileColumn("booked_on", "Date", ColumnType.DATE),
-    FileColumn("at", "At", ColumnType.DATETIME),
+    FileColumn(key="name", title="Name"),
+    FileColumn(key="amount", title="Amount", type=ColumnType.AMOUNT),
+    FileColumn(key="lines", title="Lines", type=ColumnType.INTEGER),
+    FileColumn(key="active", title="In use", type=ColumnType.BOOLEAN),
+    FileColumn(key="booked_on", title="Date", type=ColumnType.DATE),
+    FileColumn(key="at", title="At", type=ColumnType.DATETIME),
 ]
 MOMENT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 ROWS = [
@@ -64,7 +64,8 @@ def test_csv_is_written_as_the_readers_spreadsheet_expects(language: str, expect
 def test_plain_csv_is_the_same_in_every_language() -> None:
     row = [Decimal("-88781.1100"), Decimal("1E-15"), date(2026, 1, 2), MOMENT, True, "=x", None]
     columns = [
-        FileColumn(f"key{index}", f"Title {index}", display=lambda _cell: "shown") for index in range(7)
+        FileColumn(key=f"key{index}", title=f"Title {index}", display=lambda _cell: "shown")
+        for index in range(7)
     ]
     for language in ("nl", "en"):
         with translation.override(language), write_table(Format.PLAIN_CSV, columns, [row]) as file:
@@ -155,17 +156,19 @@ def test_excel_has_a_name_filters_a_frozen_head_and_fitting_widths() -> None:
 
 @pytest.mark.parametrize("day", [date(1, 1, 1), date(1753, 1, 1), date(1899, 12, 31), date(1900, 2, 28)])
 def test_a_day_that_excel_does_not_know_is_its_text(day: date) -> None:
-    cell = workbook([[day]], [FileColumn("day", "Day", ColumnType.DATE)]).active["A2"]
+    cell = workbook([[day]], [FileColumn(key="day", title="Day", type=ColumnType.DATE)]).active["A2"]
     assert cell.value == f"{day.day:02}-{day.month:02}-{day.year:04}"
 
 
 def test_an_excel_cell_never_loses_its_text() -> None:
-    cell = workbook([["x" * 40_000]], [FileColumn("text", "Text")]).active["A2"]
+    cell = workbook([["x" * 40_000]], [FileColumn(key="text", title="Text")]).active["A2"]
     assert (len(cell.value), cell.value[-1]) == (32_767, "…")
 
 
 def test_people_read_display_values_and_programs_codes() -> None:
-    columns = [FileColumn("kind", "Soort", display=lambda code: {"asset": "Activa"}.get(code, code))]
+    columns = [
+        FileColumn(key="kind", title="Soort", display=lambda code: {"asset": "Activa"}.get(code, code))
+    ]
     assert workbook([["asset"], [None]], columns).active["A2"].value == "Activa"
     with write_table(Format.PARQUET, columns, [["asset"], [None]]) as file:
         assert pyarrow.parquet.read_table(io.BytesIO(file.read())).column("kind").to_pylist() == [
@@ -175,7 +178,7 @@ def test_people_read_display_values_and_programs_codes() -> None:
 
 
 def test_parquet_takes_the_noise_of_floats() -> None:
-    columns = [FileColumn("amount", "Amount", ColumnType.AMOUNT)]
+    columns = [FileColumn(key="amount", title="Amount", type=ColumnType.AMOUNT)]
     with write_table(Format.PARQUET, columns, [[Decimal("1E-15")], [Decimal("100.000000000000014")]]) as file:
         amounts = pyarrow.parquet.read_table(io.BytesIO(file.read())).column("amount").to_pylist()
     assert amounts == [Decimal(0), Decimal(100)]

@@ -29,7 +29,7 @@ BROKEN = "not-a-sie-file.se"
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Counted:
     accounts: int
     vouchers: int
@@ -152,7 +152,10 @@ def count_labels(file: Path) -> Counted:
     ]
     vouchers = sum(line.split()[:1] == [b"#VER"] for line in lines)
     return Counted(
-        len(accounts), vouchers, len(amounts), sum((one for one in amounts if one > 0), Decimal(0))
+        accounts=len(accounts),
+        vouchers=vouchers,
+        lines=len(amounts),
+        debit=sum((one for one in amounts if one > 0), Decimal(0)),
     )
 
 

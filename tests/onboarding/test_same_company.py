@@ -56,10 +56,21 @@ def anna(actor: Any, sandbox: Sandbox, settings: Any) -> Newcomer:
 def test_a_suggestion_is_accepted_with_others_only_when_one_has_the_same_name(
     names: list[str], number: str
 ) -> None:
-    candidates = tuple(CompanyCandidate(str(at), name) for at, name in enumerate(names, 1))
-    lookup = LookupResult(RegisterQuery("NO", QueryKind.NAME, "nordlys solberg"), candidates=candidates)
+    candidates = tuple(CompanyCandidate(number=str(at), name=name) for at, name in enumerate(names, 1))
+    lookup = LookupResult(
+        RegisterQuery(country="NO", kind=QueryKind.NAME, value="nordlys solberg"), candidates=candidates
+    )
     company = RemoteCompany(name="Nordlys Solberg AS", country="NO")
-    answer = IdentityAnswer(company, "", "", "", False, None, {}, lookup)
+    answer = IdentityAnswer(
+        company=company,
+        number="",
+        reason="",
+        sector="",
+        is_suggested=False,
+        checked=None,
+        problems={},
+        lookup=lookup,
+    )
     assert answer.equal_suggestion == number
     closed = tuple(replace(candidate, is_closed=True) for candidate in candidates)
     assert replace(answer, lookup=replace(lookup, candidates=closed)).equal_suggestion == ""
@@ -147,7 +158,9 @@ def test_another_name_in_the_register_is_no_green_tick(anna: Newcomer) -> None:
 def test_names_that_are_equal_in_normal_form_need_no_question(books: str, register: str, asks: bool) -> None:
     """Capitals, accents, signs and the abbreviation of the legal form make no other company."""
     lookup = LookupResult(
-        RegisterQuery("NO", QueryKind.NUMBER, DERIVED), LookupOutcome.FOUND, legal_name=register
+        RegisterQuery(country="NO", kind=QueryKind.NUMBER, value=DERIVED),
+        LookupOutcome.FOUND,
+        legal_name=register,
     )
     assert lookup.has_different_name(books) is asks
 

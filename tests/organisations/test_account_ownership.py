@@ -206,7 +206,11 @@ def test_access_that_home_gives_back_is_still_protected_from_others(
     with organisation_scope(ada.organisation_id):
         access = people_services.terms_of(people_services.get_member(ada, noor.membership_id))
         people_services.update_membership(
-            ada, noor.membership_id, people_services.MembershipTerms(access.role, False, None, frozenset())
+            ada,
+            noor.membership_id,
+            people_services.MembershipTerms(
+                role=access.role, is_active=False, expires_at=None, divisions=frozenset()
+            ),
         )
         people_services.update_membership(ada, noor.membership_id, access)
     Authenticator.objects.create(user_id=noor.user_id, type=Authenticator.Type.TOTP, data={})
@@ -225,7 +229,11 @@ def test_restored_access_does_not_change_the_current_organisation(eve: Actor, ad
         membership = Membership.objects.get(user_id=ada.user_id)
         access = people_services.terms_of(membership)
         people_services.update_membership(
-            eve, membership.pk, people_services.MembershipTerms(access.role, False, None, frozenset())
+            eve,
+            membership.pk,
+            people_services.MembershipTerms(
+                role=access.role, is_active=False, expires_at=None, divisions=frozenset()
+            ),
         )
         people_services.update_membership(eve, membership.pk, access)
     assert active_organisation_id(by_password(email_of(ada))) == ada.organisation_id

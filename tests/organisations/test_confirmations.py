@@ -19,7 +19,7 @@ from tests.fixtures.confirmation import answers_on, post_and_confirm
 from tests.fixtures.people import signed_in
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Office:
     admin: Actor
     rosa: Actor
@@ -60,7 +60,7 @@ def office(actor: Any) -> Office:
         SavedView.objects.create(
             organisation_id=firm.pk, membership_id=rosa.membership_id, name="Mine", query="q=a"
         )
-    return Office(admin, rosa, hugo)
+    return Office(admin=admin, rosa=rosa, hugo=hugo)
 
 
 def test_handing_over_says_first_exactly_what_moves_and_leaves_access_alone(office: Office) -> None:

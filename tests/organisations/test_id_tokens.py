@@ -65,7 +65,7 @@ def refusal(token: str, key_set: Any = None) -> str:
 
 def test_an_honest_token_is_accepted() -> None:
     token = sign_payload(claims(email="ada@firm.example", email_verified=True, name="Ada"))
-    assert verify(token) == TokenIdentity("7", "ada@firm.example", "Ada")
+    assert verify(token) == TokenIdentity(subject="7", email="ada@firm.example", name="Ada")
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])

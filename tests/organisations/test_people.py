@@ -93,7 +93,9 @@ def test_two_administrators_cannot_take_each_other_away_at_the_same_moment(admin
         try:
             with organisation_scope(acting.organisation_id):
                 people_services.update_membership(
-                    acting, whom.membership_id, MembershipTerms(Role.USER, True, None, frozenset())
+                    acting,
+                    whom.membership_id,
+                    MembershipTerms(role=Role.USER, is_active=True, expires_at=None, divisions=frozenset()),
                 )
             outcomes.append("done")
         except Refused:

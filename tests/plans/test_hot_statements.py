@@ -70,10 +70,24 @@ CONNECTION, COMPANY = 2, 7
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 FAILURE = RecordedFailure(FailureKind.UNREACHABLE, "code", "why")
 RUN = ClaimedRun(
-    RUN, 1, FIRM, ADMINISTRATION, 2, ADMINISTRATION, "visma_net", False, None, 0, 0, "schedule", NOW, 0, False
+    id=RUN,
+    attempt=1,
+    organisation_id=FIRM,
+    administration_id=ADMINISTRATION,
+    connection_id=2,
+    remote_company_id=ADMINISTRATION,
+    connector="visma_net",
+    full=False,
+    resources=None,
+    failures=0,
+    crashes=0,
+    trigger="schedule",
+    created_at=NOW,
+    worker_losses=0,
+    killed_its_process=False,
 )
-BOSS = Actor(FIRM, 1, 1, "Anna", Role.ADMINISTRATOR)
-USER = Actor(FIRM, 2, 2, "Ben", Role.USER)
+BOSS = Actor(organisation_id=FIRM, membership_id=1, user_id=1, name="Anna", role=Role.ADMINISTRATOR)
+USER = Actor(organisation_id=FIRM, membership_id=2, user_id=2, name="Ben", role=Role.USER)
 _EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")
 _TABLES = f"""
 SELECT c.relname, NULL FROM pg_class c WHERE c.relkind = 'r' AND c.reltuples >= {LARGE}
@@ -208,7 +222,7 @@ async def _run(connection: AsyncConnection[tuple[Any, ...]], _database: Database
 
 async def _checkpoint(connection: AsyncConnection[tuple[Any, ...]], _database: Database) -> None:
     await checkpoints.save_checkpoints(
-        connection, RUN, [("r1", CheckpointState(), ResourceDelta("running", "full"))]
+        connection, RUN, [("r1", CheckpointState(), ResourceDelta(state="running", mode="full"))]
     )
     await read_keys.add_keys(connection, RUN, "entries", 2, ["E1", "E2"])
     await read_keys.count(connection, RUN, ["entries"], 1)
@@ -220,8 +234,16 @@ async def _page(connection: AsyncConnection[tuple[Any, ...]], _database: Databas
     def normalise(resource: str, raw: bytes, parent: str) -> EntryRow:
         return EntryRow(journal="GL", module="GL", number="1", period="202601", booked_on=date(2026, 1, 1))
 
-    context = writer.WriteContext(FIRM, ADMINISTRATION, NOW, normalise, {"entry_lines": 1, "entries": 1})
-    records = [Record(f"E{number}", b"{}", "202601") for number in range(6001, 6101)]
+    context = writer.WriteContext(
+        organisation_id=FIRM,
+        administration_id=ADMINISTRATION,
+        at=NOW,
+        normalise=normalise,
+        versions={"entry_lines": 1, "entries": 1},
+    )
+    records = [
+        Record(external_id=f"E{number}", raw=b"{}", partition="202601") for number in range(6001, 6101)
+    ]
     await writer.stage(connection, context, "entries", records, {})
     ctes = f"WITH {log.insert_cte('entries')}, {rejected_records.delete_cte('incoming_books_entry_0')} "
     await writer.merge(
@@ -256,7 +278,15 @@ async def _vault(_connection: AsyncConnection[tuple[Any, ...]], database: Databa
     grant: Any = SimpleNamespace(organisation_id=FIRM, id=GRANT, generation=1, started_at=None)
     await grants.mark_refresh_started(grant, NOW)
     await grants.store_tokens(
-        grant, Tokens(Secret("a"), Secret("r"), NOW, NOW + timedelta(hours=1)), NOW, None
+        grant,
+        Tokens(
+            access_token=Secret("a"),
+            refresh_token=Secret("r"),
+            issued_at=NOW,
+            expires_at=NOW + timedelta(hours=1),
+        ),
+        NOW,
+        None,
     )
     await grants.record_failure(grant, FAILURE, NOW, None)
 

@@ -19,7 +19,7 @@ from tests.fixtures.database import INSTALLATION_ID
 from tests.quarantine.switch import koppel_quarantine
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
-STORED = StoredIdentity("one", "71", NOON)
+STORED = StoredIdentity(uid="one", system_identifier="71", seen_at=NOON)
 MACHINE = MachineIdentity("one", NOON)
 
 

@@ -249,7 +249,7 @@ def states(anna: Actor) -> tuple[list[Any], list[Any]]:
 
 
 def test_a_look_up_stays_due_and_is_asked_after_the_end(anna: Actor, registers: Sandbox) -> None:
-    question = RegisterQuery("NO", QueryKind.NUMBER, "923609016")
+    question = RegisterQuery(country="NO", kind=QueryKind.NUMBER, value="923609016")
     with organisation_scope(anna.organisation_id):
         request_lookups(anna.organisation_id, [question])
     koppel_quarantine("on")

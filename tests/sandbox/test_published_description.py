@@ -93,7 +93,9 @@ class Vendor:
         headers = {"Authorization": f"Bearer {await self._token(company)}"}
         answer = await self._client.get(path, params=query, headers=headers)
         return Response(
-            answer.status, {key.lower(): value for key, value in answer.headers.items()}, await answer.read()
+            status=answer.status,
+            headers={key.lower(): value for key, value in answer.headers.items()},
+            body=await answer.read(),
         )
 
     @property

@@ -25,7 +25,7 @@ from koppel.sync.runs.services import cancel_run, request_first_runs, request_ru
 from tests.fixtures.stack import Connected, Sandbox
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Synced:
     """An administration, who may sync it, and the company it stands for in the sandbox."""
 
@@ -150,7 +150,9 @@ def import_company(connected: Connected, index: int = 0) -> Synced:
         Administration.objects.filter(pk__in=created_ids).update(
             settings={"full_comparison_weekday": weekday}
         )
-    return Synced(actor, created_ids[0], company_id, connected.sandbox)
+    return Synced(
+        actor=actor, administration_id=created_ids[0], company_id=company_id, sandbox=connected.sandbox
+    )
 
 
 async def claim_and_execute(runtime: Runtime, organisation_id: int, run_id: int) -> None:

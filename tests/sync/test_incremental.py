@@ -284,7 +284,9 @@ def test_one_stamp_from_the_future_keeps_no_other_from_being_remembered(resource
                 }
                 for number, stamp in enumerate(stamps)
             ]
-            return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
+            return Response(
+                status=200, headers={"content-type": "application/json"}, body=json.dumps(rows).encode()
+            )
 
     at = ChangesRead(
         since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00"

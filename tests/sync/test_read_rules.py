@@ -121,7 +121,7 @@ def test_more_years_are_read_in_a_full_read_alone(
 def test_changes_come_first_where_records_move_between_periods(
     rules: ReadRules, checkpoint: CheckpointState
 ) -> None:
-    spec = ResourceSpec("entries", MODES, DeleteMode.BY_ABSENCE)
+    spec = ResourceSpec(key="entries", read_modes=MODES, delete_mode=DeleteMode.BY_ABSENCE)
     assert spec.key in CHILDREN
     begun = list_read_checkpoints(rules, spec, checkpoint)
     is_new = begun[0] is not checkpoint

@@ -105,7 +105,9 @@ def test_a_part_of_a_list_that_could_not_be_understood_is_read_again_whatever_th
             is_customer = url.endswith("customer")
             stamp = "2026-03-04T10:00:00" if is_customer else "2026-03-04T12:00:00"
             rows = [{"internalId": None if is_customer else 7, "number": "1", "lastModifiedDateTime": stamp}]
-            return Response(200, {"content-type": "application/json"}, json.dumps(rows).encode())
+            return Response(
+                status=200, headers={"content-type": "application/json"}, body=json.dumps(rows).encode()
+            )
 
     at = ChangesRead(
         since="2026-03-04T07:50:00", newest="2026-03-04T09:00:00", resume_from="2026-03-04T09:00:00"

@@ -15,7 +15,7 @@ from koppel.organisations.roles import Actor
 from tests.fixtures.stack import CLIENTS, Sandbox
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GrantedAccess:
     """A stored consent, and the vendor's name for its family of tokens."""
 
@@ -69,7 +69,12 @@ def create_grants(
                 connection.organisation_id, connection, f"{answer['subject']}/{number}", "", tokens
             )
             granted.append(
-                GrantedAccess(connection.organisation_id, connection.pk, grant.pk, answer["family"])
+                GrantedAccess(
+                    organisation_id=connection.organisation_id,
+                    connection_id=connection.pk,
+                    grant_id=grant.pk,
+                    family=answer["family"],
+                )
             )
     return granted
 
@@ -77,7 +82,12 @@ def create_grants(
 def tokens_of(answer: dict[str, Any]) -> Tokens:
     refresh, at = answer.get("refresh_token"), now()
     ends = at + timedelta(seconds=answer["expires_in"])
-    return Tokens(Secret(answer["access_token"]), Secret(refresh) if refresh else None, at, ends)
+    return Tokens(
+        access_token=Secret(answer["access_token"]),
+        refresh_token=Secret(refresh) if refresh else None,
+        issued_at=at,
+        expires_at=ends,
+    )
 
 
 def expire(granted: Sequence[GrantedAccess], at: datetime | None = None) -> None:

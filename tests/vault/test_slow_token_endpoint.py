@@ -233,7 +233,10 @@ def expire_grant(connected: Connected) -> GrantedAccess:
     assert grant is not None
     assert grant.grant_id is not None
     granted_access = GrantedAccess(
-        connected.actor.organisation_id, connected.connection.pk, grant.grant_id, ""
+        organisation_id=connected.actor.organisation_id,
+        connection_id=connected.connection.pk,
+        grant_id=grant.grant_id,
+        family="",
     )
     expire([granted_access])
     connected.sandbox.hold("/connect/token")

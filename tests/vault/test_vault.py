@@ -152,10 +152,17 @@ def test_a_service_grant_has_no_refresh_token_and_is_asked_for_again(
 
 
 def service_grant(admin: Any, connection: Connection, tenant: str) -> GrantedAccess:
-    ended = Tokens(Secret("ended"), None, now() - timedelta(hours=1), now())
+    ended = Tokens(
+        access_token=Secret("ended"),
+        refresh_token=None,
+        issued_at=now() - timedelta(hours=1),
+        expires_at=now(),
+    )
     with organisation_scope(admin.organisation_id):
         grant = store_grant(admin.organisation_id, connection, tenant, tenant, ended)
-    return GrantedAccess(admin.organisation_id, connection.pk, grant.pk, "")
+    return GrantedAccess(
+        organisation_id=admin.organisation_id, connection_id=connection.pk, grant_id=grant.pk, family=""
+    )
 
 
 def test_a_grant_without_any_way_to_renew_it_asks_for_a_person_when_it_ends(

@@ -30,7 +30,7 @@ from tests.books.factories import administration_of, assign
 IMPORT = 7
 
 
-@dataclass
+@dataclass(kw_only=True)
 class World:
     admin: Actor
     people: dict[str, Actor]
@@ -89,16 +89,16 @@ def build_world(actor: Any) -> World:
         )
     bystander = actor("user", organisation=firm, name="Kees Bos")
     return World(
-        admin,
-        people,
-        bystander,
-        active,
-        configuring,
-        division,
-        template,
-        changed_run(active),
-        _webhook(admin),
-        issue_id,
+        admin=admin,
+        people=people,
+        bystander=bystander,
+        active=active,
+        configuring=configuring,
+        division=division,
+        template=template,
+        run_id=changed_run(active),
+        webhook_id=_webhook(admin),
+        issue_id=issue_id,
     )
 
 

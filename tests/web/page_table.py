@@ -240,7 +240,7 @@ def _flow(world: World, names: Sequence[str] = COMPANIES) -> Flow:
             step=Step.ASSIGN,
             chosen_company_ids=ids,
             offered_company_ids=ids,
-            typed_identities={ids[0]: TypedIdentity("69599084"), ids[1]: TypedIdentity("1234")},
+            typed_identities={ids[0]: TypedIdentity(number="69599084"), ids[1]: TypedIdentity(number="1234")},
             expires_at=now + timedelta(days=1),
         )
 

@@ -99,7 +99,9 @@ def _company(file: sie.SieFile, key: str) -> Company:
 def _books(file: sie.SieFile) -> Books:
     years = _years(file)
     periods = [period for number in years for period in _periods(file.years[number])]
-    accounts = {code: Account(code, name, _kind(file, code)) for code, name in file.accounts.items()}
+    accounts = {
+        code: Account(code=code, name=name, kind=_kind(file, code)) for code, name in file.accounts.items()
+    }
     earlier = {_year_of(file, number): file.years[number] for number in years}
     return Books(
         accounts=accounts,
@@ -140,7 +142,7 @@ def _periods(year: sie.SieYear) -> list[Period]:
     while starts_on <= last:
         following = (starts_on.replace(day=1) + timedelta(days=31)).replace(day=1)
         ends_on = min(following - timedelta(days=1), last)
-        periods.append(Period(first.year, len(periods) + 1, starts_on, ends_on))
+        periods.append(Period(year=first.year, number=len(periods) + 1, starts_on=starts_on, ends_on=ends_on))
         starts_on = following
     return periods
 
@@ -150,11 +152,23 @@ def _entries(file: sie.SieFile) -> list[Entry]:
     periods = {number: _periods(file.years[number]) for number in _years(file)}
     names = {number: str(_year_of(file, number)) for number in periods}
     for voucher, number in zip(file.vouchers, sie.entry_keys(file.vouchers, names), strict=True):
-        lines = [Line(line.account, line.amount, line.text, tuple(line.objects)) for line in voucher.lines]
+        lines = [
+            Line(account=line.account, amount=line.amount, text=line.text, objects=tuple(line.objects))
+            for line in voucher.lines
+        ]
         entered = datetime.combine(voucher.booked_on, datetime.min.time(), UTC) + timedelta(hours=12)
         period = period_of(periods[voucher.year], voucher.booked_on).key
         entries.append(
-            Entry("GL", number, voucher.booked_on, period, voucher.text, lines, entered, voucher.series)
+            Entry(
+                module="GL",
+                number=number,
+                booked_on=voucher.booked_on,
+                period=period,
+                text=voucher.text,
+                lines=lines,
+                modified=entered,
+                series=voucher.series,
+            )
         )
     return entries
 

@@ -61,7 +61,11 @@ def _company(index: int, count: int, lines_max: int, seed: int, today: date, use
         city=dice.choice(country.cities),
         units=units,
         make_books=lambda: _Bookkeeper(
-            country, f"{seed}/{index}/books", size, index % 19 == 7, today
+            country=country,
+            seed=f"{seed}/{index}/books",
+            size=size,
+            has_mid_year_start=index % 19 == 7,
+            today=today,
         ).books(),
     )
 
@@ -103,7 +107,7 @@ def _as_typed(index: int, country: Country, number: str) -> tuple[str, str]:
     return number, vat
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Bookkeeper:
     country: Country
     seed: str
@@ -113,7 +117,10 @@ class _Bookkeeper:
 
     def books(self) -> Books:
         dice = random.Random(self.seed)
-        accounts = {code: Account(code, name[self.country.language], kind) for code, kind, name in CHART}
+        accounts = {
+            code: Account(code=code, name=name[self.country.language], kind=kind)
+            for code, kind, name in CHART
+        }
         periods = self._periods()
         books = Books(
             accounts=accounts,
@@ -147,7 +154,15 @@ class _Bookkeeper:
                 )
                 if starts_on <= self.today:
                     ends_on = (starts_on + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-                    periods.append(Period(year, number, starts_on, ends_on, closed=year < start_year))
+                    periods.append(
+                        Period(
+                            year=year,
+                            number=number,
+                            starts_on=starts_on,
+                            ends_on=ends_on,
+                            closed=year < start_year,
+                        )
+                    )
         return periods
 
     def _contacts(self, dice: random.Random, first: int, count: int) -> list[Contact]:
@@ -158,7 +173,14 @@ class _Bookkeeper:
             number = _clean_number(self.country.code, first + index)
             status = "Inactive" if index % 31 == 30 else "Active"
             contacts.append(
-                Contact(str(first + index), name, dice.choice(self.country.cities), mail, number, status)
+                Contact(
+                    number=str(first + index),
+                    name=name,
+                    city=dice.choice(self.country.cities),
+                    email=mail,
+                    corporate_id=number,
+                    status=status,
+                )
             )
         return contacts
 
@@ -186,7 +208,15 @@ class _Bookkeeper:
             )  # entries never lie in the future
             number = f"{numbers_used[module]:06d}"
             books.entries.append(
-                Entry(module, number, day, period_of(books.periods, day).key, text, entry_lines, entered)
+                Entry(
+                    module=module,
+                    number=number,
+                    booked_on=day,
+                    period=period_of(books.periods, day).key,
+                    text=text,
+                    lines=entry_lines,
+                    modified=entered,
+                )
             )
             lines += len(entry_lines)
             index += 1
@@ -206,18 +236,66 @@ class _Bookkeeper:
             contact = dice.choice(books.customers)
             income = dice.choice(("3000", "3010", "3100", "3600"))
             lines = [
-                Line("1500", net + vat, contact.name, (), reference, contact.number),
-                Line(income, -net, contact.name, objects, reference, contact.number, vat_id, project),
-                Line("2700", -vat, vat_text, (), reference, contact.number, vat_id),
+                Line(
+                    account="1500",
+                    amount=net + vat,
+                    text=contact.name,
+                    objects=(),
+                    reference=reference,
+                    contact=contact.number,
+                ),
+                Line(
+                    account=income,
+                    amount=-net,
+                    text=contact.name,
+                    objects=objects,
+                    reference=reference,
+                    contact=contact.number,
+                    vat=vat_id,
+                    project=project,
+                ),
+                Line(
+                    account="2700",
+                    amount=-vat,
+                    text=vat_text,
+                    objects=(),
+                    reference=reference,
+                    contact=contact.number,
+                    vat=vat_id,
+                ),
             ]
             return "AR", f"{self.country.invoice} {reference}", lines
         if kind < 0.75:
             contact = dice.choice(books.suppliers)
             cost = dice.choice(("4000", "5000", "6000", "6300", "6500", "6800", "7000", "7320", "7700"))
             lines = [
-                Line(cost, net, contact.name, objects, reference, contact.number, vat_id, project),
-                Line("2710", vat, vat_text, (), reference, contact.number, vat_id),
-                Line("2400", -(net + vat), contact.name, (), reference, contact.number),
+                Line(
+                    account=cost,
+                    amount=net,
+                    text=contact.name,
+                    objects=objects,
+                    reference=reference,
+                    contact=contact.number,
+                    vat=vat_id,
+                    project=project,
+                ),
+                Line(
+                    account="2710",
+                    amount=vat,
+                    text=vat_text,
+                    objects=(),
+                    reference=reference,
+                    contact=contact.number,
+                    vat=vat_id,
+                ),
+                Line(
+                    account="2400",
+                    amount=-(net + vat),
+                    text=contact.name,
+                    objects=(),
+                    reference=reference,
+                    contact=contact.number,
+                ),
             ]
             return "AP", f"{self.country.bill} {reference}", lines
         contact = dice.choice(books.customers)
@@ -228,4 +306,7 @@ class _Bookkeeper:
         )
 
     def _two(self, net: Decimal, debit: str, credit: str, reference: str, contact: str = "") -> list[Line]:
-        return [Line(debit, net, "", (), reference, contact), Line(credit, -net, "", (), reference, contact)]
+        return [
+            Line(account=debit, amount=net, text="", objects=(), reference=reference, contact=contact),
+            Line(account=credit, amount=-net, text="", objects=(), reference=reference, contact=contact),
+        ]

@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 RESULT_KINDS = ("income", "expense")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Account:
     """`kind` is asset, liability, income or expense."""
 
@@ -24,7 +24,7 @@ class Account:
     active: bool = True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Period:
     """A period.
 
@@ -43,7 +43,7 @@ class Period:
         return f"{self.year:04d}{self.number:02d}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Line:
     """`objects` are (dimension id, value id)."""
 
@@ -57,7 +57,7 @@ class Line:
     project: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Entry:
     module: str
     number: str
@@ -70,7 +70,7 @@ class Entry:
     status: str = "Posted"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Contact:
     number: str
     name: str
@@ -80,7 +80,7 @@ class Contact:
     status: str = "Active"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Balance:
     account: str
     period: str
@@ -161,7 +161,14 @@ def _balances(books: Books) -> Iterable[Balance]:
             running[account] = closing
             stated = statements.get(account, closing)
             if opening or debit or credit or stated or account in books.stated:
-                yield Balance(account, period.key, opening, debit, credit, stated)
+                yield Balance(
+                    account=account,
+                    period=period.key,
+                    opening=opening,
+                    debit=debit,
+                    credit=credit,
+                    closing=stated,
+                )
 
 
 def _statements(books: Books, period: Period) -> dict[str, Decimal]:

@@ -28,7 +28,7 @@ YEARS_MAX = 4
 """Movements are kept by account for this many years' worth of accounts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlTotal:
     """A total that the file states, and what its records add up to."""
 
@@ -95,7 +95,7 @@ class Totals:
     negative_credit: Decimal = ZERO
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Tally:
     """Adds up records as they pass."""
 
@@ -224,7 +224,7 @@ class Tally:
     def undeclared_accounts(self) -> list[Account]:
         """Return an account without a name for each that entries use and no account declares."""
         codes = (code for kind, code in self.undeclared if kind == "account")
-        return [Account(code) for code in codes if code not in self.accounts]
+        return [Account(code=code) for code in codes if code not in self.accounts]
 
     def finish(self) -> Report:
         """Compare totals and balances. No record may follow."""
@@ -284,12 +284,16 @@ class Tally:
         """Return the stated totals with what was counted, amounts below zero counted as the file does."""
         totals, compared = self.totals, []
         if totals.lines is not None:
-            compared.append(ControlTotal("lines", Decimal(totals.lines), Decimal(self.counts["Line"])))
+            compared.append(
+                ControlTotal(name="lines", stated=Decimal(totals.lines), counted=Decimal(self.counts["Line"]))
+            )
         if totals.entries is not None:
             counted = self.counts["Entry"]
             if totals.entries == self.counts["Line"]:
                 counted = self.counts["Line"]
-            compared.append(ControlTotal("entries", Decimal(totals.entries), Decimal(counted)))
+            compared.append(
+                ControlTotal(name="entries", stated=Decimal(totals.entries), counted=Decimal(counted))
+            )
         below_zero = totals.negative_debit + totals.negative_credit
         for name, stated, counted_amount in (
             ("total debit", totals.debit, self.debit),
@@ -298,7 +302,9 @@ class Tally:
             if stated is not None:
                 as_written = counted_amount + below_zero
                 agrees = abs(stated - as_written) <= ROUNDING
-                compared.append(ControlTotal(name, stated, as_written if agrees else counted_amount))
+                compared.append(
+                    ControlTotal(name=name, stated=stated, counted=as_written if agrees else counted_amount)
+                )
         return compared
 
     def _check_closing(self, closing: dict[tuple[str, str], Decimal]) -> None:

@@ -71,7 +71,7 @@ SEVERITIES = {
 """Of every code that is no warning."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """Where: a line, counted from 1, and for XML the element; 0 and '' mean the whole file.
 
@@ -88,7 +88,7 @@ class Location:
         return ", ".join(filter(None, (self.file, line_and_element))) or "the file"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What a person should know about the file, in one sentence."""
 
@@ -101,7 +101,7 @@ class Finding:
         return SEVERITIES.get(self.code, Severity.WARNING)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Repair:
     """What was read differently from how the file writes it: how often, and where first."""
 
@@ -126,7 +126,7 @@ class FindingLog:
 
     def location(self, line: int = 0, element: str = "") -> Location:
         """Return a place in the file that is being read."""
-        return Location(line, element, self.file)
+        return Location(line=line, element=element, file=self.file)
 
     def add(self, code: FindingCode, sentence: str, line: int = 0, element: str = "") -> None:
         self.add_at(code, sentence, self.location(line, element))
@@ -134,7 +134,7 @@ class FindingLog:
     def add_at(self, code: FindingCode, sentence: str, location: Location) -> None:
         self.counts[code] += 1
         if len(self.findings) < self.findings_max:
-            self.findings.append(Finding(code, location, _of_file(location, sentence)))
+            self.findings.append(Finding(code=code, location=location, sentence=_of_file(location, sentence)))
 
     def add_repair(
         self, code: RepairCode, sentence: str, line: int = 0, element: str = "", count: int = 1
@@ -144,7 +144,9 @@ class FindingLog:
             repair.count += count
         else:
             location = self.location(line, element)
-            self.repairs[(self.file, code)] = Repair(code, location, _of_file(location, sentence), count)
+            self.repairs[(self.file, code)] = Repair(
+                code=code, first=location, sentence=_of_file(location, sentence), count=count
+            )
 
 
 def _of_file(location: Location, sentence: str) -> str:

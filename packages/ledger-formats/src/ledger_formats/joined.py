@@ -136,7 +136,7 @@ def _joined_header(parts: Sequence[LedgerFile]) -> Header:
     if not years:
         return header
     starts_on, ends_on = min(year.starts_on for year in years), max(year.ends_on for year in years)
-    joined = FiscalYear(years[0].name, starts_on, ends_on)
+    joined = FiscalYear(name=years[0].name, starts_on=starts_on, ends_on=ends_on)
     others = {year.name: year for part in parts for year in part.header.years if not year.is_own}
     return replace(
         header, years=(*others.values(), joined), covers_until=ends_on if header.covers_until else None

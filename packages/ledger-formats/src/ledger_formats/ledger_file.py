@@ -131,7 +131,7 @@ class LedgerFile(ABC):
         self.log = FindingLog(self.limits.findings_max)
         self._note_detection(self.log)
         self._note_company(self.log)
-        return Tally(self.name, self.limits, self.log)
+        return Tally(name=self.name, limits=self.limits, log=self.log)
 
     @abstractmethod
     def _records(self, tally: Tally, kinds: frozenset[type]) -> Iterator[Record]:

@@ -61,7 +61,7 @@ class Company:
     country: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FiscalYear:
     """`name` is unique in the file, such as 2025 or 2024/2025. `is_own`: the year that the file is about."""
 
@@ -92,7 +92,7 @@ class Header:
         return next((year for year in self.years if year.is_own), None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Account:
     """`standard_code` is of a national scheme: RGS, SRU, a Norwegian standard account or grouping."""
 
@@ -131,7 +131,7 @@ class VatCode:
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Period:
     number: str
     name: str = ""
@@ -140,14 +140,14 @@ class Period:
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Dimension:
     code: str
     name: str = ""
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class DimensionValue:
     dimension: str
     code: str
@@ -176,7 +176,7 @@ class Balance:
         return self.kind is not BalanceKind.PERIOD and not self.party and not self.dimensions
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Journal:
     """`kind` is the letter or word of the format: XAF has B bank, C cash, P purchase, S sales and others."""
 
@@ -193,7 +193,7 @@ class ForeignAmount:
     amount: Decimal
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LineVat:
     """VAT that a line states. It may also be booked as a line of its own: never add it."""
 

@@ -33,4 +33,6 @@ def fiscal_year(
     """Return a fiscal year, by the name of its calendar years unless given. Raises `LedgerFileRefused`."""
     if problem := year_problem(starts_on, ends_on):
         raise year_refusal(file, f"{problem} ({starts_on} to {ends_on})")
-    return FiscalYear(name or year_name(starts_on, ends_on), starts_on, ends_on, is_own)
+    return FiscalYear(
+        name=name or year_name(starts_on, ends_on), starts_on=starts_on, ends_on=ends_on, is_own=is_own
+    )

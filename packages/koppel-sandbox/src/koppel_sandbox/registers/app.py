@@ -62,7 +62,12 @@ class Registers:
             self.brreg.removed |= {number} if payload.get("removed") else set()
             return web.json_response({})
         if entry is None:
-            entry = Entry(country, number, payload.get("name", ""), payload.get("activity", ""))
+            entry = Entry(
+                country=country,
+                number=number,
+                name=payload.get("name", ""),
+                activity=payload.get("activity", ""),
+            )
             self.entries.rows.append(entry)
         for name in ("name", "activity", "rsin", "vat"):
             setattr(entry, name, payload.get(name, getattr(entry, name)))

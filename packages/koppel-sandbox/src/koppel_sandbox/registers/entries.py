@@ -18,7 +18,7 @@ ACTIVITIES = {
 }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Entry:
     """One company in one register. `rsin` is Dutch only; `vat` is without the country code."""
 
@@ -88,7 +88,13 @@ def _entry(index: int, company: Company) -> Entry | None:
         return None
     country, number = company.country, _number(company)
     trades = ACTIVITIES[country]
-    entry = Entry(country, number, company.name, trades[index % len(trades)], company.city)
+    entry = Entry(
+        country=country,
+        number=number,
+        name=company.name,
+        activity=trades[index % len(trades)],
+        city=company.city,
+    )
     entry.vat = re.sub(r"^[A-Z]{2}|MVA$", "", company.vat_number.replace(" ", "").upper())
     if country == "NL":
         entry.rsin, entry.form = entry.vat[:9], "BeslotenVennootschap"
@@ -131,7 +137,10 @@ def _test_companies() -> list[Entry]:
         "55344526": ("Coöperatie Test U.A.", "Cooperatie", "0113"),
     }
     rows = [
-        Entry("NL", number, name, code, "Utrecht", form=form)
+        Entry(country="NL", number=number, name=name, activity=code, city="Utrecht", form=form)
         for number, (name, form, code) in test_numbers.items()
     ]
-    return rows + [Entry("NL", number, "", "", is_broken=True) for number in ("90004973", "90002903")]
+    return rows + [
+        Entry(country="NL", number=number, name="", activity="", is_broken=True)
+        for number in ("90004973", "90002903")
+    ]

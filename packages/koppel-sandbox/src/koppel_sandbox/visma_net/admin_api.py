@@ -120,7 +120,9 @@ class AdminApi:
         encoded = await self.erp.encoded_books(company)
         if "after" in payload:
             encoded.scheduled_changes.append(
-                ScheduledChange(payload["after"]["path"], int(payload["after"]["calls"]), payload)
+                ScheduledChange(
+                    path=payload["after"]["path"], calls=int(payload["after"]["calls"]), change=payload
+                )
             )
             return _json({})
         return _json(changes.apply(encoded, payload, shapes.moment(self.clock.now())))

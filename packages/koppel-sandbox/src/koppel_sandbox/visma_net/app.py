@@ -33,7 +33,7 @@ def build(
     """Build the app. `refusals` are the reasons for rejected SIE files."""
     clock, limits, found_faults = Clock(), Limits(), Faults()
     erp = Erp(clock)
-    connect = Connect(clock, Tokens(seed), companies, redirect_uris)
+    connect = Connect(clock=clock, tokens=Tokens(seed), companies=companies, redirect_uris=redirect_uris)
     control = AdminApi(
         clock=clock, connect=connect, erp=erp, limits=limits, faults=found_faults, refusals=refusals
     )

@@ -92,7 +92,9 @@ def _stamp(batch: Batch, stamp: str) -> None:
 def _copy(encoded: EncodedBooks, like: str, number: str, stamp: str) -> Batch:
     model = next(batch for batch in encoded.batches if batch.key[1] == like)
     head = NUMBER.sub(b'"batchNumber":' + shapes.encode(number), model.head)
-    created = Batch((model.key[0], number), model.period, stamp, head, list(model.lines))
+    created = Batch(
+        key=(model.key[0], number), period=model.period, modified=stamp, head=head, lines=list(model.lines)
+    )
     _stamp(created, stamp)
     return created
 

@@ -26,7 +26,7 @@ CODE_SECONDS = 300
 REDIRECT_PATH = "/connections/consent/callback"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Authorisation:
     """One authorisation, from the request to the exchange of its code."""
 
@@ -45,7 +45,7 @@ class Authorisation:
     family: str = ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Connect:
     clock: Clock
     tokens: Tokens
@@ -141,14 +141,14 @@ class Connect:
                 "Wrong redirect address", "<p>The redirect address is not registered for this app.</p>", 400
             )
         authorisation = Authorisation(
-            client,
-            redirect_uri,
-            query.get("scope", ""),
-            query.get("state", ""),
-            query.get("nonce", ""),
-            query.get("code_challenge", ""),
-            query.get("response_mode", "query"),
-            query.get("prompt", ""),
+            client=client,
+            redirect_uri=redirect_uri,
+            scope=query.get("scope", ""),
+            state=query.get("state", ""),
+            nonce=query.get("nonce", ""),
+            challenge=query.get("code_challenge", ""),
+            response_mode=query.get("response_mode", "query"),
+            prompt=query.get("prompt", ""),
         )
         if query.get("response_type") != "code":
             return self._redirect_back(request, authorisation, error="unsupported_response_type")

@@ -14,7 +14,7 @@ PAGE_SIZE_MAX = 1000
 PAGES_KEPT = 400
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ScheduledChange:
     """A change that is made after `calls` more responses to calls whose path contains `path`."""
 
@@ -23,7 +23,7 @@ class ScheduledChange:
     change: Mapping[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Batch:
     """A journal batch in the format of responses. `modified` is in the API's form without a time zone."""
 
@@ -75,5 +75,9 @@ def encode_books(company: Company) -> EncodedBooks:
     for entry in company.books.entries:
         head, lines = shapes.batch(company, entry)
         stamp = shapes.moment(entry.modified)
-        batches.append(Batch((entry.module, entry.number), entry.period, stamp, head, lines))
+        batches.append(
+            Batch(
+                key=(entry.module, entry.number), period=entry.period, modified=stamp, head=head, lines=lines
+            )
+        )
     return EncodedBooks(batches, list(shapes.balances(company)))

@@ -6,7 +6,7 @@ PASSWORD = "sandbox"  # noqa: S105 - shown on the sign-in page
 CLIENT_SECRET = "koppel-demo-secret"  # noqa: S105 - known to the demo only
 
 
-@dataclass
+@dataclass(kw_only=True)
 class User:
     """A user.
 
@@ -25,7 +25,7 @@ class User:
         return self.reach if now >= self.reach_from else self.reach_before
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Client:
     """An app as registered in the developer portal. `mode` decides what its tokens reach.
 
@@ -54,17 +54,33 @@ class Client:
 
 def users() -> dict[str, User]:
     people = (
-        User("b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0001", "demo@sandbox.example", "Demo Accountant"),
-        User("b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0002", "small@sandbox.example", "Small Reach", 1),
-        User("b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0003", "none@sandbox.example", "No Role", 0),
+        User(
+            subject="b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0001",
+            email="demo@sandbox.example",
+            name="Demo Accountant",
+        ),
+        User(
+            subject="b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0002",
+            email="small@sandbox.example",
+            name="Small Reach",
+            reach=1,
+        ),
+        User(
+            subject="b6c7a3c2-7a50-4f0e-8f4c-0e4f6a2a0003",
+            email="none@sandbox.example",
+            name="No Role",
+            reach=0,
+        ),
     )
     return {user.email: user for user in people}
 
 
 def clients() -> dict[str, Client]:
     apps = (
-        Client("isv_koppel_demo", "Koppel demo", "company_list"),
-        Client("isv_koppel_tenant", "Koppel demo, company per sign-in", "company_per_sign_in"),
-        Client("isv_koppel_service", "Koppel demo, service", "service"),
+        Client(client_id="isv_koppel_demo", name="Koppel demo", mode="company_list"),
+        Client(
+            client_id="isv_koppel_tenant", name="Koppel demo, company per sign-in", mode="company_per_sign_in"
+        ),
+        Client(client_id="isv_koppel_service", name="Koppel demo, service", mode="service"),
     )
     return {client.client_id: client for client in apps}

@@ -39,7 +39,7 @@ def is_same_text(first: str, second: str) -> bool:
     return hmac.compare_digest(first.encode(), second.encode())
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AccessToken:
     """The claims of an access token. `tenant_id` None: reaches every company of the user."""
 
@@ -51,7 +51,7 @@ class AccessToken:
     tenant_id: str | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TokenFamily:
     """All tokens of one consent.
 
@@ -117,7 +117,14 @@ class Tokens:
         claims |= {"scope": scope.split(), "nbf": int(now), "exp": int(ends), "jti": secrets.token_hex(8)}
         claims |= ({"sub": subject} if subject else {}) | ({"tenant_id": tenant_id} if tenant_id else {})
         token = self.sign(claims)
-        self.access[token] = AccessToken(client.client_id, subject, scope, ends, family, tenant_id)
+        self.access[token] = AccessToken(
+            client_id=client.client_id,
+            subject=subject,
+            scope=scope,
+            expires_at=ends,
+            family=family,
+            tenant_id=tenant_id,
+        )
         self.texts.append(token)
         response: dict[str, Any] = {
             "access_token": token,
@@ -125,7 +132,9 @@ class Tokens:
             "token_type": "Bearer",
             "scope": scope,
         }
-        state = self.families.setdefault(family, TokenFamily(client.client_id, subject, tenant_id))
+        state = self.families.setdefault(
+            family, TokenFamily(client_id=client.client_id, subject=subject, tenant_id=tenant_id)
+        )
         state.issued_at = now
         if "offline_access" in scope.split():
             facts = {
@@ -150,7 +159,11 @@ class Tokens:
         if facts is None or facts["c"] != client.client_id:
             raise OAuthError("invalid_grant", "The refresh token is unknown.")
         unknown = TokenFamily(
-            client.client_id, facts["u"], facts["t"], generation=facts["g"], issued_at=facts["i"]
+            client_id=client.client_id,
+            subject=facts["u"],
+            tenant_id=facts["t"],
+            generation=facts["g"],
+            issued_at=facts["i"],
         )
         family = self.families.setdefault(facts["f"], unknown)
         try:

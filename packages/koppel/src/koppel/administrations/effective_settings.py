@@ -47,7 +47,7 @@ class Source(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     key: str
     value: Any
@@ -130,7 +130,7 @@ def _resolve_audiences(
     ]
     return {
         event: next(
-            Setting(event, audiences[event], source)
+            Setting(key=event, value=audiences[event], source=source)
             for source, audiences in nearest_first
             if event in audiences
         )
@@ -148,5 +148,5 @@ def _resolve_setting(
     )
     for source, values in nearest_first:
         if key in values:
-            return Setting(key, values[key], source)
-    return Setting(key, DEFAULTS[key], Source.DEFAULT)
+            return Setting(key=key, value=values[key], source=source)
+    return Setting(key=key, value=DEFAULTS[key], source=Source.DEFAULT)

@@ -15,7 +15,7 @@ from koppel.kit.hooks import Hook, Registry, SingleHook
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncProgress:
     """A sync under way. `done` and `expected` count rows of `resource`; None = the source did not say."""
 
@@ -26,7 +26,7 @@ class SyncProgress:
     seconds_left: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tab:
     """`url_name` takes `administration_id`."""
 
@@ -43,7 +43,7 @@ class Card:
     order: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeCounts:
     """The changes of one administration's books by syncs within a period."""
 
@@ -57,7 +57,7 @@ class ChangeCounts:
         return self.added + self.changed + self.deleted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ActiveSync:
     """A sync that runs or waits. `seconds_left` None: not known yet."""
 

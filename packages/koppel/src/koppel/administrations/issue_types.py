@@ -27,51 +27,51 @@ def _overview(administration_id: int, _facts: MessageFacts) -> str:
 
 ISSUE_TYPES = (
     IssueType(
-        AdministrationIssue.COMPANY_CLOSED,
-        _("According to the register, the company was closed on %(closed_on)s."),
-        _(
+        code=AdministrationIssue.COMPANY_CLOSED,
+        message=_("According to the register, the company was closed on %(closed_on)s."),
+        advice=_(
             "Is this still a client? If not, deactivate the administration or mark the client as "
             "left. If so, correct the number."
         ),
-        _("View"),
-        _page,
+        button=_("View"),
+        link=_page,
         title=_("Deregistered companies"),
         is_dismissible=True,
     ),
     IssueType(
-        AdministrationIssue.LEGAL_NAME_CHANGED,
-        _("In the register, %(old)s is now called %(new)s."),
-        _("Change the name in the accounting system as well."),
-        _("View"),
-        _page,
+        code=AdministrationIssue.LEGAL_NAME_CHANGED,
+        message=_("In the register, %(old)s is now called %(new)s."),
+        advice=_("Change the name in the accounting system as well."),
+        button=_("View"),
+        link=_page,
         title=_("Names that differ from the register"),
         is_dismissible=True,
     ),
     IssueType(
-        AdministrationIssue.IDENTITY_INCOMPLETE,
-        _("The company is unknown."),
-        _("Enter a number, or choose a reason and a sector."),
-        _("Complete details"),
-        _page,
+        code=AdministrationIssue.IDENTITY_INCOMPLETE,
+        message=_("The company is unknown."),
+        advice=_("Enter a number, or choose a reason and a sector."),
+        button=_("Complete details"),
+        link=_page,
         title=_("Incomplete company details"),
     ),
     IssueType(
-        AdministrationIssue.REGISTER_NAME_DIFFERS,
-        _("In the register, the number of %(name)s belongs to “%(register)s”."),
-        _("Is this the same company? If so, confirm it. If not, correct the number."),
-        _("View"),
-        _page,
+        code=AdministrationIssue.REGISTER_NAME_DIFFERS,
+        message=_("In the register, the number of %(name)s belongs to “%(register)s”."),
+        advice=_("Is this the same company? If so, confirm it. If not, correct the number."),
+        button=_("View"),
+        link=_page,
         title=_("Same company?"),
     ),
     IssueType(
-        AdministrationIssue.NUMBER_SHARED,
-        _("Another administration has the same number."),
-        _(
+        code=AdministrationIssue.NUMBER_SHARED,
+        message=_("Another administration has the same number."),
+        advice=_(
             "One company may keep several administrations: dismiss this issue. If one continues the other, "
             "link them. If the number is wrong, correct it."
         ),
-        _("View"),
-        _overview,
+        button=_("View"),
+        link=_overview,
         title=_("Same number twice"),
         is_dismissible=True,
     ),

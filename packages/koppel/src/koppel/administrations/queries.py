@@ -39,7 +39,7 @@ def attention_condition(actor: Actor | None) -> Q:
     return Q(status__in=FAILING_STATUSES) | Q(Exists(issues))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportState:
     """The progress of an import: the number of administrations by status, of those that the actor may see."""
 
@@ -95,10 +95,10 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
     if not rows:
         return None
     return ImportState(
-        import_id,
-        {status: count for status, count, *_others in rows},
-        min(at for _status, _count, at, _needing in rows),
-        sum(needing for *_others, needing in rows),
+        id=import_id,
+        counts={status: count for status, count, *_others in rows},
+        began_at=min(at for _status, _count, at, _needing in rows),
+        needing_attention=sum(needing for *_others, needing in rows),
     )
 
 

@@ -23,7 +23,7 @@ from koppel.organisations.models import Membership
 from koppel.organisations.roles import Actor, Permission, Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HiddenAdministration:
     """A restricted administration as an Administrator who is not named on it sees it."""
 
@@ -81,10 +81,10 @@ def list_hidden(actor: Actor) -> list[HiddenAdministration]:
         members.setdefault(assignment.administration_id, []).append(assignment.membership)
     return [
         HiddenAdministration(
-            administration.pk,
-            administration.status,
-            [str(member.user) for member in members.get(administration.pk, [])],
-            not any(_is_live(member) for member in members.get(administration.pk, [])),
+            id=administration.pk,
+            status=administration.status,
+            people=[str(member.user) for member in members.get(administration.pk, [])],
+            is_orphaned=not any(_is_live(member) for member in members.get(administration.pk, [])),
         )
         for administration in hidden.order_by("pk")
     ]

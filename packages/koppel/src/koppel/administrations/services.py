@@ -158,7 +158,7 @@ def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -
         actor.organisation_id,
         actor.audit,
         AdministrationAction.SETTINGS_CHANGED,
-        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
+        subject=Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name),
         details={"before": before, "after": administration.settings},
     )
     return changed
@@ -237,7 +237,7 @@ def _record_predecessors(actor: Actor, created: Mapping[int, NewAdministration])
             actor.organisation_id,
             actor.audit,
             AdministrationAction.PREDECESSOR_SET,
-            subject=Subject(SubjectKind.ADMINISTRATION, key, names[key]),
+            subject=Subject(kind=SubjectKind.ADMINISTRATION, id=key, name=names[key]),
             details={"before": None, "after": predecessor_id},
         )
 

@@ -28,7 +28,7 @@ SAMPLE_TEXTS = {
 Schema = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Field:
     """`location` is path, query or body; '' in an answer. `default` '' = none."""
 
@@ -130,7 +130,11 @@ def _parameter(schemas: "_Schemas", parameter: Schema) -> Field:
     schema = parameter["schema"]
     default = "" if parameter["required"] else _format_default(schema.get("default"))
     return Field(
-        parameter["name"], parameter["in"], schemas.describe_type(schema), parameter["required"], default
+        name=parameter["name"],
+        location=parameter["in"],
+        kind=schemas.describe_type(schema),
+        required=parameter["required"],
+        default=default,
     )
 
 
@@ -194,7 +198,13 @@ class _Schemas:
         for name, field_schema in owner.get("properties", {}).items() if depth < DEPTH_MAX else ():
             required = name in owner.get("required", ()) and location == "body"
             default = "" if required or location != "body" else _format_default(field_schema.get("default"))
-            yield Field(f"{above}{name}", location, self.describe_type(field_schema), required, default)
+            yield Field(
+                name=f"{above}{name}",
+                location=location,
+                kind=self.describe_type(field_schema),
+                required=required,
+                default=default,
+            )
             yield from self.fields(field_schema, location, f"{above}{name}.", depth + 1)
 
     def sample(self, schema: Schema) -> Any:

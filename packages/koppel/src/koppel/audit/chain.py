@@ -25,7 +25,7 @@ LINKED_AT_ONCE_MAX = 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EntryValues:
     """An entry as it is hashed: each value by its path, as PostgreSQL writes it; None for NULL."""
 

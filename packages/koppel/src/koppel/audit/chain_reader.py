@@ -62,7 +62,7 @@ def verify_newest_heads(keys: SigningKeys) -> list[Finding]:
             own_head = Chain.objects.filter(organisation_id=signed.chain).first()
             link = Link.objects.filter(organisation_id=signed.chain, position=signed.length).first()
         length, head = (own_head.length, bytes(own_head.head)) if own_head else (0, GENESIS)
-        result = ChainResult(signed.chain, length, head)
+        result = ChainResult(chain=signed.chain, length=length, head=head)
         result.links = {signed.length: bytes(link.link)} if link else {}
         verify_heads(result, length, head, [document], keys)
         findings += result.findings
@@ -108,7 +108,9 @@ def _recorded_deletions(chain: int) -> RecordedDeletions:
         elif subject_id is not None:
             administrations.add(subject_id)
             companies.add(_parse_number(company))
-    return RecordedDeletions(expiries, frozenset(administrations), frozenset(companies))
+    return RecordedDeletions(
+        expiries=expiries, administrations=frozenset(administrations), companies=frozenset(companies)
+    )
 
 
 def _parse_number(text: str | None) -> int:
@@ -121,9 +123,9 @@ def _add_unlinked(result: ChainResult) -> None:
         if is_pending:
             result.pending += 1
         else:
-            result.findings.append(Finding(result.chain, FindingCode.INSERTED, entry=entry))
+            result.findings.append(Finding(chain=result.chain, code=FindingCode.INSERTED, entry=entry))
     for (entry,) in _fetch("pending_without_entry", result.chain):
-        result.findings.append(Finding(result.chain, FindingCode.DELETED, entry=entry))
+        result.findings.append(Finding(chain=result.chain, code=FindingCode.DELETED, entry=entry))
 
 
 def _fetch(statement: str, chain: int, **parameters: Any) -> list[tuple[Any, ...]]:

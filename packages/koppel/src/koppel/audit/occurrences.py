@@ -83,7 +83,7 @@ def _record_repetitions(window: Occurrence) -> None:
     if window.count == 1 or action is None:
         return
     subject = (
-        Subject(SubjectKind(window.subject_kind), window.subject_id or None, window.subject_name)
+        Subject(kind=SubjectKind(window.subject_kind), id=window.subject_id or None, name=window.subject_name)
         if window.subject_kind
         else None
     )

@@ -13,7 +13,7 @@ from koppel.kit.database.sql_files import load_statements
 _SQL = load_statements("koppel.audit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AuditFilter:
     """The filter of a search. `person` is a user's id, `since` and `until` are days, both included."""
 
@@ -27,7 +27,7 @@ class AuditFilter:
     subject_id: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangedValue:
     """A value that an action changed; '' where there was none."""
 

@@ -18,7 +18,7 @@ from koppel.kit.tenancy import scope_actor
 _SQL = load_statements("koppel.audit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AuditActor:
     """The actor of an action, with IP address and interface."""
 
@@ -29,7 +29,7 @@ class AuditActor:
     interface: Interface = Interface.JOB
 
 
-KOPPEL_ACTOR = AuditActor(ActorKind.JOB, None, "Koppel")
+KOPPEL_ACTOR = AuditActor(kind=ActorKind.JOB, id=None, name="Koppel")
 """Koppel itself, where no person asked for an action."""
 
 

@@ -96,12 +96,12 @@ def _grown_chains() -> Iterable[Chain]:
 
 def _head(chain: Chain, installation: int, now: datetime, keys: SigningKeys) -> Head:
     return Head(
-        chain.organisation_id,
-        chain.length,
-        bytes(chain.head).hex(),
-        now.isoformat(),
-        installation,
-        keys.current_id,
+        chain=chain.organisation_id,
+        length=chain.length,
+        head=bytes(chain.head).hex(),
+        signed_at=now.isoformat(),
+        installation=installation,
+        key=keys.current_id,
     )
 
 
@@ -119,11 +119,11 @@ def _store(document: HeadDocument) -> None:
 
 def _document(row: SignedHead, installation: int) -> HeadDocument:
     head = Head(
-        row.organisation_id,
-        row.length,
-        bytes(row.head).hex(),
-        row.signed_at.isoformat(),
-        installation,
-        row.key_id,
+        chain=row.organisation_id,
+        length=row.length,
+        head=bytes(row.head).hex(),
+        signed_at=row.signed_at.isoformat(),
+        installation=installation,
+        key=row.key_id,
     )
     return HeadDocument(head, bytes(row.signature))

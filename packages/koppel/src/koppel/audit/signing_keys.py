@@ -28,7 +28,7 @@ UNREADABLE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Head:
     """The head of a chain at one time.
 
@@ -62,12 +62,12 @@ class HeadDocument:
         """Read a document; other fields, as a log adds them, do not count. Raises `ValueError`."""
         try:
             head = Head(
-                int(document["chain"]),
-                int(document["length"]),
-                bytes.fromhex(document["head"]).hex(),
-                str(document["signed_at"]),
-                int(document["installation"]),
-                str(document["key"]),
+                chain=int(document["chain"]),
+                length=int(document["length"]),
+                head=bytes.fromhex(document["head"]).hex(),
+                signed_at=str(document["signed_at"]),
+                installation=int(document["installation"]),
+                key=str(document["key"]),
             )
             return cls(head, bytes.fromhex(document["signature"]))
         except (KeyError, TypeError, ValueError) as error:

@@ -37,7 +37,7 @@ class FindingCode(StrEnum):
     """Values are erased of an administration whose erasure the log does not record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """A deviation in a chain."""
 
@@ -49,7 +49,7 @@ class Finding:
     detail: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkedEntry:
     """A link of a chain, with its entry."""
 
@@ -64,7 +64,7 @@ class LinkedEntry:
     subject_id: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordedDeletions:
     """The deletions and erasures that the log records, which are therefore no findings."""
 
@@ -90,7 +90,7 @@ class RecordedDeletions:
         return isinstance(key, str) and key.isdecimal() and int(key) in ids
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ChainResult:
     """The state of a chain after its last link."""
 
@@ -108,14 +108,16 @@ class ChainResult:
 
     def add(self, code: FindingCode, link: LinkedEntry | None = None, detail: str = "") -> None:
         position, entry = (link.position, link.entry_id) if link else (None, None)
-        self.findings.append(Finding(self.chain, code, position, entry, detail))
+        self.findings.append(
+            Finding(chain=self.chain, code=code, position=position, entry=entry, detail=detail)
+        )
 
 
 def verify_links(
     chain: int, links: Iterable[LinkedEntry], recorded: RecordedDeletions, lengths: Collection[int] = ()
 ) -> ChainResult:
     """Follow a chain from its first link, ordered by position."""
-    result = ChainResult(chain, links={0: GENESIS})
+    result = ChainResult(chain=chain, links={0: GENESIS})
     for link in links:
         _follow(result, link)
         _check_entry(result, link, recorded)
@@ -201,9 +203,18 @@ def linked_entries(rows: Iterable[tuple[Any, ...]]) -> Iterator[LinkedEntry]:
         values = None
         if found_id is not None:
             pairs: Mapping[str, str | None] = dict([*fields, *details])
-            values = EntryValues(pairs, bytes(salt) if salt is not None else None, _parts(parts))
+            values = EntryValues(
+                values=pairs, salt=bytes(salt) if salt is not None else None, parts=_parts(parts)
+            )
         yield LinkedEntry(
-            position, entry_id, at, bytes(digest), bytes(link), values, subject_kind or "", subject_id
+            position=position,
+            entry_id=entry_id,
+            at=at,
+            digest=bytes(digest),
+            link=bytes(link),
+            values=values,
+            subject_kind=subject_kind or "",
+            subject_id=subject_id,
         )
 
 

@@ -54,5 +54,5 @@ def audit_access(actor: Actor, administration: Administration) -> None:
             actor.organisation_id,
             actor.audit,
             BooksAction.ACCESSED,
-            subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
+            subject=Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name),
         )

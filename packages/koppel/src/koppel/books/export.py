@@ -141,7 +141,7 @@ def labelled_column(name: str, column_type: ColumnType = ColumnType.TEXT) -> Fil
     # A column has few words and many rows, and a translation costs more than all else of a cell.
     words = lru_cache(WORDS_CACHED)(labels.value_label) if name in labels.CODED else None
     display = format_period if name == "period" else words
-    return FileColumn(name, str(labels.COLUMNS.get(name, name)), column_type, display)
+    return FileColumn(key=name, title=str(labels.COLUMNS.get(name, name)), type=column_type, display=display)
 
 
 def _column(model: type[models.Model], name: str) -> FileColumn:
@@ -181,7 +181,7 @@ def record_export(
 ) -> None:
     """Audit an export."""
     details = {"resources": resources, "format": str(file_format)}
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     add_audit_entry(
         actor.organisation_id, actor.audit, BooksAction.EXPORTED, subject=subject, details=details
     )

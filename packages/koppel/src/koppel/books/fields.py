@@ -27,7 +27,7 @@ class Amount(models.DecimalField):  # type: ignore[type-arg]
         return self.to_python(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BookColumn:
     """A typed column. `sql_type` is the name of its PostgreSQL type, for COPY."""
 
@@ -58,4 +58,4 @@ def row_columns(row: type[Row]) -> Iterator[BookColumn]:
     for field in msgspec.structs.fields(row):
         kinds = set(get_args(field.type) or (field.type,))
         [python_type] = kinds - {NoneType}
-        yield BookColumn(field.name, python_type, NoneType in kinds)
+        yield BookColumn(name=field.name, python_type=python_type, nullable=NoneType in kinds)

@@ -19,7 +19,7 @@ LINE_COLUMNS = ("period", "journal", "number", "status", "balance_type", "descri
 MovementRow = tuple[str, str, Sequence[Decimal | None]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportTable:
     """A report as a table."""
 
@@ -44,31 +44,37 @@ def accounts_table(
             yield [code, name, kind, *(getattr(balance, key) if balance else None for key in BALANCE_COLUMNS)]
 
     columns = [*map(labelled_column, ACCOUNT_COLUMNS), *_amounts(*BALANCE_COLUMNS)]
-    return ReportTable(f"accounts-{year}", str(labels.RESOURCES["accounts"]), columns, rows())
+    return ReportTable(
+        name=f"accounts-{year}", title=str(labels.RESOURCES["accounts"]), columns=columns, rows=rows()
+    )
 
 
 def trial_balance_table(year: str, accounts: Iterable[AccountBalance]) -> ReportTable:
     columns = [
         *map(labelled_column, ("account", "name")),
         *_amounts(*BALANCE_COLUMNS),
-        FileColumn("stated", _("According to the source"), ColumnType.AMOUNT),
-        FileColumn("difference", _("Difference"), ColumnType.AMOUNT),
+        FileColumn(key="stated", title=_("According to the source"), type=ColumnType.AMOUNT),
+        FileColumn(key="difference", title=_("Difference"), type=ColumnType.AMOUNT),
     ]
     rows = (
         [row.code, row.name, *(getattr(row, key) for key in BALANCE_COLUMNS), row.stated, row.difference]
         for row in accounts
     )
-    return ReportTable(f"trial-balance-{year}", f"{_('Trial balance')} {year}", columns, rows)
+    return ReportTable(
+        name=f"trial-balance-{year}", title=f"{_('Trial balance')} {year}", columns=columns, rows=rows
+    )
 
 
 def movements_table(year: str, periods: Sequence[str], movements: Iterable[MovementRow]) -> ReportTable:
     """Return the movement of each account with a column for each period."""
     columns = [
         *map(labelled_column, ("account", "name")),
-        *(FileColumn(period, format_period(period), ColumnType.AMOUNT) for period in periods),
+        *(FileColumn(key=period, title=format_period(period), type=ColumnType.AMOUNT) for period in periods),
     ]
     rows = ([code, name, *amounts] for code, name, amounts in movements)
-    return ReportTable(f"trial-balance-periods-{year}", f"{_('Trial balance')} {year}", columns, rows)
+    return ReportTable(
+        name=f"trial-balance-periods-{year}", title=f"{_('Trial balance')} {year}", columns=columns, rows=rows
+    )
 
 
 def lines_table(code: str, year: str, lines: Iterable[LedgerLine]) -> ReportTable:
@@ -77,14 +83,16 @@ def lines_table(code: str, year: str, lines: Iterable[LedgerLine]) -> ReportTabl
         labelled_column("booked_on", ColumnType.DATE),
         *map(labelled_column, LINE_COLUMNS),
         *_amounts("debit", "credit"),
-        FileColumn("balance", _("Balance"), ColumnType.AMOUNT),
+        FileColumn(key="balance", title=_("Balance"), type=ColumnType.AMOUNT),
     ]
     rows = (
         [line.booked_on, *(getattr(line, key) for key in LINE_COLUMNS), line.debit, line.credit, line.balance]
         for line in lines
     )
     safe_code = "".join(letter if letter.isalnum() else "-" for letter in code)
-    return ReportTable(f"account-{safe_code}-{year}", f"{_('Account')} {code}", columns, rows)
+    return ReportTable(
+        name=f"account-{safe_code}-{year}", title=f"{_('Account')} {code}", columns=columns, rows=rows
+    )
 
 
 def _amounts(*names: str) -> list[FileColumn]:

@@ -44,6 +44,6 @@ for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
 erase_data.register(erase_books)
 resource_labels.register_all(RESOURCES)
-tabs.register("books", Tab(_("Books"), "books:overview", 20))
+tabs.register("books", Tab(label=_("Books"), url_name="books:overview", order=20))
 cards.register("result", Card("books:chart", 20))
 export_url.register(_export_url)

@@ -84,10 +84,14 @@ def seed_demo(sandbox_url: str, public_url: str) -> dict[str, Any]:
     """Create the demo firm if it is missing. Return the facts to print: see the demo's facts."""
     seed.seed(sandbox_url, public_url)
     people = tuple(
-        SignIn(person.email, person.name, str(Role(person.role).label), seed.PASSWORD)
+        SignIn(
+            email=person.email, name=person.name, role=str(Role(person.role).label), password=seed.PASSWORD
+        )
         for person in seed.PEOPLE
     )
-    return asdict(DemoAccounts(people, seed.SANDBOX_USER, seed.SANDBOX_PASSWORD))
+    return asdict(
+        DemoAccounts(people=people, sandbox_user=seed.SANDBOX_USER, sandbox_password=seed.SANDBOX_PASSWORD)
+    )
 
 
 def quarantine_sentence() -> str:

@@ -58,7 +58,7 @@ class StackOptions:
     quarantined: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SignIn:
     """An account of the demo, as printed."""
 
@@ -68,7 +68,7 @@ class SignIn:
     password: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoAccounts:
     """The accounts, here and at the sandbox."""
 
@@ -210,7 +210,9 @@ class Stack:
         self, name: str, command: list[str], environment: Mapping[str, str], *, is_watched: bool = False
     ) -> None:
         output = self.options.home / SEPARATE_LOGS / f"{name}.log" if self.options.log_to_files else None
-        self.supervisor.start(Program(name, command, environment, output, is_watched))
+        self.supervisor.start(
+            Program(name=name, command=command, environment=environment, output=output, is_watched=is_watched)
+        )
 
     def _sandbox_command(self) -> list[str]:
         return sandbox_command("--port", str(self.options.sandbox_port), *self.options.sandbox_arguments)

@@ -93,9 +93,9 @@ def store_result(organisation_id: int, lookup_id: int, result: RegisterResult) -
 def to_lookup_result(row: Lookup) -> LookupResult:
     activity = None
     if row.activity_code:
-        activity = Activity(row.activity_code, row.activity_scheme, row.activity_label)
+        activity = Activity(code=row.activity_code, scheme=row.activity_scheme, label=row.activity_label)
     return LookupResult(
-        query=RegisterQuery(row.country, QueryKind(row.kind), row.value),
+        query=RegisterQuery(country=row.country, kind=QueryKind(row.kind), value=row.value),
         outcome=LookupOutcome(row.outcome) if row.outcome else None,
         is_waiting=row.due_at is not None,
         source=row.source,
@@ -114,10 +114,10 @@ def _build_query(country: str, number: str, vat_number: str, name: str) -> Regis
     if number_check is not None and number_check.note is NumberNote.DUMMY:
         return None
     if number_check is not None and number_check.status is not NumberStatus.INVALID:
-        return RegisterQuery(country, QueryKind.NUMBER, number_check.number)
+        return RegisterQuery(country=country, kind=QueryKind.NUMBER, value=number_check.number)
     if country == "NL" and (rsin := _rsin(number_check.number if number_check else "", vat_number)):
-        return RegisterQuery(country, QueryKind.RSIN, rsin)
-    return RegisterQuery(country, QueryKind.NAME, name[:300]) if name else None
+        return RegisterQuery(country=country, kind=QueryKind.RSIN, value=rsin)
+    return RegisterQuery(country=country, kind=QueryKind.NAME, value=name[:300]) if name else None
 
 
 def _rsin(number: str, vat_number: str) -> str:

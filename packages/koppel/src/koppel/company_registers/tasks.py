@@ -81,7 +81,7 @@ def _load(claim: Claim) -> list[Lookup]:
 async def _process_lookup(
     runtime: Runtime, claim: Claim, semaphore: asyncio.Semaphore, lookup: Lookup
 ) -> None:
-    query = RegisterQuery(lookup.country, QueryKind(lookup.kind), lookup.value)
+    query = RegisterQuery(country=lookup.country, kind=QueryKind(lookup.kind), value=lookup.value)
     register = register_for(query)
     if register is None:  # switched off since
         await run_in_thread(

@@ -58,4 +58,8 @@ EVENT_TYPES = (
 def describe_subject(organisation_id: int, connection_id: int) -> SubjectDescription:
     """Describe whose matter an event about a connection is: its owner's."""
     connection = Connection.objects.in_organisation(organisation_id).filter(pk=connection_id).first()
-    return SubjectDescription(connection.account, connection.owner_id) if connection else SubjectDescription()
+    return (
+        SubjectDescription(name=connection.account, responsible=connection.owner_id)
+        if connection
+        else SubjectDescription()
+    )

@@ -31,7 +31,7 @@ from koppel.kit.http.client import origin_of
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AppChoice:
     """A choice of how to sign in: an app registration with its environment and consent mode."""
 
@@ -139,7 +139,7 @@ def apps_for(actor: Actor, connector_key: str) -> list[AppChoice]:
     for app in registrations_of(actor).filter(connector=connector_key):
         environment, mode = environment_of(app), mode_of(app)
         if environment and mode and mode.key in environment.consent_modes:
-            choices.append(AppChoice(app, environment, mode))
+            choices.append(AppChoice(app=app, environment=environment, mode=mode))
     order = [mode.key for mode in connectors()[connector_key].descriptor.consent_modes]
     return sorted(choices, key=lambda choice: (order.index(choice.mode.key), choice.app.pk))
 

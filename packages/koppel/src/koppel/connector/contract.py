@@ -45,7 +45,7 @@ class DeleteMode(StrEnum):
     """The source neither reports deletions nor lets a read prove them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsentMode:
     """A way to consent."""
 
@@ -75,7 +75,7 @@ class ConsentMode:
     """Advantages and disadvantages, shown where the mode is chosen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """An installation of the accounting system: production, the vendor's test, or a local sandbox."""
 
@@ -118,7 +118,7 @@ class Descriptor:
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AppCredentials:
     """An app registration, as passed to a connector."""
 
@@ -129,7 +129,7 @@ class AppCredentials:
     """Those of the environment, overridden for a sandbox."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsentRequest:
     """The values that the hub generated for one sign-in."""
 
@@ -156,7 +156,7 @@ class CredentialForm:
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tokens:
     """One set of tokens. All datetimes are aware."""
 
@@ -210,7 +210,7 @@ class CompanyDescription:
     """Further organisations or branches of the company: (code, name, number)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResourceSpec:
     """A resource of one company."""
 
@@ -251,7 +251,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Whether all children are present; False when a page may have split them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RejectedRecord:
     """A record that could not be understood."""
 
@@ -261,7 +261,7 @@ class RejectedRecord:
     raw: bytes = b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AbsenceProof:
     """Proof that rows which were not read are absent at the source; on the last page of a full read."""
 
@@ -277,7 +277,7 @@ class AbsenceProof:
     """False: the source itself showed that rows shifted (its totals differ)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """One page: its records and incremental cursor are committed together."""
 
@@ -302,7 +302,7 @@ CALLS_MAX = 1_000_000_000
 POLICY_LENGTH_MAX = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RateLimitStatus:
     """A limit on calls as a response states it. Raises `ValueError` for impossible values."""
 

@@ -21,7 +21,7 @@ class IssueCode(StrEnum):
     """Base of every app's issue codes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Remedy:
     """A button that acts at once: it posts `fields` to the path that `url` gives."""
 
@@ -30,7 +30,7 @@ class Remedy:
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssueType:
     """The texts and buttons of the issues of one code."""
 
@@ -69,7 +69,7 @@ class _UnknownIssue(IssueCode):
 
 
 _UNKNOWN_ISSUE_TYPE = IssueType(
-    _UnknownIssue.UNKNOWN, _("An issue needs attention (%(code)s)."), title=_("Other issues")
+    code=_UnknownIssue.UNKNOWN, message=_("An issue needs attention (%(code)s)."), title=_("Other issues")
 )
 
 

@@ -11,7 +11,7 @@ EXPONENT_MAX = 64
 """Every policy has reached its cap at this exponent; higher powers overflow a float."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backoff:
     """Growing pauses after failures."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from koppel.onboarding.models import Step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldError:
     """An error in one answer."""
 
@@ -47,7 +47,7 @@ class Abandoned:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Complete:
     """The import has begun."""
 

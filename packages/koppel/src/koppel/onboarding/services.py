@@ -59,19 +59,24 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
     quarantine.refuse()
     option = app_choice(actor, flow, data.app)
     if option is None:
-        return InvalidStep(Step.SIGN_IN, (FieldError("unknown_app", _("Choose a sign-in method."), "app"),))
+        return InvalidStep(
+            Step.SIGN_IN,
+            (FieldError(code="unknown_app", message=_("Choose a sign-in method."), field="app"),),
+        )
     if not option.mode.is_by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
     read = parse_ids(option.mode, data.company_ids)
     if not read.ids:
         message = _("No id found in this text. Ids look like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
-        return InvalidStep(Step.SIGN_IN, (FieldError("no_ids", message, "company_ids"),))
+        return InvalidStep(Step.SIGN_IN, (FieldError(code="no_ids", message=message, field="company_ids"),))
     if len(read.ids) > IDS_MAX:
         message = _("These are %(count)d companies. Add at most %(limit)d at once.") % {
             "count": len(read.ids),
             "limit": IDS_MAX,
         }
-        return InvalidStep(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
+        return InvalidStep(
+            Step.SIGN_IN, (FieldError(code="too_many_ids", message=message, field="company_ids"),)
+        )
     added = add_companies(actor, option.app.pk, read.ids)
     flow.entered_company_ids = [*flow.entered_company_ids, *added.new_ids]
     flow.save(update_fields=["entered_company_ids"])
@@ -85,7 +90,8 @@ def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | InvalidStep
         identify_step.enqueue_lookups(flow)
         return Advance(Step.IDENTIFY)
     return InvalidStep(
-        Step.CHOOSE, (FieldError("none_chosen", _("Tick at least one administration."), "companies"),)
+        Step.CHOOSE,
+        (FieldError(code="none_chosen", message=_("Tick at least one administration."), field="companies"),),
     )
 
 
@@ -106,7 +112,9 @@ def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | Invalid
     confirm_clients(actor, flow, identify_step.list_answers(flow, clients))
     identity_answers = identify_step.advance_if_complete(flow)
     errors = tuple(
-        FieldError(problem.code, str(problem.message), problem.field, answer.company.pk)
+        FieldError(
+            code=problem.code, message=str(problem.message), field=problem.field, company_id=answer.company.pk
+        )
         for answer in identity_answers
         for problem in answer.problems.values()
     )
@@ -140,10 +148,10 @@ def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -
     """Return an error for each company whose number is not confirmed to be its own."""
     return tuple(
         FieldError(
-            "same_company",
-            f"{answer.company.name}: {answer.discrepancy.message}",
-            "same_company",
-            answer.company.pk,
+            code="same_company",
+            message=f"{answer.company.name}: {answer.discrepancy.message}",
+            field="same_company",
+            company_id=answer.company.pk,
         )
         for answer in answers
         if answer.discrepancy and not answer.discrepancy.answer and not answer.problems
@@ -154,10 +162,10 @@ def _unexplained_numbers(answers: Iterable[identify_step.IdentityAnswer]) -> tup
     """Return an error for each company whose number another administration has, without a reason."""
     return tuple(
         FieldError(
-            "shared_number",
-            f"{answer.company.name}: {answer.shared.message}",
-            identify_step.SHARED_REASON,
-            answer.company.pk,
+            code="shared_number",
+            message=f"{answer.company.name}: {answer.shared.message}",
+            field=identify_step.SHARED_REASON,
+            company_id=answer.company.pk,
         )
         for answer in answers
         if answer.shared and answer.needs_reason
@@ -177,7 +185,7 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
             finished = finish_step.import_chosen_companies(actor, token, complete_later=complete_later)
     except NoSuchChoice:
         message = _("A division, template or user that you chose no longer exists. Nothing was imported.")
-        return InvalidStep(Step.ASSIGN, (FieldError("gone", message),))
+        return InvalidStep(Step.ASSIGN, (FieldError(code="gone", message=message),))
     if finished is None:
         answers = identify_step.list_answers(get_flow(actor, token))
         unanswered = _unanswered_discrepancies(answers)
@@ -185,9 +193,14 @@ def finish(actor: Actor, token: UUID, *, complete_later: bool = False) -> Comple
             unanswered += _unexplained_numbers(answers)
         return InvalidStep(
             Step.IDENTIFY,
-            (FieldError("incomplete", _("Some administrations still need attention.")), *unanswered),
+            (
+                FieldError(code="incomplete", message=_("Some administrations still need attention.")),
+                *unanswered,
+            ),
         )
-    return Complete(finished.import_record.pk, finished.import_record.count, finished.skipped)
+    return Complete(
+        import_id=finished.import_record.pk, count=finished.import_record.count, skipped=finished.skipped
+    )
 
 
 def abandon(actor: Actor, flow: Flow) -> Abandoned:

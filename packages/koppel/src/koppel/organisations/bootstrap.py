@@ -68,7 +68,7 @@ class LinkKind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecoveryLink:
     """An address with which one person signs in, once."""
 
@@ -94,13 +94,13 @@ def shell_operator(account: str, ip_address: str) -> Actor:
     Anyone who can read the installation's environment is an operator.
     """
     return Actor(
-        NO_MEMBERSHIP,
-        NO_MEMBERSHIP,
-        NO_MEMBERSHIP,
-        account,
-        Role.ADMINISTRATOR,
-        ip_address,
-        Interface.CLI,
+        organisation_id=NO_MEMBERSHIP,
+        membership_id=NO_MEMBERSHIP,
+        user_id=NO_MEMBERSHIP,
+        name=account,
+        role=Role.ADMINISTRATOR,
+        ip_address=ip_address,
+        interface=Interface.CLI,
         is_operator=True,
     )
 
@@ -125,7 +125,7 @@ def create_organisation(
                 organisation.pk,
                 actor.audit,
                 OrganisationAction.CREATED,
-                subject=Subject(SubjectKind.ORGANISATION, organisation.pk, name),
+                subject=Subject(kind=SubjectKind.ORGANISATION, id=organisation.pk, name=name),
             )
             invitation = invitations.invite(actor, administrator, language=language)
     invitation.organisation = organisation
@@ -177,7 +177,10 @@ def create_recovery_link(operator: Actor, email: str, *, resets_mfa: bool = Fals
 
 def invitation_link(invitation: Invitation) -> RecoveryLink:
     return RecoveryLink(
-        invitation.email, LinkKind.INVITATION, invitations.link_of(invitation), invitation.valid_until
+        email=invitation.email,
+        kind=LinkKind.INVITATION,
+        link=invitations.link_of(invitation),
+        valid_until=invitation.valid_until,
     )
 
 
@@ -232,7 +235,7 @@ def _password_link(
     if resets_mfa and mfa.remove_mfa(user.pk):
         actions.append(PersonAction.MFA_RESET)
     for organisation_id, membership_id in organisations:
-        subject = Subject(SubjectKind.PERSON, membership_id, str(user))
+        subject = Subject(kind=SubjectKind.PERSON, id=membership_id, name=str(user))
         for action in actions:
             add_audit_entry(
                 organisation_id,
@@ -241,4 +244,6 @@ def _password_link(
                 subject=subject,
             )
     valid_until = timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-    return RecoveryLink(user.email, LinkKind.PASSWORD, password_link(user), valid_until)
+    return RecoveryLink(
+        email=user.email, kind=LinkKind.PASSWORD, link=password_link(user), valid_until=valid_until
+    )

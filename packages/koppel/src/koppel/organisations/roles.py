@@ -47,7 +47,7 @@ def least_privileged(first: Role, second: Role) -> Role:
     return max(first, second, key=list(Role).index)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Actor:
     """A person, API token or operator that acts within one organisation: the scope of every query and the
     subject of every permission check.
@@ -104,9 +104,25 @@ class Actor:
     def audit(self) -> AuditActor:
         if self.is_operator:
             return AuditActor(
-                ActorKind.OPERATOR, self.user_id or None, self.name, self.ip_address, self.interface
+                kind=ActorKind.OPERATOR,
+                id=self.user_id or None,
+                name=self.name,
+                ip_address=self.ip_address,
+                interface=self.interface,
             )
         if self.token_id is not None:
             name = f"{self.name} ({self.token_name})"
-            return AuditActor(ActorKind.TOKEN, self.user_id, name, self.ip_address, self.interface)
-        return AuditActor(ActorKind.PERSON, self.user_id, self.name, self.ip_address, self.interface)
+            return AuditActor(
+                kind=ActorKind.TOKEN,
+                id=self.user_id,
+                name=name,
+                ip_address=self.ip_address,
+                interface=self.interface,
+            )
+        return AuditActor(
+            kind=ActorKind.PERSON,
+            id=self.user_id,
+            name=self.name,
+            ip_address=self.ip_address,
+            interface=self.interface,
+        )

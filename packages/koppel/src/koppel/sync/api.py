@@ -330,7 +330,12 @@ def list_changes(
     if run is None:
         raise NoSuchAdministration
     listing = history.changes_of(
-        administration, run, history.ChangeFilter(resource or "", kind or "", search, in_closed_period), page
+        administration,
+        run,
+        history.ChangeFilter(
+            resource=resource or "", kind=kind or "", search=search, closed=in_closed_period
+        ),
+        page,
     )
     return ChangesOut(
         total=listing.total,

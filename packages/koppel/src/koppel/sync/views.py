@@ -102,10 +102,10 @@ def list_changes(request: AuthenticatedRequest, administration_id: int) -> HttpR
 
 def _change_filter(parameters: Mapping[str, Any]) -> history.ChangeFilter:
     return history.ChangeFilter(
-        parameters["resource"] or "",
-        parameters["kind"] or "",
-        (parameters["q"] or "").strip(),
-        parameters["closed"] is not None,
+        resource=parameters["resource"] or "",
+        kind=parameters["kind"] or "",
+        search=(parameters["q"] or "").strip(),
+        closed=parameters["closed"] is not None,
     )
 
 

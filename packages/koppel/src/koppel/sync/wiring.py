@@ -41,7 +41,9 @@ administration_hooks.active_syncs.register(active_syncs)
 administration_hooks.stop_syncs.register(administration.stop_syncs)
 administration_hooks.queue_first_syncs.register(request_first_runs)
 administration_hooks.erase_data.register(administration.erase_sync_data)
-administration_hooks.tabs.register("sync", Tab(pgettext_lazy("tab", "Sync"), "sync:overview", 30))
+administration_hooks.tabs.register(
+    "sync", Tab(label=pgettext_lazy("tab", "Sync"), url_name="sync:overview", order=30)
+)
 
 for code, alarm_type in ALARM_TYPES.items():
     alarm_types.register(code, alarm_type)

@@ -23,7 +23,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.web.help.topics import help_url
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NavItem:
     """An entry of the navigation. `key` is compared with the page's section."""
 
@@ -39,24 +39,92 @@ class NavItem:
 
 
 MAIN = (
-    NavItem("dashboard", _("Dashboard"), "web:dashboard", Permission.VIEW, "layout-dashboard"),
-    NavItem("administrations", _("Administrations"), "administrations:list", Permission.VIEW, "building-2"),
-    NavItem("issues", _("Issues"), "issues:list", Permission.VIEW, "circle-alert"),
-    NavItem("changes", _("Recent changes"), "web:changes", Permission.VIEW, "git-compare-arrows"),
+    NavItem(
+        key="dashboard",
+        label=_("Dashboard"),
+        url_name="web:dashboard",
+        permission=Permission.VIEW,
+        icon="layout-dashboard",
+    ),
+    NavItem(
+        key="administrations",
+        label=_("Administrations"),
+        url_name="administrations:list",
+        permission=Permission.VIEW,
+        icon="building-2",
+    ),
+    NavItem(
+        key="issues",
+        label=_("Issues"),
+        url_name="issues:list",
+        permission=Permission.VIEW,
+        icon="circle-alert",
+    ),
+    NavItem(
+        key="changes",
+        label=_("Recent changes"),
+        url_name="web:changes",
+        permission=Permission.VIEW,
+        icon="git-compare-arrows",
+    ),
 )
 ORGANISATION = (
-    NavItem("connections", _("Connections"), "connections:list", Permission.IMPORT_ADMINISTRATIONS, "plug"),
-    NavItem("people", _("People"), "organisations:people", Permission.MANAGE_PEOPLE, "users"),
-    NavItem("divisions", _("Divisions"), "organisations:divisions", Permission.MANAGE_PEOPLE, "network"),
     NavItem(
-        "templates", _("Templates"), "organisations:templates", Permission.MANAGE_PEOPLE, "sliders-horizontal"
+        key="connections",
+        label=_("Connections"),
+        url_name="connections:list",
+        permission=Permission.IMPORT_ADMINISTRATIONS,
+        icon="plug",
     ),
-    NavItem("activity", _("Activity"), "web:activity", Permission.MANAGE_ORGANISATION, "scroll-text"),
     NavItem(
-        "security", _("Security"), "organisations:security", Permission.MANAGE_ORGANISATION, "shield-check"
+        key="people",
+        label=_("People"),
+        url_name="organisations:people",
+        permission=Permission.MANAGE_PEOPLE,
+        icon="users",
     ),
-    NavItem("webhooks", _("Webhooks"), "webhooks:list", Permission.MANAGE_ORGANISATION, "webhook"),
-    NavItem("settings", _("Settings"), "organisations:settings", Permission.MANAGE_ORGANISATION, "settings"),
+    NavItem(
+        key="divisions",
+        label=_("Divisions"),
+        url_name="organisations:divisions",
+        permission=Permission.MANAGE_PEOPLE,
+        icon="network",
+    ),
+    NavItem(
+        key="templates",
+        label=_("Templates"),
+        url_name="organisations:templates",
+        permission=Permission.MANAGE_PEOPLE,
+        icon="sliders-horizontal",
+    ),
+    NavItem(
+        key="activity",
+        label=_("Activity"),
+        url_name="web:activity",
+        permission=Permission.MANAGE_ORGANISATION,
+        icon="scroll-text",
+    ),
+    NavItem(
+        key="security",
+        label=_("Security"),
+        url_name="organisations:security",
+        permission=Permission.MANAGE_ORGANISATION,
+        icon="shield-check",
+    ),
+    NavItem(
+        key="webhooks",
+        label=_("Webhooks"),
+        url_name="webhooks:list",
+        permission=Permission.MANAGE_ORGANISATION,
+        icon="webhook",
+    ),
+    NavItem(
+        key="settings",
+        label=_("Settings"),
+        url_name="organisations:settings",
+        permission=Permission.MANAGE_ORGANISATION,
+        icon="settings",
+    ),
 )
 
 
@@ -64,7 +132,7 @@ T = TypeVar("T")
 UNFINISHED_SHOWN_ON = frozenset({"web:dashboard", "administrations:list", "connections:list"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NavGroup:
     """Entries under one heading; those that the member may open."""
 
@@ -101,8 +169,14 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "unfinished_imports": _unfinished_imports(request, actor),
         "open_issues": SimpleLazyObject(lambda: _in_scope(actor, open_count)),
         "nav_groups": [
-            NavGroup("work", _("Work"), [item for item in MAIN if actor.can(item.permission)]),
-            NavGroup("manage", _("Manage"), [item for item in ORGANISATION if actor.can(item.permission)]),
+            NavGroup(
+                key="work", label=_("Work"), items=[item for item in MAIN if actor.can(item.permission)]
+            ),
+            NavGroup(
+                key="manage",
+                label=_("Manage"),
+                items=[item for item in ORGANISATION if actor.can(item.permission)],
+            ),
         ],
         "may": {permission.value: actor.can(permission) for permission in Permission},
     }

@@ -35,7 +35,7 @@ CLOSED_SHOWN = 5
 HISTORY_DAYS, HISTORY_DAYS_MIN = 30, 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssueGroup:
     """The issues of one type: the newest one, and the link and button to all of them."""
 
@@ -45,7 +45,7 @@ class IssueGroup:
     button: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssueSummary:
     """Open issues: their number, the number of administrations, by type, and the people responsible."""
 
@@ -77,7 +77,7 @@ class ActiveSyncs:
         return self.imports + self.syncs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FreshnessBucket:
     """The number of administrations of this freshness, and their share of all in percent."""
 
@@ -183,7 +183,14 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
         if actor.can(Permission.IMPORT_ADMINISTRATIONS)
         else 0
     )
-    return IssueSummary(total, len(counts), _issue_groups(actor), own_count(actor), by_person, waiting)
+    return IssueSummary(
+        total=total,
+        administrations=len(counts),
+        groups=_issue_groups(actor),
+        own_count=own_count(actor),
+        by_person=by_person,
+        connections=waiting,
+    )
 
 
 def _issue_groups(actor: Actor) -> list[IssueGroup]:
@@ -195,7 +202,7 @@ def _issue_groups(actor: Actor) -> list[IssueGroup]:
         query = f"?{urlencode({'kind': type_count.code})}" if type_count.is_known else ""
         url = issue.link if is_single else f"{reverse('issues:list')}{query}"
         button = issue.button if is_single else gettext("Review")
-        groups.append(IssueGroup(type_count, (issue, name), url, button))
+        groups.append(IssueGroup(type_count=type_count, newest=(issue, name), url=url, button=button))
     return groups
 
 
@@ -253,7 +260,12 @@ def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
         **{key: Count("pk", filter=freshness_condition(key)) for key in FRESHNESS_LABELS}
     )
     return [
-        FreshnessBucket(key, label, counted[key], round(100 * counted[key] / total) if total else 0)
+        FreshnessBucket(
+            key=key,
+            label=label,
+            count=counted[key],
+            percent=round(100 * counted[key] / total) if total else 0,
+        )
         for key, label in FRESHNESS_LABELS.items()
     ]
 

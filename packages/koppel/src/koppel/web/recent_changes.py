@@ -43,7 +43,7 @@ PERIODS: Mapping[ChangesPeriod, str | Promise] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangedAdministration:
     """An administration whose records or company details changed."""
 
@@ -54,7 +54,7 @@ class ChangedAdministration:
     """A sentence with old and new value for each company detail that changed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecentChanges:
     """A page of the administrations that changed in a period, most changes first."""
 
@@ -82,26 +82,30 @@ def load_recent_changes(actor: Actor, period: ChangesPeriod | None, number: int 
     ]
     details = _company_details(actor, since, names)
     changed_ids = {counts.administration_id for counts in counted}
-    counted += [ChangeCounts(key, 0, 0, 0) for key in sorted(details) if key not in changed_ids]
+    counted += [
+        ChangeCounts(administration_id=key, added=0, changed=0, deleted=0)
+        for key in sorted(details)
+        if key not in changed_ids
+    ]
     page = Paginator(counted, PAGE_SIZE).get_page(number)
     rows = [
         ChangedAdministration(
-            counts.administration_id,
-            names[counts.administration_id],
-            counts,
-            details.get(counts.administration_id, ()),
+            id=counts.administration_id,
+            name=names[counts.administration_id],
+            counts=counts,
+            details=details.get(counts.administration_id, ()),
         )
         for counts in page
     ]
     return RecentChanges(
-        chosen,
-        since,
-        visited_at is not None,
-        rows,
-        _sum(counted),
-        page.paginator.count,
-        page.number,
-        page.paginator.num_pages,
+        period=chosen,
+        since=since,
+        has_visited=visited_at is not None,
+        rows=rows,
+        totals=_sum(counted),
+        total=page.paginator.count,
+        page=page.number,
+        pages=page.paginator.num_pages,
     )
 
 
@@ -136,8 +140,8 @@ def _company_details(actor: Actor, since: datetime, names: Mapping[int, str]) ->
 
 def _sum(counted: Sequence[ChangeCounts]) -> ChangeCounts:
     return ChangeCounts(
-        0,
-        sum(counts.added for counts in counted),
-        sum(counts.changed for counts in counted),
-        sum(counts.deleted for counts in counted),
+        administration_id=0,
+        added=sum(counts.added for counts in counted),
+        changed=sum(counts.changed for counts in counted),
+        deleted=sum(counts.deleted for counts in counted),
     )

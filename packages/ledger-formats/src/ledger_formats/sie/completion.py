@@ -48,11 +48,13 @@ def _complete_dates(sie_file: SieFile) -> None:
             days = [line.booked_on for line in voucher.lines if line.booked_on]
             voucher.booked_on = next(iter(days), voucher.entered_on or NO_DATE)
             sentence = "A voucher has no date: it has that of its lines, or of its entry."
-            sie_file.completions.append(Completion(RepairCode.DATE_COMPLETED, sentence, voucher.at))
+            sie_file.completions.append(
+                Completion(code=RepairCode.DATE_COMPLETED, sentence=sentence, line=voucher.at)
+            )
     if sie_file.starts_on is None:
         _derive_years(sie_file)
         sentence = "The file has no fiscal year (#RAR 0): balances and vouchers show it."
-        sie_file.completions.append(Completion(RepairCode.YEAR_COMPLETED, sentence))
+        sie_file.completions.append(Completion(code=RepairCode.YEAR_COMPLETED, sentence=sentence))
     for voucher in sie_file.vouchers:
         if voucher.booked_on == NO_DATE:
             voucher.booked_on = sie_file.starts_on or NO_DATE
@@ -136,7 +138,7 @@ def _complete_opening(sie_file: SieFile) -> None:
             if account not in year.opening and (has_none or adds_up):
                 year.opening[account] = amount
                 sentence = "Opening balances that are missing are last year's closing ones."
-                sie_file.completions.append(Completion(RepairCode.OPENING_BALANCE, sentence))
+                sie_file.completions.append(Completion(code=RepairCode.OPENING_BALANCE, sentence=sentence))
 
 
 def _closes_without_opening(year: SieYear, before: SieYear, moved: dict[str, Decimal]) -> bool:

@@ -50,7 +50,9 @@ class SieLedger(LedgerFile):
     def _header(self) -> Header:
         file = self.sie_file
         years = tuple(
-            FiscalYear(self.years[number], year.starts_on, year.ends_on, number == 0)
+            FiscalYear(
+                name=self.years[number], starts_on=year.starts_on, ends_on=year.ends_on, is_own=number == 0
+            )
             for number, year in sorted(file.years.items())
             if year.starts_on and year.ends_on
         )
@@ -87,14 +89,15 @@ class SieLedger(LedgerFile):
         file = self.sie_file
         for code, name in file.accounts.items():
             kind = KINDS.get(file.kinds.get(code, ""), AccountKind.UNKNOWN)
-            yield Account(code, name, kind, file.standard_accounts.get(code, ""))
+            yield Account(code=code, name=name, kind=kind, standard_code=file.standard_accounts.get(code, ""))
 
     def _dimensions(self) -> Iterator[Dimension]:
-        return (Dimension(code, name) for code, name in self.sie_file.dimensions.items())
+        return (Dimension(code=code, name=name) for code, name in self.sie_file.dimensions.items())
 
     def _values(self) -> Iterator[DimensionValue]:
         return (
-            DimensionValue(dimension, code, name) for (dimension, code), name in self.sie_file.objects.items()
+            DimensionValue(dimension=dimension, code=code, name=name)
+            for (dimension, code), name in self.sie_file.objects.items()
         )
 
     def _balances(self) -> Iterator[Balance]:
@@ -127,7 +130,7 @@ class SieLedger(LedgerFile):
 
     def _journals(self) -> Iterator[Journal]:
         series = dict.fromkeys(voucher.series for voucher in self.sie_file.vouchers)
-        return (Journal(code) for code in series)
+        return (Journal(code=code) for code in series)
 
     def _entries(self, tally: Tally) -> Iterator[Entry]:
         vouchers = self.sie_file.vouchers

@@ -11,7 +11,7 @@ LINE_NAMES = ("TRANS", "RTRANS")
 BALANCE_NAMES = ("IB", "UB", "RES", "OIB", "OUB", "PSALDO")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SkippedLine:
     """A line that is not in the books. `line` counts from 1, as an editor does. `code` is what it would have
     been: a line of an entry, a balance, or another record.
@@ -22,7 +22,7 @@ class SkippedLine:
     code: FindingCode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What other lines showed and was completed. `line` is where it is missing; 0 for the whole file."""
 
@@ -31,7 +31,7 @@ class Completion:
     line: int = 0
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SieLine:
     """`objects` are (dimension number, object code). A debit is positive. `at` is its line in the file."""
 
@@ -43,7 +43,7 @@ class SieLine:
     at: int = 0
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Voucher:
     """`series` and `number` as the file has them; numbers repeat in some files and may be blank.
 
@@ -60,7 +60,7 @@ class Voucher:
     year: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectBalance:
     """An amount of #PSALDO (with a `period`, YYYYMM), #OIB (`is_opening`) or #OUB, by account and objects.
 
@@ -153,7 +153,9 @@ class SieFile:
 
     def skip(self, line: int, label: str, problem: str) -> None:
         """Leave a line out of the books, by its label such as #TRANS."""
-        self.skipped_lines.append(SkippedLine(line, f"{label[:20]}: {problem}", code_of(label)))
+        self.skipped_lines.append(
+            SkippedLine(line=line, reason=f"{label[:20]}: {problem}", code=code_of(label))
+        )
 
 
 def code_of(label: str) -> FindingCode:

@@ -44,7 +44,7 @@ KNOWN_LABELS = frozenset(
 """Labels of SIE that say nothing which these books hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Row:
     """A line that is not blank, or several where a text has line breaks. `at` is the number of the first."""
 
@@ -111,7 +111,7 @@ def _rows(sie_file: SieFile, text: str) -> Iterator[_Row]:
             fields, is_open = split_fields(line)
         sie_file.line_count += count - 1
         if fields:
-            yield _Row(at, fields[0].strip().upper(), fields[1:], count)
+            yield _Row(at=at, label=fields[0].strip().upper(), rest=fields[1:], lines=count)
         else:
             sie_file.understood_count += count
 
@@ -192,7 +192,14 @@ class _Reader:
         self.is_in_block = len(rest) < len(row.rest)
         series, number, day, text, entered = [*(field.strip() for field in rest[:5]), *[""] * 5][:5]
         booked_on = read_date(day) or NO_DATE
-        self.voucher = Voucher(series, number, booked_on, text, at=row.at, entered_on=_optional_date(entered))
+        self.voucher = Voucher(
+            series=series,
+            number=number,
+            booked_on=booked_on,
+            text=text,
+            at=row.at,
+            entered_on=_optional_date(entered),
+        )
         self.is_skipped = False
         self.file.vouchers.append(self.voucher)
 
@@ -274,7 +281,14 @@ class _Reader:
     ) -> None:
         line = _line(rest, self.separator, 0)
         self.file.object_balances.append(
-            ObjectBalance(_year(year), period, line.account, tuple(line.objects), line.amount, is_opening)
+            ObjectBalance(
+                year=_year(year),
+                period=period,
+                account=line.account,
+                objects=tuple(line.objects),
+                amount=line.amount,
+                is_opening=is_opening,
+            )
         )
 
     def _name(self, rest: list[str]) -> None:
@@ -417,4 +431,6 @@ def _line(rest: list[str], separator: DecimalSeparator, at: int) -> SieLine:
             raise Unreadable(f"“{after[0][:20]} {day[:20]}” is not an amount") from None
         booked_on = None
     pairs = [(objects[index].strip(), objects[index + 1].strip()) for index in range(0, len(objects), 2)]
-    return SieLine(account, pairs, amount, booked_on, _at(after, 2), at)
+    return SieLine(
+        account=account, objects=pairs, amount=amount, booked_on=booked_on, text=_at(after, 2), at=at
+    )

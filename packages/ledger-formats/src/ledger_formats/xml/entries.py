@@ -32,7 +32,7 @@ class EntryReader(RecordReader, ABC):
     def __init__(self, file_pass: FilePass, limits: Limits, years: tuple[FiscalYear, ...]) -> None:
         super().__init__(file_pass, limits)
         self.years = years
-        self.journal = Journal("")
+        self.journal = Journal(code="")
         self.journal_element: Element = None
         self.lines: list[Line] = []
         self.handlers = {self.JOURNAL_NAME: self._end_journal, **dict.fromkeys(self.TOTALS, self._read_total)}

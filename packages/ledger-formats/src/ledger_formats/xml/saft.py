@@ -165,7 +165,7 @@ class _SaftReader(EntryReader):
             return []
         standard = fields.get("StandardAccountID") or fields.get("GroupingCode", "")
         name = self.file_pass.name(fields.get("AccountDescription", ""), at)
-        account = Account(code, name, standard_code=standard, at=at)
+        account = Account(code=code, name=name, standard_code=standard, at=at)
         return [account, *self._balances(fields, code, "", at)]
 
     def _balances(self, fields: dict[str, str], account: str, party: str, at: int) -> Iterator[Record]:
@@ -235,12 +235,14 @@ class _SaftReader(EntryReader):
         fields, at = fields_of(element), line_of(element)
         code = fields.get("AnalysisType", "")
         name = self.file_pass.name(fields.get("AnalysisIDDescription", ""), at)
-        records: list[Record] = [DimensionValue(code, fields.get("AnalysisID", ""), name, at)]
+        records: list[Record] = [
+            DimensionValue(dimension=code, code=fields.get("AnalysisID", ""), name=name, at=at)
+        ]
         if code not in self.dimensions:
             self.dimensions.add(code)
             self.file_pass.tally.check_count(len(self.dimensions), self.limits.codes_max, "dimensions")
             title = self.file_pass.name(fields.get("AnalysisTypeDescription", ""), at)
-            records.insert(0, Dimension(code, title, at))
+            records.insert(0, Dimension(code=code, name=title, at=at))
         return records
 
     def _line_of(self, element: Element, at: int) -> Line:
@@ -324,12 +326,12 @@ class _SaftReader(EntryReader):
                 stated = self.file_pass.optional_amount(text, at)
                 amount = stated * side_factor if stated is not None else amount
         rate = self.file_pass.optional_amount(fields.get("TaxPercentage", ""), at)
-        return LineVat(fields.get("TaxCode", ""), rate, amount)
+        return LineVat(code=fields.get("TaxCode", ""), rate=rate, amount=amount)
 
     def _journal_of(self, element: Element) -> Journal:
         fields, at = fields_of(element), line_of(element)
         name = self.file_pass.name(fields.get("Description", ""), at)
-        return Journal(fields.get("JournalID", ""), name, fields.get("Type", ""), at=at)
+        return Journal(code=fields.get("JournalID", ""), name=name, kind=fields.get("Type", ""), at=at)
 
     def _entry_of(self, element: Element, lines: list[Line], at: int) -> Entry:
         fields, file_pass = fields_of(element), self.file_pass

@@ -157,7 +157,7 @@ class _Sie5Reader(EntryReader):
             )
             return []
         kind = KINDS.get(element.get("type", ""), AccountKind.UNKNOWN)
-        account = Account(code, self.file_pass.name(element.get("name", ""), at), kind, at=at)
+        account = Account(code=code, name=self.file_pass.name(element.get("name", ""), at), kind=kind, at=at)
         return [account, *self._balances(element, code, "")]
 
     def _balances(self, element: Element, account: str, party: str) -> Iterator[Record]:
@@ -201,11 +201,14 @@ class _Sie5Reader(EntryReader):
         name = self.file_pass.name(element.get("name", ""), at)
         values = (
             DimensionValue(
-                code, part.get("id", "").strip(), self.file_pass.name(part.get("name", ""), at), line_of(part)
+                dimension=code,
+                code=part.get("id", "").strip(),
+                name=self.file_pass.name(part.get("name", ""), at),
+                at=line_of(part),
             )
             for part in children(element, "Object")
         )
-        return [Dimension(code, name, at), *values]
+        return [Dimension(code=code, name=name, at=at), *values]
 
     def _party(self, element: Element) -> list[Record]:
         at = line_of(element)
@@ -262,7 +265,7 @@ class _Sie5Reader(EntryReader):
     def _journal_of(self, element: Element) -> Journal:
         at = line_of(element)
         name = self.file_pass.name(element.get("name", ""), at)
-        return Journal(element.get("id", "").strip(), name, at=at)
+        return Journal(code=element.get("id", "").strip(), name=name, at=at)
 
     def _entry_of(self, element: Element, lines: list[Line], at: int) -> Entry:
         file_pass, number = self.file_pass, element.get("id", "").strip()

@@ -120,7 +120,7 @@ class XafLedger(XmlLedger):
                 raise LedgerFileRefused(
                     RefusalCode.NO_YEAR, f"{self.name} has no fiscal year: no startDate and endDate."
                 )
-            return FiscalYear(name, date(int(name), 1, 1), date(int(name), 12, 31))
+            return FiscalYear(name=name, starts_on=date(int(name), 1, 1), ends_on=date(int(name), 12, 31))
         return fiscal_year(self.name, starts_on, ends_on, name or str(starts_on.year))
 
     def _reader(self, tally: Tally, kinds: frozenset[type]) -> RecordReader:
@@ -206,7 +206,11 @@ class _XafReader(EntryReader):
         stated = {"B": AccountKind.BALANCE, "P": AccountKind.RESULT}.get(fields.get("accTp", ""))
         kind = RGS_KINDS.get(rgs[:4]) if stated is AccountKind.BALANCE else None
         name = self.file_pass.name(fields.get("accDesc", ""), at)
-        return [Account(code, name, kind or stated or AccountKind.UNKNOWN, rgs, at)]
+        return [
+            Account(
+                code=code, name=name, kind=kind or stated or AccountKind.UNKNOWN, standard_code=rgs, at=at
+            )
+        ]
 
     def _basic(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
@@ -215,14 +219,16 @@ class _XafReader(EntryReader):
             return []
         self._use_dimension(name)
         text = self.file_pass.name(fields.get("basicDesc", ""), at)
-        value = DimensionValue(DIMENSIONS[name][0], fields.get("basicID", ""), text, at)
+        value = DimensionValue(
+            dimension=DIMENSIONS[name][0], code=fields.get("basicID", ""), name=text, at=at
+        )
         return [*self._declared_dimensions(), value]
 
     def _use_dimension(self, name: str) -> str:
         code, title = DIMENSIONS[name]
         if code not in self.dimensions:
             self.dimensions.add(code)
-            self.new_dimensions.append(Dimension(code, title))
+            self.new_dimensions.append(Dimension(code=code, name=title))
         return code
 
     def _declared_dimensions(self) -> list[Record]:
@@ -245,7 +251,15 @@ class _XafReader(EntryReader):
         fields, at = fields_of(element), line_of(element)
         starts_on = self.file_pass.day(fields.get("startDatePeriod", ""), at)
         ends_on = self.file_pass.day(fields.get("endDatePeriod", ""), at)
-        return [Period(fields.get("periodNumber", ""), fields.get("periodDesc", ""), starts_on, ends_on, at)]
+        return [
+            Period(
+                number=fields.get("periodNumber", ""),
+                name=fields.get("periodDesc", ""),
+                starts_on=starts_on,
+                ends_on=ends_on,
+                at=at,
+            )
+        ]
 
     def _opening(self, element: Element) -> list[Record]:
         fields, at = fields_of(element), line_of(element)
@@ -333,7 +347,9 @@ class _XafReader(EntryReader):
         if amount is not None:
             amount *= SIDES.get(fields.get("vatAmntTp", ""), 1)
         return LineVat(
-            fields.get("vatID", ""), self.file_pass.optional_amount(fields.get("vatPerc", ""), at), amount
+            code=fields.get("vatID", ""),
+            rate=self.file_pass.optional_amount(fields.get("vatPerc", ""), at),
+            amount=amount,
         )
 
     def _foreign(self, fields: dict[str, str], amount: Decimal, at: int) -> ForeignAmount | None:
@@ -347,7 +363,9 @@ class _XafReader(EntryReader):
         fields, at = fields_of(element), line_of(element)
         code = self.file_pass.code(_text(element, "jrnID"), at)
         name = self.file_pass.name(fields.get("desc", ""), at)
-        return Journal(code, name, fields.get("jrnTp", ""), fields.get("offsetAccID", ""), at)
+        return Journal(
+            code=code, name=name, kind=fields.get("jrnTp", ""), account=fields.get("offsetAccID", ""), at=at
+        )
 
     def _read_entry(self, element: Element) -> list[Record]:
         records = super()._read_entry(element)

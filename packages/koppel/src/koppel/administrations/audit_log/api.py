@@ -68,7 +68,14 @@ def activity(request: AuthenticatedRequest, query: Query[ActivityIn]) -> list[En
     """List a page of the audit log. The next one begins `before` the last id of this one."""
     redactor = redactor_for(request.actor)
     search_text, action = (compose(text).strip() for text in (query.q, query.action))
-    audit_filter = AuditFilter(search_text, query.person, action, query.interface, query.since, query.until)
+    audit_filter = AuditFilter(
+        search_text=search_text,
+        person=query.person,
+        action=action,
+        interface=query.interface,
+        since=query.since,
+        until=query.until,
+    )
     entries = list_entries(request.actor, audit_filter, redactor)
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)

@@ -22,7 +22,7 @@ from koppel.organisations.roles import Actor, Permission
 REDACTED = "…"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Redactor:
     """Redacts what the reader may not see: administrations and their companies by id, also under former
     names, and their present names wherever else they stand.
@@ -87,9 +87,9 @@ def redactor_for(actor: Actor) -> Redactor:
         )
     )
     return Redactor(
-        frozenset(int(row[0]) for row in rows),
-        frozenset(int(row[1]) for row in rows if row[1]),
-        frozenset(str(text) for row in rows for text in row[2:] if text),
+        ids=frozenset(int(row[0]) for row in rows),
+        company_ids=frozenset(int(row[1]) for row in rows if row[1]),
+        texts=frozenset(str(text) for row in rows for text in row[2:] if text),
     )
 
 

@@ -69,9 +69,9 @@ class AuditRenderer:
         if field := SINGLE_VALUE_ACTIONS.get(entry.action):
             return [
                 ChangedValue(
-                    self.label(field),
-                    self.value(entry.action, field, before),
-                    self.value(entry.action, field, after),
+                    key=self.label(field),
+                    before=self.value(entry.action, field, before),
+                    after=self.value(entry.action, field, after),
                 )
             ]
         before, after = (state if isinstance(state, dict) else {} for state in (before, after))
@@ -148,11 +148,15 @@ class AuditRenderer:
     def _change(self, action: str, key: str, before: Any, after: Any) -> ChangedValue:
         if not has_states_by_administration(action) or not key.isdecimal():
             return ChangedValue(
-                self.label(key), self.value(action, key, before), self.value(action, key, after)
+                key=self.label(key),
+                before=self.value(action, key, before),
+                after=self.value(action, key, after),
             )
         name = self.name(ObjectKind.ADMINISTRATION, int(key))
         return ChangedValue(
-            name, self.value(action, "", _without_people(before)), self.value(action, "", after)
+            key=name,
+            before=self.value(action, "", _without_people(before)),
+            after=self.value(action, "", after),
         )
 
     def _company_changes(self, details: Mapping[str, Any]) -> list[ChangedValue]:
@@ -161,7 +165,9 @@ class AuditRenderer:
         pairs = [(field, "old", "new"), ("number", "old_number", "new_number")]
         return [
             ChangedValue(
-                self.label(name), self.value("", name, details[old]), self.value("", name, details[new])
+                key=self.label(name),
+                before=self.value("", name, details[old]),
+                after=self.value("", name, details[new]),
             )
             for name, old, new in pairs
             if old in details and new in details and details[old] != details[new]

@@ -81,7 +81,7 @@ class Placement(StrEnum):
     """An item of the menu “more”."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BarPanel:
     """A menu of the bar with some fields of an action, and a button to preview it."""
 

@@ -12,7 +12,7 @@ from koppel.administrations.bulk.actions import BarPanel, BulkAction, Placement,
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BarMenu:
     """A menu of its own, with its fields."""
 
@@ -55,4 +55,4 @@ def _menus(actor: Actor, actions: Iterable[BulkAction[Any]], choices: Choices) -
         form = action.form(prefix=action.code, choices=choices)
         for panel in action.panels:
             if actor.can(panel.permission):
-                yield BarMenu(action, panel, [form[name] for name in panel.fields])
+                yield BarMenu(action=action, panel=panel, fields=[form[name] for name in panel.fields])

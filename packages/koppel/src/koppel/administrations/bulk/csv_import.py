@@ -111,7 +111,7 @@ class _Problem(Exception):
     """The reason why one line is left out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LookupTables:
     """The administrations that the actor sees, and the ids of divisions, templates and members by normalised
     name.
@@ -214,7 +214,7 @@ def _list_headings() -> dict[str, str]:
     return headings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListedValues:
     """The values of an administration as an exported list shows them."""
 
@@ -244,10 +244,10 @@ def _lookup_tables(actor: Actor) -> LookupTables:
     templates = Template.objects.for_actor(actor).filter(archived_at=None)
     members = Membership.objects.for_actor(actor).select_related("user")
     return LookupTables(
-        list(_listed_values(actor)),
-        {_normalize(name): pk for pk, name in divisions.values_list("pk", "name")},
-        {_normalize(name): pk for pk, name in templates.values_list("pk", "name")},
-        {member.user.email.lower(): member.pk for member in members},
+        administrations=list(_listed_values(actor)),
+        division_ids={_normalize(name): pk for pk, name in divisions.values_list("pk", "name")},
+        template_ids={_normalize(name): pk for pk, name in templates.values_list("pk", "name")},
+        member_ids={member.user.email.lower(): member.pk for member in members},
     )
 
 
@@ -265,7 +265,16 @@ def _listed_values(actor: Actor) -> Iterator[ListedValues]:
     )
     for pk, name, number, country, client_number, code, division, template, sector in rows:
         masked = mask_number(number, country) if number else ""
-        yield ListedValues(pk, name, masked, client_number, code, division or "", template or "", sector)
+        yield ListedValues(
+            id=pk,
+            name=name,
+            number=masked,
+            client_number=client_number,
+            code=code,
+            division=division or "",
+            template=template or "",
+            sector=sector,
+        )
 
 
 def _narrowed(matches: Sequence[ListedValues], named: Sequence[tuple[str, str]]) -> Sequence[ListedValues]:

@@ -44,7 +44,7 @@ def confirm_client(actor: Actor, administration: Administration, lookup: LookupR
         return
     at = timezone.now().isoformat()
     administration.client_answer = ClientAnswer(
-        administration.number, closing_day(lookup), actor.membership_id, at
+        number=administration.number, closed_on=closing_day(lookup), by=actor.membership_id, at=at
     )
     administration.save(update_fields=["client_answer"])
     _record_client_answer(actor, administration)
@@ -74,5 +74,5 @@ def _record_client_answer(actor: Actor, administration: Administration) -> None:
 def _record(
     actor: Actor, administration: Administration, action: AdministrationAction, details: dict[str, str]
 ) -> None:
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     add_actor_entry(actor, action, subject, **details)

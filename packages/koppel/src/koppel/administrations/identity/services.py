@@ -77,7 +77,11 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
     )
     if register_name and not data.same_company:
         message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
-        return (IdentityProblem("same_company", "same_company", message % {"register": register_name}),)
+        return (
+            IdentityProblem(
+                field="same_company", code="same_company", message=message % {"register": register_name}
+            ),
+        )
     if register_name:
         confirm(actor, administration, register_name, identity.number)
     before = {name: getattr(administration, name) for name in COLUMNS}
@@ -197,7 +201,9 @@ def _unconfirmed_name(administration: Administration, number: str, lookup: Looku
 def confirm(actor: Actor, administration: Administration, name: str, number: str) -> None:
     """Record a person's word that the register's company of this name and number is this one."""
     at = timezone.now().isoformat()
-    administration.confirmed_identity = ConfirmedIdentity(name, number, actor.membership_id, at)
+    administration.confirmed_identity = ConfirmedIdentity(
+        name=name, number=number, by=actor.membership_id, at=at
+    )
     administration.save(update_fields=["confirmed_identity"])
     record_confirmed_identity(actor, administration)
 
@@ -407,4 +413,4 @@ def _audit_details(administration: Administration, columns: Mapping[str, Any]) -
 
 
 def _subject(administration: Administration) -> Subject:
-    return Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    return Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)

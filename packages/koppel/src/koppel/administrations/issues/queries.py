@@ -70,7 +70,7 @@ class IssueFilter:
     administration: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssueTypeCount:
     """The number of issues of one type in a list."""
 
@@ -85,7 +85,7 @@ class IssueTypeCount:
         return self.code in issue_types
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssuePage:
     """A page of issues, grouped by type or by client. `type_counts` are those of all pages, whatever type is
     chosen.
@@ -113,7 +113,13 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
     issues = _ordered(issues, type_counts, by_client=by_client).select_related("assignee__user")
     page = Paginator(issues.annotate(comment_count=_comment_count()), PAGE_SIZE).get_page(number)
     named = _with_subject_names(actor, page)
-    return IssuePage(named, page.paginator.count, page.number, page.paginator.num_pages, type_counts)
+    return IssuePage(
+        items=named,
+        total=page.paginator.count,
+        number=page.number,
+        pages=page.paginator.num_pages,
+        type_counts=type_counts,
+    )
 
 
 def open_count(actor: Actor) -> int:
@@ -145,7 +151,9 @@ def count_by_type(issues: "QuerySet[Issue]") -> list[IssueTypeCount]:
     counts = issues.values_list("code").annotate(count=Count("pk")).order_by()
     types = [(get_issue_type(code), code, count) for code, count in counts]
     type_counts = [
-        IssueTypeCount(code, issue_type.title or code, count, issue_type.stops_sync)
+        IssueTypeCount(
+            code=code, title=issue_type.title or code, count=count, stops_sync=issue_type.stops_sync
+        )
         for issue_type, code, count in types
     ]
     return sorted(type_counts, key=lambda counted: (not counted.stops_sync, -counted.count, counted.code))

@@ -44,7 +44,7 @@ class SkipReason(models.TextChoices):
     NO_ACCESS = "no_access", gettext_lazy("This user has no access to the administration.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IssueResult:
     """The result of an action on issues."""
 
@@ -75,7 +75,7 @@ def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
     if not changes:
         return IssueResult(skipped=skipped)
     operation = _apply(actor, AUDIT_ACTIONS[data.action], issues, changes)
-    return IssueResult(operation, sorted(changes), skipped)
+    return IssueResult(operation=operation, changed=sorted(changes), skipped=skipped)
 
 
 def undo_operation(actor: Actor, operation_id: int) -> int:
@@ -170,7 +170,13 @@ def _skip_reason(
 
 def _visible_issue_ids(member: Membership, issues: Iterable[Issue]) -> set[int]:
     """Return the ids of the issues that this member may see."""
-    actor = Actor(member.organisation_id, member.pk, member.user_id, "", Role(member.role))
+    actor = Actor(
+        organisation_id=member.organisation_id,
+        membership_id=member.pk,
+        user_id=member.user_id,
+        name="",
+        role=Role(member.role),
+    )
     return set(
         visible_issues(actor).filter(pk__in=[issue.pk for issue in issues]).values_list("pk", flat=True)
     )
@@ -231,4 +237,4 @@ def _record(
 
 
 def _subject(issue: Issue, names: Mapping[Subject, str]) -> Subject:
-    return Subject(issue.subject.kind, issue.subject_id, names.get(issue.subject, ""))
+    return Subject(kind=issue.subject.kind, id=issue.subject_id, name=names.get(issue.subject, ""))

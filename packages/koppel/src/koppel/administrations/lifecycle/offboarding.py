@@ -83,7 +83,7 @@ def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput
         ]
     )
     stop_syncs(actor.organisation_id, [administration.pk])
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     resolve_issues(actor.organisation_id, subject, *CHANGES_OF_REGISTER, AdministrationIssue.NUMBER_SHARED)
     details = {"client_left_on": client_left_on.isoformat(), "erase_on": erase_on.isoformat()}
     add_actor_entry(actor, AdministrationAction.OFFBOARDED, subject, **details)
@@ -98,5 +98,5 @@ def cancel_offboarding(actor: Actor, administration_id: int) -> None:
     administration.client_left_on = administration.erase_on = None
     administration.save(update_fields=["client_left_on", "erase_on"])
     confirm_client(actor, administration, cached_register_result(administration))
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     add_actor_entry(actor, AdministrationAction.OFFBOARDING_CANCELLED, subject)

@@ -38,7 +38,7 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     administration.save(update_fields=["predecessor"])
     update_shared_number_issues(actor.organisation_id, [administration.pk])
     details = {"before": before, "after": predecessor_id}
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     add_audit_entry(
         actor.organisation_id,
         actor.audit,

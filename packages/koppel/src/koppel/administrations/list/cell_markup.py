@@ -30,7 +30,7 @@ WARNING_CLASS = "status status-warn status-plain"
 REASON_CHARACTERS = 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PageContext:
     """Data shared by the cells of one page: `labels` in the reader's language, the markup of each display
     state, and the warning icon.
@@ -56,7 +56,9 @@ def page_context(rows: RowContext) -> PageContext:
         for value in (*Status.values, *STOPPED_STATES, "left")
     }
     warning = SafeString(render_to_string("administrations/warning_icon.html").strip())
-    return PageContext(rows, labels, states, warning, reverse("administrations:list"))
+    return PageContext(
+        rows=rows, labels=labels, states=states, warning=warning, list_url=reverse("administrations:list")
+    )
 
 
 def text_cell(text: str) -> SafeString:

@@ -26,7 +26,7 @@ CellValue = Callable[[Administration, RowContext], Cell]
 CellMarkup = Callable[[Administration, PageContext], SafeString]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListColumn:
     """A column of the list."""
 
@@ -57,9 +57,9 @@ def text_column(
 ) -> ListColumn:
     """Return a column whose cell shows the value as text."""
     return ListColumn(
-        key,
-        label,
-        sort,
+        key=key,
+        label=label,
+        sort=sort,
         value=lambda administration, rows: value(administration),
         html=lambda administration, page: cell_markup.text_cell(value(administration)),
         has_nulls=has_nulls,
@@ -93,17 +93,17 @@ def _count(related_rows: "QuerySet[Any]", group: str) -> Combinable:
 
 _COLUMNS = (
     ListColumn(
-        "name",
-        _("Name"),
-        "sort_name",
+        key="name",
+        label=_("Name"),
+        sort="sort_name",
         value=lambda administration, rows: administration.name,
         html=cell_markup.name_cell,
         is_default=True,
     ),
     ListColumn(
-        "number",
-        _("Number"),
-        "number",
+        key="number",
+        label=_("Number"),
+        sort="number",
         value=lambda administration, rows: cell_values.display_number(administration),
         html=cell_markup.number_cell,
         is_default=True,
@@ -118,18 +118,18 @@ _COLUMNS = (
         lambda administration: administration.remote_company.code,
     ),
     ListColumn(
-        "status",
-        _("Status"),
-        "status",
+        key="status",
+        label=_("Status"),
+        sort="status",
         value=lambda administration, rows: rows.states[administration.pk],
         display=state_label,
         html=cell_markup.status_cell,
         is_default=True,
     ),
     ListColumn(
-        "issues",
-        _("Issues"),
-        count_open_issues,
+        key="issues",
+        label=_("Issues"),
+        sort=count_open_issues,
         value=lambda administration, rows: rows.issues.get(administration.pk, 0),
         html=cell_markup.issues_cell,
         type=ColumnType.INTEGER,
@@ -137,9 +137,9 @@ _COLUMNS = (
         is_figure=True,
     ),
     ListColumn(
-        "complete",
-        _("Last synced"),
-        "complete_as_of",
+        key="complete",
+        label=_("Last synced"),
+        sort="complete_as_of",
         value=lambda administration, rows: cell_values.local_time(administration.complete_as_of),
         html=cell_markup.complete_cell,
         type=ColumnType.DATETIME,
@@ -155,26 +155,26 @@ _COLUMNS = (
         is_default=True,
     ),
     ListColumn(
-        "people",
-        _("People"),
-        count_people,
+        key="people",
+        label=_("People"),
+        sort=count_people,
         value=lambda administration, rows: ", ".join(rows.people.get(administration.pk, ())),
         html=cell_markup.people_cell,
         is_default=True,
     ),
     ListColumn(
-        "template",
-        _("Template"),
-        "template__name",
+        key="template",
+        label=_("Template"),
+        sort="template__name",
         value=lambda administration, rows: cell_values.template_name(administration),
         html=cell_markup.template_cell,
         has_nulls=True,
         is_default=True,
     ),
     ListColumn(
-        "sector",
-        _("Sector"),
-        "sector",
+        key="sector",
+        label=_("Sector"),
+        sort="sector",
         value=lambda administration, rows: administration.sector,
         display=cell_values.sector_title,
         html=cell_markup.sector_cell,
@@ -190,9 +190,9 @@ _COLUMNS = (
         lambda administration: administration.connection.account,
     ),
     ListColumn(
-        "imported",
-        _("Imported"),
-        "created_at",
+        key="imported",
+        label=_("Imported"),
+        sort="created_at",
         value=lambda administration, rows: cell_values.local_time(administration.created_at),
         html=cell_markup.imported_cell,
         type=ColumnType.DATETIME,

@@ -28,7 +28,8 @@ def export_list(actor: Actor, query: ListQuery, file_format: Format) -> IO[bytes
     columns = [COLUMNS[key] for key in query.columns]
     rows = CountingRows(_rows(actor, query, columns))
     file_columns = [
-        writers.FileColumn(column.key, str(column.label), column.type, column.display) for column in columns
+        writers.FileColumn(key=column.key, title=str(column.label), type=column.type, display=column.display)
+        for column in columns
     ]
     with export_slot(actor.organisation_id):
         written = write_table(file_format, file_columns, rows, title=_("Administrations"))

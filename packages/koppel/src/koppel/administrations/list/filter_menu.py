@@ -54,14 +54,14 @@ SINGLE_LABELS: Mapping[tuple[str, str], Label] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Option:
     value: str
     label: Label
     is_chosen: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Menu:
     key: str
     label: Label
@@ -76,7 +76,7 @@ class Menu:
         return len(self.options) > OPTIONS_WITHOUT_SEARCH_MAX
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chip:
     """An active filter; `query` is the query string without it. `name` '': only the value is displayed."""
 
@@ -92,7 +92,9 @@ class Chip:
 
 def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
     offered = _filter_choices(choices)
-    return [Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS]
+    return [
+        Menu(key=key, label=LABELS[key], options=_options(query, key, offered[key])) for key in MULTI_FILTERS
+    ]
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
@@ -101,15 +103,27 @@ def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) ->
     chip_list = []
     for key, values in query.multi_filters.items():
         if len(values) > CHIPS_PER_FILTER_MAX:
-            chip_list.append(Chip(LABELS[key], str(len(values)), query.without_filter(key).to_query_string()))
+            chip_list.append(
+                Chip(
+                    name=LABELS[key],
+                    value=str(len(values)),
+                    query=query.without_filter(key).to_query_string(),
+                )
+            )
             continue
         for value in values:
             label = offered[key].get(value, "–")
-            chip_list.append(Chip(LABELS[key], label, query.without_filter(key, value).to_query_string()))
+            chip_list.append(
+                Chip(name=LABELS[key], value=label, query=query.without_filter(key, value).to_query_string())
+            )
     for key, value in query.single_filters.items():
         if key != "q":  # the field beside the chips has it
             chip_list.append(
-                Chip("", _single(key, value), query.without_filter(key, value).to_query_string())
+                Chip(
+                    name="",
+                    value=_single(key, value),
+                    query=query.without_filter(key, value).to_query_string(),
+                )
             )
     return chip_list
 
@@ -141,4 +155,4 @@ def _string_keys(pairs: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Label]
 
 def _options(query: ListQuery, key: str, pairs: Sequence[tuple[str, Label]]) -> list[Option]:
     selected = query.multi_filters.get(key, ())
-    return [Option(value, label, value in selected) for value, label in pairs]
+    return [Option(value=value, label=label, is_chosen=value in selected) for value, label in pairs]

@@ -15,7 +15,7 @@ from koppel.connections.models import ConnectionState
 FAILING_STATES = (Status.FAILED, Status.BLOCKED, ConnectionState.NEEDS_REAUTH)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListRow:
     administration: Administration
     id: str
@@ -32,11 +32,11 @@ def render_rows(
     cells = [(_cell_tag(key), COLUMNS[key].html) for key in columns]
     return [
         ListRow(
-            administration,
-            str(administration.pk),
-            administration.pk in context.favourite_ids,
-            context.states[administration.pk] in FAILING_STATES,
-            SafeString("".join(f"{tag}{html(administration, page)}</td>" for tag, html in cells)),
+            administration=administration,
+            id=str(administration.pk),
+            is_favourite=administration.pk in context.favourite_ids,
+            is_failing=context.states[administration.pk] in FAILING_STATES,
+            cells=SafeString("".join(f"{tag}{html(administration, page)}</td>" for tag, html in cells)),
         )
         for administration in administrations
     ]

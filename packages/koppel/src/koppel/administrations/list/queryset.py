@@ -35,7 +35,7 @@ OLD_DAYS = 7
 CHANGED_HOURS = 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListPage:
     rows: list[Administration]
     total: int
@@ -90,7 +90,9 @@ def get_page(actor: Actor, query: ListQuery) -> ListPage:
     queryset = Administration.objects.for_actor(actor).select_related(*DISPLAYED_RELATIONS)
     rows = queryset.in_bulk(page_ids)
     administrations = [rows[administration_id] for administration_id in page_ids if administration_id in rows]
-    return ListPage(administrations, page.paginator.count, page.number, page.paginator.num_pages)
+    return ListPage(
+        rows=administrations, total=page.paginator.count, number=page.number, pages=page.paginator.num_pages
+    )
 
 
 def fresh_since(now: datetime | None = None) -> datetime:

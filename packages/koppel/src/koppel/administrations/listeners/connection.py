@@ -119,7 +119,7 @@ def _move(
 
 def _update_conflict(target: RemoteCompany) -> None:
     """Update the conflict of the company: the new connection may describe the company differently."""
-    described = VendorIdentity(target.legal_name, target.number, target.country)
+    described = VendorIdentity(name=target.legal_name, number=target.number, country=target.country)
     update_conflict(target, described, restart_open_run=False)
     target.save()
 

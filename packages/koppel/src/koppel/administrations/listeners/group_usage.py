@@ -59,4 +59,4 @@ def settings_impact(organisation_id: int, template_id: int, settings: SettingsMa
     differences = [
         SettingChange(key, *values[key, pair], count) for (key, pair), count in changes.most_common()
     ]
-    return SettingsImpact(total, changed, differences)
+    return SettingsImpact(total=total, changed=changed, differences=differences)

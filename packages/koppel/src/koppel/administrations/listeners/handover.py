@@ -30,7 +30,14 @@ def _list_assignments(actor: Actor, membership_id: int) -> list[OwnedItem]:
         alone,
     )
     url = f"{reverse('administrations:list')}?user={membership_id}"
-    return [OwnedItem(label % {"count": count}, count, url, consequence % {"count": alone} if alone else "")]
+    return [
+        OwnedItem(
+            label=label % {"count": count},
+            count=count,
+            url=url,
+            consequence=consequence % {"count": alone} if alone else "",
+        )
+    ]
 
 
 def _sole_assignments(assignments: "QuerySet[Assignment]", membership_id: int) -> "QuerySet[Assignment]":
@@ -114,7 +121,7 @@ def _preview_assignments(
 def _list_saved_views(actor: Actor, membership_id: int) -> list[OwnedItem]:
     count = SavedView.objects.for_actor(actor).filter(membership_id=membership_id).count()
     label = ngettext("%(count)s saved view", "%(count)s saved views", count)
-    return [OwnedItem(label % {"count": count}, count)]
+    return [OwnedItem(label=label % {"count": count}, count=count)]
 
 
 def _preview_views(
@@ -156,7 +163,13 @@ def _assigned_issues(actor: Actor, membership_id: int) -> "QuerySet[Issue]":
 def _list_issues(actor: Actor, membership_id: int) -> list[OwnedItem]:
     count = _assigned_issues(actor, membership_id).count()
     label = ngettext("%(count)s issue assigned", "%(count)s issues assigned", count)
-    return [OwnedItem(label % {"count": count}, count, f"{reverse('issues:list')}?assignee={membership_id}")]
+    return [
+        OwnedItem(
+            label=label % {"count": count},
+            count=count,
+            url=f"{reverse('issues:list')}?assignee={membership_id}",
+        )
+    ]
 
 
 def _preview_issues(
@@ -173,10 +186,18 @@ def _move_issues(actor: Actor, departing_member_id: int, successor_id: int) -> i
 
 PROVIDERS = {
     "assignments": OwnershipProvider(
-        gettext_lazy("Administrations"), _list_assignments, _move_assignments, _preview_assignments
+        label=gettext_lazy("Administrations"),
+        list_owned=_list_assignments,
+        move=_move_assignments,
+        preview=_preview_assignments,
     ),
-    "issues": OwnershipProvider(gettext_lazy("Issues"), _list_issues, _move_issues, _preview_issues),
+    "issues": OwnershipProvider(
+        label=gettext_lazy("Issues"), list_owned=_list_issues, move=_move_issues, preview=_preview_issues
+    ),
     "saved_views": OwnershipProvider(
-        gettext_lazy("Saved views"), _list_saved_views, _move_views, _preview_views
+        label=gettext_lazy("Saved views"),
+        list_owned=_list_saved_views,
+        move=_move_views,
+        preview=_preview_views,
     ),
 }

@@ -33,9 +33,9 @@ def describe_subject(organisation_id: int, administration_id: int) -> SubjectDes
     )
     first = manual_assignments.order_by("pk").values_list("membership_id", flat=True).first()
     return SubjectDescription(
-        administration.name,
-        first or administration.imported_by_id or administration.connection.owner_id,
-        {administration.pk: administration.name},
+        name=administration.name,
+        responsible=first or administration.imported_by_id or administration.connection.owner_id,
+        administrations={administration.pk: administration.name},
     )
 
 
@@ -163,7 +163,13 @@ def audience_of(organisation_id: int, event: str, administration_ids: Collection
 
 
 def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrations:
-    actor = Actor(person.organisation_id, person.pk, person.user_id, "", Role(person.role))
+    actor = Actor(
+        organisation_id=person.organisation_id,
+        membership_id=person.pk,
+        user_id=person.user_id,
+        name="",
+        role=Role(person.role),
+    )
     division_ids = dict(
         Administration.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", "division_id")
     )
@@ -177,4 +183,6 @@ def _visible_to_member(person: Membership, ids: list[int]) -> VisibleAdministrat
     shared = frozenset(
         administration_id for administration_id, division in division_ids.items() if division in divisions
     )
-    return VisibleAdministrations(frozenset(division_ids), shared, frozenset(favourites))
+    return VisibleAdministrations(
+        visible=frozenset(division_ids), divisions=shared, favourites=frozenset(favourites)
+    )

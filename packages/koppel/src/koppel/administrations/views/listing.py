@@ -37,7 +37,7 @@ LIST_NAME = "administrations"
 """The name of this list in a person's preferences."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ColumnHeading:
     """The heading of a column: a link that sorts by the column, or reverses the order. `width` in pixels;
     None: never resized.
@@ -213,12 +213,12 @@ def _headings(
     now, descending = list_query.sort.removeprefix("-"), list_query.sort.startswith("-")
     return [
         ColumnHeading(
-            key,
-            COLUMNS[key].label,
-            list_query.sorted_by(_next_sort(key, list_query.sort)).to_query_string(),
-            ("descending" if descending else "ascending") if key == now else "",
-            COLUMNS[key].is_figure,
-            widths.get(key),
+            key=key,
+            label=COLUMNS[key].label,
+            query=list_query.sorted_by(_next_sort(key, list_query.sort)).to_query_string(),
+            direction=("descending" if descending else "ascending") if key == now else "",
+            is_figure=COLUMNS[key].is_figure,
+            width=widths.get(key),
         )
         for key in columns
     ]

@@ -16,7 +16,7 @@ little later.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordPage:
     """A page of records."""
 
@@ -52,4 +52,4 @@ def list_records(
         queryset = queryset.filter(Q(last_changed__gte=changed_since) | Q(deleted_at__gte=changed_since))
     rows = list(queryset.defer("raw", "content_hash").order_by("external_id")[: limit + 1])
     more = len(rows) > limit
-    return RecordPage(rows[:limit], rows[limit - 1].external_id if more else None, as_of)
+    return RecordPage(rows=rows[:limit], next=rows[limit - 1].external_id if more else None, as_of=as_of)

@@ -62,7 +62,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """One page of a table."""
 
@@ -93,7 +93,7 @@ class LedgerLine:
     """Runs from the opening balance of the fiscal year."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AccountLedger:
     lines: Sequence[LedgerLine]
     total: int
@@ -116,7 +116,9 @@ def list_rows(
         queryset = queryset.filter(_search_condition(resource, search))
     ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
     rows = Paginator(ordered, PAGE_SIZE).get_page(page)
-    return Listing(list(rows), rows.paginator.count, rows.number, rows.paginator.num_pages)
+    return Listing(
+        rows=list(rows), total=rows.paginator.count, page=rows.number, pages=rows.paginator.num_pages
+    )
 
 
 def all_rows(
@@ -197,7 +199,9 @@ def account_ledger(
         rows = cursor.fetchall()
     total = int(rows[0][14]) if rows else 0
     lines = [LedgerLine(*(*row[:12], opening + row[12])) for row in rows]
-    return AccountLedger(lines, total, max(page, 1), Paginator(range(total), PAGE_SIZE).num_pages)
+    return AccountLedger(
+        lines=lines, total=total, page=max(page, 1), pages=Paginator(range(total), PAGE_SIZE).num_pages
+    )
 
 
 def _search_condition(resource: str, search: str) -> Q:

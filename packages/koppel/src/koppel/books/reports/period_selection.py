@@ -48,7 +48,7 @@ def require_period(year: str, period: str, name: str = "until") -> str:
     return period
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PeriodRange:
     """Periods `YYYYPP` of a fiscal year."""
 
@@ -92,8 +92,8 @@ def require_period_range(administration_id: int, year: str, since: str, until: s
     last = fiscal_years(administration_id).get(year, "")[4:]
     periods = [f"{year}{number:02}" for number in range(1, int(last) + 1)] if last.isdecimal() else []
     return PeriodRange(
-        year,
-        require_period(year, since, "since") if since else "",
-        require_period(year, until),
-        tuple(periods),
+        year=year,
+        since=require_period(year, since, "since") if since else "",
+        until=require_period(year, until),
+        periods=tuple(periods),
     )

@@ -24,7 +24,7 @@ class PeriodResult:
     cost: Decimal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class YearResult:
     """Income and cost of a fiscal year by period, and their sums."""
 
@@ -50,11 +50,13 @@ def year_result(administration_id: int, fiscal_year: str) -> YearResult:
     """Return the results of a year beside those of the year before, until the same period."""
     periods = result_by_period(administration_id, fiscal_year)
     if not periods or not fiscal_year.isdecimal():
-        return YearResult(fiscal_year, periods)
+        return YearResult(year=fiscal_year, periods=periods)
     before = f"{int(fiscal_year) - 1:04}"
     last = periods[-1].period[4:]
     same = [row for row in result_by_period(administration_id, before) if row.period[4:] <= last]
-    return YearResult(fiscal_year, periods, YearResult(before, same) if same else None)
+    return YearResult(
+        year=fiscal_year, periods=periods, earlier=YearResult(year=before, periods=same) if same else None
+    )
 
 
 def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[str, str], Decimal]:

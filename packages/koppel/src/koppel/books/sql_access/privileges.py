@@ -29,7 +29,7 @@ TABLE = "public.organisations_organisation"
 _SQL = load_statements("koppel.books")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExcessPrivilege:
     """A privilege that a role must not have."""
 
@@ -63,7 +63,11 @@ def excess_privileges(connection: psycopg.Connection[Any], application_role: str
     roles = {"roles": [SIGNAL_ROLE, ACTIVITY_ROLE], "table": TABLE}
     [(may_end,)] = connection.execute(_SQL["may_owner_end_sessions"], roles).fetchall()
     if not may_end:
-        public.append(ExcessPrivilege("Readers", "keep sessions open for ever, as Koppel may not end them"))
+        public.append(
+            ExcessPrivilege(
+                grantee="Readers", privilege="keep sessions open for ever, as Koppel may not end them"
+            )
+        )
     of_public = {excess.privilege for excess in public}
     of_readers = [
         excess
@@ -86,10 +90,13 @@ def _excess_privileges_of(
     grantee = "PUBLIC, that is everybody," if role == PUBLIC else f"The role {role}"
     return [
         *(
-            ExcessPrivilege(grantee, privilege, "" if role == PUBLIC else remedy)
+            ExcessPrivilege(grantee=grantee, privilege=privilege, remedy="" if role == PUBLIC else remedy)
             for privilege, remedy in _database_privileges(connection, role, application_role)
         ),
-        *(ExcessPrivilege(grantee, privilege) for privilege in _code_privileges(connection, role)),
+        *(
+            ExcessPrivilege(grantee=grantee, privilege=privilege)
+            for privilege in _code_privileges(connection, role)
+        ),
     ]
 
 

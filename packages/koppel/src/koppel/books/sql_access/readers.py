@@ -91,7 +91,7 @@ def add_reader(actor: Actor, name: str, *, administrator_url: str = "") -> NewRe
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.CREATED,
-        subject=Subject(SubjectKind.SQL_READER, None, role),
+        subject=Subject(kind=SubjectKind.SQL_READER, id=None, name=role),
     )
     return NewReader(role, Secret(_url_of(role, password)))
 
@@ -114,7 +114,7 @@ def remove_reader(actor: Actor, name: str, *, administrator_url: str = "") -> No
         actor.organisation_id,
         actor.audit,
         SqlReaderAction.REMOVED,
-        subject=Subject(SubjectKind.SQL_READER, None, role),
+        subject=Subject(kind=SubjectKind.SQL_READER, id=None, name=role),
     )
 
 

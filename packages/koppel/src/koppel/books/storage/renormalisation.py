@@ -24,7 +24,7 @@ CHILD_RESOURCE = "entry_lines"
 _SQL = load_statements("koppel.books")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenormalisedBatch:
     """The outcome of a batch: the last key that it looked at ('' at the end), and two counts."""
 
@@ -58,7 +58,9 @@ def renormalise_batch(context: WriteContext, resource: str, after: str) -> Renor
         if updates:
             cursor.executemany(_update_sql(target), [{**common, **update} for update in updates])
     last_key = stored[-1][0] if len(stored) == ROWS_PER_BATCH else ""
-    return RenormalisedBatch(last_key, len(updates), len(stored) - len(updates))
+    return RenormalisedBatch(
+        last_key=last_key, renormalised=len(updates), rejected=len(stored) - len(updates)
+    )
 
 
 def _outdated(administration_id: int, version: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ CHUNKS_PER_SEND = 8
 _SQL = load_statements("koppel.books")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table of the books; `staging_table` names the temporary table of one half of a page."""
 
@@ -57,9 +57,9 @@ def table(resource: str) -> Table:
     """Return the table of a resource, its typed columns in the order of its row."""
     columns = tuple(row_columns(ROWS[resource]))
     return Table(
-        MODELS_BY_RESOURCE[resource]._meta.db_table,
-        tuple(column.name for column in columns),
-        tuple(column.sql_type for column in columns),
+        name=MODELS_BY_RESOURCE[resource]._meta.db_table,
+        columns=tuple(column.name for column in columns),
+        types=tuple(column.sql_type for column in columns),
     )
 
 

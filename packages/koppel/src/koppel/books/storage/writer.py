@@ -39,7 +39,7 @@ class RecordBatch(NamedTuple):
     """Of lines: the id of a line → the id of its entry."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WriteContext:
     """The administration whose rows are written, the time, and how a record is normalised."""
 
@@ -193,7 +193,7 @@ def _changed_rows(
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
             make_storable(values, record.raw, numeric_columns, integer_columns)
         except ValueError as error:
-            written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
+            written.rejected.append(RejectedRecord(external_id=key, reason=str(error)[:300], raw=record.raw))
             continue
         _list_of(key, fingerprint, existing, written).append(key)
         yield key, record.partition, record.raw, fingerprint, *values

@@ -53,7 +53,7 @@ class BackupOptions:
     restored_into: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NewBackup:
     """A complete backup."""
 
@@ -85,7 +85,7 @@ def create_backup(options: BackupOptions) -> NewBackup:
         raise CommandError(
             f"The backup could not be written to {options.directory}: {error.strerror}."
         ) from None
-    return NewBackup(options.directory / name, backup.manifest, backup.rows)
+    return NewBackup(folder=options.directory / name, manifest=backup.manifest, rows=backup.rows)
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _write(folder: Path, url: str, options: BackupOptions, moment: datetime) -> 
     file = MeasuringFile(folder / MANIFEST)
     file.write(to_json(manifest))
     file.close()
-    return NewBackup(folder, manifest, sum(contents.rows.values()))
+    return NewBackup(folder=folder, manifest=manifest, rows=sum(contents.rows.values()))
 
 
 def _dump(

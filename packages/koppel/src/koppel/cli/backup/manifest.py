@@ -24,7 +24,7 @@ _NAME = re.compile(r"koppel-(\d{8}T\d{6}Z)")
 _NAME_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BackupFile:
     """A file of a backup, as it is on disk."""
 
@@ -33,7 +33,7 @@ class BackupFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReaderRole:
     """A PostgreSQL role that reads books by SQL."""
 

@@ -34,7 +34,7 @@ ON CONFLICT (ended_at) WHERE ended_at IS NULL DO UPDATE SET reason = excluded.re
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backup:
     """A backup whose files are whole, and that opens with the given key."""
 
@@ -50,7 +50,7 @@ class Backup:
         return read_decrypted(self.folder / self.manifest.file_name(SECRETS), self.identity_file)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """An empty database on a server that runs."""
 
@@ -75,7 +75,7 @@ def open_backup(folder: Path, identity_file: Path | None) -> Backup:
     for file in manifest.files:
         verify_file(folder, file)
     contents = parse_contents(read_decrypted(folder / manifest.file_name(CONTENTS), opened_with))
-    return Backup(folder, manifest, contents, opened_with)
+    return Backup(folder=folder, manifest=manifest, contents=contents, identity_file=opened_with)
 
 
 def require_known_migrations(contents: Contents, of_this_version: set[str]) -> None:

@@ -97,7 +97,10 @@ def reader_roles(connection: psycopg.Connection[Any]) -> tuple[ReaderRole, ...]:
         stored = connection.execute("SELECT rolname, coalesce(rolpassword, '') FROM pg_authid")
         verifiers = dict(stored.fetchall())
     return tuple(
-        ReaderRole(name, verifiers.get(name, ""), limit, tuple(settings)) for name, limit, settings in rows
+        ReaderRole(
+            name=name, verifier=verifiers.get(name, ""), connection_limit=limit, settings=tuple(settings)
+        )
+        for name, limit, settings in rows
     )
 
 

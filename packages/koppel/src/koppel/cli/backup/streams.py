@@ -62,7 +62,7 @@ class MeasuringFile:
         if hasattr(os, "posix_fadvise"):  # it is read back from the disk, not from memory
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self._file.close()
-        return BackupFile(self._path.name, self._bytes, self._digest.hexdigest())
+        return BackupFile(name=self._path.name, bytes=self._bytes, sha256=self._digest.hexdigest())
 
 
 class CopyingReader:

@@ -70,7 +70,7 @@ def _empty_embedded(superuser_url: str, manifest: Manifest) -> Target:
             connection.execute(
                 sql.SQL(statement).format(database=database, owner=sql.Identifier(manifest.owner))
             )
-    return Target(superuser_url, manifest.owner, manifest.application)
+    return Target(superuser_url=superuser_url, owner=manifest.owner, application=manifest.application)
 
 
 def _role_names(manifest: Manifest) -> Mapping[str, str]:
@@ -117,7 +117,12 @@ def restore_external(backup: Backup, administrator_url: str, *, by: str) -> None
                 sql.Identifier(connection.info.dbname), sql.Identifier(manifest.application)
             )
         )
-    restore_database(backup, Target(url, manifest.owner, manifest.application), programs, by=by)
+    restore_database(
+        backup,
+        Target(superuser_url=url, owner=manifest.owner, application=manifest.application),
+        programs,
+        by=by,
+    )
 
 
 def _require_empty(connection: psycopg.Connection[Any]) -> None:

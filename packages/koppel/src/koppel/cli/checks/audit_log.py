@@ -27,11 +27,13 @@ def check_audit_log() -> Iterator[CheckFinding]:
     try:
         keys = signing_keys()
     except ValueError as error:
-        yield CheckFinding(TOPIC, False, str(error))
+        yield CheckFinding(topic=TOPIC, is_ok=False, text=str(error))
         return
     problems = [*_signatures(keys), *_verifications(keys)]
     yield from problems or [
-        CheckFinding(TOPIC, True, "The audit log is signed, and as long as its last signatures say.")
+        CheckFinding(
+            topic=TOPIC, is_ok=True, text="The audit log is signed, and as long as its last signatures say."
+        )
     ]
     yield _last_verification()
 
@@ -53,18 +55,18 @@ def _verifications(keys: SigningKeys) -> Iterator[CheckFinding]:
     if findings := verify_newest_heads(keys):
         problems = ", ".join(sorted({f"{finding.code.value} (log {finding.chain})" for finding in findings}))
         yield CheckFinding(
-            TOPIC,
-            False,
-            f"The audit log is not as it was signed: {problems}. Run `koppel audit verify`; "
+            topic=TOPIC,
+            is_ok=False,
+            text=f"The audit log is not as it was signed: {problems}. Run `koppel audit verify`; "
             "docs/audit-log.md says what each finding means.",
         )
     failed = {one for one in newest_verifications().values() if one.findings}
     for verification in sorted(failed, key=lambda one: one.at):
         yield CheckFinding(
-            TOPIC,
-            False,
-            f"The verification of {verification.at:{MINUTE}} failed with {verification.findings} findings. "
-            "`koppel audit verify` shows them; a later one without findings clears this.",
+            topic=TOPIC,
+            is_ok=False,
+            text=f"The verification of {verification.at:{MINUTE}} failed with {verification.findings} "
+            "findings. `koppel audit verify` shows them; a later one without findings clears this.",
         )
 
 
@@ -79,4 +81,4 @@ def _last_verification() -> CheckFinding:
         text += f" The last verification was at {max(one.at for one in verifications.values()):{MINUTE}}."
     if late:
         return advice(TOPIC, f"{text} {len(late)} are late: are workers running?")
-    return CheckFinding(TOPIC, True, text)
+    return CheckFinding(topic=TOPIC, is_ok=True, text=text)

@@ -20,7 +20,7 @@ def check_backups() -> Iterator[CheckFinding]:
     try:
         daily_at = parse_backup_time(os.environ)
     except CommandError as refusal:
-        yield CheckFinding("backup", False, str(refusal))
+        yield CheckFinding(topic="backup", is_ok=False, text=str(refusal))
         return
     backups = complete_backups(directory)
     newest = moment_of(backups[0]) if backups else None
@@ -29,7 +29,11 @@ def check_backups() -> Iterator[CheckFinding]:
             yield advice("backup", f"There is no backup in {directory} yet.")
     elif daily_at is not None and datetime.now(UTC) - newest > AGE_MAX:
         yield CheckFinding(
-            "backup", False, f"The newest backup in {directory} is of {newest:%Y-%m-%d %H:%M} UTC."
+            topic="backup",
+            is_ok=False,
+            text=f"The newest backup in {directory} is of {newest:%Y-%m-%d %H:%M} UTC.",
         )
     else:
-        yield CheckFinding("backup", True, f"The newest backup is of {newest:%Y-%m-%d %H:%M} UTC.")
+        yield CheckFinding(
+            topic="backup", is_ok=True, text=f"The newest backup is of {newest:%Y-%m-%d %H:%M} UTC."
+        )

@@ -30,18 +30,22 @@ def check_addresses(web_port: int) -> Iterator[CheckFinding]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
         yield CheckFinding(
-            ADDRESS, False, f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://…."
+            topic=ADDRESS,
+            is_ok=False,
+            text=f"KOPPEL_PUBLIC_URL is {url!r}; set it to the address people type, https://….",
         )
         return
     if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
         text = f"KOPPEL_PUBLIC_URL {url} is not https; put a proxy with a certificate before it."
-        yield CheckFinding(ADDRESS, False, text)
+        yield CheckFinding(topic=ADDRESS, is_ok=False, text=text)
     elif quarantine.last_known() and parts.hostname not in THIS_MACHINE:
         # A restored copy has the address of the original.
         yield advice(ADDRESS, f"Whether Koppel answers at {url} is not tried: it is in quarantine.")
     elif not is_free(web_port) and (reason := _unreachable_reason(url)):
         text = f"KOPPEL_PUBLIC_URL is {url}, but there Koppel does not answer from here: {reason}"
-        yield CheckFinding(ADDRESS, False, f"{text}. Correct it, or the proxy in front of Koppel.")
+        yield CheckFinding(
+            topic=ADDRESS, is_ok=False, text=f"{text}. Correct it, or the proxy in front of Koppel."
+        )
     elif parts.hostname in THIS_MACHINE:
         text = (
             f"People reach Koppel at {url}: on this machine alone. For others, "
@@ -49,7 +53,7 @@ def check_addresses(web_port: int) -> Iterator[CheckFinding]:
         )
         yield advice(ADDRESS, text)
     else:
-        yield CheckFinding(ADDRESS, True, f"People reach Koppel at {url}.")
+        yield CheckFinding(topic=ADDRESS, is_ok=True, text=f"People reach Koppel at {url}.")
     if parts.scheme == "https" and os.environ.get("KOPPEL_PROXIES", "0") == "0":
         yield advice(
             "proxy",
@@ -71,11 +75,13 @@ def check_mail() -> CheckFinding:
     try:
         with get_connection(timeout=ANSWER_SECONDS):
             return CheckFinding(
-                MAIL, True, f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}."
+                topic=MAIL,
+                is_ok=True,
+                text=f"Mail goes out through {server}, as {settings.DEFAULT_FROM_EMAIL}.",
             )
     except (OSError, smtplib.SMTPException) as error:
         text = f"The mail server {server} of KOPPEL_SMTP_URL does not let Koppel in: {_describe_error(error)}"
-        return CheckFinding(MAIL, False, f"{text}. Mail waits, and goes out when it does.")
+        return CheckFinding(topic=MAIL, is_ok=False, text=f"{text}. Mail waits, and goes out when it does.")
 
 
 def check_name_servers() -> Iterator[CheckFinding]:
@@ -91,36 +97,40 @@ def check_name_servers() -> Iterator[CheckFinding]:
     broken = [f"{server.address} {server.problem}" for server in servers if server.problem]
     if not broken and servers:
         text = f"E-mail domains are verified through the name servers {names} ({source}); all answer."
-        yield CheckFinding(NAME_SERVERS, True, text)
+        yield CheckFinding(topic=NAME_SERVERS, is_ok=True, text=text)
     elif len(broken) < len(servers):
         yield advice(NAME_SERVERS, f"Name servers that give no valid answer: {'; '.join(broken)} ({source}).")
     else:
         reasons = "; ".join(broken) or "none is configured"
         yield CheckFinding(
-            NAME_SERVERS,
-            False,
-            f"No name server gives a valid answer ({source}): {reasons}. New e-mail domains stay unverified; "
-            "verified ones stay so. KOPPEL_DNS_SERVERS names others.",
+            topic=NAME_SERVERS,
+            is_ok=False,
+            text=f"No name server gives a valid answer ({source}): {reasons}. New e-mail domains stay "
+            "unverified; verified ones stay so. KOPPEL_DNS_SERVERS names others.",
         )
 
 
 def send_test_mail(to: str) -> CheckFinding:
     """Send a test mail."""
     if quarantine.last_known():
-        return CheckFinding("mail to you", False, f"No mail was sent to {to}. {quarantine.SENTENCE}")
+        return CheckFinding(
+            topic="mail to you", is_ok=False, text=f"No mail was sent to {to}. {quarantine.SENTENCE}"
+        )
     text = f"Koppel at {settings.PUBLIC_URL} sent this to see whether its mail arrives. It does."
     try:
         send_mail("Koppel can send mail", text, None, [to])
     except (OSError, smtplib.SMTPException) as error:
         return CheckFinding(
-            "mail to you", False, f"The mail to {to} was not accepted: {_describe_error(error)}."
+            topic="mail to you",
+            is_ok=False,
+            text=f"The mail to {to} was not accepted: {_describe_error(error)}.",
         )
     where = (
         "handed to the mail server"
         if settings.SENDS_MAIL
         else f"written to a file in {settings.EMAIL_FILE_PATH}"
     )
-    return CheckFinding("mail to you", True, f"A mail to {to} was {where}.")
+    return CheckFinding(topic="mail to you", is_ok=True, text=f"A mail to {to} was {where}.")
 
 
 def _check_mail_directory(directory: str) -> CheckFinding:
@@ -134,7 +144,7 @@ def _check_mail_directory(directory: str) -> CheckFinding:
     )
     is_chosen = Path(directory) != Path(os.environ.get("KOPPEL_DATA_DIR", "")) / "mail"
     is_trial = urlsplit(os.environ.get("KOPPEL_PUBLIC_URL", "")).hostname in THIS_MACHINE
-    return advice(MAIL, text) if is_chosen or is_trial else CheckFinding(MAIL, False, text)
+    return advice(MAIL, text) if is_chosen or is_trial else CheckFinding(topic=MAIL, is_ok=False, text=text)
 
 
 def _unreachable_reason(url: str) -> str:

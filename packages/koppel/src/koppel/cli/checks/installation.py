@@ -65,14 +65,18 @@ def _database_answers() -> CheckFinding:
             if url := os.environ.get(name):
                 require_reachable(url, name)
     except CommandError as refusal:
-        return CheckFinding("database", False, str(refusal))
+        return CheckFinding(topic="database", is_ok=False, text=str(refusal))
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         version = connection.info.server_version
     if version < POSTGRES_VERSION_MIN:
         return CheckFinding(
-            "database", False, f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer."
+            topic="database",
+            is_ok=False,
+            text=f"PostgreSQL {version // 10000} is too old; Koppel needs 15 or newer.",
         )
-    return CheckFinding("database", True, f"PostgreSQL {version // 10000}.{version % 10000} answers.")
+    return CheckFinding(
+        topic="database", is_ok=True, text=f"PostgreSQL {version // 10000}.{version % 10000} answers."
+    )
 
 
 def _embedded_database_age(today: date | None = None) -> Iterator[CheckFinding]:
@@ -86,10 +90,14 @@ def _embedded_database_age(today: date | None = None) -> Iterator[CheckFinding]:
     days = ((today or datetime.now(UTC).date()) - published).days if published else None
     if days is None:
         yield CheckFinding(
-            "embedded database", True, f"PostgreSQL {name}; its date is not known to this Koppel."
+            topic="embedded database",
+            is_ok=True,
+            text=f"PostgreSQL {name}; its date is not known to this Koppel.",
         )
     elif days <= QUARTER_DAYS:
-        yield CheckFinding("embedded database", True, f"PostgreSQL {name} is {days} days old.")
+        yield CheckFinding(
+            topic="embedded database", is_ok=True, text=f"PostgreSQL {name} is {days} days old."
+        )
     else:
         text = (
             f"PostgreSQL {name} is {days} days old, and fixes come every quarter: upgrade Koppel, "
@@ -102,11 +110,13 @@ def _installation_number() -> Iterator[CheckFinding]:
     """Return nothing before the first migration."""
     number = stored_number("default")
     if conflict := number_conflict("default"):
-        yield CheckFinding(INSTALLATION_NUMBER, False, conflict)
+        yield CheckFinding(topic=INSTALLATION_NUMBER, is_ok=False, text=conflict)
     elif number is not None:
         first, last = id_range(number)
         yield CheckFinding(
-            INSTALLATION_NUMBER, True, f"This is installation {number}: its ids are {first} to {last}."
+            topic=INSTALLATION_NUMBER,
+            is_ok=True,
+            text=f"This is installation {number}: its ids are {first} to {last}.",
         )
 
 
@@ -155,18 +165,18 @@ def _organisations() -> Iterator[CheckFinding]:
             f"There is no organisation yet, so no user can sign in. Create one: "
             f"{shell_command(CREATE_ORGANISATION, home)}"
         )
-        yield CheckFinding("organisations", False, text)
+        yield CheckFinding(topic="organisations", is_ok=False, text=text)
         return
     organisations = list_organisation_summaries()
     if state is InstallationState.WAITING:
         text = f"Nobody has opened the link to sign in yet. A new one: {shell_command(PRINT_LINK, home)}"
-        yield CheckFinding("organisations", False, text)
+        yield CheckFinding(topic="organisations", is_ok=False, text=text)
     else:
         people = sum(organisation.people for organisation in organisations)
         yield CheckFinding(
-            "organisations",
-            True,
-            f"Organisations: {len(organisations)}, with {people} people who may sign in.",
+            topic="organisations",
+            is_ok=True,
+            text=f"Organisations: {len(organisations)}, with {people} people who may sign in.",
         )
     for organisation in organisations:
         if not organisation.administrators and not organisation.invited:
@@ -191,10 +201,12 @@ def _sql_readers() -> Iterator[CheckFinding]:
     if excess:
         sentences = "; ".join(privilege.message for privilege in excess)
         text = f"{sentences}. {remedy_of(excess)}"
-        yield CheckFinding("sql readers", False, text)
+        yield CheckFinding(topic="sql readers", is_ok=False, text=text)
     else:
         yield CheckFinding(
-            "sql readers", True, f"SQL readers: {len(roles)}; none may do more than read the books."
+            topic="sql readers",
+            is_ok=True,
+            text=f"SQL readers: {len(roles)}; none may do more than read the books.",
         )
     if databases:
         revoke = f"REVOKE CONNECT ON DATABASE {', '.join(databases)} FROM PUBLIC"
@@ -220,9 +232,10 @@ def _stored_rows() -> Iterator[CheckFinding]:
         )
     else:
         yield CheckFinding(
-            STORED_ROWS,
-            True,
-            f"The rows of {progress.administrations} administrations are as this version normalises them.",
+            topic=STORED_ROWS,
+            is_ok=True,
+            text=f"The rows of {progress.administrations} administrations are as this version "
+            "normalises them.",
         )
     if progress.rejected_rows:
         yield advice(
@@ -247,23 +260,26 @@ def _encrypted_secrets() -> CheckFinding | None:
         uses = key_uses()
     except Exception as error:
         return CheckFinding(
-            "vault keys", False, f"The sealed secrets cannot be read: {str(error).splitlines()[0]}"
+            topic="vault keys",
+            is_ok=False,
+            text=f"The sealed secrets cannot be read: {str(error).splitlines()[0]}",
         )
     if broken := [use for use in uses if use.reason]:
         count = sum(use.unreadable for use in broken)
         return CheckFinding(
-            "vault keys",
-            False,
-            f"{count} tokens and client secrets cannot be opened, among {sum(use.secrets for use in uses)}: "
-            f"{broken[0].reason} Nothing was changed; they open again with the right key.",
+            topic="vault keys",
+            is_ok=False,
+            text=f"{count} tokens and client secrets cannot be opened, among "
+            f"{sum(use.secrets for use in uses)}: {broken[0].reason} Nothing was changed; "
+            "they open again with the right key.",
         )
     current = keyring().current
     if older := [use for use in uses if use.key != current]:
         count, names = sum(use.secrets for use in older), ", ".join(use.key for use in older)
         return CheckFinding(
-            "vault keys",
-            True,
-            f"New secrets are sealed with key {current}; {count} still need {names}. "
+            topic="vault keys",
+            is_ok=True,
+            text=f"New secrets are sealed with key {current}; {count} still need {names}. "
             f"`koppel keys rotate` moves them.",
         )
     return None
@@ -276,9 +292,13 @@ def _build_warnings() -> Iterator[CheckFinding]:
 
 def _web_port(port: int) -> CheckFinding:
     if is_free(port):
-        return CheckFinding("port", True, f"Port {port} is free.")
+        return CheckFinding(topic="port", is_ok=True, text=f"Port {port} is free.")
     if responds(port, paths.READY):
-        return CheckFinding("port", True, f"Something healthy, presumably Koppel, listens on port {port}.")
+        return CheckFinding(
+            topic="port", is_ok=True, text=f"Something healthy, presumably Koppel, listens on port {port}."
+        )
     return CheckFinding(
-        "port", False, f"Port {port} is taken by another program; stop it, or choose another with --port."
+        topic="port",
+        is_ok=False,
+        text=f"Port {port} is taken by another program; stop it, or choose another with --port.",
     )

@@ -29,12 +29,16 @@ def check_programs() -> Iterator[CheckFinding]:
     if not living:
         yield advice(TOPIC, "No web process and no worker has reported for a minute: Koppel does not run.")
     else:
-        yield CheckFinding(TOPIC, True, f"Running: {_describe(living)}.")
+        yield CheckFinding(topic=TOPIC, is_ok=True, text=f"Running: {_describe(living)}.")
         yield _connections(living, allowed)
     for alarm in alarms:
         topic = alarm.code.replace("_", " ")
         is_failure = alarm_types[alarm.code].is_failure
-        yield CheckFinding(topic, False, alarm.text) if is_failure else advice(topic, alarm.text)
+        yield (
+            CheckFinding(topic=topic, is_ok=False, text=alarm.text)
+            if is_failure
+            else advice(topic, alarm.text)
+        )
 
 
 def _describe(living: Sequence[ProcessReport]) -> str:
@@ -52,5 +56,5 @@ def _connections(living: Sequence[ProcessReport], allowed: int) -> CheckFinding:
     total = sum(report.connections_max for report in living)
     text = f"These programs open at most {total} connections; the database allows {allowed}."
     if total <= allowed:
-        return CheckFinding(CONNECTIONS, True, text)
+        return CheckFinding(topic=CONNECTIONS, is_ok=True, text=text)
     return advice(CONNECTIONS, f"{text} Raise max_connections, or run fewer workers.")

@@ -50,8 +50,10 @@ def check_role() -> CheckFinding:
     ):
         if is_violated:
             text = f"The role {name} of DATABASE_URL {problem}; use a plain role of its own."
-            return CheckFinding(topic, False, text)
-    return CheckFinding(topic, True, f"The application role {name} is neither superuser nor owner.")
+            return CheckFinding(topic=topic, is_ok=False, text=text)
+    return CheckFinding(
+        topic=topic, is_ok=True, text=f"The application role {name} is neither superuser nor owner."
+    )
 
 
 def check_pooling() -> CheckFinding:
@@ -60,8 +62,8 @@ def check_pooling() -> CheckFinding:
     with psycopg.connect(url, autocommit=True) as first, psycopg.connect(url) as second:
         before, of_second, after = _session(first), _session(second), _session(first)
     if before == after != of_second:
-        return CheckFinding("sessions", True, "Each connection has a session of its own.")
-    return CheckFinding("sessions", False, POOLED)
+        return CheckFinding(topic="sessions", is_ok=True, text="Each connection has a session of its own.")
+    return CheckFinding(topic="sessions", is_ok=False, text=POOLED)
 
 
 def _session(connection: "psycopg.Connection[Any]") -> int:
@@ -74,15 +76,15 @@ def check_migrations() -> CheckFinding:
     alias = "owner" if os.environ.get("KOPPEL_OWNER_DATABASE_URL") else "default"
     try:
         if reason := reason_unusable(alias):
-            return CheckFinding("migrations", False, reason)
+            return CheckFinding(topic="migrations", is_ok=False, text=reason)
         pending = pending_migrations(alias)
     except Exception as error:
         text = f"The state of the tables cannot be read: {str(error).splitlines()[0]}"
-        return CheckFinding("migrations", False, text)
+        return CheckFinding(topic="migrations", is_ok=False, text=text)
     if pending:
         text = f"{len(pending)} migrations are not applied (first {pending[0]}); run koppel migrate."
-        return CheckFinding("migrations", False, text)
-    return CheckFinding("migrations", True, "All migrations are applied.")
+        return CheckFinding(topic="migrations", is_ok=False, text=text)
+    return CheckFinding(topic="migrations", is_ok=True, text="All migrations are applied.")
 
 
 def check_secret_key() -> CheckFinding:
@@ -91,8 +93,8 @@ def check_secret_key() -> CheckFinding:
         text = (
             f"KOPPEL_SECRET_KEY has {length} characters; use {SECRET_KEY_CHARACTERS_MIN} random ones or more."
         )
-        return CheckFinding("secret key", False, text)
-    return CheckFinding("secret key", True, "KOPPEL_SECRET_KEY is long enough.")
+        return CheckFinding(topic="secret key", is_ok=False, text=text)
+    return CheckFinding(topic="secret key", is_ok=True, text="KOPPEL_SECRET_KEY is long enough.")
 
 
 def check_key_form() -> CheckFinding:
@@ -102,8 +104,12 @@ def check_key_form() -> CheckFinding:
     try:
         keyring = Keyring.parse(os.environ.get("KOPPEL_VAULT_KEYS", ""))
     except ValueError as error:
-        return CheckFinding("vault keys", False, f"KOPPEL_VAULT_KEYS cannot be used: {error}")
-    return CheckFinding("vault keys", True, f"New secrets are sealed with key {keyring.current}.")
+        return CheckFinding(
+            topic="vault keys", is_ok=False, text=f"KOPPEL_VAULT_KEYS cannot be used: {error}"
+        )
+    return CheckFinding(
+        topic="vault keys", is_ok=True, text=f"New secrets are sealed with key {keyring.current}."
+    )
 
 
 def collect_requirements() -> Iterator[CheckFinding]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckFinding:
     """The result of one check of the installation."""
 
@@ -16,4 +16,4 @@ class CheckFinding:
 
 
 def advice(topic: str, text: str) -> CheckFinding:
-    return CheckFinding(topic, True, text, is_advice=True)
+    return CheckFinding(topic=topic, is_ok=True, text=text, is_advice=True)

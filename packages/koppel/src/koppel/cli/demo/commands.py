@@ -122,11 +122,11 @@ def sandbox_arguments(companies: int, sie: Path | None) -> tuple[str, ...]:
 
 def _run_once(stack: Stack, *, as_json: bool, timeout_seconds: float) -> int:
     job = SmokeRun(
-        stack.public_url,
-        stack.sandbox_url,
-        stack.facts,
-        stack.supervisor.restart_dead_programs,
-        timeout_seconds,
+        public_url=stack.public_url,
+        sandbox_url=stack.sandbox_url,
+        facts=stack.facts,
+        on_poll=stack.supervisor.restart_dead_programs,
+        timeout_seconds=timeout_seconds,
     )
     return run(job, as_json=as_json)
 

@@ -18,7 +18,7 @@ class UnexpectedPage(Exception):
     """A page is not what the job expects. Names the page and what was missing."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class HtmlForm:
     """A form with its initial values: hidden fields, defaults, ticked boxes. `buttons` are (name, value,
     text).
@@ -34,7 +34,7 @@ class HtmlForm:
     options: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class HtmlPage:
     url: str
     status: int
@@ -120,7 +120,11 @@ def _page(url: str, status: int, text: str) -> HtmlPage:
     reader = _HtmlReader()
     reader.feed(text)
     return HtmlPage(
-        url, status, text, reader.forms, [(urljoin(url, address), label) for address, label in reader.links]
+        url=url,
+        status=status,
+        text=text,
+        forms=reader.forms,
+        links=[(urljoin(url, address), label) for address, label in reader.links],
     )
 
 
@@ -137,9 +141,9 @@ class _HtmlReader(HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._form = HtmlForm(
-                attributes.get("action", ""),
-                attributes.get("method", "get").lower(),
-                attributes.get("data-mode", ""),
+                action=attributes.get("action", ""),
+                method=attributes.get("method", "get").lower(),
+                mode=attributes.get("data-mode", ""),
             )
             self.forms.append(self._form)
         elif tag == "a" and attributes.get("href"):

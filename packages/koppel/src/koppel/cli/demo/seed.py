@@ -23,7 +23,7 @@ SANDBOX_USER = "demo@sandbox.example"
 SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - the sandbox's own, shown on its sign-in page
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoPerson:
     email: str
     name: str
@@ -32,11 +32,11 @@ class DemoPerson:
 
 
 PEOPLE = (
-    DemoPerson("admin@demo.example", "Ada Beheer", Role.ADMINISTRATOR, None),
-    DemoPerson("leader@demo.example", "Lars Leider", Role.TEAM_LEADER, "Noord"),
-    DemoPerson("userplus@demo.example", "Uma Plus", Role.USER_PLUS, "Noord"),
-    DemoPerson("user@demo.example", "Ulf Gebruiker", Role.USER, "Zuid"),
-    DemoPerson("reader@demo.example", "Rosa Lezer", Role.READER, "Internationaal"),
+    DemoPerson(email="admin@demo.example", name="Ada Beheer", role=Role.ADMINISTRATOR, division=None),
+    DemoPerson(email="leader@demo.example", name="Lars Leider", role=Role.TEAM_LEADER, division="Noord"),
+    DemoPerson(email="userplus@demo.example", name="Uma Plus", role=Role.USER_PLUS, division="Noord"),
+    DemoPerson(email="user@demo.example", name="Ulf Gebruiker", role=Role.USER, division="Zuid"),
+    DemoPerson(email="reader@demo.example", name="Rosa Lezer", role=Role.READER, division="Internationaal"),
 )
 DIVISIONS = ("Noord", "Zuid", "Internationaal")
 TEMPLATES: dict[str, SettingsMap] = {

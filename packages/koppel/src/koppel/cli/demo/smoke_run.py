@@ -27,7 +27,7 @@ LINES_NAMED_MAX = 20
 SETTLED = ("active", "failed", "blocked", "deactivated")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AdministrationResult:
     """An administration at the end.
 
@@ -44,7 +44,7 @@ class AdministrationResult:
     issues: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SmokeRun:
     """The settings of a run. `on_poll` is called between polls, to restart dead programs."""
 
@@ -279,13 +279,13 @@ def _result(browser: Browser, smoke_run: SmokeRun, administration: dict[str, Any
     )
     seconds = runs[-1]["seconds"] if runs else None
     return AdministrationResult(
-        administration["name"],
-        company["source"],
-        administration["status"],
-        round(seconds, 1) if seconds is not None else None,
-        books["rows"],
-        books["debit"],
-        [issue["message"] for issue in issues],
+        name=administration["name"],
+        source=company["source"],
+        status=administration["status"],
+        seconds=round(seconds, 1) if seconds is not None else None,
+        rows=books["rows"],
+        debit=books["debit"],
+        issues=[issue["message"] for issue in issues],
     )
 
 

@@ -35,7 +35,7 @@ POLL_SECONDS = 0.2
 log = structlog.get_logger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Program:
     """A child process. Output is appended to `output`, or goes to this process's stderr."""
 

@@ -77,7 +77,12 @@ class Brreg:
         units = decode(response, _Page).embedded.enheter
         cities = [unit.forretningsadresse.poststed if unit.forretningsadresse else "" for unit in units]
         candidates = [
-            CompanyCandidate(unit.organisasjonsnummer, unit.navn, city, unit.slettedato is not None)
+            CompanyCandidate(
+                number=unit.organisasjonsnummer,
+                name=unit.navn,
+                city=city,
+                is_closed=unit.slettedato is not None,
+            )
             for unit, city in zip(units, cities, strict=True)
         ]
         return RegisterResult(
@@ -86,7 +91,11 @@ class Brreg:
 
     def _to_result(self, unit: _Unit) -> RegisterResult:
         code = unit.naeringskode1
-        activity = Activity(code.kode, national_scheme("NO", code.kode), code.beskrivelse) if code else None
+        activity = (
+            Activity(code=code.kode, scheme=national_scheme("NO", code.kode), label=code.beskrivelse)
+            if code
+            else None
+        )
         return RegisterResult(
             LookupOutcome.CLOSED if unit.slettedato else LookupOutcome.FOUND,
             self.name,

@@ -127,10 +127,10 @@ class Kvk:
                 result.adres.binnenlandsAdres.plaats if result.adres and result.adres.binnenlandsAdres else ""
             )
             candidate = CompanyCandidate(
-                result.kvkNummer,
-                " ".join((result.naam or "").split()),
-                (city or "").strip(),
-                result.actief == "Nee",
+                number=result.kvkNummer,
+                name=" ".join((result.naam or "").split()),
+                city=(city or "").strip(),
+                is_closed=result.actief == "Nee",
             )
             candidates.setdefault(result.kvkNummer, candidate)
         return list(candidates.values())
@@ -158,7 +158,7 @@ def _main_activity(profile: _Profile, today: date) -> Activity | None:
     if main is None:
         return None
     code = re.sub(r"\D", "", main.sbiCode)
-    return Activity(code, sbi_scheme(code, today), main.sbiOmschrijving.strip())
+    return Activity(code=code, scheme=sbi_scheme(code, today), label=main.sbiOmschrijving.strip())
 
 
 def _date(text: str | None) -> date | None:

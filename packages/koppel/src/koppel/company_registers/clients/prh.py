@@ -80,8 +80,8 @@ class Prh:
         if query.kind is QueryKind.NAME:
             candidates = [
                 CompanyCandidate(
-                    company.businessId.value,
-                    _official_name(company),
+                    number=company.businessId.value,
+                    name=_official_name(company),
                     is_closed=company.endDate is not None,
                 )
                 for company in companies[:10]
@@ -97,7 +97,9 @@ class Prh:
             number=company.businessId.value,
             legal_name=_official_name(company),
             closed_on=company.endDate,
-            activity=Activity(line.type, national_scheme("FI", line.type), _description(line))
+            activity=Activity(
+                code=line.type, scheme=national_scheme("FI", line.type), label=_description(line)
+            )
             if line
             else None,
         )

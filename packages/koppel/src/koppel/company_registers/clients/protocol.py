@@ -43,7 +43,7 @@ class LookupOutcome(StrEnum):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegisterQuery:
     """A query at a register."""
 
@@ -53,7 +53,7 @@ class RegisterQuery:
     """Normalised (`koppel.company_registers.numbers`); for NAME the accounting system's name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompanyCandidate:
     """One of several companies that fit."""
 

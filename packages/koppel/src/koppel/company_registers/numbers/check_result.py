@@ -52,7 +52,7 @@ class NumberNote(StrEnum):
     ZERO_ADDED = "zero_added"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NumberCheck:
     """A checked number."""
 
@@ -71,14 +71,29 @@ class NumberCheck:
 
 
 def valid(number: str, country: str, *, is_personal: bool = False) -> NumberCheck:
-    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.VALID, is_personal=is_personal)
+    return NumberCheck(
+        number=number, scheme=SCHEMES.get(country, ""), status=NumberStatus.VALID, is_personal=is_personal
+    )
 
 
 def doubtful(
     number: str, country: str, note: NumberNote, message: str | Promise, *, is_personal: bool = False
 ) -> NumberCheck:
-    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.DOUBTFUL, note, message, is_personal)
+    return NumberCheck(
+        number=number,
+        scheme=SCHEMES.get(country, ""),
+        status=NumberStatus.DOUBTFUL,
+        note=note,
+        message=message,
+        is_personal=is_personal,
+    )
 
 
 def invalid(number: str, country: str, note: NumberNote, message: str | Promise) -> NumberCheck:
-    return NumberCheck(number, SCHEMES.get(country, ""), NumberStatus.INVALID, note, message)
+    return NumberCheck(
+        number=number,
+        scheme=SCHEMES.get(country, ""),
+        status=NumberStatus.INVALID,
+        note=note,
+        message=message,
+    )

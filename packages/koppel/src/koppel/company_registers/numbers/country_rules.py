@@ -98,7 +98,14 @@ def _check_swedish(compact_number: str, _original_text: str) -> NumberCheck:
         return check
     person = digits[2] in "01"
     formatted = f"{check.number[:6]}-{check.number[6:]}"
-    return NumberCheck(formatted, check.scheme, check.status, check.note, check.message, is_personal=person)
+    return NumberCheck(
+        number=formatted,
+        scheme=check.scheme,
+        status=check.status,
+        note=check.note,
+        message=check.message,
+        is_personal=person,
+    )
 
 
 def _check_danish(compact_number: str, _original_text: str) -> NumberCheck:
@@ -110,7 +117,9 @@ def _check_finnish(compact_number: str, _original_text: str) -> NumberCheck:
     # Numbers of before 1998 have six digits before the check digit.
     check = _validate_with(ytunnus.validate, digits.zfill(8) if len(digits) == 7 else digits, "FI", 8)
     formatted = f"{check.number[:7]}-{check.number[7:]}" if len(check.number) == 8 else check.number
-    return NumberCheck(formatted, check.scheme, check.status, check.note, check.message)
+    return NumberCheck(
+        number=formatted, scheme=check.scheme, status=check.status, note=check.note, message=check.message
+    )
 
 
 def _check_belgian(compact_number: str, _original_text: str) -> NumberCheck:
@@ -153,11 +162,11 @@ def _check_estonian(compact_number: str, _original_text: str) -> NumberCheck:
 def _check_latvian(compact_number: str, _original_text: str) -> NumberCheck:
     check = _validate_with(pvn.validate, compact_number.removeprefix("LV"), "LV", 11)
     return NumberCheck(
-        check.number,
-        check.scheme,
-        check.status,
-        check.note,
-        check.message,
+        number=check.number,
+        scheme=check.scheme,
+        status=check.status,
+        note=check.note,
+        message=check.message,
         is_personal=len(check.number) == 11 and check.number[0] < "4",
     )
 

@@ -34,7 +34,7 @@ class Identity:
         return is_identified(self.number, self.no_number_reason, self.sector)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IdentityProblem:
     """The reason why an identity is refused."""
 
@@ -70,7 +70,11 @@ def check_identity(
         number_check = check_number(number, country)
         if number_check.status is NumberStatus.INVALID:
             return IdentityCheck(
-                problems=(IdentityProblem("number", str(number_check.note), number_check.message),)
+                problems=(
+                    IdentityProblem(
+                        field="number", code=str(number_check.note), message=number_check.message
+                    ),
+                )
             )
         classification = (sector, SCHEME) if sector in SECTIONS else ("", "")
         return IdentityCheck(
@@ -80,12 +84,14 @@ def check_identity(
         return IdentityCheck()
     if not reason:
         message = _("Enter a number, or choose a reason and a sector.")
-        return IdentityCheck(problems=(IdentityProblem("number", "missing", message),))
+        return IdentityCheck(problems=(IdentityProblem(field="number", code="missing", message=message),))
     problems = []
     if reason not in REASONS:
-        problems.append(IdentityProblem("reason", "unknown", _("Choose a reason.")))
+        problems.append(IdentityProblem(field="reason", code="unknown", message=_("Choose a reason.")))
     if sector not in SECTIONS:
-        problems.append(IdentityProblem("sector", "missing", _("Choose a sector as well.")))
+        problems.append(
+            IdentityProblem(field="sector", code="missing", message=_("Choose a sector as well."))
+        )
     if problems:
         return IdentityCheck(problems=tuple(problems))
     return IdentityCheck(Identity(no_number_reason=reason, sector=sector, sector_scheme=SCHEME))

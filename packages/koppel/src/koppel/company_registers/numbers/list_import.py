@@ -107,7 +107,7 @@ HEADERS = {
 HEADINGS = {words: field for field, headings in HEADERS.items() for words in headings}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PastedLine:
     """One line of a list."""
 
@@ -164,7 +164,7 @@ class MatchStatus(StrEnum):
     DAMAGED = "damaged"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TableRow:
     """A row of the table that a line may belong to."""
 
@@ -173,7 +173,7 @@ class TableRow:
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MatchedLine:
     """A line and the row of the table that it belongs to."""
 
@@ -252,24 +252,24 @@ class _RowFinder:
 def _match_line(line: PastedLine, finder: _RowFinder) -> MatchedLine:
     matches = finder.find(line)
     if line.is_empty:
-        return MatchedLine(line, MatchStatus.EMPTY)
+        return MatchedLine(line=line, status=MatchStatus.EMPTY)
     if line.has_conflict:
-        return MatchedLine(line, MatchStatus.CONFLICT)
+        return MatchedLine(line=line, status=MatchStatus.CONFLICT)
     if matches is None:
-        return MatchedLine(line, MatchStatus.TWO_COMPANIES)
+        return MatchedLine(line=line, status=MatchStatus.TWO_COMPANIES)
     if len(matches) != 1:
-        return MatchedLine(line, MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
+        return MatchedLine(line=line, status=MatchStatus.AMBIGUOUS if matches else MatchStatus.UNKNOWN)
     if line.number and (find_damage(line.number) or not re.search(r"\d", line.number)):
-        return MatchedLine(line, MatchStatus.DAMAGED)
-    return MatchedLine(line, MatchStatus.MATCHED, matches[0])
+        return MatchedLine(line=line, status=MatchStatus.DAMAGED)
+    return MatchedLine(line=line, status=MatchStatus.MATCHED, id=matches[0])
 
 
 def _compare_with_row(matched: MatchedLine, same_row: Sequence[PastedLine]) -> MatchedLine:
     """Return the match after a comparison with all lines for its row."""
     if any(line.compared_values != matched.line.compared_values for line in same_row):
-        return MatchedLine(matched.line, MatchStatus.CONTRADICTED)
+        return MatchedLine(line=matched.line, status=MatchStatus.CONTRADICTED)
     if same_row and same_row[0].index != matched.line.index:
-        return MatchedLine(matched.line, MatchStatus.REPEATED)
+        return MatchedLine(line=matched.line, status=MatchStatus.REPEATED)
     return matched
 
 
@@ -404,13 +404,13 @@ def _line(index: int, row: Sequence[str], columns: Mapping[str, Sequence[int]]) 
 
     number, reason = cells("number")[0], cells("reason")[0]
     return PastedLine(
-        index,
-        cells("name")[0],
+        index=index,
+        name=cells("name")[0],
         # People write "n/a" or a dash beside a reason.
-        "" if reason and not re.search(r"\d", number) else number,
-        cells("code")[0],
-        reason,
-        cells("sector")[0],
+        number="" if reason and not re.search(r"\d", number) else number,
+        code=cells("code")[0],
+        reason=reason,
+        sector=cells("sector")[0],
         has_conflict=any(len(cells(field)) > 1 for field in VALUES),
         by_position=not columns.keys() & {"name", "code"},
     )

@@ -49,7 +49,7 @@ DISSOLVED = {"451": "G", "452": "T", "453": "G"}
 """Where the groups of division 45 went: trade to 46 and 47, repair to 95. 45.4 is both, so it is absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """An activity of a company."""
 

@@ -62,7 +62,7 @@ EXAMPLES: dict[str, str | Promise] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SectorChoice:
     """A section to choose."""
 
@@ -137,7 +137,12 @@ def resolve_sector(text: str) -> str:
 
 
 def _choice(letter: str, matched_division: str = "") -> SectorChoice:
-    return SectorChoice(letter, str(SECTIONS[letter]), str(EXAMPLES[letter]), matched_division)
+    return SectorChoice(
+        letter=letter,
+        label=str(SECTIONS[letter]),
+        example=str(EXAMPLES[letter]),
+        matched_division=matched_division,
+    )
 
 
 @cache

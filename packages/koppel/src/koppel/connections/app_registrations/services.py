@@ -46,7 +46,7 @@ CHECKS_PER_MINUTE, CHECKS_BURST = 6, 10
 _checks = TokenBuckets(per_minute=CHECKS_PER_MINUTE, burst=CHECKS_BURST)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AppCheck:
     """The outcome of a real call with an app registration."""
 
@@ -144,7 +144,7 @@ def save_app(actor: Actor, app_id: int | None, values: AppRegistrationInput) -> 
         actor.organisation_id,
         actor.audit,
         action,
-        subject=Subject(SubjectKind.APP, app.pk, app.client_id),
+        subject=Subject(kind=SubjectKind.APP, id=app.pk, name=app.client_id),
         details=details,
     )
     return app
@@ -161,7 +161,7 @@ def remove_app(actor: Actor, app_id: int) -> None:
             {"": _("Connections use this app. Remove them first, or sign in again with another app.")}
         )
     AppRegistration.objects.filter(pk=app.pk).update(removed_at=timezone.now(), client_secret=b"")
-    subject = Subject(SubjectKind.APP, app.pk, app.client_id)
+    subject = Subject(kind=SubjectKind.APP, id=app.pk, name=app.client_id)
     add_audit_entry(actor.organisation_id, actor.audit, AppRegistrationAction.REMOVED, subject=subject)
 
 
@@ -197,14 +197,14 @@ def check_with_vendor(app: AppRegistration, *, stores_pause: bool = True) -> App
             await connectors()[app.connector].check_app(http, credentials(app), redirect_uri())
 
     if seconds := token_pause_seconds(app.pk):
-        return AppCheck(False, "token_pause", pause_sentence(seconds))
+        return AppCheck(is_ok=False, code="token_pause", message=pause_sentence(seconds))
     try:
         call_vendor_blocking(call_vendor)
     except ConnectorError as error:
-        return AppCheck(False, error.code, _(str(error)))
+        return AppCheck(is_ok=False, code=error.code, message=_(str(error)))
     except DecryptionError:
-        return AppCheck(False, "vault_key", _(KEY_MISSING))
-    return AppCheck(True, "", _("The app registration works."))
+        return AppCheck(is_ok=False, code="vault_key", message=_(KEY_MISSING))
+    return AppCheck(is_ok=True, code="", message=_("The app registration works."))
 
 
 def descriptor_of(app: AppRegistration) -> Descriptor | None:

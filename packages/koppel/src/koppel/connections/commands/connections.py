@@ -39,7 +39,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectionRow:
     """One connection."""
 
@@ -293,16 +293,16 @@ def delete_connection(
 def _row(card: summaries.ConnectionSummary) -> ConnectionRow:
     connection = card.connection
     return ConnectionRow(
-        connection.pk,
-        card.system,
-        connection.account,
-        connection.state,
-        connection.reason,
-        card.administrations,
-        card.awaiting_sign_in,
-        card.failing,
-        str(connection.owner.user),
-        str(connection.pending_owner.user) if connection.pending_owner else None,
-        connection.last_contact_at,
-        card.consent_expires_at,
+        id=connection.pk,
+        system=card.system,
+        account=connection.account,
+        state=connection.state,
+        reason=connection.reason,
+        administrations=card.administrations,
+        awaiting_sign_in=card.awaiting_sign_in,
+        failing=card.failing,
+        owner=str(connection.owner.user),
+        pending_owner=str(connection.pending_owner.user) if connection.pending_owner else None,
+        last_contact_at=connection.last_contact_at,
+        consent_expires_at=card.consent_expires_at,
     )

@@ -82,7 +82,9 @@ def _is_stored_recently(identity: Mapping[str, Any], description: CompanyDescrip
 
 
 def _identity_of(description: CompanyDescription) -> VendorIdentity:
-    return VendorIdentity(description.name, description.number or "", description.country or "")
+    return VendorIdentity(
+        name=description.name, number=description.number or "", country=description.country or ""
+    )
 
 
 def _description_fields(description: CompanyDescription) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def list_open_changes(actor: Actor, connection: Connection) -> list[PendingDecis
     names = dict(imported)
     changed = _changes(connection.organisation_id, list(names))
     company_changes = [
-        PendingDecision(key, names[key], change.code, change.old, change.new)
+        PendingDecision(administration=key, name=names[key], code=change.code, old=change.old, new=change.new)
         for key, changes in changed.items()
         for change in changes
     ]

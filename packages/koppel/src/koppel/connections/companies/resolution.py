@@ -308,5 +308,5 @@ def _reject_new_identity(actor: Actor, company: RemoteCompany, administration_id
 def _add_resolved_entry(
     actor: Actor, company: RemoteCompany, administration_id: int, details: Mapping[str, object]
 ) -> None:
-    subject = Subject(SubjectKind.ADMINISTRATION, administration_id, company.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration_id, name=company.name)
     add_actor_entry(actor, ConnectionAction.COMPANY_CHANGE_RESOLVED, subject, **details)

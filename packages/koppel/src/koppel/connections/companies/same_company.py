@@ -39,7 +39,7 @@ CONFLICT_FIELDS = ("conflicting_name", "conflicting_number", "conflict_detected_
 """The fields of a `RemoteCompany` that hold its conflict."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReferenceIdentity:
     """The confirmed identity of a company: its name ('' = unknown), and the numbers that a person entered or
     confirmed, first the one that the accounting system stated.
@@ -50,7 +50,7 @@ class ReferenceIdentity:
     country: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VendorIdentity:
     """The identity that the accounting system states."""
 
@@ -141,7 +141,7 @@ def may_be_other_company(columns: Mapping[str, Any], described: VendorIdentity) 
     Each run checks this.
     """
     confirmed = ReferenceIdentity(
-        columns["confirmed_name"], (columns["confirmed_number"],), columns["country"]
+        name=columns["confirmed_name"], numbers=(columns["confirmed_number"],), country=columns["country"]
     )
     return columns["conflict_detected_at"] is not None or is_other_company(confirmed, described)
 
@@ -157,7 +157,9 @@ def update_conflict(company: RemoteCompany, described: VendorIdentity, *, restar
     if not administrations:
         return False
     confirmed = ReferenceIdentity(
-        company.confirmed_name, (company.confirmed_number, *administrations.values()), company.country
+        name=company.confirmed_name,
+        numbers=(company.confirmed_number, *administrations.values()),
+        country=company.country,
     )
     is_other = is_other_company(confirmed, described)
     if restart_open_run and (is_other or company.conflict_detected_at is not None):
@@ -254,8 +256,8 @@ def _record_conflict(
 
     A person's decision about the same identity stays.
     """
-    conflict = VendorIdentity(described.name[:300], described.number[:100])
-    stored = VendorIdentity(company.conflicting_name, company.conflicting_number)
+    conflict = VendorIdentity(name=described.name[:300], number=described.number[:100])
+    stored = VendorIdentity(name=company.conflicting_name, number=company.conflicting_number)
     is_new = company.conflict_detected_at is None or stored != conflict
     company.conflicting_name, company.conflicting_number = conflict.name, conflict.number
     if is_new:

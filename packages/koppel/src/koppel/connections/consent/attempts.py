@@ -56,7 +56,7 @@ DUPLICATE_REQUEST_WAIT_SECONDS = 15
 """How long a second request for the same sign-in waits for the outcome of the first (a doubled click)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConsentOutcome:
     """A successful sign-in."""
 
@@ -107,7 +107,14 @@ def begin_attempt(
     attempt.save()
     attempt.secrets = encrypt_column(attempt, "secrets", _json_secret({"nonce": nonce, "verifier": verifier}))
     attempt.save(update_fields=["secrets"])
-    request = ConsentRequest(redirect_uri(), state, nonce, Secret(verifier), language, force_sign_in)
+    request = ConsentRequest(
+        redirect_uri=redirect_uri(),
+        state=state,
+        nonce=nonce,
+        code_verifier=Secret(verifier),
+        language=language,
+        force_sign_in=force_sign_in,
+    )
     try:
         step = connector(app.connector).begin_consent(credentials(app), request)
     except DecryptionError:
@@ -188,7 +195,12 @@ def _complete(actor: Actor, attempt_id: int, browser: str) -> ConsentOutcome:
             revoke_unused_consent(attempt, consent.tokens)
             _audit(actor, attempt, consent.account, refusal.code)
         raise
-    return ConsentOutcome(connection_id, attempt.purpose, attempt.return_path, consent.account)
+    return ConsentOutcome(
+        connection_id=connection_id,
+        purpose=attempt.purpose,
+        return_path=attempt.return_path,
+        account=consent.account,
+    )
 
 
 def _require_no_pause(actor: Actor, attempt_id: int) -> None:
@@ -241,7 +253,9 @@ def erase_expired_secrets() -> int:
 def _audit(actor: Actor, attempt: ConsentAttempt, account: str, code: str) -> None:
     connection = attempt.connection
     subject = Subject(
-        SubjectKind.CONNECTION, connection.pk if connection else 0, connection.account if connection else ""
+        kind=SubjectKind.CONNECTION,
+        id=connection.pk if connection else 0,
+        name=connection.account if connection else "",
     )
     details = {"account": account, "reason": code}
     add_audit_entry(
@@ -306,7 +320,10 @@ def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:
     if attempt.granted_at is None or attempt.connection is None:
         raise _already_used()
     return ConsentOutcome(
-        attempt.connection.pk, attempt.purpose, attempt.return_path, attempt.connection.account
+        connection_id=attempt.connection.pk,
+        purpose=attempt.purpose,
+        return_path=attempt.return_path,
+        account=attempt.connection.account,
     )
 
 

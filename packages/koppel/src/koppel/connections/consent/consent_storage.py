@@ -49,7 +49,7 @@ def store_consent(actor: Actor, attempt: ConsentAttempt, consent: Consent) -> in
         actor.organisation_id,
         actor.audit,
         action,
-        subject=Subject(SubjectKind.CONNECTION, connection.pk, consent.account),
+        subject=Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=consent.account),
     )
     ConsentAttempt.objects.filter(pk=attempt.pk).update(connection=connection, granted_at=timezone.now())
     return connection.pk

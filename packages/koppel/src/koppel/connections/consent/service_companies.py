@@ -33,7 +33,7 @@ HEADING_WORDS = frozenset(
 """Words of a first line that is the heading of a list of ids."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ParsedIds:
     """The company ids of a pasted text."""
 
@@ -45,7 +45,7 @@ class ParsedIds:
     """The number of repeated ids."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AddResult:
     """The number of new companies, and of those that existed on the app's connection."""
 
@@ -67,7 +67,7 @@ def parse_ids(mode: ConsentMode, text: str) -> ParsedIds:
             lines.append(line.strip()[:80])
         duplicates += sum(company_id in valid_ids for company_id in ids)
         valid_ids |= dict.fromkeys(ids)
-    return ParsedIds(tuple(valid_ids), tuple(lines), duplicates)
+    return ParsedIds(ids=tuple(valid_ids), lines=tuple(lines), duplicates=duplicates)
 
 
 def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
@@ -96,12 +96,14 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
         add_timeline_event(
             connection, timeline_kind(action), {"account": connection.account, "count": len(new)}, actor.name
         )
-        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
+        subject = Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=connection.account)
         add_audit_entry(
             actor.organisation_id, actor.audit, action, subject=subject, details={"companies": new}
         )
         enqueue_descriptions(actor.organisation_id, connection.pk)
-    return AddResult(connection.pk, len(new), len(requested) - len(new), tuple(new))
+    return AddResult(
+        connection_id=connection.pk, new=len(new), existing=len(requested) - len(new), new_ids=tuple(new)
+    )
 
 
 def retry_companies(actor: Actor, connection_id: int) -> int:
@@ -139,7 +141,7 @@ def remove_companies(actor: Actor, connection_id: int, company_ids: Iterable[int
     mistaken.delete()
     Grant.objects.for_actor(actor).filter(pk__in=grants, companies__isnull=True).delete()
     if names:
-        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
+        subject = Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=connection.account)
         details = {"companies": names}
         add_audit_entry(
             actor.organisation_id,
@@ -188,7 +190,11 @@ def _store_company(connection: Connection, company_id: str) -> None:
     """
     over = timezone.now()
     grant = store_grant(
-        connection.organisation_id, connection, company_id, company_id, Tokens(Secret(""), None, over, over)
+        connection.organisation_id,
+        connection,
+        company_id,
+        company_id,
+        Tokens(access_token=Secret(""), refresh_token=None, issued_at=over, expires_at=over),
     )
     RemoteCompany.objects.create(
         organisation_id=connection.organisation_id,

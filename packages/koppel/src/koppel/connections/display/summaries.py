@@ -20,7 +20,7 @@ from koppel.kit.database.text_search import normalize_search
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectionSummary:
     """A connection on the list."""
 
@@ -138,7 +138,15 @@ def _summary(
     if failing:
         days = with_problem_today(days)
     return ConnectionSummary(
-        connection, title, days, ends, count, awaiting_sign_in, failing, reason, companies
+        connection=connection,
+        system=title,
+        days=days,
+        consent_expires_at=ends,
+        administrations=count,
+        awaiting_sign_in=awaiting_sign_in,
+        failing=failing,
+        reason=reason,
+        companies=companies,
     )
 
 

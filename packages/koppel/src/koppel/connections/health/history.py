@@ -25,7 +25,7 @@ class DayKind(StrEnum):
     """The connection did not exist yet."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DayHealth:
     """One bar of the history."""
 
@@ -68,7 +68,9 @@ def _days(connection: Connection, events: list[TimelineEvent], first: date) -> l
         day = first + timedelta(days=position)
         kind, minutes = _worst(events, day) if day >= born else (DayKind.NONE, 0)
         height = 6 if kind in (DayKind.OK, DayKind.NONE) else max(11, round(24 * minutes / 1440))
-        days.append(DayHealth(day, kind, minutes, position * 8, 24 - height, height))
+        days.append(
+            DayHealth(day=day, kind=kind, minutes=minutes, x=position * 8, y=24 - height, height=height)
+        )
     return days
 
 

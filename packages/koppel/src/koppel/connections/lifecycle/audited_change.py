@@ -21,5 +21,5 @@ def lock_for_change(actor: Actor, connection_id: int) -> Connection:
 def record_change(
     actor: Actor, action: ConnectionAction, connection: Connection, details: dict[str, object] | None = None
 ) -> None:
-    subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
+    subject = Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=connection.account)
     add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=details)

@@ -28,7 +28,7 @@ IDLE = timedelta(hours=6)
 """How long an active connection may go without a call before it is checked, and checked again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectionCheck:
     """The outcome of a check."""
 
@@ -54,7 +54,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     quarantine.refuse()
     with organisation_scope(actor.organisation_id):
         connection = get_connection(actor, connection_id)
-        subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
+        subject = Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=connection.account)
         add_audit_entry(actor.organisation_id, actor.audit, ConnectionAction.PROBED, subject=subject)
 
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
@@ -68,13 +68,13 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
         company = exclude_restricted(actor, own_companies).values_list("name", flat=True).first() or ""
         state = Connection.objects.for_actor(actor).values_list("state", flat=True).get(pk=connection_id)
     return ConnectionCheck(
-        connection_id,
-        error is None,
-        state,
-        company,
-        milliseconds,
-        error.code if error else "",
-        str(error or ""),
+        connection=connection_id,
+        answered=error is None,
+        state=state,
+        company=company,
+        milliseconds=milliseconds,
+        code=error.code if error else "",
+        message=str(error or ""),
     )
 
 

@@ -66,9 +66,12 @@ def _owned_connections(actor: Actor, membership_id: int) -> list[OwnedItem]:
         "Stops when the account is closed in the accounting system, until a colleague has signed in for it."
     )
     url = reverse("connections:offboarding", args=[membership_id])
-    return [OwnedItem(label % {"count": count}, count, url, consequence)]
+    return [OwnedItem(label=label % {"count": count}, count=count, url=url, consequence=consequence)]
 
 
 OWNED_CONNECTIONS = OwnershipProvider(
-    gettext_lazy("Connections"), _owned_connections, transfer_all, _connections_to_transfer
+    label=gettext_lazy("Connections"),
+    list_owned=_owned_connections,
+    move=transfer_all,
+    preview=_connections_to_transfer,
 )

@@ -280,5 +280,5 @@ def _record_action(actor: Actor, connection: Connection, action: ConnectionActio
     """Write to the timeline and to the audit log."""
     context = {"owner": name, "account": connection.account}
     add_timeline_event(connection, timeline_kind(action), context, actor.name)
-    subject = Subject(SubjectKind.CONNECTION, connection.pk, connection.account)
+    subject = Subject(kind=SubjectKind.CONNECTION, id=connection.pk, name=connection.account)
     add_audit_entry(actor.organisation_id, actor.audit, action, subject=subject, details=context)

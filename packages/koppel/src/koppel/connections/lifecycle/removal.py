@@ -30,7 +30,7 @@ REMOVABLE_BY_TEAM_LEADER_MAX = 3
 LIVE = (ConnectionState.ACTIVE, ConnectionState.DEGRADED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Removal:
     """The consequences of removing a connection, for the administrations that the actor may see."""
 
@@ -69,10 +69,10 @@ def preview_removal(actor: Actor, connection_id: int) -> Removal:
     )
     count = imported.count()
     return Removal(
-        connection_id,
-        connection.account,
-        count,
-        imported.filter(Exists(elsewhere)).count(),
+        connection_id=connection_id,
+        account=connection.account,
+        administrations=count,
+        reached_elsewhere=imported.filter(Exists(elsewhere)).count(),
         needs_administrator=count > REMOVABLE_BY_TEAM_LEADER_MAX,
     )
 

@@ -109,7 +109,9 @@ class LeaseCache:
         usage = self._end_call(key, now).usage
         for limit in limits:
             reading = RateLimitReading(
-                limit.limit, limit.remaining, now + min(limit.reset_seconds, SECONDS_MAX)
+                limit=limit.limit,
+                remaining=limit.remaining,
+                ends_at=now + min(limit.reset_seconds, SECONDS_MAX),
             )
             usage.readings[limit.policy] = stricter_reading(usage.readings.get(limit.policy), reading)
         usage.unstated += not limits

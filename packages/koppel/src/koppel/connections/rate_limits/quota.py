@@ -201,7 +201,9 @@ def stricter_reading(current: RateLimitReading | None, new: RateLimitReading) ->
     if current is None or new.ends_at > current.ends_at + SAME_WINDOW_SECONDS:
         return new
     return RateLimitReading(
-        new.limit, min(current.remaining, new.remaining), min(current.ends_at, new.ends_at)
+        limit=new.limit,
+        remaining=min(current.remaining, new.remaining),
+        ends_at=min(current.ends_at, new.ends_at),
     )
 
 
@@ -211,7 +213,10 @@ def _apply_reading(now: float, state: QuotaState, policy: str, reading: RateLimi
     tolerance_seconds = max(current.seconds / 2, SAME_WINDOW_SECONDS) if current else 0.0
     if current is None or reading.ends_at > current.ends_at + tolerance_seconds:
         state.windows[policy] = Window(
-            reading.limit, reading.remaining, reading.ends_at, reading.ends_at - now
+            limit=reading.limit,
+            remaining=reading.remaining,
+            ends_at=reading.ends_at,
+            seconds=reading.ends_at - now,
         )
     elif reading.ends_at > current.ends_at - tolerance_seconds:
         current.remaining = min(current.remaining, reading.remaining)
@@ -262,13 +267,15 @@ def _share(state: QuotaState, organisation: int, left: int) -> int:
 
 def _lease(now: float, state: QuotaState, holder: str, organisation: int, calls: int) -> Allocation:
     in_flight = state.leases[holder].calls if holder in state.leases else 0
-    state.leases[holder] = Lease(organisation, calls + in_flight, now + LEASE_SECONDS)
+    state.leases[holder] = Lease(
+        organisation=organisation, calls=calls + in_flight, until=now + LEASE_SECONDS
+    )
     state.waiting_organisations[str(organisation)] = now + SHARE_KEPT_SECONDS
-    return Allocation(calls)
+    return Allocation(calls=calls)
 
 
 def _refuse(
     now: float, state: QuotaState, organisation: int, seconds: float, reason: AllocationReason
 ) -> Allocation:
     state.waiting_organisations[str(organisation)] = now + seconds + SHARE_KEPT_SECONDS
-    return Allocation(0, seconds, reason)
+    return Allocation(calls=0, wait_seconds=seconds, reason=reason)

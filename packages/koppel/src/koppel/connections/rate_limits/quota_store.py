@@ -58,14 +58,14 @@ class QuotaStore:
 
     def _allocate(self, states: "_LockedStates", key: LeaseKey) -> Allocation:
         if seconds := states.app_waits.get(key.quota.app_id, 0.0):
-            return Allocation(0, seconds, AllocationReason.ERRORS)
+            return Allocation(calls=0, wait_seconds=seconds, reason=AllocationReason.ERRORS)
         return quota.allocate(states.now, states.by_quota[key.quota], self._holder(key), key.organisation_id)
 
     def _holder(self, key: LeaseKey) -> str:
         return f"{self._process_name}:{key.organisation_id}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _LockedStates:
     """States as read."""
 
@@ -95,7 +95,11 @@ async def _lock(database_connection: DatabaseConnection, keys: Iterable[QuotaKey
     states = {QuotaKey(app_id, company): _decode.decode(state) for app_id, company, state, *_rest in rows}
     apps = {app_id: _decode.decode(app) for app_id, _company, _state, app, _now in rows if app}
     waits = {app_id: quota.errors_wait_seconds(now, app, APP_ERRORS_MAX) for app_id, app in apps.items()}
-    return _LockedStates(states, {app_id: seconds for app_id, seconds in waits.items() if seconds > 0}, now)
+    return _LockedStates(
+        by_quota=states,
+        app_waits={app_id: seconds for app_id, seconds in waits.items() if seconds > 0},
+        now=now,
+    )
 
 
 async def _write(database_connection: DatabaseConnection, states: Mapping[QuotaKey, QuotaState]) -> None:
@@ -111,7 +115,9 @@ def _key_columns(keys: Sequence[QuotaKey]) -> dict[str, list[Any]]:
 def _with_database_time(report: UsageReport, offset: float) -> UsageReport:
     """Convert the report's times to the database's clock. The offset makes ends late rather than early."""
     readings = {
-        policy: RateLimitReading(reading.limit, reading.remaining, reading.ends_at + offset)
+        policy: RateLimitReading(
+            limit=reading.limit, remaining=reading.remaining, ends_at=reading.ends_at + offset
+        )
         for policy, reading in report.readings.items()
     }
     blocked_until = report.blocked_until + offset if report.blocked_until else 0.0

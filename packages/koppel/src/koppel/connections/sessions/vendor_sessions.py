@@ -197,7 +197,7 @@ class AuthorizedSession:
 
     async def _audit_refusal(self, reason: str) -> None:
         name = self.company.name if self.company else ""
-        subject = Subject(SubjectKind.CONNECTION, self.target.connection_id, name)
+        subject = Subject(kind=SubjectKind.CONNECTION, id=self.target.connection_id, name=name)
         await run_in_thread(lambda: audit_call_outside_consent(self.target.organisation_id, subject, reason))
 
 

@@ -27,5 +27,8 @@ def decrypt_token(ciphertext: bytes, organisation_id: int, grant_id: int, column
 def credentials(app: AppRegistration) -> AppCredentials:
     """Return the credentials of an app registration for its connector. Raises `DecryptionError`."""
     return AppCredentials(
-        app.client_id, decrypt_column(app, "client_secret"), app.consent_mode, base_urls_of(app)
+        client_id=app.client_id,
+        client_secret=decrypt_column(app, "client_secret"),
+        consent_mode=app.consent_mode,
+        base_urls=base_urls_of(app),
     )

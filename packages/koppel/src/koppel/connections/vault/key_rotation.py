@@ -70,7 +70,8 @@ def rotate_keys(operator: str) -> Rotation:
     """
     require_matching_keys()
     rotation = Rotation(
-        keyring().current, AuditActor(ActorKind.OPERATOR, None, operator, interface=Interface.CLI)
+        keyring().current,
+        AuditActor(kind=ActorKind.OPERATOR, id=None, name=operator, interface=Interface.CLI),
     )
     for model in encrypted_models():
         last = 0
@@ -83,7 +84,7 @@ def rotate_keys(operator: str) -> Rotation:
     return rotation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KeyUse:
     """The number of secrets encrypted with a key, of those that cannot be decrypted, and why ('' when all
     can).
@@ -108,7 +109,7 @@ def key_uses() -> list[KeyUse]:
             unreadable[key_id] += 1
             broken.setdefault(key_id, str(reason))
     return [
-        KeyUse(key_id, count, unreadable[key_id], broken.get(key_id, ""))
+        KeyUse(key=key_id, secrets=count, unreadable=unreadable[key_id], reason=broken.get(key_id, ""))
         for key_id, count in sorted(counted.items())
     ]
 

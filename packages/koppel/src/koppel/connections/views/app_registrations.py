@@ -92,7 +92,9 @@ def _show_apps(
         if descriptor is None or environment is None or mode is None:
             continue
         outcome = (
-            AppCheck(tested["is_ok"], "", tested["message"]) if tested and tested["app"] == app.pk else None
+            AppCheck(is_ok=tested["is_ok"], code="", message=tested["message"])
+            if tested and tested["app"] == app.pk
+            else None
         )
         scopes = mode.scopes or descriptor.scopes
         row_form = form if app.pk == changed_id else _stored_form(app)

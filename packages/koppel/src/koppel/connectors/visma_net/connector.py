@@ -115,7 +115,12 @@ class VismaNet:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
             contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
             return [
-                Company(str(context.id), clean_text(context.name), str(context.id), {"id": str(context.id)})
+                Company(
+                    external_id=str(context.id),
+                    name=clean_text(context.name),
+                    code=str(context.id),
+                    routing={"id": str(context.id)},
+                )
                 for context in contexts
             ]
         if session.company is None:
@@ -174,9 +179,12 @@ class VismaNet:
         """
         return [
             ResourceSpec(
-                key,
-                (ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED, ReadMode.FULL),
-                DeleteMode.BY_ABSENCE,
+                key=key,
+                read_modes=(
+                    ReadMode.MODIFIED_SINCE if key in WITH_CHANGES else ReadMode.COMPARED,
+                    ReadMode.FULL,
+                ),
+                delete_mode=DeleteMode.BY_ABSENCE,
             )
             for key in ORDER
         ]

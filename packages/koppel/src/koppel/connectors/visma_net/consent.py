@@ -253,7 +253,10 @@ async def check(http: Http, app: AppCredentials, redirect_uri: str) -> None:
     form = {"grant_type": "authorization_code", "code": "koppel-tests-this-app", "redirect_uri": redirect_uri}
     await _require_known_app(http, app, {**form, "code_verifier": NO_VERIFIER})
     request = ConsentRequest(
-        redirect_uri, "koppel-tests-this-app", "koppel-tests-this-app", Secret(NO_VERIFIER)
+        redirect_uri=redirect_uri,
+        state="koppel-tests-this-app",
+        nonce="koppel-tests-this-app",
+        code_verifier=Secret(NO_VERIFIER),
     )
     url, _mark, query = begin(app, request).url.partition("?")
     response = await http.send("GET", url, params={**dict(parse_qsl(query)), "response_mode": "query"})

@@ -19,7 +19,7 @@ PAGE_SIZE = 1000
 TRIES_MAX = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PageFacts:
     """The facts of a response that decide the next request."""
 
@@ -196,7 +196,7 @@ class PartEnd(Generic[C]):
         """
         progress = self.cursor.progress
         restart_cursor = self.cursor.with_progress(progress.restart()).encode() if progress.page > 1 else None
-        return AbsenceProof(partitions, restart_cursor, self.is_sound)
+        return AbsenceProof(partitions=partitions, restart_cursor=restart_cursor, is_consistent=self.is_sound)
 
 
 Step = NextPage[C] | Restart[C] | PartEnd[C]
@@ -272,7 +272,7 @@ def incremental_cursor(cursor: Cursor, at: datetime) -> str:
     if not cursor.newest and not fingerprints:
         return ""
     return msgspec.json.encode(
-        StoredCursor(_as_of_beginning(cursor, at), fingerprints, cursor.oldest)
+        StoredCursor(newest=_as_of_beginning(cursor, at), fingerprints=fingerprints, oldest=cursor.oldest)
     ).decode()
 
 

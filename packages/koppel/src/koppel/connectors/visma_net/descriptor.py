@@ -26,17 +26,17 @@ DESCRIPTOR = Descriptor(
     scopes=SCOPES,
     consent_modes=(
         ConsentMode(
-            COMPANY_PER_SIGN_IN,
-            _("One company per sign-in"),  # type: ignore[arg-type]
-            _("Choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
+            key=COMPANY_PER_SIGN_IN,
+            title=_("One company per sign-in"),  # type: ignore[arg-type]
+            explanation=_("Choose one company at each sign-in, then add the next one."),  # type: ignore[arg-type]
             is_one_company_per_sign_in=True,
             scopes=SCOPES,
             advice=SERVICE_ACCOUNT,  # type: ignore[arg-type]
         ),
         ConsentMode(
-            SERVICE,
-            _("Service, by tenant id"),  # type: ignore[arg-type]
-            _(
+            key=SERVICE,
+            title=_("Service, by tenant id"),  # type: ignore[arg-type]
+            explanation=_(
                 "No user account needed: the client approves Koppel in the Visma App Store, and you "
                 "enter the tenant id."
             ),  # type: ignore[arg-type]
@@ -55,9 +55,9 @@ DESCRIPTOR = Descriptor(
             ),
         ),
         ConsentMode(
-            COMPANY_LIST,
-            _("Company list (sandbox only)"),  # type: ignore[arg-type]
-            _(  # type: ignore[arg-type]
+            key=COMPANY_LIST,
+            title=_("Company list (sandbox only)"),  # type: ignore[arg-type]
+            explanation=_(  # type: ignore[arg-type]
                 "One sign-in reaches all companies of a user. Visma retired this in 2025; it shows the "
                 "product with the sandbox."
             ),
@@ -68,24 +68,24 @@ DESCRIPTOR = Descriptor(
     ),
     environments=(
         Environment(
-            "production",
-            _("Production"),  # type: ignore[arg-type]
-            {
+            key="production",
+            title=_("Production"),  # type: ignore[arg-type]
+            base_urls={
                 "identity": "https://connect.visma.com",
                 "api": "https://api.finance.visma.net",
                 "legacy": "https://integration.visma.net",
             },
-            (COMPANY_PER_SIGN_IN, SERVICE),
+            consent_modes=(COMPANY_PER_SIGN_IN, SERVICE),
         ),
         Environment(
-            "sandbox",
-            "Sandbox",
-            {
+            key="sandbox",
+            title="Sandbox",
+            base_urls={
                 "identity": "http://127.0.0.1:8410",
                 "api": "http://127.0.0.1:8410",
                 "legacy": "http://127.0.0.1:8410",
             },
-            (COMPANY_PER_SIGN_IN, SERVICE, COMPANY_LIST),
+            consent_modes=(COMPANY_PER_SIGN_IN, SERVICE, COMPANY_LIST),
         ),
     ),
     setup_requirements=_("A Visma.net user with the role “API User” on each company."),  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ AFTER_LINES = b'],"metadata":{'
 LINE_NUMBER = b'{"lineNumber":'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadResult:
     """A page as records."""
 
@@ -62,7 +62,9 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     """Read one page of a period, or of the changes since a stamp."""
     if not isinstance(cursor, ChangesRead) and not cursor.names:
         return Page(
-            [], incremental_cursor=incremental_cursor(cursor, now()), absence_proof=AbsenceProof(frozenset())
+            records=[],
+            incremental_cursor=incremental_cursor(cursor, now()),
+            absence_proof=AbsenceProof(partitions=frozenset()),
         )
     path, make = ENDPOINTS[resource]
     period = "" if isinstance(cursor, ChangesRead) else cursor.names[cursor.progress.position]
@@ -72,10 +74,10 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     )
     result = make(await get(session, path, params), period)
     facts = PageFacts(
-        result.count,
-        result.meta.totalCount,
-        result.meta.maxPageSize,
-        newest_stamp(result.stamps, now()),
+        count=result.count,
+        total=result.meta.totalCount,
+        page_size_max=result.meta.maxPageSize,
+        newest=newest_stamp(result.stamps, now()),
         has_unreadable=bool(result.rejected),
     )
     if isinstance(cursor, ChangesRead):
@@ -90,9 +92,9 @@ def _page_of_changes(step: Step[ChangesRead], result: ReadResult, *, is_first: b
     if is_first and is_end:
         records = [msgspec.structs.replace(record, is_complete=True) for record in records]
     return Page(
-        records,
-        None if is_end else cursor.encode(),
-        incremental_cursor(cursor, now()) if is_end else None,
+        records=records,
+        next_cursor=None if is_end else cursor.encode(),
+        incremental_cursor=incremental_cursor(cursor, now()) if is_end else None,
         expected_total=cursor.progress.expected + result.meta.totalCount,
         rejected=result.rejected,
     )
@@ -107,15 +109,20 @@ def _page_of_period(step: Step[FullRead | ComparedRead], result: ReadResult) -> 
     total = progress.expected + result.meta.totalCount
     expected = total * len(names) // (progress.position + 1)
     if not isinstance(step, PartEnd):
-        return Page(result.records, cursor.encode(), expected_total=expected, rejected=result.rejected)
+        return Page(
+            records=result.records,
+            next_cursor=cursor.encode(),
+            expected_total=expected,
+            rejected=result.rejected,
+        )
     is_last = progress.position >= len(names) - 1
     return Page(
-        result.records,
-        None if is_last else cursor.with_progress(progress.next_part(total)).encode(),
-        incremental_cursor(cursor, now()) if is_last else None,
-        step.proof(frozenset({names[progress.position]})),
-        expected,
-        result.rejected,
+        records=result.records,
+        next_cursor=None if is_last else cursor.with_progress(progress.next_part(total)).encode(),
+        incremental_cursor=incremental_cursor(cursor, now()) if is_last else None,
+        absence_proof=step.proof(frozenset({names[progress.position]})),
+        expected_total=expected,
+        rejected=result.rejected,
     )
 
 
@@ -167,7 +174,9 @@ def _entries(body: bytes, period: str) -> ReadResult:
             else len(record.children)
         )
         records[record.external_id] = _merge_batches(previous, record) if previous else record
-    return ReadResult(list(records.values()), rejected, meta, count, stamps)
+    return ReadResult(
+        records=list(records.values()), rejected=rejected, meta=meta, count=count, stamps=stamps
+    )
 
 
 def _entry(
@@ -180,7 +189,14 @@ def _entry(
     partition = period or bounded_key(head.financialPeriod or head.postPeriod or "")
     children = tuple(_child(key, bytes(raw), partition) for raw in lines)
     own_payload = _without_lines(payload, lines)
-    return Record(key, own_payload, partition, children, without_stamps(own_payload), is_complete)
+    return Record(
+        external_id=key,
+        raw=own_payload,
+        partition=partition,
+        children=children,
+        comparison_key=without_stamps(own_payload),
+        is_complete=is_complete,
+    )
 
 
 def _lines_in(payload: bytes) -> int:
@@ -202,8 +218,10 @@ def _child(key: str, payload: bytes, partition: str) -> Record:
         payload.startswith(LINE_NUMBER)
         and (digits := payload[len(LINE_NUMBER) : payload.find(b",")]).isdigit()
     ):
-        return Record(f"{key} {digits.decode()}", payload, partition)
-    return Record(f"{key} {_line_key.decode(payload).lineNumber}", payload, partition)
+        return Record(external_id=f"{key} {digits.decode()}", raw=payload, partition=partition)
+    return Record(
+        external_id=f"{key} {_line_key.decode(payload).lineNumber}", raw=payload, partition=partition
+    )
 
 
 def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
@@ -255,7 +273,11 @@ def _balances(body: bytes, _period: str) -> ReadResult:
         records[record.external_id] = record
     stamps = [text(item.get("lastModifiedDateTime")) for item in items]
     return ReadResult(
-        list(records.values()), rejected, totals_of_items(items), len(records) + len(rejected), stamps
+        records=list(records.values()),
+        rejected=rejected,
+        meta=totals_of_items(items),
+        count=len(records) + len(rejected),
+        stamps=stamps,
     )
 
 
@@ -271,7 +293,7 @@ def _balance(item: Item) -> Record:
         raise ValueError("It has no account or period.")
     key = bounded_key("/".join(parts))
     payload = raw_record(item)
-    return Record(key, payload, parts[4], comparison_key=without_stamps(payload))
+    return Record(external_id=key, raw=payload, partition=parts[4], comparison_key=without_stamps(payload))
 
 
 def _number_or_id(raw: msgspec.Raw | None) -> str:

@@ -32,7 +32,7 @@ from koppel.connectors.visma_net.stamps import newest_stamp
 from koppel.kit.clock import now
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """An endpoint of a list."""
 
@@ -50,20 +50,20 @@ class Endpoint:
 
 ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
     "company_details": (
-        Endpoint("/v1/organization", ("organizationCd",), "organisation"),
-        Endpoint("/v1/branch", ("number",), "branch"),
+        Endpoint(path="/v1/organization", fields=("organizationCd",), part="organisation"),
+        Endpoint(path="/v1/branch", fields=("number",), part="branch"),
     ),
-    "accounts": (Endpoint("/v1/account", ("accountCD",)),),
-    "vat_codes": (Endpoint("/v1/vat", ("vatId",)),),
-    "journals": (Endpoint("/v1/ledger", ("number", "module")),),
-    "periods": (Endpoint("/v1/financialPeriod", ("year", "period")),),
-    "cost_codes": (Endpoint("/v1/department", ("departmentId",), "department"),),
-    "projects": (Endpoint("/v1/project", ("projectID",), paged=True, delta=True),),
+    "accounts": (Endpoint(path="/v1/account", fields=("accountCD",)),),
+    "vat_codes": (Endpoint(path="/v1/vat", fields=("vatId",)),),
+    "journals": (Endpoint(path="/v1/ledger", fields=("number", "module")),),
+    "periods": (Endpoint(path="/v1/financialPeriod", fields=("year", "period")),),
+    "cost_codes": (Endpoint(path="/v1/department", fields=("departmentId",), part="department"),),
+    "projects": (Endpoint(path="/v1/project", fields=("projectID",), paged=True, delta=True),),
     "contacts": (
-        Endpoint("/v1/customer", ("internalId",), "customer", paged=True, delta=True),
-        Endpoint("/v1/supplier", ("internalId",), "supplier", paged=True, delta=True),
+        Endpoint(path="/v1/customer", fields=("internalId",), part="customer", paged=True, delta=True),
+        Endpoint(path="/v1/supplier", fields=("internalId",), part="supplier", paged=True, delta=True),
     ),
-    "payment_terms": (Endpoint("/v1/creditTerm", ("termsId",), paged=True, wraps=True),),
+    "payment_terms": (Endpoint(path="/v1/creditTerm", fields=("termsId",), paged=True, wraps=True),),
 }
 WITH_CHANGES = tuple(
     key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints)
@@ -88,7 +88,7 @@ class Dimension(msgspec.Struct):
     segments: list[Segment] = []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _ReadResult:
     """A response as records."""
 
@@ -125,18 +125,20 @@ def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
     facts = PageFacts(
-        len(records) + len(rejected),
-        meta.totalCount,
-        meta.maxPageSize,
-        newest_stamp(map(record_mapping.stamp_of, items), now()),
+        count=len(records) + len(rejected),
+        total=meta.totalCount,
+        page_size_max=meta.maxPageSize,
+        newest=newest_stamp(map(record_mapping.stamp_of, items), now()),
         has_unreadable=bool(rejected),
         is_paged=endpoint.paged,
     )
     expected = cursor.progress.expected + (meta.totalCount or len(items))
-    result = _ReadResult(records, rejected, expected)
+    result = _ReadResult(records=records, rejected=rejected, expected=expected)
     step = advance(cursor, facts)
     if not isinstance(step, PartEnd):
-        return Page(records, step.cursor.encode(), expected_total=expected, rejected=rejected)
+        return Page(
+            records=records, next_cursor=step.cursor.encode(), expected_total=expected, rejected=rejected
+        )
     if isinstance(step.cursor, ChangesRead):
         return _end(resource, step.cursor, result, None)
     proof = step.proof(_partitions(endpoint.part))
@@ -167,7 +169,10 @@ def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
     if resource == "vat_codes" and (start := schedule_in_force(payload, now().date())) is not None:
         payload = b'{"inForceFrom":' + msgspec.json.encode(start) + b"," + payload[1:]
     return Record(
-        _key(endpoint, item), payload, endpoint.part, comparison_key=record_mapping.without_stamps(payload)
+        external_id=_key(endpoint, item),
+        raw=payload,
+        partition=endpoint.part,
+        comparison_key=record_mapping.without_stamps(payload),
     )
 
 
@@ -198,7 +203,7 @@ async def _dimension(session: Session, cursor: FullRead | ComparedRead) -> Page:
     records, rejected = _values(parse_rows(body, Dimension, depth=2), part)
     cursor = cursor.with_fingerprint(part, "" if rejected else fingerprint)
     proof = PartEnd(cursor, is_sound=not rejected).proof(_partitions(part))
-    return _end("cost_codes", cursor, _ReadResult(records, rejected, None), proof)
+    return _end("cost_codes", cursor, _ReadResult(records=records, rejected=rejected, expected=None), proof)
 
 
 def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[RejectedRecord]]:
@@ -216,7 +221,9 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
                     raise ValueError("It has no valueId.")
                 records.append(
                     Record(
-                        record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part
+                        external_id=record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"),
+                        raw=payload,
+                        partition=part,
                     )
                 )
             except (ValueError, msgspec.DecodeError) as error:
@@ -227,8 +234,14 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
 def _unchanged_page(resource: str, cursor: Cursor, part: str, fingerprint: str) -> Page:
     if not isinstance(cursor, ChangesRead):
         cursor = cursor.with_fingerprint(part, fingerprint)
-    page = _end(resource, cursor, _ReadResult([], [], None), None)
-    return Page([], page.next_cursor, page.incremental_cursor, page.absence_proof, unchanged=True)
+    page = _end(resource, cursor, _ReadResult(records=[], rejected=[], expected=None), None)
+    return Page(
+        records=[],
+        next_cursor=page.next_cursor,
+        incremental_cursor=page.incremental_cursor,
+        absence_proof=page.absence_proof,
+        unchanged=True,
+    )
 
 
 def _partitions(part: str) -> frozenset[str] | None:
@@ -253,10 +266,10 @@ def _end(resource: str, cursor: Cursor, result: _ReadResult, proof: AbsenceProof
         next_cursor, next_incremental_cursor = None, incremental_cursor(cursor, now())
         proof = _with_removed_partitions(resource, cursor, proof)
     return Page(
-        result.records,
-        next_cursor,
-        next_incremental_cursor,
-        proof,
+        records=result.records,
+        next_cursor=next_cursor,
+        incremental_cursor=next_incremental_cursor,
+        absence_proof=proof,
         expected_total=result.expected,
         rejected=result.rejected,
     )
@@ -273,9 +286,11 @@ def _with_removed_partitions(
     if not removed:
         return proof
     if proof is None:
-        return AbsenceProof(removed)
+        return AbsenceProof(partitions=removed)
     return AbsenceProof(
-        (proof.partitions or frozenset()) | removed, proof.restart_cursor, proof.is_consistent
+        partitions=(proof.partitions or frozenset()) | removed,
+        restart_cursor=proof.restart_cursor,
+        is_consistent=proof.is_consistent,
     )
 
 

@@ -21,6 +21,13 @@ def stated_rate_limits(headers: Mapping[str, str]) -> tuple[RateLimitStatus, ...
         seconds = reset - time.time() if reset > EPOCH else reset
         policy = headers.get("x-ratelimit-policy", "")
         # Not `max(0.0, seconds)`, which turns NaN into zero.
-        return (RateLimitStatus(limit, max(0, remaining), 0.0 if seconds < 0 else seconds, policy),)
+        return (
+            RateLimitStatus(
+                limit=limit,
+                remaining=max(0, remaining),
+                reset_seconds=0.0 if seconds < 0 else seconds,
+                policy=policy,
+            ),
+        )
     except (KeyError, ValueError):
         return ()

@@ -79,7 +79,9 @@ def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
     if (sent := original_row(payload)) is not None:
         payload, error = sent, ValueError(REASON)
     reason = clean_text(str(error), 200)
-    return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", reason, payload)
+    return RejectedRecord(
+        external_id=f"? {hashlib.sha256(payload).hexdigest()[:16]}", reason=reason, raw=payload
+    )
 
 
 def bounded_key(key: str) -> str:

@@ -46,7 +46,7 @@ NOT_ALLOWED = "address_not_allowed"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Response:
     """A vendor's response. Header names are in lower case."""
 
@@ -158,9 +158,9 @@ class HttpClient:
                 allow_redirects=False,
             ) as response:
                 body = await (_read_excerpt(response) if self._status_only else self._read_body(response))
-                return Response(response.status, _headers(response), body)
+                return Response(status=response.status, headers=_headers(response), body=body)
         except BrokenAfterHead as answer:
-            return Response(answer.status, answer.headers, b"")
+            return Response(status=answer.status, headers=answer.headers, body=b"")
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
                 raise NetworkFailure(

@@ -101,7 +101,9 @@ class Outbox:
             batch = self.select_batch(due.order_by("due_at", "pk"))
             if not batch:
                 return None
-            claim = Claim(self, lane, [row.pk for row in batch], now + self.lease)
+            claim = Claim(
+                outbox=self, lane=lane, ids=[row.pk for row in batch], leased_until=now + self.lease
+            )
             leased = self._rows(lane).filter(pk__in=claim.ids)
             leased.update(leased_until=claim.leased_until, attempts=F("attempts") + 1, **self.leased)
         return claim
@@ -188,7 +190,7 @@ class Outbox:
         return " ".join([self.task_name, *(str(lane[column]) for column in self.lane_columns)])
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Claim:
     """A batch of rows, leased to this worker."""
 

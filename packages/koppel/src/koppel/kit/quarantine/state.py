@@ -67,7 +67,7 @@ class Quarantined(KoppelError):
         super().__init__(COPY_SENTENCE if period is not None and period.reason.is_copy else SENTENCE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QuarantinePeriod:
     """The current quarantine."""
 
@@ -160,7 +160,7 @@ class _Reader:
             row = self._fetch_open_period(url)
         if row is not None:
             since, by, reason = row
-            return QuarantinePeriod(since, by, Reason(reason))
+            return QuarantinePeriod(since=since, by=by, reason=Reason(reason))
         return self._mismatch
 
     def _fetch_open_period(self, url: str) -> tuple[datetime, str, str] | None:
@@ -190,7 +190,7 @@ class _Reader:
             self._mismatch = None
             installation_identity.accept(connection)
         elif self._mismatch is None or self._mismatch.reason is not reason:
-            self._mismatch = QuarantinePeriod(datetime.now(UTC), "", reason)
+            self._mismatch = QuarantinePeriod(since=datetime.now(UTC), by="", reason=reason)
 
 
 _reader = _Reader()

@@ -19,7 +19,7 @@ class ColumnType(StrEnum):
     DATETIME = "moment"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileColumn:
     """A column of a file."""
 

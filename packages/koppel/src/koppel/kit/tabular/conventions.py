@@ -39,7 +39,7 @@ CENTS_EXACT_BELOW = 24
 """Powers of ten: a larger amount cannot be rounded to cents within the precision of `decimal`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conventions:
     """The way in which people of a language write numbers and dates."""
 
@@ -66,8 +66,12 @@ class Conventions:
         return escape_formula(cell) if isinstance(cell, str) else str(cell)
 
 
-DUTCH = Conventions(";", ",", "{0.day:02}-{0.month:02}-{0.year:04}", "dd-mm-yyyy")
-ENGLISH = Conventions(",", ".", "{0.year:04}-{0.month:02}-{0.day:02}", "yyyy-mm-dd")
+DUTCH = Conventions(
+    delimiter=";", decimal_point=",", day="{0.day:02}-{0.month:02}-{0.year:04}", excel_day="dd-mm-yyyy"
+)
+ENGLISH = Conventions(
+    delimiter=",", decimal_point=".", day="{0.year:04}-{0.month:02}-{0.day:02}", excel_day="yyyy-mm-dd"
+)
 """British and American spreadsheets order day and month differently; both understand a date that begins with
 its year.
 """

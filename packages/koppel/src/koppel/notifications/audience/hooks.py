@@ -14,7 +14,7 @@ from koppel.kit.hooks import Registry, SingleHook
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VisibleAdministrations:
     """The visible administrations among those that an event is about, and of these the ones of the member's
     divisions and favourites.
@@ -35,7 +35,7 @@ class Audience:
     members: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SubjectDescription:
     """The subject of an event, with its name and its responsible member, if it has one.
 

@@ -26,7 +26,7 @@ SCREEN_SCOPES = [scope for scope in PreferenceScope if scope is not PreferenceSc
 """Notifications on screen cannot be turned off, emails can."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PreferenceRow:
     """An event on the page of preferences, with the scope chosen per channel."""
 
@@ -42,10 +42,10 @@ def list_preferences(actor: Actor) -> list[PreferenceRow]:
     scopes = {(choice.event_type, choice.channel): choice.scope for choice in preferences}
     preference_rows = [
         PreferenceRow(
-            event,
-            str(definition.label),
-            scopes.get((event, Channel.SCREEN), PreferenceScope.MINE),
-            scopes.get((event, Channel.EMAIL), PreferenceScope.MINE),
+            event=event,
+            label=str(definition.label),
+            screen=scopes.get((event, Channel.SCREEN), PreferenceScope.MINE),
+            email=scopes.get((event, Channel.EMAIL), PreferenceScope.MINE),
         )
         for event, definition in event_types.items()
         if definition.label
@@ -138,4 +138,4 @@ def stand_in_candidates(actor: Actor) -> list[Membership]:
 
 
 def _subject(actor: Actor) -> Subject:
-    return Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
+    return Subject(kind=SubjectKind.PERSON, id=actor.membership_id, name=actor.name)

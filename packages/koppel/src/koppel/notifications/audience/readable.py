@@ -21,7 +21,13 @@ STAND_IN_HOPS_MAX = 3
 
 def actor_of(membership: Membership) -> Actor:
     """Return the member as the reader of an email."""
-    return Actor(membership.organisation_id, membership.pk, membership.user_id, "", Role(membership.role))
+    return Actor(
+        organisation_id=membership.organisation_id,
+        membership_id=membership.pk,
+        user_id=membership.user_id,
+        name="",
+        role=Role(membership.role),
+    )
 
 
 def readable_condition(actor: Actor) -> Q:

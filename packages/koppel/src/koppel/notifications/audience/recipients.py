@@ -31,7 +31,7 @@ STAND_IN_HOPS_MAX = 3
 """The most stand-ins to follow: a stand-in may be away too, and have a stand-in."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Recipient:
     """`visible_administrations` None: the person is responsible and sees all administrations of the event."""
 
@@ -119,7 +119,12 @@ def _configured_recipients(event: Event, audiences: Mapping[int, Audience]) -> l
         silenced = scopes.get((member, Channel.EMAIL)) == PreferenceScope.NONE
         channels = {Channel.SCREEN} if silenced else {Channel.SCREEN, Channel.EMAIL}
         recipients.append(
-            Recipient(member, NotificationReason.SETTINGS, channels, frozenset(by_member[member]))
+            Recipient(
+                membership_id=member,
+                reason=NotificationReason.SETTINGS,
+                channels=channels,
+                visible_administrations=frozenset(by_member[member]),
+            )
         )
     return recipients
 
@@ -134,7 +139,7 @@ def responsible_recipient(
         (membership_id, Channel.EMAIL), PreferenceScope.MINE
     )
     channels = {Channel.SCREEN} if scope == PreferenceScope.NONE else {Channel.SCREEN, Channel.EMAIL}
-    return Recipient(membership_id, reason, channels)
+    return Recipient(membership_id=membership_id, reason=reason, channels=channels)
 
 
 def resolve_stand_in(
@@ -198,7 +203,12 @@ def _subscribers(event: Event) -> list[Recipient]:
         own_administrations = _in_scope(visibilities.get(member, VisibleAdministrations()), scope)
         if own_administrations and member in active:
             recipient = recipients.setdefault(
-                member, Recipient(member, NotificationReason.SUBSCRIBED, visible_administrations=frozenset())
+                member,
+                Recipient(
+                    membership_id=member,
+                    reason=NotificationReason.SUBSCRIBED,
+                    visible_administrations=frozenset(),
+                ),
             )
             recipient.channels.add(Channel(channel))
             recipient.visible_administrations = (

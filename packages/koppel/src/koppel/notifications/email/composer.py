@@ -23,7 +23,7 @@ from koppel.organisations.models import Membership
 SUBJECT_LENGTH_MAX = 150
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EmailItem:
     """A notification within an email. `when` is set in a digest."""
 
@@ -75,7 +75,7 @@ def _build_item(notification: Notification, facts: EventContext, *, is_digest: b
     when = (
         date_format(timezone.localtime(notification.created_at), "SHORT_DATETIME_FORMAT") if is_digest else ""
     )
-    return EmailItem(render_message(notification.event_type, facts), link, when)
+    return EmailItem(message=render_message(notification.event_type, facts), link=link, when=when)
 
 
 def _digest_subject(count: int) -> str:

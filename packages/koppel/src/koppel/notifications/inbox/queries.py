@@ -27,7 +27,7 @@ class NotificationView:
     is_recovered: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NotificationPage:
     notifications: list[NotificationView]
     total: int
@@ -47,14 +47,14 @@ def list_page(
     page = Paginator(notifications.order_by("-created_at", "-id"), PAGE_SIZE).get_page(number)
     contexts = readable_contexts(actor, page)
     return NotificationPage(
-        [
+        notifications=[
             _view(notification, contexts[notification.pk])
             for notification in page
             if notification.pk in contexts
         ],
-        page.paginator.count,
-        page.number,
-        page.paginator.num_pages,
+        total=page.paginator.count,
+        number=page.number,
+        pages=page.paginator.num_pages,
     )
 
 

@@ -36,7 +36,7 @@ TIMEOUT_SECONDS = 15
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeliveryResult:
     """The outcome of one attempt. `status` None: no response. `reason` is a code of `WebhookReason`, '' when
     the message was accepted.
@@ -54,7 +54,7 @@ class DeliveryResult:
         return self.status is not None and 200 <= self.status < 300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WebhookBatch:
     """The leased messages to one webhook. `keys` empty: its secret cannot be decrypted."""
 
@@ -99,7 +99,7 @@ def _load_batch(claim: Claim) -> WebhookBatch | None:
     except DecryptionError as error:
         log.error("vault_key_missing", webhook=webhook.pk, reason=str(error))
         keys = []
-    return WebhookBatch(webhook, keys, deliveries)
+    return WebhookBatch(webhook=webhook, keys=keys, deliveries=deliveries)
 
 
 def _limit_deliveries(claim: Claim, webhook: WebhookEndpoint) -> list[WebhookDelivery]:
@@ -119,7 +119,10 @@ def _limit_deliveries(claim: Claim, webhook: WebhookEndpoint) -> list[WebhookDel
 
 
 def _undecryptable_results(batch: WebhookBatch) -> list[DeliveryResult]:
-    return [DeliveryResult(delivery.pk, None, WebhookReason.VAULT_KEY) for delivery in batch.deliveries]
+    return [
+        DeliveryResult(delivery_id=delivery.pk, status=None, reason=WebhookReason.VAULT_KEY)
+        for delivery in batch.deliveries
+    ]
 
 
 async def _send_batch(batch: WebhookBatch) -> list[DeliveryResult]:
@@ -146,16 +149,23 @@ async def _post(
             "POST", url, allowed_origins=[origin_of(url)], content=body, headers=headers
         )
     except Quarantined as stopped:
-        return DeliveryResult(delivery.pk, None, stopped.code)
+        return DeliveryResult(delivery_id=delivery.pk, status=None, reason=stopped.code)
     except NetworkFailure as failure:
-        return DeliveryResult(delivery.pk, None, failure.code, duration_ms=_duration_ms_since(started))
+        return DeliveryResult(
+            delivery_id=delivery.pk, status=None, reason=failure.code, duration_ms=_duration_ms_since(started)
+        )
     except ValueError:  # an invalid address must not stop the other messages
-        return DeliveryResult(delivery.pk, None, NOT_CONNECTED, duration_ms=_duration_ms_since(started))
+        return DeliveryResult(
+            delivery_id=delivery.pk,
+            status=None,
+            reason=NOT_CONNECTED,
+            duration_ms=_duration_ms_since(started),
+        )
     pause = requested_pause(response.headers)
     return DeliveryResult(
-        delivery.pk,
-        response.status,
-        _reason_for(response.status),
+        delivery_id=delivery.pk,
+        status=response.status,
+        reason=_reason_for(response.status),
         text=response.body[:500].decode(errors="replace").replace("\0", ""),
         duration_ms=_duration_ms_since(started),
         requested_pause_seconds=pause.seconds if pause else 0.0,

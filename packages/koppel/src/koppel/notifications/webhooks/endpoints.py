@@ -132,7 +132,7 @@ def record_action(
         webhook.organisation_id,
         audit_actor,
         action,
-        subject=Subject(SubjectKind.WEBHOOK, webhook.pk, webhook.name),
+        subject=Subject(kind=SubjectKind.WEBHOOK, id=webhook.pk, name=webhook.name),
         details=details,
     )
 

@@ -18,7 +18,7 @@ from koppel.organisations.models import Division, Membership, Template
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AssignmentRow:
     """A company with its assignments so far. The end of a person's number is masked."""
 
@@ -138,7 +138,11 @@ def list_assignments(actor: Actor, flow: Flow) -> list[AssignmentRow]:
         number = mask_number(answer.number, answer.company.country)
         assignment_rows.append(
             AssignmentRow(
-                answer, number, division, names["templates"].get(assignment.template or 0, ""), people
+                answer=answer,
+                number=number,
+                division=division,
+                template=names["templates"].get(assignment.template or 0, ""),
+                people=people,
             )
         )
     return assignment_rows

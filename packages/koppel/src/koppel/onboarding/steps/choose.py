@@ -38,7 +38,7 @@ class ChoiceState(StrEnum):
     NEW = "new"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompanyChoice:
     """A remote company in the wizard."""
 
@@ -104,9 +104,18 @@ def _choice(
     id_kind: str,
 ) -> CompanyChoice:
     if imported is None or imported.administration_id not in visible:
-        return CompanyChoice(company, connection.account, imported is not None, id_kind=id_kind)
+        return CompanyChoice(
+            company=company, account=connection.account, is_imported=imported is not None, id_kind=id_kind
+        )
     via = imported.account if imported.account != connection.account else ""
-    return CompanyChoice(company, connection.account, True, imported.administration_id, via, id_kind)
+    return CompanyChoice(
+        company=company,
+        account=connection.account,
+        is_imported=True,
+        administration_id=imported.administration_id,
+        imported_via=via,
+        id_kind=id_kind,
+    )
 
 
 def _without_duplicates(flow: Flow, choices: Iterable[CompanyChoice]) -> list[CompanyChoice]:

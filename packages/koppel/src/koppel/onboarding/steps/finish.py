@@ -137,4 +137,6 @@ def _shared_number_answer(actor: Actor, answer: IdentityAnswer, identity: Identi
     if not answer.shared or not answer.shared.reason or not identity.number:
         return SharedNumberAnswer()
     at = timezone.now().isoformat()
-    return SharedNumberAnswer(identity.number, answer.shared.reason, actor.membership_id, at)
+    return SharedNumberAnswer(
+        number=identity.number, reason=answer.shared.reason, by=actor.membership_id, at=at
+    )

@@ -16,24 +16,22 @@ from koppel.company_registers.clients.protocol import (
     LookupOutcome,
     QueryKind,
     RegisterCode,
+    RegisterQuery,
 )
 from koppel.company_registers.company_names import name_without_legal_form
 from koppel.company_registers.lookup_result import LookupResult
 from koppel.company_registers.lookups import build_query, cached_results, request_lookups
-from koppel.company_registers.numbers import NumberCheck, NumberStatus, check_number, list_import
+from koppel.company_registers.numbers import NumberCheck, NumberStatus, check_number
 from koppel.company_registers.numbers.identity import (
     Identity,
     IdentityProblem,
     check_identity,
     suggest_number,
 )
-from koppel.company_registers.numbers.reasons import resolve_reason
 from koppel.company_registers.sectors.sections import resolve_sector
 from koppel.connections.models import RemoteCompany
 from koppel.kit.database.text_search import normalize_search
-from koppel.kit.tabular.damaged_cells import find_damage
 from koppel.onboarding.flow import save_step, save_values
-from koppel.onboarding.inputs import IDENTITY_LENGTH_MAX
 from koppel.onboarding.models import Flow, SameCompanyAnswer, Step, TypedIdentity
 from koppel.onboarding.steps.same_company import Discrepancy, find_discrepancy, store_answer
 from koppel.onboarding.steps.shared_number import NumberUse, SharedNumber, find_shared_numbers
@@ -43,11 +41,21 @@ FIELDS = ("number", "reason", "sector")
 SHARED_REASON = "shared_reason"
 """The field of the reason for a number that another administration has too."""
 SUGGESTIONS_MAX = 3
-StoredParts = tuple[RemoteCompany, str, str, str, bool, NumberCheck | None]
-"""A company, its number, reason and sector, whether the number is suggested, and the check of the number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class EnteredIdentity:
+    """What was typed for a company in step ④, or the suggested number."""
+
+    company: RemoteCompany
+    number: str
+    reason: str = ""
+    sector: str = ""
+    is_suggested: bool = False
+    number_check: NumberCheck | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class IdentityAnswer:
     """The identity of one company in step ④, typed or suggested, with its problems, its discrepancy and the
     register's answer.
@@ -200,17 +208,6 @@ class IdentityAnswer:
         return equal[0] if len(equal) == 1 else ""
 
 
-@dataclass(frozen=True)
-class PastedListResult:
-    """The result of storing a pasted list."""
-
-    matched_count: int
-    unmatched: tuple[str, ...] = ()
-    """Lines that fill in nothing, each with a reason to show."""
-    unread: tuple[str, ...] = ()
-    """Headings of columns that fill in nothing."""
-
-
 def number_of(answer: IdentityAnswer) -> str:
     """Return the number in normal form, as it is imported."""
     return answer.checked.number if answer.checked else answer.number
@@ -218,38 +215,46 @@ def number_of(answer: IdentityAnswer) -> str:
 
 def list_answers(flow: Flow, only: Sequence[int] | None = None) -> list[IdentityAnswer]:
     """Return the answers of the chosen companies, or of some of them."""
-    parts_by_company = {
+    entered_by_company = {
         company.pk: _stored_or_suggested(company, flow.typed_identities.get(company.pk))
-        for company in _chosen_companies(flow)
+        for company in chosen_companies(flow)
     }
-    shared = find_shared_numbers(flow, _number_uses(flow, parts_by_company.values()))
-    requested = parts_by_company.keys() if only is None else parts_by_company.keys() & set(only)
+    shared = find_shared_numbers(flow, _number_uses(flow, entered_by_company.values()))
+    requested = entered_by_company.keys() if only is None else entered_by_company.keys() & set(only)
     query_by_company = {
-        company_id: build_query(parts[0].country, parts[1], parts[0].vat_number, parts[0].name)
-        for company_id, parts in parts_by_company.items()
+        company_id: _lookup_query(entered.company, entered.number)
+        for company_id, entered in entered_by_company.items()
         if company_id in requested
     }
     lookups = cached_results(flow.organisation_id, [query for query in query_by_company.values() if query])
     return [
         _answer(
-            *parts_by_company[company_id],
-            lookups.get(question) if question else None,
-            flow.same_company_answers,
-            shared.get(company_id),
+            entered_by_company[company_id],
+            lookup=lookups.get(query) if query else None,
+            confirmed=flow.same_company_answers,
+            shared=shared.get(company_id),
         )
-        for company_id, question in query_by_company.items()
+        for company_id, query in query_by_company.items()
     ]
 
 
-def _number_uses(flow: Flow, parts: Iterable[StoredParts]) -> dict[int, NumberUse]:
+def _lookup_query(company: RemoteCompany, number: str) -> RegisterQuery | None:
+    return build_query(company.country, number, company.vat_number, company.name)
+
+
+def _number_uses(flow: Flow, entered_identities: Iterable[EnteredIdentity]) -> dict[int, NumberUse]:
     """Return the valid numbers of these companies, with the reasons for sharing them."""
     uses = {}
-    for company, number, _reason, _sector, _is_suggested, checked in parts:
-        if number and checked and checked.number and checked.status is not NumberStatus.INVALID:
+    for entered in entered_identities:
+        company, check = entered.company, entered.number_check
+        if entered.number and check and check.number and check.status is not NumberStatus.INVALID:
             typed = flow.typed_identities.get(company.pk)
             reason = typed.shared_reason if typed and typed.shared_reason in SHARED_REASONS else ""
             uses[company.pk] = NumberUse(
-                company.name, company.external_id, (checked.number, checked.scheme), reason
+                name=company.name,
+                external_id=company.external_id,
+                number=(check.number, check.scheme),
+                reason=reason,
             )
     return uses
 
@@ -257,7 +262,7 @@ def _number_uses(flow: Flow, parts: Iterable[StoredParts]) -> dict[int, NumberUs
 def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
     """Enqueue register lookups of the typed and suggested numbers that were not looked up lately."""
     queries = [
-        build_query(answer.company.country, answer.number, answer.company.vat_number, answer.company.name)
+        _lookup_query(answer.company, answer.number)
         for answer in list_answers(flow, only)
         if answer.company.country and not answer.reason
     ]
@@ -266,7 +271,7 @@ def enqueue_lookups(flow: Flow, only: Sequence[int] | None = None) -> None:
 
 def save_answers(flow: Flow, typed_by_company: Mapping[int, Mapping[str, str]]) -> list[int]:
     """Store the input for these companies, valid or not. Returns the ids of those in the flow."""
-    companies = _chosen_companies(flow, typed_by_company)
+    companies = chosen_companies(flow, typed_by_company)
     typed = {
         company.pk: _typed_identity(
             company, typed_by_company[company.pk], flow.typed_identities.get(company.pk)
@@ -287,16 +292,22 @@ def _typed_identity(
     reason. A reason for sharing a number holds for that number only.
     """
     number, reason, sector = (values.get(name, "").strip() for name in FIELDS)
-    _company, known_number, known_reason, *_rest = _stored_or_suggested(company, stored)
+    before = _stored_or_suggested(company, stored)
     if number and reason and not _is_usable(number, company.country):
-        number, reason = ("", reason) if reason != known_reason or number == known_number else (number, "")
-    elif number == known_number and reason and reason != known_reason:
+        is_reason_new = reason != before.reason or number == before.number
+        number, reason = ("", reason) if is_reason_new else (number, "")
+    elif number == before.number and reason and reason != before.reason:
         number = ""
-    known_shared = stored.shared_reason if stored else ""
-    shared_reason = values.get(SHARED_REASON, known_shared).strip()
-    if not number or (number != known_number and shared_reason == known_shared):
+    shared_reason_before = stored.shared_reason if stored else ""
+    shared_reason = values.get(SHARED_REASON, shared_reason_before).strip()
+    if not number or (number != before.number and shared_reason == shared_reason_before):
         shared_reason = ""
-    return TypedIdentity(number, reason, resolve_sector(sector) if sector else "", shared_reason)
+    return TypedIdentity(
+        number=number,
+        reason=reason,
+        sector=resolve_sector(sector) if sector else "",
+        shared_reason=shared_reason,
+    )
 
 
 def _is_usable(number: str, country: str) -> bool:
@@ -348,75 +359,6 @@ def accept_suggestions(flow: Flow) -> list[int]:
     return save_answers(flow, suggested)
 
 
-def store_pasted_list(flow: Flow, text: str) -> PastedListResult:
-    """Store numbers, reasons and sectors from a pasted list or a file, matched by name or code, or by the
-    order of the table. An empty cell changes nothing. Raises `TableError` for an unreadable or too long list.
-    """
-    candidates = [
-        list_import.TableRow(company.pk, company.name, (company.code, company.external_id))
-        for company in _chosen_companies(flow)
-    ]
-    pasted = list_import.read_list(text)
-    matched_lines = list_import.match_lines(pasted.lines, candidates)
-    problems = {matched.line.index: _line_problem(matched) for matched in matched_lines}
-    line_by_company = {
-        matched.id: matched.line
-        for matched in matched_lines
-        if matched.id is not None and not problems[matched.line.index]
-    }
-    answers = list_answers(flow, list(line_by_company))
-    save_answers(
-        flow, {answer.company.pk: _filled(answer, line_by_company[answer.company.pk]) for answer in answers}
-    )
-    save_step(flow, Step.IDENTIFY)
-    unmatched = [
-        f"{_label(matched.line)}: {problem}"
-        for matched in matched_lines
-        if (problem := problems[matched.line.index])
-    ]
-    return PastedListResult(len(line_by_company), tuple(unmatched), tuple(pasted.unread))
-
-
-def _filled(answer: IdentityAnswer, line: list_import.PastedLine) -> dict[str, str]:
-    """Return the typed values of a row with those of its line. A number replaces a reason, and a reason a
-    number.
-    """
-    number, reason = answer.number, answer.reason
-    if line.number or line.reason:
-        number, reason = line.number, "" if line.number else resolve_reason(line.reason)
-    return {"number": number, "reason": reason, "sector": line.sector or answer.sector}
-
-
-def _line_problem(matched: list_import.MatchedLine) -> str:
-    """Return why a line fills in nothing; '' when it does, and for a blank line of a single column."""
-    line = matched.line
-    empty = "" if line.by_position else _("no number, no reason and no sector on this line")
-    problems = {
-        list_import.MatchStatus.EMPTY: empty,
-        list_import.MatchStatus.UNKNOWN: _("no administration has this name"),
-        list_import.MatchStatus.AMBIGUOUS: _("several administrations have this name"),
-        list_import.MatchStatus.REPEATED: _("duplicate; the first one is used"),
-        list_import.MatchStatus.CONTRADICTED: _("lines for the same administration differ; none is used"),
-        list_import.MatchStatus.CONFLICT: _("two columns of the same meaning differ"),
-        list_import.MatchStatus.TWO_COMPANIES: _("name and code belong to different administrations"),
-        list_import.MatchStatus.DAMAGED: find_damage(line.number)
-        or _("“%s” is not a number") % line.number[:60],
-    }
-    if problem := problems.get(matched.status):
-        return problem
-    if line.reason and not resolve_reason(line.reason):
-        return _("“%s” is not a reason") % line.reason[:60]
-    if line.sector and not resolve_sector(line.sector):
-        return _("“%s” is not a sector") % line.sector[:60]
-    if len(line.number) > IDENTITY_LENGTH_MAX:
-        return _("“%s” is not a number") % line.number[:60]
-    return ""
-
-
-def _label(line: list_import.PastedLine) -> str:
-    return (line.name or line.code or line.number)[:80]
-
-
 def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Identity | None:
     """Return the identity to import; None while it is incomplete, or not confirmed to be the same company.
 
@@ -445,7 +387,8 @@ def identity_of(answer: IdentityAnswer, *, complete_later: bool = False) -> Iden
     return replace_fields(check.identity, number_note="") if is_confirmed else check.identity
 
 
-def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
+def chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[RemoteCompany]:
+    """Return the chosen companies of the organisation, or some of them, by name."""
     requested_ids = (
         flow.chosen_company_ids if only is None else sorted(set(only) & set(flow.chosen_company_ids))
     )
@@ -453,44 +396,40 @@ def _chosen_companies(flow: Flow, only: Iterable[int] | None = None) -> list[Rem
     return sorted(companies, key=lambda company: (normalize_search(company.name), company.pk))
 
 
-def _stored_or_suggested(company: RemoteCompany, stored: TypedIdentity | None) -> StoredParts:
+def _stored_or_suggested(company: RemoteCompany, stored: TypedIdentity | None) -> EnteredIdentity:
     if stored is None:
         number, number_check = suggest_number(company.country, company.number, company.vat_number)
-        return company, number, "", "", True, number_check
-    number_check = check_number(stored.number, company.country) if stored.number else None
-    return company, stored.number, stored.reason, stored.sector, False, number_check
+        return EnteredIdentity(company=company, number=number, is_suggested=True, number_check=number_check)
+    return EnteredIdentity(
+        company=company,
+        number=stored.number,
+        reason=stored.reason,
+        sector=stored.sector,
+        number_check=check_number(stored.number, company.country) if stored.number else None,
+    )
 
 
 def _answer(
-    company: RemoteCompany,
-    number: str,
-    reason: str,
-    sector: str,
-    is_suggested: bool,
-    number_check: NumberCheck | None,
+    entered: EnteredIdentity,
+    *,
     lookup: LookupResult | None,
     confirmed: Mapping[int, SameCompanyAnswer],
     shared: SharedNumber | None,
 ) -> IdentityAnswer:
-    check = check_identity(country=company.country, number=number, reason=reason, sector=sector)
-    problems = {problem.field: problem for problem in check.problems}
-    discrepancy = find_discrepancy(company, number, lookup, confirmed)
+    company, number, reason = entered.company, entered.number, entered.reason
+    check = check_identity(country=company.country, number=number, reason=reason, sector=entered.sector)
     stored_answer = confirmed.get(company.pk)
-    rejected = (
-        stored_answer.number
-        if stored_answer and stored_answer.is_same is False and not number and not reason
-        else ""
-    )
+    is_rejected = stored_answer is not None and stored_answer.is_same is False and not number and not reason
     return IdentityAnswer(
-        company,
-        number,
-        reason,
-        sector,
-        is_suggested,
-        number_check,
-        problems,
-        lookup,
-        discrepancy,
-        shared,
-        rejected,
+        company=company,
+        number=number,
+        reason=reason,
+        sector=entered.sector,
+        is_suggested=entered.is_suggested,
+        checked=entered.number_check,
+        problems={problem.field: problem for problem in check.problems},
+        lookup=lookup,
+        discrepancy=find_discrepancy(company, number, lookup, confirmed),
+        shared=shared,
+        rejected_number=stored_answer.number if stored_answer and is_rejected else "",
     )

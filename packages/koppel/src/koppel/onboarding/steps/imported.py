@@ -20,7 +20,7 @@ IdentityKey = tuple[str, str, str]
 """Country, number and name in normal form."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EarlierImport:
     """An imported company: its administration, and the account through which it is read."""
 
@@ -58,7 +58,9 @@ def imported_companies(actor: Actor, connector: str) -> ImportedCompanies:
     by_external_id: dict[str, EarlierImport] = {}
     by_identity: dict[IdentityKey, list[EarlierImport]] = {}
     for administration_id, withdrawn_at, account, mode, external_id, *columns in rows:
-        earlier_import = EarlierImport(administration_id, account, kinds.get(mode, ""))
+        earlier_import = EarlierImport(
+            administration_id=administration_id, account=account, id_kind=kinds.get(mode, "")
+        )
         by_external_id[external_id] = earlier_import
         if withdrawn_at is None and (key := _identity_key(*columns)):
             by_identity.setdefault(key, []).append(earlier_import)

@@ -20,7 +20,7 @@ from koppel.onboarding.models import Flow, SameCompanyAnswer
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Discrepancy:
     """A difference between the typed identity and the register or the accounting system."""
 
@@ -105,7 +105,10 @@ def find_discrepancy(
     if checked is None:
         return None
     discrepancy = Discrepancy(
-        company, checked.number, _differing_name(company, lookup), _is_derived(company, checked.number)
+        company=company,
+        number=checked.number,
+        register_name=_differing_name(company, lookup),
+        is_derived=_is_derived(company, checked.number),
     )
     if not discrepancy.register_name and not discrepancy.is_derived:
         return None
@@ -138,7 +141,9 @@ def confirmed_identity(
     if discrepancy is None or not discrepancy.answer:
         return ConfirmedIdentity()
     stored = answers[discrepancy.company.pk]
-    return ConfirmedIdentity(discrepancy.register_name, discrepancy.number, stored.by, stored.at)
+    return ConfirmedIdentity(
+        name=discrepancy.register_name, number=discrepancy.number, by=stored.by, at=stored.at
+    )
 
 
 def _differing_name(company: RemoteCompany, lookup: LookupResult | None) -> str:

@@ -20,7 +20,7 @@ Number = tuple[str, str]
 """A number in normal form, and its scheme."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SharedNumber:
     """The other users of a company's number."""
 
@@ -36,7 +36,7 @@ class SharedNumber:
         return fill(_("Also used for %(names)s"), {"names": shorten_list(self.names)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NumberUse:
     """The number of one chosen company, and the reason for sharing it."""
 
@@ -69,9 +69,9 @@ def find_shared_numbers(flow: Flow, uses: Mapping[int, NumberUse]) -> dict[int, 
             # Without a reason of its own, each of the others needs one, and an earlier one a link.
             is_explained_by_others = unexplained == 1 and (is_linked or not earlier)
             shared[company_id] = SharedNumber(
-                tuple(sorted({*earlier.values(), *others})[:NAMES_MAX]),
-                use.reason,
-                bool(use.reason) or is_explained_by_others,
+                names=tuple(sorted({*earlier.values(), *others})[:NAMES_MAX]),
+                reason=use.reason,
+                is_confirmed=bool(use.reason) or is_explained_by_others,
             )
     return shared
 
@@ -83,7 +83,13 @@ def _existing_administrations(flow: Flow, uses: Mapping[int, NumberUse]) -> dict
     if not uses:
         return {}
     member = flow.membership
-    actor = Actor(member.organisation_id, member.pk, member.user_id, "", Role(member.role))
+    actor = Actor(
+        organisation_id=member.organisation_id,
+        membership_id=member.pk,
+        user_id=member.user_id,
+        name="",
+        role=Role(member.role),
+    )
     visible = Administration.objects.visible_to(actor).filter(
         number__in={use.number[0] for use in uses.values()}
     )

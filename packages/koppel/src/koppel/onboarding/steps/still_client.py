@@ -31,7 +31,7 @@ def confirm_clients(actor: Actor, flow: Flow, answers: Iterable[IdentityAnswer])
     at = timezone.now().isoformat()
     stored = {
         answer.company.pk: StillClientAnswer(
-            number_of(answer), closing_day(answer.lookup), actor.membership_id, at
+            number=number_of(answer), closed_on=closing_day(answer.lookup), by=actor.membership_id, at=at
         )
         for answer in answers
         if answer.lookup and answer.closed_message
@@ -57,7 +57,7 @@ def client_answer(answer: IdentityAnswer, answers: Mapping[int, StillClientAnswe
     stored = answers.get(answer.company.pk)
     if stored is None or not _is_subject(answer.lookup, number_of(answer), stored):
         return ClientAnswer()
-    return ClientAnswer(stored.number, stored.closed_on, stored.by, stored.at)
+    return ClientAnswer(number=stored.number, closed_on=stored.closed_on, by=stored.by, at=stored.at)
 
 
 def _is_subject(lookup: LookupResult | None, number: str, stored: StillClientAnswer) -> bool:

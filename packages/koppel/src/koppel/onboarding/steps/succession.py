@@ -12,7 +12,7 @@ from koppel.onboarding.steps.identify import IdentityAnswer
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Succession:
     """A company and the administration with its number. `continues` None: not answered yet."""
 
@@ -32,7 +32,9 @@ def list_successions(actor: Actor, flow: Flow, answers: Sequence[IdentityAnswer]
     heads = existing.exclude(pk__in=existing.exclude(predecessor=None).values("predecessor"))
     by_number = {(head.number, head.number_scheme): head for head in heads.order_by("pk")}
     return {
-        company_id: Succession(company_id, head, _stored_answer(flow, company_id, head))
+        company_id: Succession(
+            company_id=company_id, predecessor=head, continues=_stored_answer(flow, company_id, head)
+        )
         for company_id, key in keys.items()
         if (head := by_number.get(key))
     }

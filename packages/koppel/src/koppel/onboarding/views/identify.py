@@ -27,6 +27,7 @@ from koppel.onboarding.results import Advance
 from koppel.onboarding.steps import identify as identify_step
 from koppel.onboarding.steps import still_client
 from koppel.onboarding.steps.identify import IdentityAnswer
+from koppel.onboarding.steps.pasted_list import store_pasted_list
 from koppel.onboarding.steps.succession import Succession, answer_successions, list_successions
 from koppel.onboarding.views.guard import step_page, to_step, wizard_context
 from koppel.onboarding.views.questions import same_company_page, still_client_page
@@ -279,7 +280,7 @@ def download_template(request: AuthenticatedRequest, flow: Flow) -> HttpResponse
 
 
 def _store_pasted_list(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -> None:
-    result = identify_step.store_pasted_list(flow, form.values["file"] or form.values["pasted"])
+    result = store_pasted_list(flow, form.values["file"] or form.values["pasted"])
     identify_step.enqueue_lookups(flow)
     message = ngettext("%(count)d row filled in.", "%(count)d rows filled in.", result.matched_count)
     tell = messages.success if result.matched_count else messages.warning

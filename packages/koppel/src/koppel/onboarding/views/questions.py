@@ -15,7 +15,7 @@ from koppel.onboarding.views.guard import wizard_context
 TEMPLATE = "onboarding/questions.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QuestionRow:
     """A company in the table: its names, its number, and what else to know."""
 
@@ -54,11 +54,11 @@ def same_company_page(
     )
     rows = [
         QuestionRow(
-            answer.company.pk,
-            answer.company.name,
-            answer.discrepancy.register_name if answer.discrepancy else "",
-            number_of(answer),
-            _same_company_note(answer),
+            id=answer.company.pk,
+            name=answer.company.name,
+            register=answer.discrepancy.register_name if answer.discrepancy else "",
+            number=number_of(answer),
+            note=_same_company_note(answer),
         )
         for answer in answers
     ]
@@ -101,11 +101,11 @@ def still_client_page(
     )
     rows = [
         QuestionRow(
-            answer.company.pk,
-            answer.company.name,
-            answer.lookup.legal_name if answer.lookup else "",
-            number_of(answer),
-            _closed_on(answer),
+            id=answer.company.pk,
+            name=answer.company.name,
+            register=answer.lookup.legal_name if answer.lookup else "",
+            number=number_of(answer),
+            note=_closed_on(answer),
         )
         for answer in answers
     ]

@@ -23,7 +23,7 @@ JOINED_FIRST = (
 """Memberships that began, or were restored, without an action of the person come after all others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OrganisationChoice:
     """An organisation that a person may switch to."""
 
@@ -80,7 +80,9 @@ def list_organisations(user_id: int, *, only: int | None = None) -> list[Organis
         )
         return [
             OrganisationChoice(
-                membership.organisation_id, membership.organisation.name, Role(membership.role)
+                organisation_id=membership.organisation_id,
+                name=membership.organisation.name,
+                role=Role(membership.role),
             )
             for membership in memberships
         ]

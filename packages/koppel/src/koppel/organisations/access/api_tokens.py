@@ -77,7 +77,7 @@ def create_token(
         expires_at=timezone.now() + timedelta(days=days),
     )
     details = {"role": token.role, "read_only": read_only, "expires_at": token.expires_at.isoformat()}
-    subject = Subject(SubjectKind.TOKEN, token.pk, name)
+    subject = Subject(kind=SubjectKind.TOKEN, id=token.pk, name=name)
     add_audit_entry(
         actor.organisation_id, actor.audit, TokenAction.CREATED, subject=subject, details={"after": details}
     )
@@ -116,7 +116,16 @@ def revoke_all_tokens(user_id: int, ip_address: str) -> int:
     for token in rows:
         with organisation_scope(token.organisation_id):
             person = token.membership.user
-            _revoke(token, AuditActor(ActorKind.PERSON, user_id, str(person), ip_address, Interface.WEB))
+            _revoke(
+                token,
+                AuditActor(
+                    kind=ActorKind.PERSON,
+                    id=user_id,
+                    name=str(person),
+                    ip_address=ip_address,
+                    interface=Interface.WEB,
+                ),
+            )
     return len(rows)
 
 
@@ -151,7 +160,7 @@ def _live_tokens(user_id: int) -> "QuerySet[ApiToken]":
 def _revoke(token: ApiToken, by: AuditActor) -> None:
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
-    subject = Subject(SubjectKind.TOKEN, token.pk, token.name)
+    subject = Subject(kind=SubjectKind.TOKEN, id=token.pk, name=token.name)
     add_audit_entry(token.organisation_id, by, TokenAction.REVOKED, subject=subject)
 
 

@@ -172,7 +172,7 @@ def audit_domain(
     with organisation_scope(organisation_id):
         if isinstance(actor, Actor):
             actor = replace(actor, organisation_id=organisation_id).audit
-        subject = Subject(SubjectKind.ORGANISATION, organisation_id, domain.organisation.name)
+        subject = Subject(kind=SubjectKind.ORGANISATION, id=organisation_id, name=domain.organisation.name)
         add_audit_entry(
             organisation_id, actor, action, subject=subject, details={"domain": domain.domain, **details}
         )

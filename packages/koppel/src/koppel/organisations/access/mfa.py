@@ -60,7 +60,7 @@ def reset_mfa(actor: Actor, membership: Membership) -> None:
             )
         )
     remove_mfa(membership.user_id)
-    subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
+    subject = Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(membership.user))
     add_audit_entry(actor.organisation_id, actor.audit, PersonAction.MFA_RESET, subject=subject)
 
 

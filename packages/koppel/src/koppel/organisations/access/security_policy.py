@@ -21,7 +21,7 @@ AUDIT_YEARS = (1, 2, 5, 7, 10)
 OPERATOR_ACCESS_HOURS = (2, 8, 24, 72)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SecurityPolicy:
     requires_mfa: bool
     email_domains: tuple[str, ...]
@@ -31,10 +31,10 @@ class SecurityPolicy:
 
 def security_policy_of(organisation: Organisation) -> SecurityPolicy:
     return SecurityPolicy(
-        organisation.requires_mfa,
-        tuple(organisation.email_domains),
-        tuple(organisation.networks),
-        organisation.audit_years,
+        requires_mfa=organisation.requires_mfa,
+        email_domains=tuple(organisation.email_domains),
+        networks=tuple(organisation.networks),
+        audit_years=organisation.audit_years,
     )
 
 
@@ -127,4 +127,4 @@ def _set_operator_access(actor: Actor, ends_at: datetime | None, action: Operato
 
 
 def _subject(organisation: Organisation) -> Subject:
-    return Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
+    return Subject(kind=SubjectKind.ORGANISATION, id=organisation.pk, name=organisation.name)

@@ -105,7 +105,7 @@ def end_own_sessions(
         forget_known_browsers(actor.user_id)
     count = end_sessions(actor.user_id, active_organisation_id, except_key=current_key, only=only)
     if count:
-        subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
+        subject = Subject(kind=SubjectKind.PERSON, id=actor.membership_id, name=actor.name)
         add_audit_entry(
             actor.organisation_id,
             actor.audit,
@@ -122,7 +122,7 @@ def end_sessions_of(actor: Actor, person: Membership) -> int:
     """
     actor.require(Permission.MANAGE_PEOPLE)
     count = end_sessions(person.user_id, person.organisation_id)
-    subject = Subject(SubjectKind.PERSON, person.pk, str(person.user))
+    subject = Subject(kind=SubjectKind.PERSON, id=person.pk, name=str(person.user))
     add_audit_entry(
         actor.organisation_id,
         actor.audit,

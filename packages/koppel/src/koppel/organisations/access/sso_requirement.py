@@ -39,7 +39,7 @@ def set_sso_requirement(actor: Actor, *, required: bool) -> bool:
     organisation.requires_sso = required
     organisation.save(update_fields=["requires_sso"])
     action = IdentityProviderAction.REQUIRED if required else IdentityProviderAction.OPTIONAL
-    subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
+    subject = Subject(kind=SubjectKind.ORGANISATION, id=organisation.pk, name=organisation.name)
     add_audit_entry(organisation.pk, actor.audit, action, subject=subject)
     sso_requirement_changed(organisation, actor.name)
     return True

@@ -21,7 +21,7 @@ def record_unauthenticated_action(user: User | None, action: SignInAction, addre
     actor = unauthenticated_actor(address)
     memberships = list_active_memberships(user)
     for membership in memberships:
-        subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
+        subject = Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(membership.user))
         record_repeatable(membership.organisation_id, actor, action, subject=subject)
     if not memberships:
         record_repeatable(INSTALLATION, actor, action)
@@ -37,4 +37,6 @@ def list_active_memberships(user: User | None) -> list[Membership]:
 
 
 def unauthenticated_actor(address: str) -> AuditActor:
-    return AuditActor(ActorKind.PERSON, None, UNKNOWN_NAME, address, Interface.WEB)
+    return AuditActor(
+        kind=ActorKind.PERSON, id=None, name=UNKNOWN_NAME, ip_address=address, interface=Interface.WEB
+    )

@@ -15,11 +15,11 @@ from koppel.organisations.roles import Actor, Permission
 
 app = typer.Typer(no_args_is_help=True)
 group_commands = GroupCommands(
-    divisions.DIVISION,
-    ("id", "name", "is_archived", "people", "administrations"),
-    divisions.list_summaries,
-    divisions.get_summary,
-    divisions.merge,
+    group_type=divisions.DIVISION,
+    columns=("id", "name", "is_archived", "people", "administrations"),
+    list_summaries=divisions.list_summaries,
+    get_summary=divisions.get_summary,
+    merge=divisions.merge,
     list_help="List divisions, those in use first, with the number of people and administrations of each.",
     archive_help="Archive a division: it is no longer offered; its people and administrations keep it.",
     merge_help="Move people and administrations to another division, and archive this one.",

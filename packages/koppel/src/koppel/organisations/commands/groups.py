@@ -12,7 +12,7 @@ from koppel.organisations.groups.named_group import GroupSummary, GroupType
 from koppel.organisations.roles import Actor, Permission
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GroupCommands:
     """`list_help`, `archive_help` and `merge_help` are what `--help` says of each command."""
 

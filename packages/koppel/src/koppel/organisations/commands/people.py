@@ -106,10 +106,10 @@ def update_membership(
         actor.require(Permission.MANAGE_PEOPLE)
         terms = people_services.terms_of(people_services.get_member(actor, member))
         new_terms = MembershipTerms(
-            role or terms.role,
-            terms.is_active if active is None else active,
-            _end_of_access(until) if until else terms.expires_at,
-            frozenset(divisions or ()) if divisions or no_division else terms.divisions,
+            role=role or terms.role,
+            is_active=terms.is_active if active is None else active,
+            expires_at=_end_of_access(until) if until else terms.expires_at,
+            divisions=frozenset(divisions or ()) if divisions or no_division else terms.divisions,
         )
         row = _to_row(people_services.update_membership(actor, member, new_terms))
     print_record(row, as_json=as_json)

@@ -16,11 +16,11 @@ from koppel.organisations.settings_schema import SETTING_LABELS, notification_au
 
 app = typer.Typer(no_args_is_help=True)
 group_commands = GroupCommands(
-    settings_templates.TEMPLATE,
-    ("id", "name", "is_archived", "settings", "administrations"),
-    settings_templates.list_summaries,
-    settings_templates.get_summary,
-    settings_templates.merge,
+    group_type=settings_templates.TEMPLATE,
+    columns=("id", "name", "is_archived", "settings", "administrations"),
+    list_summaries=settings_templates.list_summaries,
+    get_summary=settings_templates.get_summary,
+    merge=settings_templates.merge,
     list_help="List templates, those in use first, with their settings and the number of administrations.",
     archive_help="Archive a template: it is no longer offered; its administrations keep it.",
     merge_help="Move administrations to another template, and archive this one.",

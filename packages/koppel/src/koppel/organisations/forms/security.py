@@ -48,7 +48,12 @@ class SecurityPolicyForm(Form[Input]):
         """The chosen rules. Raises `Invalid`, and `Refused` for what is no domain or network."""
         domains = parse_domains(self.values["email_domains"])
         addresses = allowed_networks.parse_networks(self.values["networks"])
-        return SecurityPolicy(self.values["requires_mfa"], domains, addresses, self.values["audit_years"])
+        return SecurityPolicy(
+            requires_mfa=self.values["requires_mfa"],
+            email_domains=domains,
+            networks=addresses,
+            audit_years=self.values["audit_years"],
+        )
 
 
 class ProviderForm(Form[ProviderInput]):

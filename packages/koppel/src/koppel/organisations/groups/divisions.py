@@ -17,9 +17,9 @@ from koppel.organisations.models import Division, DivisionMember, Membership
 from koppel.organisations.roles import Actor, Permission
 
 DIVISION = GroupType(
-    GroupKind.DIVISION,
-    Division,
-    DivisionAction,
+    kind=GroupKind.DIVISION,
+    model=Division,
+    actions=DivisionAction,
     missing=gettext_lazy("Division not found."),
     merged_with_itself=gettext_lazy("A division cannot be merged with itself."),
 )
@@ -27,7 +27,7 @@ get_division = DIVISION.get
 require_mergeable = DIVISION.require_mergeable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DivisionSummary:
     """A division with the number of its people and administrations."""
 
@@ -45,11 +45,11 @@ def list_summaries(actor: Actor) -> list[DivisionSummary]:
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.DIVISION)
     return sort_archived_last(
         DivisionSummary(
-            division.pk,
-            division.name,
-            division.archived_at is not None,
-            division.people,
-            administrations.get(division.pk, 0),
+            id=division.pk,
+            name=division.name,
+            is_archived=division.archived_at is not None,
+            people=division.people,
+            administrations=administrations.get(division.pk, 0),
         )
         for division in annotated
     )

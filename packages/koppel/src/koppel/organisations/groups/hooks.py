@@ -31,7 +31,7 @@ class SettingChange:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SettingsImpact:
     """The effect of other settings of a template: of `total`, `changed` sync differently afterwards."""
 

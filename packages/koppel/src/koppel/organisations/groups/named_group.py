@@ -38,7 +38,7 @@ class GroupSummary(Protocol):
 SummaryType = TypeVar("SummaryType", bound=GroupSummary)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GroupType(Generic[Group]):
     """`missing` and `merged_with_itself` are the messages of refusals."""
 

@@ -16,9 +16,9 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 TEMPLATE = GroupType(
-    GroupKind.TEMPLATE,
-    Template,
-    TemplateAction,
+    kind=GroupKind.TEMPLATE,
+    model=Template,
+    actions=TemplateAction,
     missing=gettext_lazy("Template not found."),
     merged_with_itself=gettext_lazy("A template cannot be merged with itself."),
 )
@@ -26,7 +26,7 @@ get_template = TEMPLATE.get
 require_mergeable = TEMPLATE.require_mergeable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TemplateSummary:
     """A template with its settings and the number of its administrations."""
 
@@ -43,11 +43,11 @@ def list_summaries(actor: Actor) -> list[TemplateSummary]:
     administrations = hooks.count_usage(actor.organisation_id, GroupKind.TEMPLATE)
     return sort_archived_last(
         TemplateSummary(
-            template.pk,
-            template.name,
-            template.archived_at is not None,
-            template.settings,
-            administrations.get(template.pk, 0),
+            id=template.pk,
+            name=template.name,
+            is_archived=template.archived_at is not None,
+            settings=template.settings,
+            administrations=administrations.get(template.pk, 0),
         )
         for template in templates
     )

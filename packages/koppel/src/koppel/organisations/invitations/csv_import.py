@@ -61,7 +61,7 @@ HEADINGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InvitationRow:
     """A line and its result. `problem` is a sentence; '' when the person is (or would be) invited."""
 
@@ -168,8 +168,12 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
             invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
     except (Refused, InputError) as refusal:
         problem = refusal_text(refusal)
-        return InvitationRow(number, email, name, role_word, division_words, problem)
-    return InvitationRow(number, email, name, str(role.label), division_words, invited=commit)
+        return InvitationRow(
+            number=number, email=email, name=name, role=role_word, divisions=division_words, problem=problem
+        )
+    return InvitationRow(
+        number=number, email=email, name=name, role=str(role.label), divisions=division_words, invited=commit
+    )
 
 
 def _reject_duplicate(row: InvitationRow, emails: set[str]) -> InvitationRow:

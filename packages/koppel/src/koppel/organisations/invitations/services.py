@@ -245,8 +245,10 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     people_services.set_divisions(membership, invitation.divisions)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    who = AuditActor(ActorKind.PERSON, user.pk, str(user), ip_address, Interface.WEB)
-    subject = Subject(SubjectKind.PERSON, membership.pk, str(user))
+    who = AuditActor(
+        kind=ActorKind.PERSON, id=user.pk, name=str(user), ip_address=ip_address, interface=Interface.WEB
+    )
+    subject = Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(user))
     add_audit_entry(
         invitation.organisation_id,
         who,
@@ -307,4 +309,4 @@ def _send(invitation: Invitation) -> None:
 
 
 def _subject(invitation: Invitation) -> Subject:
-    return Subject(SubjectKind.INVITATION, invitation.pk, invitation.email)
+    return Subject(kind=SubjectKind.INVITATION, id=invitation.pk, name=invitation.email)

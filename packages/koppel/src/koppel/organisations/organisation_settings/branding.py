@@ -31,7 +31,7 @@ class NoSuchLogo(NotFoundError):
     """The organisation has no logo, or another one by now."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Branding:
     """`colour` and `logo_digest` are '' where the organisation has none of its own."""
 
@@ -45,7 +45,7 @@ def branding_of(actor: Actor) -> Branding:
     digests = Logo.objects.filter(organisation_id=OuterRef("pk")).values("digest")[:1]
     rows = Organisation.objects.filter(pk=actor.organisation_id)
     name, colour, digest = rows.values_list("name", "brand_colour", Subquery(digests)).get()
-    return Branding(name, colour, digest or "")
+    return Branding(name=name, colour=colour, logo_digest=digest or "")
 
 
 def get_logo(actor: Actor, digest: str) -> Logo:
@@ -121,5 +121,5 @@ def too_large_text() -> str:
 
 
 def _add_branding_entry(actor: Actor, organisation: Organisation, **details: object) -> None:
-    subject = Subject(SubjectKind.ORGANISATION, organisation.pk, organisation.name)
+    subject = Subject(kind=SubjectKind.ORGANISATION, id=organisation.pk, name=organisation.name)
     add_actor_entry(actor, OrganisationAction.BRANDING_CHANGED, subject, **details)

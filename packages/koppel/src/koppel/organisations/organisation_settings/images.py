@@ -68,7 +68,12 @@ def _read_png(data: bytes) -> Image:
     row = 1 + -(-width * depth * _PNG_CHANNELS[colour] // 8)
     if drawn == 0 or (interlace == 0 and drawn != row * height):
         raise NotAnImage("incomplete PNG")
-    return Image("image/png", _PNG + b"".join(_png_chunk(*chunk) for chunk in chunks), width, height)
+    return Image(
+        media_type="image/png",
+        content=_PNG + b"".join(_png_chunk(*chunk) for chunk in chunks),
+        width=width,
+        height=height,
+    )
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

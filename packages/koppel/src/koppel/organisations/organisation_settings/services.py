@@ -29,6 +29,6 @@ def change_organisation(actor: Actor, data: OrganisationInput) -> None:
         actor.organisation_id,
         actor.audit,
         OrganisationAction.CHANGED,
-        subject=Subject(SubjectKind.ORGANISATION, actor.organisation_id, name),
+        subject=Subject(kind=SubjectKind.ORGANISATION, id=actor.organisation_id, name=name),
         details={"before": before, "after": after},
     )

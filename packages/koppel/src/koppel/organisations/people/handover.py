@@ -27,7 +27,7 @@ from koppel.organisations.people.services import (
 from koppel.organisations.roles import Actor, Permission, Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransferItems:
     """Objects of one kind that a transfer moves: ids and names, without names that the actor may not read."""
 
@@ -36,7 +36,7 @@ class TransferItems:
     items: list[tuple[int, str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transfer:
     """The effect of handing over: `items` go to the successor; with `deactivate`, sessions end and tokens
     are revoked.
@@ -83,20 +83,20 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
         require_change_allowed(actor, departing_member.pk, _terms_without_access(departing_member))
     items = [
         TransferItems(
-            key,
-            str(provider.label),
-            provider.preview(actor, departing_member.pk, successor.pk, data.deactivate),
+            key=key,
+            label=str(provider.label),
+            items=provider.preview(actor, departing_member.pk, successor.pk, data.deactivate),
         )
         for key, provider in ownership_providers.items()
     ]
     tokens = ApiToken.objects.for_actor(actor).filter(membership=departing_member, revoked_at=None)
     return Transfer(
-        departing_member,
-        successor,
-        data.deactivate,
-        [kind for kind in items if kind.items],
-        len(sessions_of(departing_member.user_id, actor.organisation_id)),
-        tokens.count(),
+        departing_member=departing_member,
+        successor=successor,
+        deactivate=data.deactivate,
+        items=[kind for kind in items if kind.items],
+        sessions=len(sessions_of(departing_member.user_id, actor.organisation_id)),
+        tokens=tokens.count(),
     )
 
 
@@ -124,7 +124,7 @@ def hand_over(
             _("The data changed after you opened this page. No changes were saved; please check again.")
         )
     details = {"to": str(successor.user), "moved": moved_counts}
-    subject = Subject(SubjectKind.PERSON, departing_member.pk, str(departing_member.user))
+    subject = Subject(kind=SubjectKind.PERSON, id=departing_member.pk, name=str(departing_member.user))
     add_audit_entry(
         actor.organisation_id,
         actor.audit,
@@ -149,4 +149,6 @@ def _both_members(actor: Actor, membership_id: int, to_membership_id: int) -> tu
 
 def _terms_without_access(departing_member: Membership) -> MembershipTerms:
     terms = terms_of(departing_member)
-    return MembershipTerms(terms.role, False, terms.expires_at, terms.divisions)
+    return MembershipTerms(
+        role=terms.role, is_active=False, expires_at=terms.expires_at, divisions=terms.divisions
+    )

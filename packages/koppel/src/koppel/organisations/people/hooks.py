@@ -9,7 +9,7 @@ from koppel.kit.hooks import Registry
 from koppel.organisations.roles import Actor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnedItem:
     """An item that a member owns. `consequence`: the effect of not handing it over; '' = none."""
 
@@ -19,7 +19,7 @@ class OwnedItem:
     consequence: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnershipProvider:
     """Lists and moves one kind of owned item.
 

@@ -17,7 +17,12 @@ class AccessInput(Input):
     @property
     def terms(self) -> MembershipTerms:
         """The input as the terms that services compare."""
-        return MembershipTerms(self.role, self.active, self.expires_at, frozenset(self.divisions))
+        return MembershipTerms(
+            role=self.role,
+            is_active=self.active,
+            expires_at=self.expires_at,
+            divisions=frozenset(self.divisions),
+        )
 
 
 class HandOverInput(Input):

@@ -30,7 +30,7 @@ class MemberFilter:
     access: MemberStatus | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemberRow:
     membership: Membership
     divisions: list[str]
@@ -80,10 +80,10 @@ def list_member_rows(memberships: Iterable[Membership]) -> list[MemberRow]:
     with_mfa = ids_with_mfa([membership.user_id for membership in members])
     return [
         MemberRow(
-            membership,
-            divisions.get(membership.pk, []),
-            status_of(membership),
-            membership.user_id in with_mfa,
+            membership=membership,
+            divisions=divisions.get(membership.pk, []),
+            access=status_of(membership),
+            has_mfa=membership.user_id in with_mfa,
         )
         for membership in members
     ]

@@ -25,7 +25,7 @@ NO_MEMBERSHIP = 0
 """The membership of an actor who has none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenOrganisation:
     """An organisation that lets operators in."""
 
@@ -41,7 +41,11 @@ def list_open_organisations() -> list[OpenOrganisation]:
     with installation_scope("operator"):
         organisations = Organisation.objects.filter(operator_access_until__gt=timezone.now()).order_by("name")
         return [
-            OpenOrganisation(organisation.pk, organisation.name, organisation.operator_access_until)
+            OpenOrganisation(
+                organisation_id=organisation.pk,
+                name=organisation.name,
+                ends_at=organisation.operator_access_until,
+            )
             for organisation in organisations
             if organisation.operator_access_until
         ]

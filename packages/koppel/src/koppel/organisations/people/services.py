@@ -22,7 +22,7 @@ from koppel.organisations.models import ApiToken, Division, DivisionMember, Memb
 from koppel.organisations.roles import Actor, Permission, Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MembershipTerms:
     """A person's role and access. `expires_at` ends it; None: no end."""
 
@@ -62,7 +62,12 @@ def can_grant_role(actor: Actor, role: Role) -> bool:
 
 def terms_of(membership: Membership) -> MembershipTerms:
     divisions = frozenset(membership.divisions.values_list("division_id", flat=True))
-    return MembershipTerms(Role(membership.role), membership.is_active, membership.expires_at, divisions)
+    return MembershipTerms(
+        role=Role(membership.role),
+        is_active=membership.is_active,
+        expires_at=membership.expires_at,
+        divisions=divisions,
+    )
 
 
 def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTerms) -> Membership:
@@ -87,12 +92,17 @@ def update_membership(actor: Actor, membership_id: int, new_terms: MembershipTer
         revoke_access(membership)
     if comes_back:
         membership_began(membership)
-    after = MembershipTerms(new_terms.role, new_terms.is_active, new_terms.expires_at, divisions)
+    after = MembershipTerms(
+        role=new_terms.role,
+        is_active=new_terms.is_active,
+        expires_at=new_terms.expires_at,
+        divisions=divisions,
+    )
     if after != before:
         add_actor_entry(
             actor,
             PersonAction.CHANGED,
-            Subject(SubjectKind.PERSON, membership.pk, str(membership.user)),
+            Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(membership.user)),
             before=_audit_details(before),
             after=_audit_details(after),
         )

@@ -263,7 +263,13 @@ def _link(
         email=identity.email[:EMAIL_CHARACTERS_MAX],
         is_approved=is_approved,
     )
-    who = AuditActor(ActorKind.PERSON, membership.user_id, str(membership.user), ip_address, Interface.WEB)
+    who = AuditActor(
+        kind=ActorKind.PERSON,
+        id=membership.user_id,
+        name=str(membership.user),
+        ip_address=ip_address,
+        interface=Interface.WEB,
+    )
     action = PersonAction.IDENTITY_LINKED if is_approved else PersonAction.IDENTITY_WAITING
     _add_link_entry(link, who, action)
     if is_approved:
@@ -271,6 +277,6 @@ def _link(
 
 
 def _add_link_entry(link: FederatedIdentity, who: AuditActor, action: PersonAction) -> None:
-    person = Subject(SubjectKind.PERSON, link.membership_id, str(link.membership.user))
+    person = Subject(kind=SubjectKind.PERSON, id=link.membership_id, name=str(link.membership.user))
     details = {"provider": link.provider.name}
     add_audit_entry(link.organisation_id, who, action, subject=person, details=details)

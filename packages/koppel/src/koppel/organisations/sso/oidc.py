@@ -53,7 +53,7 @@ class ProviderRefused(Exception):
         self.code = code
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Client:
     """Koppel as a client of the provider."""
 
@@ -111,7 +111,7 @@ class AuthorizationResponse:
     issuer: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenIdentity:
     """The person that a provider authenticated. `subject` lasts; `email` is '' unless the provider calls it
     verified.
@@ -287,7 +287,9 @@ def verify_id_token(id_token: str, key_set: Any, issuer: str, client_id: str, no
     is_verified = claims.get("email_verified") is True
     email = str(claims.get("email", "")) if is_verified else ""
     name = " ".join(clean_text(str(claims.get("name", ""))).split())
-    return TokenIdentity(subject, clean_text(email), name, _auth_time(claims.get("auth_time")))
+    return TokenIdentity(
+        subject=subject, email=clean_text(email), name=name, auth_time=_auth_time(claims.get("auth_time"))
+    )
 
 
 def _auth_time(value: Any) -> float | None:

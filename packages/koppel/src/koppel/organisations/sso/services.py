@@ -256,7 +256,12 @@ def provider_for(email: str) -> IdentityProvider | None:
 
 def client_of(provider: IdentityProvider) -> Client:
     secret = decrypt_column(provider, "client_secret")
-    return Client(provider.issuer, provider.client_id, secret, redirect_uri(provider))
+    return Client(
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        client_secret=secret,
+        redirect_uri=redirect_uri(provider),
+    )
 
 
 def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
@@ -306,7 +311,7 @@ def audit_refused_sign_in(provider_ids: set[int], reason: str, audit_actor: Audi
             )
             if noted.exists():
                 continue
-            subject = Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)
+            subject = Subject(kind=SubjectKind.IDENTITY_PROVIDER, id=provider.pk, name=provider.name)
             add_audit_entry(
                 provider.organisation_id,
                 audit_actor,
@@ -334,4 +339,4 @@ def _validate_issuer(issuer: str) -> None:
 
 
 def _subject(provider: IdentityProvider) -> Subject:
-    return Subject(SubjectKind.IDENTITY_PROVIDER, provider.pk, provider.name)
+    return Subject(kind=SubjectKind.IDENTITY_PROVIDER, id=provider.pk, name=provider.name)

@@ -24,7 +24,7 @@ CAPABILITIES = (
 """The permissions of roles, in the words of the page about people."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoleCell:
     """`scope` is which administrations the role sees; '' in rows that say yes or no."""
 
@@ -60,8 +60,16 @@ def api_reference_url() -> str:
 @register.inclusion_tag("organisations/parts/role_table.html")
 def role_table() -> dict[str, Any]:
     """Show what each role may do, as `PERMISSIONS` has it."""
-    scopes = [RoleCell(role.label, True, _("all") if role in SEES_ALL else _("assigned")) for role in Role]
+    scopes = [
+        RoleCell(role=role.label, is_permitted=True, scope=_("all") if role in SEES_ALL else _("assigned"))
+        for role in Role
+    ]
     rows = [(_("See administrations"), scopes)]
     for label, permission in CAPABILITIES:
-        rows.append((label, [RoleCell(role.label, role in PERMISSIONS[permission]) for role in Role]))
+        rows.append(
+            (
+                label,
+                [RoleCell(role=role.label, is_permitted=role in PERMISSIONS[permission]) for role in Role],
+            )
+        )
     return {"roles": Role.labels, "rows": rows}

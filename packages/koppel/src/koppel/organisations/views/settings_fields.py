@@ -32,7 +32,7 @@ class InheritedValue:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AudienceRow:
     """An event and who is notified of it; `audience` '' = not set here."""
 
@@ -96,11 +96,11 @@ def _audience_rows(
     current_audiences, beneath = notification_audiences(current), notification_audiences(inherited)
     return [
         AudienceRow(
-            event,
-            label,
-            current_audiences.get(event, ""),
-            _inherited_audience(beneath.get(event)),
-            form[f"notify-{event}"],
+            event=event,
+            label=label,
+            audience=current_audiences.get(event, ""),
+            inherited=_inherited_audience(beneath.get(event)),
+            field=form[f"notify-{event}"],
         )
         for event, label in audience_events().items()
     ]

@@ -204,7 +204,9 @@ def _sign_in(request: HttpRequest, user: User, organisation_id: int, auth_time: 
 
 def _audit_actor(request: HttpRequest) -> AuditActor:
     """Return the actor of a refused response, whose identity is unknown."""
-    return AuditActor(ActorKind.PERSON, None, "–", client_ip(request), Interface.WEB)
+    return AuditActor(
+        kind=ActorKind.PERSON, id=None, name="–", ip_address=client_ip(request), interface=Interface.WEB
+    )
 
 
 def _refusal_response(request: HttpRequest, message: str, status: int = 403) -> HttpResponse:

@@ -19,7 +19,7 @@ from koppel.sync.models import Change, ChangeKind, Run
 PAGE_SIZE = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeFilter:
     """A filter of changes; '' matches all."""
 
@@ -32,7 +32,7 @@ class ChangeFilter:
     since: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FieldChange:
     """The change of one field."""
 
@@ -50,7 +50,7 @@ class FieldChange:
     """The value for pages."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeDetail:
     """A change with its differing fields; for an added or deleted record, every field with a value."""
 
@@ -65,7 +65,7 @@ class ChangeDetail:
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangePage:
     changes: Sequence[ChangeDetail]
     total: int
@@ -107,7 +107,10 @@ def _page_of(
     source = connector(administration.connection.connector)
     details = [_detail(change, source) for change in change_page]
     return ChangePage(
-        details, change_page.paginator.count, change_page.number, change_page.paginator.num_pages
+        changes=details,
+        total=change_page.paginator.count,
+        page=change_page.number,
+        pages=change_page.paginator.num_pages,
     )
 
 
@@ -131,22 +134,22 @@ def _detail(change: Change, source: Connector) -> ChangeDetail:
     was, became = _values(change.resource, before, source), _values(change.resource, after, source)
     fields = [
         FieldChange(
-            name,
-            str(labels.COLUMNS.get(name, name)),
-            _format_value(was.get(name)),
-            _format_value(became.get(name)),
-            was.get(name),
-            became.get(name),
+            key=name,
+            name=str(labels.COLUMNS.get(name, name)),
+            before=_format_value(was.get(name)),
+            after=_format_value(became.get(name)),
+            old=was.get(name),
+            new=became.get(name),
         )
         for name in dict.fromkeys([*was, *became])
         if _format_value(was.get(name)) != _format_value(became.get(name))
     ]
     return ChangeDetail(
-        change,
-        str(labels.RESOURCES.get(change.resource, change.resource)),
-        fields,
-        before.decode(errors="replace"),
-        after.decode(errors="replace"),
+        change=change,
+        resource=str(labels.RESOURCES.get(change.resource, change.resource)),
+        fields=fields,
+        before=before.decode(errors="replace"),
+        after=after.decode(errors="replace"),
         is_renormalised=change.normalisation_version != source.normalisation_versions[change.resource],
     )
 

@@ -13,7 +13,7 @@ from koppel.sync.runs.checkpoints import CheckpointState
 from koppel.sync.runs.claims import ClaimedRun
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PageDeletions:
     """Marks the deletions of one page of a resource."""
 

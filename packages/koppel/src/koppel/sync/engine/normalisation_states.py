@@ -24,7 +24,7 @@ class WaitingResource:
     resource: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NormalisationProgress:
     """How far the stored rows of all organisations are of the current version."""
 
@@ -63,7 +63,10 @@ def normalisation_progress() -> NormalisationProgress:
         administrations = Checkpoint.objects.values("administration_id").distinct().count()
         rejected = NormalisationState.objects.aggregate(rows=Sum("rejected"))["rows"]
     return NormalisationProgress(
-        administrations, len({each.administration_id for each in waiting}), len(waiting), rejected or 0
+        administrations=administrations,
+        waiting_administrations=len({each.administration_id for each in waiting}),
+        waiting_resources=len(waiting),
+        rejected_rows=rejected or 0,
     )
 
 

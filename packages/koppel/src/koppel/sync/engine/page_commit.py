@@ -22,7 +22,7 @@ with each commit.
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PendingPage:
     """A page that was read and is not committed yet."""
 

@@ -38,7 +38,7 @@ class _PageCounts:
     has_changes: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PageResult:
     """The result of writing a page: its checkpoint, counts, and whether the books changed."""
 
@@ -77,8 +77,8 @@ class PageWriter:
         """
         if has_nothing_to_write(checkpoint, page):
             new = checkpoint_after(checkpoint, page)
-            delta = ResourceDelta(_state(new, more_follows=more_follows), new.read_mode)
-            return PageResult(new, delta, has_changes=False)
+            delta = ResourceDelta(state=_state(new, more_follows=more_follows), mode=new.read_mode)
+            return PageResult(checkpoint=new, delta=delta, has_changes=False)
         context = self._write_context()
         batches = self._batches(page.records)
         counts = _PageCounts(rejected=len(page.rejected))
@@ -95,7 +95,9 @@ class PageWriter:
             if resource == self._resource:
                 counts.added, counts.changed = len(result.added), len(result.changed)
         counts.lines = sum(len(record.children) for record in page.records)
-        deletions = PageDeletions(database_connection, context, self._run, self._resources)
+        deletions = PageDeletions(
+            database_connection=database_connection, context=context, run=self._run, resources=self._resources
+        )
         if (
             not checkpoint.is_baseline
             and checkpoint.read_mode == ReadMode.MODIFIED_SINCE
@@ -110,16 +112,16 @@ class PageWriter:
                 database_connection, self._run, self._resources, new.read_started_at
             )
         delta = _delta(new, page, counts, _state(new, more_follows=more_follows))
-        return PageResult(new, delta, counts.has_changes)
+        return PageResult(checkpoint=new, delta=delta, has_changes=counts.has_changes)
 
     def _write_context(self) -> writer.WriteContext:
         run = self._run
         return writer.WriteContext(
-            run.organisation_id,
-            run.administration_id,
-            now(),
-            self._connector.normalise,
-            self._connector.normalisation_versions,
+            organisation_id=run.organisation_id,
+            administration_id=run.administration_id,
+            at=now(),
+            normalise=self._connector.normalise,
+            versions=self._connector.normalisation_versions,
         )
 
     def _batches(self, records: Sequence[Record]) -> list[writer.RecordBatch]:
@@ -183,17 +185,17 @@ def _state(new: CheckpointState, *, more_follows: bool) -> ResourceState:
 
 def _delta(new: CheckpointState, page: Page, counts: _PageCounts, state: ResourceState) -> ResourceDelta:
     return ResourceDelta(
-        state,
-        new.read_mode,
-        _plausible_total(page.expected_total),
-        1,
-        len(page.records),
-        counts.lines,
-        counts.added,
-        counts.changed,
-        counts.deleted,
-        counts.rejected,
-        counts.renormalised,
+        state=state,
+        mode=new.read_mode,
+        expected_total=_plausible_total(page.expected_total),
+        pages=1,
+        rows=len(page.records),
+        lines=counts.lines,
+        added=counts.added,
+        changed=counts.changed,
+        deleted=counts.deleted,
+        rejected=counts.rejected,
+        renormalised=counts.renormalised,
     )
 
 

@@ -192,7 +192,13 @@ class RunReader:
             )
             more_follows = self._rules.full_read_follows(checkpoint, now())
             checkpoint = await self._committer.add(
-                PendingPage(writer, spec.key, checkpoint, page, more_follows)
+                PendingPage(
+                    writer=writer,
+                    resource=spec.key,
+                    checkpoint=checkpoint,
+                    page=page,
+                    more_follows=more_follows,
+                )
             )
             if not checkpoint.resume_cursor:
                 return checkpoint

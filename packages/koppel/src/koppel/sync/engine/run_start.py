@@ -17,7 +17,7 @@ from koppel.sync.runs.claims import ClaimedRun
 _SQL = load_statements("koppel.sync")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncPlan:
     """The requirements of the settings in force."""
 
@@ -45,7 +45,11 @@ def start_run(run: ClaimedRun) -> SyncPlan:
             set_status(run.organisation_id, run.administration_id, Status.CONFIGURING)
             mark_as_current(administrations.select_related("connection").get())
         settings = resolve_settings(own_settings, template or {}, organisation)
-    return SyncPlan(settings.resources, settings.fiscal_years_back, settings.full_comparison_weekday)
+    return SyncPlan(
+        resources=settings.resources,
+        fiscal_years_back=settings.fiscal_years_back,
+        full_comparison_weekday=settings.full_comparison_weekday,
+    )
 
 
 def _lock_run(run: ClaimedRun) -> bool:

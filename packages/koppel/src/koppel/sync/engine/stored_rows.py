@@ -163,11 +163,11 @@ def _renormalise_next(administration: Administration, resource: str) -> tuple[Re
 def _write_context(administration: Administration) -> WriteContext:
     source = connector(administration.connection.connector)
     return WriteContext(
-        administration.organisation_id,
-        administration.pk,
-        now(),
-        source.normalise,
-        source.normalisation_versions,
+        organisation_id=administration.organisation_id,
+        administration_id=administration.pk,
+        at=now(),
+        normalise=source.normalise,
+        versions=source.normalisation_versions,
     )
 
 
@@ -192,5 +192,5 @@ def _audit(administration: Administration, actor: AuditActor) -> None:
         administration.organisation_id,
         actor,
         SyncAction.BOOKS_RENORMALISED,
-        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
+        subject=Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name),
     )

@@ -32,7 +32,7 @@ RUNNING_SHOWN_MAX = 100
 """At most this many running administrations are queried for their progress."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportLine:
     """An administration of an import, with its import run; later syncs do not change this line."""
 
@@ -50,7 +50,7 @@ class ImportLine:
         return max(1, round((self.run.finished_at - self.run.started_at).total_seconds()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportPage:
     """One page of an import."""
 
@@ -105,12 +105,12 @@ def import_page(
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
-        state,
-        _lines(actor, page_ids, progress),
-        group,
-        [(name, count) for name, count in groups if count],
-        page.number,
-        page.paginator.num_pages,
+        state=state,
+        lines=_lines(actor, page_ids, progress),
+        group=group,
+        groups=[(name, count) for name, count in groups if count],
+        number=page.number,
+        pages=page.paginator.num_pages,
         percent=percent,
         seconds_left=state.seconds_left(percent, longest),
         with_issues=Administration.objects.visible_to(actor)
@@ -140,10 +140,10 @@ def _lines(actor: Actor, ids: Sequence[int], progress: Mapping[int, RunProgress]
     rows = dict(run_resources.annotate(read=Sum(Greatest("lines", "rows"))).order_by())
     return [
         ImportLine(
-            administrations_by_id[administration_id],
-            run,
-            progress.get(administration_id),
-            rows.get(run.pk) if run else None,
+            administration=administrations_by_id[administration_id],
+            run=run,
+            progress=progress.get(administration_id),
+            rows=rows.get(run.pk) if run else None,
         )
         for administration_id in ids
         if administration_id in administrations_by_id

@@ -15,7 +15,7 @@ from koppel.sync.progress.run_progress import progress_of_runs
 from koppel.sync.runs.schedule import next_moment, offset_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResourceLine:
     """A resource on the Sync tab: its status, and the result of the newest run that read it."""
 
@@ -24,7 +24,7 @@ class ResourceLine:
     run_resource: RunResource | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunTotals:
     """A run with what it did to all resources together."""
 
@@ -43,10 +43,10 @@ def run_totals(run: Run) -> RunTotals:
     """Return the totals of a run whose resources were fetched with it."""
     resources = list(run.run_resources.all())
     return RunTotals(
-        run,
-        sum(resource.added for resource in resources),
-        sum(resource.changed for resource in resources),
-        sum(resource.deleted for resource in resources),
+        run=run,
+        added=sum(resource.added for resource in resources),
+        changed=sum(resource.changed for resource in resources),
+        deleted=sum(resource.deleted for resource in resources),
     )
 
 
@@ -54,7 +54,13 @@ def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict
     """Return the progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
     return {
-        key: SyncProgress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
+        key: SyncProgress(
+            percent=run.percent,
+            resource=run.resource,
+            done=run.done,
+            expected=run.expected,
+            seconds_left=run.seconds_left,
+        )
         for key, run in runs.items()
     }
 
@@ -114,4 +120,7 @@ def resource_lines(administration: Administration, runs: Sequence[Run]) -> list[
     widest = max((list(run.run_resources.all()) for run in runs), key=len, default=[])
     order = {run_resource.resource: run_resource.position for run_resource in widest}
     keys = sorted({*run_resources, *checkpoints}, key=lambda key: (order.get(key, len(order)), key))
-    return [ResourceLine(key, checkpoints.get(key), run_resources.get(key)) for key in keys]
+    return [
+        ResourceLine(key=key, checkpoint=checkpoints.get(key), run_resource=run_resources.get(key))
+        for key in keys
+    ]

@@ -19,7 +19,10 @@ def active_syncs(organisation_id: int) -> Iterator[ActiveSync]:
     for administration_id, trigger, state in runs:
         seconds_left = progress[administration_id].seconds_left if administration_id in progress else None
         yield ActiveSync(
-            administration_id, trigger == Trigger.IMPORT, state == RunState.RUNNING, seconds_left
+            administration_id=administration_id,
+            is_import=trigger == Trigger.IMPORT,
+            is_running=state == RunState.RUNNING,
+            seconds_left=seconds_left,
         )
 
 
@@ -39,7 +42,12 @@ def changes_since(organisation_id: int, since: datetime) -> list[ChangeCounts]:
         deleted=Count("id", filter=Q(kind=ChangeKind.DELETED)),
     )
     changes = [
-        ChangeCounts(row["administration_id"], row["added"], row["altered"], row["deleted"])
+        ChangeCounts(
+            administration_id=row["administration_id"],
+            added=row["added"],
+            changed=row["altered"],
+            deleted=row["deleted"],
+        )
         for row in counted.iterator()
     ]
     return sorted(changes, key=lambda change: (-change.total, change.administration_id))

@@ -37,7 +37,7 @@ class CheckpointState:
         return self.last_full_at is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResourceDelta:
     """The changes by a page of its resource of the run: counts are added, the other values replaced."""
 

@@ -26,7 +26,7 @@ _SQL = load_statements("koppel.sync")
 _STATES = {"queued": RunState.QUEUED, "running": RunState.RUNNING}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimedRun:
     """A run that this worker holds, with the necessary facts about its administration."""
 

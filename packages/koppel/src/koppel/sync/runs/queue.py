@@ -75,7 +75,7 @@ class OrganisationSlots:
         return ids
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimedRuns:
     """The runs that this worker now holds."""
 
@@ -105,7 +105,11 @@ async def claim_next(
         runs += sorted(claimed_runs, key=lambda run: ids.index(run.id))
     is_waiting = len(runs) == room or (bool(slots.excluded) and await has_waiting(database_connection))
     row = await (await database_connection.execute(_SECONDS_TO_NEXT_RUN)).fetchone()
-    return ClaimedRuns(runs, None if row is None or row[0] is None else float(row[0]), is_waiting)
+    return ClaimedRuns(
+        runs=runs,
+        next_in_seconds=None if row is None or row[0] is None else float(row[0]),
+        has_waiting=is_waiting,
+    )
 
 
 async def has_waiting(database_connection: DatabaseConnection) -> bool:

@@ -69,7 +69,7 @@ def request_run(actor: Actor, administration_id: int, sync: SyncInput = SyncInpu
         actor.organisation_id,
         actor.audit,
         SyncAction.SYNC_REQUESTED,
-        subject=Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name),
+        subject=Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name),
     )
     return created > 0
 
@@ -144,7 +144,7 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
             pk=administration.pk
         ).update(status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message)
         notify_import_finished(administration.organisation_id, administration.pk)
-    subject = Subject(SubjectKind.ADMINISTRATION, administration.pk, administration.name)
+    subject = Subject(kind=SubjectKind.ADMINISTRATION, id=administration.pk, name=administration.name)
     add_audit_entry(actor.organisation_id, actor.audit, SyncAction.SYNC_CANCELLED, subject=subject)
     return True
 

@@ -99,15 +99,15 @@ def _export(
 ) -> HttpResponseBase:
     """Export all rows of the filter, at most a million."""
     columns = (
-        FileColumn("at", _("When"), ColumnType.DATETIME),
-        FileColumn("who", _("Who")),
-        FileColumn("kind", _("As")),
-        FileColumn("from", _("IP address")),
-        FileColumn("interface", _("Source")),
-        FileColumn("action", _("Action")),
-        FileColumn("code", _("Code")),
-        FileColumn("what", _("Subject")),
-        FileColumn("details", _("Details")),
+        FileColumn(key="at", title=_("When"), type=ColumnType.DATETIME),
+        FileColumn(key="who", title=_("Who")),
+        FileColumn(key="kind", title=_("As")),
+        FileColumn(key="from", title=_("IP address")),
+        FileColumn(key="interface", title=_("Source")),
+        FileColumn(key="action", title=_("Action")),
+        FileColumn(key="code", title=_("Code")),
+        FileColumn(key="what", title=_("Subject")),
+        FileColumn(key="details", title=_("Details")),
     )
     redacted = map(redactor.redact, entries[:1_000_000].iterator(chunk_size=2000))
     renderer = AuditRenderer(request.actor)

@@ -25,7 +25,7 @@ KEPT_FOR_SECONDS = 365 * 24 * 3600
 OTHER_BROWSERS_RATE = "100/h/key"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _KnownBrowserCookie:
     user_id: int
     version: int
@@ -85,6 +85,6 @@ def _read_cookie(request: HttpRequest) -> _KnownBrowserCookie | None:
         user_id, version, browser_id = signing.loads(
             request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=KEPT_FOR_SECONDS
         )
-        return _KnownBrowserCookie(int(user_id), int(version), str(browser_id))
+        return _KnownBrowserCookie(user_id=int(user_id), version=int(version), browser_id=str(browser_id))
     except (signing.BadSignature, ValueError, TypeError):
         return None

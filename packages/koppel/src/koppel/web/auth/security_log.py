@@ -52,7 +52,7 @@ def record_request_refused(request: HttpRequest, action: SignInAction) -> None:
 
 def record_refused_permission(actor: Actor, permission: str) -> None:
     """Record that a member tried what their role does not allow."""
-    subject = Subject(SubjectKind.PERSON, actor.membership_id or None, actor.name)
+    subject = Subject(kind=SubjectKind.PERSON, id=actor.membership_id or None, name=actor.name)
     record_repeatable(
         actor.organisation_id,
         actor.audit,
@@ -124,9 +124,11 @@ def _record_own_action(
     if user is None:
         return
     address = client_ip(request) if request is not None else ""
-    actor = AuditActor(ActorKind.PERSON, user.pk, str(user), address, Interface.WEB)
+    actor = AuditActor(
+        kind=ActorKind.PERSON, id=user.pk, name=str(user), ip_address=address, interface=Interface.WEB
+    )
     details = {"kind": str(authenticator.type)} if authenticator is not None else {}
     for membership in list_active_memberships(user):
         with organisation_scope(membership.organisation_id):
-            subject = Subject(SubjectKind.PERSON, membership.pk, str(membership.user))
+            subject = Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(membership.user))
             add_audit_entry(membership.organisation_id, actor, action, subject=subject, details=details)

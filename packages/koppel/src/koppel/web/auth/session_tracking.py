@@ -38,7 +38,7 @@ def track_sign_in(request: HttpRequest | None = None, user: User | None = None, 
     _record_session(request, user.pk, actor.organisation_id if actor else None)
     if actor is not None:
         with organisation_scope(actor.organisation_id):
-            subject = Subject(SubjectKind.PERSON, actor.membership_id, actor.name)
+            subject = Subject(kind=SubjectKind.PERSON, id=actor.membership_id, name=actor.name)
             details = {"through": "provider"} if sso_organisation_id else {}
             add_audit_entry(
                 actor.organisation_id, actor.audit, PersonAction.SIGNED_IN, subject=subject, details=details

@@ -62,7 +62,7 @@ _PAGES = (
 """The pages, or patterns of them, in the order in which they are read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Heading:
     """`anchor` is the id of the element, made from the text as GitHub makes it."""
 
@@ -71,7 +71,7 @@ class Heading:
     anchor: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A page of the documentation. `name` is its file's without `.md`; `html` is safe to show."""
 
@@ -100,7 +100,7 @@ class Document:
         return tuple(heading for heading in self.headings if heading.level == 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HelpResult:
     """A page, or a section of one, whose title has every word that was looked for."""
 
@@ -168,7 +168,12 @@ def _titles() -> Iterator[tuple[Heading, HelpResult]]:
     for document in current_documents().values():
         for heading in document.headings:
             url = document.url if heading.level == 1 else f"{document.url}#{heading.anchor}"
-            yield heading, HelpResult(heading.title, document.title, url, document.language)
+            yield (
+                heading,
+                HelpResult(
+                    title=heading.title, page_title=document.title, url=url, language=document.language
+                ),
+            )
 
 
 def _has_words(title: str, words: list[str]) -> bool:
@@ -185,7 +190,14 @@ def _parse(name: str, markdown: str, language: str = ENGLISH) -> Document:
     title = headings[0].title if headings else name
     body = tokens[3:] if tokens and tokens[0].tag == "h1" else tokens  # the page shows the title itself
     html = parser.renderer.render(body, parser.options, {})
-    return Document(name, title, _first_sentence(tokens), headings, html, language)
+    return Document(
+        name=name,
+        title=title,
+        summary=_first_sentence(tokens),
+        headings=headings,
+        html=html,
+        language=language,
+    )
 
 
 def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
@@ -200,7 +212,7 @@ def _name_headings(tokens: list[Token]) -> Iterator[Heading]:
         anchor = anchor if count == 1 else f"{anchor}-{count - 1}"
         token.attrSet("id", anchor)
         if int(token.tag[1:]) <= ANCHOR_LEVEL_MAX:
-            yield Heading(int(token.tag[1:]), title, anchor)
+            yield Heading(level=int(token.tag[1:]), title=title, anchor=anchor)
 
 
 def _anchor_of(title: str) -> str:

@@ -121,7 +121,10 @@ def _help(text: str) -> tuple[SearchResult, ...]:
     """Return the pages of the help, and their sections, whose title has every word."""
     return tuple(
         SearchResult(
-            "", result.title, "" if result.title == result.page_title else result.page_title, result.url
+            key="",
+            label=result.title,
+            detail="" if result.title == result.page_title else result.page_title,
+            url=result.url,
         )
         for result in search_titles(text)[:HELP_RESULTS]
     )

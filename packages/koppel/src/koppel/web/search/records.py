@@ -29,7 +29,7 @@ WORDS_MAX = 8
 _NUMBER = re.compile(r"(?:[a-z]{2})?([0-9]{4,})")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordKind:
     """A kind of rows. `rows` are those the actor may see, annotated with `search_text`, its words folded;
     `order` breaks ties of equal matches.
@@ -122,7 +122,7 @@ def _division(actor: Actor, division: Division) -> SearchResult:
         url = reverse("organisations:division", args=[division.pk])
     else:
         url = f"{reverse('administrations:list')}?division={division.pk}"
-    return SearchResult(f"division:{division.pk}", division.name, "", url)
+    return SearchResult(key=f"division:{division.pk}", label=division.name, detail="", url=url)
 
 
 def _templates(actor: Actor) -> "QuerySet[Template]":
@@ -133,15 +133,23 @@ def _templates(actor: Actor) -> "QuerySet[Template]":
 
 def _template(actor: Actor, template: Template) -> SearchResult:
     url = reverse("organisations:template", args=[template.pk])
-    return SearchResult(f"template:{template.pk}", template.name, "", url)
+    return SearchResult(key=f"template:{template.pk}", label=template.name, detail="", url=url)
 
 
 KINDS = (
-    RecordKind("administration", _("Administrations"), _administrations, "sort_name", _administration),
-    RecordKind("connection", _("Connections"), _connections, "account", _connection),
-    RecordKind("person", _("People"), _people, "user__name", _person),
-    RecordKind("division", _("Divisions"), _divisions, "name", _division),
-    RecordKind("template", _("Templates"), _templates, "name", _template),
+    RecordKind(
+        key="administration",
+        label=_("Administrations"),
+        rows=_administrations,
+        order="sort_name",
+        result=_administration,
+    ),
+    RecordKind(
+        key="connection", label=_("Connections"), rows=_connections, order="account", result=_connection
+    ),
+    RecordKind(key="person", label=_("People"), rows=_people, order="user__name", result=_person),
+    RecordKind(key="division", label=_("Divisions"), rows=_divisions, order="name", result=_division),
+    RecordKind(key="template", label=_("Templates"), rows=_templates, order="name", result=_template),
 )
 
 

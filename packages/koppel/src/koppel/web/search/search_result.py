@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """A match. `key` identifies it among earlier choices: `kind:id`. `detail` distinguishes equal labels.
     `posts`: its address takes a POST.

@@ -45,7 +45,7 @@ async def _do_nothing() -> None:
     """Run beside the server where there is nothing else to run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompleteResponse:
     """A complete response; `content` is closed after it was sent."""
 
@@ -194,7 +194,9 @@ def call_wsgi(wsgi: WsgiApplication, environ: dict[str, Any]) -> CompleteRespons
     parts = wsgi(environ, start_response)
     content = parts if isinstance(parts, FileContent) else _whole(parts)
     [status, headers] = started
-    return CompleteResponse(status, headers, content, environ.get(ORGANISATION_ID))
+    return CompleteResponse(
+        status=status, headers=headers, content=content, organisation_id=environ.get(ORGANISATION_ID)
+    )
 
 
 def _whole(parts: Iterable[bytes]) -> IO[bytes]:

@@ -114,7 +114,7 @@ def component(parser: Parser, token: Token) -> ComponentNode:
     name, values = _name_and_values(parser, token)
     nodelist = parser.parse(("endcomponent",))
     parser.delete_first_token()
-    return ComponentNode(name, values, nodelist)
+    return ComponentNode(name=name, values=values, nodelist=nodelist)
 
 
 @register.tag
