@@ -41,7 +41,7 @@ def test_one_of_each_day_week_and_month_stays() -> None:
     moments = [NOON - timedelta(hours=12 * half_day) for half_day in range(200)]
     retention = parse_retention("2d, 3w,3m")
     assert retention is not None
-    kept = sorted(retention.kept(moments), reverse=True)
+    kept = sorted(retention.select(moments), reverse=True)
     assert [moment.date().isoformat() for moment in kept] == [
         "2026-11-30",
         "2026-11-29",
@@ -49,7 +49,7 @@ def test_one_of_each_day_week_and_month_stays() -> None:
         "2026-10-31",
         "2026-09-30",
     ]
-    assert retention.kept([]) == set()
+    assert retention.select([]) == set()
 
 
 @pytest.mark.parametrize("text", ["0", "7x", "-1", "d", "7d;4w"])

@@ -85,8 +85,8 @@ class Connect:
         self.clients, self.users = clients(), users()
         self.names_issuer, self.strict_redirects = True, False
         self.tokens.forget()
-        for kept in (self.requests, self.codes, self.sessions):
-            kept.clear()
+        for store in (self.requests, self.codes, self.sessions):
+            store.clear()
 
     def companies_of(self, user: User) -> list[Company]:
         """Return the companies where the user has the API User role now; closed companies excluded."""

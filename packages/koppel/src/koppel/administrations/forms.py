@@ -83,13 +83,15 @@ class AdministrationForm(Form[AdministrationInput]):
         assign. Raises `Invalid`.
         """
         values = self.values
-        kept = {
+        stored = {
             "client_number": administration.client_number,
             "division": administration.division_id,
             "template": administration.template_id,
         }
-        names = kept if may_assign else ("client_number",)
-        before = {name: values[f"was_{name}"] if f"was_{name}" in self.data else kept[name] for name in names}
+        names = stored if may_assign else ("client_number",)
+        before = {
+            name: values[f"was_{name}"] if f"was_{name}" in self.data else stored[name] for name in names
+        }
         return {name: values[name] for name in names if values[name] != before[name]}
 
     def field_values(self, administration: Administration, assigned_ids: Iterable[int]) -> dict[str, Any]:

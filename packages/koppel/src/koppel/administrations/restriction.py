@@ -34,20 +34,20 @@ class HiddenAdministration:
     """Whether no person who is named on the administration may sign in any more."""
 
 
-def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> None:
+def set_access(actor: Actor, administration_id: int, restriction_input: RestrictionInput) -> None:
     """Restrict an administration to exactly these members, or open it and assign them.
 
     Raises `NoSuchAdministration`, `NotAllowed`, and `Refused` when no named member may sign in.
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    members = _get_members(actor, data.people)
+    members = _get_members(actor, restriction_input.people)
     before = sorted(
         administration.assignments.filter(organisation_id=administration.organisation_id).values_list(
             "membership_id", flat=True
         )
     )
-    if data.restricted:
+    if restriction_input.restricted:
         if not any(_is_live(member) for member in members):
             raise Refused(
                 _("Choose at least one active user; otherwise this administration is hidden from all users.")
@@ -56,10 +56,12 @@ def set_access(actor: Actor, administration_id: int, data: RestrictionInput) -> 
             membership__in=members
         ).delete()
     _add_members(administration, members)
-    if administration.restricted != data.restricted:
-        administration.restricted = data.restricted
+    if administration.restricted != restriction_input.restricted:
+        administration.restricted = restriction_input.restricted
         administration.save(update_fields=["restricted"])
-    action = AdministrationAction.RESTRICTED if data.restricted else AdministrationAction.UNRESTRICTED
+    action = (
+        AdministrationAction.RESTRICTED if restriction_input.restricted else AdministrationAction.UNRESTRICTED
+    )
     details = {"before": before, "after": sorted(member.pk for member in members)}
     add_audit_entry(
         actor.organisation_id,

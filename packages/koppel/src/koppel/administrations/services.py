@@ -104,7 +104,9 @@ def import_companies(
     return sorted(ids.values())
 
 
-def change_administration(actor: Actor, administration_id: int, data: AdministrationInput) -> list[str]:
+def change_administration(
+    actor: Actor, administration_id: int, administration_input: AdministrationInput
+) -> list[str]:
     """Assign and set, as a bulk operation on one administration, which is audited and can be undone.
 
     Returns the names of the changed fields. Raises `NoSuchAdministration`, and `Refused` for a wrong value:
@@ -112,11 +114,11 @@ def change_administration(actor: Actor, administration_id: int, data: Administra
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
-    params = data.dict(exclude_unset=True)
+    params = administration_input.dict(exclude_unset=True)
     draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration_id]))
     item = BulkItem.objects.for_actor(actor).get(operation=draft)
     if item.reason_code not in ("", CommonReason.UNCHANGED):
-        raise _refusal(item.reason_code, data, administration.country)
+        raise _refusal(item.reason_code, administration_input, administration.country)
     bulk.start_operation(actor, draft.pk)
     columns = item.after.get("columns", {})
     names = {name.removesuffix("_id") for name in columns} & set(AdministrationInput.model_fields)
@@ -125,19 +127,19 @@ def change_administration(actor: Actor, administration_id: int, data: Administra
     return sorted(names)
 
 
-def _refusal(reason_code: str, data: AdministrationInput, country: str) -> Refused:
+def _refusal(reason_code: str, administration_input: AdministrationInput, country: str) -> Refused:
     """Return the refusal of these changes: the error in the number, or the reason."""
     if reason_code in bulk.NUMBER_REASONS.values():
-        return Refused(str(check_number(data.number or "", country).message), field="number")
+        return Refused(str(check_number(administration_input.number or "", country).message), field="number")
     return Refused(bulk.describe_reason(reason_code))
 
 
-def change_settings(actor: Actor, administration_id: int, data: SettingsInput) -> list[str]:
+def change_settings(actor: Actor, administration_id: int, settings_input: SettingsInput) -> list[str]:
     """Store own values; with None a setting follows the template or organisation again. Returns the changed
     keys. Raises `Refused`.
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    values = data.values
+    values = settings_input.values
     administration = get_locked(actor, administration_id)
     before = dict(administration.settings)
     # A setting that a later version no longer has can be given back all the same.

@@ -114,8 +114,8 @@ def columns_of(resource: str) -> list[FileColumn]:
 
 def file_stem(administration: Administration) -> str:
     """Return a file name without extension that every file system accepts."""
-    kept = "".join(letter if letter.isalnum() else "-" for letter in administration.name.lower())
-    return "-".join(filter(None, kept.split("-")))[:60] or f"administration-{administration.pk}"
+    letters = "".join(letter if letter.isalnum() else "-" for letter in administration.name.lower())
+    return "-".join(filter(None, letters.split("-")))[:60] or f"administration-{administration.pk}"
 
 
 def _rows(administration_id: int, resource: str, search: str) -> Iterator[Sequence[Cell]]:

@@ -198,7 +198,7 @@ def installation_environment(
     Two machines with different secrets could not read each other's data, so only the command that owns an
     installation generates them.
     """
-    kept = _stored_secrets(home, generate=generate)
+    stored_secrets = _stored_secrets(home, generate=generate)
     variables = {
         "DJANGO_SETTINGS_MODULE": "koppel.settings",
         "KOPPEL_DATA_DIR": str(home),
@@ -206,7 +206,7 @@ def installation_environment(
         or os.environ.get("KOPPEL_PUBLIC_URL")
         or _stored_address(home)
         or DEFAULT_ADDRESS,
-        **{name: os.environ.get(name) or value for name, value in kept.items()},
+        **{name: os.environ.get(name) or value for name, value in stored_secrets.items()},
     }
     if mail := os.environ.get("KOPPEL_MAIL_DIR") or (
         "" if os.environ.get("KOPPEL_SMTP_URL") else str(home / "mail")
@@ -306,9 +306,9 @@ def _stored_secrets(home: Path, *, generate: bool) -> dict[str, str]:
     file = home / SECRETS_FILE
     try:
         stored = json.loads(file.read_text())
-        kept = {name: stored[name] for name in SECRETS}
+        required = {name: stored[name] for name in SECRETS}
         audit_keys = stored.get(AUDIT_KEYS)
-        return kept | ({AUDIT_KEYS: audit_keys} if audit_keys else {})
+        return required | ({AUDIT_KEYS: audit_keys} if audit_keys else {})
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError):

@@ -198,12 +198,14 @@ def list_changes(request: AuthenticatedRequest, connection_id: int) -> list[Comp
 @router.post("/{connection_id}/changes", response=ChangesResolvedOut)
 @permission_required(Permission.IMPORT_ADMINISTRATIONS)
 def resolve_changes(
-    request: AuthenticatedRequest, connection_id: int, data: ChangeResolution
+    request: AuthenticatedRequest, connection_id: int, change_resolution: ChangeResolution
 ) -> ChangesResolvedOut:
     """Settle changes of some administrations of a connection with one decision."""
-    if data.viewed_at is None and data.code == ConnectionIssue.OTHER_COMPANY:
+    if change_resolution.viewed_at is None and change_resolution.code == ConnectionIssue.OTHER_COMPANY:
         raise Refused(_("Set `viewed_at` to the time you read the changes."), field="viewed_at")
-    return ChangesResolvedOut(resolved=resolution.resolve_changes(request.actor, connection_id, data))
+    return ChangesResolvedOut(
+        resolved=resolution.resolve_changes(request.actor, connection_id, change_resolution)
+    )
 
 
 @router.post("/{connection_id}/test", response=ConnectionCheckOut, url_name="connection_test")

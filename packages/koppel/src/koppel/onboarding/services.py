@@ -44,20 +44,20 @@ def app_choice(actor: Actor, flow: Flow, app_id: int) -> AppChoice | None:
     return next((option for option in apps_for(actor, flow.connector) if option.app.pk == app_id), None)
 
 
-def start(actor: Actor, data: FlowInput) -> Flow:
+def start(actor: Actor, flow_input: FlowInput) -> Flow:
     """Start a flow for a new connection, or for one that exists. Raises `UnknownSystem`."""
-    if data.connection is not None:
-        return start_from_connection(actor, data.connection)
-    if data.system not in connectors():
+    if flow_input.connection is not None:
+        return start_from_connection(actor, flow_input.connection)
+    if flow_input.system not in connectors():
         raise UnknownSystem
-    return start_flow(actor, data.system)
+    return start_flow(actor, flow_input.system)
 
 
-def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidStep | ExternalStep:
+def sign_in(actor: Actor, flow: Flow, sign_in_input: SignInInput) -> Advance | InvalidStep | ExternalStep:
     """Save the sign-in step: store company ids where the consent mode needs them, else go to the vendor."""
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
-    option = app_choice(actor, flow, data.app)
+    option = app_choice(actor, flow, sign_in_input.app)
     if option is None:
         return InvalidStep(
             Step.SIGN_IN,
@@ -65,7 +65,7 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
         )
     if not option.mode.is_by_company_id:
         return ExternalStep(reverse("onboarding:sign_in", args=[flow.token]))
-    read = parse_ids(option.mode, data.company_ids)
+    read = parse_ids(option.mode, sign_in_input.company_ids)
     if not read.ids:
         message = _("No id found in this text. Ids look like 0a1b2c3d-1234-5678-9abc-0123456789ab.")
         return InvalidStep(Step.SIGN_IN, (FieldError(code="no_ids", message=message, field="company_ids"),))
@@ -84,9 +84,9 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
     return Advance(Step.CHOOSE)
 
 
-def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | InvalidStep:
+def choose(actor: Actor, flow: Flow, choose_input: ChooseInput) -> Advance | InvalidStep:
     """Save the choice: the companies to import."""
-    if choose_step.store_choice(actor, flow, data.companies):
+    if choose_step.store_choice(actor, flow, choose_input.companies):
         identify_step.enqueue_lookups(flow)
         return Advance(Step.IDENTIFY)
     return InvalidStep(
@@ -95,12 +95,12 @@ def choose(actor: Actor, flow: Flow, data: ChooseInput) -> Advance | InvalidStep
     )
 
 
-def identify(actor: Actor, flow: Flow, data: IdentifyInput) -> Advance | InvalidStep:
+def identify(actor: Actor, flow: Flow, identify_input: IdentifyInput) -> Advance | InvalidStep:
     """Save the identities: numbers, or reasons and sectors, and whether it is the same company.
 
     Returns the problems of each company that is still incomplete.
     """
-    identities = {identity.company: identity for identity in data.identities}
+    identities = {identity.company: identity for identity in identify_input.identities}
     typed = {
         answer.company.pk: _merge_identity(answer, identities[answer.company.pk])
         for answer in identify_step.list_answers(flow, list(identities))
@@ -136,12 +136,16 @@ def _answer_continues(actor: Actor, flow: Flow, identities: Mapping[int, Company
         answer_successions(actor, flow, identify_step.list_answers(flow, ids), continues=continues)
 
 
-def _merge_identity(existing: identify_step.IdentityAnswer, data: CompanyIdentityInput) -> dict[str, str]:
+def _merge_identity(
+    existing: identify_step.IdentityAnswer, company_identity_input: CompanyIdentityInput
+) -> dict[str, str]:
     """Return the values of a company after this input. A given reason replaces a suggested number."""
-    number = "" if existing.is_suggested and data.reason else existing.number
+    number = "" if existing.is_suggested and company_identity_input.reason else existing.number
     values = {"number": number, "reason": existing.reason, "sector": existing.sector}
     names = (*values, identify_step.SHARED_REASON)
-    return values | {name: text for name in names if (text := getattr(data, name)) is not None}
+    return values | {
+        name: text for name in names if (text := getattr(company_identity_input, name)) is not None
+    }
 
 
 def _unanswered_discrepancies(answers: Iterable[identify_step.IdentityAnswer]) -> tuple[FieldError, ...]:
@@ -172,9 +176,9 @@ def _unexplained_numbers(answers: Iterable[identify_step.IdentityAnswer]) -> tup
     )
 
 
-def assign(flow: Flow, data: AssignInput) -> Advance:
+def assign(flow: Flow, assign_input: AssignInput) -> Advance:
     """Save the assignments of these companies; it can be repeated. Raises `UnknownParameter`."""
-    assign_step.store_assignments(flow, data)
+    assign_step.store_assignments(flow, assign_input)
     return Advance(Step.ASSIGN)
 
 

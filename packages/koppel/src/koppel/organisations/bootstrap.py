@@ -107,12 +107,19 @@ def shell_operator(account: str, ip_address: str) -> Actor:
 
 @repeat_after_outage
 def create_organisation(
-    operator: Actor, data: OrganisationInput, administrator: InvitationInput, *, language: str = ""
+    operator: Actor,
+    organisation_input: OrganisationInput,
+    administrator: InvitationInput,
+    *,
+    language: str = "",
 ) -> Invitation:
     """Create an organisation and invite its first Administrator. Raises `Refused`, and then creates
     nothing.
     """
-    name, settings_values = clean_text(data.name), validate_settings(data.settings)
+    name, settings_values = (
+        clean_text(organisation_input.name),
+        validate_settings(organisation_input.settings),
+    )
     if not name:
         raise Refused(_("Enter a name."), field="name")
     with installation_scope("organisation made"):
@@ -134,7 +141,7 @@ def create_organisation(
 
 @repeat_after_outage
 def add_administrator(
-    operator: Actor, organisation_id: int, data: InvitationInput, *, language: str = ""
+    operator: Actor, organisation_id: int, invitation_input: InvitationInput, *, language: str = ""
 ) -> Invitation | Membership:
     """Make a member Administrator, or invite another person as one. Raises `Refused`.
 
@@ -146,14 +153,14 @@ def add_administrator(
         with organisation_scope(organisation_id):
             actor = replace(operator, organisation_id=organisation_id)
             members = Membership.objects.in_organisation(organisation_id)
-            membership = members.filter(user__email__iexact=data.email.strip()).first()
+            membership = members.filter(user__email__iexact=invitation_input.email.strip()).first()
             if membership is not None:
                 terms = people_services.terms_of(membership)
                 access = replace(terms, role=Role.ADMINISTRATOR, is_active=True, expires_at=None)
                 return people_services.update_membership(actor, membership.pk, access)
             for invitation in invitations.open_invitations(organisation_id).filter(invited_by=None):
                 invitations.revoke(actor, invitation.pk)
-            return invitations.invite(actor, data, language=language)
+            return invitations.invite(actor, invitation_input, language=language)
 
 
 @repeat_after_outage

@@ -94,7 +94,7 @@ def _skip_other_years(sie_file: SieFile) -> None:
     A year of which two begin in one calendar year could not be told from the file's own: its vouchers are
     left out as well.
     """
-    kept = []
+    vouchers = []
     for voucher in sie_file.vouchers:
         years = [number for number, year in sie_file.years.items() if year.has(voucher.booked_on)]
         number = 0 if 0 in years else max((number for number in years if number < 0), default=None)
@@ -108,8 +108,8 @@ def _skip_other_years(sie_file: SieFile) -> None:
                 sie_file.skip(at, label, reason)
             continue
         voucher.year = number
-        kept.append(voucher)
-    sie_file.vouchers = kept
+        vouchers.append(voucher)
+    sie_file.vouchers = vouchers
     sie_file.skipped_lines.sort(key=lambda skipped: skipped.line)
 
 

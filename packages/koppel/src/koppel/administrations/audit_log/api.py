@@ -98,6 +98,7 @@ def _out(entry: AuditEntry, renderer: AuditRenderer) -> EntryOut:
         subject_name=renderer.subject_name(entry),
         details=entry.details,
         changes=[
-            FieldChangeOut(field=it.key, before=it.before, after=it.after) for it in renderer.changes(entry)
+            FieldChangeOut(field=change.key, before=change.before, after=change.after)
+            for change in renderer.changes(entry)
         ],
     )

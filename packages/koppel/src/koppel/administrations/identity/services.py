@@ -57,7 +57,9 @@ DOUBTS_CLEARED_BY_REGISTER = (
 )
 
 
-def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -> tuple[IdentityProblem, ...]:
+def change_identity(
+    actor: Actor, administration_id: int, identity_input: IdentityInput
+) -> tuple[IdentityProblem, ...]:
     """Store the identity and enqueue its lookup. Returns the problems; with any, nothing is stored.
 
     A new number that the register knows by another name needs `same_company`. Raises `NoSuchAdministration`.
@@ -65,7 +67,10 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
     check = check_identity(
-        country=administration.country, number=data.number, reason=data.reason, sector=data.sector
+        country=administration.country,
+        number=identity_input.number,
+        reason=identity_input.reason,
+        sector=identity_input.sector,
     )
     if check.problems:
         return check.problems
@@ -75,7 +80,7 @@ def change_identity(actor: Actor, administration_id: int, data: IdentityInput) -
         if identity.number != administration.number
         else ""
     )
-    if register_name and not data.same_company:
+    if register_name and not identity_input.same_company:
         message = _("In the register this number belongs to “%(register)s”. Is this the same company?")
         return (
             IdentityProblem(

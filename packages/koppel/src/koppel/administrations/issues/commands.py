@@ -64,8 +64,8 @@ def assign_issues(
     as_json: AsJson = False,
 ) -> None:
     """Assign issues to a member, or take the assignment away."""
-    data = {"ids": ids, "action": IssueActionName.ASSIGN, "assignee": to}
-    _run_action(data, person, organisation, as_json=as_json)
+    fields = {"ids": ids, "action": IssueActionName.ASSIGN, "assignee": to}
+    _run_action(fields, person, organisation, as_json=as_json)
 
 
 @app.command("snooze")
@@ -79,8 +79,8 @@ def snooze_issues(
     """Hide issues until a day."""
     if (day := day_of(until)) is None:
         raise CommandError(f"{until!r} is not a date like 2026-12-31.")
-    data = {"ids": ids, "action": IssueActionName.SNOOZE, "until": day}
-    _run_action(data, person, organisation, as_json=as_json)
+    fields = {"ids": ids, "action": IssueActionName.SNOOZE, "until": day}
+    _run_action(fields, person, organisation, as_json=as_json)
 
 
 @app.command("dismiss")
@@ -126,9 +126,9 @@ def comment_on_issue(
     print_record({"issue": issue_id, "comment": comment.text}, as_json=as_json)
 
 
-def _run_action(data: dict[str, Any], person: str, organisation: str, *, as_json: bool) -> None:
+def _run_action(fields: dict[str, Any], person: str, organisation: str, *, as_json: bool) -> None:
     with acting_as(person, organisation) as actor:
-        result = services.act_on_issues(actor, IssueActionInput(**data))
+        result = services.act_on_issues(actor, IssueActionInput(**fields))
     row = {
         "operation": result.operation.pk if result.operation else None,
         "changed": list(result.changed),

@@ -55,26 +55,26 @@ class IssueResult:
     """The reasons by issue id."""
 
 
-def act_on_issues(actor: Actor, data: IssueActionInput) -> IssueResult:
+def act_on_issues(actor: Actor, action_input: IssueActionInput) -> IssueResult:
     """Apply the action to each issue that allows it.
 
     Raises `Refused` when a day or user is missing or wrong.
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
-    assignee = _assignee(actor, data)
-    values = _new_values(data)
-    issues = _lock_issues(actor, data.ids)
-    skipped = {key: SkipReason.NOT_FOUND for key in data.ids if key not in issues}
+    assignee = _assignee(actor, action_input)
+    values = _new_values(action_input)
+    issues = _lock_issues(actor, action_input.ids)
+    skipped = {key: SkipReason.NOT_FOUND for key in action_input.ids if key not in issues}
     visible_ids = _visible_issue_ids(assignee, issues.values()) if assignee else None
     changes: dict[int, IssueValues] = {}
     for key, issue in issues.items():
-        if reason := _skip_reason(issue, data.action, values, visible_ids):
+        if reason := _skip_reason(issue, action_input.action, values, visible_ids):
             skipped[key] = reason
         else:
             changes[key] = values
     if not changes:
         return IssueResult(skipped=skipped)
-    operation = _apply(actor, AUDIT_ACTIONS[data.action], issues, changes)
+    operation = _apply(actor, AUDIT_ACTIONS[action_input.action], issues, changes)
     return IssueResult(operation=operation, changed=sorted(changes), skipped=skipped)
 
 
@@ -104,12 +104,12 @@ def undo_operation(actor: Actor, operation_id: int) -> int:
     return len(changes)
 
 
-def comment_on_issue(actor: Actor, issue_id: int, data: CommentInput) -> IssueComment:
+def comment_on_issue(actor: Actor, issue_id: int, comment_input: CommentInput) -> IssueComment:
     """Add a comment. Raises `NoSuchIssue`."""
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     issue = issue_for(actor, issue_id)
     comment = IssueComment.objects.create(
-        organisation_id=actor.organisation_id, issue=issue, author_name=actor.name, text=data.text
+        organisation_id=actor.organisation_id, issue=issue, author_name=actor.name, text=comment_input.text
     )
     subject = _subject(issue, subject_names([issue]))
     details = {"issue": issue.code}
@@ -131,26 +131,26 @@ def _has_hidden_issue(actor: Actor, operation: IssueOperation, visible_ids: Coll
     return open_issues.exclude(pk__in=visible_ids).exists()
 
 
-def _assignee(actor: Actor, data: IssueActionInput) -> Membership | None:
-    if data.action is not IssueActionName.ASSIGN or data.assignee is None:
+def _assignee(actor: Actor, action_input: IssueActionInput) -> Membership | None:
+    if action_input.action is not IssueActionName.ASSIGN or action_input.assignee is None:
         return None
     members = active_memberships().filter(organisation_id=actor.organisation_id).exclude(role=Role.READER)
-    member = members.filter(pk=data.assignee).first()
+    member = members.filter(pk=action_input.assignee).first()
     if member is None:
         raise NoSuchMember(_("This user does not exist or cannot act on issues."))
     return member
 
 
-def _new_values(data: IssueActionInput) -> IssueValues:
+def _new_values(action_input: IssueActionInput) -> IssueValues:
     """Return the columns that the action sets."""
     today = timezone.localdate()
-    if data.action is IssueActionName.ASSIGN:
-        return {"assignee_id": data.assignee}
-    if data.action is IssueActionName.SNOOZE:
-        if data.until is None or not today < data.until <= today + timedelta(days=366):
+    if action_input.action is IssueActionName.ASSIGN:
+        return {"assignee_id": action_input.assignee}
+    if action_input.action is IssueActionName.SNOOZE:
+        if action_input.until is None or not today < action_input.until <= today + timedelta(days=366):
             raise Refused(_("Choose a date after today, at most a year ahead."), field="until")
-        return {"snoozed_until": data.until.isoformat()}
-    if data.action is IssueActionName.DISMISS:
+        return {"snoozed_until": action_input.until.isoformat()}
+    if action_input.action is IssueActionName.DISMISS:
         return {"dismissed_at": timezone.now().isoformat()}
     return {"dismissed_at": None, "snoozed_until": None}
 

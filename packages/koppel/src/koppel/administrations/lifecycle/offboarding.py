@@ -25,7 +25,7 @@ RETENTION_YEARS = 7
 """How long a Dutch firm must keep a client's books; proposed, not imposed."""
 
 
-def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> None:
+def withdraw(actor: Actor, administration_id: int, withdrawal_input: WithdrawalInput) -> None:
     """Withdraw an import: cancel it while it waits, or erase what was read.
 
     The administration disappears for all members at once, and the remote company can be imported again.
@@ -33,7 +33,7 @@ def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> Non
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     administration = get_locked(actor, administration_id)
-    if data.name.strip().casefold() != administration.name.strip().casefold():
+    if withdrawal_input.name.strip().casefold() != administration.name.strip().casefold():
         raise Refused(_("Type the name of the administration to withdraw it."), field="name")
     is_queued = administration.status == Status.QUEUED and administration.activated_at is None
     administration.withdrawn_at, administration.status = timezone.now(), Status.DEACTIVATED
@@ -49,12 +49,12 @@ def withdraw(actor: Actor, administration_id: int, data: WithdrawalInput) -> Non
     )
 
 
-def offboard_client(actor: Actor, administration_id: int, data: OffboardingInput) -> None:
+def offboard_client(actor: Actor, administration_id: int, offboarding_input: OffboardingInput) -> None:
     """Stop syncing this administration, not others of its connection. On `erase_on` everything is erased.
     Raises `Refused`.
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    client_left_on, erase_on = data.client_left_on, data.erase_on
+    client_left_on, erase_on = offboarding_input.client_left_on, offboarding_input.erase_on
     administration = get_locked(actor, administration_id)
     if erase_on <= timezone.localdate():
         raise Refused(_("Choose a future date. To erase now, withdraw the administration."))

@@ -15,7 +15,7 @@ from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 
-def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput) -> None:
+def set_predecessor(actor: Actor, administration_id: int, predecessor_input: PredecessorInput) -> None:
     """Set the administration that this one continues, because it was renamed, merged or moved to another
     system.
 
@@ -23,7 +23,7 @@ def set_predecessor(actor: Actor, administration_id: int, data: PredecessorInput
     """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     lock_until_commit(LockName.PREDECESSORS, actor.organisation_id)
-    administration, predecessor_id = get_locked(actor, administration_id), data.administration
+    administration, predecessor_id = get_locked(actor, administration_id), predecessor_input.administration
     if (
         predecessor_id is not None
         and not Administration.objects.visible_to(actor).filter(pk=predecessor_id).exists()

@@ -43,11 +43,13 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
     """
     form = BulkForm.of(request)
     with form.refusals():
-        data = form.input
-        bulk.get_allowed_action(request.actor, data.action)
-        selection = _selection(request, data, form.values["query"])
-        draft = bulk.preview(request.actor, data.action, data.params, selection, query=_query_of(form))
-        if not get_action(data.action).has_preview:
+        bulk_input = form.input
+        bulk.get_allowed_action(request.actor, bulk_input.action)
+        selection = _selection(request, bulk_input, form.values["query"])
+        draft = bulk.preview(
+            request.actor, bulk_input.action, bulk_input.params, selection, query=_query_of(form)
+        )
+        if not get_action(bulk_input.action).has_preview:
             return _start(request, draft)
         if form.values["start"]:
             return _start(request, draft, back=True)
@@ -56,14 +58,14 @@ def preview_operation(request: AuthenticatedRequest) -> HttpResponse:
     return redirect_back(request)
 
 
-def _selection(request: AuthenticatedRequest, data: BulkInput, list_query: str) -> bulk.Selection:
+def _selection(request: AuthenticatedRequest, bulk_input: BulkInput, list_query: str) -> bulk.Selection:
     """Return the ticked administrations, or all that match. Raises `UnknownParameter`, also for ticks in a
     list whose own query was refused.
     """
-    if data.filter is None:
+    if bulk_input.filter is None:
         require_known(request.actor, parse_query_string(list_query))
-        return bulk.Selection(ids=data.ids)
-    query = parse_bulk_filter(data.filter)
+        return bulk.Selection(ids=bulk_input.ids)
+    query = parse_bulk_filter(bulk_input.filter)
     require_known(request.actor, query)
     return bulk.Selection(query=query)
 

@@ -200,8 +200,8 @@ def _save(actor: Actor, administration: Administration, form: AdministrationForm
         services.change_administration(actor, administration.pk, AdministrationInput(**params))
     if member_ids is not None:
         restricted = form.values["access"] == "restricted"
-        data = RestrictionInput(restricted=restricted, people=sorted(member_ids))
-        restriction.set_access(actor, administration.pk, data)
+        restriction_input = RestrictionInput(restricted=restricted, people=sorted(member_ids))
+        restriction.set_access(actor, administration.pk, restriction_input)
 
 
 def _changed_members(administration: Administration, form: AdministrationForm) -> tuple[set[int], set[int]]:

@@ -125,8 +125,8 @@ def act_on_issues(request: AuthenticatedRequest) -> HttpResponse:
     request.actor.require(Permission.CHANGE_ADMINISTRATIONS)
     form = IssueActionForm.of(request)
     with form.refusals():
-        data = form.input
-        _show_result(request, data.action, services.act_on_issues(request.actor, data))
+        action_input = form.input
+        _show_result(request, action_input.action, services.act_on_issues(request.actor, action_input))
         return _back(request)
     messages.warning(request, form.error_text)
     return _back(request)

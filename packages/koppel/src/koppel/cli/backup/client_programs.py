@@ -84,12 +84,12 @@ def programs_to_restore(pg_dump: int, server: int) -> ClientPrograms:
 def _major(program: Path) -> int:
     """Return the major version; 0 when the program does not run."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(program), "--version"], capture_output=True, text=True, check=True, timeout=20
         )
     except (OSError, subprocess.SubprocessError):
         return 0
-    match = re.search(r"\) (\d+)", done.stdout)
+    match = re.search(r"\) (\d+)", completed.stdout)
     return int(match.group(1)) if match else 0
 
 

@@ -173,8 +173,8 @@ def _stored_name(name: str, recipients: Sequence[str]) -> str:
 
 def _secrets() -> bytes:
     """Return the keys in the form of a data directory's `secrets.json`."""
-    kept = {name: os.environ[name] for name in SECRET_SETTINGS if os.environ.get(name)}
-    return json.dumps(kept, indent=1).encode()
+    stored = {name: os.environ[name] for name in SECRET_SETTINGS if os.environ.get(name)}
+    return json.dumps(stored, indent=1).encode()
 
 
 def _sync_folder(folder: Path) -> None:

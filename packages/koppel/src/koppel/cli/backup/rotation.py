@@ -25,16 +25,16 @@ class Retention:
 
     counts: tuple[tuple[str, int], ...]
 
-    def kept(self, moments: Sequence[datetime]) -> set[datetime]:
+    def select(self, moments: Sequence[datetime]) -> set[datetime]:
         """Return the moments of the backups that are kept. The newest one always is."""
         newest_first = sorted(moments, reverse=True)
-        kept = set(newest_first[:1])
+        selected = set(newest_first[:1])
         for period, count in self.counts:
             newest_of_period: dict[object, datetime] = {}
             for moment in newest_first:
                 newest_of_period.setdefault(_PERIODS[period](moment), moment)
-            kept.update(list(newest_of_period.values())[:count])
-        return kept
+            selected.update(list(newest_of_period.values())[:count])
+        return selected
 
 
 def parse_retention(text: str) -> Retention | None:
@@ -52,8 +52,8 @@ def parse_retention(text: str) -> Retention | None:
 def delete_older(directory: Path, retention: Retention) -> list[Path]:
     """Delete the backups that are not kept, and return them, the newest first."""
     backups = {moment: folder for folder in complete_backups(directory) if (moment := moment_of(folder))}
-    kept = retention.kept(list(backups))
-    superfluous = [folder for moment, folder in backups.items() if moment not in kept]
+    kept_moments = retention.select(list(backups))
+    superfluous = [folder for moment, folder in backups.items() if moment not in kept_moments]
     for folder in superfluous:
         shutil.rmtree(folder)
     return superfluous

@@ -222,12 +222,12 @@ def _stored_rows() -> Iterator[CheckFinding]:
     if not progress.administrations:
         return
     if progress.waiting_resources:
-        done = progress.resources - progress.waiting_resources
+        complete = progress.resources - progress.waiting_resources
         yield advice(
             STORED_ROWS,
             f"{progress.waiting_administrations} of {progress.administrations} administrations may have rows "
-            f"that another version of Koppel normalised; {done} of {progress.resources} resources are done. "
-            "Workers do the others without calls to the accounting system; `koppel books renormalise --all` "
+            f"that another version of Koppel normalised; {complete} of {progress.resources} resources are "
+            "done. Workers do the others without calls to the accounting system; `koppel books renormalise --all` "
             "does those of an organisation at once.",
         )
     else:

@@ -117,7 +117,7 @@ def rotate_key(as_json: AsJson = False) -> None:
     and keeps its public part.
     """
     file = data_directory(None) / "secrets.json"
-    keys, kept = _keys(None), _load_stored_secrets(file)
+    keys, stored_secrets = _keys(None), _load_stored_secrets(file)
     new_text = new_signing_key()
     new = SigningKeys.parse(new_text)
     details = {"former": keys.current_id, "key": new.current_id, "public_key": _public_keys(new)}
@@ -129,7 +129,7 @@ def rotate_key(as_json: AsJson = False) -> None:
     if keys.current is not None:
         sign_heads(keys)
     former = [public_part(public) for public in keys.public.values()]
-    replace_secrets(file, {**kept, AUDIT_KEYS: ",".join([new_text, *former])})
+    replace_secrets(file, {**stored_secrets, AUDIT_KEYS: ",".join([new_text, *former])})
     print_record({"key": new.current_id, "former": keys.current_id}, as_json=as_json)
 
 
@@ -148,13 +148,15 @@ def _public_keys(keys: SigningKeys) -> str:
 def _load_stored_secrets(file: Path) -> dict[str, str]:
     """Return the stored secrets. Raises `CommandError` when the key is not one of them."""
     try:
-        kept: dict[str, str] = json.loads(file.read_text())
-        is_ours = SigningKeys.parse(kept.get(AUDIT_KEYS, "")).current_id == signing_keys().current_id
+        stored_secrets: dict[str, str] = json.loads(file.read_text())
+        is_ours = (
+            SigningKeys.parse(stored_secrets.get(AUDIT_KEYS, "")).current_id == signing_keys().current_id
+        )
     except (OSError, ValueError, AttributeError):
         is_ours = False
     if not is_ours:
         raise CommandError(NOT_IN_A_FILE)
-    return kept
+    return stored_secrets
 
 
 def _keys(file: Path | None) -> SigningKeys:

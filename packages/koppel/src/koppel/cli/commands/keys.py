@@ -81,20 +81,20 @@ def _add_key() -> None:
     """Put a new key first in secrets.json. Running processes read it there when they meet its ciphertexts."""
     file = data_directory(None) / "secrets.json"
     try:
-        kept = json.loads(file.read_text())
-        is_ours = Keyring.parse(kept["KOPPEL_VAULT_KEYS"]).includes(keyring())
+        stored_secrets = json.loads(file.read_text())
+        is_ours = Keyring.parse(stored_secrets["KOPPEL_VAULT_KEYS"]).includes(keyring())
     except (OSError, ValueError, KeyError, TypeError):
         is_ours = False
     if not is_ours:
         raise CommandError(NOT_IN_A_FILE)
-    kept["KOPPEL_VAULT_KEYS"] = f"{new_vault_key()},{kept['KOPPEL_VAULT_KEYS']}"
-    replace_secrets(file, kept)
+    stored_secrets["KOPPEL_VAULT_KEYS"] = f"{new_vault_key()},{stored_secrets['KOPPEL_VAULT_KEYS']}"
+    replace_secrets(file, stored_secrets)
 
 
-def replace_secrets(file: Path, kept: Mapping[str, str]) -> None:
+def replace_secrets(file: Path, stored_secrets: Mapping[str, str]) -> None:
     """Write the file beside the old one and move it there: a half-written file would make all secrets
     unreadable.
     """
     beside = file.with_suffix(f".{secrets.token_hex(4)}")
-    write_private(beside, json.dumps(kept, indent=1))
+    write_private(beside, json.dumps(stored_secrets, indent=1))
     beside.replace(file)

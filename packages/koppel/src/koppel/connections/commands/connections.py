@@ -232,14 +232,14 @@ def resolve_changes(
             )
         if not administration_ids and not everything:
             raise Refused(_("Name the administrations, or use --all."))
-        data = ChangeResolution(
+        change_resolution = ChangeResolution(
             administrations=administration_ids,
             code=code,
             accept=accept,
             fingerprints=fingerprint or [],
             same_company=same_company,
         )
-        count = resolution.resolve_changes(actor, connection, data) if administration_ids else 0
+        count = resolution.resolve_changes(actor, connection, change_resolution) if administration_ids else 0
     print_record({"connection": connection, "code": code, "resolved": count}, as_json=as_json)
 
 

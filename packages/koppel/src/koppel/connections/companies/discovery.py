@@ -122,7 +122,7 @@ def _upsert_companies(
 
     A company that waits for a person's decision, or is in `unverified_ids`, keeps its name and code.
     """
-    listed_at, kept, connection_id = timezone.now(), 0, connection.pk
+    listed_at, count, connection_id = timezone.now(), 0, connection.pk
     remote_companies = RemoteCompany.objects.in_organisation(organisation_id).filter(
         connection_id=connection_id
     )
@@ -147,11 +147,11 @@ def _upsert_companies(
         ]
         _store([company for company in rows if company.external_id not in frozen_ids], "name", "code")
         _store([company for company in rows if company.external_id in frozen_ids])
-        kept += len(rows)
+        count += len(rows)
     remote_companies.filter(grant_id__in=list(by_grant)).exclude(last_listed_at=listed_at).update(
         is_listed=False
     )
-    return kept
+    return count
 
 
 def _store(rows: Sequence[RemoteCompany], *names: str) -> None:

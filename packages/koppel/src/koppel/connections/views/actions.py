@@ -169,25 +169,25 @@ def resolve_changes(request: AuthenticatedRequest, connection_id: int) -> HttpRe
     For another company: decide whether it is the same one.
     """
     request.actor.require(Permission.IMPORT_ADMINISTRATIONS)
-    data = ChangeForm.of(request).input_or_refusal()
+    change_resolution = ChangeForm.of(request).input_or_refusal()
     try:
         with transaction.atomic():
-            count = resolution.resolve_changes(request.actor, connection_id, data)
+            count = resolution.resolve_changes(request.actor, connection_id, change_resolution)
     except OtherRegisterName as question:
-        if page := unconfirmed(request, _same_company_question(connection_id, data, question)):
+        if page := unconfirmed(request, _same_company_question(connection_id, change_resolution, question)):
             return page
         count = resolution.resolve_changes(
-            request.actor, connection_id, data.model_copy(update={"same_company": True})
+            request.actor, connection_id, change_resolution.model_copy(update={"same_company": True})
         )
-    if data.code != ConnectionIssue.OTHER_COMPANY:
+    if change_resolution.code != ConnectionIssue.OTHER_COMPANY:
         return _redirect_to(connection_id, "#companies")
     if count:
-        _report_decision(request, count, accepted=data.accept)
+        _report_decision(request, count, accepted=change_resolution.accept)
     return _redirect_to(connection_id, "#same-company")
 
 
 def _same_company_question(
-    connection_id: int, data: ChangeResolution, question: OtherRegisterName
+    connection_id: int, change_resolution: ChangeResolution, question: OtherRegisterName
 ) -> Confirmation:
     """Return the question before a number is applied that the register knows by another name."""
     return Confirmation(
@@ -197,10 +197,12 @@ def _same_company_question(
         cancel_url=f"{reverse('connections:detail', args=[connection_id])}#companies",
         consequences=[_("Your name and the time are recorded with the answer.")],
         fields={
-            "administration": [str(administration_id) for administration_id in data.administrations],
-            "code": data.code,
+            "administration": [
+                str(administration_id) for administration_id in change_resolution.administrations
+            ],
+            "code": change_resolution.code,
             "accept": "1",
-            "fingerprint": data.fingerprints,
+            "fingerprint": change_resolution.fingerprints,
         },
         facts=[str(value) for value in question.values],
         nav_section="connections",

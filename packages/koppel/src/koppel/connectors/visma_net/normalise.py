@@ -307,7 +307,7 @@ def project(raw: bytes) -> rows.ProjectRow:
 
 def contact(raw: bytes) -> rows.ContactRow:
     wire: ContactWire = msgspec.json.decode(raw, type=ContactWire)
-    address, info = wire.mainAddress or Address(), wire.mainContact or ContactInfo()
+    address, contact_info = wire.mainAddress or Address(), wire.mainContact or ContactInfo()
     return rows.ContactRow(
         kind=wire.endpoint,
         code=wire.number,
@@ -315,8 +315,8 @@ def contact(raw: bytes) -> rows.ContactRow:
         status=_snake(wire.status),
         number=_clean(wire.corporateId),
         vat_number=_clean(wire.vatRegistrationId),
-        email=_clean(info.email),
-        phone=_clean(info.phone1),
+        email=_clean(contact_info.email),
+        phone=_clean(contact_info.phone1),
         city=_clean(address.city),
         country=address.country.code if address.country else None,
         currency=_clean(wire.currencyId),

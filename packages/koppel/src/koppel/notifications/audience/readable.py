@@ -57,10 +57,10 @@ def readable_contexts(actor: Actor, notifications: Iterable[Notification]) -> di
     contexts = {}
     for notification in rows:
         affected = notification.administrations
-        seen = {key: facts for key, facts in affected.items() if key in visible}
+        readable_facts = {key: facts for key, facts in affected.items() if key in visible}
         definition = event_types.get(notification.event_type)
-        if seen or not affected or (definition and definition.names_are_optional):
-            contexts[notification.pk] = message_context(notification.context, seen)
+        if readable_facts or not affected or (definition and definition.names_are_optional):
+            contexts[notification.pk] = message_context(notification.context, readable_facts)
     return contexts
 
 

@@ -45,12 +45,12 @@ def get_webhook(actor: Actor, webhook_id: int) -> WebhookEndpoint:
     return webhook
 
 
-def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, Secret]:
+def create_webhook(actor: Actor, webhook_input: WebhookInput) -> tuple[WebhookEndpoint, Secret]:
     """Create a webhook. Returns it with its secret, which is shown once. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     if WebhookEndpoint.objects.for_actor(actor).count() >= WEBHOOKS_MAX:
         raise Refused(_("An organisation can have at most %(count)d webhooks.") % {"count": WEBHOOKS_MAX})
-    cleaned = _normalise(actor, data)
+    cleaned = _normalise(actor, webhook_input)
     webhook = WebhookEndpoint.objects.create(
         organisation_id=actor.organisation_id,
         created_by_id=None if actor.is_operator else actor.membership_id,
@@ -64,9 +64,9 @@ def create_webhook(actor: Actor, data: WebhookInput) -> tuple[WebhookEndpoint, S
     return webhook, secret
 
 
-def change_webhook(actor: Actor, webhook_id: int, data: WebhookInput) -> WebhookEndpoint:
+def change_webhook(actor: Actor, webhook_id: int, webhook_input: WebhookInput) -> WebhookEndpoint:
     """Change a webhook. Raises `Refused` and `NoSuchWebhook`."""
-    webhook, cleaned = get_webhook(actor, webhook_id), _normalise(actor, data)
+    webhook, cleaned = get_webhook(actor, webhook_id), _normalise(actor, webhook_input)
     before = WebhookInput(
         name=webhook.name, url=webhook.url, events=webhook.events, divisions=webhook.divisions
     )
@@ -144,16 +144,16 @@ def _store_new_secret(webhook: WebhookEndpoint) -> Secret:
     return secret
 
 
-def _normalise(actor: Actor, data: WebhookInput) -> WebhookInput:
+def _normalise(actor: Actor, webhook_input: WebhookInput) -> WebhookInput:
     """Return the input normalised. Raises `Refused`."""
-    name = clean_text(data.name)
+    name = clean_text(webhook_input.name)
     if not name:
         raise Refused(_("Enter a name."), field="name")
     return WebhookInput(
         name=name,
-        url=_normalise_url(actor, data.url),
-        events=_validate_events(data.events),
-        divisions=_validate_divisions(actor, data.divisions),
+        url=_normalise_url(actor, webhook_input.url),
+        events=_validate_events(webhook_input.events),
+        divisions=_validate_divisions(actor, webhook_input.divisions),
     )
 
 
@@ -194,9 +194,11 @@ def _validate_divisions(actor: Actor, division_ids: Collection[int]) -> list[int
     return ids
 
 
-def _audit_details(data: WebhookInput) -> dict[str, object]:
+def _audit_details(webhook_input: WebhookInput) -> dict[str, object]:
     """Return the input with names of divisions: they may be gone when the audit log is read."""
     names = (
-        Division.objects.filter(pk__in=list(data.divisions)).order_by("name").values_list("name", flat=True)
+        Division.objects.filter(pk__in=list(webhook_input.divisions))
+        .order_by("name")
+        .values_list("name", flat=True)
     )
-    return {**vars(data), "divisions": list(names)}
+    return {**vars(webhook_input), "divisions": list(names)}

@@ -126,17 +126,18 @@ def limit_message(delivery: WebhookDelivery, divisions: Collection[int]) -> str 
     is_needed = get_event_type(message.type).names_are_optional and not divisions
     if not visible and not is_needed:
         return None
-    seen = {key: entry for key, entry in facts.items() if key in visible}
+    visible_facts = {key: entry for key, entry in facts.items() if key in visible}
     event_facts = {
         key: value for key, value in message.context.items() if key not in sum_counts(facts.values())
     }
     named = {
-        key: {fact: value for fact, value in entry.items() if fact != "id"} for key, entry in seen.items()
+        key: {fact: value for fact, value in entry.items() if fact != "id"}
+        for key, entry in visible_facts.items()
     }
     return encode_message(
         msgspec.structs.replace(
             message,
-            administrations=list(seen.values()),
+            administrations=list(visible_facts.values()),
             context=event_facts | sum_counts(named.values()),
             message=_render_in_all_languages(message.type, message_context(event_facts, named)),
         )

@@ -65,19 +65,19 @@ def summarize(actor: Actor, flow: Flow, rows: Sequence[AssignmentRow]) -> Import
     )
 
 
-def store_assignments(flow: Flow, data: AssignInput) -> int:
+def store_assignments(flow: Flow, assign_input: AssignInput) -> int:
     """Store assignments of the chosen ones among these companies. Returns their number. Raises
     `UnknownParameter`.
     """
-    selected = set(data.companies) & set(flow.chosen_company_ids)
-    added = set(data.users)
-    _require_offered(flow.organisation_id, data.division, data.template, added)
+    selected = set(assign_input.companies) & set(flow.chosen_company_ids)
+    added = set(assign_input.users)
+    _require_offered(flow.organisation_id, assign_input.division, assign_input.template, added)
     changed = {}
     for company_id in selected:
         assignment = flow.assignments.get(company_id, CompanyAssignment())
         changed[company_id] = CompanyAssignment(
-            division=assignment.division if data.division is None else data.division,
-            template=assignment.template if data.template is None else data.template,
+            division=assignment.division if assign_input.division is None else assign_input.division,
+            template=assignment.template if assign_input.template is None else assign_input.template,
             users=sorted({*assignment.users, *added}),
         )
     _replace(flow, changed)

@@ -73,16 +73,16 @@ def _handle_action(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _store_assignments(
-    request: AuthenticatedRequest, flow: Flow, data: AssignInput, *, announce: bool
+    request: AuthenticatedRequest, flow: Flow, assign_input: AssignInput, *, announce: bool
 ) -> None:
     """Store the choices. Finish does so too, for choices that were not applied yet."""
-    if not (data.division or data.template or data.users):
+    if not (assign_input.division or assign_input.template or assign_input.users):
         if announce:
             messages.warning(request, _("Choose a division, users or a template first."))
         return
-    services.assign(flow, data)
+    services.assign(flow, assign_input)
     if announce:
-        count = len(data.companies)
+        count = len(assign_input.companies)
         text = ngettext(
             "Assigned to %(count)d administration.", "Assigned to %(count)d administrations.", count
         )

@@ -34,10 +34,10 @@ def choose_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
     if request.method == "POST":
         form = ChooseForm.of(request)
         action = form.values_or_refusal()["action"] or "next"
-        data = form.input_or_refusal()
-        if action == "next" and _other_tabs_ticked(request, flow, form, data):
+        choose_input = form.input_or_refusal()
+        if action == "next" and _other_tabs_ticked(request, flow, form, choose_input):
             return HttpResponseRedirect(f"{request.path}?other_tab=1")
-        return ACTIONS[action](request, flow, data)
+        return ACTIONS[action](request, flow, choose_input)
     choices = choose_step.list_company_choices(request.actor, flow)
     visible = _visible_choices(flow, choices)
     request.csp_forms = sign_in_origins(request.actor)
@@ -104,12 +104,12 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 
 def _other_tabs_ticked(
-    request: AuthenticatedRequest, flow: Flow, form: ChooseForm, data: ChooseInput
+    request: AuthenticatedRequest, flow: Flow, form: ChooseForm, choose_input: ChooseInput
 ) -> bool:
     """Return whether other tabs ticked more than this page knew; then the union is stored."""
-    if form.base_ids is None or not data.companies:
+    if form.base_ids is None or not choose_input.companies:
         return False
-    return choose_step.merge_other_tabs(request.actor, flow.token, data.companies, form.base_ids)
+    return choose_step.merge_other_tabs(request.actor, flow.token, choose_input.companies, form.base_ids)
 
 
 def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyChoice]:
@@ -118,8 +118,8 @@ def _visible_choices(flow: Flow, choices: list[CompanyChoice]) -> list[CompanyCh
     )
 
 
-def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpResponse:
-    outcome = services.choose(request.actor, flow, data)
+def _next(request: AuthenticatedRequest, flow: Flow, choose_input: ChooseInput) -> HttpResponse:
+    outcome = services.choose(request.actor, flow, choose_input)
     if isinstance(outcome, InvalidStep):
         messages.warning(request, outcome.errors[0].message)
         return HttpResponseRedirect(request.path)
@@ -127,10 +127,10 @@ def _next(request: AuthenticatedRequest, flow: Flow, data: ChooseInput) -> HttpR
 
 
 def _share(
-    request: AuthenticatedRequest, flow: Flow, data: ChooseInput, *, with_colleagues: bool
+    request: AuthenticatedRequest, flow: Flow, choose_input: ChooseInput, *, with_colleagues: bool
 ) -> HttpResponse:
     count = choose_step.set_companies_importable(
-        request.actor, flow, data.companies, importable=with_colleagues
+        request.actor, flow, choose_input.companies, importable=with_colleagues
     )
     shared = ngettext(
         "%(count)d company shared with colleagues.", "%(count)d companies shared with colleagues.", count
@@ -142,14 +142,16 @@ def _share(
     return HttpResponseRedirect(request.path)
 
 
-def _retry(request: AuthenticatedRequest, flow: Flow, _data: ChooseInput) -> HttpResponse:
+def _retry(request: AuthenticatedRequest, flow: Flow, _choose_input: ChooseInput) -> HttpResponse:
     count = sum(retry_companies(request.actor, connection_id) for connection_id in flow.connection_ids)
     text = ngettext("Looking up %(count)d company again.", "Looking up %(count)d companies again.", count)
     messages.success(request, text % {"count": count})
     return HttpResponseRedirect(request.path)
 
 
-def _remove_unreachable(request: AuthenticatedRequest, flow: Flow, _data: ChooseInput) -> HttpResponse:
+def _remove_unreachable(
+    request: AuthenticatedRequest, flow: Flow, _choose_input: ChooseInput
+) -> HttpResponse:
     choices = choose_step.list_company_choices(request.actor, flow)
     unreachable = [choice.company.pk for choice in choices if choice.state is ChoiceState.UNREACHABLE]
     count = sum(

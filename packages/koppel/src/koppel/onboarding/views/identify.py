@@ -131,10 +131,10 @@ def _ask_closed(request: AuthenticatedRequest, flow: Flow, form: IdentifyForm) -
     still_client.confirm_clients(
         request.actor, flow, [answer for answer in closed if answer.company.pk in ticked]
     )
-    left = [answer.company for answer in closed if answer.company.pk not in ticked]
-    if left:
-        still_client.leave_out(flow, [company.pk for company in left])
-        text = _("Left out of this import: %s") % shorten_list([company.name for company in left])
+    unticked = [answer.company for answer in closed if answer.company.pk not in ticked]
+    if unticked:
+        still_client.leave_out(flow, [company.pk for company in unticked])
+        text = _("Left out of this import: %s") % shorten_list([company.name for company in unticked])
         messages.info(request, text)
     return None if flow.chosen_company_ids else to_step(flow, Step.CHOOSE)
 

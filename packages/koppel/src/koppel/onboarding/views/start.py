@@ -153,11 +153,11 @@ def sign_in(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
 
 def _sign_in_response(request: AuthenticatedRequest, flow: Flow, form: SignInForm) -> HttpResponse | None:
     """Redirect to the vendor or to the next step; None when the form shows why not. Raises `Http404`."""
-    data = form.input
-    app_id, text = data.app, data.company_ids
+    sign_in_input = form.input
+    app_id, text = sign_in_input.app, sign_in_input.company_ids
     if services.app_choice(request.actor, flow, app_id) is None:
         raise Http404
-    outcome = services.sign_in(request.actor, flow, data)
+    outcome = services.sign_in(request.actor, flow, sign_in_input)
     if isinstance(outcome, ExternalStep):
         purpose = ConsentPurpose.ADD_COMPANY if flow.connection_ids else ConsentPurpose.CONNECT
         return_path, force_sign_in = url_of(flow, Step.CHOOSE), form.cleaned_data["another"]

@@ -65,10 +65,10 @@ def get_domain(actor: Actor, domain_id: int) -> EmailDomain:
     return domain
 
 
-def add_domain(actor: Actor, data: DomainInput) -> EmailDomain:
+def add_domain(actor: Actor, domain_input: DomainInput) -> EmailDomain:
     """Add a domain that waits for its record. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    name = validate_domain(data.domain, field="domain")
+    name = validate_domain(domain_input.domain, field="domain")
     if EmailDomain.objects.for_actor(actor).count() >= DOMAINS_MAX:
         raise Refused(_("You can add %d domains at most.") % DOMAINS_MAX, field="domain")
     domain = new_domain(actor.organisation_id, name)

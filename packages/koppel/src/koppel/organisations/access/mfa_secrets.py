@@ -47,10 +47,10 @@ def has_own_secrets(authenticator: Authenticator) -> bool:
 
 def list_ciphertexts() -> Iterator[tuple[bytes, str]]:
     """Yield each ciphertext with the account to which it is bound."""
-    for data in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list(
+    for stored_fields in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).values_list(
         "data", flat=True
     ):
-        for text in _encrypted_texts(data):
+        for text in _encrypted_texts(stored_fields):
             yield _parse(text)
 
 
@@ -103,9 +103,9 @@ def _aad_of(account: str) -> str:
     return f"{AAD}|{account}" if account else AAD
 
 
-def _encrypted_texts(data: dict[str, Any]) -> list[str]:
-    texts = [data[name] for name in ("secret", "seed") if name in data]
-    return texts + list(data.get("migrated_codes", []))
+def _encrypted_texts(stored_fields: dict[str, Any]) -> list[str]:
+    texts = [stored_fields[name] for name in ("secret", "seed") if name in stored_fields]
+    return texts + list(stored_fields.get("migrated_codes", []))
 
 
 def _replace(value: Any, replacements: dict[str, str]) -> Any:

@@ -75,8 +75,10 @@ def add_administrator(
     as_json: AsJson = False,
 ) -> None:
     """Add an Administrator, when the first address was mistyped or all Administrators have left."""
-    data = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
-    created = bootstrap.add_administrator(current_shell_operator(), organisation, data, language=language)
+    invitation_input = InvitationInput(email=email, name=person_name, role=Role.ADMINISTRATOR)
+    created = bootstrap.add_administrator(
+        current_shell_operator(), organisation, invitation_input, language=language
+    )
     if not isinstance(created, Invitation):
         print_record({"id": created.pk, "email": created.user.email, "role": created.role}, as_json=as_json)
     elif as_json:
@@ -146,13 +148,15 @@ def link_as_json(link: RecoveryLink) -> dict[str, object]:
 
 def print_link(link: RecoveryLink) -> None:
     """Print the link on a line of its own, to be copied, and its purpose."""
-    what = (
+    purpose = (
         "accept the invitation and choose a password"
         if link.kind is LinkKind.INVITATION
         else "choose a new password"
     )
     valid_until = link.valid_until.astimezone().strftime("%Y-%m-%d %H:%M")
-    sys.stdout.write(f"\nOpen this link to {what}. It works once, until {valid_until}:\n\n  {link.link}\n\n")
+    sys.stdout.write(
+        f"\nOpen this link to {purpose}. It works once, until {valid_until}:\n\n  {link.link}\n\n"
+    )
     if not settings.SENDS_MAIL:
         sys.stdout.write(
             f"Koppel sends no mail yet (KOPPEL_SMTP_URL is not set): give {link.email} the link yourself.\n"

@@ -60,8 +60,10 @@ def invite_person(
     """Invite a person by mail to become a member."""
     with acting_as(person, organisation) as actor:
         ends = parse_end_of_day(until) if until else None
-        data = InvitationInput(email=email, name=name, role=role, divisions=divisions or [], until=ends)
-        created = invitations.invite(actor, data)
+        invitation_input = InvitationInput(
+            email=email, name=name, role=role, divisions=divisions or [], until=ends
+        )
+        created = invitations.invite(actor, invitation_input)
         row = {
             "invitation": created.pk,
             "email": created.email,

@@ -157,7 +157,7 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
                 _("“%s” is an address, not a name. Put each person on a separate line.") % name[:60]
             )
         role = _role(role_word)
-        data = InvitationInput(
+        invitation_input = InvitationInput(
             email=email,
             name=name,
             role=role,
@@ -165,7 +165,9 @@ def _process_row(actor: Actor, number: int, cells: list[str], *, commit: bool) -
             until=_parse_end_of_access(last_day),
         )
         with transaction.atomic():
-            invitations.invite(actor, data) if commit else invitations.validate_invitation(actor, data)
+            invitations.invite(actor, invitation_input) if commit else invitations.validate_invitation(
+                actor, invitation_input
+            )
     except (Refused, InputError) as refusal:
         problem = refusal_text(refusal)
         return InvitationRow(

@@ -37,21 +37,21 @@ VALID_FOR = timedelta(days=7)
 SALT = "koppel.invitation"
 
 
-def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invitation:
+def invite(actor: Actor, invitation_input: InvitationInput, *, language: str = "") -> Invitation:
     """Invite a person by mail. Raises `Refused` with a sentence, also from `validate_invitation`.
 
     `language` of the email and the person's pages; '' = the sender's.
     """
-    email = validate_invitation(actor, data)
+    email = validate_invitation(actor, invitation_input)
     require_may_send(actor.organisation_id, email)
-    divisions = Division.objects.for_actor(actor).filter(pk__in=data.divisions)
+    divisions = Division.objects.for_actor(actor).filter(pk__in=invitation_input.divisions)
     invitation = Invitation(
         organisation_id=actor.organisation_id,
         email=email,
-        name=clean_text(data.name),
-        role=data.role,
+        name=clean_text(invitation_input.name),
+        role=invitation_input.role,
         divisions=sorted(divisions.values_list("pk", flat=True)),
-        member_until=data.until,
+        member_until=invitation_input.until,
         invited_by_id=actor.membership_id or None,
         language=language or translation.get_language() or settings.LANGUAGE_CODE,
         valid_until=timezone.now() + VALID_FOR,
@@ -65,24 +65,24 @@ def invite(actor: Actor, data: InvitationInput, *, language: str = "") -> Invita
         ) from None
     _send(invitation)
     names = list(divisions.order_by("name").values_list("name", flat=True))
-    after = {"role": data.role, "divisions": names}
+    after = {"role": invitation_input.role, "divisions": names}
     add_actor_entry(actor, PersonAction.INVITED, _subject(invitation), after=after)
     return invitation
 
 
-def validate_invitation(actor: Actor, data: InvitationInput) -> str:
+def validate_invitation(actor: Actor, invitation_input: InvitationInput) -> str:
     """Return the address as it will be stored. Raises `Refused` with the reason when `invite` would
     refuse.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    people_services.require_grantable_role(actor, data.role)
+    people_services.require_grantable_role(actor, invitation_input.role)
     email = people_services.validate_email_address(
-        Organisation.objects.get(pk=actor.organisation_id), data.email
+        Organisation.objects.get(pk=actor.organisation_id), invitation_input.email
     )
     people_services.require_divisions(
-        Division.objects.for_actor(actor).filter(archived_at=None), data.divisions
+        Division.objects.for_actor(actor).filter(archived_at=None), invitation_input.divisions
     )
-    if data.until is not None and data.until <= timezone.now():
+    if invitation_input.until is not None and invitation_input.until <= timezone.now():
         raise Refused(_("Choose an end date in the future."), field="until")
     existing = Membership.objects.for_actor(actor).filter(user__email__iexact=email).first()
     if existing is not None and existing.is_live:
@@ -245,13 +245,13 @@ def join(invitation: Invitation, user: User, ip_address: str, *, joined_at: date
     people_services.set_divisions(membership, invitation.divisions)
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    who = AuditActor(
+    audit_actor = AuditActor(
         kind=ActorKind.PERSON, id=user.pk, name=str(user), ip_address=ip_address, interface=Interface.WEB
     )
     subject = Subject(kind=SubjectKind.PERSON, id=membership.pk, name=str(user))
     add_audit_entry(
         invitation.organisation_id,
-        who,
+        audit_actor,
         PersonAction.JOINED,
         subject=subject,
         details={"after": {"role": invitation.role}},

@@ -96,11 +96,11 @@ def _legible_colour(text: str) -> str:
     return "" if colour == DEFAULT_COLOUR else colour
 
 
-def _image(data: bytes) -> Image:
-    if len(data) > BYTES_MAX:
+def _image(content: bytes) -> Image:
+    if len(content) > BYTES_MAX:
         raise Refused(too_large_text(), field="logo")
     try:
-        image = read_image(data)
+        image = read_image(content)
     except NotAnImage:
         raise Refused(
             _("This file is not a complete picture. Choose a PNG, JPEG or WebP file, not animated."),

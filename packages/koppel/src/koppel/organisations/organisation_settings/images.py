@@ -38,26 +38,26 @@ class Image:
     height: int
 
 
-def read_image(data: bytes) -> Image:
+def read_image(content: bytes) -> Image:
     """Return the picture without what does not draw it. Raises `NotAnImage`."""
     try:
-        return _reader(data)(data)
+        return _reader(content)(content)
     except (struct.error, IndexError, zlib.error) as error:
         raise NotAnImage(str(error)) from None
 
 
-def _reader(data: bytes) -> Callable[[bytes], Image]:
-    if data.startswith(_PNG):
+def _reader(content: bytes) -> Callable[[bytes], Image]:
+    if content.startswith(_PNG):
         return _read_png
-    if data.startswith(b"\xff\xd8\xff"):
+    if content.startswith(b"\xff\xd8\xff"):
         return _read_jpeg
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return _read_webp
     raise NotAnImage("no PNG, JPEG or WebP")
 
 
-def _read_png(data: bytes) -> Image:
-    chunks = [(name, body) for name, body in _png_chunks(data) if name in _PNG_DRAWS]
+def _read_png(content: bytes) -> Image:
+    chunks = [(name, body) for name, body in _png_chunks(content) if name in _PNG_DRAWS]
     names = [name for name, _body in chunks]
     if names[:1] != [b"IHDR"] or names[-1:] != [b"IEND"] or names.count(b"IHDR") != 1:
         raise NotAnImage("PNG without head or end")
@@ -76,13 +76,13 @@ def _read_png(data: bytes) -> Image:
     )
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of each chunk up to the end of the picture."""
     at, name = len(_PNG), b""
     while name != b"IEND":
-        length, name = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8 : at + 8 + length]
-        (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
+        length, name = struct.unpack_from(">I4s", content, at)
+        body = content[at + 8 : at + 8 + length]
+        (checksum,) = struct.unpack_from(">I", content, at + 8 + length)
         is_critical = not name[0] & 0x20
         if checksum != zlib.crc32(name + body) or (is_critical and name not in _PNG_DRAWS):
             raise NotAnImage("damaged PNG")
@@ -94,11 +94,11 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def _inflated_size(data: bytes) -> int:
+def _inflated_size(content: bytes) -> int:
     """Return how many bytes these inflate to, without keeping them; 0 when they have no end or are too
     many.
     """
-    inflater, size, rest = zlib.decompressobj(), 0, data
+    inflater, size, rest = zlib.decompressobj(), 0, content
     while rest and not inflater.eof:
         size += len(inflater.decompress(rest, 1 << 16))
         rest = inflater.unconsumed_tail
@@ -107,48 +107,48 @@ def _inflated_size(data: bytes) -> int:
     return size if inflater.eof else 0
 
 
-def _read_jpeg(data: bytes) -> Image:
-    kept, size, at = [data[:2]], (0, 0), 2
+def _read_jpeg(content: bytes) -> Image:
+    segments, size, at = [content[:2]], (0, 0), 2
     has_scan = False
     while True:
-        if data[at] != 0xFF:
+        if content[at] != 0xFF:
             raise NotAnImage("damaged JPEG")
-        marker = data[at + 1]
+        marker = content[at + 1]
         if marker == _JPEG_END:
             break
-        (length,) = struct.unpack_from(">H", data, at + 2)
+        (length,) = struct.unpack_from(">H", content, at + 2)
         end = at + 2 + length
-        if length < 2 or end >= len(data):
+        if length < 2 or end >= len(content):
             raise NotAnImage("incomplete JPEG")
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
+            height, width = struct.unpack_from(">HH", content, at + 5)
             size = (width, height)
         if marker == _JPEG_SCAN:
-            end, has_scan = _scan_end(data, end), True
+            end, has_scan = _scan_end(content, end), True
         if marker != _JPEG_COMMENT and (marker & 0xF0 != 0xE0 or marker in _JPEG_KEPT_APPS):
-            kept.append(data[at:end])
+            segments.append(content[at:end])
         at = end
     if not has_scan or not all(size):
         raise NotAnImage("JPEG without picture")
-    return Image("image/jpeg", b"".join([*kept, b"\xff\xd9"]), *size)
+    return Image("image/jpeg", b"".join([*segments, b"\xff\xd9"]), *size)
 
 
-def _scan_end(data: bytes, at: int) -> int:
+def _scan_end(content: bytes, at: int) -> int:
     """Return where the next marker stands; stuffed bytes and restarts belong to the scan."""
     while True:
-        at = data.find(b"\xff", at)
+        at = content.find(b"\xff", at)
         if at < 0:
             raise NotAnImage("incomplete JPEG")
-        if data[at + 1] != 0 and not 0xD0 <= data[at + 1] <= 0xD7:
+        if content[at + 1] != 0 and not 0xD0 <= content[at + 1] <= 0xD7:
             return at
         at += 2
 
 
-def _read_webp(data: bytes) -> Image:
-    (length,) = struct.unpack_from("<I", data, 4)
-    if length + 8 > len(data):
+def _read_webp(content: bytes) -> Image:
+    (length,) = struct.unpack_from("<I", content, 4)
+    if length + 8 > len(content):
         raise NotAnImage("incomplete WebP")
-    chunks = [(name, body) for name, body in _riff_chunks(data[12 : length + 8]) if name in _WEBP_DRAWS]
+    chunks = [(name, body) for name, body in _riff_chunks(content[12 : length + 8]) if name in _WEBP_DRAWS]
     bodies = dict(chunks)
     if b"VP8X" in bodies:
         if bodies[b"VP8X"][0] & _WEBP_ANIMATED:
@@ -161,13 +161,13 @@ def _read_webp(data: bytes) -> Image:
     return Image("image/webp", b"RIFF" + struct.pack("<I", len(body)) + body, *_webp_size(bodies))
 
 
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _riff_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
-    while at + 8 <= len(data):
-        name, length = struct.unpack_from("<4sI", data, at)
-        if at + 8 + length > len(data):
+    while at + 8 <= len(content):
+        name, length = struct.unpack_from("<4sI", content, at)
+        if at + 8 + length > len(content):
             raise NotAnImage("incomplete WebP")
-        yield name, data[at + 8 : at + 8 + length]
+        yield name, content[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
 
 

@@ -13,11 +13,11 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.settings_schema import validate_settings
 
 
-def change_organisation(actor: Actor, data: OrganisationInput) -> None:
+def change_organisation(actor: Actor, organisation_input: OrganisationInput) -> None:
     """Change the name and the settings. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
-    stored = validate_settings(data.settings)
-    name = clean_text(data.name)
+    stored = validate_settings(organisation_input.settings)
+    name = clean_text(organisation_input.name)
     if not name:
         raise Refused(_("Enter a name."), field="name")
     organisation = Organisation.objects.select_for_update().get(pk=actor.organisation_id)

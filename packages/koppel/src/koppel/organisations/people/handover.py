@@ -72,20 +72,20 @@ def owned_items(actor: Actor, membership: Membership) -> list[OwnedItem]:
     return [item for item in items if item.count]
 
 
-def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
+def preview(actor: Actor, membership_id: int, hand_over_input: HandOverInput) -> Transfer:
     """Return the changes that `hand_over` would make. Other changes of access wait until the caller's
     transaction ends. Raises `Refused`.
     """
     actor.require(Permission.MANAGE_PEOPLE)
     lock_access_changes(actor)
-    departing_member, successor = _both_members(actor, membership_id, data.to)
-    if data.deactivate:
+    departing_member, successor = _both_members(actor, membership_id, hand_over_input.to)
+    if hand_over_input.deactivate:
         require_change_allowed(actor, departing_member.pk, _terms_without_access(departing_member))
     items = [
         TransferItems(
             key=key,
             label=str(provider.label),
-            items=provider.preview(actor, departing_member.pk, successor.pk, data.deactivate),
+            items=provider.preview(actor, departing_member.pk, successor.pk, hand_over_input.deactivate),
         )
         for key, provider in ownership_providers.items()
     ]
@@ -93,7 +93,7 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
     return Transfer(
         departing_member=departing_member,
         successor=successor,
-        deactivate=data.deactivate,
+        deactivate=hand_over_input.deactivate,
         items=[kind for kind in items if kind.items],
         sessions=len(sessions_of(departing_member.user_id, actor.organisation_id)),
         tokens=tokens.count(),
@@ -102,7 +102,7 @@ def preview(actor: Actor, membership_id: int, data: HandOverInput) -> Transfer:
 
 @transaction.atomic
 def hand_over(
-    actor: Actor, membership_id: int, data: HandOverInput, *, confirmed: Transfer | None = None
+    actor: Actor, membership_id: int, hand_over_input: HandOverInput, *, confirmed: Transfer | None = None
 ) -> dict[str, int]:
     """Move all items that one member owns to another, optionally ending the first member's access.
 
@@ -110,8 +110,8 @@ def hand_over(
     nothing was moved.
     """
     actor.require(Permission.MANAGE_PEOPLE)
-    departing_member, successor = _both_members(actor, membership_id, data.to)
-    if data.deactivate:
+    departing_member, successor = _both_members(actor, membership_id, hand_over_input.to)
+    if hand_over_input.deactivate:
         update_membership(actor, departing_member.pk, _terms_without_access(departing_member))
     moved_counts = {
         key: provider.move(actor, departing_member.pk, successor.pk)

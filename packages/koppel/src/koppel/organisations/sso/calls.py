@@ -98,18 +98,18 @@ def count_begin(provider: IdentityProvider, ip_address: str) -> None:
 
 def fetch_endpoints(provider: IdentityProvider) -> Endpoints:
     """Return the provider's endpoints, for a sign-in that begins. Raises `ProviderRefused`."""
-    kept = metadata_cache.find(provider)
-    if kept is not None:
-        return kept.endpoints
+    cached = metadata_cache.find(provider)
+    if cached is not None:
+        return cached.endpoints
     try:
         metadata = _run(
             lambda http: oidc.fetch_metadata(http, provider.issuer), _begins, provider.pk, wait_seconds=0.0
         )
     except ProviderRefused as refusal:
-        old = metadata_cache.find(provider, seconds_max=METADATA_SECONDS_MAX)
-        if refusal.code != "busy" or old is None:
+        expired = metadata_cache.find(provider, seconds_max=METADATA_SECONDS_MAX)
+        if refusal.code != "busy" or expired is None:
             raise
-        return old.endpoints
+        return expired.endpoints
     metadata_cache.keep(provider, metadata)
     return metadata.endpoints
 

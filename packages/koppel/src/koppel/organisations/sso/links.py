@@ -263,7 +263,7 @@ def _link(
         email=identity.email[:EMAIL_CHARACTERS_MAX],
         is_approved=is_approved,
     )
-    who = AuditActor(
+    audit_actor = AuditActor(
         kind=ActorKind.PERSON,
         id=membership.user_id,
         name=str(membership.user),
@@ -271,12 +271,12 @@ def _link(
         interface=Interface.WEB,
     )
     action = PersonAction.IDENTITY_LINKED if is_approved else PersonAction.IDENTITY_WAITING
-    _add_link_entry(link, who, action)
+    _add_link_entry(link, audit_actor, action)
     if is_approved:
         sign_in_linked(membership, provider)
 
 
-def _add_link_entry(link: FederatedIdentity, who: AuditActor, action: PersonAction) -> None:
+def _add_link_entry(link: FederatedIdentity, audit_actor: AuditActor, action: PersonAction) -> None:
     person = Subject(kind=SubjectKind.PERSON, id=link.membership_id, name=str(link.membership.user))
     details = {"provider": link.provider.name}
-    add_audit_entry(link.organisation_id, who, action, subject=person, details=details)
+    add_audit_entry(link.organisation_id, audit_actor, action, subject=person, details=details)

@@ -132,13 +132,13 @@ class ProviderMetadata:
         self._key_set: Any = None
 
     async def verify(self, http: HttpClient, id_token: str, client_id: str, nonce: str) -> TokenIdentity:
-        """Return the identity that a token proves. A token that fits no kept key has the keys fetched again,
-        because providers replace them. Raises `ProviderRefused`.
+        """Return the identity that a token proves. A token that fits no stored key has the keys fetched
+        again, because providers replace them. Raises `ProviderRefused`.
         """
-        endpoints, kept = self.endpoints, self._key_set
-        if kept is not None:
+        endpoints, stored_key_set = self.endpoints, self._key_set
+        if stored_key_set is not None:
             try:
-                return verify_id_token(id_token, kept, endpoints.issuer, client_id, nonce)
+                return verify_id_token(id_token, stored_key_set, endpoints.issuer, client_id, nonce)
             except ProviderRefused as refusal:
                 if refusal.code != "token_refused":
                     raise

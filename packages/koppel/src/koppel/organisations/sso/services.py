@@ -114,16 +114,16 @@ def prepare(actor: Actor) -> IdentityProvider:
     return provider
 
 
-def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
+def configure(actor: Actor, provider_input: ProviderInput) -> IdentityProvider:
     """Store the provider, switched off until it is tested. Raises `Refused`."""
     actor.require(Permission.MANAGE_ORGANISATION)
     before = (
         IdentityProvider.objects.select_for_update(no_key=True).in_organisation(actor.organisation_id).first()
     )
-    issuer = data.issuer.strip().rstrip("/")
+    issuer = provider_input.issuer.strip().rstrip("/")
     _validate_issuer(issuer)
-    name, client_id = data.name.strip()[:100], data.client_id.strip()[:300]
-    has_secret = bool(data.client_secret or (before and before.is_complete))
+    name, client_id = provider_input.name.strip()[:100], provider_input.client_id.strip()[:300]
+    has_secret = bool(provider_input.client_secret or (before and before.is_complete))
     for field, value in (("name", name), ("client_id", client_id), ("client_secret", has_secret)):
         if not value:
             raise Refused(_("Name, address, client id and secret are required."), field=field)
@@ -132,8 +132,10 @@ def configure(actor: Actor, data: ProviderInput) -> IdentityProvider:
     provider.name, provider.issuer, provider.client_id, provider.is_active = name, issuer, client_id, False
     provider.revision += 1
     provider.save()
-    if data.client_secret:
-        provider.client_secret = encrypt_column(provider, "client_secret", Secret(data.client_secret))
+    if provider_input.client_secret:
+        provider.client_secret = encrypt_column(
+            provider, "client_secret", Secret(provider_input.client_secret)
+        )
         provider.save(update_fields=["client_secret"])
     # Links stay with the issuer that they were made at: another provider's subjects are other people.
     ended = {"sessions_ended": end_sso_sessions(actor.organisation_id)} if issuer_changed else {}

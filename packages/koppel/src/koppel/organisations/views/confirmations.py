@@ -49,13 +49,15 @@ def confirm_loss_of_access(
     """Confirm that a person loses access. `fields` of the form are submitted again."""
     sessions, tokens = _open_sessions(person), _live_tokens(person)
     name = str(person.user)
-    kept = _("%(leaver)s keeps administrations and connections until you transfer them.") % {"leaver": name}
+    kept_ownerships = _("%(leaver)s keeps administrations and connections until you transfer them.") % {
+        "leaver": name
+    }
     return Confirmation(
         title=_("Revoke access"),
         question=_("Revoke the access of %s?") % name,
         button=_("Revoke access"),
         cancel_url=_page_of(person),
-        consequences=[*_access_effects(name, sessions, tokens), kept],
+        consequences=[*_access_effects(name, sessions, tokens), kept_ownerships],
         fields=fields,
         facts=[person.pk, role, sessions, tokens],
         nav_section="people",

@@ -79,14 +79,14 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     """Hand all of the person's items over to a colleague, and end their access if that is ticked."""
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.get_member(request.actor, membership_id)
-    data = HandOverForm.of(request).input_or_refusal()
-    transfer = handover.preview(request.actor, membership.pk, data)
-    if not transfer.items and (not data.deactivate or not membership.is_active):
+    hand_over_input = HandOverForm.of(request).input_or_refusal()
+    transfer = handover.preview(request.actor, membership.pk, hand_over_input)
+    if not transfer.items and (not hand_over_input.deactivate or not membership.is_active):
         messages.success(request, _("Nothing left to transfer."))
         return _redirect_to(membership)
     if page := unconfirmed(request, confirmations.confirm_handover(transfer)):
         return page
-    handover.hand_over(request.actor, membership.pk, data, confirmed=transfer)
+    handover.hand_over(request.actor, membership.pk, hand_over_input, confirmed=transfer)
     messages.success(request, _("Transfer complete."))
     return _redirect_to(membership)
 

@@ -101,8 +101,8 @@ def _renormalise_waiting(
     organisation_id: int, administration_id: int, resources: Collection[str], ends_at: float
 ) -> bool:
     """Return whether all these resources are complete before the turn ends."""
-    left = list(resources)
-    while left:
+    remaining = list(resources)
+    while remaining:
         if time.monotonic() >= ends_at:
             return False
         with organisation_scope(organisation_id):
@@ -114,8 +114,8 @@ def _renormalise_waiting(
             )
             if administration is None:  # erased meanwhile
                 return True
-            if _renormalise_waiting_batch(administration, left[0], is_last=len(left) == 1):
-                left.pop(0)
+            if _renormalise_waiting_batch(administration, remaining[0], is_last=len(remaining) == 1):
+                remaining.pop(0)
     return True
 
 

@@ -54,10 +54,10 @@ def request_replacement(request: HttpRequest) -> HttpResponse:
     form = ReplacementForm.of(request)
     if not form.is_valid():
         return JsonResponse({"error": "invalid"}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    data = form.cleaned_data
+    fields = form.cleaned_data
     try:
         token = replacement.request_replacement(
-            data["installation"], data["code_digest"], data["sender"], client_ip(request)
+            fields["installation"], fields["code_digest"], fields["sender"], client_ip(request)
         )
     except KoppelError as refusal:
         return _refusal(refusal)

@@ -134,10 +134,10 @@ def _current_user(cluster: Path, written_by: int | None) -> OsUser:
     return OsUser(owner_uid=uid)
 
 
-def _can_use(os_user: OsUser, programs: Path, data: Path) -> bool:
+def _can_use(os_user: OsUser, programs: Path, data_directory: Path) -> bool:
     try:
         version = os_user.run([str(programs / "postgres"), "--version"])
-        entered = os_user.run(["test", "-x", str(data)])
+        entered = os_user.run(["test", "-x", str(data_directory)])
     except (OSError, subprocess.SubprocessError):
         return False
     return version.returncode == 0 and entered.returncode == 0

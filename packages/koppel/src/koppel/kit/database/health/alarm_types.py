@@ -134,8 +134,8 @@ def machine_alarms(reports: Sequence[ProcessReport]) -> list[ActiveAlarm]:
 def schedule_alarms(reports: Sequence[ProcessReport]) -> list[ActiveAlarm]:
     """Return an alarm when workers run, but none of them has kept the schedule for five minutes."""
     workers = [report for report in reports if report.kind == ProcessKind.WORKER and report.is_alive]
-    kept = [one.scheduled_seconds_ago for one in workers if one.scheduled_seconds_ago is not None]
-    is_behind = min(kept, default=SCHEDULE_SECONDS_MAX + 1) > SCHEDULE_SECONDS_MAX
+    ages_seconds = [one.scheduled_seconds_ago for one in workers if one.scheduled_seconds_ago is not None]
+    is_behind = min(ages_seconds, default=SCHEDULE_SECONDS_MAX + 1) > SCHEDULE_SECONDS_MAX
     if is_behind and any(worker.started_seconds_ago > SCHEDULE_SECONDS_MAX for worker in workers):
         return [ActiveAlarm(InstallationAlarm.SCHEDULE_BEHIND)]
     return []
