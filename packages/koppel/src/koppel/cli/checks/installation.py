@@ -227,8 +227,8 @@ def _stored_rows() -> Iterator[CheckFinding]:
             STORED_ROWS,
             f"{progress.waiting_administrations} of {progress.administrations} administrations may have rows "
             f"that another version of Koppel normalised; {complete} of {progress.resources} resources are "
-            "done. Workers do the others without calls to the accounting system; `koppel books renormalise --all` "
-            "does those of an organisation at once.",
+            "done. Workers do the others without calls to the accounting system; "
+            "`koppel books renormalise --all` does those of an organisation at once.",
         )
     else:
         yield CheckFinding(
