@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from koppel_sandbox import numbers
 from koppel_sandbox.company import Company
@@ -194,18 +195,14 @@ class _Bookkeeper:
     def _fill(self, books: Books, dice: random.Random) -> None:
         first, last = books.periods[0].starts_on, min(books.periods[-1].ends_on, self.today)
         days, lines, numbers_used = (last - first).days + 1, 0, dict.fromkeys(("GL", "AR", "AP", "CA"), 0)
-        entries_wanted = max(1, self.size // 3)
+        entries_expected = max(1, self.size // 3)
         index = 0
         while lines < self.size:
-            day = first + timedelta(days=min(days - 1, index * days // entries_wanted))
+            day = first + timedelta(days=min(days - 1, index * days // entries_expected))
             module, text, entry_lines = self._transaction(books, dice, self.size - lines)
             numbers_used[module] += 1
-            entered = datetime.combine(day, datetime.min.time(), UTC) + timedelta(
-                seconds=dice.randrange(28_800, 64_800)
-            )
-            entered = min(
-                entered, datetime.combine(self.today, datetime.min.time(), UTC)
-            )  # entries never lie in the future
+            entered = _midnight(day) + timedelta(seconds=dice.randrange(28_800, 64_800))
+            entered = min(entered, _midnight(self.today))  # never in the future
             number = f"{numbers_used[module]:06d}"
             books.entries.append(
                 Entry(
@@ -222,91 +219,90 @@ class _Bookkeeper:
             index += 1
 
     def _transaction(self, books: Books, dice: random.Random, room: int) -> tuple[str, str, list[Line]]:
-        net = Decimal(dice.randrange(1_000, 2_500_000)) / 100
-        vat_id, vat_text, _direction, rate = books.vat[dice.randrange(2)]
-        vat = (net * rate / 100).quantize(Decimal("0.01"))
-        reference = str(dice.randrange(100_000, 999_999))
-        department = dice.choice(list(DEPARTMENTS))
-        objects = (("1", department), ("2", str(1 + dice.randrange(len(self.country.cities)))))
-        project = dice.choice(list(books.projects)) if dice.random() < 0.2 else ""
+        """Return the module, text and lines of a random sale, purchase, payment or transfer."""
+        amounts = self._amounts(books, dice)
         kind = dice.random()
         if room < 3 or kind > 0.85:
-            return "GL", self.country.transfer, self._two(net, "1920", "2400", reference)
+            return "GL", self.country.transfer, _transfer(amounts, debit="1920", credit="2400")
         if kind < 0.4:
-            contact = dice.choice(books.customers)
-            income = dice.choice(("3000", "3010", "3100", "3600"))
-            lines = [
-                Line(
-                    account="1500",
-                    amount=net + vat,
-                    text=contact.name,
-                    objects=(),
-                    reference=reference,
-                    contact=contact.number,
-                ),
-                Line(
-                    account=income,
-                    amount=-net,
-                    text=contact.name,
-                    objects=objects,
-                    reference=reference,
-                    contact=contact.number,
-                    vat=vat_id,
-                    project=project,
-                ),
-                Line(
-                    account="2700",
-                    amount=-vat,
-                    text=vat_text,
-                    objects=(),
-                    reference=reference,
-                    contact=contact.number,
-                    vat=vat_id,
-                ),
-            ]
-            return "AR", f"{self.country.invoice} {reference}", lines
+            return "AR", f"{self.country.invoice} {amounts.reference}", _sale(books, dice, amounts)
         if kind < 0.75:
-            contact = dice.choice(books.suppliers)
-            cost = dice.choice(("4000", "5000", "6000", "6300", "6500", "6800", "7000", "7320", "7700"))
-            lines = [
-                Line(
-                    account=cost,
-                    amount=net,
-                    text=contact.name,
-                    objects=objects,
-                    reference=reference,
-                    contact=contact.number,
-                    vat=vat_id,
-                    project=project,
-                ),
-                Line(
-                    account="2710",
-                    amount=vat,
-                    text=vat_text,
-                    objects=(),
-                    reference=reference,
-                    contact=contact.number,
-                    vat=vat_id,
-                ),
-                Line(
-                    account="2400",
-                    amount=-(net + vat),
-                    text=contact.name,
-                    objects=(),
-                    reference=reference,
-                    contact=contact.number,
-                ),
-            ]
-            return "AP", f"{self.country.bill} {reference}", lines
+            return "AP", f"{self.country.bill} {amounts.reference}", _purchase(books, dice, amounts)
         contact = dice.choice(books.customers)
-        return (
-            "CA",
-            f"{self.country.payment} {reference}",
-            self._two(net, "1920", "1500", reference, contact.number),
+        lines = _transfer(amounts, debit="1920", credit="1500", contact=contact.number)
+        return "CA", f"{self.country.payment} {amounts.reference}", lines
+
+    def _amounts(self, books: Books, dice: random.Random) -> "_Amounts":
+        net = Decimal(dice.randrange(1_000, 2_500_000)) / 100
+        vat_id, vat_text, _direction, rate = books.vat[dice.randrange(2)]
+        return _Amounts(
+            net=net,
+            vat=(net * rate / 100).quantize(Decimal("0.01")),
+            vat_id=vat_id,
+            vat_text=vat_text,
+            reference=str(dice.randrange(100_000, 999_999)),
+            objects=(
+                ("1", dice.choice(list(DEPARTMENTS))),
+                ("2", str(1 + dice.randrange(len(self.country.cities)))),
+            ),
+            project=dice.choice(list(books.projects)) if dice.random() < 0.2 else "",
         )
 
-    def _two(self, net: Decimal, debit: str, credit: str, reference: str, contact: str = "") -> list[Line]:
-        return [
-            Line(account=debit, amount=net, text="", objects=(), reference=reference, contact=contact),
-            Line(account=credit, amount=-net, text="", objects=(), reference=reference, contact=contact),
-        ]
+
+@dataclass(frozen=True, kw_only=True)
+class _Amounts:
+    """What the lines of an entry share."""
+
+    net: Decimal
+    vat: Decimal
+    vat_id: str
+    vat_text: str
+    reference: str
+    objects: tuple[tuple[str, str], ...]
+    """(dimension id, value id), of the line of income or cost."""
+    project: str
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def _sale(books: Books, dice: random.Random, amounts: _Amounts) -> list[Line]:
+    contact = dice.choice(books.customers)
+    income = dice.choice(("3000", "3010", "3100", "3600"))
+    line = partial(Line, reference=amounts.reference, contact=contact.number)
+    return [
+        line(account="1500", amount=amounts.net + amounts.vat, text=contact.name),
+        line(
+            account=income,
+            amount=-amounts.net,
+            text=contact.name,
+            objects=amounts.objects,
+            vat=amounts.vat_id,
+            project=amounts.project,
+        ),
+        line(account="2700", amount=-amounts.vat, text=amounts.vat_text, vat=amounts.vat_id),
+    ]
+
+
+def _purchase(books: Books, dice: random.Random, amounts: _Amounts) -> list[Line]:
+    contact = dice.choice(books.suppliers)
+    cost = dice.choice(("4000", "5000", "6000", "6300", "6500", "6800", "7000", "7320", "7700"))
+    line = partial(Line, reference=amounts.reference, contact=contact.number)
+    return [
+        line(
+            account=cost,
+            amount=amounts.net,
+            text=contact.name,
+            objects=amounts.objects,
+            vat=amounts.vat_id,
+            project=amounts.project,
+        ),
+        line(account="2710", amount=amounts.vat, text=amounts.vat_text, vat=amounts.vat_id),
+        line(account="2400", amount=-(amounts.net + amounts.vat), text=contact.name),
+    ]
+
+
+def _transfer(amounts: _Amounts, *, debit: str, credit: str, contact: str = "") -> list[Line]:
+    line = partial(Line, reference=amounts.reference, contact=contact)
+    return [line(account=debit, amount=amounts.net), line(account=credit, amount=-amounts.net)]

@@ -24,12 +24,9 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
     period}, `insert`: {new number: number to copy} (at the front), `touch_all`: true. A changed batch gets a
     new stamp.
     """
-    deleted_numbers, edits, lines = (
-        set(change.get("delete", ())),
-        change.get("edit", {}),
-        change.get("drop_lines", {}),
-    )
-    moves = change.get("move", {})
+    deleted_numbers = set(change.get("delete", ()))
+    edits, moves = change.get("edit", {}), change.get("move", {})
+    dropped_lines = change.get("drop_lines", {})
     before = len(encoded.batches)
     encoded.batches = [batch for batch in encoded.batches if batch.key[1] not in deleted_numbers]
     counts = {"deleted": before - len(encoded.batches), "edited": 0, "inserted": 0}
@@ -37,15 +34,15 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
         number = batch.key[1]
         if number in edits:
             _describe(batch, edits[number])
-        if number in lines:
-            batch.lines = [line for line in batch.lines if _line_number(line) not in lines[number]]
+        if number in dropped_lines:
+            batch.lines = [line for line in batch.lines if _line_number(line) not in dropped_lines[number]]
         if number in moves:
             _move(batch, moves[number])
-        if number in edits or number in lines or number in moves or change.get("touch_all"):
+        if number in edits or number in dropped_lines or number in moves or change.get("touch_all"):
             _stamp(batch, stamp)
             counts["edited"] += 1
-    for number, like in change.get("insert", {}).items():
-        encoded.batches.insert(0, _copy(encoded, like, number, stamp))
+    for number, original_number in change.get("insert", {}).items():
+        encoded.batches.insert(0, _copy(encoded, original_number, number, stamp))
         counts["inserted"] += 1
     encoded.forget_pages()
     return counts
@@ -89,11 +86,15 @@ def _stamp(batch: Batch, stamp: str) -> None:
     batch.modified = stamp
 
 
-def _copy(encoded: EncodedBooks, like: str, number: str, stamp: str) -> Batch:
-    model = next(batch for batch in encoded.batches if batch.key[1] == like)
-    head = NUMBER.sub(b'"batchNumber":' + shapes.encode(number), model.head)
+def _copy(encoded: EncodedBooks, original_number: str, number: str, stamp: str) -> Batch:
+    original = next(batch for batch in encoded.batches if batch.key[1] == original_number)
+    head = NUMBER.sub(b'"batchNumber":' + shapes.encode(number), original.head)
     created = Batch(
-        key=(model.key[0], number), period=model.period, modified=stamp, head=head, lines=list(model.lines)
+        key=(original.key[0], number),
+        period=original.period,
+        modified=stamp,
+        head=head,
+        lines=list(original.lines),
     )
     _stamp(created, stamp)
     return created

@@ -56,7 +56,8 @@ def settings_impact(organisation_id: int, template_id: int, settings: SettingsMa
             pair = (getattr(before, key), getattr(after, key))
             changes[key, repr(pair)] += 1
             values[key, repr(pair)] = pair
-    differences = [
-        SettingChange(key, *values[key, pair], count) for (key, pair), count in changes.most_common()
-    ]
+    differences = []
+    for (key, text_of_pair), count in changes.most_common():
+        value_before, value_after = values[key, text_of_pair]
+        differences.append(SettingChange(key=key, before=value_before, after=value_after, count=count))
     return SettingsImpact(total=total, changed=changed, differences=differences)

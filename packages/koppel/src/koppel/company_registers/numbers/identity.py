@@ -76,9 +76,15 @@ def check_identity(
                     ),
                 )
             )
-        classification = (sector, SCHEME) if sector in SECTIONS else ("", "")
+        has_sector = sector in SECTIONS
         return IdentityCheck(
-            Identity(number_check.number, number_check.scheme, str(number_check.note), "", *classification)
+            Identity(
+                number=number_check.number,
+                number_scheme=number_check.scheme,
+                number_note=str(number_check.note),
+                sector=sector if has_sector else "",
+                sector_scheme=SCHEME if has_sector else "",
+            )
         )
     if not reason and allow_incomplete:
         return IdentityCheck()

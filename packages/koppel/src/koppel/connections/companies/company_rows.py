@@ -61,7 +61,7 @@ class PendingDecision:
         return self.code == ConnectionIssue.OTHER_COMPANY_CONFIRMED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompanyHealthRow:
     """An imported company on a connection's page."""
 
@@ -92,15 +92,22 @@ def list_company_rows(actor: Actor, connection: Connection) -> list[CompanyHealt
     )
     administrations = {row[0]: row[1:] for row in administration_rows}
     changes = _changes(connection.organisation_id, [row[0] for row in administrations.values()])
-    rows = [
-        CompanyHealthRow(
-            company,
-            *administrations[company.pk],
-            *_health(connection, company),
-            changes.get(administrations[company.pk][0], []),
+    rows = []
+    for company in companies:
+        administration_id, name, status = administrations[company.pk]
+        health, message, since = _health(connection, company)
+        rows.append(
+            CompanyHealthRow(
+                company=company,
+                administration_id=administration_id,
+                administration=name,
+                status=status,
+                health=health,
+                message=message,
+                since=since,
+                changes=changes.get(administration_id, []),
+            )
         )
-        for company in companies
-    ]
     return sorted(rows, key=lambda row: row.health == "ok" and not row.changes)
 
 
@@ -113,12 +120,15 @@ def list_other_companies(actor: Actor, connection: Connection) -> list[PendingDe
     )
     changes = [
         PendingDecision(
-            key,
-            name,
-            ConnectionIssue.OTHER_COMPANY_CONFIRMED if denied else ConnectionIssue.OTHER_COMPANY,
-            *texts,
+            administration=administration_id,
+            name=name,
+            code=ConnectionIssue.OTHER_COMPANY_CONFIRMED if rejected_at else ConnectionIssue.OTHER_COMPANY,
+            old=old,
+            new=new,
+            old_number=old_number,
+            new_number=new_number,
         )
-        for key, name, denied, *texts in rows
+        for administration_id, name, rejected_at, old, new, old_number, new_number in rows
     ]
     return sorted(changes, key=lambda change: change.is_confirmed_other)
 

@@ -121,7 +121,8 @@ def failure_to_record(error: ConnectorError) -> RecordedFailure:
         SetupMissing: FailureKind.SETUP_MISSING,
         RateLimited: FailureKind.RATE_LIMITED,
     }
-    return RecordedFailure(kinds.get(type(error), FailureKind.UNREACHABLE), error.code[:60], str(error))
+    kind = kinds.get(type(error), FailureKind.UNREACHABLE)
+    return RecordedFailure(kind=kind, code=error.code[:60], reason=str(error))
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:

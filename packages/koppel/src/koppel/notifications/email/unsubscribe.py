@@ -29,7 +29,9 @@ def read_unsubscribe_token(token: str) -> Unsubscription | None:
         organisation_id, membership_id, event_type = signing.loads(token, salt=SALT)
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    return Unsubscription(int(organisation_id), int(membership_id), str(event_type))
+    return Unsubscription(
+        organisation_id=int(organisation_id), membership_id=int(membership_id), event_type=str(event_type)
+    )
 
 
 def unsubscribe(unsubscription: Unsubscription) -> None:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.web.forms import Form, IdField, TextField
 from koppel.kit.web.schemas import Input
-from koppel.organisations.sso.oidc import AuthorizationResponse
+from koppel.organisations.sso.oidc import AuthorisationResponse
 
 CODE_LENGTH_MAX = 8000
 NO_ACCESS = _("This organisation does not grant support access.")
@@ -34,10 +34,10 @@ class AuthorizationForm(Form[Input]):
         return str(self.cleaned_data.get("state", ""))
 
     @property
-    def response(self) -> AuthorizationResponse:
+    def response(self) -> AuthorisationResponse:
         self.is_valid()
         issuers = self.cleaned_data["iss"]
-        return AuthorizationResponse(
+        return AuthorisationResponse(
             self.cleaned_data.get("code", ""), " ".join(issuers) if issuers else None
         )
 

@@ -21,7 +21,7 @@ class GroupKind(StrEnum):
     TEMPLATE = "template"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SettingChange:
     """A setting that changes in the same way for `count` administrations."""
 

@@ -23,7 +23,7 @@ from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.models import IdentityProvider
 from koppel.organisations.sso import oidc
 from koppel.organisations.sso.oidc import (
-    AuthorizationResponse,
+    AuthorisationResponse,
     Client,
     Endpoints,
     LoginAttempt,
@@ -115,7 +115,7 @@ def fetch_endpoints(provider: IdentityProvider) -> Endpoints:
 
 
 def exchange_code(
-    provider: IdentityProvider, client: Client, attempt: LoginAttempt, response: AuthorizationResponse
+    provider: IdentityProvider, client: Client, attempt: LoginAttempt, response: AuthorisationResponse
 ) -> TokenIdentity:
     """Redeem the code of an answer. Raises `ProviderRefused`; with the code `busy` nothing was sent."""
 

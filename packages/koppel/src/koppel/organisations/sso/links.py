@@ -55,7 +55,13 @@ class UnlinkedIdentity:
 
     @classmethod
     def of(cls, provider: IdentityProvider, identity: TokenIdentity) -> "UnlinkedIdentity":
-        return cls(provider.pk, provider.issuer, identity.subject, identity.email, time.time())
+        return cls(
+            provider_id=provider.pk,
+            issuer=provider.issuer,
+            subject=identity.subject,
+            email=identity.email,
+            at=time.time(),
+        )
 
     def belongs_to(self, provider: IdentityProvider) -> bool:
         is_fresh = 0 <= time.time() - self.at <= UNLINKED_SECONDS

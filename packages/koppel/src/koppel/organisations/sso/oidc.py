@@ -96,7 +96,16 @@ class LoginAttempt:
         cls, provider_id: int, issuer: str, *, is_repeated: bool = False, requires_auth_time: bool = False
     ) -> "LoginAttempt":
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        return cls(provider_id, issuer, state, nonce, verifier, time.time(), requires_auth_time, is_repeated)
+        return cls(
+            provider_id=provider_id,
+            issuer=issuer,
+            state=state,
+            nonce=nonce,
+            verifier=verifier,
+            begun_at=time.time(),
+            requires_auth_time=requires_auth_time,
+            is_repeated=is_repeated,
+        )
 
     @property
     def has_lapsed(self) -> bool:
@@ -104,7 +113,7 @@ class LoginAttempt:
 
 
 @dataclass(frozen=True)
-class AuthorizationResponse:
+class AuthorisationResponse:
     """The parameters with which the provider sent the person back. `issuer` None: not sent."""
 
     code: str
@@ -161,8 +170,13 @@ async def discover(http: HttpClient, issuer: str) -> Endpoints:
     metadata = _json(await _send(http, "GET", url, {origin_of(url)}), "no_discovery")
     try:
         names_itself = metadata.get("authorization_response_iss_parameter_supported") is True
-        addresses = (metadata["authorization_endpoint"], metadata["token_endpoint"], metadata["jwks_uri"])
-        endpoints = Endpoints(metadata["issuer"], *addresses, names_itself)
+        endpoints = Endpoints(
+            issuer=metadata["issuer"],
+            authorization=metadata["authorization_endpoint"],
+            token=metadata["token_endpoint"],
+            keys=metadata["jwks_uri"],
+            names_itself=names_itself,
+        )
         for address in (endpoints.authorization, endpoints.token, endpoints.keys):
             origin_of(address)
         reported_issuer = endpoints.issuer.rstrip("/")
@@ -204,7 +218,7 @@ async def exchange_code(
     http: HttpClient,
     client: Client,
     attempt: LoginAttempt,
-    response: AuthorizationResponse,
+    response: AuthorisationResponse,
     metadata: ProviderMetadata,
 ) -> TokenIdentity:
     """Exchange the code and verify the ID token. Raises `ProviderRefused`, before the code is sent when
@@ -232,7 +246,7 @@ def refuse_old_sign_in(attempt: LoginAttempt, identity: TokenIdentity) -> None:
         raise ProviderRefused("old_sign_in")
 
 
-def refuse_other_issuer(endpoints: Endpoints, response: AuthorizationResponse) -> None:
+def refuse_other_issuer(endpoints: Endpoints, response: AuthorisationResponse) -> None:
     """Refuse a mix-up of two providers (RFC 9207).
 
     Raises `ProviderRefused` for a response that names another issuer, or none where the provider announces

@@ -39,7 +39,7 @@ from koppel.organisations.roles import Actor, Permission
 from koppel.organisations.sso import calls, oidc
 from koppel.organisations.sso.inputs import ProviderInput
 from koppel.organisations.sso.oidc import (
-    AuthorizationResponse,
+    AuthorisationResponse,
     Client,
     LoginAttempt,
     ProviderRefused,
@@ -278,7 +278,7 @@ def authorization_url(provider: IdentityProvider, attempt: LoginAttempt) -> str:
 
 
 def identity_of(
-    provider: IdentityProvider, attempt: LoginAttempt, response: AuthorizationResponse
+    provider: IdentityProvider, attempt: LoginAttempt, response: AuthorisationResponse
 ) -> TokenIdentity:
     """Return the identity that the provider authenticated. Raises `AuthorizationRefused` with the reason."""
     if attempt.provider_id != provider.pk or attempt.issuer != provider.issuer:

@@ -30,7 +30,7 @@ from koppel.organisations.requests import (
 from koppel.organisations.sso import calls, links
 from koppel.organisations.sso import services as single_sign_on
 from koppel.organisations.sso.links import UnlinkedIdentity
-from koppel.organisations.sso.oidc import AuthorizationResponse, LoginAttempt
+from koppel.organisations.sso.oidc import AuthorisationResponse, LoginAttempt
 from koppel.organisations.sso.services import AuthorizationRefused
 
 ATTEMPTS = "sign_in_attempts"
@@ -132,7 +132,7 @@ def link_sign_in(request: AuthenticatedRequest, provider_id: int) -> HttpRespons
 
 
 def _complete(
-    request: HttpRequest, provider_id: int, attempt: LoginAttempt, response: AuthorizationResponse
+    request: HttpRequest, provider_id: int, attempt: LoginAttempt, response: AuthorisationResponse
 ) -> HttpResponse:
     """Sign in the user whom the provider identified. Raises `AuthorizationRefused` and `Refused`."""
     provider = single_sign_on.active_provider(provider_id)

@@ -131,8 +131,8 @@ class PageWriter:
             parents = {
                 child.external_id: record.external_id for record in records for child in record.children
             }
-            batches.append(writer.RecordBatch(self._resources[1], lines, parents))
-        return [writer.RecordBatch(self._resource, records, {}), *batches]
+            batches.append(writer.RecordBatch(resource=self._resources[1], records=lines, parents=parents))
+        return [writer.RecordBatch(resource=self._resource, records=records, parents={}), *batches]
 
     async def _write_batches(
         self,

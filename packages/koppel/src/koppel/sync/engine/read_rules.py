@@ -35,8 +35,13 @@ class ReadRules:
         resources = frozenset(plan.resources)
         if run.resources is not None:
             resources &= frozenset(run.resources)
-        requested_at = run.created_at if run.full else None
-        return cls(resources, plan.fiscal_years_back, plan.full_comparison_weekday, requested_at, zone)
+        return cls(
+            resources=resources,
+            fiscal_years_back=plan.fiscal_years_back,
+            full_comparison_weekday=plan.full_comparison_weekday,
+            full_requested_at=run.created_at if run.full else None,
+            zone=zone,
+        )
 
     def choose(self, specs: Sequence[ResourceSpec]) -> list[ResourceSpec]:
         """Return the resources of the run, in the connector's order."""
