@@ -118,9 +118,9 @@ def _extracted(source: Source, limits: Limits, unpacked: _Unpacked, folder: Path
         check_directory(source, file, limits)
         try:
             with zipfile.ZipFile(file) as archive:
-                infos = [info for info in archive.infolist() if not _is_ignored(info)]
-                _check_members(source.name, infos, limits, unpacked)
-                for number, info in enumerate(infos):
+                members = [info for info in archive.infolist() if not _is_ignored(info)]
+                _check_members(source.name, members, limits, unpacked)
+                for number, info in enumerate(members):
                     path = folder / str(number)
                     with archive.open(info) as member, path.open("wb") as copy:
                         shutil.copyfileobj(member, copy, CHUNK_BYTES)
@@ -136,28 +136,28 @@ def _is_ignored(info: zipfile.ZipInfo) -> bool:
     return info.is_dir() or info.filename.startswith(NEVER_LEDGERS) or last in NEVER_LEDGERS
 
 
-def _check_members(name: str, infos: list[zipfile.ZipInfo], limits: Limits, unpacked: _Unpacked) -> None:
+def _check_members(name: str, members: list[zipfile.ZipInfo], limits: Limits, unpacked: _Unpacked) -> None:
     """Refuse an archive that is not safe, as a whole; count it in `unpacked` otherwise."""
     before = "With the files before it " if unpacked.files else ""
-    size = unpacked.size + sum(info.file_size for info in infos)
+    size = unpacked.size + sum(info.file_size for info in members)
     if size > limits.archive_bytes_max:
         most = f"{limits.archive_bytes_max // MEGABYTE} MB, unpacked"
         raise LedgerFileRefused(RefusalCode.TOO_LARGE, f"{before}{name} holds more than {most}.")
-    if unpacked.files + len(infos) > limits.archive_files_max:
+    if unpacked.files + len(members) > limits.archive_files_max:
         most = f"{limits.archive_files_max:,} files"
         raise LedgerFileRefused(RefusalCode.TOO_LARGE, f"{before}{name} holds more than {most}.")
-    for info in infos:
+    for info in members:
         if reason := _danger(info, limits):
             raise LedgerFileRefused(
                 RefusalCode.ARCHIVE_UNSAFE, f"{name} is refused: {info.filename[:100]!r} {reason}."
             )
-    ordered = sorted(infos, key=lambda info: info.header_offset)
+    ordered = sorted(members, key=lambda info: info.header_offset)
     for info, following in itertools.pairwise(ordered):
         if following.header_offset < info.header_offset + LOCAL_HEADER_BYTES + info.compress_size:
             raise LedgerFileRefused(
                 RefusalCode.ARCHIVE_UNSAFE, f"{name} is refused: its files overlap, as those of ZIP bombs do."
             )
-    unpacked.files, unpacked.size = unpacked.files + len(infos), size
+    unpacked.files, unpacked.size = unpacked.files + len(members), size
 
 
 def _danger(info: zipfile.ZipInfo, limits: Limits) -> str:

@@ -102,27 +102,12 @@ class Actor:
 
     @property
     def audit(self) -> AuditActor:
+        kind, name = ActorKind.PERSON, self.name
+        user_id: int | None = self.user_id
         if self.is_operator:
-            return AuditActor(
-                kind=ActorKind.OPERATOR,
-                id=self.user_id or None,
-                name=self.name,
-                ip_address=self.ip_address,
-                interface=self.interface,
-            )
-        if self.token_id is not None:
-            name = f"{self.name} ({self.token_name})"
-            return AuditActor(
-                kind=ActorKind.TOKEN,
-                id=self.user_id,
-                name=name,
-                ip_address=self.ip_address,
-                interface=self.interface,
-            )
+            kind, user_id = ActorKind.OPERATOR, self.user_id or None
+        elif self.token_id is not None:
+            kind, name = ActorKind.TOKEN, f"{self.name} ({self.token_name})"
         return AuditActor(
-            kind=ActorKind.PERSON,
-            id=self.user_id,
-            name=self.name,
-            ip_address=self.ip_address,
-            interface=self.interface,
+            kind=kind, id=user_id, name=name, ip_address=self.ip_address, interface=self.interface
         )

@@ -302,8 +302,9 @@ class _SaftReader(EntryReader):
             side_factor = 1 if name == "DebitAmount" else -1
             total += amount * side_factor
             if code := fields.get("CurrencyCode"):
-                other = self.file_pass.optional_amount(fields.get("CurrencyAmount", ""), at)
-                foreign = ForeignAmount(code, other * side_factor) if other is not None else foreign
+                foreign_amount = self.file_pass.optional_amount(fields.get("CurrencyAmount", ""), at)
+                if foreign_amount is not None:
+                    foreign = ForeignAmount(code, foreign_amount * side_factor)
         return total, foreign
 
     def _note_negative(self, amount: Decimal, name: str, at: int) -> None:

@@ -279,6 +279,6 @@ def _differences(item: BulkItem, administration: Administration | None, names: b
         return []
     before, after = (bulk.mask_values(values, administration.country) for values in (item.before, item.after))
     # What was undone has gone back: the last thing that happened is shown.
-    return bulk.describe_changes(
-        *((after, before) if item.state == ItemState.UNDONE else (before, after)), names
-    )
+    if item.state == ItemState.UNDONE:
+        before, after = after, before
+    return bulk.describe_changes(before, after, names)

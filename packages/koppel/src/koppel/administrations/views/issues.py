@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -40,6 +40,19 @@ SEVERITY_LABELS = {
 }
 
 
+class IssueRow(NamedTuple):
+    """A row of the list, which the template unpacks."""
+
+    issue: IssueView
+    name: str
+    """The name of its subject."""
+    type_count: queries.IssueTypeCount
+    team: Sequence[str]
+    """The people of its administration."""
+    progress: SyncProgress | None
+    """The open sync of its administration."""
+
+
 def _person(text: str) -> str | None:
     """Return "me", "none" or the id of a membership; None for anything else."""
     return text if text in ("me", NONE) or is_id(text) else None
@@ -65,7 +78,7 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
     context = {
         "page": page,
         "rows": rows,
-        "has_progress": any(progress for *_columns, progress in rows),
+        "has_progress": any(row.progress for row in rows),
         "filters": filters,
         "by_client": by_client,
         "is_filtered": filters != IssueFilter(),
@@ -80,10 +93,7 @@ def list_issues(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "administrations/issues.html", context)
 
 
-def _rows(
-    request: AuthenticatedRequest, page: queries.IssuePage
-) -> Sequence[tuple[IssueView, str, queries.IssueTypeCount, Sequence[str], SyncProgress | None]]:
-    """Return each issue with its name and type, and the team and the sync of its administration."""
+def _rows(request: AuthenticatedRequest, page: queries.IssuePage) -> list[IssueRow]:
     ids = [
         issue.subject_id for issue, _name in page.items if issue.subject_kind == SubjectKind.ADMINISTRATION
     ]
@@ -92,7 +102,15 @@ def _rows(
     rows = []
     for issue, name, type_count in page.rows:
         key = issue.subject_id if issue.subject_kind == SubjectKind.ADMINISTRATION else 0
-        rows.append((issue, name, type_count, people.get(key, ()), progress.get(key)))
+        rows.append(
+            IssueRow(
+                issue=issue,
+                name=name,
+                type_count=type_count,
+                team=people.get(key, ()),
+                progress=progress.get(key),
+            )
+        )
     return rows
 
 

@@ -277,8 +277,8 @@ def delete_connection(
     with acting_as(person, organisation) as actor:
         removal = lifecycle.preview_removal(actor, connection)
         if yes:
-            chosen = RemovalInput(policy=policy, fingerprint=removal.fingerprint)
-            removal = lifecycle.remove_connection(actor, connection, chosen)
+            removal_input = RemovalInput(policy=policy, fingerprint=removal.fingerprint)
+            removal = lifecycle.remove_connection(actor, connection, removal_input)
     context = {
         "connection": connection,
         "account": removal.account,

@@ -66,13 +66,13 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
             incremental_cursor=incremental_cursor(cursor, now()),
             absence_proof=AbsenceProof(partitions=frozenset()),
         )
-    path, make = ENDPOINTS[resource]
+    path, parse = ENDPOINTS[resource]
     period = "" if isinstance(cursor, ChangesRead) else cursor.names[cursor.progress.position]
     params = {"pageNumber": str(cursor.progress.page), "pageSize": str(PAGE_SIZE)}
     params |= (
         {"lastModifiedDateTime": cursor.since} if isinstance(cursor, ChangesRead) else {"periodId": period}
     )
-    result = make(await get(session, path, params), period)
+    result = parse(await get(session, path, params), period)
     facts = PageFacts(
         count=result.count,
         total=result.meta.totalCount,

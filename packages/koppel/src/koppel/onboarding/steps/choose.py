@@ -181,9 +181,11 @@ def preselected_ids(
     The chosen ones, and none at first; with `is_one_company_per_sign_in`, where a person adds one company
     after the other, new ones as well.
     """
-    fresh = {choice.company.pk for choice in choices if choice.can_be_chosen}
-    chosen = fresh & set(flow.chosen_company_ids)
-    return chosen | (fresh - set(flow.offered_company_ids)) if is_one_company_per_sign_in else chosen
+    choosable_ids = {choice.company.pk for choice in choices if choice.can_be_chosen}
+    chosen_ids = choosable_ids & set(flow.chosen_company_ids)
+    if not is_one_company_per_sign_in:
+        return chosen_ids
+    return chosen_ids | (choosable_ids - set(flow.offered_company_ids))
 
 
 def can_set_import_policy(actor: Actor, flow: Flow) -> bool:

@@ -82,33 +82,25 @@ def import_page(
     state = import_state(actor, import_id)
     if state is None:
         return None
-    groups = [
-        (name, sum(state.counts.get(status, 0) for status in statuses))
+    counts = {
+        name: sum(state.counts.get(status, 0) for status in statuses)
         for name, statuses in STATUS_GROUPS.items()
-    ]
+    }
     group = group if group in STATUS_GROUPS else ""
-    total = dict(groups)[group] if group else state.total
+    total = counts[group] if group else state.total
     page = Paginator(range(total), size).get_page(number)
     start = (page.number - 1) * size
     page_ids = list(_ids(actor, import_id, group)[start : start + size])
     running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
-    progress = {
-        administration_id: run
-        for administration_id, run in progress_of_runs(
-            actor.organisation_id, sorted({*page_ids, *running_ids})
-        ).items()
-        if run.trigger == Trigger.IMPORT
-    }
-    running = [
-        progress[administration_id] for administration_id in running_ids if administration_id in progress
-    ]
+    progress = _progress_of_imports(actor, {*page_ids, *running_ids})
+    running = [progress[key] for key in running_ids if key in progress]
     percent = state.percent(run.percent or 0 for run in running)
     longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
         state=state,
         lines=_lines(actor, page_ids, progress),
         group=group,
-        groups=[(name, count) for name, count in groups if count],
+        groups=[(name, count) for name, count in counts.items() if count],
         number=page.number,
         pages=page.paginator.num_pages,
         percent=percent,
@@ -117,6 +109,12 @@ def import_page(
         .filter(import_id=import_id, pk__in=ids_with_open_issue(actor))
         .count(),
     )
+
+
+def _progress_of_imports(actor: Actor, administration_ids: set[int]) -> dict[int, RunProgress]:
+    """Return the progress of the first runs of these administrations that are open."""
+    progress = progress_of_runs(actor.organisation_id, sorted(administration_ids))
+    return {key: run for key, run in progress.items() if run.trigger == Trigger.IMPORT}
 
 
 def _ids(actor: Actor, import_id: int, group: str) -> "Sequence[int]":
