@@ -79,7 +79,7 @@ hooks: $(READY) ## Check style, types and imports before every commit (pre-commi
 	@.venv/bin/pre-commit install
 
 screenshots: built ## Keep a picture of every page, width, language and theme in test-output/pages, and report what is wrong (PAGES=overview,sync)
-	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots.py $(ARGS)
+	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots_*.py $(ARGS)
 
 bench: built ## Run benchmarks, one JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2
