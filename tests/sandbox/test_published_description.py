@@ -63,7 +63,7 @@ def modernise_schema(node: Any) -> Any:
 @pytest.fixture(scope="module")
 def companies(shared_reference: Path) -> list[Company]:
     """One of each country, and real ledgers."""
-    generated = generate.generate_companies(10, 600, 1, date(2026, 6, 1))
+    generated = generate.generate_companies(10, lines_max=600, seed=1, today=date(2026, 6, 1))
     read, _refused = from_sie.companies(shared_reference / "sie")
     return [*generated, *read[:2]]
 

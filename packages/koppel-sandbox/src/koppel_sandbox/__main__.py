@@ -19,7 +19,9 @@ LINES_NAMED_MAX = 20
 def main() -> None:
     options = _options()
     today = datetime.now(UTC).date()
-    companies = generate.generate_companies(options.companies, options.lines, options.seed, today)
+    companies = generate.generate_companies(
+        options.companies, lines_max=options.lines, seed=options.seed, today=today
+    )
     refusals: dict[str, str] = {}
     if options.sie is not None:
         try:

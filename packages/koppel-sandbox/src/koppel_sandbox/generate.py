@@ -25,7 +25,7 @@ WITHOUT_NUMBER = 11
 ROTATION = ("NL", "NL", "NO", "SE", "NL", "DK", "NO", "FI", "NL", "SE")
 
 
-def generate_companies(count: int, lines_max: int, seed: int, today: date) -> list[Company]:
+def generate_companies(count: int, *, lines_max: int, seed: int, today: date) -> list[Company]:
     """Generate `count` companies with 200 to `lines_max` entry lines.
 
     Their sizes are spread evenly on a logarithmic scale.
@@ -33,12 +33,16 @@ def generate_companies(count: int, lines_max: int, seed: int, today: date) -> li
     generated: list[Company] = []
     names: set[str] = set()
     for index in range(count):
-        generated.append(_company(index, count, lines_max, seed, today, names))
+        generated.append(
+            _company(index, count, lines_max=lines_max, seed=seed, today=today, used_names=names)
+        )
         names.add(generated[-1].name)
     return generated
 
 
-def _company(index: int, count: int, lines_max: int, seed: int, today: date, used_names: set[str]) -> Company:
+def _company(
+    index: int, count: int, *, lines_max: int, seed: int, today: date, used_names: set[str]
+) -> Company:
     country = COUNTRIES[ROTATION[index % len(ROTATION)]]
     dice = random.Random(f"{seed}/{index}")
     share = _rank(index, count) / max(1, count - 1)

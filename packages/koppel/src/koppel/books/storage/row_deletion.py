@@ -37,7 +37,7 @@ async def missing_keys(
         "partitions": list(partitions or ()),
     }
     result = await database_connection.execute(
-        f"{_present_keys_sql(resource, partitions is not None)} EXCEPT {read_keys_sql} ORDER BY 1",
+        f"{_present_keys_sql(resource, within=partitions is not None)} EXCEPT {read_keys_sql} ORDER BY 1",
         {**values, **parameters},
     )
     return [str(key) for (key,) in await result.fetchall()]
@@ -81,7 +81,7 @@ async def mark_deleted(
     )
 
 
-def _present_keys_sql(resource: str, within: bool) -> str:
+def _present_keys_sql(resource: str, *, within: bool) -> str:
     """Return the query of the keys in the books: of the whole resource, or `within` partitions."""
     if not within:
         return _SQL["list_present_keys"].format(table=table(resource).name)

@@ -140,7 +140,8 @@ def create_notifications(event: Event, recipients: Iterable[Recipient]) -> int:
             event.organisation_id, [notification.membership_id for notification in by_email]
         )
         EmailDelivery.objects.bulk_create(
-            _build_delivery(notification, notification.membership_id in digests) for notification in by_email
+            _build_delivery(notification, is_digest=notification.membership_id in digests)
+            for notification in by_email
         )
         EMAIL_OUTBOX.enqueue({"organisation_id": event.organisation_id})
     return len(reachable)
@@ -168,7 +169,7 @@ def _build_notification(event: Event, recipient: Recipient) -> Notification:
     )
 
 
-def _build_delivery(notification: Notification, is_digest: bool) -> EmailDelivery:
+def _build_delivery(notification: Notification, *, is_digest: bool) -> EmailDelivery:
     now = timezone.now()
     return EmailDelivery(
         organisation_id=notification.organisation_id,

@@ -107,12 +107,16 @@ def _audience_rows(
 
 
 def _inherited_audience(audience: str | None) -> InheritedValue:
-    return InheritedValue(str(AUDIENCE_LABELS[audience or AUDIENCE_DEFAULT]), _source(bool(audience)))
+    return InheritedValue(
+        str(AUDIENCE_LABELS[audience or AUDIENCE_DEFAULT]), _source(is_of_organisation=bool(audience))
+    )
 
 
 def _inherited_value(key: str, inherited: Mapping[str, Any]) -> InheritedValue:
-    return InheritedValue(describe_value(key, inherited.get(key, DEFAULTS[key])), _source(key in inherited))
+    return InheritedValue(
+        describe_value(key, inherited.get(key, DEFAULTS[key])), _source(is_of_organisation=key in inherited)
+    )
 
 
-def _source(is_of_organisation: bool) -> str:
+def _source(*, is_of_organisation: bool) -> str:
     return _("From the organisation") if is_of_organisation else _("Koppel default")
