@@ -47,7 +47,7 @@ def adopt(
         elif not yes:
             typer.echo(RISK, err=True)
             typer.confirm("Does the original never run again?", abort=True, err=True)
-        cancelled = load_module("koppel.organisations.quarantine").adopt(
+        cancelled = load_module("koppel.organisations.people.quarantine").adopt(
             load_module("koppel.organisations.commands.acting").current_shell_operator(),
             replaces=facts["replaces"],
         )

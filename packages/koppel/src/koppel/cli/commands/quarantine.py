@@ -10,8 +10,8 @@ from koppel.kit import quarantine
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_record
 from koppel.notifications.pending_messages import count_pending_since_before
-from koppel.organisations import quarantine as operator_quarantine
 from koppel.organisations.commands.acting import current_shell_operator
+from koppel.organisations.people import quarantine as operator_quarantine
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -34,8 +34,8 @@ def receive_redirect(request: AuthenticatedRequest) -> HttpResponse:
 
     Nothing of the response is shown, logged or used here.
     """
-    parameters = request.POST if request.method == "POST" else request.GET
-    authorisation_response = AuthorisationResponseForm(parameters).authorisation_response
+    form = AuthorisationResponseForm(request.POST if request.method == "POST" else request.GET)
+    authorisation_response = form.authorisation_response
     if not authorisation_response:
         return render(request, "connections/unknown_sign_in.html", status=400)
     attempt_id = attempts.store_authorisation_response(authorisation_response)

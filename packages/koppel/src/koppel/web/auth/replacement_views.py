@@ -25,7 +25,7 @@ from koppel.kit.web.parameters import IDENTIFIER
 from koppel.kit.web.schemas import Input
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.models import User
-from koppel.organisations.quarantine import confirm_replacement
+from koppel.organisations.people.quarantine import confirm_replacement
 from koppel.organisations.views.operators import require_operator
 from koppel.web.auth.second_step import AuthenticateForm
 
