@@ -67,7 +67,7 @@ audit: $(READY) ## Ask PyPI and npm about known vulnerabilities of the locked pa
 sbom: $(READY) ## Write the software bill of materials (CycloneDX, JSON) to dist/koppel.cdx.json
 	@$(UV) run --frozen -q --group release python .ci/sbom.py $(ARGS)
 
-setup-tests: ## Install Chromium, gettext, PostgreSQL and iproute2 as root on Debian; elsewhere print what to install
+setup-tests: ## Install Chromium, gettext, PostgreSQL, proxies and systemd-nspawn as root on Debian; elsewhere print what to install
 	@PYTHON="$(PYTHON)" .ci/setup-tests
 
 coverage: built ## Run the tests with coverage: the total and the least covered files
