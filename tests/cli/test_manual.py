@@ -18,7 +18,7 @@ from koppel.kit.database.embedded_postgres import choose_free_port, find_binarie
 from tests.fixtures.manual import Block, blocks
 from tests.fixtures.stack import wait_until
 
-pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
 PASSWORD = "a-long-enough-passphrase-7"
 START = "koppel up"
@@ -54,14 +54,14 @@ class Shell:
 
     def start(self, command: str) -> None:
         """Start Koppel in the background, and return when it is ready."""
-        log = (self.folder / "log").open("ab")
-        self._service = subprocess.Popen(
-            ["bash", "-c", f"exec {command.partition('#')[0]}"],
-            cwd=self.folder,
-            env=self._environment(),
-            stdout=log,
-            stderr=log,
-        )
+        with (self.folder / "log").open("ab") as log:
+            self._service = subprocess.Popen(
+                ["bash", "-c", f"exec {command.partition('#')[0]}"],
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+            )
         wait_until(self._is_ready)
 
     def stop(self) -> None:
