@@ -99,11 +99,13 @@ def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
 def test_every_block_of_the_operations_page_says_where_it_is_run() -> None:
     """The word behind the language; an unknown one, or none where a file or root is needed, runs nowhere."""
     unplaced = [
-        f"{block.line}: ```{block.language} {block.place}"
+        f"{block.line}: ```{block.language} {block.runner}"
         for block in manual.blocks()
-        if block.language not in manual.LANGUAGES or not (block.is_file or block.place in manual.PLACES)
+        if block.language not in manual.LANGUAGES or not (block.is_file or block.runner in manual.RUNNERS)
     ]
-    assert unplaced == [], f"Say one of {list(manual.PLACES)} behind the language (tests/fixtures/manual.py)."
+    assert unplaced == [], (
+        f"Say one of {list(manual.RUNNERS)} behind the language (tests/fixtures/manual.py)."
+    )
 
 
 def test_every_fixed_address_that_koppel_calls_is_in_the_list_for_firewalls() -> None:

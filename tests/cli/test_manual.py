@@ -115,10 +115,10 @@ def test_the_commands_for_one_machine_work_in_their_order(shell: Shell) -> None:
     """From an empty folder to a restored copy that has taken the place of the original."""
     ran = []
     for block in blocks():
-        if block.place == "reader":
+        if block.runner == "reader":
             shell.read_books(block)
             continue
-        if block.place:
+        if block.runner:
             continue
         _prepare(shell, block)
         shell.type(block)

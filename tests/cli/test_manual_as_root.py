@@ -13,7 +13,7 @@ from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.manual import Block, blocks
 from tests.fixtures.stack import wait_until
 
-pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(3600)]
 
 SOURCE = "/repository"
 INSTALLS = ("apt-get install", "git clone")
@@ -60,7 +60,7 @@ class Administrator:
     def follow(self, block: Block) -> None:
         """Run a block, or write the file that it is."""
         if block.is_file:
-            self.machine.write(block.place, block.text)
+            self.machine.write(block.runner, block.text)
             return
         for words, prepare in self._before.items():
             if words in block.text:
@@ -89,10 +89,10 @@ class Administrator:
         self.machine.run("systemctl stop sandbox")
 
     def _answers(self, url: str) -> bool:
-        asked = subprocess.run(
+        done = subprocess.run(
             self.machine.command(f"python3 -c '{ASK}' {url}"), capture_output=True, check=False
         )
-        return asked.returncode == 0
+        return done.returncode == 0
 
     def _prepare_nginx(self) -> None:
         """A certificate that the machine trusts."""
@@ -131,11 +131,11 @@ def test_every_block_for_root_works_on_a_bare_debian(tmp_path: Path) -> None:
     commit = subprocess.run(
         [*git, "rev-parse", "HEAD"], cwd=REPOSITORY, check=True, capture_output=True, text=True
     ).stdout.strip()
-    page = [block for block in blocks() if block.is_file or block.place == "root"]
+    page = [block for block in blocks() if block.is_file or block.runner == "root"]
     _install(machine, page, repository)
     machine.write("/etc/hosts", f"127.0.0.1 localhost {SERVER} mail.noord.example\n")
     machine.write("/root/numbers.csv", "number\n")
-    self_signed(machine.root / "root")
+    self_signed(machine.root / "root", "ca.noord.example")
     (machine.root / "root/fullchain.pem").rename(machine.root / "root/noord-ca.crt")
     with machine.booted({str(repository): SOURCE}):
         administrator = Administrator(machine, commit)
@@ -150,7 +150,7 @@ def _follow_with_an_own_postgresql(machine: BootedDebian) -> None:
     roles, superuser_script, backup_role, restore = [
         block.text.replace("SECRET", SECRET).replace("…", SECRET).replace("HOST", "127.0.0.1")
         for block in blocks()
-        if block.place == "postgresql"
+        if block.runner == "postgresql"
     ]
     machine.run("systemctl stop koppel; mv /var/lib/koppel /var/lib/koppel-embedded")
     machine.run("install -d -o koppel -g koppel -m 750 /var/lib/koppel")

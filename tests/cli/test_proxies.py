@@ -29,12 +29,12 @@ http {{
 """
 
 
-def self_signed(folder: Path) -> None:
-    """Write `fullchain.pem` and `privkey.pem` for the server of the page."""
+def self_signed(folder: Path, host: str = SERVER) -> None:
+    """Write `fullchain.pem` and `privkey.pem` for a host, by default the server of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     key, name = (
         ec.generate_private_key(ec.SECP256R1()),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER)]),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]),
     )
     now = datetime.now(UTC)
     certificate = (
@@ -45,7 +45,7 @@ def self_signed(folder: Path) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVER)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

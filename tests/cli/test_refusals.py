@@ -270,8 +270,8 @@ def test_a_missing_sandbox_is_reported_with_the_way_to_install_it(monkeypatch: p
 
 def test_psql_needs_the_embedded_database(shell: Shell) -> None:
     assert "does not run" in sentence(shell.koppel("psql", "-c", "SELECT 1"))
-    own = sentence(shell.koppel("psql", DATABASE_URL="postgresql://koppel_app:secret@127.0.0.1/koppel"))
-    assert "use that server's psql" in own
+    refusal = sentence(shell.koppel("psql", DATABASE_URL="postgresql://koppel_app:secret@127.0.0.1/koppel"))
+    assert "use that server's psql" in refusal
 
 
 def test_a_support_bundle_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
