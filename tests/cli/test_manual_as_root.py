@@ -170,10 +170,10 @@ def _follow_with_an_own_postgresql(machine: BootedDebian) -> None:
 
 
 def _as_superuser(machine: BootedDebian, statements: str, database: str) -> None:
-    machine.write("/tmp/statements.sql", statements)
+    machine.write("/srv/statements.sql", statements)
     machine.run(
-        f"chmod 644 /tmp/statements.sql; cd /; runuser -u postgres -- psql -v ON_ERROR_STOP=1 -d {database}"
-        " -f /tmp/statements.sql"
+        f"chmod 644 /srv/statements.sql; cd /; runuser -u postgres -- psql -v ON_ERROR_STOP=1 -d {database}"
+        " -f /srv/statements.sql"
     )
 
 
