@@ -256,19 +256,40 @@ def test_an_import_of_thousands_is_shown_page_by_page_and_costs_what_a_small_one
     assert (body["counts"]["queued"], body["pages"], len(body["administrations"])) == (2001, 1001, 2)
 
 
-def test_the_remaining_time_of_an_import_follows_its_pace(firm: tuple[Actor, list[Administration]]) -> None:
-    anna, (_done, reading, _waiting) = firm
-    run = run_of(reading, "running", started_at=now() - timedelta(seconds=60), attempt=2)
-    part_of(run, "accounts", "done", 1.0, mode="full", rows=100)
-    part_of(run, "entries", "running", 60.0, lines=5000, expected_total=10_000)
+def test_the_remaining_time_of_an_import_follows_those_that_are_completed(actor: MakeActor) -> None:
+    anna, companies = firm_with(actor, 12)
     with organisation_scope(anna.organisation_id):
-        Administration.objects.update(created_at=now() - timedelta(seconds=120))
-    body = signed_in(anna).get(f"/api/v1/imports/{IMPORT}").json()
-    assert 45 <= body["percent"] <= 52, "one of three, and half of another"
-    assert body["seconds_left"] == pytest.approx(120 * (100 - body["percent"]) / body["percent"], abs=4)
-    listed = signed_in(anna).get(f"/administrations/?import={IMPORT}").content.decode()
-    assert f'<progress max="100" value="{body["percent"]}"' in listed
-    assert "2 minutes left" in listed
+        Administration.objects.update(import_id=IMPORT)
+        Administration.objects.filter(pk__in=[one.pk for one in companies[2:]]).update(
+            status="queued", activated_at=None
+        )
+    for company in companies[2:4]:
+        run_of(company, "running", attempt=1, started_at=now() - timedelta(seconds=60))
+    browser = signed_in(anna)
+
+    def shown() -> tuple[int | None, str, str]:
+        body = browser.get(f"/api/v1/imports/{IMPORT}").json()
+        page = browser.get(f"/imports/{IMPORT}/").content.decode()
+        listed = browser.get(f"/administrations/?import={IMPORT}").content.decode()
+        return body["seconds_left"], page, listed
+
+    for number, company in enumerate(companies[:2]):
+        began = now() - timedelta(seconds=180)
+        run_of(
+            company, "succeeded", started_at=began, finished_at=began + timedelta(seconds=60 * (number + 1))
+        )
+    seconds_left, *pages = shown()
+    assert seconds_left is None
+    assert not any(" left" in page for page in pages), "nothing until enough is completed"
+    with organisation_scope(anna.organisation_id):
+        Administration.objects.filter(pk=companies[4].pk).update(status="active", activated_at=now())
+    began = now() - timedelta(seconds=90)
+    run_of(companies[4], "succeeded", started_at=began, finished_at=now())
+    seconds_left, *pages = shown()
+    assert seconds_left == 7 * 60 + 90, "one a minute so far, and the last one takes what they took"
+    assert all("about 8 minutes left" in " ".join(page.split()) for page in pages)
+    User.objects.filter(pk=anna.user_id).update(language="nl")
+    assert all("nog ongeveer 8 minuten" in " ".join(page.split()) for page in shown()[1:])
 
 
 def test_rest_shows_the_same_progress(firm: tuple[Actor, list[Administration]]) -> None:
