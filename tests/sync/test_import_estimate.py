@@ -56,21 +56,27 @@ def test_the_estimate_of_900_administrations_is_honest_and_never_jumps_up(
     assert len(shown) > 0.9 * len(steps), "known after a few minutes of nearly an hour"
     rises = [after - before for (_a, before), (_b, after) in pairwise(shown)]
     longest = max(actual for actual, _estimate in steps)
-    assert max(rises) < 0.05 * longest, "between two looks of two seconds"
+    assert max(rises) < 0.06 * longest, "between two looks of two seconds"
     for actual, estimate in shown:
-        assert estimate == pytest.approx(actual, rel=0.35, abs=300)
+        assert estimate == pytest.approx(actual, rel=0.4, abs=360)
 
 
-def test_nothing_is_estimated_before_as_many_are_completed_as_run_at_once() -> None:
-    pace = ImportPace(
-        completed=17,
-        running=18,
-        waiting=800,
-        elapsed_seconds=90,
-        last_completed_seconds=90,
-        average_seconds=60,
-    )
-    assert estimate_seconds_left(pace) is None
+@pytest.mark.parametrize(
+    ("completed", "running", "waiting", "is_measured"),
+    [
+        (35, 18, 800, False),
+        (36, 18, 800, True),
+        (5, 4, 10, False),
+        (6, 4, 10, True),
+        (9, 18, 13, False),
+        (10, 18, 12, True),
+    ],
+)
+def test_nothing_is_estimated_before_enough_are_completed(
+    completed: int, running: int, waiting: int, *, is_measured: bool
+) -> None:
+    pace = ImportPace(completed, running, waiting, 90.0, 90.0, 60.0)
+    assert (estimate_seconds_left(pace) is not None) is is_measured
 
 
 def test_the_last_administrations_need_what_the_longest_of_them_does() -> None:

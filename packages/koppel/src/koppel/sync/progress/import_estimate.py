@@ -11,9 +11,9 @@ from koppel.kit.clock import now
 from koppel.organisations.roles import Actor
 from koppel.sync.models import OPEN_STATES, Run, RunState, Trigger
 
-COMPLETED_MIN = 3
-"""So many administrations are completed before there is an estimate, and no fewer than run at once: the first
-ones to be completed are the small ones.
+COMPLETED_MIN = 6
+"""So many administrations are completed before there is an estimate; of a large import twice as many as run
+at once, because the first ones to be completed are the small ones.
 """
 MEASURED_PERCENT = 10
 """From here on the estimate of a single run rests on what it read."""
@@ -38,18 +38,18 @@ class ImportPace:
 def estimate_seconds_left(pace: ImportPace) -> int | None:
     """Return the seconds that the import still needs; None while too few administrations are completed.
 
-    The estimate neither falls when many are completed at once nor rises between two of them: running ones
-    count as completed in the time that passed since.
+    The pace is the average of two: of completed ones in the time until the newest, and of those with the
+    running ones in the time until now. So it hardly moves between two completions, or when many come at once.
     """
-    is_measured = pace.completed >= max(COMPLETED_MIN, pace.running)
+    total = pace.completed + pace.running + pace.waiting
+    is_measured = pace.completed >= max(COMPLETED_MIN, min(2 * pace.running, total // 4))
     if not pace.waiting:
         return pace.longest_seconds or (round(pace.average_seconds) or None if is_measured else None)
     if not is_measured:
         return None
-    seconds_each = max(
-        pace.last_completed_seconds / pace.completed,
-        pace.elapsed_seconds / (pace.completed + pace.running),
-    )
+    seconds_each = (
+        pace.last_completed_seconds / pace.completed + pace.elapsed_seconds / (pace.completed + pace.running)
+    ) / 2
     return max(round(pace.waiting * seconds_each + pace.average_seconds), pace.longest_seconds, 1)
 
 
