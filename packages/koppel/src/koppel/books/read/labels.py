@@ -1,7 +1,7 @@
 """Labels of resources and their columns, in accountants' terms."""
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import override
+from django.utils.translation import override, pgettext_lazy
 
 RESOURCES = {
     "company_details": _("Company details"),
@@ -54,7 +54,7 @@ COLUMNS = {
     "journal": _("Journal"),
     "kind": _("Kind"),
     "ledger": _("Ledger"),
-    "line_number": _("Line"),
+    "line_number": pgettext_lazy("of an entry", "Line"),
     "module": _("Module"),
     "name": _("Name"),
     "number": _("Number"),
