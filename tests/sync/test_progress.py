@@ -1,6 +1,7 @@
 """The progress of runs on pages, over REST and from the command line."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -275,6 +276,12 @@ def test_the_remaining_time_of_an_import_follows_those_that_are_completed(actor:
         addresses = (f"/imports/{IMPORT}/", f"/administrations/?import={IMPORT}")
         return [" ".join(browser.get(address).content.decode().split()) for address in addresses]
 
+    for company in companies[6:12]:
+        run_of(company, "queued")
+    dashboard = browser.get("/").content.decode()
+    assert ("6 waiting" in dashboard, " left" in dashboard) == (True, False), (
+        "the running ones are not the end"
+    )
     assert browser.get(f"/api/v1/imports/{IMPORT}").json()["seconds_left"] is None
     assert not any("minutes left" in page for page in pages()), "nothing until enough are completed"
     with organisation_scope(anna.organisation_id):
