@@ -52,12 +52,12 @@ def test_the_estimate_of_900_administrations_is_honest_and_never_jumps_up(
 ) -> None:
     chance = random.Random(seed)
     steps = list(simulated_import([duration(chance) for _ in range(900)], slots=18))
-    shown = [(actual, estimate) for actual, estimate in steps if estimate is not None]
-    assert len(shown) > 0.9 * len(steps), "known after a few minutes of nearly an hour"
-    rises = [after - before for (_a, before), (_b, after) in pairwise(shown)]
+    estimates = [(actual, estimate) for actual, estimate in steps if estimate is not None]
+    assert len(estimates) > 0.9 * len(steps), "known after a few minutes of nearly an hour"
+    rises = [after - before for (_a, before), (_b, after) in pairwise(estimates)]
     longest = max(actual for actual, _estimate in steps)
     assert max(rises) < 0.06 * longest, "between two looks of two seconds"
-    for actual, estimate in shown:
+    for actual, estimate in estimates:
         assert estimate == pytest.approx(actual, rel=0.4, abs=360)
 
 

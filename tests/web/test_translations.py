@@ -71,13 +71,13 @@ def test_templates_translate_texts_and_no_variables() -> None:
     """A stored sentence may have values: the filter `sentence` renders it. Labels of the forms of allauth are
     texts of its own catalogue.
     """
-    found = {
+    variables = {
         (file.name, name)
         for file in SOURCE.rglob("templates/**/*.html")
         for name in VARIABLE.findall(file.read_text())
         if "allauth" not in file.parts
     }
-    assert found == set()
+    assert variables == set()
 
 
 ERRORS = {
