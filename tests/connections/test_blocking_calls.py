@@ -15,6 +15,7 @@ from django.utils import translation
 from koppel.connections.sessions import blocking_calls, call_vendor_blocking, close_blocking_calls
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connector.errors import Unreachable
+from koppel.kit.database.pool import Database
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.http import outbound_budget
 from koppel.kit.http.outbound_budget import CALLS_OF_ORGANISATION_MAX, CallsBusy
@@ -55,13 +56,14 @@ def open_calls() -> Any:
     calls.release()
 
 
-async def current_runtime(runtime: Runtime) -> Runtime:
-    return runtime
+async def current_database(runtime: Runtime) -> Database:
+    """What all calls of a thread share."""
+    return runtime.database
 
 
 def test_all_calls_of_a_process_share_one_runtime(open_calls: OpenCalls) -> None:
     open_calls.start()
-    first, second = (call_vendor_blocking(organisation, current_runtime) for organisation in (ANNA, BERT))
+    first, second = (call_vendor_blocking(organisation, current_database) for organisation in (ANNA, BERT))
     assert first is second
 
 
@@ -83,12 +85,12 @@ def test_a_call_has_language_and_log_context_of_its_caller() -> None:
 def test_a_vendor_that_never_answers_keeps_a_request_for_a_limited_time(
     open_calls: OpenCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = call_vendor_blocking(ANNA, current_runtime)
+    before = call_vendor_blocking(ANNA, current_database)
     monkeypatch.setattr(blocking_calls, "WORK_SECONDS_MAX", 0.1)
     with pytest.raises(Unreachable) as raised:
         open_calls.start().result(10)
     assert raised.value.code == "timeout"
-    assert call_vendor_blocking(ANNA, current_runtime) is before
+    assert call_vendor_blocking(ANNA, current_database) is before
 
 
 def test_a_thread_that_is_stuck_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,14 +99,14 @@ def test_a_thread_that_is_stuck_is_replaced(monkeypatch: pytest.MonkeyPatch) -> 
     async def compute_for_ever(_runtime: Runtime) -> None:
         released.wait(30)
 
-    before = call_vendor_blocking(ANNA, current_runtime)
+    before = call_vendor_blocking(ANNA, current_database)
     monkeypatch.setattr(blocking_calls, "WORK_SECONDS_MAX", 0.1)
     monkeypatch.setattr(blocking_calls, "PING_SECONDS", 0.1)
     try:
         with pytest.raises(Unreachable):
             call_vendor_blocking(ANNA, compute_for_ever)
         monkeypatch.undo()
-        assert call_vendor_blocking(ANNA, current_runtime) is not before
+        assert call_vendor_blocking(ANNA, current_database) is not before
     finally:
         released.set()
 
@@ -113,13 +115,13 @@ def test_calls_end_with_their_thread_and_the_next_one_starts_another(open_calls:
     async def end_thread(_runtime: Runtime) -> NoReturn:
         raise SystemExit
 
-    before, waiting = call_vendor_blocking(ANNA, current_runtime), open_calls.start()
+    before, waiting = call_vendor_blocking(ANNA, current_database), open_calls.start()
     with pytest.raises(SystemExit):
         call_vendor_blocking(BERT, end_thread)
     with pytest.raises(Unreachable) as raised:
         waiting.result(10)
     assert raised.value.code == "interrupted"
-    assert call_vendor_blocking(ANNA, current_runtime) is not before
+    assert call_vendor_blocking(ANNA, current_database) is not before
 
 
 def test_a_stop_ends_the_calls_in_progress(open_calls: OpenCalls) -> None:
@@ -128,7 +130,7 @@ def test_a_stop_ends_the_calls_in_progress(open_calls: OpenCalls) -> None:
     with pytest.raises(Unreachable) as raised:
         waiting.result(10)
     assert raised.value.code == "interrupted"
-    assert call_vendor_blocking(ANNA, current_runtime)
+    assert call_vendor_blocking(ANNA, current_database)
 
 
 def test_an_organisation_leaves_slots_to_others(
@@ -138,17 +140,17 @@ def test_an_organisation_leaves_slots_to_others(
     for _number in range(CALLS_OF_ORGANISATION_MAX):
         open_calls.start(ANNA)
     with pytest.raises(CallsBusy):
-        call_vendor_blocking(ANNA, current_runtime)
-    assert call_vendor_blocking(BERT, current_runtime)
+        call_vendor_blocking(ANNA, current_database)
+    assert call_vendor_blocking(BERT, current_database)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_starts_a_thread_of_its_own() -> None:
-    call_vendor_blocking(ANNA, current_runtime)
+    call_vendor_blocking(ANNA, current_database)
     if not (child := os.fork()):
         status = 1
         try:
-            status = 0 if call_vendor_blocking(ANNA, current_runtime) else 2
+            status = 0 if call_vendor_blocking(ANNA, current_database) else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -13,13 +13,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
 from django.utils import translation
 from django.utils.translation import gettext_noop
 
+from koppel.connections.health import HealthReporter
 from koppel.connections.sessions.runtime import Runtime, runtime
+from koppel.connections.sessions.token_probe import TokenProbe
 from koppel.connector.errors import Unreachable
 from koppel.kit.database.health.connection_limits import VENDOR_CALL_POOL, VENDOR_CALL_THREADS
 from koppel.kit.database.turns import use_case_executor
@@ -141,7 +144,7 @@ class RuntimeThread:
         with ThreadPoolExecutor(VENDOR_CALL_THREADS, thread_name_prefix="koppel calls") as self._use_cases:
             async with (
                 HttpClient(timeout_seconds=RESPONSE_SECONDS_MAX) as http,
-                runtime(http, size=VENDOR_CALL_POOL) as self._runtime,
+                runtime(http, size=VENDOR_CALL_POOL, token_cache_seconds=0.0) as self._runtime,
             ):
                 self._runtime.rate_limiter.reporter.start()
                 self._opened.set()
@@ -160,9 +163,16 @@ class RuntimeThread:
             use_case_executor.set(self._use_cases)
             # Django keeps the language for a thread, even in a copied context.
             with translation.override(language):
-                return await work(self._runtime)
+                return await work(self._runtime_of_call())
         finally:
             self._tasks.discard(task)
+
+    def _runtime_of_call(self) -> Runtime:
+        """Return the runtime of a call: it trusts no token, and leaves out no report, because an earlier one
+        did: a person who tests a connection asks how it is now.
+        """
+        health = HealthReporter(self._runtime.database)
+        return replace(self._runtime, health=health, token_probe=TokenProbe())
 
     async def _cancel_calls(self) -> None:
         if tasks := [task for task in self._tasks if task is not None]:

@@ -11,7 +11,7 @@ from django.conf import settings
 from koppel.connections.health import HealthReporter
 from koppel.connections.rate_limits import RateLimiter
 from koppel.connections.sessions.token_probe import TokenProbe
-from koppel.connections.vault import CALL_SECONDS_MAX, TokenRefresher
+from koppel.connections.vault import CALL_SECONDS_MAX, TOKEN_CACHE_SECONDS, TokenRefresher
 from koppel.kit.database.pool import Database
 from koppel.kit.http.client import HttpClient
 
@@ -37,9 +37,11 @@ _current_worker: list[Runtime] = []
 
 
 @asynccontextmanager
-async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+async def runtime(
+    http: HttpClient, *, size: int, token_cache_seconds: float = TOKEN_CACHE_SECONDS
+) -> AsyncIterator[Runtime]:
     """Open what calls to vendors need, with at most `size` database connections, and close it at the end of
-    the block.
+    the block. `token_cache_seconds`: how long a token is used without reading its grant again.
     """
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
@@ -48,7 +50,8 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
         ) as token_http,
         Database.open(size=size) as database,
     ):
-        vault, rate_limiter = TokenRefresher(database, token_http), RateLimiter(database)
+        vault = TokenRefresher(database, token_http, cache_seconds=token_cache_seconds)
+        rate_limiter = RateLimiter(database)
         try:
             yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), TokenProbe())
         finally:

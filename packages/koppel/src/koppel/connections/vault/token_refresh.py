@@ -110,7 +110,10 @@ class TokenRefresher:
     `close` finishes the refreshes under way, and gives the lock connection back.
     """
 
-    def __init__(self, database: Database, http: HttpClient) -> None:
+    def __init__(
+        self, database: Database, http: HttpClient, *, cache_seconds: float = TOKEN_CACHE_SECONDS
+    ) -> None:
+        self._cache_seconds = cache_seconds
         self._grants, self._http, self._locks = GrantStore(database), http, GrantLocks()
         self._pauses = TokenPauses(database)
         self._refreshes: dict[int, _Refresh] = {}
@@ -225,7 +228,7 @@ class TokenRefresher:
     def _cache_briefly(self, grant: GrantSnapshot) -> None:
         if len(self._token_cache) >= TOKEN_CACHE_MAX:
             self._token_cache.clear()
-        self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + TOKEN_CACHE_SECONDS)
+        self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + self._cache_seconds)
 
     async def _refresh_until_usable(
         self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float
