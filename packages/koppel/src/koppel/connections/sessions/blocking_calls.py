@@ -137,7 +137,7 @@ class RuntimeThread:
             log.exception("vendor_calls_ended", error=type(error).__name__)
         with self._lock:
             self._has_ended, self.is_usable = True, False
-            for outcome in self._outcomes:
+            for outcome in list(self._outcomes):  # callers take theirs away meanwhile
                 outcome.cancel()
 
     async def _serve(self) -> None:
