@@ -56,8 +56,10 @@ def call_slot(kind: CallKind, organisation_id: int | None = None) -> Iterator[No
     seconds.
     """
     # The organisation's first: who waits for that takes no slot from others.
-    own: AbstractContextManager[None] = nullcontext()
+    organisation_slot: AbstractContextManager[None] = nullcontext()
     if organisation_id is not None:
-        own = _calls_of_organisations.slot((kind, organisation_id), wait_seconds=WAITING_SECONDS)
-    with REQUESTS.call(), own, _calls.slot(kind, wait_seconds=WAITING_SECONDS):
+        organisation_slot = _calls_of_organisations.slot(
+            (kind, organisation_id), wait_seconds=WAITING_SECONDS
+        )
+    with REQUESTS.call(), organisation_slot, _calls.slot(kind, wait_seconds=WAITING_SECONDS):
         yield
