@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 COMPANIES, LINES, PAGE_SIZE = 6, 1500, 25
 GRANTS = 50
+SERVER = {"max_connections": "200"}
+"""A standby refuses to start with fewer than its primary."""
 UNREPLICATED_SECONDS = 1.0
 WITHOUT_PRIMARY_SECONDS = 4.0
 SETTLE_SECONDS_MAX = 120
@@ -54,11 +56,11 @@ def run() -> list[dict[str, Any]]:
     if requirement := missing_requirement():
         raise RuntimeError(f"The benchmark needs {requirement}.")
     with (
-        two_clusters(synchronous_standby_names="south", max_connections="200") as (primary, standby),
+        two_clusters(synchronous_standby_names="south", **SERVER) as (primary, standby),
         tempfile.TemporaryDirectory() as folder,
         run_sandbox(companies=COMPANIES, lines=LINES) as sandbox,
     ):
-        start_standby(primary, standby, cluster_name="south", wal_retrieve_retry_interval="60s")
+        start_standby(primary, standby, cluster_name="south", wal_retrieve_retry_interval="10min", **SERVER)
         addresses = addresses_of_both(primary, standby)
         migrate_database(addresses, Path(folder))
         environment = BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))

@@ -226,5 +226,5 @@ def _url_of(role: str, password: str) -> str:
     database = connections["default"].settings_dict
     hosts, ports = (database["HOST"] or "127.0.0.1").split(","), (database["PORT"] or "5432").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    places = ",".join(f"{host}:{port or '5432'}" for host, port in zip(hosts, ports, strict=False))
-    return f"postgresql://{role}:{password}@{places}/{database['NAME']}"
+    addresses = ",".join(f"{host}:{port or '5432'}" for host, port in zip(hosts, ports, strict=False))
+    return f"postgresql://{role}:{password}@{addresses}/{database['NAME']}"

@@ -48,9 +48,9 @@ def passes_over_standbys(url: str) -> bool:
 
 def connection_limits(url: str) -> dict[str, Any]:
     """Return the parameters with which a dead host is noticed, without those that the URL sets itself."""
-    given = conninfo_to_dict(url) if url else {}
+    parameters = conninfo_to_dict(url) if url else {}
     return {
         name: value
         for name, value in {"connect_timeout": CONNECT_SECONDS, **KEEP_ALIVE}.items()
-        if name not in given
+        if name not in parameters
     }

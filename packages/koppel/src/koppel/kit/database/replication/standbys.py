@@ -118,12 +118,14 @@ def _standbys(
     senders = [sender for sender in senders if sender[0] not in NO_STANDBYS]
     only_follower = followers[0] if len(followers) == len(senders) == 1 else None
     standbys = []
-    for name, sync_state, *told in senders:
+    for name, sync_state, *lag in senders:
         is_synchronous = sync_state in ("sync", "quorum")
         if sync_state is None:
             is_synchronous = "*" in expected or name in expected
-        is_told = told[0] is not None or only_follower is None
-        behind = told if is_told else _behind(only_follower, primary_position)
+        if only_follower is not None and lag[0] is None:
+            behind = _behind(only_follower, primary_position)
+        else:
+            behind = lag
         standbys.append(Standby(name or "without a name", is_synchronous, *behind))
     return standbys
 
