@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from koppel.cli.checks.standbys import NONE
+from koppel.cli.checks.failover import NONE
 from tests.fixtures.clusters import (
     Cluster,
     addresses_of_both,

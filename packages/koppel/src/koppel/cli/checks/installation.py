@@ -11,10 +11,10 @@ from koppel.books.sql_access.privileges import excess_privileges, other_database
 from koppel.cli.checks.audit_log import check_audit_log
 from koppel.cli.checks.backups import check_backups
 from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
+from koppel.cli.checks.failover import check_standbys
 from koppel.cli.checks.programs import check_programs
 from koppel.cli.checks.requirements import check_key_form, check_secret_key, collect_requirements
 from koppel.cli.checks.result import CheckFinding, advice
-from koppel.cli.checks.standbys import check_standbys
 from koppel.cli.environment import require_reachable
 from koppel.cli.first_steps import CREATE_ORGANISATION, PRINT_LINK, shell_command
 from koppel.cli.ports import responds

@@ -19,7 +19,7 @@ class Durability(Enum):
     """The disk of the primary, and no standby."""
     STANDBY = "standby"
     """The disk of the synchronous standby as well, where `synchronous_standby_names` names one; also where
-    the server's setting asks for less. `remote_apply` stays.
+    the server's setting asks for less. A stricter one stays.
     """
 
 

@@ -37,7 +37,7 @@ class HostState:
 
     name: str
     failure: str = ""
-    """Why it does not answer."""
+    """The reason when there is no answer."""
     is_primary: bool = False
     position: float | None = None
     seconds_since_replay: float | None = None

@@ -43,7 +43,7 @@ def _hosts(url: str, state: ReplicationState) -> Iterator[CheckFinding]:
         names = " and ".join(state.primaries)
         text = (
             f"{names} both accept writes. Stop the one that was the primary before the failover at once, and "
-            "make it a standby anew (docs/operations.md, Two database servers)."
+            'make it a standby anew; docs/operations.md says under "Two database servers" how.'
         )
         yield CheckFinding(TOPIC, False, text)
     if len(hosts_of(url)) > 1 and not passes_over_standbys(url):
