@@ -67,7 +67,7 @@ audit: $(READY) ## Ask PyPI and npm about known vulnerabilities of the locked pa
 sbom: $(READY) ## Write the software bill of materials (CycloneDX, JSON) to dist/koppel.cdx.json
 	@$(UV) run --frozen -q --group release python .ci/sbom.py $(ARGS)
 
-setup-tests: ## Install Chromium, gettext, PostgreSQL and iproute2 as root on Debian; elsewhere print what to install
+setup-tests: ## Install Chromium, gettext, PostgreSQL, iproute2 and LibreOffice as root on Debian; elsewhere print what to install
 	@PYTHON="$(PYTHON)" .ci/setup-tests
 
 coverage: built ## Run the tests with coverage: the total and the least covered files
@@ -79,7 +79,7 @@ hooks: $(READY) ## Check style, types and imports before every commit (pre-commi
 	@.venv/bin/pre-commit install
 
 screenshots: built ## Keep a picture of every page, width, language and theme in test-output/pages, and report what is wrong (PAGES=overview,sync)
-	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots.py $(ARGS)
+	@.venv/bin/python -m pytest -m drill tests/web/test_screenshots_*.py $(ARGS)
 
 bench: built ## Run benchmarks, one JSON line per figure (ID=embedded_postgres: one of them)
 	@$(UV) sync --frozen -q --group bench >&2

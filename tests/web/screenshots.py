@@ -1,5 +1,6 @@
-"""A picture of every page at every width, in both languages, light and dark, with 900 companies; and what is
-wrong with them. `make screenshots` runs it; the pictures are in `test-output/pages/`.
+"""A picture of every page at every width, light and dark, with 900 companies; and what is wrong with them.
+
+`make screenshots` takes them in both languages; they are kept in `test-output/pages/`.
 """
 
 import os
@@ -7,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page
 
 from koppel.administrations.models import Administration
@@ -15,22 +15,12 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.models import Division, Template
 from tests.administrations.factories import create_firm
 from tests.fixtures.environment import REPOSITORY
-from tests.web.browsing import (
-    address,
-    browser,
-    collect_complaints,
-    open_browser_page,
-    resize,
-    sign_in,
-    wait_until_settled,
-)
-from tests.web.factories import IMPORT, World, build_world
+from tests.web.browsing import collect_complaints, open_browser_page, resize, sign_in, wait_until_settled
+from tests.web.factories import IMPORT, World
 from tests.web.measures import WIDTHS, Scales, cut_text, hidden_cells, layout_shifts, opened_parts, overflow
-from tests.web.page_table import PUBLIC, add_books, all_pages, pages_of_many
+from tests.web.page_table import PUBLIC, all_pages, pages_of_many
 from tests.web.test_connections_browser import create_troubled_connections
 
-__all__ = ["address", "browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(1800)]
 FOLDER = REPOSITORY / "test-output" / "pages"
 COMPANIES = 900
 HEIGHT = "() => document.documentElement.scrollHeight"
@@ -38,21 +28,12 @@ PICTURED_HEIGHT = 16_000
 """In pixels; of a higher page, only what the window shows is kept."""
 
 
-@pytest.fixture
-def world(actor: Any) -> World:
-    new_world = build_world(actor)
-    add_books(new_world)
-    return new_world
+def take_pictures(browser: Browser, world: World, address: str, language: str, capsys: Any) -> None:
+    """Visit every page in the language and keep its pictures; fails with all that is wrong.
 
-
-@pytest.mark.parametrize("language", ["en", "nl"])
-def test_pictures_of_all_pages(
-    browser: Browser, world: World, address: str, language: str, settings: Any, capsys: Any
-) -> None:
-    """In the environment, `PAGES=overview,sync` visits these only, and `PICTURES=1440-en-light,390-en-dark`
+    In the environment, `PAGES=overview,sync` visits these only, and `PICTURES=1440-en-light,390-en-dark`
     keeps these pictures only; what is wrong is found at every width all the same.
     """
-    settings.STYLEGUIDE = True
     camera = Camera(open_browser_page(browser, WIDTHS[0], locale=language), address, language)
     for name, path in chosen_pages(PUBLIC):
         camera.visit(name, path)
