@@ -64,6 +64,8 @@ RECHECK_SECONDS, RECHECK_STEPS = 2.0, 20
 """An intent without a lock is read again after this time, because its process may be reopening a lost lock
 connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s).
 """
+REOPENING_SECONDS_MAX = 12.0
+"""After a failover reopening takes longer: each host of the database may be tried before it answers."""
 CONCURRENT_REFRESHES_MAX = 256
 """The most simultaneous refreshes per app registration: a slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
@@ -270,9 +272,16 @@ class TokenRefresher:
                 checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
-            # Sleep in steps: time while this machine was suspended must not count.
-            for _step in range(RECHECK_STEPS):
-                await asyncio.sleep(RECHECK_SECONDS / RECHECK_STEPS)
+            await self._wait_for_lock_owner()
+
+    async def _wait_for_lock_owner(self) -> None:
+        """Give the process that began a refresh the time to reopen its lock connection.
+
+        Sleep in steps: time while this machine was suspended must not count.
+        """
+        seconds = max(RECHECK_SECONDS, REOPENING_SECONDS_MAX - self._locks.seconds_since_loss)
+        for _step in range(RECHECK_STEPS):
+            await asyncio.sleep(seconds / RECHECK_STEPS)
 
     async def _renew(self, grant: GrantSnapshot, refused_token: Secret | None) -> Secret:
         """Call the token endpoint once, with the lock held and the intent committed.
