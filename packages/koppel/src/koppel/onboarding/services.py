@@ -14,6 +14,7 @@ from koppel.connections.consent.service_companies import (
     parse_ids,
     withdraw_companies,
 )
+from koppel.connections.errors import TooManyCompanies
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
@@ -77,7 +78,12 @@ def sign_in(actor: Actor, flow: Flow, sign_in_input: SignInInput) -> Advance | I
         return InvalidStep(
             Step.SIGN_IN, (FieldError(code="too_many_ids", message=message, field="company_ids"),)
         )
-    added = add_companies(actor, option.app.pk, read.ids)
+    try:
+        with transaction.atomic():
+            added = add_companies(actor, option.app.pk, read.ids)
+    except TooManyCompanies as error:
+        refusal = FieldError(code=error.code, message=error.message, field="company_ids")
+        return InvalidStep(Step.SIGN_IN, (refusal,))
     flow.entered_company_ids = [*flow.entered_company_ids, *added.new_ids]
     flow.save(update_fields=["entered_company_ids"])
     add_connection(flow, added.connection_id, option.app.pk)

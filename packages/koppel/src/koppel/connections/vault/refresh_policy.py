@@ -122,7 +122,7 @@ def failure_to_record(error: ConnectorError) -> RecordedFailure:
         RateLimited: FailureKind.RATE_LIMITED,
     }
     kind = kinds.get(type(error), FailureKind.UNREACHABLE)
-    return RecordedFailure(kind=kind, code=error.code[:60], reason=str(error))
+    return RecordedFailure(kind=kind, code=error.code[:60], reason=error.sentence)
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:
