@@ -1,7 +1,24 @@
-"""Formats a fiscal period for people.
+"""Checks a fiscal period of a source, and formats it for people.
 
 The API, exports, SQL and URLs keep `YYYYPP`.
 """
+
+import re
+
+_PERIOD = re.compile("[1-9][0-9]{3}(?!00)[0-9]{2}")
+SHOWN_CHARACTERS_MAX = 30
+
+
+def is_period(text: str) -> bool:
+    """Return whether the text is a year of four digits and the number of a period, from 01 to 99."""
+    return _PERIOD.fullmatch(text) is not None
+
+
+def require_period(text: str) -> str:
+    """Return the period. Raises `ValueError` when no fiscal year can have it."""
+    if not is_period(text):
+        raise ValueError(f"{text[:SHOWN_CHARACTERS_MAX]!r} is no period of a fiscal year.")
+    return text
 
 
 def format_period(period: str) -> str:

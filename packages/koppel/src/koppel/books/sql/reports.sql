@@ -97,4 +97,4 @@ GROUP BY entry.period ORDER BY entry.period;
 SELECT left(period, 4), max(period) FROM (
   SELECT period FROM books_entry WHERE administration_id = %(administration)s AND deleted_at IS NULL
   UNION SELECT period FROM books_balance WHERE administration_id = %(administration)s AND deleted_at IS NULL
-) used GROUP BY 1 ORDER BY 1 DESC;
+) used WHERE period ~ '^[0-9]{6}$' GROUP BY 1 ORDER BY 1 DESC;

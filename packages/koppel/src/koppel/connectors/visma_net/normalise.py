@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from koppel.connector import rows
+from koppel.connector.period_format import require_period
 from koppel.connectors.visma_net.periods import period_key
 from koppel.kit.database.text import compose
 
@@ -272,7 +273,7 @@ def journal(raw: bytes) -> rows.JournalRow:
 
 def period(raw: bytes) -> rows.PeriodRow:
     wire: PeriodWire = msgspec.json.decode(raw, type=PeriodWire)
-    key = period_key(wire.year, wire.period)
+    key = require_period(period_key(wire.year, wire.period))
     return rows.PeriodRow(
         period=key,
         fiscal_year=str(wire.year),
@@ -351,7 +352,7 @@ def balance(raw: bytes) -> rows.BalanceRow:
     sign = -1 if natural else 1
     return rows.BalanceRow(
         account=wire.account.number,
-        period=wire.financialPeriod,
+        period=require_period(wire.financialPeriod),
         ledger=wire.ledger.code if wire.ledger else None,
         branch=wire.branch.code if wire.branch else None,
         balance_type=wire.balanceType.lower(),
@@ -367,12 +368,13 @@ def entry(raw: bytes) -> rows.EntryRow:
     booked_on = _day(batch.transactionDate)
     if booked_on is None:
         raise ValueError("It has no transaction date.")
+    period_text = batch.financialPeriod or batch.postPeriod or ""
     module = batch.module.removeprefix("Module")
     return rows.EntryRow(
         journal=f"{batch.ledger or '1'}-{module}",
         module=module,
         number=batch.batchNumber,
-        period=batch.financialPeriod or batch.postPeriod or "",
+        period=period_text and require_period(period_text),
         booked_on=booked_on,
         description=_clean(batch.description),
         ledger=batch.ledger,
@@ -423,13 +425,13 @@ VERSIONS: dict[str, int] = {
     "accounts": 1,
     "vat_codes": 1,
     "journals": 1,
-    "periods": 1,
+    "periods": 2,
     "cost_codes": 1,
     "projects": 1,
     "contacts": 1,
     "payment_terms": 1,
-    "balances": 1,
-    "entries": 1,
+    "balances": 2,
+    "entries": 2,
     "entry_lines": 1,
 }
 """Raise the version of a resource whenever equal bytes may give another row: stored rows are read again then.
