@@ -17,11 +17,13 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.groups import divisions
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.models import Division, Membership, User
+from koppel.organisations.models import Division, Membership, Organisation, User
 from koppel.organisations.roles import Actor
 from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
+from tests.books.factories import administration_of
+from tests.fixtures.people import signed_in
 
 ROOT = "/api/v1/administrations"
 UNKNOWN = [
@@ -351,3 +353,14 @@ def test_a_bulk_action_on_a_sorted_list_uses_its_filter_and_keeps_the_sorting(fi
     answer = client.post("/administrations/bulk/preview", form)
     assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
     assert count_favourites(firm) == statuses(firm).count("active")
+
+
+def test_accounts_of_connections_are_listed_for_those_who_see_connections(actor: Any) -> None:
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get()
+    administration_of(admin)
+    for role, is_listed in (("administrator", True), ("user_plus", True), ("user", False), ("reader", False)):
+        browser = signed_in(admin if role == "administrator" else actor(role, organisation=firm))
+        page = browser.get("/administrations/?all=1").content.decode()
+        assert ("a@example.test" in page) is is_listed, role

@@ -92,7 +92,9 @@ class Chip:
 
 def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
     offered = _filter_choices(choices)
-    return [Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS]
+    return [
+        Menu(key, LABELS[key], _options(query, key, offered[key])) for key in MULTI_FILTERS if offered[key]
+    ]
 
 
 def chips(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Chip]:
