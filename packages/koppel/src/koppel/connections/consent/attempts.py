@@ -285,7 +285,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
         async with TokenPauses(current.database).storing(app.pk):
             return await connector(app.connector).complete_consent(http, credentials(app), request, callback)
 
-    return call_vendor_blocking(exchange)
+    return call_vendor_blocking(attempt.organisation_id, exchange)
 
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:

@@ -14,7 +14,7 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking, describing_session, listing_session
-from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
+from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.database.pool import Database
@@ -60,7 +60,13 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = call_vendor_blocking(call)
+    began = monotonic()
+    company_id: int | None = None
+    error: ConnectorError | None
+    try:
+        company_id, milliseconds, error = call_vendor_blocking(actor.organisation_id, call)
+    except Unreachable as late:
+        milliseconds, error = round((monotonic() - began) * 1000), late
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.for_actor(actor).filter(
             connection_id=connection_id, pk=company_id or 0

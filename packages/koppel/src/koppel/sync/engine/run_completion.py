@@ -41,14 +41,15 @@ KILLED_SENTENCE = (
 )
 
 
-def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
+def succeed(run: ClaimedRun, plan: SyncPlan, committed_pages: int) -> bool:
     """Close a run that read every available resource of its plan.
 
-    Returns False, and changes nothing, when this worker no longer holds the run.
+    Returns False, and changes nothing, when this worker no longer holds the run, or when the database lacks
+    pages that this worker has committed, as after a failover.
     """
     subject = Subject(SubjectKind.ADMINISTRATION, run.administration_id)
     with organisation_scope(run.organisation_id):
-        if not _finish_run(run, RunState.SUCCEEDED, "", ""):
+        if not _finish_run(run, RunState.SUCCEEDED, "", "", committed_pages):
             return False
         first = mark_synced(run.organisation_id, run.administration_id, _complete_as_of(run, plan))
         resolve_issues(run.organisation_id, subject, *RUN_ISSUES)
@@ -115,8 +116,12 @@ def raise_outage_issue(run: ClaimedRun, code: str) -> None:
         )
 
 
-def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:
-    """Store the state of the run. Returns False when this worker no longer holds it."""
+def _finish_run(
+    run: ClaimedRun, state: RunState, code: str, message: str, committed_pages: int | None = None
+) -> bool:
+    """Store the state of the run. Returns False when this worker no longer holds it, or when the run does not
+    have this many pages.
+    """
     with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["finish_run"],
@@ -128,6 +133,7 @@ def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bo
                 "run": run.id,
                 "attempt": run.attempt,
                 "running": RunState.RUNNING,
+                "pages": committed_pages,
             },
         )
         return bool(cursor.rowcount == 1)

@@ -69,7 +69,7 @@ async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
         )
         await run_in_thread(lambda: run_completion.fail(run, *failure, RunState.PARTIAL))
         return
-    if not await run_in_thread(lambda: run_completion.succeed(run, plan)):
+    if not await run_in_thread(lambda: run_completion.succeed(run, plan, result.committed_pages)):
         raise RunTakenOver
     log.info("run_succeeded", administration=run.administration_id, changed=sorted(result.changed_resources))
 
