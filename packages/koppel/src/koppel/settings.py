@@ -350,6 +350,8 @@ DNS_SERVERS = tuple(
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
 
+IS_DEMO = os.environ.get("KOPPEL_DEMO", "") == "1"
+"""Whether pages say that this is the demo, where mail is stored instead of sent; the demo sets it."""
 STYLEGUIDE = os.environ.get("KOPPEL_STYLEGUIDE", "") == "1"
 """Whether `/styleguide` shows the components of pages; the demo sets it."""
 

@@ -5,6 +5,10 @@ The API, exports, SQL and URLs keep `YYYYPP`.
 
 import re
 
+from django.utils.translation import gettext_noop
+
+from koppel.kit.web.sentences import stored_sentence
+
 _PERIOD = re.compile("[1-9][0-9]{3}(?!00)[0-9]{2}")
 SHOWN_CHARACTERS_MAX = 30
 
@@ -17,7 +21,8 @@ def is_period(text: str) -> bool:
 def require_period(text: str) -> str:
     """Return the period. Raises `ValueError` when no fiscal year can have it."""
     if not is_period(text):
-        raise ValueError(f"{text[:SHOWN_CHARACTERS_MAX]!r} is no period of a fiscal year.")
+        sentence = gettext_noop("“%(period)s” is no period of a fiscal year.")
+        raise ValueError(stored_sentence(sentence, period=text[:SHOWN_CHARACTERS_MAX]))
     return text
 
 

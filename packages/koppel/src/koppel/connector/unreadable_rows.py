@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 import msgspec
+from django.utils.translation import gettext_noop
 
 PLACEHOLDER = b"koppel unreadable row"
-REASON = "It is not valid JSON."
+REASON = gettext_noop("It is not valid JSON.")
 TOKENS_MAX = 1_000_000
 """Strings, brackets and commas of a document that is repaired. A page of 1,000 lines has about 100,000."""
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|(?P<unterminated>\\?\Z))|[\[\]{},]', re.DOTALL)

@@ -36,6 +36,7 @@ from koppel.connector.registry import connectors
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.sentences import render_sentence
 from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.roles import Actor, Permission
 
@@ -202,7 +203,7 @@ def check_with_vendor(app: AppRegistration, organisation_id: int, *, stores_paus
     try:
         call_vendor_blocking(organisation_id, call_vendor)
     except ConnectorError as error:
-        return AppCheck(False, error.code, _(str(error)))
+        return AppCheck(False, error.code, render_sentence(error.sentence))
     except DecryptionError:
         return AppCheck(False, "vault_key", _(KEY_MISSING))
     return AppCheck(True, "", _("The app registration works."))

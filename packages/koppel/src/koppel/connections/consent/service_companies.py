@@ -180,12 +180,13 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
     connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
     if connection is not None:
         return connection, False
+    mode = mode_of(app)
     created = Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=app.connector,
         app=app,
         owner_id=actor.membership_id,
-        account=app.name or app.client_id,
+        account=app.name or str(mode.account_title if mode else "") or app.client_id,
         state=ConnectionState.ACTIVE,
     )
     return created, True

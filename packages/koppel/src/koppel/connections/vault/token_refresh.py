@@ -85,6 +85,7 @@ STOPPING = gettext_noop("Koppel is shutting down.")
 BUSY_ELSEWHERE = gettext_noop("This consent is already being renewed.")
 LATE = gettext_noop("The accounting system did not respond in time.")
 NO_GRANT = gettext_noop("The consent no longer exists.")
+NOT_UNDERSTOOD = gettext_noop("Koppel did not understand the accounting system's answer (%(cause)s).")
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -308,9 +309,7 @@ class TokenRefresher:
             return await self._store_failure(grant, late, refused_token)
         except Exception as error:
             log.exception("token_response_invalid", grant=grant.id)
-            broken = UnexpectedResponse(
-                "token_response", f"Koppel did not understand the response ({type(error).__name__})."
-            )
+            broken = UnexpectedResponse("token_response", NOT_UNDERSTOOD, cause=type(error).__name__)
             return await self._store_failure(grant, broken, refused_token)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
         return await self._store_tokens(grant, tokens, requested_at, refused_token, was_slow=was_slow)
@@ -383,7 +382,9 @@ class TokenRefresher:
             failure = failure_to_record(lost)
             await _retry_on_outage(lambda: self._grants.record_failure(grant, failure, retry_at, None))
             await self._report(
-                lambda: grant_status.mark_app_refused(grant.organisation_id, grant.connection_id, str(lost))
+                lambda: grant_status.mark_app_refused(
+                    grant.organisation_id, grant.connection_id, lost.sentence
+                )
             )
             log.warning("app_refused", grant=grant.id, code=lost.code)
             return lost
@@ -398,7 +399,7 @@ class TokenRefresher:
     async def _mark_invalid(self, grant: GrantSnapshot, lost: ConsentLost) -> None:
         if await self._report(
             lambda: grant_status.mark_lost(
-                grant.organisation_id, grant.id, grant.generation, lost.code, str(lost)
+                grant.organisation_id, grant.id, grant.generation, lost.code, lost.sentence
             )
         ):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
@@ -434,7 +435,7 @@ class TokenRefresher:
             not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED
         ):
             await self._report(
-                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, str(error))
+                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, error.sentence)
             )
         if is_usable:
             return grant.access_token

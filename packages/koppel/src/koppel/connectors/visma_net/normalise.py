@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector import rows
 from koppel.connector.period_format import require_period
 from koppel.connectors.visma_net.periods import period_key
 from koppel.kit.database.text import compose
+from koppel.kit.web.sentences import stored_sentence
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
@@ -221,7 +223,7 @@ def company_details(raw: bytes) -> rows.CompanyRow:
 def account(raw: bytes) -> rows.AccountRow:
     wire: AccountWire = msgspec.json.decode(raw, type=AccountWire)
     if wire.type not in ("Asset", "Liability", "Income", "Expense"):
-        raise ValueError(f"The account type {wire.type[:20]!r} is unknown.")
+        raise ValueError(stored_sentence(_("The account type %(type)s is unknown."), type=wire.type[:20]))
     return rows.AccountRow(
         code=_clean(wire.accountCD) or "",
         name=_clean(wire.description) or "",
@@ -367,7 +369,7 @@ def entry(raw: bytes) -> rows.EntryRow:
     batch = _batch.decode(raw)
     booked_on = _day(batch.transactionDate)
     if booked_on is None:
-        raise ValueError("It has no transaction date.")
+        raise ValueError(_("It has no transaction date."))
     period_text = batch.financialPeriod or batch.postPeriod or ""
     module = batch.module.removeprefix("Module")
     return rows.EntryRow(
@@ -480,7 +482,7 @@ def _amount(value: Any) -> Any:
                 return rounded + 0  # which makes 0 of -0
     except InvalidOperation:  # NaN
         pass
-    raise ValueError("An amount is no amount of money.")
+    raise ValueError(_("An amount is no amount of money."))
 
 
 def _day(text: str | None) -> date | None:

@@ -156,7 +156,7 @@ class RunReader:
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
-            await self._record_failure(spec.key, ResourceState.SKIPPED, str(refusal))
+            await self._record_failure(spec.key, ResourceState.SKIPPED, refusal.sentence)
         except UnexpectedResponse as error:
             log.error(
                 "unexpected_response",
@@ -165,8 +165,8 @@ class RunReader:
                 code=error.code,
                 reason=str(error),
             )
-            self._result.failed_resources[spec.key] = str(error)
-            await self._record_failure(spec.key, ResourceState.FAILED, str(error))
+            self._result.failed_resources[spec.key] = error.sentence
+            await self._record_failure(spec.key, ResourceState.FAILED, error.sentence)
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
         """Record that the resource was not read, so that its next read starts again.
