@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.db.models import F
 
+from koppel.books.models import Entry
 from koppel.issues.models import Issue
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
@@ -36,6 +38,29 @@ def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> Non
     synced.change(delete=[number])
     synced.sync(full=True)
     assert open_values(synced, "entry_unbalanced") == set()
+
+
+def test_an_entry_with_another_total_than_its_lines_is_an_issue_until_they_agree(synced: Synced) -> None:
+    """The lines balance among themselves: only the stated total tells that some are missing."""
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == set()
+    first = synced.batches()[0]
+    second = next(batch for batch in synced.batches() if batch["number"] != first["number"])
+    with organisation_scope(synced.actor.organisation_id):
+        entries = Entry.objects.filter(administration_id=synced.administration_id)
+        entries.filter(number=first["number"], module=first["module"]).update(
+            debit_total=F("debit_total") + 1
+        )
+        entries.filter(number=second["number"]).update(debit_total=0, credit_total=0)
+    synced.change(edit={second["number"]: "A change, so that the books are checked"})
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == {first["number"]}
+    with organisation_scope(synced.actor.organisation_id):
+        entries.filter(number=first["number"], module=first["module"]).update(
+            debit_total=F("debit_total") - 1
+        )
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == set()
 
 
 @pytest.mark.kill

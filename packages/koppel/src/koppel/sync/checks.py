@@ -7,6 +7,7 @@ from django.db import connection as django_connection
 
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
+from koppel.books.models import ACTUAL, POSTED
 from koppel.books.reports.trial_balance import differing_accounts
 from koppel.connector.registry import system_title
 from koppel.issues.issue_types import IssueCode
@@ -68,6 +69,31 @@ def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> P
     }
 
 
+def _find_entries_with_another_total(_organisation_id: int, administration_id: int) -> Problems:
+    """Return the entries whose lines are not all there, by the total that the source states."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(
+            _SQL["list_entries_with_another_total"],
+            {
+                "administration": administration_id,
+                "limit": UNBALANCED_MAX,
+                "posted": POSTED,
+                "actual": ACTUAL,
+            },
+        )
+        rows: list[tuple[str, str, str, Decimal, Decimal]] = cursor.fetchall()
+    return {
+        key: {
+            "journal": journal,
+            "number": number,
+            "total": format_amount(total),
+            "sum": format_amount(lines),
+            "entry": key,
+        }
+        for key, journal, number, total, lines in rows
+    }
+
+
 def _find_differing_balances(_organisation_id: int, administration_id: int) -> Problems:
     rows: Problems = {}
     for year, accounts in differing_accounts(administration_id).items():
@@ -116,6 +142,7 @@ def _find_changed_closed_periods(_organisation_id: int, administration_id: int) 
 
 _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
     SyncIssue.ENTRY_UNBALANCED: _find_unbalanced_entries,
+    SyncIssue.ENTRY_TOTAL_DIFFERS: _find_entries_with_another_total,
     SyncIssue.BALANCE_DIFFERS: _find_differing_balances,
     SyncIssue.RECORDS_REJECTED: _count_rejected_records,
     SyncIssue.CLOSED_PERIOD_CHANGED: _find_changed_closed_periods,

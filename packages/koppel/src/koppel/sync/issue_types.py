@@ -13,6 +13,7 @@ class SyncIssue(IssueCode):
     """Problems that a sync finds, and reasons why it stops."""
 
     ENTRY_UNBALANCED = "entry_unbalanced"
+    ENTRY_TOTAL_DIFFERS = "entry_total_differs"
     CLOSED_PERIOD_CHANGED = "closed_period_changed"
     BALANCE_DIFFERS = "balance_differs"
     RECORDS_REJECTED = "records_rejected"
@@ -57,6 +58,15 @@ ISSUE_TYPES = (
         _("Show entry"),
         _entry,
         title=_("Entries that do not balance"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        SyncIssue.ENTRY_TOTAL_DIFFERS,
+        _("Entry %(journal)s %(number)s totals %(total)s in %(system)s, its lines %(sum)s."),
+        _("Lines may be missing. Start a full check; if the entry stays like this, check it in %(system)s."),
+        _("Show entry"),
+        _entry,
+        title=_("Entries whose lines are not their total"),
         is_dismissible=True,
     ),
     IssueType(
