@@ -4,6 +4,7 @@ Amounts are `Decimal`, exactly as the source wrote them. Dates are the source's 
 zone. Periods are `YYYYPP`, PP being the number of the period in its fiscal year.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -128,6 +129,7 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
 
     journal: str
     module: str
+    """The subledger that it came from: AR (receivables), AP (payables), GL …; see `CONTACT_KINDS`."""
     number: str
     period: str
     booked_on: date
@@ -181,6 +183,12 @@ class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
     closing: Decimal
 
 
+CONTACT_KINDS: Mapping[str, str] = {"AR": "customer", "AP": "supplier"}
+"""The kind of the contacts that the lines of an entry name, by the entry's module.
+
+A customer and a supplier may have the same code, and a line has the code only. Other modules name contacts of
+either kind.
+"""
 ROWS: dict[str, type[Row]] = {
     "company_details": CompanyRow,
     "accounts": AccountRow,
