@@ -12,7 +12,7 @@ from koppel.books.errors import UnknownResource
 from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
 from koppel.books.read import changefeed, queries
 from koppel.books.read.export_columns import EXPORT_COLUMNS
-from koppel.books.reports.period_selection import require_period, require_year
+from koppel.books.reports.period_selection import require_period_range, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
 from koppel.kit.database.text import compose
@@ -65,7 +65,11 @@ class BalanceOut(Schema):
 
 
 class TrialBalanceOut(Schema):
+    """`since` and `until` are the first and last period (`YYYYPP`), empty without any in the year."""
+
     fiscal_year: str
+    since: str
+    until: str
     differing: int
     accounts: list[BalanceOut]
 
@@ -83,12 +87,17 @@ def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
 def get_trial_balance(
-    request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = ""
+    request: AuthenticatedRequest, administration_id: int, year: str = "", since: str = "", until: str = ""
 ) -> TrialBalanceOut:
-    """Return the trial balance of `year` (default: the newest) until the period `until` (`YYYYPP`)."""
+    """Return the trial balance of `year` (default: the newest) from the period `since` through `until`.
+
+    Periods are `YYYYPP`, or `PP` of the year; default: the whole year. What was booked before `since` is part
+    of the opening balances.
+    """
     administration = open_books(request.actor, administration_id)
     year = require_year(administration.pk, year)
-    report = trial_balance(administration.pk, year, require_period(year, until))
+    selected = require_period_range(administration.pk, year, since, until)
+    report = trial_balance(administration.pk, year, selected.until, selected.since)
     accounts = [
         BalanceOut(
             account=row.code,
@@ -102,7 +111,13 @@ def get_trial_balance(
         )
         for row in report.accounts
     ]
-    return TrialBalanceOut(fiscal_year=year, differing=len(report.differing), accounts=accounts)
+    return TrialBalanceOut(
+        fiscal_year=year,
+        since=selected.first,
+        until=selected.last,
+        differing=len(report.differing),
+        accounts=accounts,
+    )
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)

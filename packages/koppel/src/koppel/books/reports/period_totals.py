@@ -10,6 +10,8 @@ from decimal import Decimal
 from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
+from koppel.books.reports.period_selection import PeriodRange
+from koppel.books.reports.trial_balance import AccountBalance
 from koppel.kit.database.sql_files import load_statements
 
 _SQL = load_statements("koppel.books")
@@ -45,6 +47,43 @@ class YearResult:
     @property
     def result(self) -> Decimal:
         return self.income - self.cost
+
+
+@dataclass(frozen=True)
+class AccountMovements:
+    """An account's opening balance, movement by period and closing balance."""
+
+    account: AccountBalance
+    amounts: Sequence[Decimal | None]
+    """In the order of the table's periods; None without entries in the period."""
+
+
+@dataclass(frozen=True)
+class MovementTable:
+    """The movements of accounts in the periods (`YYYYPP`) of a range."""
+
+    periods: Sequence[str]
+    rows: Sequence[AccountMovements]
+
+    @property
+    def totals(self) -> list[Decimal]:
+        """Return the sum of each period."""
+        columns = range(len(self.periods))
+        return [sum((row.amounts[at] or Decimal(0) for row in self.rows), Decimal(0)) for at in columns]
+
+
+def movement_table(
+    administration_id: int, selected: PeriodRange, accounts: Sequence[AccountBalance]
+) -> MovementTable:
+    """Return the movements of the accounts in all periods of the range, also those without entries."""
+    moves = movement_by_period(administration_id, selected.year)
+    moved = {period for _account, period in moves if selected.since <= period <= selected.until}
+    periods = sorted(moved.union(selected.selected))
+    rows = [
+        AccountMovements(account, [moves.get((account.code, period)) for period in periods])
+        for account in accounts
+    ]
+    return MovementTable(periods, rows)
 
 
 def year_result(administration_id: int, fiscal_year: str) -> YearResult:

@@ -8,6 +8,7 @@ is compared with the source's. Amounts are in base currency, debit positive.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from django.db import connection as django_connection
 
@@ -56,7 +57,7 @@ class TrialBalance:
         """Return whether the source states a closing balance of any account."""
         return any(account.stated is not None for account in self.accounts)
 
-    @property
+    @cached_property
     def differing(self) -> tuple[AccountBalance, ...]:
         return tuple(account for account in self.accounts if account.difference)
 
