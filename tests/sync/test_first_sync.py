@@ -31,6 +31,4 @@ def test_a_second_sync_with_nothing_changed_writes_nothing_to_the_books(synced: 
 def test_an_actual_ledger_has_a_journal_for_every_workspace_that_the_vendor_describes(synced: Synced) -> None:
     synced.sync()
     modules = {journal.module for journal in synced.rows("journals") if journal.balance_type == "actual"}
-    assert modules == set(
-        ["GL", "AP", "AR", "CA", "CM", "IN", "SO", "PO", "DR", "FA", "EP", "PM", "TX", "CR"]
-    )
+    assert modules == {"GL", "AP", "AR", "CA", "CM", "IN", "SO", "PO", "DR", "FA", "EP", "PM", "TX", "CR"}
