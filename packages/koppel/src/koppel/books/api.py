@@ -52,7 +52,10 @@ class RecordsOut(Schema):
 
 
 class BalanceOut(Schema):
-    """`stated` is the source's closing balance, null when it states none. Debit is positive."""
+    """`stated` is the source's closing balance, null when it states none, as is `difference` then.
+
+    Debit is positive.
+    """
 
     account: str
     name: str
@@ -61,12 +64,19 @@ class BalanceOut(Schema):
     credit: Decimal
     closing: Decimal
     stated: Decimal | None
-    difference: Decimal
+    difference: Decimal | None
 
 
 class TrialBalanceOut(Schema):
+    """`matches`: each account in use agrees with the source, and opening and closing add up to zero.
+
+    `differing` and `unstated` count the accounts that differ, and those in use without a `stated` balance.
+    """
+
     fiscal_year: str
+    matches: bool
     differing: int
+    unstated: int
     accounts: list[BalanceOut]
 
 
@@ -102,7 +112,13 @@ def get_trial_balance(
         )
         for row in report.accounts
     ]
-    return TrialBalanceOut(fiscal_year=year, differing=len(report.differing), accounts=accounts)
+    return TrialBalanceOut(
+        fiscal_year=year,
+        matches=report.is_matched,
+        differing=len(report.differing),
+        unstated=len(report.unstated),
+        accounts=accounts,
+    )
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.db import connection as django_connection
 
+from koppel.books.models import ACTUAL
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
 
@@ -14,12 +15,12 @@ _SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
-    """Return the fiscal years with entries or balances, newest first.
+    """Return the fiscal years with entries or balances of the actual ledger, newest first.
 
     Each comes with its last period (`YYYYPP`).
     """
     with django_connection.cursor() as cursor:
-        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
+        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id, "actual": ACTUAL})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
