@@ -39,15 +39,13 @@ def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> Non
 
 
 def test_opening_balances_that_do_not_add_up_to_zero_are_an_issue_of_their_year(synced: Synced) -> None:
-    """The source counts 5 too much in the first period; the check compares with its balances as they come."""
     synced.sync()
     assert open_details(synced, "opening_unbalanced") == {}
     stated = next(row for row in synced.rows("balances") if row.opening)
     old, body = f'"beginningBalance":{stated.opening}', f'"beginningBalance":{stated.opening + 5}'
     synced.sandbox.fault("generalLedgerBalance", kind="replace", times=1000, old=old, body=body)
     synced.sync(full=True)
-    (year,) = open_details(synced, "opening_unbalanced")
-    assert year == stated.period[:4]
+    assert stated.period[:4] in open_details(synced, "opening_unbalanced")
     synced.sandbox.release()
     synced.sync(full=True)
     assert open_details(synced, "opening_unbalanced") == {}

@@ -6,10 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from koppel.administrations.models import Administration
+from koppel.books.models import Entry, EntryLine
 from koppel.books.reports.period_selection import fiscal_years
 from koppel.books.reports.period_totals import result_by_period
 from koppel.books.reports.trial_balance import trial_balance
+from koppel.connectors.visma_net import normalise
 from koppel.kit.tenancy import organisation_scope
+from koppel.sync.engine import stored_rows
 from tests.sync.factories import Synced
 
 JOURNAL, LEDGERS = "journaltransaction", "/v1/ledger"
@@ -72,6 +76,21 @@ def test_lines_have_the_currency_of_their_entry(synced: Synced, changed: bool) -
     synced.sync(full=changed)
     assert {row.currency for row in synced.rows("entries")} == {"USD"}
     assert {row.currency for row in synced.rows("entry_lines")} == {"USD"}
+
+
+def test_rows_of_an_older_version_get_both_when_they_are_normalised_again(
+    synced: Synced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        Entry.objects.update(balance_type="budget")
+        EntryLine.objects.update(currency=None)
+        administration = Administration.objects.select_related("connection").get(pk=synced.administration_id)
+    for resource in ("entries", "entry_lines"):
+        monkeypatch.setitem(normalise.VERSIONS, resource, 12)
+    stored_rows.renormalise(synced.actor, administration, lambda _resource, _count: None)
+    assert types(synced) == {"actual"}
+    assert {row.currency for row in synced.rows("entry_lines")} == {"EUR"}
 
 
 def test_blanks_around_an_account_number_make_no_other_account(synced: Synced) -> None:
