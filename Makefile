@@ -67,7 +67,7 @@ audit: $(READY) ## Ask PyPI and npm about known vulnerabilities of the locked pa
 sbom: $(READY) ## Write the software bill of materials (CycloneDX, JSON) to dist/koppel.cdx.json
 	@$(UV) run --frozen -q --group release python .ci/sbom.py $(ARGS)
 
-setup-tests: ## Install Chromium, gettext, PostgreSQL, iproute2 and LibreOffice as root on Debian; elsewhere print what to install
+setup-tests: ## Install what tests need (Chromium, gettext, servers, LibreOffice) as root on Debian; elsewhere print it
 	@PYTHON="$(PYTHON)" .ci/setup-tests
 
 coverage: built ## Run the tests with coverage: the total and the least covered files

@@ -15,6 +15,7 @@ import typer
 
 from koppel.cli.main import COMMAND_GROUPS, command_tree
 from koppel.organisations.roles import PERMISSIONS, Permission, Role
+from tests.fixtures import manual
 from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX
 
 PAGES = [
@@ -93,6 +94,27 @@ def test_every_log_event_of_the_troubleshooting_list_is_logged() -> None:
     events = {event for head in heads for event in re.findall(r"`([a-z_]+)`", head)}
     assert len(events) >= 30
     assert [event for event in sorted(events) if f'"{event}"' not in code] == []
+
+
+def test_every_block_of_the_operations_page_says_where_it_is_run() -> None:
+    """The word behind the language; an unknown one, or none where a file or root is needed, runs nowhere."""
+    unplaced = [
+        f"{block.line}: ```{block.language} {block.runner}"
+        for block in manual.blocks()
+        if block.language not in manual.LANGUAGES or not (block.is_file or block.runner in manual.RUNNERS)
+    ]
+    assert unplaced == [], (
+        f"Say one of {list(manual.RUNNERS)} behind the language (tests/fixtures/manual.py)."
+    )
+
+
+def test_every_fixed_address_that_koppel_calls_is_in_the_list_for_firewalls() -> None:
+    files = [*(PACKAGES / "koppel/src/koppel").rglob("*.py")]
+    code = "\n".join(file.read_text() for file in files if "tests" not in file.parts)
+    called = set(re.findall(r'"https://([a-z0-9.-]+\.[a-z]+)"', code))
+    assert called >= {"connect.visma.com", "api.kvk.nl"}
+    section = re.split(r"^## ", OPERATIONS.partition("\n## Network\n")[2], flags=re.MULTILINE)[0]
+    assert {host for host in called if f"`{host}`" not in section} == set()
 
 
 def test_every_control_of_the_sandbox_is_documented() -> None:

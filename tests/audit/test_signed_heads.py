@@ -24,6 +24,8 @@ from koppel.audit.signed_heads import all_signed_heads, sign_heads, undelivered_
 from koppel.audit.signing_keys import UNREADABLE, HeadDocument, signing_keys
 from koppel.cli.checks.audit_log import check_audit_log
 from koppel.kit.database.embedded_postgres import Addresses
+from koppel.kit.database.health.alarm_state import current_alarms
+from koppel.kit.database.health.alarms import ActiveAlarm
 from koppel.kit.http.siem_url import parse_siem_url
 from koppel.kit.logging.redaction import redacted
 from koppel.kit.tenancy import installation_scope
@@ -216,9 +218,18 @@ def test_a_later_verification_of_the_same_log_clears_a_failed_one(
         chain = str(admin.organisation_id)
         assert [koppel("verify").returncode, koppel("verify", "--chain", "0").returncode] == [1, 0]
         assert problems(), "The chain that failed was not verified again."
+        assert [(alarm.code, alarm.facts) for alarm in audit_alarms()] == [
+            ("audit_log_broken", {"findings": 1})
+        ]
         superuser.execute("UPDATE audit_entry SET subject_name = 'Noord' WHERE subject_name = 'x'")
     assert koppel("verify", "--chain", chain).returncode == 0
-    assert problems() == []
+    assert (problems(), audit_alarms()) == ([], [])
+
+
+def audit_alarms() -> list[ActiveAlarm]:
+    """What operators are mailed about, and read in `koppel check`."""
+    with installation_scope("test"):
+        return [alarm for alarm in current_alarms() if alarm.code.startswith("audit")]
 
 
 def last_verified() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection as django_connection
 from django.test import override_settings
 
 from koppel.audit.models import AuditEntry
@@ -68,6 +69,24 @@ def test_a_reader_sees_the_books_of_its_organisation_but_no_restricted_ones(
     ]
     lines = "SELECT administration_id, account, debit FROM books.entry_lines WHERE debit > 0"
     assert run_query(reader, lines) == [(books["open"].administration.pk, "1000", Decimal("250.1234"))]
+
+
+def test_the_address_of_a_reader_names_all_hosts_of_the_database(
+    anna: Actor, database_addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, administrator = django_connection.settings_dict, database_addresses.superuser_url
+    port = settings["PORT"]
+    django_connection.close()
+    monkeypatch.setitem(settings, "HOST", "127.0.0.1,127.0.0.1")
+    monkeypatch.setitem(settings, "PORT", f"9,{port}")
+    with organisation_scope(anna.organisation_id):
+        url = readers.add_reader(anna, "bi", administrator_url=administrator).url.reveal()
+        try:
+            assert f"@127.0.0.1:9,127.0.0.1:{port}/" in url
+            assert run_query(url, "SELECT count(*) FROM books.administrations") == [(0,)]
+        finally:
+            readers.remove_reader(anna, "bi", administrator_url=administrator)
+    django_connection.close()
 
 
 @pytest.mark.parametrize("resource", sorted(MODELS_BY_RESOURCE))

@@ -14,6 +14,7 @@ from django.db import OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
 from pydantic import BaseModel
 
+from koppel.cli.checks.support_bundle import write_bundle
 from koppel.cli.demo.sandbox import require_sandbox
 from koppel.cli.main import main
 from koppel.kit.cli.errors import CheckFailed, CommandError
@@ -265,3 +266,14 @@ def test_a_missing_sandbox_is_reported_with_the_way_to_install_it(monkeypatch: p
     monkeypatch.setattr("koppel.cli.demo.sandbox.find_spec", lambda _name: None)
     with pytest.raises(CommandError, match=r"`pip install 'koppel\[demo\]'` brings it"):
         require_sandbox()
+
+
+def test_psql_needs_the_embedded_database(shell: Shell) -> None:
+    assert "does not run" in sentence(shell.koppel("psql", "-c", "SELECT 1"))
+    refusal = sentence(shell.koppel("psql", DATABASE_URL="postgresql://koppel_app:secret@127.0.0.1/koppel"))
+    assert "use that server's psql" in refusal
+
+
+def test_a_support_bundle_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
+        write_bundle(tmp_path / "nowhere" / "bundle.zip", [])

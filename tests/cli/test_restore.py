@@ -28,6 +28,8 @@ pytestmark = pytest.mark.drill
 LINES, ADMINISTRATIONS = 50_000, 7
 SECRET = "a-secret-of-the-server"
 KOPPEL = (sys.executable, "-m", "koppel.cli")
+RESTORE_ENTRIES = "SELECT actor_kind, interface FROM audit_entry WHERE action = 'quarantine.restored'"
+ADDED_BY_RESTORE = ("kit_quarantine", "audit_entry", "audit_pending_link")
 Snapshot = dict[str, Any]
 
 
@@ -168,11 +170,11 @@ def test_debians_server_is_restored_into_itself_and_into_the_newer_embedded_one(
 
 
 def _comparable(content: Any) -> Any:
-    """Without the quarantine that a restore begins, and without what newer versions list besides: constraints
-    NOT NULL, and the right MAINTAIN.
+    """Without the quarantine and the audit entries that a restore adds, and without what newer versions list
+    besides: constraints NOT NULL, and the right MAINTAIN.
     """
     if isinstance(content, dict):
-        return {name: row for name, row in content.items() if not name.startswith("kit_quarantine")}
+        return {name: row for name, row in content.items() if not name.startswith(ADDED_BY_RESTORE)}
     return [
         tuple(
             [right for right in cell if "MAINTAIN" not in right] if isinstance(cell, list) else cell
@@ -230,7 +232,7 @@ def code_after(words: str) -> list[str]:
     """The code blocks of the manual that follow these words, up to the next heading."""
     after = (REPOSITORY / "docs" / "operations.md").read_text().partition(words)[2]
     section = re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
-    return re.findall(r"^```\w*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```[^\n]*\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 
 def snapshot(superuser_url: str) -> Snapshot:
@@ -273,6 +275,7 @@ def _is_in_use(addresses: Addresses, firm: World, port: int) -> None:
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (
             LINES + 2 * ADMINISTRATIONS,
         )
+        assert connection.execute(RESTORE_ENTRIES).fetchall() == [("operator", "cli")]
         connection.execute(*set_scope_sql(firm.admin.organisation_id + 1000))
         assert connection.execute("SELECT count(*) FROM books_entry_line").fetchone() == (0,)
     with (

@@ -25,7 +25,7 @@ from koppel.connections.inputs import RemovalInput
 from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.revocation import revoke, revoke_attempt
 from koppel.connections.models import Connection, ConsentAttempt, ConsentPurpose, Grant
-from koppel.connections.sessions import runtime
+from koppel.connections.sessions import call_vendor_blocking
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector.errors import ConnectorError, ConsentLost, Unreachable
@@ -89,7 +89,9 @@ def test_a_connection_that_was_removed_during_the_sign_in_says_so_and_keeps_no_t
         complete_attempt(anna.actor, attempt_id)
     with pytest.raises(ConsentRefused, match="was removed"):
         complete_attempt(anna.actor, attempt_id)
-    runtime.call_vendor_blocking(lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id))
+    call_vendor_blocking(
+        anna.actor.organisation_id, lambda made: revoke_attempt(made, anna.actor.organisation_id, attempt_id)
+    )
     assert read_revocations(anna)[-1], "nobody will use what was given"
     with organisation_scope(anna.actor.organisation_id):
         attempt = ConsentAttempt.objects.get(pk=attempt_id)
@@ -203,7 +205,9 @@ def test_an_earlier_job_does_not_revoke_a_renewed_consent(anna: Connected, bert:
     anna.sandbox.control("settings", {"reach": {"small@sandbox.example": 3}})
     sign_in(anna, "transfer", by=bert, user="small@sandbox.example")
     assert ownership.complete_transfer(bert, anna.connection.pk)
-    runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [late]))
+    call_vendor_blocking(
+        anna.actor.organisation_id, lambda made: revoke(made, anna.actor.organisation_id, [late])
+    )
     assert not read_revocations(anna)[-1]
     with organisation_scope(anna.actor.organisation_id):
         assert Grant.objects.get(pk=late).refresh_token
@@ -224,9 +228,13 @@ def test_a_failed_revocation_is_retried(anna: Connected, fault: dict[str, Any]) 
         grant_id = Grant.objects.get().pk
     anna.sandbox.fault("revocation", **{"kind": "down", **fault})
     with pytest.raises(ConnectorError):
-        runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+        call_vendor_blocking(
+            anna.actor.organisation_id, lambda made: revoke(made, anna.actor.organisation_id, [grant_id])
+        )
     assert "revoked" not in event_kinds(anna)
-    runtime.call_vendor_blocking(lambda made: revoke(made, anna.actor.organisation_id, [grant_id]))
+    call_vendor_blocking(
+        anna.actor.organisation_id, lambda made: revoke(made, anna.actor.organisation_id, [grant_id])
+    )
     assert read_revocations(anna) == [True]
     assert event_kinds(anna)[-1] == "revoked"
 
@@ -251,7 +259,7 @@ def test_a_running_sync_continues_with_the_new_account(anna: Connected, bert: Ac
             await reading_session(process_runtime, organisation_id, administration.pk)
         )
 
-    runtime.call_vendor_blocking(sync)
+    call_vendor_blocking(organisation_id, sync)
     assert (reload_connection(anna).state, reload_connection(anna).account) == (
         "active",
         "small@sandbox.example",
@@ -279,8 +287,9 @@ def test_a_consent_that_serves_nothing_yet_is_lost_without_harm(
             ownership.complete_transfer(bert, anna.connection.pk)
     else:
         with pytest.raises(ConsentLost):
-            runtime.call_vendor_blocking(
-                lambda made: made.vault.refresh_if_due(anna.actor.organisation_id, candidate.pk)
+            call_vendor_blocking(
+                anna.actor.organisation_id,
+                lambda made: made.vault.refresh_if_due(anna.actor.organisation_id, candidate.pk),
             )
     assert reload_connection(anna).state == "active"
     assert open_issues(anna) == set()

@@ -20,7 +20,7 @@ from koppel.books.commands import app as books_commands
 from koppel.books.models import Account
 from koppel.connections.audit_actions import VaultAction
 from koppel.connections.models import Grant, RemoteCompany
-from koppel.connections.sessions import runtime
+from koppel.connections.sessions import call_vendor_blocking
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.sessions.vendor_sessions import describing_session, listing_session, reading_session
 from koppel.connector.contract import HistoryWindow, ReadMode
@@ -193,7 +193,7 @@ def test_a_session_that_lists_or_describes_cannot_read_books(anna: Connected) ->
         return refused
 
     anna.sandbox.forget_calls()
-    assert runtime.call_vendor_blocking(attempts) == len(refusals(organisation_id))
+    assert call_vendor_blocking(organisation_id, attempts) == len(refusals(organisation_id))
     assert {one["path"].rpartition("/")[2] for one in anna.sandbox.calls()} == {"organization", "context"}
 
 
@@ -209,7 +209,7 @@ def test_a_reading_session_names_no_other_company(anna: Connected) -> None:
         with pytest.raises(NotConsented):
             await session.send("GET", url, headers={"IPP-Company-Id": other.external_id})
 
-    runtime.call_vendor_blocking(attempt)
+    call_vendor_blocking(anna.actor.organisation_id, attempt)
     assert book_calls(anna, other) == []
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["other_company"]
 
@@ -222,5 +222,5 @@ def test_no_reading_session_without_an_import(anna: Connected, number: int) -> N
         await reading_session(process_runtime, anna.actor.organisation_id, number)
 
     with pytest.raises(NotConsented):
-        runtime.call_vendor_blocking(attempt)
+        call_vendor_blocking(anna.actor.organisation_id, attempt)
     assert [one.details["reason"] for one in refusals(anna.actor.organisation_id)] == ["not_imported"]

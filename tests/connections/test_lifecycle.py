@@ -519,7 +519,7 @@ def test_concurrent_submissions_create_one_connection(anna: Connected) -> None:
     with organisation_scope(anna.actor.organisation_id):
         accounts = sorted(Connection.objects.values_list("account", flat=True))
         assert RemoteCompany.objects.filter(connection__app=app).count() == len(tenants)
-    assert accounts == ["demo@sandbox.example", app.client_id, "small@sandbox.example"]
+    assert accounts == ["Visma.net service account", "demo@sandbox.example", "small@sandbox.example"]
 
 
 def test_an_account_that_was_given_back_connects_anew(anna: Connected, colleague: Any) -> None:

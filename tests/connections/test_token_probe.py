@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from koppel.connections.models import Grant
-from koppel.connections.sessions import runtime, token_probe
+from koppel.connections.sessions import call_vendor_blocking, token_probe
 from koppel.connections.sessions.runtime import Runtime
 from koppel.connections.sessions.vendor_sessions import reading_session
 from koppel.connector.errors import ConnectorError
@@ -53,7 +53,7 @@ def call_all(firm: Connected, *, times: int = 1) -> list[str]:
             outcomes += await asyncio.gather(*(call_account(process_runtime, key) for key in ids))
         return outcomes
 
-    return runtime.call_vendor_blocking(all_of_them)
+    return call_vendor_blocking(firm.actor.organisation_id, all_of_them)
 
 
 def list_refused_calls(firm: Connected) -> list[Any]:

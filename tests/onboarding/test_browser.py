@@ -49,7 +49,7 @@ WORDS = {
         "apply": "Toepassen op",
         "finish": "Import afronden",
         "complete": "Import voltooid",
-        "only": "alleen regels die actie vragen",
+        "only": "alleen rijen die actie vragen",
     },
 }
 

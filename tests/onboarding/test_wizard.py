@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from koppel.administrations.models import Administration, Assignment
+from koppel.connections.consent import service_companies
 from koppel.connections.models import Connection, RemoteCompany
 from koppel.connector.registry import connectors
 from koppel.kit.tenancy import organisation_scope
@@ -582,6 +583,12 @@ def test_tenant_ids_are_probed_with_a_result_per_line(actor: Any, sandbox: Sandb
     assert ("Add at most 5000 at once" if language == "en" else "hoogstens 5000 tegelijk") in read_page_text(
         refused
     )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service_companies, "WAITING_MAX", 3)
+        refused = anna.client.post(location, {"app": app.pk, "company_ids": "\n".join(lines)})
+        assert ("at most 3 may wait" if language == "en" else "hoogstens 3 wachten") in read_page_text(
+            refused
+        )
     page = anna.client.post(location, {"app": app.pk, **typed}, follow=True)
     assert path_of(page) == f"{anna.flow}choose"
     assert ("4 ids found. 1 duplicate skipped." if language == "en" else "4 id’s gevonden") in read_page_text(

@@ -195,6 +195,23 @@ def test_pages_that_promise_mail_say_when_none_is_sent(actor: Any, settings: Any
     assert "E-mail is not set up" not in Client().get("/accounts/password/reset/").content.decode()
 
 
+def test_pages_of_the_demo_say_calmly_where_mail_is(actor: Any, settings: Any) -> None:
+    browser = signed_in(actor())
+    settings.IS_DEMO, settings.EMAIL_FILE_PATH = True, "/srv/demo/mail"
+    for address in (
+        "/accounts/password/reset/",
+        "/accounts/password/reset/done/",
+        "/notifications/preferences/",
+        "/organisation/people/invite/",
+    ):
+        client = Client() if address.startswith("/accounts") else browser
+        page = client.get(address).content.decode()
+        assert ("/srv/demo/mail" in page, "E-mail is not set up" in page) == (True, False), address
+    invitation = {"email": "bram@noord.example", "role": "user"}
+    page = browser.post("/organisation/people/invite/", invitation, follow=True).content.decode()
+    assert ("has the link" in page, "E-mail is not set up" in page) == (True, False)
+
+
 def test_under_another_address_the_right_one_is_said(clean_database: None) -> None:
     answer = Client().get("/", headers={"Host": "server:8400", "Accept-Language": "nl"})
     assert answer.status_code == 400

@@ -153,6 +153,24 @@ def test_an_administrator_invitation_ends_with_its_sender(actor: Any, settings: 
     assert Client().get(link_in(deliver(settings)[-1])).status_code == 200
 
 
+@pytest.mark.parametrize("change", [{"role": "user"}, {"is_active": False}])
+def test_an_invitation_waits_for_a_colleague_when_its_sender_may_no_longer_invite(
+    actor: Any, settings: Any, change: dict[str, Any]
+) -> None:
+    admin = actor()
+    with organisation_scope(admin.organisation_id):
+        leader = actor("team_leader", organisation=Organisation.objects.get())
+    link = invitation_link(leader, settings)
+    with organisation_scope(admin.organisation_id):
+        Membership.objects.filter(pk=leader.membership_id).update(**change)
+    assert Client().post(link, {"name": "Bram", "password": CHOSEN}).status_code == 410
+    assert "The sender may no longer invite" in signed_in(admin).get("/organisation/people/").content.decode()
+    (listed,) = signed_in(admin).get("/api/v1/people/invitations").json()
+    assert not listed["is_sender_authorized"]
+    signed_in(admin).post(f"/organisation/people/invitations/{listed['id']}/resend")
+    assert Client().get(link_in(deliver(settings)[-1])).status_code == 200
+
+
 def test_who_has_an_account_signs_in_and_then_belongs_to_both(actor: Any, settings: Any) -> None:
     admin, elsewhere = actor(), actor("reader", name="Elke")
     email = User.objects.get(pk=elsewhere.user_id).email

@@ -8,6 +8,7 @@ import pytest
 from koppel.connector.contract import Page, ReadMode, Session
 from koppel.connectors.visma_net.connector import VismaNet
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.sentences import render_sentence
 from koppel.sync.engine import run_start
 from koppel.sync.engine.run_start import SyncPlan
 from koppel.sync.inputs import SyncInput
@@ -34,7 +35,7 @@ def test_unreadable_resources_of_an_earlier_attempt_are_remembered(synced: Synce
     clear_faults(synced)
     run = synced.perform(run.pk)
     assert (run.state, run.reason_code) == ("partial", "unexpected_response")
-    assert "accounts" in run.reason
+    assert render_sentence(run.reason).startswith("Accounts: ")
     assert synced.administration_status() == "failed"
     assert synced.sync().state == "succeeded"
     assert synced.administration_status() == "active"

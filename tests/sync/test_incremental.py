@@ -379,10 +379,10 @@ def test_a_run_taken_over_at_its_end_changes_nothing(synced: Synced, monkeypatch
     """Its worker slept between the last page and the end; meanwhile somebody stopped the import."""
     decide = run_completion.succeed
 
-    def late(held: ClaimedRun, plan: SyncPlan) -> bool:
+    def late(held: ClaimedRun, plan: SyncPlan, committed_pages: int) -> bool:
         with organisation_scope(synced.actor.organisation_id):
             cancel_run(synced.actor, synced.administration_id)
-        return decide(held, plan)
+        return decide(held, plan, committed_pages)
 
     monkeypatch.setattr(run_completion, "succeed", late)
     assert synced.sync().state == "cancelled"

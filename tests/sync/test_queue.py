@@ -134,10 +134,15 @@ def test_slots_of_an_organisation_leave_some_to_others() -> None:
     assert [slots_per_organisation(concurrency) for concurrency in (1, 2, 5, 20, 40)] == [1, 1, 4, 18, 36]
 
 
-def test_choosing_reads_no_more_of_a_long_queue_than_of_a_short_one(actor: MakeActor) -> None:
-    """The index `queued_runs` gives the first runs of each organisation in order."""
+@pytest.mark.parametrize(
+    ("index", "trigger", "attempt"), [("queued_runs", "manual", 0), ("begun_imports", "import", 1)]
+)
+def test_choosing_reads_no_more_of_a_long_queue_than_of_a_short_one(
+    actor: MakeActor, index: str, trigger: str, attempt: int
+) -> None:
+    """The indexes give the first runs of each organisation in order."""
     _firm, companies = firm_with(actor, 300)
-    queued_runs(companies, "manual")
+    queued_runs(companies, trigger, attempt=attempt)
 
     async def plan() -> dict[str, Any]:
         async with Database.open(size=1) as database, database.installation_transaction() as connection:
@@ -150,7 +155,8 @@ def test_choosing_reads_no_more_of_a_long_queue_than_of_a_short_one(actor: MakeA
             tree: dict[str, Any] = document[0]["Plan"]
             return tree
 
-    rows = list(rows_by_index(asyncio.run(plan()), "queued_runs"))
+    rows = list(rows_by_index(asyncio.run(plan()), index))
+    assert rows
     assert sum(rows) - len(rows) <= 5 + queue.LOOKAHEAD < 300
 
 
@@ -162,12 +168,48 @@ def rows_by_index(node: dict[str, Any], index: str) -> Iterator[int]:
         yield from rows_by_index(child, index)
 
 
-def test_a_run_that_had_its_turn_waits_for_those_that_had_none(actor: MakeActor) -> None:
-    """Small companies of an import finish early although nobody knew that they are small."""
+def test_a_scheduled_run_that_had_its_turn_waits_for_those_that_had_none(actor: MakeActor) -> None:
     _firm, companies = firm_with(actor, 4)
-    large = queued_runs(companies[:2], "import", attempt=1)
-    small = queued_runs(companies[2:], "import")
+    large = queued_runs(companies[:2], attempt=1)
+    small = queued_runs(companies[2:])
     assert [[run.id for run in look] for look in claimed_by(2, 2)] == [small, large]
+
+
+def test_imports_that_began_continue_before_new_ones_begin_the_oldest_first(actor: MakeActor) -> None:
+    """Of hundreds at once the first become active while the last have not begun."""
+    _firm, companies = firm_with(actor, 8)
+    new = queued_runs(companies[:3], "import")
+    begun = queued_runs(companies[3:4], "import", attempt=1) + queued_runs(
+        companies[4:6], "import", attempt=3
+    )
+    scheduled = queued_runs(companies[6:])
+    looks = claimed_by(2, 2, 4)
+    assert [[run.id for run in look] for look in looks] == [
+        begun[:2],
+        [*begun[2:], *new[:1]],
+        new[1:] + scheduled,
+    ]
+
+
+def test_an_import_that_waits_for_the_vendor_leaves_its_place_to_a_new_one_until_it_may_continue(
+    actor: MakeActor,
+) -> None:
+    firm, companies = firm_with(actor, 4)
+    waiting = queued_runs(companies[:1], "import", attempt=1, not_before=now() + timedelta(minutes=5))
+    new = queued_runs(companies[1:], "import")
+    assert [[run.id for run in look] for look in claimed_by(1)] == [new[:1]]
+    with organisation_scope(firm.organisation_id):
+        Run.objects.filter(pk__in=waiting).update(not_before=now())
+    assert [[run.id for run in look] for look in claimed_by(1, 1)] == [waiting, new[1:2]]
+
+
+def test_imports_that_began_do_not_delay_another_organisation(actor: MakeActor) -> None:
+    _large, many = firm_with(actor, 20)
+    small, few = firm_with(actor, 2)
+    queued_runs(many, "import", attempt=2)
+    queued_runs(few, "import")
+    (first,) = claimed_by(4)
+    assert Counter(run.organisation_id for run in first)[small.organisation_id] == 2
 
 
 def test_runs_waiting_for_the_vendor_or_a_paused_connection_are_not_claimed(actor: MakeActor) -> None:

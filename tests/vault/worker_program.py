@@ -58,11 +58,16 @@ async def main(options: dict[str, Any]) -> None:
 
 async def request_token(process_runtime: Any, organisation_id: int, grant_id: int) -> dict[str, Any]:
     from koppel.connector.errors import ConnectorError
+    from koppel.kit.database.outage import is_outage
 
     try:
         token = await process_runtime.vault.get_access_token(organisation_id, grant_id)
     except ConnectorError as error:
         return {"grant": grant_id, "error": error.code}
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return {"grant": grant_id, "error": "database"}
     return {"grant": grant_id, "token": hashlib.sha256(token.reveal().encode()).hexdigest()[:16]}
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from koppel import settings as settings_module
-from koppel.connections.sessions.runtime import call_vendor_blocking
+from koppel.connections.sessions import call_vendor_blocking
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.locks import LOCK_UNTIL_COMMIT_SQL, LockName, lock_key
 from koppel.kit.http import outbound_budget
@@ -81,7 +81,7 @@ def test_a_request_that_finds_too_many_waiting_for_vendors_is_told_so(
         for _number in range(CALLS_MAX):
             slots.enter_context(call_slot(CallKind.VENDOR))
         with pytest.raises(outbound_budget.CallsBusy):
-            call_vendor_blocking(lambda _runtime: pytest.fail("It must not call."))
+            call_vendor_blocking(1, lambda _runtime: pytest.fail("It must not call."))
 
 
 def test_a_page_does_not_wait_for_a_lock_for_ever(browser: Client, database_addresses: Addresses) -> None:

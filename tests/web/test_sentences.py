@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 from django.utils.translation import override
 
+from koppel.connector.errors import RateLimited, UnexpectedResponse
 from koppel.issues.queries import render_issue_message
 from koppel.kit.web.money import format_money
-from koppel.kit.web.sentences import with_single_stops
+from koppel.kit.web.sentences import in_english, render_sentence, stored_sentence, with_single_stops
 from koppel.notifications.event_types import render_message
 
 LOST = {"account": "demo@kantoor.example", "reason": "The consent at Visma has expired or was withdrawn."}
@@ -67,3 +68,32 @@ def test_a_name_with_a_full_stop_ends_the_sentence_once() -> None:
 
 def test_a_name_that_ends_in_a_full_stop_brings_no_second_one() -> None:
     assert with_single_stops("Sync of Bakker B.V.. Wait … 1..2 ...") == "Sync of Bakker B.V. Wait … 1..2 ..."
+
+
+REFUSED = "Visma.net refused a call (%(status)s): %(answer)s"
+
+
+def test_a_stored_sentence_with_values_is_read_in_the_readers_language() -> None:
+    error = UnexpectedResponse("http_400", REFUSED, status=400, answer="100 % of “x” {y}.")
+    assert str(error) == "Visma.net refused a call (400): 100 % of “x” {y}."
+    with override("nl"):
+        assert render_sentence(error.sentence) == "Visma.net weigerde een aanroep (400): 100 % of “x” {y}."
+        assert in_english(error.sentence) == str(error)
+        stored_again = RateLimited("http_400", error.sentence, retry_after_seconds=1)
+        assert render_sentence(stored_again.sentence) == render_sentence(error.sentence)
+
+
+def test_a_stored_sentence_can_hold_another() -> None:
+    reason = stored_sentence(REFUSED, status=400, answer="No.")
+    with override("nl"):
+        assert render_sentence(
+            stored_sentence("%(resource)s: %(reason)s", resource="Entries", reason=reason)
+        ) == ("Boekingen: Visma.net weigerde een aanroep (400): No.")
+        assert "weigerde een aanroep (400)" in render_message(
+            "sync_failing", {"name": "Nordlys", "reason": reason}
+        )
+
+
+@pytest.mark.parametrize("text", ["", "No licence.", '{"sentence":1}', '{"sentence":"x"', "100 % %(name)s"])
+def test_any_other_text_is_shown_as_it_is(text: str) -> None:
+    assert render_sentence(text) == text

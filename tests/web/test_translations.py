@@ -1,10 +1,14 @@
 """Every text has a Dutch translation."""
 
+import ast
 import re
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import polib
 
+from koppel.connector import errors
 from koppel.web.build.translations import SOURCE, missing_translations
 from tests.fixtures.requirements import GETTEXT, skip_without
 
@@ -58,3 +62,43 @@ def _is_label(text: str) -> bool:
 
 def _capitals(text: str) -> set[str]:
     return {word for word in text.split()[1:] if re.fullmatch(r"[A-Z][a-z]+", word)}
+
+
+VARIABLE = re.compile(r"{%\s*translate\s+(?![\"'])(\S+)")
+
+
+def test_templates_translate_texts_and_no_variables() -> None:
+    """A stored sentence may have values: the filter `sentence` renders it. Labels of the forms of allauth are
+    texts of its own catalogue.
+    """
+    variables = {
+        (file.name, name)
+        for file in SOURCE.rglob("templates/**/*.html")
+        for name in VARIABLE.findall(file.read_text())
+        if "allauth" not in file.parts
+    }
+    assert variables == set()
+
+
+ERRORS = {
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.ConnectorError)
+} | {"NetworkFailure"}
+
+
+def test_sentences_of_errors_are_marked_for_translation() -> None:
+    """They are stored and shown later: the values are arguments, not parts of the text."""
+    unmarked = [
+        f"{file.relative_to(SOURCE)}:{call.lineno}"
+        for file in sorted(SOURCE.rglob("*.py"))
+        for call in _calls_of_errors(file)
+        if len(call.args) > 1 and isinstance(call.args[1], ast.Constant | ast.JoinedStr | ast.BinOp)
+    ]
+    assert unmarked == []
+
+
+def _calls_of_errors(file: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
+            yield node

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
+from koppel.kit.database.replication.hosts import connection_limits
 from koppel.kit.http.calls_in_progress import token_stop_seconds
 from koppel.kit.http.name_servers import parse_name_server
 from koppel.kit.http.siem_url import parse_siem_url
@@ -60,8 +61,8 @@ def _time_outs() -> str:
 
 
 def _database(url: str, time_outs: str = "") -> dict[str, Any]:
-    """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode
-    …) are kept.
+    """Return Django's description of the database behind a `postgresql://` URL. Options of the URL (sslmode,
+    several hosts …) are kept.
     """
     parts: dict[str, Any] = conninfo_to_dict(url) if url else {}
     standard_keys = {"dbname", "user", "password", "host", "port"}
@@ -76,8 +77,7 @@ def _database(url: str, time_outs: str = "") -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "application_name": "koppel",
-            "keepalives_idle": 15,
-            "tcp_user_timeout": 15000,
+            **connection_limits(url),
             # A process that stopped in a transaction must not hold its locks for
             # ever; closing a large Excel file takes time.
             "options": f"-c idle_in_transaction_session_timeout=2min {time_outs}",
@@ -348,6 +348,8 @@ DNS_SERVERS = tuple(
 SANDBOX_URL = os.environ.get("KOPPEL_SANDBOX_URL", "").rstrip("/")
 """Where a sandbox listens, for app registrations of that environment; '' = where its connector thinks."""
 
+IS_DEMO = os.environ.get("KOPPEL_DEMO", "") == "1"
+"""Whether pages say that this is the demo, where mail is stored instead of sent; the demo sets it."""
 STYLEGUIDE = os.environ.get("KOPPEL_STYLEGUIDE", "") == "1"
 """Whether `/styleguide` shows the components of pages; the demo sets it."""
 

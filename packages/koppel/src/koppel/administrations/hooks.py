@@ -27,6 +27,14 @@ class SyncProgress:
 
 
 @dataclass(frozen=True)
+class ImportCounts:
+    """Administrations of an import whose first sync is over, and those whose is not."""
+
+    completed: int
+    open: int
+
+
+@dataclass(frozen=True)
 class Tab:
     """`url_name` takes `administration_id`."""
 
@@ -111,6 +119,13 @@ start_sync_url = SingleHook[[int], str](lambda _administration_id: "")
 
 import_progress_url = SingleHook[[int], str](lambda _import_id: "")
 """Called with an import's id: the page on which it is followed."""
+
+import_seconds_left = SingleHook[[Actor, int, ImportCounts, Sequence[SyncProgress]], int | None](
+    lambda *_: None
+)
+"""Called with an actor, an import, its counts and the progress of those being read: the seconds that it still
+needs, None while that is not measured.
+"""
 
 export_url = SingleHook[[int], str](lambda _administration_id: "")
 """Called with an administration's id: a file of all its books."""

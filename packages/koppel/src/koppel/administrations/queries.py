@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
+from koppel.administrations.hooks import ImportCounts
 from koppel.administrations.models import Administration, Status
 from koppel.audit.models import AuditEntry
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
 from koppel.issues.models import Issue, needs_attention
 from koppel.issues.queries import concerns_one_object, readable_condition
-from koppel.kit.clock import now
 from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
@@ -22,7 +21,6 @@ from koppel.organisations.roles import Actor
 
 PENDING_STATUSES = (Status.QUEUED, Status.CONFIGURING)
 FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
-PACE_FROM_PERCENT = 5
 
 
 def attention_condition(actor: Actor | None) -> Q:
@@ -45,7 +43,6 @@ class ImportState:
 
     id: int
     counts: Mapping[str, int]
-    began_at: datetime
     needing_attention: int = 0
     """Those whose sync fails or that have an open issue."""
 
@@ -69,20 +66,15 @@ class ImportState:
     def completed(self) -> int:
         return self.total - self.open
 
+    @property
+    def progress_counts(self) -> ImportCounts:
+        return ImportCounts(self.completed, self.open)
+
     def percent(self, read: Iterable[int]) -> int:
         """Return the percentage of the import that is done. `read` holds the percentages of the
         administrations being read.
         """
         return min(99 if self.open else 100, (100 * self.completed + sum(read)) // self.total)
-
-    def seconds_left(self, percent: int, longest: int = 0) -> int | None:
-        """Estimate by the pace so far, and never less than the `longest` run needs. None: done, or not known
-        yet.
-        """
-        if not self.open or (percent < PACE_FROM_PERCENT and not longest):
-            return None
-        elapsed = (now() - self.began_at).total_seconds()
-        return max(round(elapsed * (100 - percent) / percent) if percent >= PACE_FROM_PERCENT else 0, longest)
 
 
 def import_state(actor: Actor, import_id: int) -> ImportState | None:
@@ -91,13 +83,12 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
         Administration.objects.visible_to(actor).filter(import_id=import_id).values_list("status").order_by()
     )
     needing = Count("pk", filter=attention_condition(actor))
-    rows = list(queryset.annotate(Count("pk"), Min("created_at"), needing=needing))
+    rows = list(queryset.annotate(Count("pk"), needing=needing))
     if not rows:
         return None
     return ImportState(
         import_id,
-        {status: count for status, count, *_others in rows},
-        min(at for _status, _count, at, _needing in rows),
+        {status: count for status, count, _needing in rows},
         sum(needing for *_others, needing in rows),
     )
 

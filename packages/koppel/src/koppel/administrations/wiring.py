@@ -7,13 +7,14 @@ from django.urls import reverse
 
 from koppel.administrations.access import related_visible_condition, restricted_company_ids
 from koppel.administrations.audit_actions import AUDIT_ACTIONS, AdministrationAction
+from koppel.administrations.audit_log import reading
 from koppel.administrations.bulk import STANDARD_ACTIONS, bulk_actions
 from koppel.administrations.event_types import EVENT_TYPES
 from koppel.administrations.identity.services import handle_lookup_result
 from koppel.administrations.issue_types import ISSUE_TYPES
 from koppel.administrations.listeners import connection, group_usage, handover, notification_audience
 from koppel.administrations.listeners.import_lookup import find_imported_company
-from koppel.audit.hooks import audit_actions, erasure_actions
+from koppel.audit.hooks import audit_actions, erasure_actions, existing_administrations
 from koppel.audit.subjects import SubjectKind
 from koppel.company_registers.hooks import lookup_answered
 from koppel.connections import hooks as connection_hooks
@@ -52,6 +53,7 @@ audience_hooks.subjects.register(SubjectKind.ADMINISTRATION, notification_audien
 for action in AUDIT_ACTIONS:
     audit_actions.register(action.value, action)
 erasure_actions.register(AdministrationAction.ERASED.value, AdministrationAction.ERASED)
+existing_administrations.register(reading.existing_administrations)
 for issue_type in ISSUE_TYPES:
     issue_types.register(issue_type.code, issue_type)
 for event_type in EVENT_TYPES:

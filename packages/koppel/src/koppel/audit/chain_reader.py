@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 
 from koppel.audit.audit_actions import AuditLogAction
 from koppel.audit.chain import GENESIS, chain_scope
-from koppel.audit.hooks import erasure_actions
+from koppel.audit.hooks import erasure_actions, existing_administrations
 from koppel.audit.models import Chain, Link
 from koppel.audit.signed_heads import newest_signed_heads, signed_heads
 from koppel.audit.signing_keys import HeadDocument, SigningKeys
@@ -100,15 +100,23 @@ def _rows(cursor: CursorWrapper) -> Iterator[tuple[Any, ...]]:
 def _recorded_deletions(chain: int) -> RecordedDeletions:
     actions = [AuditLogAction.EXPIRED.value, *erasure_actions]
     expiries: list[tuple[int, datetime]] = []
-    administrations: set[int] = set()
-    companies: set[int] = set()
-    for action, at, subject_id, through, company in _fetch("recorded_deletions", chain, actions=actions):
+    erasures: list[tuple[int, datetime, int, int]] = []
+    for entry, action, at, subject_id, through, company in _fetch(
+        "recorded_deletions", chain, actions=actions
+    ):
         if action == AuditLogAction.EXPIRED:
             expiries.append((_parse_number(through), at))
         elif subject_id is not None:
-            administrations.add(subject_id)
-            companies.add(_parse_number(company))
-    return RecordedDeletions(expiries, frozenset(administrations), frozenset(companies))
+            erasures.append((entry, at, subject_id, _parse_number(company)))
+    ids = {subject_id for _entry, _at, subject_id, _company in erasures}
+    existing = set(existing_administrations(chain, ids)) if ids else set()
+    true_erasures = [erasure for erasure in erasures if erasure[2] not in existing]
+    return RecordedDeletions(
+        expiries,
+        {subject_id: at for _entry, at, subject_id, _company in true_erasures},
+        {company: at for _entry, at, _subject_id, company in true_erasures},
+        frozenset(entry for entry, _at, subject_id, _company in erasures if subject_id in existing),
+    )
 
 
 def _parse_number(text: str | None) -> int:

@@ -80,6 +80,22 @@ def newest_verifications() -> dict[int, Verification]:
     return newest
 
 
+def failed_verifications() -> list[Verification]:
+    """Return the verifications with findings that no later one of the same chain clears, the oldest first.
+
+    Reads little while there is none.
+    """
+    with installation_scope("audit verification"):
+        has_failed = AuditEntry.objects.filter(
+            organisation_id=INSTALLATION,
+            action=AuditLogAction.VERIFIED,
+            at__gt=timezone.now() - KEPT,
+            details__findings__gt=0,
+        ).exists()
+    failed = {one for one in newest_verifications().values() if one.findings} if has_failed else set()
+    return sorted(failed, key=lambda one: one.at)
+
+
 def _due_chains() -> list[int]:
     verified = newest_verifications()
     newest = timezone.now() - VERIFY_EVERY

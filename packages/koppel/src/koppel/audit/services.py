@@ -12,10 +12,11 @@ from koppel.audit.audit_actions import AuditAction
 from koppel.audit.models import ActorKind, AuditDetails, Interface
 from koppel.audit.subjects import Subject
 from koppel.kit.database.json_fields import encode
+from koppel.kit.database.replication.durability import WEAKER_SQL
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import scope_actor
 
-_SQL = load_statements("koppel.audit")
+_APPEND = load_statements("koppel.audit")["append"].format(weaker=WEAKER_SQL)
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ def add_audit_entry(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Add an entry to the audit log, in the caller's transaction; if that is rolled back, so is the entry.
+    Its commit waits for the synchronous standby, where there is one.
 
     The database sets the time, and takes the actor from the scope where one is set (`actor_scope`).
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            _SQL["append"],
+            _APPEND,
             {
                 "organisation": organisation_id,
                 "actor": _to_json(actor),

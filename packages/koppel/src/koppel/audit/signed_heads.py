@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from koppel.audit.models import Chain, HeadDelivery, SignedHead
 from koppel.audit.signing_keys import Head, HeadDocument, SigningKeys
+from koppel.kit.database.replication import wait_for_standby
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.models import Installation
 from koppel.kit.tenancy import installation_scope
@@ -22,8 +23,10 @@ def sign_heads(keys: SigningKeys) -> int:
     """Sign the head of every chain that grew since its last signature, and log it. Return the number.
 
     The log line is what keeps the signature outside the database: it is written even where the row is lost.
+    It says nothing that a failover could undo: the commit before it waits for the synchronous standby.
     """
     with installation_scope("audit heads"):
+        wait_for_standby()
         installation, now = Installation.objects.get().number, timezone.now()
         documents = [keys.sign(_head(chain, installation, now, keys)) for chain in _grown_chains()]
         for document in documents:

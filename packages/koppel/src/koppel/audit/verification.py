@@ -18,6 +18,8 @@ from koppel.audit.subjects import SubjectKind
 RETENTION_MIN = timedelta(days=365)
 """`audit_expire` deletes nothing younger, whatever an organisation's setting says."""
 ERASABLE_FIELD = "subject_name"
+STATES, BULK_PREFIX = frozenset({"before", "after"}), "administrations."
+"""Fields that hold a state for each administration, by id, and the beginning of the actions on many."""
 
 
 class FindingCode(StrEnum):
@@ -34,7 +36,9 @@ class FindingCode(StrEnum):
     """The chain is consistent, and another one than the head that was signed."""
     SIGNATURE_INVALID = "signature_invalid"
     ERASED_WITHOUT_RECORD = "erased_without_record"
-    """Values are erased of an administration whose erasure the log does not record."""
+    """Values are erased without an erasure, recorded at a later time, that takes them away."""
+    FALSE_ERASURE = "false_erasure"
+    """The erasure of an administration that still exists."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,14 @@ class RecordedDeletions:
 
     expiries: Collection[tuple[int, datetime]] = ()
     """The last position and the time of each deletion at the end of retention."""
-    administrations: frozenset[int] = frozenset()
-    companies: frozenset[int] = frozenset()
-    """Ids of remote companies."""
+    administrations: Mapping[int, datetime] = field(default_factory=dict)
+    """By id, when the erasure was recorded; it takes values of earlier entries only. Not by position: an
+    entry of a transaction that began later may be erased too.
+    """
+    companies: Mapping[int, datetime] = field(default_factory=dict)
+    """The same by ids of remote companies."""
+    false_erasures: frozenset[int] = frozenset()
+    """Ids of the entries that record the erasure of an administration which still exists."""
 
     def covers_deletion(self, link: LinkedEntry) -> bool:
         return any(
@@ -81,13 +90,28 @@ class RecordedDeletions:
         )
 
     def covers_erasure(self, link: LinkedEntry, path: str) -> bool:
-        if link.subject_kind == SubjectKind.ADMINISTRATION and link.subject_id in self.administrations:
+        is_subject = link.subject_kind == SubjectKind.ADMINISTRATION and link.subject_id is not None
+        if is_subject and _is_erased(self.administrations, link.subject_id, link.at):
             return True
         if not path.startswith("["):
             return False
         _details, field_name, key = json.loads(path)
-        ids = self.companies if field_name == "companies" else self.administrations
-        return isinstance(key, str) and key.isdecimal() and int(key) in ids
+        if not isinstance(key, str) or not (key.isascii() and key.isdecimal()):
+            return False
+        return _is_erased(self._erasures_under(field_name, link), int(key), link.at)
+
+    def _erasures_under(self, field_name: str, link: LinkedEntry) -> Mapping[int, datetime]:
+        """Return the erasures that concern the keys of this field: in others the same number is a person's,
+        or a division's.
+        """
+        if field_name == "companies":
+            return self.companies
+        action = (link.values.values.get("action") if link.values else None) or ""
+        return self.administrations if field_name in STATES and action.startswith(BULK_PREFIX) else {}
+
+
+def _is_erased(erasures: Mapping[int, datetime], key: int | None, at: datetime) -> bool:
+    return key is not None and key in erasures and at <= erasures[key]
 
 
 @dataclass
@@ -166,6 +190,8 @@ def _check_entry(result: ChainResult, link: LinkedEntry, recorded: RecordedDelet
     result.entries += 1
     if link.values.digest() != link.digest or not _is_blank(link.values):
         result.add(FindingCode.CHANGED, link)
+    if link.entry_id in recorded.false_erasures:
+        result.add(FindingCode.FALSE_ERASURE, link)
     erased = link.values.erased_paths
     result.erased += bool(erased)
     if any(not recorded.covers_erasure(link, path) for path in erased):

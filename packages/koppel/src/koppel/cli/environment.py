@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -232,7 +233,14 @@ def load_installation(
         require_secrets_of(database, home)
     export_environment({**installation_environment(home, generate=generate), **database})
     set_up_django()
+    exit_stack.callback(_close_vendor_calls)
     return exit_stack
+
+
+def _close_vendor_calls() -> None:
+    """Close what calls to accounting systems keep open, while there is a database."""
+    if (sessions := sys.modules.get("koppel.connections.sessions")) is not None:
+        sessions.close_blocking_calls()
 
 
 def require_secrets_of(database: Mapping[str, str], home: Path) -> None:

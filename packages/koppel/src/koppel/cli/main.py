@@ -20,6 +20,7 @@ from koppel.cli.backup import commands as backup_commands
 from koppel.cli.checks.command import check
 from koppel.cli.commands import migrate
 from koppel.cli.commands.adopt import adopt
+from koppel.cli.commands.psql import psql
 from koppel.cli.demo import commands as demo_commands
 from koppel.cli.environment import data_directory, load_installation, load_module, set_up_django
 from koppel.cli.options import Version
@@ -187,6 +188,7 @@ def command_tree(arguments: Sequence[str], exit_stack: ExitStack) -> typer.Typer
     app.command("execute-run", hidden=True)(servers.execute_run)
     passes_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(context_settings=passes_on)(servers.sandbox)
+    app.command(context_settings=passes_on)(psql)
     app.command()(demo_commands.demo)
     app.command("demo-once")(demo_commands.demo_once)
     for branch in COMMAND_GROUPS:

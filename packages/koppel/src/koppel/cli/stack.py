@@ -164,6 +164,7 @@ class Stack:
         self.environment = {**os.environ, **installation_environment(home, public_url=public_url), **database}
         store_address(home, public_url)
         if self.options.sandbox_port is not None:
+            self.environment.setdefault("KOPPEL_DEMO", "1")
             self.environment.setdefault("KOPPEL_STYLEGUIDE", "1")
             self.environment.setdefault("KOPPEL_REGISTERS_URL", f"{self.sandbox_url}/registers")
         self.supervisor = Supervisor(self._postgres, home / TOKEN_CALLS, stop_seconds(self.environment))

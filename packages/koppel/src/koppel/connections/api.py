@@ -16,6 +16,7 @@ from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.database.json_fields import MessageContext
+from koppel.kit.web.sentences import render_sentence, values_in_english
 from koppel.organisations.errors import Refused
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
@@ -157,7 +158,7 @@ def list_events(request: AuthenticatedRequest, connection_id: int) -> list[Timel
             ended_at=event.ended_at,
             count=event.count,
             actor_name=event.actor_name,
-            context=event.context,
+            context=values_in_english(event.context),
         )
         for event in events_page
     ]
@@ -293,7 +294,7 @@ def _connection_out(card: summaries.ConnectionSummary) -> ConnectionOut:
         system=app.connector,
         account=app.account,
         state=app.state,
-        reason=app.reason,
+        reason=render_sentence(app.reason),
         owner=app.owner_id,
         pending_owner=app.pending_owner_id,
         environment=app.app.environment,

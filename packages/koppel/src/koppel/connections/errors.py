@@ -25,6 +25,19 @@ class NoSuchAppRegistration(NotFoundError):
     """This app registration does not exist, or you have no access to it."""
 
 
+class TooManyCompanies(KoppelError):
+    """More companies were added to an app than may wait to be imported."""
+
+    code = "too_many_companies"
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        sentence = _(
+            "%(waiting)d added administrations have not been imported; at most %(limit)d may wait. "
+            "Import or remove some first."
+        )
+        super().__init__(sentence % {"waiting": waiting, "limit": limit})
+
+
 class RegistrationRefused(KoppelError):
     """An app registration cannot be stored or removed.
 

@@ -62,4 +62,4 @@ class OriginRestrictedHttp:
                 method, url, allowed_origins=self._origins, params=params, form=form, headers=headers
             )
         except NetworkFailure as failure:
-            raise Unreachable(failure.code, str(failure), retry_after_seconds=10) from None
+            raise Unreachable(failure.code, failure.sentence, retry_after_seconds=10) from None

@@ -137,7 +137,7 @@ async def check_error(
             raise ConformanceError(
                 f"C12: {type(error).__name__} was raised, {_names(expected)} expected."
             ) from error
-        text = f"{error} {error.code} {error.context}"
+        text = f"{error} {error.code} {error.sentence}"
         if any(secret and secret in text for secret in secrets):
             raise ConformanceError("C15: a secret stands in the text of an error.") from None
         return error

@@ -73,6 +73,8 @@ class ConsentMode:
     """Those that the app registration needs, if they differ from the descriptor's."""
     advice: str = ""
     """Advantages and disadvantages, shown where the mode is chosen."""
+    account_title: str = ""
+    """The name of the connection's account where no person signs in."""
 
 
 @dataclass(frozen=True)

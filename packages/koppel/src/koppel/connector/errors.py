@@ -4,20 +4,32 @@ A connector raises no other errors on purpose. `koppel.sync.engine.error_policy`
 class.
 """
 
+import msgspec
+from django.utils.translation import gettext_noop
+
+from koppel.kit.database.text import clean_text
+from koppel.kit.web.sentences import in_english, stored_sentence
+
+OTHER_SHAPE = gettext_noop("It has another form than described: %(detail)s.")
+DETAIL_LENGTH_MAX = 200
 INVALID_GRANT = "invalid_grant"
 """The code of a `ConsentLost` whose grant has ended; any other is about the app registration."""
 
 
 class ConnectorError(Exception):
-    """A failure at the vendor. `code` is stable; `str(error)` is a sentence without secrets."""
+    """A failure at the vendor. `code` is stable; `message` is a sentence without secrets, marked with
+    `gettext_noop` and with placeholders for the values, such as `%(status)s`.
+
+    `sentence` is what is stored, in no language; `str(error)` is in English.
+    """
 
     requested_pause_seconds: float = 0.0
     """How long the vendor asked for no calls; 0 when it did not."""
 
-    def __init__(self, code: str, message: str = "", **context: str) -> None:
-        super().__init__(message or code)
+    def __init__(self, code: str, message: str = "", **values: str | int) -> None:
         self.code = code
-        self.context = context
+        self.sentence = stored_sentence(message or code, **values)
+        super().__init__(in_english(self.sentence))
 
 
 class ConsentDenied(ConnectorError):
@@ -45,8 +57,10 @@ class SetupMissing(ConnectorError):
 class RateLimited(ConnectorError):
     """The company waits; no action is required. `retry_after_seconds` counts from the response."""
 
-    def __init__(self, code: str, message: str = "", *, retry_after_seconds: float, **context: str) -> None:
-        super().__init__(code, message, **context)
+    def __init__(
+        self, code: str, message: str = "", *, retry_after_seconds: float, **values: str | int
+    ) -> None:
+        super().__init__(code, message, **values)
         self.retry_after_seconds = self.requested_pause_seconds = retry_after_seconds
 
 
@@ -63,9 +77,9 @@ class Unreachable(ConnectorError):
         *,
         retry_after_seconds: float = 0,
         requested_pause_seconds: float = 0,
-        **context: str,
+        **values: str | int,
     ) -> None:
-        super().__init__(code, message, **context)
+        super().__init__(code, message, **values)
         self.retry_after_seconds = max(retry_after_seconds, requested_pause_seconds)
         self.requested_pause_seconds = requested_pause_seconds
 
@@ -75,3 +89,13 @@ class UnexpectedResponse(ConnectorError):
 
     The connector must be corrected; the response is kept as evidence.
     """
+
+
+def rejection_reason(error: ValueError | msgspec.MsgspecError) -> str:
+    """Return why a record is rejected, as it is stored.
+
+    The `ValueError` of a connector holds a stored sentence; one of msgspec is a detail for programmers.
+    """
+    if isinstance(error, msgspec.MsgspecError):
+        return stored_sentence(OTHER_SHAPE, detail=clean_text(str(error), DETAIL_LENGTH_MAX))
+    return clean_text(str(error), 2 * DETAIL_LENGTH_MAX)

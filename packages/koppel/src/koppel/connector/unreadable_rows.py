@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+from django.utils.translation import gettext_noop
 
 PLACEHOLDER = b"koppel unreadable row"
-REASON = "It is not valid JSON."
+REASON = gettext_noop("It is not valid JSON.")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]', re.DOTALL)
 _STORED = re.compile(rb'"' + PLACEHOLDER + rb'":\s*"([A-Za-z0-9+/=]*)"')
 

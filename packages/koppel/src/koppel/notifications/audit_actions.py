@@ -31,6 +31,7 @@ class QuarantineAction(AuditAction):
     ADOPTED = "quarantine.adopted", _("made this copy the installation that continues")
     ENDED = "quarantine.ended", _("ended the quarantine of the installation")
     REPLACED = "quarantine.replaced", _("let another installation take the place of this one")
+    RESTORED = "quarantine.restored", _("restored the installation from a backup, into quarantine")
     STARTED = "quarantine.started", _("put the installation into quarantine")
 
 

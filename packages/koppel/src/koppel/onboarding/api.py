@@ -10,6 +10,7 @@ from ninja import Router, Schema
 
 from koppel.connections.queries import apps_for
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
+from koppel.kit.web.sentences import render_sentence
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
 from koppel.onboarding.errors import StepNotReached
@@ -160,7 +161,7 @@ def companies(request: AuthenticatedRequest, token: UUID) -> list[CompanyChoiceO
             base_currency=choice.company.base_currency,
             account=choice.account,
             state=choice.state,
-            reason=choice.company.unreachable_reason,
+            reason=render_sentence(choice.company.unreachable_reason),
             is_described=choice.company.described_at is not None,
         )
         for choice in choices

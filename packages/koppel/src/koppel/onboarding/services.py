@@ -14,6 +14,7 @@ from koppel.connections.consent.service_companies import (
     parse_ids,
     withdraw_companies,
 )
+from koppel.connections.errors import TooManyCompanies
 from koppel.connections.queries import AppChoice, apps_for
 from koppel.connector.registry import connectors
 from koppel.kit import quarantine
@@ -72,7 +73,11 @@ def sign_in(actor: Actor, flow: Flow, data: SignInInput) -> Advance | InvalidSte
             "limit": IDS_MAX,
         }
         return InvalidStep(Step.SIGN_IN, (FieldError("too_many_ids", message, "company_ids"),))
-    added = add_companies(actor, option.app.pk, read.ids)
+    try:
+        with transaction.atomic():
+            added = add_companies(actor, option.app.pk, read.ids)
+    except TooManyCompanies as error:
+        return InvalidStep(Step.SIGN_IN, (FieldError(error.code, error.message, "company_ids"),))
     flow.entered_company_ids = [*flow.entered_company_ids, *added.new_ids]
     flow.save(update_fields=["entered_company_ids"])
     add_connection(flow, added.connection_id, option.app.pk)

@@ -15,7 +15,7 @@ from koppel.kit.encryption.fields import EncryptedField
 from koppel.kit.tenancy.models import TenantModel
 from koppel.organisations.domain_names import RECORD_LABEL, RECORD_PREFIX, displayed, domain_of, normalised
 from koppel.organisations.preference_types import Preferences
-from koppel.organisations.roles import Role
+from koppel.organisations.roles import PERMISSIONS, Permission, Role
 
 
 class UserManager(BaseUserManager["User"]):
@@ -283,6 +283,15 @@ class Invitation(TenantModel):
         changes again.
         """
         return not self.organisation.accepts(self.email)
+
+    @property
+    def is_sender_authorized(self) -> bool:
+        """Whether the sender may still give this role; if not, a colleague who may sends it again."""
+        sender = self.invited_by
+        if sender is None:
+            return True
+        may_invite = sender.is_live and sender.role in PERMISSIONS[Permission.MANAGE_PEOPLE]
+        return may_invite and (self.role != Role.ADMINISTRATOR or sender.role == Role.ADMINISTRATOR)
 
 
 class IdentityProvider(TenantModel):

@@ -11,6 +11,7 @@ from ninja.responses import Status
 
 from koppel.administrations.access import administration_for
 from koppel.administrations.errors import NoSuchAdministration
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Permission
 from koppel.sync.changes import queries as history
@@ -229,7 +230,7 @@ def _import_line_schema(line: ImportLine) -> dict[str, Any]:
         "administration_id": administration.pk,
         "name": administration.name,
         "status": administration.status,
-        "reason": administration.status_reason,
+        "reason": render_sentence(administration.status_reason),
         "progress": _progress_schema(line.progress),
     }
 
@@ -242,7 +243,8 @@ def _progress_schema(progress: RunProgress | None) -> dict[str, Any] | None:
         for resource in progress.resources
     ]
     return {name: getattr(progress, name) for name in ProgressOut.model_fields if name != "resources"} | {
-        "resources": resources
+        "resources": resources,
+        "reason": render_sentence(progress.reason),
     }
 
 
@@ -271,7 +273,7 @@ def list_resources(request: AuthenticatedRequest, administration_id: int) -> lis
             complete_as_of=checkpoint.complete_as_of,
             compared_at=checkpoint.last_full_at,
             available=checkpoint.available,
-            unavailable_reason=checkpoint.unavailable_reason,
+            unavailable_reason=render_sentence(checkpoint.unavailable_reason),
         )
         for checkpoint in checkpoints.values()
     ]
@@ -366,7 +368,7 @@ def _to_schema(run: Run) -> RunOut:
         state=run.state,
         trigger=run.trigger,
         attempt=run.attempt,
-        reason=run.reason,
+        reason=render_sentence(run.reason),
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
@@ -376,4 +378,5 @@ def _to_schema(run: Run) -> RunOut:
 
 
 def _resource_schema(run_resource: RunResource) -> ResourceOut:
-    return ResourceOut(**{name: getattr(run_resource, name) for name in ResourceOut.model_fields})
+    values = {name: getattr(run_resource, name) for name in ResourceOut.model_fields}
+    return ResourceOut(**values | {"reason": render_sentence(run_resource.reason)})

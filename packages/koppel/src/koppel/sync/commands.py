@@ -16,6 +16,7 @@ from koppel.kit.cli.errors import CommandError
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
 from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.parameters import unknown_value
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.bootstrap import list_organisation_summaries
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, current_shell_operator
 from koppel.organisations.roles import Actor, Permission
@@ -304,5 +305,5 @@ def _line(administration: Administration, run: Run | None, progress: RunProgress
         seconds_left=progress.seconds_left if progress else None,
         waits_until=progress.waits_until if progress else None,
         complete_as_of=administration.complete_as_of,
-        reason=(run.reason if run else "") or administration.status_reason,
+        reason=render_sentence((run.reason if run else "") or administration.status_reason),
     )

@@ -102,6 +102,11 @@ class Run(TenantModel):
                 name="queued_runs",
             ),
             models.Index(
+                fields=["organisation", "id"],
+                condition=models.Q(state="queued", trigger="import", attempt__gt=0),
+                name="begun_imports",
+            ),
+            models.Index(
                 fields=["not_before"],
                 condition=models.Q(state="queued", not_before__isnull=False),
                 name="delayed_runs",

@@ -21,6 +21,7 @@ from koppel.sync.bulk_actions import SYNC_ACTION
 from koppel.sync.event_types import EVENT_TYPES
 from koppel.sync.issue_types import ISSUE_TYPES
 from koppel.sync.listeners import administration, connection
+from koppel.sync.progress.import_estimate import seconds_left_of_import
 from koppel.sync.progress.queries import progress_of
 from koppel.sync.progress.sync_activity import active_syncs, changes_since
 from koppel.sync.runs.services import (
@@ -36,6 +37,7 @@ connection_hooks.restart_runs.register(connection.restart_runs)
 connection_hooks.unblock_administrations.register(request_runs_after_confirmation)
 
 administration_hooks.progress_of.register(progress_of)
+administration_hooks.import_seconds_left.register(seconds_left_of_import)
 administration_hooks.changes_since.register(changes_since)
 administration_hooks.active_syncs.register(active_syncs)
 administration_hooks.stop_syncs.register(administration.stop_syncs)

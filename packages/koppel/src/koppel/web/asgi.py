@@ -10,6 +10,7 @@ from koppel.kit.web.precedence import give_way_before_statements
 from koppel.web.server import Application
 from koppel.web.wsgi import application as wsgi
 
+from koppel.connections.sessions import close_blocking_calls  # isort: skip - needs models
 from koppel.connections.vault import end_with_last_call  # isort: skip - needs configured settings
 from koppel.web.server.monitoring import run_monitor  # isort: skip - needs models
 
@@ -34,4 +35,5 @@ application = Application(
     threads=settings.WEB_THREADS,
     started=end_with_last_call,
     background=run_monitor,
+    stopped=close_blocking_calls,
 )

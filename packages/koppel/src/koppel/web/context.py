@@ -83,6 +83,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "languages": settings.LANGUAGES,
         "nav_groups": (),
         "sends_mail": settings.SENDS_MAIL,
+        "demo_mail_folder": settings.EMAIL_FILE_PATH if settings.IS_DEMO else None,
         "quarantine": SimpleLazyObject(quarantine.last_known),
         "help_url": help_url(request.resolver_match.view_name if request.resolver_match else ""),
         "theme": theme_of_browser(request),

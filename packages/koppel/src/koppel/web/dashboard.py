@@ -62,8 +62,8 @@ class IssueSummary:
 
 @dataclass(frozen=True)
 class ActiveSyncs:
-    """Imports and syncs under way. `seconds_left`: until the last running one ends; None without a measured
-    pace.
+    """Imports and syncs under way. `seconds_left`: until the last running one ends, shown when none waits;
+    None without a measured pace.
     """
 
     imports: int

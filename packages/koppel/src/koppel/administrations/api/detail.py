@@ -13,6 +13,7 @@ from koppel.administrations.list.cell_values import display_number
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import SubjectKind
 from koppel.issues.queries import count_open, open_issues
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.requests import AuthenticatedRequest, permission_required
 from koppel.organisations.roles import Actor, Permission
 
@@ -161,7 +162,7 @@ def administration_out(
         base_currency=administration.base_currency,
         sector=administration.sector,
         status=state,
-        status_reason=administration.status_reason,
+        status_reason=render_sentence(administration.status_reason),
         connection=administration.connection_id,
         source_id=administration.remote_company.external_id,
         division=administration.division.name if administration.division else None,

@@ -36,6 +36,7 @@ LABELS: Mapping[str, str | Promise] = {
     "archived": _("archived"),
     "assignee_id": _("Assigned to"),
     "away_until": _("Away until"),
+    "backup_of": _("Backup of"),
     "client_number": _("Client number"),
     "code": _("Code"),
     "confirmed_name": _("Name in the register, confirmed as the same company"),

@@ -3,7 +3,7 @@ administration that the member may not see has neither name nor values there, al
 was restricted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,12 @@ def _require_known(actor: Actor, audit_filter: AuditFilter) -> None:
     members = Membership.objects.for_actor(actor).filter(user_id=audit_filter.person)
     if not members.exists() and not entries.filter(actor_id=audit_filter.person).exists():
         raise UnknownParameter([unknown_value("person", str(audit_filter.person))])
+
+
+def existing_administrations(organisation_id: int, ids: Iterable[int]) -> set[int]:
+    """Return the ids of these that the organisation has, those that are being erased too."""
+    rows = Administration.objects.in_organisation(organisation_id).filter(pk__in=list(ids))
+    return set(rows.values_list("pk", flat=True))
 
 
 def anonymise_administration(organisation_id: int, administration_id: int) -> None:

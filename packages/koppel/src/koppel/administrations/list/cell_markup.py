@@ -23,6 +23,7 @@ from koppel.administrations.list.cell_values import display_number, sector_title
 from koppel.administrations.list.row_context import RowContext
 from koppel.administrations.models import Administration, Status
 from koppel.company_registers.sectors.sections import SECTIONS
+from koppel.kit.web.sentences import render_sentence
 
 DASH = SafeString('<span class="hint">–</span>')
 PEOPLE_SHOWN_MAX = 2
@@ -130,7 +131,7 @@ def _dated_hint(label: str, day: date) -> SafeString:
 
 
 def _reason(administration: Administration, page: PageContext) -> SafeString:
-    sentence = _(administration.status_reason)
+    sentence = render_sentence(administration.status_reason)
     text = Truncator(sentence).chars(REASON_CHARACTERS)
     reason = format_html('<span class="cell-detail" title="{}">{}</span>', sentence, text)
     if administration.status != Status.FAILED or not (url := hooks.sync_url(administration.pk)):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from koppel.administrations import bulk, queries, restriction
+from koppel.administrations import bulk, hooks, queries, restriction
 from koppel.administrations.forms import SavedViewForm
 from koppel.administrations.list import saved_views
 from koppel.administrations.list.columns import COLUMNS
@@ -170,7 +170,6 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
     state = queries.import_state(actor, int(import_id)) if import_id else None
     read = list(row_context.progress.values()) if state else []
     percent = state.percent(progress.percent or 0 for progress in read) if state else 0
-    longest = max((progress.seconds_left or 0 for progress in read), default=0)
     return {
         "nav_section": NAV_SECTION,
         "list_query": list_query,
@@ -187,7 +186,7 @@ def _list_context(request: AuthenticatedRequest, list_query: ListQuery) -> dict[
         "rows": render_rows(page.rows, displayed_query.columns, row_context),
         "state": state,
         "percent": percent,
-        "seconds_left": state.seconds_left(percent, longest) if state else None,
+        "seconds_left": state and hooks.import_seconds_left(actor, state.id, state.progress_counts, read),
         "busy": any(row.status in (Status.QUEUED, Status.CONFIGURING) for row in page.rows)
         or bool(row_context.progress)
         or bool(state and state.open),

@@ -1,8 +1,10 @@
 -- Writes of the log by the owner's functions, and reads that Django's query sets cannot express.
 
 -- name: append
+-- `{weaker}`: the commit would not wait for a synchronous standby.
 SELECT audit_append(%(organisation)s, %(actor)s::jsonb, %(action)s, %(subject_kind)s, %(subject_id)s, %(subject_name)s,
-                    %(details)s::jsonb)
+                    %(details)s::jsonb),
+       CASE WHEN {weaker} THEN set_config('synchronous_commit', 'on', true) END
 
 -- name: link_pending
 SELECT audit_link_pending(%(organisation)s, %(entries_max)s)

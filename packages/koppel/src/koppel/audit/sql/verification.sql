@@ -32,10 +32,11 @@ SELECT p.entry_id FROM audit_pending_link p
  ORDER BY p.entry_id
 
 -- name: recorded_deletions
-SELECT e.action, e.at, e.subject_id, e.details ->> 'through', e.details ->> 'company'
+SELECT e.id, e.action, e.at, e.subject_id, e.details ->> 'through', e.details ->> 'company'
   FROM audit_entry e
   JOIN audit_link l ON l.organisation_id = e.organisation_id AND l.entry_id = e.id
  WHERE e.organisation_id = %(organisation_id)s AND e.action = ANY (%(actions)s)
+ ORDER BY e.at
 
 -- name: oldest_unsigned
 SELECT min(at) FROM (

@@ -1,6 +1,7 @@
 """Labels of resources and their columns, in accountants' terms."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override, pgettext_lazy
 
 RESOURCES = {
     "company_details": _("Company details"),
@@ -53,7 +54,7 @@ COLUMNS = {
     "journal": _("Journal"),
     "kind": _("Kind"),
     "ledger": _("Ledger"),
-    "line_number": _("Line"),
+    "line_number": pgettext_lazy("of an entry", "Line"),
     "module": _("Module"),
     "name": _("Name"),
     "number": _("Number"),
@@ -123,3 +124,9 @@ def screen_heading(column: str) -> str:
 def value_label(value: str | None) -> str:
     """Return a word of the books in the active language; an unknown one as the source wrote it."""
     return str(VALUES.get(value or "", value or ""))
+
+
+def english_label(resource: str) -> str:
+    """Return the label of a resource in English, which is the key of its translation."""
+    with override("en"):
+        return str(RESOURCES.get(resource, resource))

@@ -224,5 +224,7 @@ def _revocations(role: str) -> list[bytes]:
 
 def _url_of(role: str, password: str) -> str:
     database = connections["default"].settings_dict
-    host, port = database["HOST"] or "127.0.0.1", database["PORT"] or "5432"
-    return f"postgresql://{role}:{password}@{host}:{port}/{database['NAME']}"
+    hosts, ports = (database["HOST"] or "127.0.0.1").split(","), (database["PORT"] or "5432").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    addresses = ",".join(f"{host}:{port or '5432'}" for host, port in zip(hosts, ports, strict=False))
+    return f"postgresql://{role}:{password}@{addresses}/{database['NAME']}"

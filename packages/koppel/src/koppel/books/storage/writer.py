@@ -17,6 +17,7 @@ import msgspec
 
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
 from koppel.connector.contract import Record, RejectedRecord
+from koppel.connector.errors import rejection_reason
 from koppel.connector.rows import Row
 from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
@@ -221,7 +222,7 @@ def _changed_rows(
             values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
             make_storable(values, record.raw, numeric_columns, integer_columns)
         except ValueError as error:
-            written.rejected.append(RejectedRecord(key, str(error)[:300], record.raw))
+            written.rejected.append(RejectedRecord(key, rejection_reason(error), record.raw))
             continue
         _list_of(key, fingerprint, existing, written).append(key)
         yield key, record.partition, record.raw, fingerprint, *values

@@ -105,7 +105,8 @@ def restore(
 ) -> None:
     """Restore a backup into a data directory without a database, or the empty database of DATABASE_URL."""
     logging.configure()
-    home, by = data_directory(data_dir), pwd.getpwuid(os.geteuid()).pw_name
+    home = data_directory(data_dir)
+    by = os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name
     is_external = has_external_database()
     if not is_external:
         refuse_existing_server(home)

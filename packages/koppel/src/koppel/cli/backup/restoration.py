@@ -1,6 +1,7 @@
 """Restore a backup into an empty place. What could fail is examined before anything is written."""
 
 import json
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,12 +27,19 @@ from koppel.cli.backup.manifest import (
 from koppel.cli.backup.streams import Progress, ReportingReader, verify_file
 from koppel.kit.cli.errors import CheckFailed, CommandError
 from koppel.kit.database.superuser_script import superuser_script
+from koppel.kit.tenancy import INSTALLATION, set_scope_sql
+from koppel.notifications.audit_actions import QuarantineAction
 
 _QUARANTINE = """
 INSERT INTO public.kit_quarantine (began_by, ended_by, sends_pending, reason)
 VALUES (%(by)s, '', false, %(reason)s)
 ON CONFLICT (ended_at) WHERE ended_at IS NULL DO UPDATE SET reason = excluded.reason
 """
+_AUDIT_ENTRIES = """
+SELECT public.audit_append(log.id, %(actor)s::jsonb, %(action)s, '', NULL, '', %(details)s::jsonb)
+  FROM (SELECT 0::bigint UNION ALL SELECT id FROM public.organisations_organisation) AS log(id)
+"""
+"""One in the installation's audit log, and one in each organisation's."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,7 @@ def restore_database(backup: Backup, target: Target, programs: ClientPrograms, *
     with psycopg.connect(target.superuser_url, autocommit=True) as connection:
         _compare_rows(backup.contents, source.count_rows(connection))
         connection.execute(_QUARANTINE, {"by": by, "reason": "restored"})
+        _add_audit_entries(connection, backup.manifest, by)
         connection.execute(
             superuser_script(connection.info.dbname, target.owner, target.application).encode()
         )
@@ -151,6 +160,26 @@ def restore_database(backup: Backup, target: Target, programs: ClientPrograms, *
                     sql.Identifier(connection.info.dbname), sql.Identifier(reader.name)
                 )
             )
+
+
+def _add_audit_entries(connection: psycopg.Connection[Any], manifest: Manifest, by: str) -> None:
+    actor = {
+        "kind": "operator",
+        "id": None,
+        "name": by,
+        "ip_address": f"shell: {by}@{socket.gethostname()}"[:60],
+        "interface": "cli",
+    }
+    with connection.transaction():
+        connection.execute(*set_scope_sql(INSTALLATION))
+        connection.execute(
+            _AUDIT_ENTRIES,
+            {
+                "actor": json.dumps(actor),
+                "action": QuarantineAction.RESTORED.value,
+                "details": json.dumps({"backup_of": manifest.created_at.isoformat()}),
+            },
+        )
 
 
 def _run_pg_restore(backup: Backup, url: str, programs: ClientPrograms) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from koppel.audit.chain_reader import list_chains, verify_newest_heads
-from koppel.audit.scheduled_verification import VERIFY_EVERY, newest_verifications
+from koppel.audit.scheduled_verification import VERIFY_EVERY, failed_verifications, newest_verifications
 from koppel.audit.signed_heads import oldest_unsigned_at
 from koppel.audit.signing_keys import SigningKeys, signing_keys
 from koppel.cli.checks.result import CheckFinding, advice
@@ -58,8 +58,7 @@ def _verifications(keys: SigningKeys) -> Iterator[CheckFinding]:
             f"The audit log is not as it was signed: {problems}. Run `koppel audit verify`; "
             "docs/audit-log.md says what each finding means.",
         )
-    failed = {one for one in newest_verifications().values() if one.findings}
-    for verification in sorted(failed, key=lambda one: one.at):
+    for verification in failed_verifications():
         yield CheckFinding(
             TOPIC,
             False,

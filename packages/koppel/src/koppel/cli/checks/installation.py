@@ -11,6 +11,7 @@ from koppel.books.sql_access.privileges import excess_privileges, other_database
 from koppel.cli.checks.audit_log import check_audit_log
 from koppel.cli.checks.backups import check_backups
 from koppel.cli.checks.connectivity import check_addresses, check_mail, check_name_servers
+from koppel.cli.checks.failover import check_standbys
 from koppel.cli.checks.programs import check_programs
 from koppel.cli.checks.requirements import check_key_form, check_secret_key, collect_requirements
 from koppel.cli.checks.result import CheckFinding, advice
@@ -43,7 +44,13 @@ def run_checks(web_port: int) -> list[CheckFinding]:
     results = [_database_answers()]
     if results[0].is_ok:
         results += _embedded_database_age()
-        results += [*collect_requirements(), *_installation_number(), *_quarantine(), *_host()]
+        results += [
+            *check_standbys(),
+            *collect_requirements(),
+            *_installation_number(),
+            *_quarantine(),
+            *_host(),
+        ]
     if all(finding.is_ok for finding in results if finding.topic in ("database", "migrations")):
         results += [*_organisations(), *_sql_readers(), *check_audit_log(), *check_programs()]
         results += [*_stored_rows(), *check_name_servers()]

@@ -13,6 +13,7 @@ import psycopg
 from django.conf import settings
 
 from koppel.cli.checks.result import CheckFinding
+from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import write_private
 from koppel.kit.logging.redaction import TextLimits, redacted
 from koppel.kit.tenancy import set_scope_sql
@@ -50,8 +51,11 @@ QUERIES = {
 
 
 def write_bundle(file: Path, findings: Sequence[CheckFinding]) -> None:
-    """Write a ZIP of JSON files, readable by its owner only."""
-    write_private(file, "")
+    """Write a ZIP of JSON files, readable by its owner only. Raises `CommandError`."""
+    try:
+        write_private(file, "")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}.") from None
     parts = {
         "check.json": [
             {"topic": finding.topic, "ok": finding.is_ok, "text": finding.text} for finding in findings

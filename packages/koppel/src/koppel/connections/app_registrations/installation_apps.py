@@ -19,7 +19,7 @@ from koppel.connections.models import AppRegistration, ConnectionState
 from koppel.connections.vault import clear_app_failures
 from koppel.connector.registry import connectors
 from koppel.kit.encryption import Secret
-from koppel.kit.tenancy import installation_scope
+from koppel.kit.tenancy import INSTALLATION, installation_scope
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ def check_app(app_id: int) -> AppCheck:
     """
     with installation_scope("app of the installation"):
         app = _get_app(app_id)
-    outcome = check_with_vendor(app)
+    outcome = check_with_vendor(app, INSTALLATION)
     if outcome.is_ok:
         with installation_scope("app of the installation"):
             clear_app_failures(app)

@@ -36,6 +36,7 @@ from koppel.connector.registry import connectors
 from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import encrypt_column
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.sentences import render_sentence
 from koppel.kit.web.token_buckets import TokenBuckets
 from koppel.organisations.roles import Actor, Permission
 
@@ -176,15 +177,16 @@ def check_app(actor: Actor, app_id: int) -> AppCheck:
     with organisation_scope(actor.organisation_id):
         app = app_for(actor, app_id)
     _checks.spend((actor.organisation_id, app_id))
-    outcome = check_with_vendor(app, stores_pause=app.organisation_id is not None)
+    outcome = check_with_vendor(app, actor.organisation_id, stores_pause=app.organisation_id is not None)
     if outcome.is_ok:
         with organisation_scope(actor.organisation_id):
             clear_app_failures(app)
     return outcome
 
 
-def check_with_vendor(app: AppRegistration, *, stores_pause: bool = True) -> AppCheck:
-    """Check that the vendor knows the app, by a call that grants nothing. Outside any transaction.
+def check_with_vendor(app: AppRegistration, organisation_id: int, *, stores_pause: bool = True) -> AppCheck:
+    """Check for an organisation that the vendor knows the app, by a call that grants nothing. Outside any
+    transaction.
 
     `stores_pause` False: a pause that the vendor asks for is not stored. An app of the installation serves
     all organisations, and a check by one must not keep the others from signing in.
@@ -199,9 +201,9 @@ def check_with_vendor(app: AppRegistration, *, stores_pause: bool = True) -> App
     if seconds := token_pause_seconds(app.pk):
         return AppCheck(False, "token_pause", pause_sentence(seconds))
     try:
-        call_vendor_blocking(call_vendor)
+        call_vendor_blocking(organisation_id, call_vendor)
     except ConnectorError as error:
-        return AppCheck(False, error.code, _(str(error)))
+        return AppCheck(False, error.code, render_sentence(error.sentence))
     except DecryptionError:
         return AppCheck(False, "vault_key", _(KEY_MISSING))
     return AppCheck(True, "", _("The app registration works."))

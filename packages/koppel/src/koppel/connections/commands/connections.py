@@ -18,6 +18,7 @@ from koppel.connections.lifecycle import ownership
 from koppel.connections.lifecycle.connection_check import check_connection
 from koppel.connections.models import ConsentPurpose
 from koppel.kit.cli.output import AsJson, print_json, print_record, print_rows
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.commands.acting import ActAs, InOrganisation, acting_as, get_actor
 from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Permission
@@ -297,7 +298,7 @@ def _row(card: summaries.ConnectionSummary) -> ConnectionRow:
         card.system,
         connection.account,
         connection.state,
-        connection.reason,
+        render_sentence(connection.reason),
         card.administrations,
         card.awaiting_sign_in,
         card.failing,

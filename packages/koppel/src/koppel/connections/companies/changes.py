@@ -141,12 +141,12 @@ def mark_unreachable(organisation_id: int, company_id: int, refusal: ConnectorEr
         if company is None:
             return
         if refusal is not None and not company.unreachable_code and company.administrations.exists():
-            context = {"name": company.name, "reason": str(refusal), "code": refusal.code}
+            context = {"name": company.name, "reason": refusal.sentence, "code": refusal.code}
             add_timeline_event(
                 company.connection, TimelineKind.COMPANY_ACCESS_LOST, context, companies=[company.pk]
             )
         if refusal is not None:
-            company.unreachable_code, company.unreachable_reason = refusal.code, str(refusal)
+            company.unreachable_code, company.unreachable_reason = refusal.code, refusal.sentence
         company.described_at = timezone.now()
         company.save(update_fields=["described_at", "unreachable_code", "unreachable_reason"])
 

@@ -17,6 +17,7 @@ from koppel.connections.issue_types import ConnectionIssue
 from koppel.connections.models import Connection, ConnectionState, RemoteCompany
 from koppel.issues.models import Issue
 from koppel.kit.database.text_search import Folded
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.roles import Actor
 
 LOST = Q(grant__invalid_since__isnull=False)
@@ -168,7 +169,7 @@ def _health(connection: Connection, company: RemoteCompany) -> tuple[str, str, d
     if company.conflict_detected_at:
         return ConnectionIssue.OTHER_COMPANY, _(OTHER_COMPANY_MESSAGE), company.conflict_detected_at
     if company.unreachable_code:
-        return "unreachable", _(company.unreachable_reason), company.described_at
+        return "unreachable", render_sentence(company.unreachable_reason), company.described_at
     if company.failing_since:
         return (
             "failing",

@@ -97,7 +97,7 @@ def _list_companies(
             if company_id not in described
         }
 
-    return call_vendor_blocking(listing) if grants else ({}, set())
+    return call_vendor_blocking(organisation_id, listing) if grants else ({}, set())
 
 
 def _companies_to_verify(

@@ -43,6 +43,7 @@ from koppel.kit.encryption import DecryptionError, Secret
 from koppel.kit.encryption.fields import decrypt_column, encrypt_column
 from koppel.kit.quarantine import Quarantined
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.roles import Actor, Permission
 
 log = structlog.get_logger(__name__)
@@ -201,7 +202,7 @@ def _refusal_of(error: Exception) -> ConsentRefused:
     if isinstance(error, ConnectorError) and error.requested_pause_seconds:
         return ConsentRefused(error.code, pause_sentence(error.requested_pause_seconds))
     if isinstance(error, ConnectorError):
-        return ConsentRefused(error.code, _(str(error)))
+        return ConsentRefused(error.code, render_sentence(error.sentence))
     if isinstance(error, DecryptionError):
         return ConsentRefused(ConsentRefusal.ENCRYPTION_KEY_MISSING, _(KEY_MISSING))
     if isinstance(error, Quarantined):  # it began in this moment, and the code is marked as used
@@ -285,7 +286,7 @@ def _exchange(attempt: ConsentAttempt, app: AppRegistration) -> Consent:
         async with TokenPauses(current.database).storing(app.pk):
             return await connector(app.connector).complete_consent(http, credentials(app), request, callback)
 
-    return call_vendor_blocking(exchange)
+    return call_vendor_blocking(attempt.organisation_id, exchange)
 
 
 def _outcome(attempt: ConsentAttempt) -> ConsentOutcome:

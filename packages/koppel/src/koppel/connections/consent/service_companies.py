@@ -15,7 +15,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.app_registrations.services import app_for, mode_of
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
 from koppel.connections.companies.discovery import enqueue_descriptions
-from koppel.connections.errors import NoSuchAppRegistration
+from koppel.connections.errors import NoSuchAppRegistration, TooManyCompanies
 from koppel.connections.health import add_timeline_event
 from koppel.connections.models import AppRegistration, Connection, ConnectionState, Grant, RemoteCompany
 from koppel.connections.queries import get_connection
@@ -26,6 +26,9 @@ from koppel.kit.encryption import Secret
 from koppel.organisations.roles import Actor, Permission
 
 IDS_MAX = 5000
+"""Ids that are added at once."""
+WAITING_MAX = 10_000
+"""Companies of an app that were added and not imported: each is called at the accounting system."""
 HEADING_WORDS = frozenset(
     {"id", "ids", "tenant", "tenantid", "company", "name", "naam", "bedrijf", "bedrijfsnaam", "klant"}
     | {"client", "administratie", "administration", "number", "nummer"}
@@ -74,7 +77,8 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
     """Add companies to the app's connection, and enqueue a job that describes them. In the caller's
     transaction.
 
-    Raises `NoSuchAppRegistration` for an app of another kind.
+    Raises `NoSuchAppRegistration` for an app of another kind, and `TooManyCompanies` when too many would wait
+    to be imported.
     """
     actor.require(Permission.MANAGE_CONNECTIONS)
     app = app_for(actor, app_id)
@@ -89,6 +93,11 @@ def add_companies(actor: Actor, app_id: int, ids: Iterable[str]) -> AddResult:
         .values_list("company_id", flat=True)
     )
     new = [requested_id for requested_id in requested if requested_id not in existing]
+    waiting = RemoteCompany.objects.for_actor(actor).filter(
+        connection=connection, administrations__isnull=True
+    )
+    if new and (count := waiting.count()) + len(new) > WAITING_MAX:
+        raise TooManyCompanies(count, WAITING_MAX)
     for company_id in new:
         _store_company(connection, company_id)
     if new:
@@ -171,12 +180,13 @@ def _connection_of(actor: Actor, app: AppRegistration) -> tuple[Connection, bool
     connection = connections.exclude(state=ConnectionState.REMOVED).select_for_update(of=("self",)).first()
     if connection is not None:
         return connection, False
+    mode = mode_of(app)
     created = Connection.objects.create(
         organisation_id=actor.organisation_id,
         connector=app.connector,
         app=app,
         owner_id=actor.membership_id,
-        account=app.name or app.client_id,
+        account=app.name or str(mode.account_title if mode else "") or app.client_id,
         state=ConnectionState.ACTIVE,
     )
     return created, True

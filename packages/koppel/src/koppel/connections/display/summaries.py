@@ -17,6 +17,7 @@ from koppel.connections.models import Connection, ConnectionState
 from koppel.connections.queries import connections_of
 from koppel.connector.registry import connectors
 from koppel.kit.database.text_search import normalize_search
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.roles import Actor
 
 
@@ -160,4 +161,4 @@ def _first_reason(connection: Connection) -> str:
     if imported_through([connection]).filter(is_listed=False).exists():
         return _("This sign-in no longer reaches the synced companies.")
     company = imported_through([connection]).exclude(unreachable_code="").order_by("name").first()
-    return _(company.unreachable_reason) if company else ""
+    return render_sentence(company.unreachable_reason) if company else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
+from django.utils.translation import gettext_noop
+
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
@@ -14,16 +16,18 @@ from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking, describing_session, listing_session
-from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing
+from koppel.connector.errors import ConnectorError, ConsentLost, NotConsented, SetupMissing, Unreachable
 from koppel.connector.registry import connector
 from koppel.kit import quarantine
 from koppel.kit.database.pool import Database
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.roles import Actor, Permission
 
 _SQL = load_statements("koppel.connections")
+NOBODY_SIGNED_IN = gettext_noop("Nobody is signed in for this connection.")
 IDLE = timedelta(hours=6)
 """How long an active connection may go without a call before it is checked, and checked again."""
 
@@ -60,7 +64,13 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
     async def call(current: Runtime) -> tuple[int | None, int, ConnectorError | None]:
         return await check_once(current, actor.organisation_id, connection_id)
 
-    company_id, milliseconds, error = call_vendor_blocking(call)
+    began = monotonic()
+    company_id: int | None = None
+    error: ConnectorError | None
+    try:
+        company_id, milliseconds, error = call_vendor_blocking(actor.organisation_id, call)
+    except Unreachable as late:
+        milliseconds, error = round((monotonic() - began) * 1000), late
     with organisation_scope(actor.organisation_id):
         own_companies = RemoteCompany.objects.for_actor(actor).filter(
             connection_id=connection_id, pk=company_id or 0
@@ -74,7 +84,7 @@ def check_connection(actor: Actor, connection_id: int) -> ConnectionCheck:
         company,
         milliseconds,
         error.code if error else "",
-        str(error or ""),
+        render_sentence(error.sentence) if error else "",
     )
 
 
@@ -103,7 +113,7 @@ async def check_once(
         rows = await database.execute(_SQL["choose_company_to_check"], {"connection_id": connection_id})
         row = await rows.fetchone()
     if row is None or row[2] is None:
-        return None, 0, ConsentLost(GrantReason.NO_GRANT, "Nobody is signed in for this connection.")
+        return None, 0, ConsentLost(GrantReason.NO_GRANT, NOBODY_SIGNED_IN)
     key, company_id, grant_id = row
     began = monotonic()
     error: ConnectorError | None = None

@@ -213,7 +213,7 @@ def _list_company_ids(actor: Actor, grant: Grant) -> set[str]:
             for company in await connector(grant.connection.connector).list_companies(session)
         }
 
-    return call_vendor_blocking(listing)
+    return call_vendor_blocking(actor.organisation_id, listing)
 
 
 def _move_companies_or_revoke(

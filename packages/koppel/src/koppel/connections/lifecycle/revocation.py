@@ -4,6 +4,7 @@ from functools import partial
 
 import structlog
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from koppel.connections.health import add_timeline_event
 from koppel.connections.models import AppRegistration, ConsentAttempt, Grant, GrantReason, TimelineKind
@@ -20,6 +21,7 @@ from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
 
 log = structlog.get_logger(__name__)
+REVOKED = gettext_noop("The consent was revoked.")
 ERASED = b""
 """The value of an erased token."""
 
@@ -52,7 +54,7 @@ def revoke_later(organisation_id: int, grant_ids: list[int]) -> None:
     grants.filter(invalid_since=None).update(
         invalid_since=timezone.now(),
         invalid_code=GrantReason.SUPERSEDED,
-        invalid_reason="The consent was revoked.",
+        invalid_reason=REVOKED,
     )
     grants.update(maintain_at=None)
     if grant_ids:

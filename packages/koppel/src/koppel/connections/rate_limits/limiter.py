@@ -29,6 +29,12 @@ from koppel.kit.quarantine import Quarantined
 TOO_MANY_REQUESTS = 429
 RETRY_SECONDS_DEFAULT = 60.0
 PAUSE_REQUESTED = gettext_noop("The accounting system asked Koppel to wait before the next call.")
+TOO_MANY_ERRORS = gettext_noop(
+    "Too many calls failed: Koppel leaves the accounting system alone for a moment."
+)
+CALLS_USED_UP = gettext_noop(
+    "The calls that the accounting system allows for this company are used up for now."
+)
 
 on_before_request: ContextVar[Callable[[], None] | None] = ContextVar("on_before_request", default=None)
 """A function to call before each request; it may raise one of the connector's errors. Set by the code that
@@ -148,12 +154,10 @@ class RateLimitedHttp:
 
 def _refusal(allocation: Allocation) -> RateLimited:
     if allocation.reason is AllocationReason.ERRORS:
-        message = "Too many calls failed: Koppel leaves the accounting system alone for a moment."
-        return RateLimited("error_budget", message, retry_after_seconds=allocation.wait_seconds)
+        return RateLimited("error_budget", TOO_MANY_ERRORS, retry_after_seconds=allocation.wait_seconds)
     if allocation.reason is AllocationReason.REQUESTED:
         return RateLimited("pause", PAUSE_REQUESTED, retry_after_seconds=allocation.wait_seconds)
-    message = "The calls that the accounting system allows for this company are used up for now."
-    return RateLimited("call_budget", message, retry_after_seconds=allocation.wait_seconds)
+    return RateLimited("call_budget", CALLS_USED_UP, retry_after_seconds=allocation.wait_seconds)
 
 
 def _pause_seconds(response: Response) -> float:

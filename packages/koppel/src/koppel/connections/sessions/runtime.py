@@ -1,34 +1,24 @@
-"""State that calls to vendors share within a process, for the length of a web request or for the life of a
-worker.
+"""State that calls to vendors share within a process: `blocking_calls` opens it for web requests, `as_worker`
+for a worker.
 """
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-import structlog
 from django.conf import settings
 
 from koppel.connections.health import HealthReporter
 from koppel.connections.rate_limits import RateLimiter
 from koppel.connections.sessions.token_probe import TokenProbe
-from koppel.connections.vault import CALL_SECONDS_MAX, TokenRefresher
+from koppel.connections.vault import CALL_SECONDS_MAX, TOKEN_CACHE_SECONDS, TokenRefresher
 from koppel.kit.database.pool import Database
-from koppel.kit.http.client import HttpClient, refuse_in_transaction
-from koppel.kit.http.outbound_budget import CallKind, call_slot
+from koppel.kit.http.client import HttpClient
 
-T = TypeVar("T")
-WEB_CALL_SECONDS_MAX = 60
 CONNECT_SECONDS_MAX = 30
 """How long opening a connection to a token endpoint may take, with the name lookup: afterwards the vendor may
 have received the request.
 """
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,9 +37,11 @@ _current_worker: list[Runtime] = []
 
 
 @asynccontextmanager
-async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
+async def runtime(
+    http: HttpClient, *, size: int, token_cache_seconds: float = TOKEN_CACHE_SECONDS
+) -> AsyncIterator[Runtime]:
     """Open what calls to vendors need, with at most `size` database connections, and close it at the end of
-    the block.
+    the block. `token_cache_seconds`: how long a token is used without reading its grant again.
     """
     # The vault calls through connections of its own: syncs that use up theirs must not keep a token waiting.
     async with (
@@ -58,7 +50,8 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
         ) as token_http,
         Database.open(size=size) as database,
     ):
-        vault, rate_limiter = TokenRefresher(database, token_http), RateLimiter(database)
+        vault = TokenRefresher(database, token_http, cache_seconds=token_cache_seconds)
+        rate_limiter = RateLimiter(database)
         try:
             yield Runtime(database, http, vault, rate_limiter, HealthReporter(database), TokenProbe())
         finally:
@@ -66,79 +59,6 @@ async def runtime(http: HttpClient, *, size: int) -> AsyncIterator[Runtime]:
                 await rate_limiter.close()
             finally:
                 await vault.close(settings.TOKEN_STOP_SECONDS)
-
-
-def call_vendor_blocking(work: Callable[[Runtime], Awaitable[T]]) -> T:
-    """Run vendor calls to their end from synchronous code (a web request or a command).
-
-    Runs in a thread of its own, which outlives the request while a refresh is under way: the response of a
-    token endpoint exists nowhere else, and may take longer than a person waits for a page. Raises `CallsBusy`
-    when too many requests of this process wait for vendors, and `RuntimeError` inside a database transaction.
-    """
-    refuse_in_transaction()
-    with call_slot(CallKind.VENDOR):
-        calls = _BackgroundCalls(work)
-        # Not a daemon: a process that ends waits for it.
-        threading.Thread(target=copy_context().run, args=(calls.run,), name="koppel calls").start()
-        try:
-            return calls.outcome.result()
-        except KeyboardInterrupt:
-            calls.cancel()
-            raise
-
-
-class _BackgroundCalls(Generic[T]):
-    """Work in a thread. `outcome` is set when everything is closed, or earlier when the vault still refreshes
-    a token.
-    """
-
-    def __init__(self, work: Callable[[Runtime], Awaitable[T]]) -> None:
-        self.outcome: Future[T] = Future()
-        self._work = work
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[T] | None = None
-
-    def run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            try:
-                result = runner.run(self._run())
-            except BaseException as error:
-                self._end(error)
-            else:
-                self._end(None, result)
-
-    def cancel(self) -> None:
-        """Cancel the work, but not the vault's refreshes."""
-        if self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-
-    async def _run(self) -> T:
-        async with (
-            HttpClient(timeout_seconds=WEB_CALL_SECONDS_MAX) as http,
-            runtime(http, size=4) as open_runtime,
-        ):
-            self._task = asyncio.ensure_future(self._work(open_runtime))
-            await asyncio.wait([self._task])
-            if open_runtime.vault.refreshing_grant_ids:
-                self._end_with(self._task)
-            return self._task.result()
-
-    def _end_with(self, task: "asyncio.Task[T]") -> None:
-        if task.cancelled():
-            self._end(asyncio.CancelledError())
-        elif error := task.exception():
-            self._end(error)
-        else:
-            self._end(None, task.result())
-
-    def _end(self, error: BaseException | None, *results: T) -> None:
-        if not self.outcome.done():
-            if error is None:
-                self.outcome.set_result(*results)
-            else:
-                self.outcome.set_exception(error)
-        elif error is not None and error is not self.outcome.exception():
-            log.warning("calls_not_closed", error=type(error).__name__)
 
 
 @asynccontextmanager

@@ -28,10 +28,17 @@ from koppel.kit.database.sql_files import load_statements
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
+from koppel.kit.web.sentences import stored_sentence
 
 _SQL = load_statements("koppel.connections")
 OK, UNAUTHORISED = 200, 401
 REFUSED = _("The accounting system refuses access to this company, even with a new token.")
+OUTSIDE_CONSENT = _("Koppel does not make this call: it is outside of what was imported.")
+OTHER_COMPANY_REACHED = _("The consent reaches another company than %(name)s: nothing was read.")
+NOT_IMPORTED = _("This company was not imported here, so it cannot be read.")
+NOT_IN_CONSENT = _("%(name)s is not within the consent that it was imported with.")
+CONNECTION_REMOVED = _("The connection of this administration was removed.")
+SERVER_ERROR = _("%(host)s answers with an error (%(status)s).")
 REPLACED = _("A newer sign-in now covers this company. Koppel continues with that one.")
 
 _Call = tuple[Sequence[str], ...]
@@ -95,9 +102,7 @@ class AuthorizedSession:
         """
         if reason := self._refusal_reason(method, url, headers or {}):
             await self._audit_refusal(reason)
-            raise NotConsented(
-                "outside_consent", "Koppel does not make this call: it is outside of what was imported."
-            )
+            raise NotConsented("outside_consent", OUTSIDE_CONSENT)
         response = await self._send_once(method, url, params, headers or {})
         if response is None:
             return await self._send_after_refresh(method, url, params, headers or {})
@@ -139,12 +144,12 @@ class AuthorizedSession:
         try:
             response = await self._http.send(method, url, params=params, headers=headers)
         except Unreachable as unreachable:
-            await self._record_failure(str(unreachable), connection_wide=False)
+            await self._record_failure(unreachable.sentence, connection_wide=False)
             raise
         if is_server_error(response):
-            await self._record_failure(
-                f"{urlsplit(url).hostname} answers with an error ({response.status}).", connection_wide=False
-            )
+            host = urlsplit(url).hostname or ""
+            sentence = stored_sentence(SERVER_ERROR, host=host, status=response.status)
+            await self._record_failure(sentence, connection_wide=False)
         else:
             target = self.target
             await self._health.record_success(
@@ -174,14 +179,14 @@ class AuthorizedSession:
         try:
             token = await self._vault.get_access_token(target.organisation_id, target.grant_id, refused_token)
         except Unreachable as unreachable:
-            await self._record_failure(str(unreachable), connection_wide=True)
+            await self._record_failure(unreachable.sentence, connection_wide=True)
             raise
         except ConsentLost as lost:
             if lost.code == GrantReason.SUPERSEDED:
                 raise Unreachable("consent_replaced", REPLACED, retry_after_seconds=1) from None
             if not target.is_pending_transfer:
                 await self._health.record_consent_lost(
-                    target.organisation_id, target.connection_id, str(lost)
+                    target.organisation_id, target.connection_id, lost.sentence
                 )
             raise
         if token != self._checked_token:
@@ -189,9 +194,7 @@ class AuthorizedSession:
             if reached not in (None, self.target.company_id):
                 await self._audit_refusal("other_company")
                 name = self.company.name if self.company else ""
-                raise NotConsented(
-                    "other_company", f"The consent reaches another company than {name}: nothing was read."
-                )
+                raise NotConsented("other_company", OTHER_COMPANY_REACHED, name=name)
             self._checked_token = token
         return token
 
@@ -330,15 +333,13 @@ async def reading_session(runtime: Runtime, organisation_id: int, administration
                 )
     if imported is None or remote is None or remote.connection_id != imported.connection_id:
         await _audit_import_refusal(organisation_id, administration_id, "not_imported")
-        raise NotConsented("outside_consent", "This company was not imported here, so it cannot be read.")
+        raise NotConsented("outside_consent", NOT_IMPORTED)
     if app is None or target is None:
-        raise NotConsented("connection_removed", "The connection of this administration was removed.")
+        raise NotConsented("connection_removed", CONNECTION_REMOVED)
     company = remote.company
     if target.connection_id != imported.connection_id or target.company_id not in ("", company.external_id):
         await _audit_import_refusal(organisation_id, administration_id, "other_company")
-        raise NotConsented(
-            "outside_consent", f"{company.name} is not within the consent that it was imported with."
-        )
+        raise NotConsented("outside_consent", NOT_IN_CONSENT, name=company.name)
     return ReadingSession(runtime, target, app, company, remote.prefetched)
 
 

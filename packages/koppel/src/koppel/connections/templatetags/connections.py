@@ -66,12 +66,6 @@ def event_time(event: TimelineEvent) -> str:
 
 
 @register.filter
-def translated(message: str) -> str:
-    """Return a connector's message in the reader's language, unchanged without a translation."""
-    return translate(message) if message else ""
-
-
-@register.filter
 def day_message(day: DayHealth) -> str:
     text = f"{date_format(day.day, 'SHORT_DATE_FORMAT')}: {DAY_KINDS.get(day.kind, day.kind)}"
     return f"{text}, {_duration(day.minutes)}" if day.minutes else text

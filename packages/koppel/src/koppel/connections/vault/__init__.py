@@ -17,13 +17,14 @@ from koppel.connections.vault.key_rotation import WrongKey, key_uses, require_ma
 from koppel.connections.vault.maintenance import MAINTENANCE_INTERVAL_SECONDS, TokenMaintenance
 from koppel.connections.vault.refresh_policy import CALL_SECONDS_MAX, RENEWAL_SLOW
 from koppel.connections.vault.token_pause import TokenPauses, pause_sentence, token_pause_seconds
-from koppel.connections.vault.token_refresh import TokenRefresher
+from koppel.connections.vault.token_refresh import TOKEN_CACHE_SECONDS, TokenRefresher
 
 __all__ = [
     "CALL_SECONDS_MAX",
     "KEY_MISSING",
     "MAINTENANCE_INTERVAL_SECONDS",
     "RENEWAL_SLOW",
+    "TOKEN_CACHE_SECONDS",
     "TokenMaintenance",
     "TokenPauses",
     "TokenRefresher",

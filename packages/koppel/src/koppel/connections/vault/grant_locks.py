@@ -7,6 +7,7 @@ connection is lost, its locks are lost with it: the task opens another and tries
 
 import asyncio
 import contextlib
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -67,6 +68,12 @@ class GrantLocks:
         self._waiting: dict[int, _LockRequest] = {}
         self._server: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._lost_at = -math.inf
+
+    @property
+    def seconds_since_loss(self) -> float:
+        """How long ago this process lost the lock connection, and other processes probably theirs."""
+        return asyncio.get_running_loop().time() - self._lost_at
 
     async def acquire(
         self, grant_id: int, generation: int, failures: int, *, patience_seconds: float
@@ -182,6 +189,7 @@ class GrantLocks:
         return True
 
     async def _drop(self) -> None:
+        self._lost_at = asyncio.get_running_loop().time()
         if self._database_connection is not None:
             with contextlib.suppress(psycopg.Error):
                 await self._database_connection.close()

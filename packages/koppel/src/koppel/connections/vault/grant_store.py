@@ -15,6 +15,7 @@ from koppel.connector.contract import Descriptor, Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
 from koppel.kit.database.pool import Database
+from koppel.kit.database.replication import Durability
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.encryption import DecryptionError, Secret
 
@@ -224,9 +225,11 @@ class GrantStore:
 
     async def _update(self, grant: GrantSnapshot, statement: str, values: dict[str, Any]) -> bool:
         """Execute a named statement on the grant's row, as it was read. Returns whether it changed the
-        row.
+        row. The commit waits for the synchronous standby: the vendor accepts neither token twice.
         """
-        async with self._database.tenant_transaction(grant.organisation_id) as database_connection:
+        async with self._database.tenant_transaction(
+            grant.organisation_id, durability=Durability.STANDBY
+        ) as database_connection:
             identity = {"grant_id": grant.id, "generation": grant.generation}
             row = await database_connection.execute(_SQL[statement], identity | values)
             return row.rowcount > 0

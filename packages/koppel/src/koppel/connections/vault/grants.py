@@ -8,6 +8,7 @@ from koppel.connections.vault.encryption import decrypt_token, encrypt_token
 from koppel.connector.contract import Tokens
 from koppel.connector.registry import connector
 from koppel.kit.clock import now
+from koppel.kit.database.replication import wait_for_standby
 from koppel.kit.encryption import DecryptionError, Secret
 
 HEALTHY_FIELDS = {
@@ -30,11 +31,12 @@ def store_grant(
     organisation_id: int, connection: Connection, subject: str, company_id: str, tokens: Tokens
 ) -> Grant:
     """Store a new consent, replacing an older one of the same person and company. In the caller's transaction
-    and scope.
+    and scope, whose commit waits for the synchronous standby.
 
     For modes `is_by_company_id` the tokens come from `Connector.service_token`, and `subject` is the
     company's id too.
     """
+    wait_for_standby()
     grant, grant_created = Grant.objects.get_or_create(
         organisation_id=organisation_id,
         connection=connection,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from koppel.connections.models import Grant
+from koppel.kit.database.replication import wait_for_standby
 from koppel.kit.tenancy import installation_scope
 
 PAGE = 200
@@ -38,6 +39,7 @@ def import_grants(rows: Sequence[dict[str, Any]]) -> int:
     """
     missing = 0
     with installation_scope("handover"):
+        wait_for_standby()
         for row in rows:
             content = _from_json(row)
             grant = Grant.objects.filter(

@@ -121,7 +121,7 @@ def failure_to_record(error: ConnectorError) -> RecordedFailure:
         SetupMissing: FailureKind.SETUP_MISSING,
         RateLimited: FailureKind.RATE_LIMITED,
     }
-    return RecordedFailure(kinds.get(type(error), FailureKind.UNREACHABLE), error.code[:60], str(error))
+    return RecordedFailure(kinds.get(type(error), FailureKind.UNREACHABLE), error.code[:60], error.sentence)
 
 
 def pause_seconds(error: ConnectorError, failures: int) -> float:

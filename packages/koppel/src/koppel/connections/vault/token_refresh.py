@@ -64,6 +64,8 @@ RECHECK_SECONDS, RECHECK_STEPS = 2.0, 20
 """An intent without a lock is read again after this time, because its process may be reopening a lost lock
 connection. Longer than reopening takes, and shorter than the shortest known grace period (5 s).
 """
+REOPENING_SECONDS_MAX = 12.0
+"""After a failover reopening takes longer: each host of the database may be tried before it answers."""
 CONCURRENT_REFRESHES_MAX = 256
 """The most simultaneous refreshes per app registration: a slow vendor holds up its own grants only."""
 MAINTAIN_SECONDS = 3.0
@@ -83,6 +85,7 @@ STOPPING = gettext_noop("Koppel is shutting down.")
 BUSY_ELSEWHERE = gettext_noop("This consent is already being renewed.")
 LATE = gettext_noop("The accounting system did not respond in time.")
 NO_GRANT = gettext_noop("The consent no longer exists.")
+NOT_UNDERSTOOD = gettext_noop("Koppel did not understand the accounting system's answer (%(cause)s).")
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -110,7 +113,10 @@ class TokenRefresher:
     `close` finishes the refreshes under way, and gives the lock connection back.
     """
 
-    def __init__(self, database: Database, http: HttpClient) -> None:
+    def __init__(
+        self, database: Database, http: HttpClient, *, cache_seconds: float = TOKEN_CACHE_SECONDS
+    ) -> None:
+        self._cache_seconds = cache_seconds
         self._grants, self._http, self._locks = GrantStore(database), http, GrantLocks()
         self._pauses = TokenPauses(database)
         self._refreshes: dict[int, _Refresh] = {}
@@ -225,7 +231,7 @@ class TokenRefresher:
     def _cache_briefly(self, grant: GrantSnapshot) -> None:
         if len(self._token_cache) >= TOKEN_CACHE_MAX:
             self._token_cache.clear()
-        self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + TOKEN_CACHE_SECONDS)
+        self._token_cache[grant.organisation_id, grant.id] = (grant, _loop_seconds() + self._cache_seconds)
 
     async def _refresh_until_usable(
         self, organisation_id: int, grant_id: int, refused_token: Secret | None, patience_seconds: float
@@ -267,9 +273,16 @@ class TokenRefresher:
                 checked_intent = grant.started_at
             finally:
                 self._locks.release(grant_id)
-            # Sleep in steps: time while this machine was suspended must not count.
-            for _step in range(RECHECK_STEPS):
-                await asyncio.sleep(RECHECK_SECONDS / RECHECK_STEPS)
+            await self._wait_for_lock_owner()
+
+    async def _wait_for_lock_owner(self) -> None:
+        """Give the process that began a refresh the time to reopen its lock connection.
+
+        Sleep in steps: time while this machine was suspended must not count.
+        """
+        seconds = max(RECHECK_SECONDS, REOPENING_SECONDS_MAX - self._locks.seconds_since_loss)
+        for _step in range(RECHECK_STEPS):
+            await asyncio.sleep(seconds / RECHECK_STEPS)
 
     async def _renew(self, grant: GrantSnapshot, refused_token: Secret | None) -> Secret:
         """Call the token endpoint once, with the lock held and the intent committed.
@@ -296,9 +309,7 @@ class TokenRefresher:
             return await self._store_failure(grant, late, refused_token)
         except Exception as error:
             log.exception("token_response_invalid", grant=grant.id)
-            broken = UnexpectedResponse(
-                "token_response", f"Koppel did not understand the response ({type(error).__name__})."
-            )
+            broken = UnexpectedResponse("token_response", NOT_UNDERSTOOD, cause=type(error).__name__)
             return await self._store_failure(grant, broken, refused_token)
         was_slow = _loop_seconds() - began > CALLER_SECONDS_MAX
         return await self._store_tokens(grant, tokens, requested_at, refused_token, was_slow=was_slow)
@@ -371,7 +382,9 @@ class TokenRefresher:
             failure = failure_to_record(lost)
             await _retry_on_outage(lambda: self._grants.record_failure(grant, failure, retry_at, None))
             await self._report(
-                lambda: grant_status.mark_app_refused(grant.organisation_id, grant.connection_id, str(lost))
+                lambda: grant_status.mark_app_refused(
+                    grant.organisation_id, grant.connection_id, lost.sentence
+                )
             )
             log.warning("app_refused", grant=grant.id, code=lost.code)
             return lost
@@ -386,7 +399,7 @@ class TokenRefresher:
     async def _mark_invalid(self, grant: GrantSnapshot, lost: ConsentLost) -> None:
         if await self._report(
             lambda: grant_status.mark_lost(
-                grant.organisation_id, grant.id, grant.generation, lost.code, str(lost)
+                grant.organisation_id, grant.id, grant.generation, lost.code, lost.sentence
             )
         ):
             log.warning("grant_lost", grant=grant.id, code=lost.code)
@@ -422,7 +435,7 @@ class TokenRefresher:
             not is_usable or grant.failures + 1 >= FAILURES_UNTIL_DEGRADED
         ):
             await self._report(
-                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, str(error))
+                lambda: grant_status.mark_degraded(grant.organisation_id, grant.connection_id, error.sentence)
             )
         if is_usable:
             return grant.access_token

@@ -108,7 +108,7 @@ def check_connection_now(request: AuthenticatedRequest, connection_id: int) -> H
         unnamed = _("The connection works: the accounting system answered in %(milliseconds)d ms.")
         messages.success(request, (message if check.company else unnamed) % context)
     else:
-        messages.error(request, _("The connection does not work: %s") % _(check.message))
+        messages.error(request, _("The connection does not work: %s") % check.message)
     return HttpResponseRedirect(return_url(request, reverse("connections:detail", args=[connection_id])))
 
 

@@ -19,6 +19,7 @@ from koppel.connections.models import ConsentPurpose
 from koppel.connector.errors import ConnectorError
 from koppel.kit.web.decorators import outside_transaction, public, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
+from koppel.kit.web.sentences import render_sentence
 from koppel.organisations.requests import AuthenticatedRequest
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ def finish_sign_in(request: AuthenticatedRequest) -> HttpResponse:
         messages.error(request, str(refusal))
     except ConnectorError as error:
         text = _("You are signed in, but the list of companies could not be loaded: %s")
-        messages.error(request, text % _(str(error)))
+        messages.error(request, text % render_sentence(error.sentence))
     else:
         _show_success(request, result)
     return HttpResponseRedirect(return_path)

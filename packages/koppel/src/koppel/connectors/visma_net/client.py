@@ -32,6 +32,9 @@ NO_LICENCE = _(
     "Visma.net reports no licence for this company. The user lacks the role “API User”, or "
     "the licence has ended."
 )
+UNEXPECTED_SHAPE = _("Visma.net answered in an unexpected shape: %(detail)s.")
+CALL_REFUSED = _("Visma.net refused a call (%(status)s).")
+CALL_REFUSED_BECAUSE = _("Visma.net refused a call (%(status)s): %(answer)s")
 FORBIDDEN = _("Visma.net does not allow Koppel to read this. A scope or a role is missing.")
 
 
@@ -108,9 +111,7 @@ def _repaired(value: Any) -> Any:
 
 
 def _unexpected_shape(error: Exception) -> UnexpectedResponse:
-    return UnexpectedResponse(
-        "unexpected_shape", clean_text(f"Visma.net answered in an unexpected shape: {error}.", 300)
-    )
+    return UnexpectedResponse("unexpected_shape", UNEXPECTED_SHAPE, detail=clean_text(str(error), 250))
 
 
 def _truncated() -> Unreachable:
@@ -131,7 +132,10 @@ def _error(response: Response) -> ConnectorError:
     if status == 403:
         return NotConsented("forbidden", FORBIDDEN)
     message = clean_text(str(details.get("message") or details.get("ExceptionMessage") or ""), 200)
-    return UnexpectedResponse(f"http_{status}", f"Visma.net refused a call ({status}). {message}".strip())
+    code = f"http_{status}"
+    if not message:
+        return UnexpectedResponse(code, CALL_REFUSED, status=status)
+    return UnexpectedResponse(code, CALL_REFUSED_BECAUSE, status=status, answer=message)
 
 
 def _temporary_error(response: Response) -> ConnectorError:

@@ -53,6 +53,7 @@ DESCRIPTOR = Descriptor(
                 "The most reliable method: no personal account is needed, so syncing continues when "
                 "staff leave or change passwords."
             ),
+            account_title=_("Visma.net service account"),  # type: ignore[arg-type]
         ),
         ConsentMode(
             COMPANY_LIST,

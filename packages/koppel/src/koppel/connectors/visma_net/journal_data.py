@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connector.unreadable_rows import original_row
@@ -181,7 +182,7 @@ def _entry(
 ) -> Record:
     module, number = (head.module or "").removeprefix("Module"), head.batchNumber
     if not module or not number:
-        raise ValueError("It has no module or batch number.")
+        raise ValueError(_("It has no module or batch number."))
     key = bounded_key(f"{module} {number}")
     partition = period or bounded_key(head.financialPeriod or head.postPeriod or "")
     children = tuple(_child(key, bytes(raw), partition) for raw in lines)
@@ -274,7 +275,7 @@ def _balance(item: Item) -> Record:
         text(item.get("financialPeriod")),
     ]
     if not parts[2] or not parts[4]:
-        raise ValueError("It has no account or period.")
+        raise ValueError(_("It has no account or period."))
     key = bounded_key("/".join(parts))
     payload = raw_record(item)
     return Record(key, payload, parts[4], comparison_key=without_stamps(payload))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connectors.visma_net import record_mapping
@@ -30,6 +31,7 @@ from koppel.connectors.visma_net.normalise import schedule_in_force
 from koppel.connectors.visma_net.record_mapping import Item, Metadata, text
 from koppel.connectors.visma_net.stamps import newest_stamp
 from koppel.kit.clock import now
+from koppel.kit.web.sentences import stored_sentence
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _record(resource: str, endpoint: Endpoint, item: Item) -> Record:
 def _key(endpoint: Endpoint, item: Item) -> str:
     parts = [text(item.get(name)) for name in endpoint.fields]
     if not all(parts):
-        raise ValueError(f"It has no {endpoint.fields[0]}.")
+        raise ValueError(stored_sentence(_("It has no %(field)s."), field=endpoint.fields[0]))
     return record_mapping.bounded_key((f"{endpoint.part} " if endpoint.part else "") + "/".join(parts))
 
 
@@ -213,7 +215,7 @@ def _values(dimension: Dimension, part: str) -> tuple[list[Record], list[Rejecte
             try:
                 key = text(msgspec.json.decode(value, type=Item).get("valueId"))
                 if not key:
-                    raise ValueError("It has no valueId.")
+                    raise ValueError(_("It has no valueId."))
                 records.append(
                     Record(
                         record_mapping.bounded_key(f"{dimension.id} {segment.segmentId} {key}"), payload, part

@@ -11,10 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector import rows
 from koppel.connectors.visma_net.periods import period_key
 from koppel.kit.database.text import compose
+from koppel.kit.web.sentences import stored_sentence
 
 AMOUNT_MAX = Decimal(10) ** 18
 AMOUNT_MIN = -AMOUNT_MAX
@@ -225,7 +227,7 @@ def company_details(raw: bytes) -> rows.CompanyRow:
 def account(raw: bytes) -> rows.AccountRow:
     wire: AccountWire = msgspec.json.decode(raw, type=AccountWire)
     if wire.type not in ("Asset", "Liability", "Income", "Expense"):
-        raise ValueError(f"The account type {wire.type[:20]!r} is unknown.")
+        raise ValueError(stored_sentence(_("The account type %(type)s is unknown."), type=wire.type[:20]))
     return rows.AccountRow(
         code=_clean(wire.accountCD) or "",
         name=_clean(wire.description) or "",
@@ -380,7 +382,7 @@ def entry(raw: bytes) -> rows.EntryRow:
     batch = _batch.decode(raw)
     booked_on = _day(batch.transactionDate)
     if booked_on is None:
-        raise ValueError("It has no transaction date.")
+        raise ValueError(_("It has no transaction date."))
     module = batch.module.removeprefix("Module")
     return rows.EntryRow(
         journal=f"{_clean(batch.ledger) or '1'}-{module}",
@@ -496,7 +498,7 @@ def _amount(value: Any) -> Any:
                 return rounded + 0  # which makes 0 of -0
     except InvalidOperation:  # NaN
         pass
-    raise ValueError("An amount is no amount of money.")
+    raise ValueError(_("An amount is no amount of money."))
 
 
 def _day(text: str | None) -> date | None:

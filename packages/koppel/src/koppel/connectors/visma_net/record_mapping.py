@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import Record, RejectedRecord
-from koppel.connector.errors import UnexpectedResponse
+from koppel.connector.errors import UnexpectedResponse, rejection_reason
 from koppel.connector.unreadable_rows import REASON, original_row
-from koppel.kit.database.text import clean_text
 
 Item = dict[str, msgspec.Raw]
+OBJECT_FOR_TEXT = _("Visma.net answered an object where a text is described.")
+NUL_IN_KEY = _("Its key has a NUL in it.")
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -74,18 +76,18 @@ def without_stamps(payload: bytes) -> bytes:
     return payload
 
 
-def rejected_record(payload: bytes, error: Exception) -> RejectedRecord:
+def rejected_record(payload: bytes, error: ValueError | msgspec.MsgspecError) -> RejectedRecord:
     """Return a rejected record without a key, identified by its bytes: equal bytes are the same record."""
     if (sent := original_row(payload)) is not None:
         payload, error = sent, ValueError(REASON)
-    reason = clean_text(str(error), 200)
-    return RejectedRecord(f"? {hashlib.sha256(payload).hexdigest()[:16]}", reason, payload)
+    key = f"? {hashlib.sha256(payload).hexdigest()[:16]}"
+    return RejectedRecord(key, rejection_reason(error), payload)
 
 
 def bounded_key(key: str) -> str:
     """Return the key, if PostgreSQL can store it. Raises `ValueError`."""
     if "\0" in key:
-        raise ValueError("Its key has a NUL in it.")
+        raise ValueError(NUL_IN_KEY)
     return key
 
 
@@ -122,7 +124,5 @@ def text(raw: msgspec.Raw | None) -> str:
     try:
         value = _text_or_number.decode(raw)
     except msgspec.DecodeError:
-        raise UnexpectedResponse(
-            "unexpected_shape", "Visma.net answered an object where a text is described."
-        ) from None
+        raise UnexpectedResponse("unexpected_shape", OBJECT_FOR_TEXT) from None
     return "" if value is None else str(value)

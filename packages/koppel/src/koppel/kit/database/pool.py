@@ -17,12 +17,12 @@ from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
 from koppel.kit.database.outage import needs_new_session
+from koppel.kit.database.replication import Durability, connection_limits, durability_sql
 from koppel.kit.database.turns import wait_for_turn
 from koppel.kit.tenancy import INSTALLATION
 
 # The last registered dumper serves COPY. psycopg's default for bytes calls Python for each payload and hash.
 adapters.register_dumper(bytes, BytesBinaryDumper)
-KEEP_ALIVE: dict[str, Any] = {"keepalives_idle": 15, "tcp_user_timeout": 15000}
 WORKER_APPLICATION_NAME = "koppel worker"
 WAIT_SECONDS = 60
 IDLE_IN_TRANSACTION_OPTION = "-c idle_in_transaction_session_timeout=15s"
@@ -44,8 +44,9 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, *, size: int) -> AsyncIterator["Database"]:
+        url = os.environ["DATABASE_URL"]
         pool = AsyncConnectionPool(
-            os.environ["DATABASE_URL"],
+            url,
             min_size=1,
             max_size=size,
             timeout=WAIT_SECONDS,
@@ -53,7 +54,7 @@ class Database:
                 "application_name": WORKER_APPLICATION_NAME,
                 "autocommit": True,
                 "options": f"{IDLE_IN_TRANSACTION_OPTION} {TIME_OUT_OPTIONS}",
-                **KEEP_ALIVE,
+                **connection_limits(url),
             },
             check=_check_after_idling,
             open=False,
@@ -63,16 +64,16 @@ class Database:
 
     @asynccontextmanager
     async def tenant_transaction(
-        self, organisation_id: int, *, guard: str = ""
+        self, organisation_id: int, *, guard: str = "", durability: Durability = Durability.SERVER
     ) -> AsyncIterator[DatabaseConnection]:
         """Open a transaction in the scope of an organisation; commit at the end of the block.
 
         `guard` is a statement without parameters, sent together with BEGIN. Raises `GuardFailed` unless it
-        returns a row.
+        returns a row. `durability`: what the commit waits for.
         """
         if organisation_id <= INSTALLATION:
             raise ValueError("An organisation's scope needs the id of an organisation.")
-        async with self._transaction(organisation_id, guard) as connection:
+        async with self._transaction(organisation_id, guard, durability) as connection:
             yield connection
 
     @asynccontextmanager
@@ -82,13 +83,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self, scope: int, guard: str = "") -> AsyncIterator[DatabaseConnection]:
+    async def _transaction(
+        self, scope: int, guard: str = "", durability: Durability = Durability.SERVER
+    ) -> AsyncIterator[DatabaseConnection]:
         await wait_for_turn()
         async with self._pool.connection() as connection:
             try:
-                # BEGIN and the scope take one round trip. The pool's block commits, or rolls back after an
-                # exception.
-                cursor = await connection.execute(f"{_BEGIN.format(int(scope))}; {guard}".encode())
+                # BEGIN, scope and guard take one round trip. The pool's block commits, or rolls back after
+                # an exception.
+                statements = (_BEGIN.format(int(scope)), durability_sql(durability), guard)
+                cursor = await connection.execute("; ".join(filter(None, statements)).encode())
                 if guard and not _matched_row(cursor):
                     raise GuardFailed
                 yield connection
@@ -127,8 +131,9 @@ async def open_lock_connection() -> DatabaseConnection:
     The server checks the client with keep-alive, so a machine that loses power releases its locks within 15
     s.
     """
+    url = os.environ["DATABASE_URL"]
     connection = await AsyncConnection.connect(
-        os.environ["DATABASE_URL"], autocommit=True, application_name="koppel locks", **KEEP_ALIVE
+        url, autocommit=True, application_name="koppel locks", **connection_limits(url)
     )
     await connection.execute(_SERVER_KEEPALIVES.encode())
     return connection

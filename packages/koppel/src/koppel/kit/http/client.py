@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from django.db import connections
+from django.utils.translation import gettext_noop
 from yarl import URL
 
 from koppel.kit import quarantine
@@ -24,6 +25,7 @@ from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompre
 from koppel.kit.http.egress import AddressRefused, EgressPolicy, GuardedResolver
 from koppel.kit.http.outbound_budget import CallKind, call_slot
 from koppel.kit.http.response_head import BrokenAfterHead, HeadKeepingProtocol, HeadKeepingResponse
+from koppel.kit.web.sentences import in_english, stored_sentence
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 240
@@ -42,6 +44,11 @@ NOT_CONNECTED = "not_connected"
 """The code of a failure before the request was sent: the other side cannot have acted on it."""
 NOT_ALLOWED = "address_not_allowed"
 """The code of a call that the egress policy refused."""
+ADDRESS_FORBIDDEN = gettext_noop("%(host)s is not an address that may be called.")
+UNREACHABLE = gettext_noop("%(host)s cannot be reached (%(cause)s).")
+LATE = gettext_noop("%(host)s did not answer in time.")
+ANSWER_BROKEN = gettext_noop("The answer of %(host)s is broken (%(cause)s).")
+TOO_LARGE = gettext_noop("The answer is larger than %(kilobytes)s kB.")
 
 T = TypeVar("T")
 
@@ -56,11 +63,12 @@ class Response:
 
 
 class NetworkFailure(Exception):
-    """No response arrived. `code` is stable; the message is a sentence without secrets."""
+    """No response arrived. `code` is stable; `sentence` is stored as it is, `str(failure)` is in English."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str, **values: str | int) -> None:
         self.code = code
+        self.sentence = stored_sentence(message, **values)
+        super().__init__(in_english(self.sentence))
 
 
 class HttpClient:
@@ -163,22 +171,15 @@ class HttpClient:
             return Response(answer.status, answer.headers, b"")
         except (AddressRefused, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if isinstance(getattr(error, "os_error", error), AddressRefused):
-                raise NetworkFailure(
-                    NOT_ALLOWED, f"{urlsplit(url).netloc} is not an address that may be called."
-                ) from None
-            raise NetworkFailure(
-                NOT_CONNECTED, f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
-            ) from None
+                raise NetworkFailure(NOT_ALLOWED, ADDRESS_FORBIDDEN, host=urlsplit(url).netloc) from None
+            raise _unreachable(NOT_CONNECTED, url, error) from None
         except TimeoutError:
-            raise NetworkFailure("timeout", f"{urlsplit(url).netloc} did not answer in time.") from None
+            raise NetworkFailure("timeout", LATE, host=urlsplit(url).netloc) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, BrokenBody) as error:
-            raise NetworkFailure(
-                BROKEN, f"The answer of {urlsplit(url).netloc} is broken ({type(error).__name__})."
-            ) from None
+            cause = type(error).__name__
+            raise NetworkFailure(BROKEN, ANSWER_BROKEN, host=urlsplit(url).netloc, cause=cause) from None
         except aiohttp.ClientError as error:
-            raise NetworkFailure(
-                "network", f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})."
-            ) from None
+            raise _unreachable("network", url, error) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, `BrokenBody` and
@@ -192,8 +193,12 @@ class HttpClient:
         if encoding and len(body) <= max_bytes:
             body = await asyncio.to_thread(decompress, body, encoding, max_bytes + 1)
         if len(body) > max_bytes:
-            raise NetworkFailure("too_large", f"The answer is larger than {max_bytes >> 10} kB.")
+            raise NetworkFailure("too_large", TOO_LARGE, kilobytes=max_bytes >> 10)
         return body
+
+
+def _unreachable(code: str, url: str, error: Exception) -> NetworkFailure:
+    return NetworkFailure(code, UNREACHABLE, host=urlsplit(url).netloc, cause=type(error).__name__)
 
 
 async def _read_some(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:

@@ -5,7 +5,7 @@ those of another, and to pages that call nobody.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from http import HTTPStatus
 
@@ -17,6 +17,7 @@ from koppel.kit.web.precedence import REQUESTS
 
 CALLS_MAX = 4
 """Half of the threads of a web process."""
+CALLS_OF_ORGANISATION_MAX = 2
 WAITING_SECONDS = 3.0
 """So long a call waits for a slot: when all is well, others end within seconds."""
 RETRY_AFTER_SECONDS = 30
@@ -46,10 +47,19 @@ class CallsBusy(KoppelError):
 
 
 _calls = ConcurrencyLimit(CALLS_MAX, error=CallsBusy)
+_calls_of_organisations = ConcurrencyLimit(CALLS_OF_ORGANISATION_MAX, error=CallsBusy)
 
 
 @contextmanager
-def call_slot(kind: CallKind) -> Iterator[None]:
-    """Hold a slot during the block. Raises `CallsBusy` when none is free within seconds."""
-    with REQUESTS.call(), _calls.slot(kind, wait_seconds=WAITING_SECONDS):
+def call_slot(kind: CallKind, organisation_id: int | None = None) -> Iterator[None]:
+    """Hold a slot during the block, of an organisation's too. Raises `CallsBusy` when none is free within
+    seconds.
+    """
+    # The organisation's first: who waits for that takes no slot from others.
+    organisation_slot: AbstractContextManager[None] = nullcontext()
+    if organisation_id is not None:
+        organisation_slot = _calls_of_organisations.slot(
+            (kind, organisation_id), wait_seconds=WAITING_SECONDS
+        )
+    with REQUESTS.call(), organisation_slot, _calls.slot(kind, wait_seconds=WAITING_SECONDS):
         yield

@@ -19,9 +19,9 @@ from uuid import uuid4
 
 import psycopg
 import structlog
-from psycopg.conninfo import conninfo_to_dict
 
 from koppel.kit.database.embedded_postgres import write_private
+from koppel.kit.database.replication import hosts_of
 from koppel.kit.quarantine.reasons import Reason
 
 ID_VARIABLE = "KOPPEL_INSTALLATION_ID"
@@ -194,7 +194,7 @@ def _system_identifier(connection: Connection) -> str:
 
 def _has_failover() -> bool:
     """Return whether DATABASE_URL names several hosts."""
-    return "," in str(conninfo_to_dict(os.environ.get("DATABASE_URL", "")).get("host", ""))
+    return len(hosts_of(os.environ.get("DATABASE_URL", ""))) > 1
 
 
 def _has_others(connection: Connection) -> bool:

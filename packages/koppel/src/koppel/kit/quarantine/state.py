@@ -25,7 +25,7 @@ import psycopg
 import structlog
 from django.utils.translation import gettext_lazy as _
 
-from koppel.kit.database.pool import KEEP_ALIVE
+from koppel.kit.database.replication.hosts import KEEP_ALIVE
 from koppel.kit.errors import KoppelError
 from koppel.kit.quarantine import installation_identity
 from koppel.kit.quarantine.reasons import Reason

@@ -12,10 +12,18 @@ from django.shortcuts import resolve_url
 from django.utils import timezone, translation
 
 from koppel.audit.subjects import SubjectKind
+from koppel.kit.web.sentences import values_in_english
 from koppel.notifications.audience.hooks import unrestricted
 from koppel.notifications.audience.visible_context import message_context, sum_counts
 from koppel.notifications.event_types import get_event_type, render_message
-from koppel.notifications.models import Event, EventContext, WebhookDelivery, WebhookEndpoint
+from koppel.notifications.models import (
+    Event,
+    EventContext,
+    EventFacts,
+    IssueReference,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 TEST = "test"
 """The type of a test message."""
@@ -95,8 +103,8 @@ def build_event_message(
         message=_render_in_all_languages(event.event_type, message_context(event.context, facts)),
         link=f"{settings.PUBLIC_URL}{event.link or resolve_url(settings.LOGIN_REDIRECT_URL)}",
         subject=MessageSubject(event.subject_kind, event.subject_id) if event.subject_kind else None,
-        administrations=[{"id": key, **context} for key, context in facts.items()],
-        context=event.context | sum_counts(facts.values()),
+        administrations=[{"id": key, **_for_programs(context)} for key, context in facts.items()],
+        context=_for_programs(event.context) | sum_counts(facts.values()),
     )
 
 
@@ -158,3 +166,11 @@ def _render_in_all_languages(event_type: str, context: EventContext) -> dict[str
 
 def _isoformat(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
+
+
+def _for_programs(facts: EventFacts) -> EventContext:
+    """Return facts with stored sentences in English."""
+    issue = facts.get("issue")
+    if not isinstance(issue, IssueReference):
+        return values_in_english(facts)
+    return values_in_english(facts) | {"issue": IssueReference(issue.code, values_in_english(issue.facts))}

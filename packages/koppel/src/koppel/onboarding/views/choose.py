@@ -6,7 +6,6 @@ from functools import partial
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
@@ -14,6 +13,7 @@ from koppel.connections.consent.service_companies import remove_companies, retry
 from koppel.connections.queries import AppChoice, apps_for, sign_in_origins
 from koppel.kit.web.decorators import query_parameters
 from koppel.kit.web.parameters import FLAG, one_of
+from koppel.kit.web.sentences import render_sentence
 from koppel.onboarding import services
 from koppel.onboarding.flow import starts_from_connection
 from koppel.onboarding.forms import ChooseForm, TicksForm
@@ -95,7 +95,7 @@ def list_companies(request: AuthenticatedRequest, flow: Flow) -> HttpResponse:
             "country": company.country,
             "currency": company.base_currency,
             "guess": guesses[company.pk].number if company.pk in guesses else "",
-            "reason": _(company.unreachable_reason) if company.unreachable_code else "",
+            "reason": render_sentence(company.unreachable_reason) if company.unreachable_code else "",
         }
         for company in remote_companies
         if company.described_at is not None

@@ -21,7 +21,7 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.kit.web.confirmation import Confirmation, unconfirmed
 from koppel.kit.web.decorators import outside_transaction, query_parameters
 from koppel.kit.web.parameters import IDENTIFIER
-from koppel.kit.web.sentences import shorten_list
+from koppel.kit.web.sentences import render_sentence, shorten_list
 from koppel.onboarding import flow as flows
 from koppel.onboarding import services
 from koppel.onboarding.forms import SignInForm, SystemForm
@@ -94,7 +94,7 @@ def import_more(request: AuthenticatedRequest) -> HttpResponse:
         sync_company_list(request.actor, connection_id)
     except ConnectorError as error:
         text = _("The list could not be refreshed; this is the previous one: %s")
-        messages.warning(request, text % _(str(error)))
+        messages.warning(request, text % render_sentence(error.sentence))
     return to_step(flow, Step.CHOOSE)
 
 

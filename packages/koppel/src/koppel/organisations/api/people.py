@@ -85,7 +85,8 @@ def _to_schema(membership: Membership) -> PersonOut:
 
 class InvitationOut(Schema):
     """`mail_failed`: the email could not be delivered. `is_outside_domains`: the organisation no longer
-    accepts its domain.
+    accepts its domain. `is_sender_authorized`: who sent it may still give this role; otherwise the link works
+    when somebody who may has sent it again.
     """
 
     id: int
@@ -95,6 +96,7 @@ class InvitationOut(Schema):
     valid_until: datetime
     mail_failed: bool
     is_outside_domains: bool
+    is_sender_authorized: bool
 
 
 class HandOverResult(Schema):
@@ -112,7 +114,7 @@ class SessionsEnded(Schema):
 def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
     """List open invitations, newest first."""
     queryset = invitations.open_invitations(request.actor.organisation_id)
-    return list(queryset.select_related("organisation").order_by("-pk"))
+    return list(queryset.select_related("organisation", "invited_by").order_by("-pk"))
 
 
 @router.post("/people/invitations", response={201: InvitationOut})

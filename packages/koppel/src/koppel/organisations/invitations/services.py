@@ -101,16 +101,6 @@ def open_invitations(organisation_id: int) -> "QuerySet[Invitation]":
     return Invitation.objects.in_organisation(organisation_id).filter(accepted_at=None, revoked_at=None)
 
 
-def is_still_valid(invitation: Invitation) -> bool:
-    """Return whether the sender may still give this role: a former Administrator may not invite
-    Administrators.
-    """
-    by = invitation.invited_by
-    return (
-        by is None or invitation.role != Role.ADMINISTRATOR or (by.is_live and by.role == Role.ADMINISTRATOR)
-    )
-
-
 def rejection_reason(invitation: Invitation) -> str:
     """Return why the invitation cannot be accepted now, for the invited person; '' when it can. It stays
     visible to its sender.
@@ -198,7 +188,7 @@ def get_open_invitation(token: str) -> tuple[Invitation, Organisation]:
     with installation_scope("invitation"):
         queryset = open_invitations(organisation_id).select_related("invited_by__user", "organisation")
         invitation = queryset.filter(pk=invitation_id, sends=sends).first()
-        if invitation is None or invitation.has_lapsed or not is_still_valid(invitation):
+        if invitation is None or invitation.has_lapsed or not invitation.is_sender_authorized:
             raise link_expired
         return invitation, invitation.organisation
 

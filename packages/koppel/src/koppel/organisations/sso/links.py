@@ -220,7 +220,7 @@ def _accept_invitation(provider: IdentityProvider, identity: TokenIdentity, ip_a
     )
     # Who accepts by the link of the mail at this instant has an account when the lock is ours.
     invitation = open_invitations.select_for_update(of=("self",)).filter(email__iexact=identity.email).first()
-    if invitation is None or invitation.has_lapsed or not invitations.is_still_valid(invitation):
+    if invitation is None or invitation.has_lapsed or not invitation.is_sender_authorized:
         return None
     if refusal := invitations.rejection_reason(invitation):
         raise Refused(refusal)

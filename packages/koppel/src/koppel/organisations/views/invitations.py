@@ -143,9 +143,11 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
 
 
 def _add_sent_message(request: AuthenticatedRequest, message: str, email: str) -> None:
-    """Add the message about the mail; without a mail server, a warning."""
+    """Add the message about the mail; without a mail server, a warning, but in the demo."""
     if settings.SENDS_MAIL:
         messages.success(request, message)
+    elif settings.IS_DEMO:
+        messages.success(request, _("%s was invited. The list of people has the link.") % email)
     else:
         messages.warning(
             request, _("%s was invited. E-mail is not set up, so pass on the link yourself.") % email

@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 
 from koppel.connector.contract import Page
 from koppel.kit.database.pool import Database
+from koppel.kit.database.replication import Durability
 from koppel.sync.engine.checkpoint_rules import checkpoint_after, may_wait
 from koppel.sync.engine.page_writer import PageWriter
 from koppel.sync.runs import checkpoints, claims
@@ -42,7 +43,8 @@ class PendingPage:
 class PageCommitter:
     """Commits the pages of one run in the order in which they were read.
 
-    `changed_resources` holds the resources that changed in the books.
+    `changed_resources` holds the resources that changed in the books, `committed_pages` counts the pages of
+    all attempts: set it to those of earlier ones before the first.
     """
 
     def __init__(self, database: Database, run: ClaimedRun) -> None:
@@ -50,6 +52,7 @@ class PageCommitter:
         self._pending: list[PendingPage] = []
         self._failures_reset = False
         self.changed_resources: set[str] = set()
+        self.committed_pages = 0
 
     async def add(self, pending: PendingPage) -> CheckpointState:
         """Commit the page, or hold it back if it may wait; return the checkpoint after it.
@@ -76,7 +79,10 @@ class PageCommitter:
         )
 
     async def _commit(self) -> CheckpointState:
-        """Commit all pending pages in one transaction. Returns the checkpoint of the last one."""
+        """Commit all pending pages in one transaction. Returns the checkpoint of the last one.
+
+        No standby is waited for: a page that a failover loses is read again.
+        """
         try:
             return await self._commit_pending()
         except UniqueViolation:
@@ -84,7 +90,12 @@ class PageCommitter:
 
     async def _commit_pending(self, *, compare_existing: bool = False) -> CheckpointState:
         updates, changed_resources = [], set()
-        async with claims.fenced_transaction(self._database, self._run) as database_connection:
+        async with claims.fenced_transaction(
+            self._database,
+            self._run,
+            committed_pages=self.committed_pages,
+            durability=Durability.LOCAL,
+        ) as database_connection:
             for pending in self._pending:
                 result = await pending.writer.write(
                     database_connection,
@@ -99,6 +110,7 @@ class PageCommitter:
             if (self._run.failures or self._run.worker_losses) and not self._failures_reset:
                 await claims.reset_failures(database_connection, self._run)
         self._failures_reset = True
+        self.committed_pages += sum(delta.pages for _resource, _checkpoint, delta in updates)
         self._pending.clear()
         self.changed_resources |= changed_resources
         return updates[-1][1]

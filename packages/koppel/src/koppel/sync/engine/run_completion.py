@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import connection as django_connection
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from koppel.administrations.models import Administration, Status
 from koppel.administrations.services import mark_synced, set_status
@@ -16,6 +17,7 @@ from koppel.connections.health import require_reauth
 from koppel.issues.services import open_contexts, raise_issue, resolve_issues
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.sentences import stored_sentence
 from koppel.notifications.events.keys import EventKey
 from koppel.notifications.events.services import close_event_for, open_event
 from koppel.sync.checks import checks_are_due, reconcile_check_issues
@@ -35,20 +37,21 @@ RUN_ISSUES = (
     SyncIssue.DATABASE_ERRORS,
 )
 """Issues that a run may raise about its administration, and that a successful run resolves."""
-KILLED_SENTENCE = (
-    "This sync ended the process that executed it ({cause}), mostly for lack of memory. Other syncs go on. "
+KILLED_SENTENCE = gettext_noop(
+    "This sync ended the process that executed it (%(cause)s), mostly for lack of memory. Other syncs go on. "
     "The log of the worker has the details."
 )
 
 
-def succeed(run: ClaimedRun, plan: SyncPlan) -> bool:
+def succeed(run: ClaimedRun, plan: SyncPlan, committed_pages: int) -> bool:
     """Close a run that read every available resource of its plan.
 
-    Returns False, and changes nothing, when this worker no longer holds the run.
+    Returns False, and changes nothing, when this worker no longer holds the run, or when the database lacks
+    pages that this worker has committed, as after a failover.
     """
     subject = Subject(SubjectKind.ADMINISTRATION, run.administration_id)
     with organisation_scope(run.organisation_id):
-        if not _finish_run(run, RunState.SUCCEEDED, "", ""):
+        if not _finish_run(run, RunState.SUCCEEDED, "", "", committed_pages):
             return False
         first = mark_synced(run.organisation_id, run.administration_id, _complete_as_of(run, plan))
         resolve_issues(run.organisation_id, subject, *RUN_ISSUES)
@@ -97,7 +100,7 @@ def fail(
 def fail_killed_run(run: ClaimedRun, exit_code: int) -> None:
     """Close a run whose process was killed, for lack of memory or by a fault of a library, with an issue."""
     cause = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
-    message = KILLED_SENTENCE.format(cause=cause)
+    message = stored_sentence(KILLED_SENTENCE, cause=cause)
     fail(run, ErrorPolicy(Action.FAIL, SyncIssue.SYNC_FAILED), RunReason.PROCESS_KILLED, message)
 
 
@@ -115,8 +118,12 @@ def raise_outage_issue(run: ClaimedRun, code: str) -> None:
         )
 
 
-def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bool:
-    """Store the state of the run. Returns False when this worker no longer holds it."""
+def _finish_run(
+    run: ClaimedRun, state: RunState, code: str, message: str, committed_pages: int | None = None
+) -> bool:
+    """Store the state of the run. Returns False when this worker no longer holds it, or when the run does not
+    have this many pages.
+    """
     with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["finish_run"],
@@ -128,6 +135,7 @@ def _finish_run(run: ClaimedRun, state: RunState, code: str, message: str) -> bo
                 "run": run.id,
                 "attempt": run.attempt,
                 "running": RunState.RUNNING,
+                "pages": committed_pages,
             },
         )
         return bool(cursor.rowcount == 1)

@@ -3,12 +3,14 @@
 import structlog
 from django.utils.translation import gettext_noop
 
+from koppel.books.read.labels import english_label
 from koppel.connections.sessions import Runtime
 from koppel.connector.errors import ConnectorError, Unreachable
 from koppel.kit import quarantine
 from koppel.kit.database.outage import is_outage, sqlstate_of
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.quarantine import Quarantined
+from koppel.kit.web.sentences import stored_sentence
 from koppel.sync.engine import run_completion, run_reader, run_start
 from koppel.sync.engine.error_policy import Action, ErrorPolicy, policy_for, wait_seconds
 from koppel.sync.engine.vendor_outage import outage_pause_seconds
@@ -22,6 +24,8 @@ CRASHES_MAX, CRASH_PAUSE_SECONDS = 3, 5.0
 OUTAGE_ISSUE_SECONDS = 900.0
 """How long the database may return errors before an issue is raised."""
 OUTAGE_SENTENCE = gettext_noop("Koppel's own database returns errors. Syncing resumes automatically.")
+CRASH_SENTENCE = gettext_noop("Koppel failed here (%(cause)s). The log of the worker has the details.")
+RESOURCE_SENTENCE = gettext_noop("%(resource)s: %(reason)s")
 log = structlog.get_logger(__name__)
 
 
@@ -61,15 +65,15 @@ async def _read_and_complete(runtime: Runtime, run: ClaimedRun) -> None:
     plan = await run_in_thread(lambda: run_start.start_run(run))
     result = await run_reader.read_run(runtime, run, plan)
     if result.failed_resources:
-        resource, message = next(iter(result.failed_resources.items()))
+        resource, reason = next(iter(result.failed_resources.items()))
         failure = (
             ErrorPolicy(Action.FAIL, SyncIssue.UNEXPECTED_RESPONSE),
             "unexpected_response",
-            f"{resource}: {message}",
+            stored_sentence(RESOURCE_SENTENCE, resource=english_label(resource), reason=reason),
         )
         await run_in_thread(lambda: run_completion.fail(run, *failure, RunState.PARTIAL))
         return
-    if not await run_in_thread(lambda: run_completion.succeed(run, plan)):
+    if not await run_in_thread(lambda: run_completion.succeed(run, plan, result.committed_pages)):
         raise RunTakenOver
     log.info("run_succeeded", administration=run.administration_id, changed=sorted(result.changed_resources))
 
@@ -94,10 +98,10 @@ async def _apply_policy(runtime: Runtime, run: ClaimedRun, error: ConnectorError
                 seconds,
                 failed=policy.counts_as_failure,
                 code=code,
-                reason=str(error),
+                reason=error.sentence,
             )
         return
-    await run_in_thread(lambda: run_completion.fail(run, policy, error.code, str(error)))
+    await run_in_thread(lambda: run_completion.fail(run, policy, error.code, error.sentence))
 
 
 async def _wait_for_database(runtime: Runtime, run: ClaimedRun, error: Exception) -> None:
@@ -125,7 +129,7 @@ async def _record_crash(runtime: Runtime, run: ClaimedRun, error: Exception) -> 
     Committed pages do not reset the count.
     """
     may_retry = run.crashes + 1 < CRASHES_MAX
-    message = f"Koppel failed here ({type(error).__name__}). The log of the worker has the details."
+    message = stored_sentence(CRASH_SENTENCE, cause=type(error).__name__)
     if may_retry:
         async with runtime.database.tenant_transaction(run.organisation_id) as database_connection:
             await claims.requeue_after_crash(database_connection, run, CRASH_PAUSE_SECONDS, message)

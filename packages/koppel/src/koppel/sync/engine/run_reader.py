@@ -45,6 +45,8 @@ class RunResult:
     """The resources that could not be read, also in earlier attempts, with the reasons."""
     changed_resources: set[str] = field(default_factory=set)
     """The resources of which this attempt changed records."""
+    committed_pages: int = 0
+    """The pages that the run has committed, in all attempts."""
 
 
 async def read_run(runtime: Runtime, run: ClaimedRun, plan: SyncPlan) -> RunResult:
@@ -123,21 +125,23 @@ class RunReader:
                 self._run,
                 [(spec.key, "" if spec.available else spec.unavailable_reason) for spec in specs],
             )
+        self._committer.committed_pages = sum(resource.pages for resource in planned.values())
         try:
             for position, spec in enumerate(specs):
-                state, reason, checkpoint = planned[spec.key]
-                if state == ResourceState.FAILED:
-                    self._result.failed_resources[spec.key] = reason
-                elif state in (ResourceState.WAITING, ResourceState.RUNNING):
+                resource = planned[spec.key]
+                if resource.state == ResourceState.FAILED:
+                    self._result.failed_resources[spec.key] = resource.reason
+                elif resource.state in (ResourceState.WAITING, ResourceState.RUNNING):
                     is_first = position == 0 and self._run.resources is None
                     await self._read_resource_or_record_failure(
-                        spec, checkpoint or CheckpointState(), is_first=is_first
+                        spec, resource.checkpoint or CheckpointState(), is_first=is_first
                     )
         except (ConnectorError, Quarantined, Preempted):
             await self._committer.flush()
             raise
         await self._committer.flush()
         self._result.changed_resources |= self._committer.changed_resources
+        self._result.committed_pages = self._committer.committed_pages
         return self._result
 
     async def _read_resource_or_record_failure(
@@ -152,7 +156,7 @@ class RunReader:
         except (NotConsented, SetupMissing) as refusal:
             if is_first:
                 raise
-            await self._record_failure(spec.key, ResourceState.SKIPPED, str(refusal))
+            await self._record_failure(spec.key, ResourceState.SKIPPED, refusal.sentence)
         except UnexpectedResponse as error:
             log.error(
                 "unexpected_response",
@@ -161,8 +165,8 @@ class RunReader:
                 code=error.code,
                 reason=str(error),
             )
-            self._result.failed_resources[spec.key] = str(error)
-            await self._record_failure(spec.key, ResourceState.FAILED, str(error))
+            self._result.failed_resources[spec.key] = error.sentence
+            await self._record_failure(spec.key, ResourceState.FAILED, error.sentence)
 
     async def _record_failure(self, resource: str, state: ResourceState, reason: str) -> None:
         """Record that the resource was not read, so that its next read starts again.

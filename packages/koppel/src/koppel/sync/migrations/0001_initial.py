@@ -198,6 +198,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
+            index=models.Index(condition=models.Q(('attempt__gt', 0), ('state', 'queued'), ('trigger', 'import')), fields=['organisation', 'id'], name='begun_imports'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
             index=models.Index(condition=models.Q(('not_before__isnull', False), ('state', 'queued')), fields=['not_before'], name='delayed_runs'),
         ),
         migrations.AddIndex(

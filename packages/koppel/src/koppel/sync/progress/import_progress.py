@@ -16,8 +16,9 @@ from koppel.administrations.models import Administration, Status
 from koppel.administrations.queries import FAILING_STATUSES, ImportState, import_state
 from koppel.organisations.roles import Actor
 from koppel.sync.models import Run, RunResource, Trigger
+from koppel.sync.progress.import_estimate import seconds_left_of_import
 from koppel.sync.progress.queries import newest_runs
-from koppel.sync.progress.run_progress import RunProgress, progress_of_runs
+from koppel.sync.progress.run_progress import RunProgress, progress_of_runs, to_sync_progress
 
 STATUS_GROUPS: Mapping[str, Sequence[str]] = {
     "failing": FAILING_STATUSES,
@@ -63,7 +64,7 @@ class ImportPage:
     pages: int
     percent: int
     seconds_left: int | None
-    """None when the import is over or no estimate exists."""
+    """None when the import is over or too few administrations are completed for an estimate."""
     with_issues: int
     """Administrations with an open issue, whatever their status."""
 
@@ -103,7 +104,6 @@ def import_page(
         progress[administration_id] for administration_id in running_ids if administration_id in progress
     ]
     percent = state.percent(run.percent or 0 for run in running)
-    longest = max((run.seconds_left or 0 for run in running), default=0)
     return ImportPage(
         state,
         _lines(actor, page_ids, progress),
@@ -112,7 +112,9 @@ def import_page(
         page.number,
         page.paginator.num_pages,
         percent=percent,
-        seconds_left=state.seconds_left(percent, longest),
+        seconds_left=seconds_left_of_import(
+            actor, import_id, state.progress_counts, [to_sync_progress(run) for run in running]
+        ),
         with_issues=Administration.objects.visible_to(actor)
         .filter(import_id=import_id, pk__in=ids_with_open_issue(actor))
         .count(),

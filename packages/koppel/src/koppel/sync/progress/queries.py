@@ -11,7 +11,7 @@ from koppel.administrations.hooks import SyncProgress
 from koppel.administrations.models import Administration, Status
 from koppel.connections.queries import reconnect_hint
 from koppel.sync.models import Checkpoint, Run, RunResource, Trigger
-from koppel.sync.progress.run_progress import progress_of_runs
+from koppel.sync.progress.run_progress import progress_of_runs, to_sync_progress
 from koppel.sync.runs.schedule import next_moment, offset_of
 
 
@@ -53,10 +53,7 @@ def run_totals(run: Run) -> RunTotals:
 def progress_of(organisation_id: int, administration_ids: Sequence[int]) -> dict[int, SyncProgress]:
     """Return the progress by administration; those without an open run are absent."""
     runs = progress_of_runs(organisation_id, administration_ids)
-    return {
-        key: SyncProgress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
-        for key, run in runs.items()
-    }
+    return {key: to_sync_progress(run) for key, run in runs.items()}
 
 
 def recent_runs(administration: Administration, limit: int = 20) -> list[Run]:

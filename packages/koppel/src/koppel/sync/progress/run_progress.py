@@ -11,6 +11,7 @@ from datetime import datetime
 
 from django.db import connection as django_connection
 
+from koppel.administrations.hooks import SyncProgress
 from koppel.connector.contract import ReadMode
 from koppel.kit.clock import now
 from koppel.kit.database.sql_files import load_statements
@@ -102,6 +103,11 @@ def progress_of_runs(organisation_id: int, administration_ids: Sequence[int]) ->
         run.administration_id: _progress_of_run(run, list(run.run_resources.all()), history, at)
         for run in runs
     }
+
+
+def to_sync_progress(run: RunProgress) -> SyncProgress:
+    """Return what pages of administrations show of it."""
+    return SyncProgress(run.percent, run.resource, run.done, run.expected, run.seconds_left)
 
 
 def _progress_of_run(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
@@ -35,6 +35,17 @@ class CheckpointState:
     def is_baseline(self) -> bool:
         """Return whether no full read has finished: all rows are new, and none can be deleted."""
         return self.last_full_at is None
+
+
+class PlannedResource(NamedTuple):
+    """A resource of a run."""
+
+    state: str
+    reason: str
+    pages: int
+    """How many pages of it the run has committed."""
+    checkpoint: CheckpointState | None
+    """None when it was never read."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +91,8 @@ _SAVE_CHECKPOINTS = _SQL["save_checkpoints"].format(
 
 async def plan_resources(
     database_connection: DatabaseConnection, run: ClaimedRun, resources: Sequence[tuple[str, str]]
-) -> dict[str, tuple[str, str, CheckpointState | None]]:
-    """Store the resources of the run (resource, reason or '') once.
-
-    Returns the state of each with its reason and its checkpoint; None when it was never read.
-    """
+) -> dict[str, PlannedResource]:
+    """Store the resources of the run (resource, reason or '') once, and return each as it is now."""
     await database_connection.execute(
         _SQL["insert_run_resources"],
         {
@@ -100,8 +108,10 @@ async def plan_resources(
         _LIST_RUN_RESOURCES, {"administration": run.administration_id, "run": run.id}
     )
     return {
-        str(resource): (str(state), str(reason), CheckpointState(*values) if checkpoint_id else None)
-        for resource, state, reason, checkpoint_id, *values in await rows.fetchall()
+        str(resource): PlannedResource(
+            str(state), str(reason), int(pages), CheckpointState(*values) if checkpoint_id else None
+        )
+        for resource, state, reason, pages, checkpoint_id, *values in await rows.fetchall()
     }
 
 

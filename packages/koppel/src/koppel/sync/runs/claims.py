@@ -14,6 +14,7 @@ from koppel.connections.models import ConnectionState
 from koppel.kit.backoff import with_jitter
 from koppel.kit.database.outage import OUTAGE_BACKOFF
 from koppel.kit.database.pool import Database, DatabaseConnection, GuardFailed
+from koppel.kit.database.replication import Durability
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.errors import RunTakenOver
 from koppel.sync.models import RunReason, RunState
@@ -72,14 +73,27 @@ async def claim_runs(
 
 
 @asynccontextmanager
-async def fenced_transaction(database: Database, run: ClaimedRun) -> AsyncIterator[DatabaseConnection]:
+async def fenced_transaction(
+    database: Database,
+    run: ClaimedRun,
+    *,
+    committed_pages: int | None = None,
+    durability: Durability = Durability.SERVER,
+) -> AsyncIterator[DatabaseConnection]:
     """Open a transaction in the organisation's scope that locks the run.
 
-    Raises `RunTakenOver` when this worker no longer holds it.
+    Raises `RunTakenOver` when this worker no longer holds it, or when the database does not have the
+    `committed_pages` that this worker counted of the run: after a failover to a standby that lacks the last
+    ones, the run must begin again at its checkpoint.
     """
-    guard = _SQL["fence_run"].format(run=run.id, attempt=run.attempt, running=f"'{RunState.RUNNING}'")
+    statement = "fence_run" if committed_pages is None else "fence_pages"
+    guard = _SQL[statement].format(
+        run=run.id, attempt=run.attempt, running=f"'{RunState.RUNNING}'", pages=committed_pages
+    )
     try:
-        async with database.tenant_transaction(run.organisation_id, guard=guard) as database_connection:
+        async with database.tenant_transaction(
+            run.organisation_id, guard=guard, durability=durability
+        ) as database_connection:
             yield database_connection
     except GuardFailed:
         raise RunTakenOver from None

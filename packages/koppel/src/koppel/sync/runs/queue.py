@@ -2,9 +2,9 @@
 
 Runs of dead workers and runs that a person requested come first. Then organisations take turns, weighted by
 their running runs, so that a large import does not delay a small organisation, and none uses all slots of a
-worker. Within an organisation imports precede scheduled runs, and runs without a turn precede the others:
-small companies of an import finish early although their size is unknown beforehand. Runs of a paused
-connection wait.
+worker. Within an organisation imports precede scheduled runs. Imports that began precede new ones, so that
+administrations become active one after the other; among scheduled runs those without a turn precede the
+others. Runs of a paused connection wait.
 """
 
 from collections import Counter
@@ -28,19 +28,21 @@ _LITERALS = {
     "queued": f"'{RunState.QUEUED}'",
     "running": f"'{RunState.RUNNING}'",
     "manual": f"'{Trigger.MANUAL}'",
+    "import": f"'{Trigger.IMPORT}'",
     "paused": f"'{ConnectionState.PAUSED}'",
     "stalled_seconds": STALLED_SECONDS,
     "lookahead": LOOKAHEAD,
 }
 
 
-def _first_runs(trigger: Trigger) -> str:
-    return _SQL["list_first_runs"].format(trigger=f"'{trigger}'", **_LITERALS)
+def _first_runs(trigger: Trigger, attempts: str = ">= 0") -> str:
+    return _SQL["list_first_runs"].format(trigger=f"'{trigger}'", attempts=attempts, **_LITERALS)
 
 
 _CHOOSE_RUNS = _SQL["choose_runs"].format(
     manual_runs=_first_runs(Trigger.MANUAL),
-    imports=_first_runs(Trigger.IMPORT),
+    begun_imports=_SQL["list_begun_imports"].format(**_LITERALS),
+    new_imports=_first_runs(Trigger.IMPORT, "= 0"),
     scheduled=_first_runs(Trigger.SCHEDULE),
     **_LITERALS,
 )

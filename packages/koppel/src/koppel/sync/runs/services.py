@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from koppel.administrations.access import administration_for
 from koppel.administrations.effective_settings import effective_settings
@@ -19,6 +20,7 @@ from koppel.kit import quarantine
 from koppel.kit.backoff import Backoff
 from koppel.kit.database.locks import LockName, try_lock_until_commit
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.kit.web.sentences import stored_sentence
 from koppel.organisations.roles import Actor, Permission
 from koppel.sync.audit_actions import SyncAction
 from koppel.sync.errors import SyncNotAllowed
@@ -29,6 +31,8 @@ from koppel.sync.runs.schedule import is_due, offset_of
 
 IMPORT_BACKOFF = Backoff(base_seconds=15 * 60.0, cap_seconds=24 * 3600.0)
 """The pause after a failed first import, which is then tried again by itself."""
+IMPORT_STOPPED = gettext_noop("The import was stopped by %(name)s.")
+SYNC_STOPPED = gettext_noop("Stopped by %(name)s.")
 SCHEDULABLE_STATUSES = (Status.ACTIVE, Status.BLOCKED, Status.FAILED)
 
 
@@ -133,13 +137,13 @@ def cancel_run(actor: Actor, administration_id: int) -> bool:
             state=RunState.CANCELLED,
             finished_at=timezone.now(),
             reason_code=RunReason.CANCELLED,
-            reason=actor.name,
+            reason=stored_sentence(SYNC_STOPPED, name=actor.name),
         )
     )
     if not stopped:
         return False
     if administration.activated_at is None:
-        message = _("The import was stopped by %(name)s.") % {"name": actor.name}
+        message = stored_sentence(IMPORT_STOPPED, name=actor.name)
         Administration.objects.in_organisation(administration.organisation_id).filter(
             pk=administration.pk
         ).update(status=Status.FAILED, status_code=RunReason.CANCELLED, status_reason=message)

@@ -10,7 +10,7 @@ SELECT %(organisation)s, %(run)s, resource, ordinal - 1, CASE reason WHEN '' THE
     ON CONFLICT (run_id, resource) DO NOTHING;
 
 -- name: list_run_resources
-SELECT part.resource, part.state, part.reason, checkpoint.id, {checkpoint_columns} FROM sync_run_resource part
+SELECT part.resource, part.state, part.reason, part.pages, checkpoint.id, {checkpoint_columns} FROM sync_run_resource part
   LEFT JOIN sync_checkpoint checkpoint
     ON checkpoint.administration_id = %(administration)s AND checkpoint.resource = part.resource
  WHERE part.run_id = %(run)s;

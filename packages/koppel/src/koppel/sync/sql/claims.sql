@@ -21,6 +21,13 @@ RETURNING run.id, run.attempt, run.organisation_id, run.administration_id, a.con
 -- Sent together with BEGIN, which takes no parameters.
 SELECT 1 FROM sync_run WHERE id = {run:d} AND attempt = {attempt:d} AND state = {running} FOR NO KEY UPDATE;
 
+-- name: fence_pages
+-- Likewise, and the run has as many committed pages as its worker counted: none got lost in a failover.
+SELECT 1 FROM sync_run
+ WHERE id = {run:d} AND attempt = {attempt:d} AND state = {running}
+   AND {pages:d} = (SELECT coalesce(sum(pages), 0) FROM sync_run_resource WHERE run_id = {run:d})
+   FOR NO KEY UPDATE;
+
 -- name: renew_heartbeat
 UPDATE sync_run run
    SET heartbeat_at = now(), state = CASE c.state WHEN %(paused)s THEN %(queued)s ELSE run.state END

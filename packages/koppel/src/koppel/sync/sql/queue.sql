@@ -27,12 +27,13 @@ WITH RECURSIVE busy AS MATERIALIZED (
      AND run.organisation_id <> ALL(%(excluded)s::bigint[])
    UNION ALL
   SELECT first_runs.id, greatest(own.manual_runs + row_number() OVER (
-           PARTITION BY own.organisation_id ORDER BY first_runs.attempt, first_runs.id) - 3, 0)
+           PARTITION BY own.organisation_id ORDER BY first_runs.precedence, first_runs.id) - 3, 0)
     FROM organisations own CROSS JOIN LATERAL ({manual_runs}) first_runs
    UNION ALL
   SELECT first_runs.id, own.runs + row_number() OVER (
-           PARTITION BY own.organisation_id ORDER BY first_runs.trigger, first_runs.attempt, first_runs.id)
-    FROM organisations own CROSS JOIN LATERAL (({imports}) UNION ALL ({scheduled})) first_runs
+           PARTITION BY own.organisation_id ORDER BY first_runs.trigger, first_runs.precedence, first_runs.id)
+    FROM organisations own
+   CROSS JOIN LATERAL (({begun_imports}) UNION ALL ({new_imports}) UNION ALL ({scheduled})) first_runs
 )
 SELECT run.id, run.organisation_id FROM due JOIN sync_run run ON run.id = due.id
  WHERE run.id = ANY (ARRAY(SELECT id FROM due))
@@ -43,12 +44,22 @@ SELECT run.id, run.organisation_id FROM due JOIN sync_run run ON run.id = due.id
 -- name: list_first_runs
 -- A part of choose_runs: the first runs of one kind that may start, with as many more as other workers may have
 -- locked.
-SELECT run.id, run.trigger, run.attempt FROM sync_run run
+SELECT run.id, run.trigger, run.attempt AS precedence FROM sync_run run
   JOIN administrations_administration a ON a.id = run.administration_id
   JOIN connections_connection c ON c.id = a.connection_id
  WHERE run.state = {queued} AND run.organisation_id = own.organisation_id AND run.trigger = {trigger}
-   AND (run.not_before IS NULL OR run.not_before <= now()) AND c.state <> {paused}
+   AND run.attempt {attempts} AND (run.not_before IS NULL OR run.not_before <= now()) AND c.state <> {paused}
  ORDER BY run.attempt, run.id LIMIT %(room)s + {lookahead};
+
+-- name: list_begun_imports
+-- A part of choose_runs: imports that had a turn, the oldest first, by the index begun_imports. They precede new ones:
+-- an import of hundreds completes its administrations one after the other, also while the vendor makes many wait.
+SELECT run.id, run.trigger, -1 AS precedence FROM sync_run run
+  JOIN administrations_administration a ON a.id = run.administration_id
+  JOIN connections_connection c ON c.id = a.connection_id
+ WHERE run.state = {queued} AND run.organisation_id = own.organisation_id AND run.trigger = {import}
+   AND run.attempt > 0 AND (run.not_before IS NULL OR run.not_before <= now()) AND c.state <> {paused}
+ ORDER BY run.id LIMIT %(room)s + {lookahead};
 
 -- name: get_seconds_to_next_run
 SELECT extract(epoch FROM min(not_before) - now())::float8 FROM sync_run

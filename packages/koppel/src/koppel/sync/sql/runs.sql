@@ -7,8 +7,11 @@ SELECT 1 FROM sync_run
    FOR NO KEY UPDATE;
 
 -- name: finish_run
+-- `pages`: how many its worker committed, if they must all be there; NULL for a run that fails.
 UPDATE sync_run SET state = %(state)s, finished_at = now(), reason_code = %(code)s, reason = %(reason)s
- WHERE organisation_id = %(organisation)s AND id = %(run)s AND attempt = %(attempt)s AND state = %(running)s;
+ WHERE organisation_id = %(organisation)s AND id = %(run)s AND attempt = %(attempt)s AND state = %(running)s
+   AND (%(pages)s::int IS NULL
+     OR %(pages)s = (SELECT coalesce(sum(pages), 0) FROM sync_run_resource WHERE run_id = %(run)s));
 
 -- name: get_complete_as_of
 SELECT min(complete_as_of) FROM sync_checkpoint

@@ -57,7 +57,7 @@ class CompleteResponse:
 
 class Application:
     """`wsgi` is called in at most `threads` threads at a time. `started` runs in the event loop's thread when
-    the server begins, `background` from then on beside requests.
+    the server begins, `background` from then on beside requests, and `stopped` in a thread when it ends.
     """
 
     def __init__(
@@ -68,10 +68,11 @@ class Application:
         limits: Limits = DEFAULT_LIMITS,
         started: Callable[[], None] = lambda: None,
         background: Callable[[], Awaitable[None]] = _do_nothing,
+        stopped: Callable[[], None] = lambda: None,
         readiness: ReadinessCheck | None = None,
     ) -> None:
         self._wsgi, self._limits = wsgi, limits
-        self._started, self._background = started, background
+        self._started, self._background, self._stopped = started, background, stopped
         self._readiness = readiness or ReadinessCheck()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="koppel request")
         self._threads = FairThreads(threads, limits)
@@ -95,6 +96,7 @@ class Application:
             elif background is not None:
                 background.cancel()
                 await asyncio.wait([background])
+                await asyncio.to_thread(self._stopped)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 self._readiness.close()

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from koppel.audit import hooks as audit_hooks
 from koppel.books.read.labels import RESOURCES
-from koppel.kit.web.sentences import with_single_stops
+from koppel.kit.web.sentences import render_sentence, with_single_stops
 from koppel.kit.web.undo_messages import undo_url_of
 
 register = template.Library()
@@ -34,6 +34,12 @@ def single_stops(message: object) -> str:
     text = str(message)
     mended = with_single_stops(text)
     return SafeString(mended) if isinstance(text, SafeString) else mended
+
+
+@register.filter
+def sentence(stored: str | None) -> str:
+    """Render a stored sentence in the reader's language."""
+    return render_sentence(stored or "")
 
 
 @register.filter

@@ -8,8 +8,10 @@ WORKER_OTHERS = 11
 """Claims, locks and notifications, the queue's own pool, quarantine, heartbeats and alarms."""
 WEB_OTHERS = 4
 """Quarantine, readiness, heartbeats and alarms."""
-VENDOR_CALLS, CONNECTIONS_PER_CALL = 4, 5
-"""Calls to accounting systems that requests of a web process wait for."""
+VENDOR_CALL_POOL, VENDOR_CALL_THREADS, VENDOR_CALL_LOCKS = 8, 4, 1
+"""Of a web process, for the calls to accounting systems that its requests wait for: the steps of calls, their
+use cases, and the locks of tokens.
+"""
 
 
 def run_pool_size(concurrency: int) -> int:
@@ -22,4 +24,4 @@ def worker_connections_max(concurrency: int) -> int:
 
 
 def web_connections_max(threads: int) -> int:
-    return threads + WEB_OTHERS + VENDOR_CALLS * CONNECTIONS_PER_CALL
+    return threads + WEB_OTHERS + VENDOR_CALL_POOL + VENDOR_CALL_THREADS + VENDOR_CALL_LOCKS

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from django.db import connection as django_connection
 
+from koppel.kit.database.replication.hosts import KEEP_ALIVE
 from koppel.kit.jobs.process_name import new_process_name
 from koppel.kit.models import ProcessKind
 
@@ -27,6 +28,7 @@ _OPTIONS: dict[str, Any] = {
     "application_name": "koppel heartbeat",
     "autocommit": True,
     "connect_timeout": 5,
+    **KEEP_ALIVE,
 }
 _TIME_OUTS = "SET statement_timeout = '10s'; SET lock_timeout = '10s'"
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"

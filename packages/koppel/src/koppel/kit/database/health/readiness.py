@@ -20,7 +20,7 @@ import structlog
 from django.db.migrations.loader import MigrationLoader
 
 from koppel.kit import quarantine
-from koppel.kit.database.pool import KEEP_ALIVE
+from koppel.kit.database.replication.hosts import KEEP_ALIVE
 from koppel.kit.encryption import Keyring
 
 ANSWER_SECONDS = 1.5
