@@ -1,4 +1,4 @@
-"""A session that somebody else sits down at makes no API token and changes no single sign-on."""
+"""A session that somebody else sits down at makes no API token, no Administrator and no hole in the rules."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from koppel.kit.tenancy import organisation_scope
-from koppel.organisations.models import ApiToken, IdentityProvider
+from koppel.organisations.models import ApiToken, IdentityProvider, Invitation, Membership
 from koppel.organisations.requests import RECENT_SECONDS, SIGNED_IN_AT
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import PASSWORD, signed_in
@@ -32,6 +32,11 @@ def hours_later(client: Client) -> None:
         (SECURITY + "provider/off", {}),
         (SECURITY + "provider/test", {}),
         ("/organisation/webhooks/1/secret", {}),
+        (SECURITY, {"require_mfa": "", "allowed_networks": "", "audit_years": "1"}),
+        (SECURITY + "domains", {"domain": "kantoor.example"}),
+        (SECURITY + "support", {"hours": "72"}),
+        ("/organisation/people/1/second-step", {}),
+        ("/organisation/people/invite/", {"email": "eve@evil.example", "role": "administrator"}),
     ],
 )
 def test_an_old_session_is_led_to_a_proof_first(actor: Any, path: str, form: dict[str, str]) -> None:
@@ -58,3 +63,37 @@ def test_after_the_password_it_goes_on(actor: Any) -> None:
     assert client.post(*TOKEN).status_code == 200
     with organisation_scope(admin.organisation_id):
         assert ApiToken.objects.count() == 1
+
+
+def test_an_old_session_gives_and_takes_no_role_of_an_administrator(actor: Any, organisation: Any) -> None:
+    firm = organisation()
+    admin, user, other = (actor(role, firm) for role in ("administrator", "user", "administrator"))
+    client = signed_in(admin)
+    hours_later(client)
+    for membership_id, role in ((user.membership_id, "administrator"), (other.membership_id, "reader")):
+        path = f"/organisation/people/{membership_id}/"
+        assert "/accounts/reauthenticate/" in client.post(path, {"role": role}).headers["Location"]
+        answer = client.put(
+            f"/api/v1/people/{membership_id}", {"role": role}, content_type="application/json"
+        )
+        assert (answer.status_code, answer.json()["error"]) == (403, "recent_sign_in_required")
+    lines = {"text": "eve@evil.example; Eve; Administrator", "confirmed": "1"}
+    assert "/accounts/reauthenticate/" in client.post("/organisation/people/invite/many/", lines)["Location"]
+    answer = client.post(
+        "/api/v1/people/invitations",
+        {"email": "eve@evil.example", "role": "administrator"},
+        content_type="application/json",
+    )
+    assert (answer.status_code, answer.json()["error"]) == (403, "recent_sign_in_required")
+    with organisation_scope(admin.organisation_id):
+        roles = dict(Membership.objects.values_list("pk", "role"))
+        assert not Invitation.objects.exists()
+    assert (roles[user.membership_id], roles[other.membership_id]) == ("user", "administrator")
+
+
+def test_an_old_session_still_invites_a_user(actor: Any) -> None:
+    admin: Actor = actor("administrator")
+    client = signed_in(admin)
+    hours_later(client)
+    answer = client.post("/organisation/people/invite/", {"email": "new@kantoor.example", "role": "user"})
+    assert answer.headers["Location"] == "/organisation/people/"

@@ -18,12 +18,13 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
+from django.conf import settings
 from django.template import loader
 
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.database.health.readiness import CACHE_SECONDS
 from koppel.web.server import refused_requests
-from koppel.web.server.clients import RequestClient
+from koppel.web.server.clients import RequestClient, credential_digest
 from koppel.web.server.fair_threads import FairThreads
 from koppel.web.server.limits import KIBIBYTE, MEBIBYTE, Limits
 from koppel.web.server.refused_requests import RefusalLog, RequestRefused, refusal_content
@@ -120,6 +121,21 @@ def test_a_body_that_stops_is_refused_in_time(web: int) -> None:
     with socket.create_connection(("127.0.0.1", web), timeout=30) as client:
         client.sendall(f"POST {FORM} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\na".encode())
         assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_that_sends_no_head_is_closed_in_time(web: int) -> None:
+    """Neither silence nor the beginning of another protocol keeps one of the server's connections."""
+    beginnings = (b"", b"P", b"GET / HTTP/1.1\r\nHost: loc", b"PRI * HTTP/2.0\r\n", b"\x16\x03\x01")
+    with ExitStack() as clients:
+        silent = []
+        for beginning in beginnings:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", web), timeout=20))
+            client.sendall(beginning)
+            silent.append(client)
+        for client in silent:
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
 
 
 def test_large_requests_are_refused_unread(web: int) -> None:
@@ -305,21 +321,86 @@ def test_strangers_get_half_of_the_threads() -> None:
     assert asyncio.run(story()) == 4
 
 
-def test_bodies_of_all_clients_have_a_limit() -> None:
+def test_bodies_have_a_limit_for_each_client_and_each_kind_of_client() -> None:
+    """Nor do the large bodies of strangers keep out what is as small as a form."""
+    limits = Limits(
+        bodies_size=1000, bodies_size_of_client=700, bodies_of_client=1, body_size_of_strangers=300
+    )
+    strangers = [RequestClient(f"192.0.2.{number}", is_known=False) for number in range(3)]
+    firm = RequestClient("organisation 1", is_known=True)
+
     async def story() -> None:
-        bodies = RequestBodies(Limits(bodies_size=1000, bodies_of_address=1))
+        bodies = RequestBodies(limits)
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"a" * 600, "more_body": False}
+        async def receive_within(size: int, client: RequestClient) -> None:
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.request", "body": b"a" * size, "more_body": False}
 
-        with bodies.open("192.0.2.1", 5000) as first:
-            await first.receive(receive, None)
-            with pytest.raises(RequestRefused), bodies.open("192.0.2.1", 5000):
-                pass
-            with bodies.open("192.0.2.2", 5000) as second, pytest.raises(RequestRefused):
-                await second.receive(receive, None)
-        with bodies.open("192.0.2.2", 5000) as second:
-            await second.receive(receive, None)
+            body = stack.enter_context(bodies.open(client, 5000))
+            await body.receive(receive, None)
+
+        with ExitStack() as stack:
+            await receive_within(1000, strangers[0])
+            with pytest.raises(RequestRefused):
+                stack.enter_context(bodies.open(strangers[0], 5000))
+            with pytest.raises(RequestRefused):
+                await receive_within(1001, strangers[1])
+            with pytest.raises(RequestRefused):
+                await receive_within(701, firm)
+        with ExitStack() as stack:
+            await receive_within(1000, strangers[0])
+            with pytest.raises(RequestRefused):
+                await receive_within(700, strangers[1])
+            await receive_within(300, strangers[2])
+            await receive_within(700, firm)
         assert bodies.size == 0
 
     asyncio.run(story())
+
+
+def test_a_refused_request_takes_no_thread_from_others() -> None:
+    """A client that was refused for the others' sake used to be admitted later, with nobody to release it."""
+    clients = [RequestClient(f"192.0.2.{number}", is_known=False) for number in range(4)]
+
+    async def story() -> None:
+        threads = FairThreads(8, Limits(waiting=3, waiting_of_client=2, waiting_seconds=0.05))
+
+        async def work(client: RequestClient) -> None:
+            async with threads.reserve(client):
+                await asyncio.sleep(0.02)
+
+        for _round in range(20):
+            tasks = [asyncio.create_task(work(client)) for client in clients for _number in range(10)]
+            await asyncio.gather(*tasks, return_exceptions=True)
+        results = await asyncio.gather(*(work(client) for client in clients), return_exceptions=True)
+        assert results == [None] * len(clients)
+
+    asyncio.run(story())
+
+
+def test_strangers_that_wait_keep_no_organisation_out() -> None:
+    async def story() -> None:
+        threads = FairThreads(8, Limits(waiting=20, waiting_of_client=10))
+        release = asyncio.Event()
+
+        async def work(client: RequestClient) -> None:
+            async with threads.reserve(client):
+                if not client.is_known:
+                    await release.wait()
+
+        strangers = [RequestClient(f"192.0.2.{number}", is_known=False) for number in range(9)]
+        tasks = [asyncio.create_task(work(client)) for client in strangers for _number in range(9)]
+        await asyncio.sleep(0.01)
+        await work(RequestClient("organisation 1", is_known=True))
+        release.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("path", "authorization"), [("/", "Bearer x"), ("/api/v1/me", "Basic x")])
+def test_a_made_up_header_moves_nobody_out_of_an_organisations_share(path: str, authorization: str) -> None:
+    cookies = f"{settings.SESSION_COOKIE_NAME}=secret"
+    digest = credential_digest(path, "", cookies)
+    assert digest == credential_digest(path, authorization, cookies)
+    assert digest != credential_digest("/api/v1/me", "Bearer token", cookies)

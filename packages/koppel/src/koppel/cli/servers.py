@@ -109,7 +109,7 @@ def web(
         "granian",
         *("--interface", "asgi", "--host", host, "--port", str(port), "--workers", str(workers)),
         *("--loop", "asyncio", "--backpressure", str(CONNECTIONS_MAX), "--backlog", str(CONNECTIONS_MAX)),
-        *("--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "--no-ws", "--http", "auto"),
+        *("--http1-header-read-timeout", str(HEADER_SECONDS * 1000), "--no-ws", "--http", "1"),
         *("--respawn-failed-workers", "--workers-kill-timeout", patience, "--log-level", "error"),
         "koppel.web.asgi:application",
     )

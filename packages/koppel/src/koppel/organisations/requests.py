@@ -10,7 +10,7 @@ from django.middleware.csrf import rotate_token
 from django_htmx.middleware import HtmxDetails
 
 from koppel.organisations.errors import RecentSignInRequired
-from koppel.organisations.roles import Actor, Permission
+from koppel.organisations.roles import Actor, Permission, Role
 
 SIGNED_IN_AT = "signed_in_at"
 """The session key of the time of the last sign-in or re-authentication, in seconds since the epoch."""
@@ -60,12 +60,31 @@ def recent_sign_in_required(view: View) -> View:
 
     @wraps(view)
     def wrapper(request: AuthenticatedRequest, *args: Any, **values: Any) -> Any:
-        age = time.time() - request.session.get(SIGNED_IN_AT, 0)
-        if request.method == "POST" and not 0 <= age <= RECENT_SECONDS:
-            raise RecentSignInRequired
+        if request.method == "POST":
+            require_recent_sign_in(request)
         return view(request, *args, **values)
 
     return cast("View", wrapper)
+
+
+def require_recent_sign_in(request: AuthenticatedRequest) -> None:
+    """Raise `RecentSignInRequired` unless the person signed in or re-authenticated in the last 15 minutes.
+
+    A request with an API token passes: creating the token required it.
+    """
+    if getattr(request, "bearer", None):
+        return
+    age = time.time() - request.session.get(SIGNED_IN_AT, 0)
+    if not 0 <= age <= RECENT_SECONDS:
+        raise RecentSignInRequired
+
+
+def require_recent_sign_in_for_roles(request: AuthenticatedRequest, *roles: str) -> None:
+    """As `require_recent_sign_in`, when one of the roles is given, changed or taken away is Administrator: a
+    borrowed session could otherwise make itself permanent.
+    """
+    if Role.ADMINISTRATOR in roles:
+        require_recent_sign_in(request)
 
 
 def switch_organisation(request: HttpRequest, organisation_id: int) -> bool:

@@ -11,7 +11,11 @@ from koppel.organisations.models import Invitation, Membership, Organisation
 from koppel.organisations.people import handover
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.inputs import AccessInput, HandOverInput
-from koppel.organisations.requests import AuthenticatedRequest, permission_required
+from koppel.organisations.requests import (
+    AuthenticatedRequest,
+    permission_required,
+    require_recent_sign_in_for_roles,
+)
 from koppel.organisations.roles import Permission
 
 router = Router()
@@ -121,6 +125,7 @@ def list_invitations(request: AuthenticatedRequest) -> list[Invitation]:
 @permission_required(Permission.MANAGE_PEOPLE)
 def invite_person(request: AuthenticatedRequest, payload: InvitationInput) -> Status[Invitation]:
     """Invite a person by email to become a member."""
+    require_recent_sign_in_for_roles(request, payload.role)
     return Status(201, invitations.invite(request.actor, payload))
 
 
@@ -143,6 +148,8 @@ def revoke_invitation(request: AuthenticatedRequest, invitation_id: int) -> Stat
 @permission_required(Permission.MANAGE_PEOPLE)
 def change_access(request: AuthenticatedRequest, membership_id: int, payload: AccessInput) -> PersonOut:
     """Change role, divisions and access. Lost access ends at once, tokens included."""
+    membership = people_services.get_member(request.actor, membership_id)
+    require_recent_sign_in_for_roles(request, membership.role, payload.terms.role)
     return _to_schema(people_services.update_membership(request.actor, membership_id, payload.terms))
 
 
@@ -150,6 +157,9 @@ def change_access(request: AuthenticatedRequest, membership_id: int, payload: Ac
 @permission_required(Permission.MANAGE_PEOPLE)
 def hand_over(request: AuthenticatedRequest, membership_id: int, payload: HandOverInput) -> HandOverResult:
     """Hand all items of a member over to a colleague."""
+    if payload.deactivate:
+        membership = people_services.get_member(request.actor, membership_id)
+        require_recent_sign_in_for_roles(request, membership.role)
     return HandOverResult(moved=handover.hand_over(request.actor, membership_id, payload))
 
 

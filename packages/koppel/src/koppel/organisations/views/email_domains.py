@@ -9,7 +9,7 @@ from koppel.kit.web.confirmation import unconfirmed
 from koppel.kit.web.decorators import action_of, outside_transaction
 from koppel.organisations.access import domain_verification
 from koppel.organisations.models import DomainCheck, EmailDomain
-from koppel.organisations.requests import AuthenticatedRequest
+from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
 from koppel.organisations.roles import Permission
 from koppel.organisations.views import confirmations
 
@@ -28,6 +28,7 @@ def check_domain(request: AuthenticatedRequest, domain_id: int) -> HttpResponse:
 
 
 @action_of("organisations:security")
+@recent_sign_in_required
 def remove_domain(request: AuthenticatedRequest, domain_id: int) -> HttpResponse:
     """Remove a domain, after a confirmation."""
     request.actor.require(Permission.MANAGE_ORGANISATION)

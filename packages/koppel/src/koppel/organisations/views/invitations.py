@@ -24,7 +24,12 @@ from koppel.organisations.models import Invitation, Organisation, User
 from koppel.organisations.people import list as people_list
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.services import save_language
-from koppel.organisations.requests import AuthenticatedRequest, switch_organisation
+from koppel.organisations.requests import (
+    AuthenticatedRequest,
+    require_recent_sign_in,
+    require_recent_sign_in_for_roles,
+    switch_organisation,
+)
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.views import confirmations
 
@@ -37,6 +42,7 @@ def invite_person(request: AuthenticatedRequest) -> HttpResponse:
     form = InvitationForm.of(request)
     if request.method == "POST":
         with form.refusals():
+            require_recent_sign_in_for_roles(request, form.input.role)
             invitation = invitations.invite(request.actor, form.input)
             _add_sent_message(request, _("Invitation sent to %s.") % invitation.email, invitation.email)
             return HttpResponseRedirect(reverse("organisations:people"))
@@ -133,7 +139,11 @@ def _invite_lines(request: AuthenticatedRequest, *, text: str, file: str, confir
     `Refused`.
     """
     text = file or text
-    lines = (csv_import.invite_all if confirmed else csv_import.preview)(request.actor, text)
+    lines = csv_import.preview(request.actor, text)
+    if confirmed:
+        if str(Role.ADMINISTRATOR.label) in {line.role for line in lines}:
+            require_recent_sign_in(request)
+        lines = csv_import.invite_all(request.actor, text)
     valid_count = sum(not line.problem for line in lines)
     if confirmed:
         message = ngettext("%(count)d person invited.", "%(count)d people invited.", valid_count)

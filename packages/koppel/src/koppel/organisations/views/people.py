@@ -24,7 +24,11 @@ from koppel.organisations.people import list as people_list
 from koppel.organisations.people import services as people_services
 from koppel.organisations.people.list import PAGE_SIZE, MemberFilter
 from koppel.organisations.people.services import MembershipTerms
-from koppel.organisations.requests import AuthenticatedRequest, recent_sign_in_required
+from koppel.organisations.requests import (
+    AuthenticatedRequest,
+    recent_sign_in_required,
+    require_recent_sign_in_for_roles,
+)
 from koppel.organisations.roles import Actor, Permission, Role
 from koppel.organisations.sso import links
 from koppel.organisations.views import confirmations
@@ -80,6 +84,8 @@ def hand_over(request: AuthenticatedRequest, membership_id: int) -> HttpResponse
     request.actor.require(Permission.MANAGE_PEOPLE)
     membership = people_services.get_member(request.actor, membership_id)
     data = HandOverForm.of(request).input_or_refusal()
+    if data.deactivate:
+        require_recent_sign_in_for_roles(request, membership.role)
     transfer = handover.preview(request.actor, membership.pk, data)
     if not transfer.items and (not data.deactivate or not membership.is_active):
         messages.success(request, _("Nothing left to transfer."))
@@ -103,6 +109,7 @@ def end_sessions(request: AuthenticatedRequest, membership_id: int) -> HttpRespo
 
 
 @action_of("organisations:person", "membership_id")
+@recent_sign_in_required
 def reset_second_step(request: AuthenticatedRequest, membership_id: int) -> HttpResponse:
     """Remove the second step of a person who lost the phone; the next sign-in sets it up again."""
     membership = people_services.get_manageable_member(request.actor, membership_id)
@@ -182,6 +189,7 @@ def _person_context(actor: Actor, membership: Membership) -> dict[str, Any]:
 def _change_access(request: AuthenticatedRequest, membership: Membership, form: AccessForm) -> HttpResponse:
     """Store the form's values; ask for confirmation when they remove access."""
     terms = _with_archived_divisions(form.input.terms, membership)
+    require_recent_sign_in_for_roles(request, membership.role, terms.role)
     if membership.is_live and not people_services.allows_sign_in(terms):
         people_services.require_change_allowed(request.actor, membership.pk, terms)
         question = confirmations.confirm_loss_of_access(membership, terms.role, form.fields_to_confirm)

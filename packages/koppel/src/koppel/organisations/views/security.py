@@ -18,6 +18,7 @@ from koppel.organisations.roles import Permission
 from koppel.organisations.sso import services as single_sign_on
 
 
+@recent_sign_in_required
 def show_security(request: AuthenticatedRequest) -> HttpResponse:
     """Show all that the page holds; change the rules for everybody."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -30,6 +31,7 @@ def show_security(request: AuthenticatedRequest) -> HttpResponse:
     return _page(request, policy_form=form)
 
 
+@recent_sign_in_required
 def add_domain(request: AuthenticatedRequest) -> HttpResponse:
     """Add an e-mail domain, which then waits for its DNS record."""
     request.actor.require(Permission.MANAGE_ORGANISATION)
@@ -115,6 +117,7 @@ def allow_other_sign_ins(request: AuthenticatedRequest) -> HttpResponse:
     return _redirect()
 
 
+@recent_sign_in_required
 def grant_support(request: AuthenticatedRequest) -> HttpResponse:
     """Let the operator of the installation look in for a while."""
     request.actor.require(Permission.MANAGE_ORGANISATION)

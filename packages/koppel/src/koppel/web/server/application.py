@@ -132,12 +132,13 @@ class Application:
             raise RequestRefused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     async def _process(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> CompleteResponse:
-        credential = credential_digest(headers.get("authorization", ""), headers.get("cookie", ""))
+        authorization, cookies = headers.get("authorization", ""), headers.get("cookie", "")
+        credential = credential_digest(scope["path"], authorization, cookies)
         direct = (scope.get("client") or ("",))[0]
         address = address_behind_proxies(direct, headers.get("x-forwarded-for", ""))
         client = self._clients.client(credential, address)
         size_max = self._limits.body_size if credential else self._limits.body_size_of_strangers
-        with self._bodies.open(address, size_max) as body:
+        with self._bodies.open(client, size_max) as body:
             await body.receive(receive, _declared_size(headers))
             async with self._threads.reserve(client) as reservation:
                 response = await self._call(scope, headers, body, client, reservation)

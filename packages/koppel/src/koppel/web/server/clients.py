@@ -8,6 +8,8 @@ from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 
+from koppel.kit.web import paths
+
 CREDENTIALS_MAX = 20_000
 IPV6_NETWORK_BITS = 64
 """A household or an office has a network of this size."""
@@ -48,9 +50,12 @@ class Clients:
             self._organisation_ids.popitem(last=False)
 
 
-def credential_digest(authorization: str, cookies: str) -> bytes:
-    """Return a digest of the token or the session's cookie, b"" without either."""
-    text = authorization or _session_key(cookies)
+def credential_digest(path: str, authorization: str, cookies: str) -> bytes:
+    """Return a digest of what Django will look at, b"" without it: the bearer token of a request to the API,
+    else the session's cookie. Another header moves nobody out of an organisation's share.
+    """
+    is_bearer = path.startswith(paths.API) and authorization.partition(" ")[0].lower() == "bearer"
+    text = authorization if is_bearer else _session_key(cookies)
     return hashlib.sha256(text.encode(errors="replace")).digest() if text else b""
 
 

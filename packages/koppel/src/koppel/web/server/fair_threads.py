@@ -93,12 +93,10 @@ class FairThreads:
         return {other for other in others if other.is_known or not organisations_only}
 
     async def _acquire(self, client: RequestClient) -> None:
-        queue = self._waiting.setdefault(client, deque())
-        waiting = sum(map(len, self._waiting.values()))
-        if waiting >= self._limits.waiting or len(queue) >= self._limits.waiting_of_client:
+        if not self._may_wait(client):
             raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        self._waiting.setdefault(client, deque()).append(turn)
         self._admit()
         try:
             async with asyncio.timeout(self._limits.waiting_seconds):
@@ -108,6 +106,14 @@ class FairThreads:
             if isinstance(error, TimeoutError):
                 raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE) from None
             raise
+
+    def _may_wait(self, client: RequestClient) -> bool:
+        """Return whether another request of the client may wait. Organisations and strangers have a limit
+        each: no crowd of strangers keeps out who has signed in.
+        """
+        alike = [len(queue) for other, queue in self._waiting.items() if other.is_known == client.is_known]
+        waiting_of_client = len(self._waiting.get(client, ()))
+        return sum(alike) < self._limits.waiting and waiting_of_client < self._limits.waiting_of_client
 
     def _withdraw(self, client: RequestClient, turn: "asyncio.Future[None]") -> None:
         """Stop waiting, or return a thread that was reserved in the same moment."""
