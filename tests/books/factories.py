@@ -60,8 +60,8 @@ class Ledger:
     def __init__(self, administration: Administration) -> None:
         self.administration = administration
 
-    def account(self, code: str, name: str, kind: str = "asset") -> None:
-        self._store(Account, code, code=code, name=name, kind=kind, active=True)
+    def account(self, code: str, name: str, kind: str = "asset", key: str = "") -> None:
+        self._store(Account, key or code, code=code, name=name, kind=kind, active=True)
 
     def contact(self, code: str, name: str, kind: str = "customer") -> None:
         self._store(Contact, f"{kind} {code}", code=code, name=name, kind=kind)

@@ -52,7 +52,10 @@ class RecordsOut(Schema):
 
 
 class BalanceOut(Schema):
-    """`stated` is the source's closing balance, null when it states none. Debit is positive."""
+    """`stated` is the source's closing balance, null when it states none, as is `difference` then.
+
+    Debit is positive.
+    """
 
     account: str
     name: str
@@ -61,16 +64,22 @@ class BalanceOut(Schema):
     credit: Decimal
     closing: Decimal
     stated: Decimal | None
-    difference: Decimal
+    difference: Decimal | None
 
 
 class TrialBalanceOut(Schema):
-    """`since` and `until` are the first and last period (`YYYYPP`), empty without any in the year."""
+    """The balances of the periods (`YYYYPP`) from `since` through `until`, empty without any in the year.
+
+    `matches`: each account in use agrees with the source, and opening and closing add up to zero. `differing`
+    and `unstated` count the accounts that differ, and those in use without a `stated` balance.
+    """
 
     fiscal_year: str
     since: str
     until: str
+    matches: bool
     differing: int
+    unstated: int
     accounts: list[BalanceOut]
 
 
@@ -115,7 +124,9 @@ def get_trial_balance(
         fiscal_year=year,
         since=selected.first,
         until=selected.last,
+        matches=report.is_matched,
         differing=len(report.differing),
+        unstated=len(report.unstated),
         accounts=accounts,
     )
 

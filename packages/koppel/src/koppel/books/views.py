@@ -185,7 +185,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
     report = trial_balance(administration.pk, selected.year, selected.until, selected.since)
     by_period = request.parameters["view"] is not None
     only = request.parameters["only"] is not None
-    rows = report.differing if only else report.accounts
+    rows = report.unmatched if only else report.accounts
     movements = movement_table(administration.pk, selected, rows) if by_period else None
     if file_format := _requested_format(request):
         table = report_export.trial_balance_table(selected, rows, only_differences=only)
@@ -200,6 +200,7 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
         balance=report,
         groups=[(labels.group_label(group.kind), group) for group in group_by_kind(rows)],
         totals=totals_of(rows),
+        totals_of_all=totals_of(report.accounts),
         year=selected.year,
         selected=selected,
         until=selected.until,

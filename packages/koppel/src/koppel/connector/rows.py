@@ -136,6 +136,7 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
     description: str | None = None
     ledger: str | None = None
     balance_type: str = "actual"
+    """actual, budget, report, statistical. The type of a journal with the same `ledger` replaces it."""
     status: str = "posted"
     """posted, unposted, hold, balanced, voided …"""
     currency: str | None = None
@@ -161,6 +162,7 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
     dimensions: str | None = None
     """`name=value`, joined by `;`."""
     currency: str | None = None
+    """That of the entry when the line states none."""
     debit_in_currency: Decimal | None = None
     credit_in_currency: Decimal | None = None
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db import connection as django_connection
 
-from koppel.books.models import Period
+from koppel.books.models import ACTUAL, Period
 from koppel.connector.period_format import format_period
 from koppel.kit.database.sql_files import load_statements
 from koppel.kit.web.parameters import UnknownParameter, unknown_value
@@ -17,12 +17,12 @@ _SQL = load_statements("koppel.books")
 
 
 def fiscal_years(administration_id: int) -> dict[str, str]:
-    """Return the fiscal years with entries or balances, newest first.
+    """Return the fiscal years with entries or balances of the actual ledger, newest first.
 
     Each comes with its last period (`YYYYPP`).
     """
     with django_connection.cursor() as cursor:
-        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id})
+        cursor.execute(_SQL["list_fiscal_years"], {"administration": administration_id, "actual": ACTUAL})
         return {str(year): str(last) for year, last in cursor.fetchall()}
 
 
