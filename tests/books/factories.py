@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from koppel.administrations.models import Administration, Assignment
-from koppel.books.models import Account, Balance, BookRow, Contact, Entry, EntryLine
+from koppel.books.models import Account, Balance, BookRow, Contact, Entry, EntryLine, Period
 from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
@@ -60,11 +60,17 @@ class Ledger:
     def __init__(self, administration: Administration) -> None:
         self.administration = administration
 
-    def account(self, code: str, name: str, kind: str = "asset") -> None:
-        self._store(Account, code, code=code, name=name, kind=kind, active=True)
+    def account(self, code: str, name: str, kind: str = "asset", key: str = "") -> None:
+        self._store(Account, key or code, code=code, name=name, kind=kind, active=True)
 
     def contact(self, code: str, name: str, kind: str = "customer") -> None:
         self._store(Contact, f"{kind} {code}", code=code, name=name, kind=kind)
+
+    def period(self, period: str, starts_on: date, ends_on: date) -> None:
+        """`period` is `YYYYPP`."""
+        days = {"starts_on": starts_on, "ends_on": ends_on}
+        year, number = period[:4], int(period[4:])
+        self._store(Period, period, period=period, fiscal_year=year, number=number, closed=False, **days)
 
     def entry(
         self,

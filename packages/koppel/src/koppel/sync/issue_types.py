@@ -13,8 +13,10 @@ class SyncIssue(IssueCode):
     """Problems that a sync finds, and reasons why it stops."""
 
     ENTRY_UNBALANCED = "entry_unbalanced"
+    ENTRY_TOTAL_DIFFERS = "entry_total_differs"
     CLOSED_PERIOD_CHANGED = "closed_period_changed"
     BALANCE_DIFFERS = "balance_differs"
+    OPENING_UNBALANCED = "opening_unbalanced"
     RECORDS_REJECTED = "records_rejected"
     SETUP_MISSING = "setup_missing"
     NOT_CONSENTED = "not_consented"
@@ -40,6 +42,10 @@ def _differences(administration_id: int, context: MessageFacts) -> str:
     return f"{url}?year={context.get('year', '')}&only=differences"
 
 
+def _trial_balance(administration_id: int, context: MessageFacts) -> str:
+    return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}"
+
+
 def _start_sync(administration_id: int, _context: MessageFacts) -> str:
     return reverse("sync:now", args=[administration_id])
 
@@ -57,6 +63,15 @@ ISSUE_TYPES = (
         _("Show entry"),
         _entry,
         title=_("Entries that do not balance"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        SyncIssue.ENTRY_TOTAL_DIFFERS,
+        _("Entry %(journal)s %(number)s totals %(total)s in %(system)s, its lines %(sum)s."),
+        _("Lines may be missing. Start a full check; if the entry stays like this, check it in %(system)s."),
+        _("Show entry"),
+        _entry,
+        title=_("Entries whose lines are not their total"),
         is_dismissible=True,
     ),
     IssueType(
@@ -87,6 +102,18 @@ ISSUE_TYPES = (
         _differences,
         remedy=Remedy(_("Run full check"), _start_sync, {"full": "1"}),
         title=_("Balances that do not match"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        SyncIssue.OPENING_UNBALANCED,
+        _("The opening balances of %(year)s in %(system)s do not add up to zero: %(difference)s."),
+        _(
+            "An account is missing, or its opening balance is wrong. Correct this in %(system)s; the next "
+            "sync updates it here."
+        ),
+        _("Show trial balance"),
+        _trial_balance,
+        title=_("Opening balances that do not add up"),
         is_dismissible=True,
     ),
     IssueType(

@@ -10,10 +10,13 @@ from decimal import Decimal
 from django.db import connection as django_connection
 
 from koppel.books.models import ACTUAL, POSTED
+from koppel.books.reports.period_selection import PeriodRange
+from koppel.books.reports.trial_balance import AccountBalance
 from koppel.kit.database.sql_files import load_statements
 
 _SQL = load_statements("koppel.books")
-_CONSTANTS = {"posted": POSTED, "actual": ACTUAL, "income": "income", "expense": "expense"}
+_CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
+_KINDS = {"income": "income", "expense": "expense", "liability": "liability"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,43 @@ class YearResult:
         return self.income - self.cost
 
 
+@dataclass(frozen=True)
+class AccountMovements:
+    """An account's opening balance, movement by period and closing balance."""
+
+    account: AccountBalance
+    amounts: Sequence[Decimal | None]
+    """In the order of the table's periods; None without entries in the period."""
+
+
+@dataclass(frozen=True)
+class MovementTable:
+    """The movements of accounts in the periods (`YYYYPP`) of a range."""
+
+    periods: Sequence[str]
+    rows: Sequence[AccountMovements]
+
+    @property
+    def totals(self) -> list[Decimal]:
+        """Return the sum of each period."""
+        columns = range(len(self.periods))
+        return [sum((row.amounts[at] or Decimal(0) for row in self.rows), Decimal(0)) for at in columns]
+
+
+def movement_table(
+    administration_id: int, selected: PeriodRange, accounts: Sequence[AccountBalance]
+) -> MovementTable:
+    """Return the movements of the accounts in all periods of the range, also those without entries."""
+    moves = movement_by_period(administration_id, selected.year)
+    moved = {period for _account, period in moves if selected.since <= period <= selected.until}
+    periods = sorted(moved.union(selected.selected))
+    rows = [
+        AccountMovements(account, [moves.get((account.code, period)) for period in periods])
+        for account in accounts
+    ]
+    return MovementTable(periods, rows)
+
+
 def year_result(administration_id: int, fiscal_year: str) -> YearResult:
     """Return the results of a year beside those of the year before, until the same period."""
     periods = result_by_period(administration_id, fiscal_year)
@@ -69,10 +109,14 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
-    """Return the results in the order of the periods; periods without entries are absent."""
+    """Return the results in the order of the periods; periods without entries are absent.
+
+    Entries that close the year by bringing income and cost to zero are left out: the result is that before
+    its appropriation.
+    """
     with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_results_by_period"],
-            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
+            {**_CONSTANTS, **_KINDS, "administration": administration_id, "year": fiscal_year},
         )
         return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -1,6 +1,5 @@
 """Template filters that format amounts, periods and labels of the books."""
 
-from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -43,12 +42,6 @@ def plain_amount(value: Decimal) -> str:
 @register.filter
 def amount_or_dash(value: Decimal | None) -> str:
     return (amount(value) if value else "") or "–"
-
-
-@register.filter
-def value_of(values: Mapping[str, str], key: str | None) -> str:
-    """Return the value of a key that is only known by a variable; '' when it is absent."""
-    return values.get(key or "", "")
 
 
 @register.filter

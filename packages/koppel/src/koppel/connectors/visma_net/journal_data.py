@@ -7,13 +7,14 @@ its lines.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connector.unreadable_rows import original_row
+from koppel.connectors.visma_net.balance_signs import signs_of, with_signs
 from koppel.connectors.visma_net.client import get, parse_rows
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
@@ -27,6 +28,7 @@ from koppel.connectors.visma_net.cursors import (
     advance,
     incremental_cursor,
 )
+from koppel.connectors.visma_net.normalise import BY_ACCOUNT
 from koppel.connectors.visma_net.record_mapping import (
     Item,
     Metadata,
@@ -72,6 +74,10 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
         {"lastModifiedDateTime": cursor.since} if isinstance(cursor, ChangesRead) else {"periodId": period}
     )
     result = await make(await get(session, path, params), period)
+    if resource == "balances":
+        cursor = msgspec.structs.replace(cursor, signs=cursor.signs or signs_of(result.records))
+        if cursor.signs == BY_ACCOUNT:
+            result = replace(result, records=[with_signs(record) for record in result.records])
     facts = PageFacts(
         result.count,
         result.meta.totalCount,

@@ -70,7 +70,7 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
 WITH_CHANGES = tuple(
     key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints)
 )
-MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
+MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "SO", "PO", "DR", "FA", "EP", "PM", "TX", "CR")
 """The batch modules of the description; each is a daybook of an actual ledger."""
 
 

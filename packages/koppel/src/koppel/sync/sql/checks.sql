@@ -1,12 +1,31 @@
 -- Do the books agree with themselves and with the source? Asked after something changed.
 
 -- name: list_unbalanced_entries
+-- Of the entries that count: a draft may be incomplete, and an entry of a statistical ledger has one side.
 SELECT entry.external_id, entry.journal, entry.number, line.difference
   FROM (SELECT administration_id, entry, sum(debit - credit) AS difference FROM books_entry_line
          WHERE administration_id = %(administration)s AND deleted_at IS NULL
          GROUP BY administration_id, entry HAVING sum(debit - credit) <> 0) line
   JOIN books_entry entry ON entry.administration_id = line.administration_id AND entry.external_id = line.entry
  WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
+   AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
+ ORDER BY entry.external_id LIMIT %(limit)s;
+
+-- name: list_entries_with_another_total
+-- Posted entries whose lines balance and are not the total that the source states; those that do not balance are
+-- another problem. 0 and 0 is how a source states no total, and a total may be in the entry's own currency.
+SELECT entry.external_id, entry.journal, entry.number, entry.debit_total, coalesce(line.debit, 0)
+  FROM books_entry entry
+  LEFT JOIN (SELECT entry, sum(debit) AS debit, sum(credit) AS credit, coalesce(sum(debit_in_currency), 0) AS foreign_debit,
+                    coalesce(sum(credit_in_currency), 0) AS foreign_credit
+               FROM books_entry_line WHERE administration_id = %(administration)s AND deleted_at IS NULL
+              GROUP BY entry) line ON line.entry = entry.external_id
+ WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
+   AND entry.status = %(posted)s AND entry.balance_type = %(actual)s
+   AND coalesce(line.debit = line.credit, true) AND (entry.debit_total <> 0 OR entry.credit_total <> 0)
+   AND (entry.debit_total, entry.credit_total) <> (coalesce(line.debit, 0), coalesce(line.credit, 0))
+   AND (entry.debit_total, entry.credit_total)
+       <> (coalesce(line.foreign_debit, 0), coalesce(line.foreign_credit, 0))
  ORDER BY entry.external_id LIMIT %(limit)s;
 
 -- name: count_rejected_records
@@ -14,9 +33,14 @@ SELECT resource, count(*), min(reason) FROM sync_rejected_record
  WHERE organisation_id = %(organisation)s AND administration_id = %(administration)s GROUP BY resource;
 
 -- name: list_changed_closed_periods
-SELECT period, count(*), max(run_id) FROM sync_change
- WHERE administration_id = %(administration)s AND at > now() - interval '30 days' AND in_closed_period
-   AND resource = ANY(%(resources)s)
+WITH changes AS (
+  SELECT period, left_period, run_id FROM sync_change
+   WHERE administration_id = %(administration)s AND at > now() - interval '30 days' AND in_closed_period
+     AND resource = ANY(%(resources)s)
+)
+SELECT period, count(*), max(run_id)
+  FROM (SELECT period, run_id FROM changes
+        UNION ALL SELECT left_period, run_id FROM changes WHERE left_period <> '') changed
  GROUP BY period ORDER BY period;
 
 -- name: has_changes_since_last_check
