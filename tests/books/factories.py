@@ -1,7 +1,9 @@
 """Writes a small ledger directly into the tables, so that reads can be tested without a sync."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from koppel.administrations.models import Administration, Assignment
@@ -79,9 +81,10 @@ class Ledger:
         *lines: tuple[str, str, str],
         status: str = "posted",
         contact: str | None = None,
+        in_currency: Mapping[str, Any] = MappingProxyType({}),
         **fields: Any,
     ) -> None:
-        """`lines` are (account, debit, credit); `contact` is that of each."""
+        """`lines` are (account, debit, credit); `contact` and `in_currency` are those of each."""
         values = {
             "journal": "GL",
             "module": "GL",
@@ -95,7 +98,7 @@ class Ledger:
         }
         self._store(Entry, f"GL{number}", partition=period, **{**values, **fields})
         for line_number, (account, debit, credit) in enumerate(lines, start=1):
-            amounts = {"debit": Decimal(debit), "credit": Decimal(credit), "contact": contact}
+            amounts = {"debit": Decimal(debit), "credit": Decimal(credit), "contact": contact, **in_currency}
             key = f"GL{number}|{line_number}"
             self._store(
                 EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts

@@ -1,6 +1,7 @@
 """The pages of the books: what an accountant reads, and where each figure leads."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -210,3 +211,15 @@ def test_the_result_is_compared_with_the_same_periods_of_the_year_before(
     assert "Result 2026" in text
     assert "Income 250.00 2025: 90.00" in text
     assert "Result 200.00 2025: 90.00" in text
+
+
+def test_an_entry_in_another_currency_shows_its_amounts_in_that_currency(
+    browser: Client, ledger: Ledger
+) -> None:
+    foreign = {"currency": "EUR", "debit_in_currency": Decimal("100"), "credit_in_currency": Decimal(0)}
+    ledger.entry("11", "202605", ("1000", "1150.00", "0"), in_currency=foreign, currency="EUR")
+    header, row, _total = rows_of(browser.get(f"{home(ledger)}entry/GL11/").content.decode())
+    assert header[-3:] == ["Amount in currency", "Debit", "Credit"]
+    assert row[-3:] == ["EUR 100.00", "1,150.00", "–"]
+    plain = browser.get(f"{home(ledger)}entry/GL1/").content.decode()
+    assert "Amount in currency" not in plain

@@ -1,5 +1,6 @@
 """The trial balance against ledgers small enough to check by hand."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -181,6 +182,30 @@ def test_the_result_keeps_the_entries_of_an_account_that_was_deleted_at_the_sour
     with organisation_scope(ledger.administration.organisation_id):
         results = result_by_period(ledger.administration.pk, "2026")
     assert [(row.income, row.cost) for row in results] == [(Decimal(250), 0), (0, Decimal(50))]
+
+
+def test_the_result_of_a_year_is_that_before_the_entries_that_close_it(ledger: Ledger) -> None:
+    ledger.account("0500", "Eigen vermogen", "liability")
+    ledger.period("202612", date(2026, 12, 1), date(2026, 12, 31))
+    ledger.entry("8", "202612", ("8000", "250", "0"), ("0500", "0", "250"))
+
+    def results() -> dict[str, tuple[Decimal, Decimal]]:
+        with organisation_scope(ledger.administration.organisation_id):
+            rows = result_by_period(ledger.administration.pk, "2026")
+        return {row.period: (row.income, row.cost) for row in rows}
+
+    assert results()["202612"] == (Decimal(-250), 0), "Cost is left, so nothing was closed."
+    ledger.entry("9", "202612", ("4000", "0", "50"), ("0500", "50", "0"))
+    assert results() == {"202601": (Decimal(250), 0), "202602": (0, Decimal(50))}
+
+
+def test_a_credit_note_closes_no_year(ledger: Ledger) -> None:
+    ledger.period("202612", date(2026, 12, 1), date(2026, 12, 31))
+    ledger.entry("8", "202612", ("8000", "250", "0"), ("1300", "0", "250"))
+    ledger.entry("9", "202612", ("4000", "0", "50"), ("1000", "50", "0"))
+    with organisation_scope(ledger.administration.organisation_id):
+        results = result_by_period(ledger.administration.pk, "2026")
+    assert [(row.income, row.cost) for row in results][-1] == (Decimal(-250), Decimal(-50))
 
 
 def test_an_entry_of_a_budget_makes_no_year(ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ from koppel.administrations.models import Administration
 from koppel.books import export, report_export
 from koppel.books.access_log import open_books_or_404
 from koppel.books.export import Exported
-from koppel.books.models import MODELS_BY_RESOURCE, Account
+from koppel.books.models import MODELS_BY_RESOURCE, Account, EntryLine
 from koppel.books.read import labels, queries
 from koppel.books.read.entry_totals import total_differs
 from koppel.books.report_export import ReportTable
@@ -160,13 +160,22 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
             (line, names.get(line.account, ""), contacts.get((booking.module, line.contact), ""))
             for line in lines
         ],
-        used={name for name in OPTIONAL_OF_LINES if any(getattr(line, name) for line in lines)},
+        used={name for name in OPTIONAL_OF_LINES if any(getattr(line, name) for line in lines)}
+        | ({"currency"} if any(map(_is_in_other_currency, lines)) else set()),
         debit=debit,
         credit=credit,
         difference=debit - credit,
         total_differs=total_differs(booking, lines),
         card=card,
         card_name=names.get(card, ""),
+    )
+
+
+def _is_in_other_currency(line: EntryLine) -> bool:
+    """Return whether the amounts in currency are not just those in base currency again."""
+    return line.debit_in_currency not in (None, line.debit) or line.credit_in_currency not in (
+        None,
+        line.credit,
     )
 
 

@@ -15,7 +15,8 @@ from koppel.books.reports.trial_balance import AccountBalance
 from koppel.kit.database.sql_files import load_statements
 
 _SQL = load_statements("koppel.books")
-_CONSTANTS = {"posted": POSTED, "actual": ACTUAL, "income": "income", "expense": "expense"}
+_CONSTANTS = {"posted": POSTED, "actual": ACTUAL}
+_KINDS = {"income": "income", "expense": "expense", "liability": "liability"}
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,14 @@ def movement_by_period(administration_id: int, fiscal_year: str) -> dict[tuple[s
 
 
 def result_by_period(administration_id: int, fiscal_year: str) -> Sequence[PeriodResult]:
-    """Return the results in the order of the periods; periods without entries are absent."""
+    """Return the results in the order of the periods; periods without entries are absent.
+
+    Entries that close the year by bringing income and cost to zero are left out: the result is that before
+    its appropriation.
+    """
     with django_connection.cursor() as cursor:
         cursor.execute(
             _SQL["list_results_by_period"],
-            {**_CONSTANTS, "administration": administration_id, "year": fiscal_year},
+            {**_CONSTANTS, **_KINDS, "administration": administration_id, "year": fiscal_year},
         )
         return [PeriodResult(*row) for row in cursor.fetchall()]

@@ -94,20 +94,48 @@ WHERE line.administration_id = %(administration)s AND line.deleted_at IS NULL AN
 GROUP BY 1, 2;
 
 -- name: list_results_by_period
--- Also of accounts that were deleted at the source, as in the trial balance: their entries stay.
-SELECT entry.period,
-  coalesce(sum(line.credit - line.debit) FILTER (WHERE chart.kind = %(income)s), 0),
-  coalesce(sum(line.debit - line.credit) FILTER (WHERE chart.kind = %(expense)s), 0)
-FROM books_entry entry
-JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
-  AND line.deleted_at IS NULL
-JOIN (
+-- Also of accounts that were deleted at the source, as in the trial balance: their entries stay. Without the entries
+-- that close the year: the last ones of its last period, when all accounts end at zero by them, and their other side
+-- is on liabilities, to which equity belongs.
+WITH chart AS (
   SELECT DISTINCT ON (code) code, kind FROM books_account
   WHERE administration_id = %(administration)s ORDER BY code, deleted_at NULLS FIRST
-) chart ON chart.code = line.account
-WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
-  AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
-GROUP BY entry.period ORDER BY entry.period;
+), booked AS (
+  SELECT entry.external_id AS entry, entry.booked_on, entry.period, line.account, chart.kind,
+    sum(line.debit - line.credit) AS amount
+  FROM books_entry entry
+  JOIN books_entry_line line ON line.administration_id = entry.administration_id AND line.entry = entry.external_id
+    AND line.deleted_at IS NULL
+  JOIN chart ON chart.code = line.account
+  WHERE entry.administration_id = %(administration)s AND entry.deleted_at IS NULL
+    AND entry.status = %(posted)s AND entry.balance_type = %(actual)s AND left(entry.period, 4) = %(year)s
+    AND chart.kind IN (%(income)s, %(expense)s)
+  GROUP BY 1, 2, 3, 4, 5
+), closed AS (
+  SELECT max(period) AS period FROM books_period
+  WHERE administration_id = %(administration)s AND deleted_at IS NULL AND left(period, 4) = %(year)s
+    AND NOT EXISTS (SELECT FROM booked GROUP BY account HAVING sum(amount) <> 0)
+), last AS (
+  SELECT entry, booked_on, bool_and(is_last) AS ends_accounts FROM (
+    SELECT entry, booked_on, row_number() OVER (
+      PARTITION BY account ORDER BY booked.period DESC, booked_on DESC, entry DESC) = 1 AS is_last
+    FROM booked WHERE amount <> 0
+  ) line GROUP BY entry, booked_on
+), closing AS (
+  SELECT last.entry FROM last JOIN closed ON true
+  WHERE last.ends_accounts
+    AND NOT EXISTS (SELECT FROM last later
+                     WHERE (later.booked_on, later.entry) > (last.booked_on, last.entry) AND NOT later.ends_accounts)
+    AND EXISTS (SELECT FROM booked WHERE booked.entry = last.entry AND booked.period = closed.period)
+    AND NOT EXISTS (
+      SELECT FROM books_entry_line line JOIN chart ON chart.code = line.account
+      WHERE line.administration_id = %(administration)s AND line.entry = last.entry AND line.deleted_at IS NULL
+        AND chart.kind NOT IN (%(income)s, %(expense)s, %(liability)s))
+)
+SELECT period,
+  coalesce(-sum(amount) FILTER (WHERE kind = %(income)s), 0), coalesce(sum(amount) FILTER (WHERE kind = %(expense)s), 0)
+FROM booked WHERE entry NOT IN (SELECT entry FROM closing)
+GROUP BY period ORDER BY period;
 
 -- name: list_fiscal_years
 SELECT left(period, 4), max(period) FROM (

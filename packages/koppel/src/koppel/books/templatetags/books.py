@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from koppel.administrations.models import Administration
+from koppel.books.models import EntryLine
 from koppel.books.read.labels import CODED, value_label
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import system_title
@@ -42,6 +43,13 @@ def plain_amount(value: Decimal) -> str:
 @register.filter
 def amount_or_dash(value: Decimal | None) -> str:
     return (amount(value) if value else "") or "–"
+
+
+@register.filter
+def net_in_currency(line: EntryLine) -> Decimal:
+    """Return the debit less the credit of an entry line in its own currency."""
+    net: Decimal = (line.debit_in_currency or Decimal(0)) - (line.credit_in_currency or Decimal(0))
+    return net
 
 
 @register.filter
