@@ -183,8 +183,8 @@ def contact_names(
     )
     for code, kind, name in stored.order_by("deleted_at").values_list("code", "kind", "name"):
         names.setdefault(code, {})[kind] = name
-    found = {key: _name_of_contact(key[0], names.get(key[1], {})) for key in references}
-    return {key: name for key, name in found.items() if name}
+    resolved = {key: _name_of_contact(key[0], names.get(key[1], {})) for key in references}
+    return {key: name for key, name in resolved.items() if name}
 
 
 def _name_of_contact(module: str, names: Mapping[str, str]) -> str:
