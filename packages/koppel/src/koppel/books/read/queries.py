@@ -176,15 +176,15 @@ def contact_names(
     The module tells a customer from a supplier with the same code. Where it does not, a code that both have
     is absent, as is an unknown one.
     """
-    wanted = set(contacts)
+    references = set(contacts)
     names: dict[str | None, dict[str, str]] = {}
     stored = Contact.objects.filter(
-        administration_id=administration_id, code__in={code for _module, code in wanted if code}
+        administration_id=administration_id, code__in={code for _module, code in references if code}
     )
     for code, kind, name in stored.order_by("deleted_at").values_list("code", "kind", "name"):
         names.setdefault(code, {})[kind] = name
-    found = {key: _name_of_contact(key[0], names.get(key[1], {})) for key in wanted}
-    return {key: name for key, name in found.items() if name}
+    resolved = {key: _name_of_contact(key[0], names.get(key[1], {})) for key in references}
+    return {key: name for key, name in resolved.items() if name}
 
 
 def _name_of_contact(module: str, names: Mapping[str, str]) -> str:
