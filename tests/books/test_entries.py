@@ -65,13 +65,13 @@ def test_a_customer_and_a_supplier_with_the_same_code_keep_their_own_names(
     }
     for number, (module, contact) in contacts.items():
         sale(ledger, number, module=module, contact=contact)
-    shown = ["Bakkerij Vos 100", "Molen De Hoop 100", "100", "Garage Smit 200", "200"]
+    contact_texts = ["Bakkerij Vos 100", "Molen De Hoop 100", "100", "Garage Smit 200", "200"]
     card = rows_of(browser.get(f"{home(ledger)}account/1300/").content.decode())
-    assert [row[4] for row in card[1:]] == shown
+    assert [row[4] for row in card[1:]] == contact_texts
     entries = [
         rows_of(browser.get(f"{home(ledger)}entry/GL{number}/").content.decode())[1][2] for number in contacts
     ]
-    assert entries == shown
+    assert entries == contact_texts
 
 
 def test_the_card_finds_lines_by_the_name_of_their_contact(browser: Client, ledger: Ledger) -> None:
@@ -86,15 +86,15 @@ def test_the_card_finds_lines_by_the_name_of_their_contact(browser: Client, ledg
     ):
         sale(ledger, number, module=module, contact=contact)
 
-    def found(search: str) -> list[str]:
+    def entries_of(search: str) -> list[str]:
         html = browser.get(f"{home(ledger)}account/1300/", {"q": search}).content.decode()
         return [row[1] for row in rows_of(html)[1:]] if "<table" in html else []
 
-    assert found("vos") == ["GL 1"]
-    assert found("hoop") == ["GL 2", "GL 3"]
-    assert found("50%") == ["GL 3"]
-    assert found("100") == ["GL 1", "GL 2"]
-    assert found("smit") == []
+    assert entries_of("vos") == ["GL 1"]
+    assert entries_of("hoop") == ["GL 2", "GL 3"]
+    assert entries_of("50%") == ["GL 3"]
+    assert entries_of("100") == ["GL 1", "GL 2"]
+    assert entries_of("smit") == []
     file = b"".join(browser.get(f"{home(ledger)}account/1300/?q=vos&format=plain-csv"))
     assert len(file.decode().splitlines()) == 2
 

@@ -16,7 +16,7 @@ def test_a_text_is_cut_after_it_is_cleaned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("Bakkerij De Haan", "Bakkerij De Haan"),
         ("invoice\u202egpj.exe", "invoice gpj.exe"),
@@ -24,9 +24,9 @@ def test_a_text_is_cut_after_it_is_cleaned() -> None:
         (" \u202e ", ""),
     ],
 )
-def test_a_text_of_another_system_cannot_turn_the_reading_direction(text: str, shown: str) -> None:
-    assert display_text(text) == shown
-    assert Company("1", text).name == shown
+def test_a_text_of_another_system_cannot_turn_the_reading_direction(text: str, expected: str) -> None:
+    assert display_text(text) == expected
+    assert Company("1", text).name == expected
 
 
 def test_a_name_of_another_system_is_bounded() -> None:
