@@ -230,7 +230,7 @@ def account(raw: bytes) -> rows.AccountRow:
     if wire.type not in ("Asset", "Liability", "Income", "Expense"):
         raise ValueError(stored_sentence(_("The account type %(type)s is unknown."), type=wire.type[:20]))
     return rows.AccountRow(
-        code=_clean(wire.accountCD) or "",
+        code=_code(wire.accountCD),
         name=_clean(wire.description) or "",
         kind=wire.type.lower(),
         account_class=_clean(wire.accountClass),
@@ -357,7 +357,7 @@ def balance(raw: bytes) -> rows.BalanceRow:
         natural = wire.signs == BY_ACCOUNT or (debit != credit and opening + credit - debit == closing)
     sign = -1 if natural and has_credit_side(wire) else 1
     return rows.BalanceRow(
-        account=_clean(wire.account.number) or "",
+        account=_code(wire.account.number),
         period=require_period(wire.financialPeriod),
         ledger=wire.ledger.code if wire.ledger else None,
         branch=wire.branch.code if wire.branch else None,
@@ -412,7 +412,7 @@ def entry_line(raw: bytes, entry_key: str) -> rows.EntryLineRow:
     return rows.EntryLineRow(
         entry=entry_key,
         line_number=line.lineNumber,
-        account=_clean(line.accountNumber) or "",
+        account=_code(line.accountNumber),
         debit=_amount(line.debitAmount),
         credit=_amount(line.creditAmount),
         description=_clean(line.transactionDescription),
@@ -476,6 +476,13 @@ def _clean(text: str | None) -> str | None:
     if not text:
         return None
     return compose(text.replace("\x00", " ") if "\x00" in text else text).strip() or None
+
+
+def _code(text: str | None) -> str:
+    """Return a number or code without surrounding blanks. A NUL stays, so that the record is rejected: as a
+    blank it could be another's code.
+    """
+    return compose(text).strip() if text else ""
 
 
 def _dimensions(segments: list[LineSegment]) -> str:
