@@ -8,7 +8,14 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.commands import app
-from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
+from koppel.administrations.models import (
+    Administration,
+    Assignment,
+    BulkOperation,
+    Favourite,
+    SavedView,
+    Status,
+)
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
@@ -359,8 +366,15 @@ def test_accounts_of_connections_are_listed_for_those_who_see_connections(actor:
     admin = actor("administrator")
     with organisation_scope(admin.organisation_id):
         firm = Organisation.objects.get()
-    administration_of(admin)
+    administration = administration_of(admin)
     for role, is_listed in (("administrator", True), ("user_plus", True), ("user", False), ("reader", False)):
-        browser = signed_in(admin if role == "administrator" else actor(role, organisation=firm))
-        page = browser.get("/administrations/?all=1").content.decode()
+        member = admin if role == "administrator" else actor(role, organisation=firm)
+        with organisation_scope(admin.organisation_id):
+            Assignment.objects.create(
+                organisation_id=admin.organisation_id,
+                administration=administration,
+                membership_id=member.membership_id,
+            )
+        page = signed_in(member).get("/administrations/?all=1").content.decode()
+        assert administration.name in page, role
         assert ("a@example.test" in page) is is_listed, role
