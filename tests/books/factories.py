@@ -91,7 +91,7 @@ class Ledger:
             "number": number,
             "period": period,
             "status": status,
-            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:]))), 15),
+            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:6]))), 15),
             "balance_type": "actual",
             "debit_total": sum(Decimal(debit) for _a, debit, _c in lines),
             "credit_total": sum(Decimal(credit) for _a, _d, credit in lines),
