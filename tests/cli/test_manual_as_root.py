@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_proxies import SERVER, self_signed
-from tests.fixtures.booted_debian import BootedDebian, make_debian
+from tests.fixtures.booted_debian import HOME_OF_ROOT, BootedDebian, make_debian
 from tests.fixtures.environment import REPOSITORY
 from tests.fixtures.manual import Block, blocks
 from tests.fixtures.requirements import HALF_AN_HOUR, skip_without
@@ -138,7 +138,7 @@ def test_every_block_for_root_works_on_a_bare_debian(tmp_path: Path) -> None:
     page = [block for block in blocks() if block.is_file or block.runner == "root"]
     _install(machine, page, repository)
     machine.write("/etc/hosts", f"127.0.0.1 localhost {SERVER} mail.noord.example\n")
-    machine.write("/root/numbers.csv", "number\n")
+    machine.write(f"{HOME_OF_ROOT}/numbers.csv", "number\n")
     self_signed(machine.root / "root", "ca.noord.example")
     (machine.root / "root/fullchain.pem").rename(machine.root / "root/noord-ca.crt")
     with machine.booted({str(repository): SOURCE}):
