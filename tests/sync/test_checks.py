@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.models import F
 
 from koppel.books.models import Entry
 from koppel.issues.models import Issue
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
 from koppel.sync.models import Run
@@ -38,6 +39,17 @@ def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> Non
     synced.change(delete=[number])
     synced.sync(full=True)
     assert open_values(synced, "entry_unbalanced") == set()
+
+
+def test_the_check_of_totals_joins_nothing(synced: Synced) -> None:
+    """Without statistics, as after a first import, a join reads all lines of the books for each entry."""
+    values = {"administration": synced.administration_id, "posted": "posted", "actual": "actual", "limit": 10}
+    with organisation_scope(synced.actor.organisation_id), connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + load_statements("koppel.sync")["list_entries_with_another_total"], values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "Aggregate" in plan
+    assert "Join" not in plan
+    assert "Nested Loop" not in plan
 
 
 def test_an_entry_with_another_total_than_its_lines_is_an_issue_until_they_agree(synced: Synced) -> None:
