@@ -8,7 +8,14 @@ from django.test import Client
 from typer.testing import CliRunner
 
 from koppel.administrations.commands import app
-from koppel.administrations.models import Administration, BulkOperation, Favourite, SavedView, Status
+from koppel.administrations.models import (
+    Administration,
+    Assignment,
+    BulkOperation,
+    Favourite,
+    SavedView,
+    Status,
+)
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection, ConnectionState
@@ -17,11 +24,13 @@ from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.audit_actions import PersonAction
 from koppel.organisations.groups import divisions
 from koppel.organisations.groups.inputs import DivisionInput
-from koppel.organisations.models import Division, Membership, User
+from koppel.organisations.models import Division, Membership, Organisation, User
 from koppel.organisations.roles import Actor
 from tests.administrations.factories import Firm, create_firm
 from tests.administrations.test_bulk import colleague
 from tests.administrations.test_list import browser_of
+from tests.books.factories import administration_of
+from tests.fixtures.people import signed_in
 
 ROOT = "/api/v1/administrations"
 UNKNOWN = [
@@ -351,3 +360,21 @@ def test_a_bulk_action_on_a_sorted_list_uses_its_filter_and_keeps_the_sorting(fi
     answer = client.post("/administrations/bulk/preview", form)
     assert answer["Location"].endswith("/administrations/?status=active&sort=-name")
     assert count_favourites(firm) == statuses(firm).count("active")
+
+
+def test_accounts_of_connections_are_listed_for_those_who_see_connections(actor: Any) -> None:
+    admin = actor("administrator")
+    with organisation_scope(admin.organisation_id):
+        firm = Organisation.objects.get()
+    administration = administration_of(admin)
+    for role, is_listed in (("administrator", True), ("user_plus", True), ("user", False), ("reader", False)):
+        member = admin if role == "administrator" else actor(role, organisation=firm)
+        with organisation_scope(admin.organisation_id):
+            Assignment.objects.create(
+                organisation_id=admin.organisation_id,
+                administration=administration,
+                membership_id=member.membership_id,
+            )
+        page = signed_in(member).get("/administrations/?all=1").content.decode()
+        assert administration.name in page, role
+        assert ("a@example.test" in page) is is_listed, role

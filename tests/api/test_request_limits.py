@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError as FieldError
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
 
+from koppel.administrations.models import BulkItem
+from koppel.kit.tenancy import organisation_scope
+from koppel.kit.web.forms import IdsField
 from koppel.organisations.inputs import OrganisationInput
 from tests.web.factories import World, build_world
 
@@ -103,10 +107,10 @@ def test_a_name_is_one_line_everywhere(world: World, name: str) -> None:
 
 
 def test_a_body_with_many_mistakes_is_refused_in_few_words(world: World) -> None:
-    body = json.dumps({"action": "add_favourite", "ids": ["x"] * 20_000, "y" * 100_000: 1})
+    body = json.dumps({"action": "add_favourite", "ids": ["x"] * 9_000, "y" * 100_000: 1})
     answer = post(world.client("administrator"), BULK, body)
     assert (answer.status_code, len(answer.content) < BYTES_MAX) == (422, True)
-    assert answer.json()["detail"][-1]["msg"] == "And 19991 more."
+    assert answer.json()["detail"][-1]["msg"] == "And 8991 more."
 
 
 @pytest.mark.parametrize("path", ["/api/v1/administrations", "/api/v1/activity", "/api/v1/people"])
@@ -188,3 +192,53 @@ def test_a_long_id_is_never_left_out(world: World, digits: int, number: str) -> 
 
 def has_rows(path: str, content: str) -> bool:
     return content.count("\n") > 1 if "csv" in path else "<tbody" in content
+
+
+@pytest.mark.parametrize("depth", [100, 600, 5000, 100_000])
+def test_a_body_nested_too_deeply_is_refused(world: World, depth: int) -> None:
+    body = '{"action":"add_favourite","ids":[1],"params":{"x":' + "[" * depth + "]" * depth + "}}"
+    answer = post(world.client("reader"), BULK, body)
+    assert answer.status_code in (400, 422)
+    assert answer["Content-Type"].startswith("application/json")
+    assert len(answer.content) < BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (BULK, {"action": "add_favourite", "ids": list(range(1, 20_001))}),
+        ("/api/v1/notifications/read", {"ids": list(range(1, 20_001))}),
+    ],
+)
+def test_a_list_of_more_than_a_firm_has_is_refused(world: World, path: str, body: dict[str, Any]) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        answer = post(world.client("reader"), path, json.dumps(body))
+    assert answer.status_code == 422
+    assert "at most 10000 entries" in answer.content.decode()
+    assert len(answer.content) < BYTES_MAX
+    assert not [query for query in queries if "20000" in query["sql"]]
+
+
+def test_ids_of_nothing_are_counted_and_not_stored(world: World) -> None:
+    body = {"action": "add_favourite", "ids": list(range(10**9, 10**9 + 5000))}
+    answer = post(world.client("reader"), BULK, json.dumps(body))
+    assert answer.status_code == 409, answer.content
+    assert "5000 of the selected administrations do not exist" in answer.content.decode()
+    with organisation_scope(world.admin.organisation_id):
+        assert not BulkItem.objects.exists()
+
+
+def test_a_field_of_a_page_takes_no_more_ids_than_a_body() -> None:
+    with pytest.raises(FieldError, match="at most 10000"):
+        IdsField().clean([",".join(map(str, range(1, 20_001)))])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/administrations", "/administrations/", "/administrations/rows/", "/issues/", "/activity/"],
+)
+@pytest.mark.parametrize("text", ["%00", "%20%00", "a%00b"])
+def test_a_nul_is_refused_and_never_left_out(world: World, path: str, text: str) -> None:
+    answer = world.client("administrator").get(f"{path}?q={text}")
+    assert answer.status_code in (404, 422)
+    assert "Fjordheim" not in answer.content.decode()

@@ -1,11 +1,13 @@
 """Writes a small ledger directly into the tables, so that reads can be tested without a sync."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from koppel.administrations.models import Administration, Assignment
-from koppel.books.models import Account, Balance, BookRow, Contact, Entry, EntryLine
+from koppel.books.models import Account, Balance, BookRow, Contact, Entry, EntryLine, Period
 from koppel.connections.models import AppRegistration, Connection, Grant, RemoteCompany
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
@@ -60,11 +62,17 @@ class Ledger:
     def __init__(self, administration: Administration) -> None:
         self.administration = administration
 
-    def account(self, code: str, name: str, kind: str = "asset") -> None:
-        self._store(Account, code, code=code, name=name, kind=kind, active=True)
+    def account(self, code: str, name: str, kind: str = "asset", key: str = "") -> None:
+        self._store(Account, key or code, code=code, name=name, kind=kind, active=True)
 
     def contact(self, code: str, name: str, kind: str = "customer") -> None:
         self._store(Contact, f"{kind} {code}", code=code, name=name, kind=kind)
+
+    def period(self, period: str, starts_on: date, ends_on: date) -> None:
+        """`period` is `YYYYPP`."""
+        days = {"starts_on": starts_on, "ends_on": ends_on}
+        year, number = period[:4], int(period[4:])
+        self._store(Period, period, period=period, fiscal_year=year, number=number, closed=False, **days)
 
     def entry(
         self,
@@ -73,23 +81,24 @@ class Ledger:
         *lines: tuple[str, str, str],
         status: str = "posted",
         contact: str | None = None,
+        in_currency: Mapping[str, Any] = MappingProxyType({}),
         **fields: Any,
     ) -> None:
-        """`lines` are (account, debit, credit); `contact` is that of each."""
+        """`lines` are (account, debit, credit); `contact` and `in_currency` are those of each."""
         values = {
             "journal": "GL",
             "module": "GL",
             "number": number,
             "period": period,
             "status": status,
-            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:]))), 15),
+            "booked_on": date(int(period[:4]), max(1, min(12, int(period[4:6]))), 15),
             "balance_type": "actual",
             "debit_total": sum(Decimal(debit) for _a, debit, _c in lines),
             "credit_total": sum(Decimal(credit) for _a, _d, credit in lines),
         }
         self._store(Entry, f"GL{number}", partition=period, **{**values, **fields})
         for line_number, (account, debit, credit) in enumerate(lines, start=1):
-            amounts = {"debit": Decimal(debit), "credit": Decimal(credit), "contact": contact}
+            amounts = {"debit": Decimal(debit), "credit": Decimal(credit), "contact": contact, **in_currency}
             key = f"GL{number}|{line_number}"
             self._store(
                 EntryLine, key, entry=f"GL{number}", line_number=line_number, account=account, **amounts

@@ -99,13 +99,13 @@ def test_the_table_per_period_is_exported_per_period(dutch: Client, ledger: Ledg
     page = f"{home(ledger)}trial-balance/?year=2026&view=periods"
     rows = table(dutch, export_link(dutch, page))
     assert rows == [
-        ["Grootboekrekening", "Naam", "2026-01", "2026-02"],
-        ["1000", "Bank", "250,00", ""],
-        ["1300", "customer", "", "-0,11"],
-        ["8000", "Omzet", "-250,00", "0,11"],
+        ["Grootboekrekening", "Naam", "Beginsaldo", "2026-01", "2026-02", "Eindsaldo"],
+        ["1000", "Bank", "88781,11", "250,00", "", "89031,11"],
+        ["1300", "customer", "0,00", "", "-0,11", "-0,11"],
+        ["8000", "Omzet", "0,00", "-250,00", "0,11", "-249,90"],
     ]
     until = table(dutch, export_link(dutch, f"{page}&until=202601"))
-    assert until[0][2:] == ["2026-01"]
+    assert until[0][2:] == ["Beginsaldo 2026-01", "2026-01", "Eindsaldo 2026-01"]
 
 
 def test_only_differences_are_exported_where_only_these_are_shown(dutch: Client, ledger: Ledger) -> None:

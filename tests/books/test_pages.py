@@ -1,11 +1,13 @@
 """The pages of the books: what an accountant reads, and where each figure leads."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from koppel.books.reports.trial_balance import AccountBalance
 from koppel.kit.tenancy import organisation_scope
 from koppel.organisations.roles import Actor
 from tests.books.factories import Ledger, administration_of
@@ -79,7 +81,6 @@ def test_what_the_source_states_is_a_column_only_where_something_differs(
     browser: Client, ledger: Ledger
 ) -> None:
     html = browser.get(f"{home(ledger)}trial-balance/").content.decode()
-    assert "Matches" in html
     assert "Difference" not in html
     with organisation_scope(ledger.administration.organisation_id):
         ledger.balance("1300", "202605", "0", "5.34")
@@ -89,7 +90,43 @@ def test_what_the_source_states_is_a_column_only_where_something_differs(
     assert "1 account does not match" in html
     assert next(row for row in rows if row[0] == "1300")[-2:] == ["5.34", "−12.34"]
     only = rows_of(browser.get(f"{home(ledger)}trial-balance/?only=differences").content.decode())
-    assert [row[0] for row in only[1:]] == ["Assets", "1300", "Total assets", "Total"]
+    assert [row[0] for row in only[1:4]] == ["Assets", "1300", "Total assets"]
+    assert {"4000", "8000", "9999"} < {row[0] for row in only}, "The source states nothing of them."
+    assert "1000" not in {row[0] for row in only}
+
+
+def test_a_trial_balance_matches_only_when_nothing_is_missing(browser: Client, ledger: Ledger) -> None:
+    def text() -> str:
+        html = browser.get(f"{home(ledger)}trial-balance/").content.decode()
+        return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+    assert "Matches" not in text()
+    assert "Does not add up to zero: opening 100.00, closing 100.00" in text()
+    assert "states no balance of 4 accounts" in text()
+    stated = {"1300": ("-100", "-107"), "4000": ("0", "50"), "8000": ("0", "-250"), "9999": ("0", "7")}
+    for account, (opening, closing) in stated.items():
+        ledger.balance(account, "202601", opening, closing)
+    assert "Matches" in text()
+    assert "add up" not in text()
+    assert "states no balance" not in text()
+
+
+def test_a_trial_balance_of_many_accounts_compares_each_a_few_times(
+    browser: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2000, 2060):
+        ledger.balance(str(number), "202605", "0", "1.00")
+    compare = AccountBalance.difference.fget
+    compared: list[AccountBalance] = []
+
+    def count(balance: AccountBalance) -> Any:
+        compared.append(balance)
+        return compare(balance)  # type: ignore[misc]
+
+    monkeypatch.setattr(AccountBalance, "difference", property(count))
+    html = browser.get(f"{home(ledger)}trial-balance/").content.decode()
+    assert "60 accounts do not match" in html
+    assert len(compared) < 5 * 65
 
 
 def test_periods_from_and_until_move_what_came_earlier_into_the_opening_balance(
@@ -110,7 +147,14 @@ def test_periods_from_and_until_move_what_came_earlier_into_the_opening_balance(
     file = b"".join(browser.get(f"{page}&format=plain-csv"))  # type: ignore[arg-type]
     assert "1000,Bank,350" in file.decode()
     periods = rows_of(browser.get(f"{page}&view=periods").content.decode())
-    assert periods[0] == ["Account", "Name", "2026-05"]
+    assert periods[0][2:] == [
+        "Opening balance",
+        "2026-02",
+        "2026-03",
+        "2026-04",
+        "2026-05",
+        "Closing balance",
+    ]
     for nonsense in ("since=2025-01", "since=x", "until=202501", "since=1"):
         assert browser.get(f"{home(ledger)}trial-balance/?{nonsense}").status_code == 422, nonsense
 
@@ -167,3 +211,15 @@ def test_the_result_is_compared_with_the_same_periods_of_the_year_before(
     assert "Result 2026" in text
     assert "Income 250.00 2025: 90.00" in text
     assert "Result 200.00 2025: 90.00" in text
+
+
+def test_an_entry_in_another_currency_shows_its_amounts_in_that_currency(
+    browser: Client, ledger: Ledger
+) -> None:
+    foreign = {"currency": "EUR", "debit_in_currency": Decimal("100"), "credit_in_currency": Decimal(0)}
+    ledger.entry("11", "202605", ("1000", "1150.00", "0"), in_currency=foreign, currency="EUR")
+    header, row, _total = rows_of(browser.get(f"{home(ledger)}entry/GL11/").content.decode())
+    assert header[-3:] == ["Amount in currency", "Debit", "Credit"]
+    assert row[-3:] == ["EUR 100.00", "1,150.00", "–"]
+    plain = browser.get(f"{home(ledger)}entry/GL1/").content.decode()
+    assert "Amount in currency" not in plain

@@ -1,5 +1,6 @@
 """Pages format periods for people; programs and files get the source's numbers."""
 
+import json
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.models import Connection
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import connectors
+from koppel.connectors.visma_net import normalise
 from koppel.issues.services import raise_issue
 from koppel.kit.tenancy import organisation_scope
 from tests.books.factories import Ledger, administration_of
@@ -67,3 +69,31 @@ def test_every_page_formats_periods_and_files_and_rest_do_not(actor: Any) -> Non
     for file_format, written in (("csv", "2026-11"), ("plain-csv", "202611")):
         file = b"".join(browser.get(f"{home}books/entries/?format={file_format}"))  # type: ignore[arg-type]
         assert written in file.decode()
+
+
+@pytest.mark.parametrize("period", ["2026300000", "2026999999999", "2026" + "9" * 5000, "202600", "2026x1"])
+def test_a_period_that_no_fiscal_year_has_is_refused_by_name(period: str) -> None:
+    record = {"module": "ModuleGL", "batchNumber": "1", "transactionDate": "2026-01-01"}
+    balance = {"account": {"number": "1000"}, "financialPeriod": period}
+    for refused in (
+        lambda: normalise.entry(json.dumps({**record, "financialPeriod": period}).encode()),
+        lambda: normalise.balance(json.dumps(balance).encode()),
+        lambda: normalise.period(json.dumps({"year": 2026, "period": period}).encode()),
+    ):
+        with pytest.raises(ValueError, match="is no period of a fiscal year") as refusal:
+            refused()
+        assert len(str(refusal.value)) < 150
+
+
+def test_a_stored_period_that_no_fiscal_year_has_sizes_no_page(actor: Any) -> None:
+    admin = actor()
+    administration = administration_of(admin)
+    ledger = Ledger(administration)
+    ledger.account("1000", "Kas")
+    ledger.account("8000", "Omzet", "income")
+    for number, period in (("1", "202611"), ("2", "2026999999999"), ("3", "2026" + "9" * 5000)):
+        ledger.entry(number, period, ("1000", "250.00", "0"), ("8000", "0", "250.00"))
+    browser, home = signed_in(admin), f"/administrations/{administration.pk}/books/"
+    for path in ("", "trial-balance/", "trial-balance/?view=periods"):
+        page = browser.get(home + path)
+        assert (page.status_code, len(page.content) < 500_000) == (200, True)

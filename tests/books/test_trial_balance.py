@@ -1,16 +1,23 @@
 """The trial balance against ledgers small enough to check by hand."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from koppel.books.models import Account
 from koppel.books.read import queries
 from koppel.books.reports.period_selection import fiscal_years
 from koppel.books.reports.period_totals import movement_by_period, result_by_period
-from koppel.books.reports.trial_balance import differing_accounts, trial_balance
+from koppel.books.reports.trial_balance import (
+    TrialBalance,
+    differing_accounts,
+    trial_balance,
+    unbalanced_openings,
+)
 from koppel.kit.tenancy import organisation_scope
-from tests.books.factories import Ledger, administration_of
+from tests.books.factories import NOW, Ledger, administration_of
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def test_until_a_period_compares_with_the_closing_of_that_period(ledger: Ledger)
 def test_an_account_without_a_statement_is_shown_and_not_called_different(ledger: Ledger) -> None:
     rent = read(ledger)["4000"]
     assert rent.stated is None
-    assert rent.difference == 0
+    assert rent.difference is None
     assert rent.closing == Decimal("50")
 
 
@@ -116,6 +123,42 @@ def test_subaccounts_of_an_account_add_up(ledger: Ledger, bank: str) -> None:
         assert bank not in dict(differing_accounts(ledger.administration.pk).get("2026", []))
 
 
+def report_of(ledger: Ledger, until: str = "202699") -> TrialBalance:
+    with organisation_scope(ledger.administration.organisation_id):
+        return trial_balance(ledger.administration.pk, "2026", until)
+
+
+def test_it_matches_when_every_account_in_use_agrees_and_the_totals_are_zero(ledger: Ledger) -> None:
+    """What is missing first: the source states no rent, and of the opening balances only the bank's."""
+    ledger.balance("8000", "202602", "-250.00", "-250.00")
+    report = report_of(ledger)
+    assert [account.code for account in report.unstated] == ["4000"]
+    assert report.unmatched == report.unstated
+    assert (report.is_checked, report.is_balanced, report.is_matched) == (True, False, False)
+    ledger.balance("4000", "202602", "0", "50.00")
+    assert not report_of(ledger).unmatched
+    assert not report_of(ledger).is_matched, "100.00 opens the books and has no other side"
+    ledger.balance("1300", "202602", "-100.00", "-100.00")
+    assert report_of(ledger).is_matched
+    ledger.balance("1300", "202603", "-100.00", "-90.00")
+    assert not report_of(ledger).is_matched
+
+
+def test_years_are_named_whose_opening_balances_do_not_add_up_to_zero(ledger: Ledger) -> None:
+    ledger.balance("1000", "202501", "100", "100", part="A")
+    ledger.balance("1300", "202503", "-100", "-120")
+    with organisation_scope(ledger.administration.organisation_id):
+        assert unbalanced_openings(ledger.administration.pk) == {"2026": Decimal(100)}
+
+
+def test_a_balance_that_is_stated_later_in_the_year_is_its_opening_until_then(ledger: Ledger) -> None:
+    """The source states only periods in which an account moved."""
+    ledger.balance("1300", "202609", "-100.00", "-90.00")
+    debtors = read(ledger, "202602")["1300"]
+    assert (debtors.opening, debtors.closing, debtors.stated) == tuple(map(Decimal, (-100, -100, -100)))
+    assert debtors.difference == 0
+
+
 def test_lines_on_an_undeclared_account_are_shown(ledger: Ledger) -> None:
     ledger.entry("5", "202602", ("9999", "1", "0"), ("1000", "0", "1"))
     assert read(ledger)["9999"].closing == Decimal("1")
@@ -129,6 +172,46 @@ def test_years_periods_and_result(ledger: Ledger) -> None:
         assert movement_by_period(pk, "2026")[("1000", "202602")] == Decimal("-50")
         income, cost = ((one.income, one.cost) for one in result_by_period(pk, "2026"))
         assert (income, cost) == ((Decimal("250"), Decimal("0")), (Decimal("0"), Decimal("50")))
+
+
+def test_the_result_keeps_the_entries_of_an_account_that_was_deleted_at_the_source(ledger: Ledger) -> None:
+    with organisation_scope(ledger.administration.organisation_id):
+        Account.objects.filter(code="8000").update(deleted_at=NOW)
+        Account.objects.filter(code="4000").update(deleted_at=NOW)
+    ledger.account("4000", "Huur", "expense", key="4000 again")
+    with organisation_scope(ledger.administration.organisation_id):
+        results = result_by_period(ledger.administration.pk, "2026")
+    assert [(row.income, row.cost) for row in results] == [(Decimal(250), 0), (0, Decimal(50))]
+
+
+def test_the_result_of_a_year_is_that_before_the_entries_that_close_it(ledger: Ledger) -> None:
+    ledger.account("0500", "Eigen vermogen", "liability")
+    ledger.period("202612", date(2026, 12, 1), date(2026, 12, 31))
+    ledger.entry("8", "202612", ("8000", "250", "0"), ("0500", "0", "250"))
+
+    def results() -> dict[str, tuple[Decimal, Decimal]]:
+        with organisation_scope(ledger.administration.organisation_id):
+            rows = result_by_period(ledger.administration.pk, "2026")
+        return {row.period: (row.income, row.cost) for row in rows}
+
+    assert results()["202612"] == (Decimal(-250), 0), "Cost is left, so nothing was closed."
+    ledger.entry("9", "202612", ("4000", "0", "50"), ("0500", "50", "0"))
+    assert results() == {"202601": (Decimal(250), 0), "202602": (0, Decimal(50))}
+
+
+def test_a_credit_note_closes_no_year(ledger: Ledger) -> None:
+    ledger.period("202612", date(2026, 12, 1), date(2026, 12, 31))
+    ledger.entry("8", "202612", ("8000", "250", "0"), ("1300", "0", "250"))
+    ledger.entry("9", "202612", ("4000", "0", "50"), ("1000", "50", "0"))
+    with organisation_scope(ledger.administration.organisation_id):
+        results = result_by_period(ledger.administration.pk, "2026")
+    assert [(row.income, row.cost) for row in results][-1] == (Decimal(-250), Decimal(-50))
+
+
+def test_an_entry_of_a_budget_makes_no_year(ledger: Ledger) -> None:
+    ledger.entry("9", "202701", ("4000", "1", "0"), balance_type="budget")
+    with organisation_scope(ledger.administration.organisation_id):
+        assert list(fiscal_years(ledger.administration.pk)) == ["2026"]
 
 
 def test_an_account_ledger_starts_from_the_opening_balance(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """Rows that are no JSON: the others of the document are read, and nothing is lost unseen."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from koppel.connector.errors import UnexpectedResponse, Unreachable
 from koppel.connector.unreadable_rows import original_row, replace_unreadable_rows
-from koppel.connectors.visma_net.client import json_object, parse, parse_rows
+from koppel.connectors.visma_net import client, record_mapping
+from koppel.connectors.visma_net.client import json_object
 
 ROWS = list[dict[str, msgspec.Raw]]
 ODD = [
@@ -22,6 +24,10 @@ ODD = [
     b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
     rb'{"a":"quote \" bracket ] comma ,","b":NaN}',
 ]
+
+
+def parse_rows(body: bytes, kind: Any) -> Any:
+    return asyncio.run(client.parse_rows(body, kind))
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -54,7 +60,7 @@ def test_a_list_of_which_everything_is_needed_is_repaired_or_refused() -> None:
         name: str = ""
 
     def companies(body: bytes) -> Any:
-        return parse(body, list[Company])
+        return asyncio.run(client.parse(body, list[Company]))
 
     (company,) = companies(rb'[{"id":1,"name":"x\ud800y"}]')
     assert company.name == "x\ufffdy"
@@ -68,3 +74,35 @@ def test_a_list_of_which_everything_is_needed_is_repaired_or_refused() -> None:
 @pytest.mark.parametrize("body", [b"\xff", rb'{"message":"\ud800"}', b'{"a":"\xff"}', b"[" * 5000, b"1e400"])
 def test_the_body_of_an_error_never_becomes_an_error_of_its_own(body: bytes) -> None:
     assert json_object(body) == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 2_000_000,
+        b'["' + rb"\"" * 2_000_000,
+        b"[]" * 2_000_000,
+        b'["' + b'"' * 4_000_000,
+        b"[" + b"1," * 2_000_000,
+    ],
+    ids=["brackets", "escaped quotes", "closed brackets", "quotes", "rows"],
+)
+def test_a_document_of_millions_of_signs_is_refused_while_others_are_served(body: bytes) -> None:
+    """Each of these took minutes to hours when the time grew with the square of the length."""
+
+    async def refuse_among_others() -> int:
+        turns = 0
+        refusal = asyncio.create_task(client.parse_rows(body, list[msgspec.Raw]))
+        while not refusal.done():
+            await asyncio.sleep(0)
+            turns += 1
+        with pytest.raises(Unreachable):
+            await refusal
+        return turns
+
+    assert asyncio.run(refuse_among_others()) > 1, "others waited until it was refused"
+
+
+def test_a_row_of_a_million_stamps_is_compared_at_once() -> None:
+    payload = b'{"id":1' + b',"timeStamp":"1"' * 1_000_000 + b',"a":"b"}'
+    assert record_mapping.without_stamps(payload) == b'{"id":1,"a":"b"}'

@@ -81,6 +81,8 @@ def encoded(encoding: bytes, body: bytes) -> bytes:
         encoded(b"gzip", b"hello"),
         encoded(b"deflate", zlib.compress(DATA)[:12]),
         encoded(b"br", b"hello"),
+        encoded(b"gzip", gzip.compress(b"") * 1_000_000),
+        encoded(b", ".join([b"gzip"] * 300), gzip.compress(DATA)),
         CHUNKED + b"Content-Encoding: gzip\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(HALF), HALF),
     ],
 )

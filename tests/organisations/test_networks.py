@@ -11,6 +11,7 @@ from koppel.organisations.access import allowed_networks, api_tokens, security_p
 from koppel.organisations.bootstrap import shell_operator
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Membership, Organisation, User
+from koppel.organisations.people import operators
 from koppel.organisations.roles import Actor
 from tests.fixtures.people import PASSWORD, signed_in
 
@@ -66,6 +67,20 @@ def test_a_member_elsewhere_may_work_for_another_organisation(actor: Any) -> Non
     assert client.get("/", **ELSEWHERE).status_code == 403
     client.post("/account/organisations/", {"organisation": easy.organisation_id}, **ELSEWHERE)
     assert client.get("/", **ELSEWHERE).status_code == 200
+
+
+def test_an_operator_looks_in_from_the_named_networks_alone(actor: Any) -> None:
+    admin, otto = actor("administrator"), actor("user", name="Otto")
+    operators.grant_operator(User.objects.get(pk=otto.user_id).email, is_operator=True)
+    limit(admin)
+    signed_in(admin).post(f"{SECURITY}support", {"hours": "2"}, **OFFICE)
+    client, form = signed_in(otto), {"organisation": admin.organisation_id}
+    refused = client.post("/operator/enter", form, **ELSEWHERE)
+    assert (refused.status_code, "its own networks only" in refused.content.decode()) == (403, True)
+    assert client.get(SECURITY, **ELSEWHERE).status_code in (403, 404)
+    client.post("/operator/enter", form, **OFFICE)
+    assert client.get("/organisation/activity/", **OFFICE).status_code == 200
+    assert client.get("/organisation/activity/", **ELSEWHERE).status_code != 200
 
 
 def test_addresses_are_compared_in_every_form() -> None:

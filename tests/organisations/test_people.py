@@ -235,13 +235,18 @@ def test_the_list_is_searched_and_filtered(admin: Actor, actor: Any) -> None:
     for query, seen in (("q=bram", "Bram Bos"), ("role=reader", "Cor Dam"), ("q=reader-", "Cor Dam")):
         page = client.get(f"/organisation/people/?{query}").content.decode()
         assert {name for name in ("Bram Bos", "Cor Dam") if f">{name}</a>" in page} == {seen}, query
-    for strange in ("role=king", "division=x", "division=987654", "page=-1", "access=maybe", "Role=reader"):
+    for strange in (
+        "role=king",
+        "division=x",
+        "division=987654",
+        "page=-1",
+        "access=maybe",
+        "Role=reader",
+        "q=%00",
+    ):
         page = client.get(f"/organisation/people/?{strange}").content.decode()
         assert ("Unknown filter" in page, "Bram Bos</a>" in page) == (True, False), strange
-    assert [client.get(f"/organisation/people/?{query}").status_code for query in ("page=99", "q=%00")] == [
-        200,
-        200,
-    ]
+    assert client.get("/organisation/people/?page=99").status_code == 200
 
 
 def test_saving_a_persons_page_leaves_what_it_does_not_show(admin: Actor, actor: Any) -> None:

@@ -470,6 +470,15 @@ def test_a_failed_sign_in_does_the_same_work_for_an_unknown_address(actor: Any) 
     assert work[0] == work[1]
 
 
+def test_many_senders_together_do_not_fill_a_mailbox(actor: Any) -> None:
+    member_email = email_of(actor("user"))
+    for number in range(12):
+        email = member_email.upper() if number % 2 else member_email
+        Client().post("/accounts/password/reset/", {"email": email}, REMOTE_ADDR=f"192.0.2.{number + 1}")
+    deliver_password_links()
+    assert len(mail.outbox) == 3
+
+
 def test_a_link_for_an_unknown_address_gets_the_same_response_by_the_same_work(actor: Any) -> None:
     member_email = email_of(actor("user"))
     work = []

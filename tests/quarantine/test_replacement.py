@@ -42,10 +42,16 @@ def granted(clean_database: None, sandbox: Sandbox, actor: Any) -> GrantedAccess
     return create_grants(sandbox, connection_of(actor(), register_app(sandbox)))[0]
 
 
-def ask(installation: str = INSTALLATION_ID) -> Any:
-    digest = hashlib.sha256(CODE.replace("-", "").encode()).hexdigest()
-    fields = {"installation": installation, "code_digest": digest, "sender": "new-host: /data"}
-    return Client(enforce_csrf_checks=True).post("/replacement/", fields)
+def ask(
+    installation: str = INSTALLATION_ID,
+    *,
+    code: str = CODE,
+    sender: str = "new-host: /data",
+    address: str = "192.0.2.1",
+) -> Any:
+    digest = hashlib.sha256(code.replace("-", "").encode()).hexdigest()
+    fields = {"installation": installation, "code_digest": digest, "sender": sender}
+    return Client(enforce_csrf_checks=True).post("/replacement/", fields, REMOTE_ADDR=address)
 
 
 def state_of(token: str) -> str:
@@ -60,7 +66,7 @@ def test_the_code_of_the_copy_stops_the_original(granted: GrantedAccess, operato
     asked_at = ask()
     token = asked_at.json()["token"]
     assert asked_at.json()["page"] == PAGE
-    assert (state_of(token), ask().status_code) == ("waiting", 409)
+    assert state_of(token) == "waiting"
     assert Client().get(f"/replacement/{token}/grants").status_code == 404
     client = signed_in(operator)
     page = client.get(PAGE).content.decode()
@@ -83,7 +89,25 @@ def test_the_code_of_the_copy_stops_the_original(granted: GrantedAccess, operato
     assert Client().get(f"/replacement/{token}/grants").status_code == 404
 
 
-def test_a_code_of_the_second_step_does_too(operator: Actor) -> None:
+def test_a_stranger_with_a_backup_takes_no_ones_turn(granted: GrantedAccess, operator: Actor) -> None:
+    stolen = [
+        ask(code="AAAA-BBBB", sender="koppel-2 (planned move)", address="203.0.113.9").json()["token"]
+        for _attempt in range(replacement.PENDING_PER_ADDRESS_MAX + 1)
+    ]
+    assert Client().get(f"/replacement/{stolen[0]}/").status_code == 404, "its own oldest made room"
+    token = ask().json()["token"]
+    stolen.append(ask(code="AAAA-BBBB", address="203.0.113.9").json()["token"])
+    client = signed_in(operator)
+    page = client.get(PAGE).content.decode()
+    assert "new-host: /data" in page
+    assert "koppel-2 (planned move)" in page
+    assert client.post(PAGE, {"code": CODE}).status_code == 302
+    assert state_of(token) == "stopping"
+    assert state_of(stolen[-1]) == "waiting"
+    assert Client().get(f"/replacement/{stolen[-1]}/grants").status_code == 404
+
+
+def test_a_code_of_the_second_step_confirms_no_request(operator: Actor) -> None:
     client = Client()
     email = User.objects.get(pk=operator.user_id).email
     client.post("/accounts/login/", {"login": email, "password": PASSWORD})
@@ -92,8 +116,8 @@ def test_a_code_of_the_second_step_does_too(operator: Actor) -> None:
     now, after = list(yield_hotp_counters_from_time())[-2:]
     client.post("/accounts/2fa/totp/activate/", {"code": format_hotp_value(hotp_value(secret, now))})
     token = ask().json()["token"]
-    assert client.post(PAGE, {"code": format_hotp_value(hotp_value(secret, after))}).status_code == 302
-    assert state_of(token) == "stopping"
+    assert client.post(PAGE, {"code": format_hotp_value(hotp_value(secret, after))}).status_code == 403
+    assert state_of(token) == "waiting"
 
 
 def test_nobody_else_may_ask_or_confirm(operator: Actor, actor: Any) -> None:

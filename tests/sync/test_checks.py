@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.db.models import F
 
+from koppel.books.models import Entry
 from koppel.issues.models import Issue
+from koppel.kit.database.sql_files import load_statements
 from koppel.kit.tenancy import organisation_scope
 from koppel.sync.engine import run_completion
 from koppel.sync.models import Run
@@ -36,6 +39,77 @@ def test_an_unbalanced_entry_is_an_issue_until_it_is_gone(synced: Synced) -> Non
     synced.change(delete=[number])
     synced.sync(full=True)
     assert open_values(synced, "entry_unbalanced") == set()
+
+
+def test_the_check_of_totals_joins_nothing(synced: Synced) -> None:
+    """Without statistics, as after a first import, a join reads all lines of the books for each entry."""
+    values = {"administration": synced.administration_id, "posted": "posted", "actual": "actual", "limit": 10}
+    with organisation_scope(synced.actor.organisation_id), connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + load_statements("koppel.sync")["list_entries_with_another_total"], values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "Aggregate" in plan
+    assert "Join" not in plan
+    assert "Nested Loop" not in plan
+
+
+def test_an_entry_with_another_total_than_its_lines_is_an_issue_until_they_agree(synced: Synced) -> None:
+    """The lines balance among themselves: only the stated total tells that some are missing."""
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == set()
+    first = synced.batches()[0]
+    second = next(batch for batch in synced.batches() if batch["number"] != first["number"])
+    with organisation_scope(synced.actor.organisation_id):
+        entries = Entry.objects.filter(administration_id=synced.administration_id)
+        entries.filter(number=first["number"], module=first["module"]).update(
+            debit_total=F("debit_total") + 1
+        )
+        entries.filter(number=second["number"]).update(debit_total=0, credit_total=0)
+    synced.change(edit={second["number"]: "A change, so that the books are checked"})
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == {first["number"]}
+    with organisation_scope(synced.actor.organisation_id):
+        entries.filter(number=first["number"], module=first["module"]).update(
+            debit_total=F("debit_total") - 1
+        )
+    synced.sync()
+    assert open_values(synced, "entry_total_differs") == set()
+
+
+def test_opening_balances_that_do_not_add_up_to_zero_are_an_issue_of_their_year(synced: Synced) -> None:
+    synced.sync()
+    assert open_details(synced, "opening_unbalanced") == {}
+    stated = next(row for row in synced.rows("balances") if row.opening)
+    old, body = f'"beginningBalance":{stated.opening}', f'"beginningBalance":{stated.opening + 5}'
+    synced.sandbox.fault("generalLedgerBalance", kind="replace", times=1000, old=old, body=body)
+    synced.sync(full=True)
+    assert stated.period[:4] in open_details(synced, "opening_unbalanced")
+    synced.sandbox.release()
+    synced.sync(full=True)
+    assert open_details(synced, "opening_unbalanced") == {}
+
+
+def open_details(synced: Synced, code: str) -> dict[str, Any]:
+    """Return the facts of the open issues of this code by year."""
+    with organisation_scope(synced.actor.organisation_id):
+        issues = Issue.objects.filter(code=code, subject_id=synced.administration_id, resolved_at=None)
+        return {issue.detail_key: issue.context for issue in issues}
+
+
+def test_a_draft_and_an_entry_of_a_statistical_ledger_may_have_one_side(synced: Synced) -> None:
+    synced.sandbox.fault(JOURNAL, kind="replace", times=1000, old='"status":"Posted"', body='"status":"Hold"')
+    drop_line_of_entry(synced)
+    synced.sync()
+    assert {row.status for row in synced.rows("entries")} == {"hold"}
+    assert open_values(synced, "entry_unbalanced") == set()
+    synced.sandbox.release()
+    synced.sandbox.fault(
+        "/v1/ledger", kind="replace", old='"balanceType":"Actual"', body='"balanceType":"Statistical"'
+    )
+    synced.sync(full=True)
+    assert {row.status for row in synced.rows("entries")} == {"posted"}
+    assert open_values(synced, "entry_unbalanced") == set()
+    synced.sync()
+    assert len(open_values(synced, "entry_unbalanced")) == 1
 
 
 @pytest.mark.kill

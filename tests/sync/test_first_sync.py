@@ -26,3 +26,9 @@ def test_a_second_sync_with_nothing_changed_writes_nothing_to_the_books(synced: 
         key: (part.added, part.changed, part.deleted) for key, part in synced.run_resources(run).items()
     } == dict.fromkeys(synced.run_resources(run), (0, 0, 0))
     assert synced.versions() == before
+
+
+def test_an_actual_ledger_has_a_journal_for_every_workspace_that_the_vendor_describes(synced: Synced) -> None:
+    synced.sync()
+    modules = {journal.module for journal in synced.rows("journals") if journal.balance_type == "actual"}
+    assert modules == {"GL", "AP", "AR", "CA", "CM", "IN", "SO", "PO", "DR", "FA", "EP", "PM", "TX", "CR"}

@@ -197,6 +197,22 @@ def test_an_entry_that_left_a_closed_period_changed_it_and_its_lines_no_longer_d
     assert [(line.kind, line.period, line.in_closed_period) for line in lines] == [("deleted", newest, False)]
 
 
+def test_an_entry_that_moved_between_closed_periods_changed_both(synced: Synced) -> None:
+    synced.sync()
+    closed = sorted(row.period for row in synced.rows("periods", closed=True))  # type: ignore[attr-defined]
+    entry = next(row for row in synced.rows("entries") if row.period in closed)  # type: ignore[attr-defined]
+    old, number = entry.period, entry.number  # type: ignore[attr-defined]
+    other = next(period for period in closed if period != old)
+    synced.change(move={number: other})
+    run = synced.sync()
+    with organisation_scope(synced.actor.organisation_id):
+        row = Change.objects.get(run_id=run.pk, resource="entries", external_id=entry.external_id)
+        issues = Issue.objects.filter(code="closed_period_changed", resolved_at=None)
+        named = {issue.context["period"]: issue.context["run"] for issue in issues}
+    assert (row.period, row.left_period, row.in_closed_period) == (other, old, True)
+    assert (named[old], named[other]) == (run.pk, run.pk)
+
+
 def numbers_in_open_periods(synced: Synced) -> set[str]:
     """Of entries; none in a closed period has the same number.
 

@@ -38,7 +38,7 @@ RESOURCES = ("accounts", "entries", "entry_lines")
 COLUMN = {"accounts": "name", "entries": "description", "entry_lines": "description"}
 
 
-def correct_normaliser(monkeypatch: pytest.MonkeyPatch, version: int = 2) -> None:
+def correct_normaliser(monkeypatch: pytest.MonkeyPatch, version: int = 12) -> None:
     """A release corrects three normalisers: a text gets a suffix."""
     original = VismaNet.normalise
 

@@ -43,6 +43,7 @@ def test_a_stamp_that_is_no_moment_is_not_followed(synced: Synced, path: str, st
         ("creditTerm", '"dueDay1":', '"dueDay1":9999999999,"was":'),
         (JOURNAL, '"debitAmount":', '"debitAmount":1e-20000,"was":'),
         (JOURNAL, '"debitAmount":', '"debitAmount":NaN,"was":'),
+        (JOURNAL, '"financialPeriod":"', '"financialPeriod":"2026300000","was":"'),
         ("/v1/vat$", '"vatId":"', r'"vatId":"\ud800x'),
         ("dimension/", '"valueId":"', r'"valueId":"\ud800x'),
     ],

@@ -137,6 +137,7 @@ def test_a_person_without_organisation_gets_an_explanation(world: World) -> None
         "template=-1",
         "freshness=x",
         "connection=²",
+        "q=%00a",
     ],
 )
 def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query: str) -> None:
@@ -144,7 +145,7 @@ def test_rubbish_in_the_address_bar_is_refused_with_no_rows(world: World, query:
     assert (world.active.name in text, 'name="action"' in text, "export." in text) == (False, False, False)
 
 
-@pytest.mark.parametrize(("query", "is_found"), [("q=%00a", True), ("q=%25_", False), ("page=9999", True)])
+@pytest.mark.parametrize(("query", "is_found"), [("q=%25_", False), ("page=9999", True)])
 def test_any_words_may_be_searched_and_a_page_past_the_end_is_the_last(
     world: World, query: str, is_found: bool
 ) -> None:
@@ -322,8 +323,8 @@ def test_the_language_follows_the_person(world: World) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/administrations/{}/books/?q=%00", 400),
-        ("/administrations/{}/books/contacts/?q=a%00b", 400),
+        ("/administrations/{}/books/?q=%00", 422),
+        ("/administrations/{}/books/contacts/?q=a%00b", 422),
         ("/api/v1/administrations/{}/books/contacts?q=%00", 422),
         ("/api/v1/administrations/{}/books/contacts/records?after=%00", 422),
     ],

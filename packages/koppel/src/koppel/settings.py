@@ -205,6 +205,8 @@ ACCOUNT_FORMS = {
     "reset_password_from_key": "koppel.web.auth.password_forms.ResetPasswordKeyForm",
     "change_password": "koppel.web.auth.password_forms.ChangePasswordForm",
 }
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,3/h/key"}
+"""`key` is the address that gets the link: many senders together must not fill a mailbox."""
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "koppel.web.auth.allauth_adapters.AccountAdapter"

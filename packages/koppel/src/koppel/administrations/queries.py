@@ -17,7 +17,7 @@ from koppel.kit.database.text_search import Folded, normalize_search
 from koppel.kit.web.parameters import id_of
 from koppel.organisations.errors import Refused
 from koppel.organisations.models import Division, Membership, Template
-from koppel.organisations.roles import Actor
+from koppel.organisations.roles import Actor, Permission
 
 PENDING_STATUSES = (Status.QUEUED, Status.CONFIGURING)
 FAILING_STATUSES = (Status.FAILED, Status.BLOCKED)
@@ -94,8 +94,8 @@ def import_state(actor: Actor, import_id: int) -> ImportState | None:
 
 
 def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
-    """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`,
-    `connections`.
+    """Return (id, name) pairs to filter by or assign; keys `divisions`, `templates`, `people`, and
+    `connections`, which are empty for those who may not see connections.
     """
     people = (
         Membership.objects.for_actor(actor)
@@ -122,7 +122,9 @@ def assignment_choices(actor: Actor) -> dict[str, list[tuple[int, str]]]:
         "divisions": list(divisions),
         "templates": list(templates),
         "people": [(member.pk, str(member.user)) for member in people],
-        "connections": list(connections.values_list("pk", "account")),
+        "connections": list(connections.values_list("pk", "account"))
+        if actor.can(Permission.IMPORT_ADMINISTRATIONS)
+        else [],
     }
 
 

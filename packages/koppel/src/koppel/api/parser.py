@@ -31,7 +31,10 @@ class StrictParser(Parser):
         """
         # Python would let surrogates pass that are encoded like characters.
         text = request.body.decode("utf-8-sig")
-        fields: dict[str, Any] = json.loads(text, object_pairs_hook=_parse_object)
+        try:
+            fields: dict[str, Any] = json.loads(text, object_pairs_hook=_parse_object)
+        except RecursionError:
+            raise ValueError("Its objects and lists are nested too deeply.") from None
         if _ESCAPED_SURROGATE.search(text) and has_lone_surrogate(json.dumps(fields, ensure_ascii=False)):
             raise SurrogateError
         return fields

@@ -12,7 +12,7 @@ from koppel.books.errors import UnknownResource
 from koppel.books.models import MODELS_BY_RESOURCE, TIME_COLUMNS
 from koppel.books.read import changefeed, queries
 from koppel.books.read.export_columns import EXPORT_COLUMNS
-from koppel.books.reports.period_selection import require_period, require_year
+from koppel.books.reports.period_selection import require_period_range, require_year
 from koppel.books.reports.trial_balance import trial_balance
 from koppel.connector.rows import ROWS
 from koppel.kit.database.text import compose
@@ -52,7 +52,10 @@ class RecordsOut(Schema):
 
 
 class BalanceOut(Schema):
-    """`stated` is the source's closing balance, null when it states none. Debit is positive."""
+    """`stated` is the source's closing balance, null when it states none, as is `difference` then.
+
+    Debit is positive.
+    """
 
     account: str
     name: str
@@ -61,12 +64,22 @@ class BalanceOut(Schema):
     credit: Decimal
     closing: Decimal
     stated: Decimal | None
-    difference: Decimal
+    difference: Decimal | None
 
 
 class TrialBalanceOut(Schema):
+    """The balances of the periods (`YYYYPP`) from `since` through `until`, empty without any in the year.
+
+    `matches`: each account in use agrees with the source, and opening and closing add up to zero. `differing`
+    and `unstated` count the accounts that differ, and those in use without a `stated` balance.
+    """
+
     fiscal_year: str
+    since: str
+    until: str
+    matches: bool
     differing: int
+    unstated: int
     accounts: list[BalanceOut]
 
 
@@ -83,12 +96,17 @@ def get_counts(request: AuthenticatedRequest, administration_id: int) -> Counts:
 
 @router.get("/{administration_id}/books/trial-balance", response=TrialBalanceOut)
 def get_trial_balance(
-    request: AuthenticatedRequest, administration_id: int, year: str = "", until: str = ""
+    request: AuthenticatedRequest, administration_id: int, year: str = "", since: str = "", until: str = ""
 ) -> TrialBalanceOut:
-    """Return the trial balance of `year` (default: the newest) until the period `until` (`YYYYPP`)."""
+    """Return the trial balance of `year` (default: the newest) from the period `since` through `until`.
+
+    Periods are `YYYYPP`, or `PP` of the year; default: the whole year. What was booked before `since` is part
+    of the opening balances.
+    """
     administration = open_books(request.actor, administration_id)
     year = require_year(administration.pk, year)
-    report = trial_balance(administration.pk, year, require_period(year, until))
+    selected = require_period_range(administration.pk, year, since, until)
+    report = trial_balance(administration.pk, year, selected.until, selected.since)
     accounts = [
         BalanceOut(
             account=row.code,
@@ -102,7 +120,15 @@ def get_trial_balance(
         )
         for row in report.accounts
     ]
-    return TrialBalanceOut(fiscal_year=year, differing=len(report.differing), accounts=accounts)
+    return TrialBalanceOut(
+        fiscal_year=year,
+        since=selected.first,
+        until=selected.last,
+        matches=report.is_matched,
+        differing=len(report.differing),
+        unstated=len(report.unstated),
+        accounts=accounts,
+    )
 
 
 @router.get("/{administration_id}/books/{resource}", response=Rows)

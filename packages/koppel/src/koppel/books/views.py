@@ -1,7 +1,7 @@
 """Pages of one administration's books. All are read-only."""
 
-from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -16,18 +16,18 @@ from koppel.administrations.models import Administration
 from koppel.books import export, report_export
 from koppel.books.access_log import open_books_or_404
 from koppel.books.export import Exported
-from koppel.books.models import MODELS_BY_RESOURCE, Account
+from koppel.books.models import MODELS_BY_RESOURCE, Account, EntryLine
 from koppel.books.read import labels, queries
+from koppel.books.read.entry_totals import total_differs
 from koppel.books.report_export import ReportTable
 from koppel.books.reports.period_selection import (
     PeriodRange,
     fiscal_years,
-    require_period,
     require_period_range,
     require_year,
 )
-from koppel.books.reports.period_totals import movement_by_period, year_result
-from koppel.books.reports.trial_balance import AccountBalance, group_by_kind, totals_of, trial_balance
+from koppel.books.reports.period_totals import movement_table, year_result
+from koppel.books.reports.trial_balance import group_by_kind, totals_of, trial_balance
 from koppel.connector.period_format import format_period
 from koppel.kit.tabular.export_limit import export_slot
 from koppel.kit.tabular.writers import MEDIA_TYPES, Format, TooManyRows, write_table
@@ -61,12 +61,12 @@ HEADINGS = {
 def overview(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Show the accounts with their balances."""
     administration = open_books_or_404(request.actor, administration_id)
-    year, to_period = _year_and_period(request, administration)
-    report = trial_balance(administration.pk, year, to_period)
+    selected = _selected_range(request, administration)
+    report = trial_balance(administration.pk, selected.year, selected.until)
     search = (request.parameters["q"] or "").strip()
     balances = {row.code: row for row in report.accounts}
     if file_format := _requested_format(request):
-        table = report_export.accounts_table(administration.pk, search, year, balances)
+        table = report_export.accounts_table(administration.pk, search, selected, balances)
         return _table_response(request, administration, table, file_format)
     listing = queries.list_rows(administration.pk, "accounts", search=search, page=_page_number(request))
     rows = [(account, balances.get(account.code)) for account in listing.rows]
@@ -79,32 +79,40 @@ def overview(request: AuthenticatedRequest, administration_id: int) -> HttpRespo
         rows=rows,
         has_differences=any(balance and balance.difference for _account, balance in rows),
         search=search,
-        year=year,
+        year=selected.year,
+        selected=selected,
         export_query=_export_query(request),
     )
 
 
-@query_parameters(q=TEXT, year=TEXT, page=PAGE, format=FORMAT)
+@query_parameters(q=TEXT, year=TEXT, since=TEXT, until=TEXT, page=PAGE, format=FORMAT)
 def account(request: AuthenticatedRequest, administration_id: int, code: str) -> HttpResponseBase:
-    """Show the lines of an account in a fiscal year, with a running balance."""
+    """Show the lines of an account in a fiscal year or periods of it, with a running balance."""
     administration = open_books_or_404(request.actor, administration_id)
-    year, _until = _year_and_period(request, administration)
-    balance = trial_balance(administration.pk, year, f"{year}99")
+    selected = _selected_range(request, administration)
+    balance = trial_balance(administration.pk, selected.year, selected.until, selected.since)
     row_of_account = next((row for row in balance.accounts if row.code == code), None)
     account_row = Account.objects.filter(administration_id=administration.pk, code=code).first()
     if row_of_account is None and account_row is None:
         raise Http404
     search = (request.parameters["q"] or "").strip()
     opening = row_of_account.opening if row_of_account else Decimal(0)
-    if file_format := _requested_format(request):
-        ledger = queries.account_ledger(
-            administration.pk, code, year, opening=opening, search=search, page_size=None
-        )
-        table = report_export.lines_table(code, year, ledger.lines)
-        return _table_response(request, administration, table, file_format)
-    lines = queries.account_ledger(
-        administration.pk, code, year, opening=opening, search=search, page=_page_number(request)
+    read_lines = partial(
+        queries.account_ledger,
+        administration.pk,
+        code,
+        selected.year,
+        since=selected.since,
+        until=selected.until,
+        opening=opening,
+        search=search,
     )
+    if file_format := _requested_format(request):
+        ledger = read_lines(page_size=None)
+        table = report_export.lines_table(code, selected, ledger.lines)
+        return _table_response(request, administration, table, file_format)
+    lines = read_lines(page=_page_number(request))
+    names = queries.contact_names(administration.pk, ((line.module, line.contact) for line in lines.lines))
     return _render(
         request,
         administration,
@@ -114,17 +122,18 @@ def account(request: AuthenticatedRequest, administration_id: int, code: str) ->
         account=account_row,
         balance=row_of_account,
         lines=lines,
-        contacts=queries.contact_names(administration.pk, (line.contact for line in lines.lines)),
+        rows=[(line, names.get((line.module, line.contact), "")) for line in lines.lines],
         opening=opening,
         search=search,
-        year=year,
+        year=selected.year,
+        selected=selected,
         export_query=_export_query(request),
     )
 
 
-@query_parameters(account=TEXT, year=TEXT, q=TEXT, page=PAGE)
+@query_parameters(account=TEXT, year=TEXT, since=TEXT, until=TEXT, q=TEXT, page=PAGE)
 def entry(request: AuthenticatedRequest, administration_id: int, external_id: str) -> HttpResponse:
-    """Show an entry with its lines, and whether its debit and credit differ.
+    """Show an entry with its lines, and whether its debit and credit, or its total and lines, differ.
 
     `account` is the account from whose card it was opened; with it, the query string is that of the card,
     else that of the list of entries.
@@ -137,6 +146,7 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
     debit = sum((line.debit for line in lines), Decimal(0))
     credit = sum((line.credit for line in lines), Decimal(0))
     names = dict(Account.objects.filter(administration_id=administration.pk).values_list("code", "name"))
+    contacts = queries.contact_names(administration.pk, ((booking.module, line.contact) for line in lines))
     card = request.parameters["account"] or ""
     if card and card not in {*names, *(line.account for line in lines)}:
         raise UnknownParameter([unknown_value("account", card)])
@@ -146,14 +156,26 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
         "books/entry.html",
         "accounts" if card else "entries",
         entry=booking,
-        lines=[(line, names.get(line.account, "")) for line in lines],
-        contacts=queries.contact_names(administration.pk, (line.contact for line in lines)),
-        used={name for name in OPTIONAL_OF_LINES if any(getattr(line, name) for line in lines)},
+        lines=[
+            (line, names.get(line.account, ""), contacts.get((booking.module, line.contact), ""))
+            for line in lines
+        ],
+        used={name for name in OPTIONAL_OF_LINES if any(getattr(line, name) for line in lines)}
+        | ({"currency"} if any(map(_is_in_other_currency, lines)) else set()),
         debit=debit,
         credit=credit,
         difference=debit - credit,
+        total_differs=total_differs(booking, lines),
         card=card,
         card_name=names.get(card, ""),
+    )
+
+
+def _is_in_other_currency(line: EntryLine) -> bool:
+    """Return whether the amounts in currency are not just those in base currency again."""
+    return line.debit_in_currency not in (None, line.debit) or line.credit_in_currency not in (
+        None,
+        line.credit,
     )
 
 
@@ -168,19 +190,16 @@ def entry(request: AuthenticatedRequest, administration_id: int, external_id: st
 def trial_balance_page(request: AuthenticatedRequest, administration_id: int) -> HttpResponseBase:
     """Show the trial balance, with every account checked against the source's closing balance."""
     administration = open_books_or_404(request.actor, administration_id)
-    year = require_year(administration.pk, request.parameters["year"] or "")
-    selected = require_period_range(
-        administration.pk, year, request.parameters["since"] or "", request.parameters["until"] or ""
-    )
-    report = trial_balance(administration.pk, year, selected.until, selected.since)
+    selected = _selected_range(request, administration)
+    report = trial_balance(administration.pk, selected.year, selected.until, selected.since)
     by_period = request.parameters["view"] is not None
     only = request.parameters["only"] is not None
-    rows = report.differing if only else report.accounts
-    periods, movements = _per_period(administration.pk, selected, rows) if by_period else ([], [])
+    rows = report.unmatched if only else report.accounts
+    movements = movement_table(administration.pk, selected, rows) if by_period else None
     if file_format := _requested_format(request):
-        table = report_export.trial_balance_table(year, rows)
-        if by_period:
-            table = report_export.movements_table(year, periods, movements)
+        table = report_export.trial_balance_table(selected, rows, only_differences=only)
+        if movements:
+            table = report_export.movements_table(selected, movements)
         return _table_response(request, administration, table, file_format)
     return _render(
         request,
@@ -190,15 +209,13 @@ def trial_balance_page(request: AuthenticatedRequest, administration_id: int) ->
         balance=report,
         groups=[(labels.group_label(group.kind), group) for group in group_by_kind(rows)],
         totals=totals_of(rows),
-        year=year,
+        totals_of_all=totals_of(report.accounts),
+        year=selected.year,
         selected=selected,
         until=selected.until,
         only_differences=only,
-        periods=periods,
-        movements=[
-            (code, name, list(zip(map(format_period, periods), amounts, strict=True)))
-            for code, name, amounts in movements
-        ],
+        movements=movements,
+        periods=[format_period(period) for period in movements.periods] if movements else [],
         by_period=by_period,
         export_query=_export_query(request),
     )
@@ -300,29 +317,16 @@ def _render(
     return render(request, template, {**frame, **context})
 
 
-def _year_and_period(request: AuthenticatedRequest, administration: Administration) -> tuple[str, str]:
-    """Return the selected fiscal year and last period; the newest by default.
-
-    Raises `UnknownParameter`.
-    """
-    year = require_year(administration.pk, request.parameters["year"] or "")
-    return year, require_period(year, request.parameters.get("until") or "")
+def _selected_range(request: AuthenticatedRequest, administration: Administration) -> PeriodRange:
+    """Return the selected periods; by default the newest fiscal year. Raises `UnknownParameter`."""
+    parameters = request.parameters
+    year = require_year(administration.pk, parameters["year"] or "")
+    since, until = (parameters.get(name) or "" for name in ("since", "until"))
+    return require_period_range(administration.pk, year, since, until)
 
 
 def _page_number(request: AuthenticatedRequest) -> int:
     return request.parameters["page"] or 1
-
-
-def _per_period(
-    administration_id: int, selected: PeriodRange, accounts: Sequence[AccountBalance]
-) -> tuple[list[str], list[tuple[str, str, list[Decimal | None]]]]:
-    moves = movement_by_period(administration_id, selected.year)
-    periods = sorted({period for _account, period in moves if selected.since <= period <= selected.until})
-    rows = [
-        (account.code, account.name, [moves.get((account.code, period)) for period in periods])
-        for account in accounts
-    ]
-    return periods, rows
 
 
 def _export_query(request: AuthenticatedRequest) -> str:

@@ -24,6 +24,7 @@ from koppel.connections.models import ImportPolicy
 from koppel.kit.encryption import Secret
 from koppel.kit.errors import KoppelError
 from koppel.kit.web.forms import ChoiceField, FlagField, Form, IdField, IdsField, MomentField, TextField
+from koppel.kit.web.parameters import LIST_ENTRIES_MAX
 from koppel.kit.web.schemas import Input
 
 PARAMETER_CHARACTERS_MAX = 4000
@@ -34,12 +35,19 @@ class TextsField(forms.Field):
     """Texts that a page writes for itself, each in a hidden input of the same name."""
 
     widget = forms.MultipleHiddenInput
+    default_error_messages = IdsField.default_error_messages
 
     def __init__(self) -> None:
         super().__init__(required=False)
 
     def to_python(self, value: Any) -> list[str]:
-        return [TextField().clean(text) for text in value or ()]
+        texts = value or ()
+        if len(texts) > LIST_ENTRIES_MAX:
+            raise ValidationError(
+                self.error_messages["too_many"], code="too_many", params={"count": LIST_ENTRIES_MAX}
+            )
+        field = TextField()
+        return [field.clean(text) for text in texts]
 
 
 class SecretField(TextField):

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from koppel.connector.rows import Row
+from koppel.kit.database.text import display_text
 from koppel.kit.encryption import Secret
 from koppel.kit.http.client import Response
 
@@ -184,6 +185,10 @@ class Consent:
     """Only when the grant reaches one company (one company per sign-in)."""
 
 
+BRANCHES_MAX = 1000
+"""Branches of one company that are shown."""
+
+
 @dataclass(frozen=True)
 class Company:
     """A company that a grant can reach, as the vendor lists it."""
@@ -194,6 +199,9 @@ class Company:
     code: str = ""
     routing: Mapping[str, str] = field(default_factory=dict)
     """What the connector needs to address the company; the hub only stores it."""
+
+    def __post_init__(self) -> None:
+        _clean_texts(self, "name", "code")
 
 
 @dataclass(frozen=True)
@@ -210,6 +218,21 @@ class CompanyDescription:
     industry_code: str | None = None
     branches: tuple[tuple[str, str, str | None], ...] = ()
     """Further organisations or branches of the company: (code, name, number)."""
+
+    def __post_init__(self) -> None:
+        _clean_texts(self, "name", "number", "vat_number", "country", "base_currency", "industry_code")
+        branches = tuple(
+            (display_text(code), display_text(name), number and display_text(number))
+            for code, name, number in self.branches[:BRANCHES_MAX]
+        )
+        object.__setattr__(self, "branches", branches)
+
+
+def _clean_texts(described: Company | CompanyDescription, *names: str) -> None:
+    """Make these texts of a frozen object fit for pages, whatever the source and the connector."""
+    for name in names:
+        if (text := getattr(described, name)) is not None:
+            object.__setattr__(described, name, display_text(text))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Amounts are `Decimal`, exactly as the source wrote them. Dates are the source's 
 zone. Periods are `YYYYPP`, PP being the number of the period in its fiscal year.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -128,12 +129,14 @@ class EntryRow(Row, frozen=True, kw_only=True, gc=False):
 
     journal: str
     module: str
+    """The subledger that it came from: AR (receivables), AP (payables), GL …; see `CONTACT_KINDS`."""
     number: str
     period: str
     booked_on: date
     description: str | None = None
     ledger: str | None = None
     balance_type: str = "actual"
+    """actual, budget, report, statistical. The type of a journal with the same `ledger` replaces it."""
     status: str = "posted"
     """posted, unposted, hold, balanced, voided …"""
     currency: str | None = None
@@ -159,6 +162,7 @@ class EntryLineRow(Row, frozen=True, kw_only=True, gc=False):
     dimensions: str | None = None
     """`name=value`, joined by `;`."""
     currency: str | None = None
+    """That of the entry when the line states none."""
     debit_in_currency: Decimal | None = None
     credit_in_currency: Decimal | None = None
 
@@ -181,6 +185,12 @@ class BalanceRow(Row, frozen=True, kw_only=True, gc=False):
     closing: Decimal
 
 
+CONTACT_KINDS: Mapping[str, str] = {"AR": "customer", "AP": "supplier"}
+"""The kind of the contacts that the lines of an entry name, by the entry's module.
+
+A customer and a supplier may have the same code, and a line has the code only. Other modules name contacts of
+either kind.
+"""
 ROWS: dict[str, type[Row]] = {
     "company_details": CompanyRow,
     "accounts": AccountRow,

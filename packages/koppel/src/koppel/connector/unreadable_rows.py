@@ -5,23 +5,28 @@ their place, which no connector can take for a record, so that it is rejected li
 others are read. `original_row` returns what the vendor sent.
 """
 
+import asyncio
 import base64
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 from django.utils.translation import gettext_noop
 
 PLACEHOLDER = b"koppel unreadable row"
 REASON = gettext_noop("It is not valid JSON.")
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]', re.DOTALL)
+TOKENS_MAX = 1_000_000
+"""Strings, brackets and commas of a document that is repaired. A page of 1,000 lines has about 100,000."""
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|(?P<unterminated>\\?\Z))|[\[\]{},]', re.DOTALL)
+_SIGN = re.compile(rb"[\[\]{},]")
 _STORED = re.compile(rb'"' + PLACEHOLDER + rb'":\s*"([A-Za-z0-9+/=]*)"')
 
 
 def replace_unreadable_rows(document: bytes, depth: int = 1) -> bytes | None:
     """Return the document with a placeholder for each element that is no JSON, of its arrays `depth` deep.
 
-    None when the document is cut off, or no element explains why it cannot be read.
+    None when the document is cut off or too large to repair, or no element explains why it cannot be read.
     """
     replaced: list[bytes] = []
     copied_to, is_complete = 0, False
@@ -33,6 +38,11 @@ def replace_unreadable_rows(document: bytes, depth: int = 1) -> bytes | None:
             replaced += [document[copied_to:start], stored]
             copied_to = end
     return b"".join([*replaced, document[copied_to:]]) if replaced and is_complete else None
+
+
+async def replace_in_thread(document: bytes, depth: int = 1) -> bytes | None:
+    """Return what `replace_unreadable_rows` does; a large document does not hold up the event loop."""
+    return await asyncio.to_thread(replace_unreadable_rows, document, depth)
 
 
 def original_row(payload: bytes) -> bytes | None:
@@ -47,24 +57,42 @@ def original_row(payload: bytes) -> bytes | None:
 def _elements(document: bytes, depth: int) -> Iterator[tuple[int, int]]:
     """Yield where each element of these arrays starts and ends; (0, -1) at the end of a complete document."""
     opened = bytearray()
-    start = 0
-    for token in _TOKEN.finditer(document):
+    arrays = start = 0
+    for token in _tokens(document):
         sign = token[0]
-        is_in_rows = opened.endswith(b"[") and opened.count(b"[") == depth
+        is_in_rows = arrays == depth and opened.endswith(b"[")
         if sign in (b",", b"]") and is_in_rows and document[start : token.start()].strip():
             yield start, token.start()
         if sign == b"," and is_in_rows:
             start = token.end()
         elif sign in (b"[", b"{"):
             opened += sign
-            if sign == b"[" and opened.count(b"[") == depth:
+            arrays += sign == b"["
+            if sign == b"[" and arrays == depth:
                 start = token.end()
         elif sign in (b"]", b"}"):
-            if not opened or not opened.endswith(b"[" if sign == b"]" else b"{"):
+            if not opened.endswith(b"[" if sign == b"]" else b"{"):
                 return
             opened.pop()
-            if not opened and not document[token.end() :].strip():
-                yield 0, -1
+            arrays -= sign == b"]"
+            if not opened:
+                if not document[token.end() :].strip():
+                    yield 0, -1
+                return
+
+
+def _tokens(document: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield the strings, brackets and commas; nothing more after `TOKENS_MAX`.
+
+    No string ends after the start of one without an end: what follows is searched for brackets alone.
+    """
+    left = TOKENS_MAX
+    for token in islice(_TOKEN.finditer(document), left):
+        if token.lastgroup == "unterminated":
+            yield from islice(_SIGN.finditer(document, token.start() + 1), left)
+            return
+        left -= 1
+        yield token
 
 
 def _is_json(row: bytes) -> bool:

@@ -7,7 +7,8 @@ from django.db import connection as django_connection
 
 from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
-from koppel.books.reports.trial_balance import differing_accounts
+from koppel.books.models import ACTUAL, POSTED
+from koppel.books.reports.trial_balance import differing_accounts, unbalanced_openings
 from koppel.connector.registry import system_title
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
@@ -59,12 +60,43 @@ def reconcile_check_issues(organisation_id: int, administration_id: int) -> None
 def _find_unbalanced_entries(_organisation_id: int, administration_id: int) -> Problems:
     with django_connection.cursor() as cursor:
         cursor.execute(
-            _SQL["list_unbalanced_entries"], {"administration": administration_id, "limit": UNBALANCED_MAX}
+            _SQL["list_unbalanced_entries"],
+            {
+                "administration": administration_id,
+                "limit": UNBALANCED_MAX,
+                "posted": POSTED,
+                "actual": ACTUAL,
+            },
         )
         rows: list[tuple[str, str, str, Decimal]] = cursor.fetchall()
     return {
         key: {"journal": journal, "number": number, "difference": format_amount(difference), "entry": key}
         for key, journal, number, difference in rows
+    }
+
+
+def _find_entries_with_another_total(_organisation_id: int, administration_id: int) -> Problems:
+    """Return the entries whose lines are not all there, by the total that the source states."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(
+            _SQL["list_entries_with_another_total"],
+            {
+                "administration": administration_id,
+                "limit": UNBALANCED_MAX,
+                "posted": POSTED,
+                "actual": ACTUAL,
+            },
+        )
+        rows: list[tuple[str, str, str, Decimal, Decimal]] = cursor.fetchall()
+    return {
+        key: {
+            "journal": journal,
+            "number": number,
+            "total": format_amount(total),
+            "sum": format_amount(lines),
+            "entry": key,
+        }
+        for key, journal, number, total, lines in rows
     }
 
 
@@ -76,6 +108,17 @@ def _find_differing_balances(_organisation_id: int, administration_id: int) -> P
         )
         rows[year] = {"year": year, "count": len(accounts), "accounts": account_list}
     return rows
+
+
+def _find_unbalanced_openings(_organisation_id: int, administration_id: int) -> Problems:
+    """Return the years whose stated opening balances do not add up to zero.
+
+    Closing balances do not either then; entries that do not balance are found by themselves.
+    """
+    return {
+        year: {"year": year, "difference": format_amount(total)}
+        for year, total in unbalanced_openings(administration_id).items()
+    }
 
 
 def _shared_context(administration_id: int) -> MessageContext:
@@ -116,7 +159,9 @@ def _find_changed_closed_periods(_organisation_id: int, administration_id: int) 
 
 _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
     SyncIssue.ENTRY_UNBALANCED: _find_unbalanced_entries,
+    SyncIssue.ENTRY_TOTAL_DIFFERS: _find_entries_with_another_total,
     SyncIssue.BALANCE_DIFFERS: _find_differing_balances,
+    SyncIssue.OPENING_UNBALANCED: _find_unbalanced_openings,
     SyncIssue.RECORDS_REJECTED: _count_rejected_records,
     SyncIssue.CLOSED_PERIOD_CHANGED: _find_changed_closed_periods,
 }

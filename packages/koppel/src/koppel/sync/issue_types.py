@@ -13,8 +13,10 @@ class SyncIssue(IssueCode):
     """Problems that a sync finds, and reasons why it stops."""
 
     ENTRY_UNBALANCED = "entry_unbalanced"
+    ENTRY_TOTAL_DIFFERS = "entry_total_differs"
     CLOSED_PERIOD_CHANGED = "closed_period_changed"
     BALANCE_DIFFERS = "balance_differs"
+    OPENING_UNBALANCED = "opening_unbalanced"
     RECORDS_REJECTED = "records_rejected"
     SETUP_MISSING = "setup_missing"
     NOT_CONSENTED = "not_consented"
@@ -40,6 +42,10 @@ def _differences(administration_id: int, context: MessageFacts) -> str:
     return f"{url}?year={context.get('year', '')}&only=differences"
 
 
+def _trial_balance(administration_id: int, context: MessageFacts) -> str:
+    return f"{reverse('books:trial_balance', args=[administration_id])}?year={context.get('year', '')}"
+
+
 def _start_sync(administration_id: int, _context: MessageFacts) -> str:
     return reverse("sync:now", args=[administration_id])
 
@@ -57,6 +63,17 @@ ISSUE_TYPES = (
         button=_("Show entry"),
         link=_entry,
         title=_("Entries that do not balance"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        code=SyncIssue.ENTRY_TOTAL_DIFFERS,
+        message=_("Entry %(journal)s %(number)s totals %(total)s in %(system)s, its lines %(sum)s."),
+        advice=_(
+            "Lines may be missing. Start a full check; if the entry stays like this, check it in %(system)s."
+        ),
+        button=_("Show entry"),
+        link=_entry,
+        title=_("Entries whose lines are not their total"),
         is_dismissible=True,
     ),
     IssueType(
@@ -89,6 +106,18 @@ ISSUE_TYPES = (
         link=_differences,
         remedy=Remedy(label=_("Run full check"), url=_start_sync, fields={"full": "1"}),
         title=_("Balances that do not match"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        code=SyncIssue.OPENING_UNBALANCED,
+        message=_("The opening balances of %(year)s in %(system)s do not add up to zero: %(difference)s."),
+        advice=_(
+            "An account is missing, or its opening balance is wrong. Correct this in %(system)s; the next "
+            "sync updates it here."
+        ),
+        button=_("Show trial balance"),
+        link=_trial_balance,
+        title=_("Opening balances that do not add up"),
         is_dismissible=True,
     ),
     IssueType(

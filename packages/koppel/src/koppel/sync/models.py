@@ -290,6 +290,8 @@ class Change(models.Model):
     """The period of an entry, line or balance."""
     in_closed_period = models.BooleanField(default=False)
     """Whether the source had closed the period."""
+    left_period = models.CharField(max_length=10, default="")
+    """The closed period that an entry left for `period`, which is closed too; '' for any other change."""
     normalisation_version = models.IntegerField(default=1)
     """The version that normalised the record at that time."""
 

@@ -46,6 +46,10 @@ INLINE_ITEMS_MAX = 100
 """The most items of an operation that is executed before the response; a larger one is executed by a job."""
 UNFINISHED_MAX = 3
 """The most simultaneous operations of one organisation."""
+UNKNOWN_IDS_MAX = 100
+"""The most selected ids that are no administration of the actor's, and are listed as not found: some may have
+been erased or restricted since the list was opened.
+"""
 DRAFT_HOURS = 24
 
 
@@ -117,6 +121,7 @@ def _previewed_items(
 ) -> list[BulkItem]:
     """Return an item for each selected administration, and for each id that is none of the actor's."""
     values_by_id = selection.values_by_id
+    _require_few_unknown(administrations, selection)
     params_by_id = {
         administration.pk: merged_parameters(
             action, operation.params, values_by_id.get(administration.pk, {})
@@ -133,6 +138,14 @@ def _previewed_items(
         )
         for administration_id in dict.fromkeys([*params_by_id, *selection.ids])
     ]
+
+
+def _require_few_unknown(administrations: Sequence[Administration], selection: Selection) -> None:
+    unknown = len(set(selection.ids) - {administration.pk for administration in administrations})
+    if unknown > UNKNOWN_IDS_MAX:
+        raise Refused(
+            _("%(count)s of the selected administrations do not exist.") % {"count": unknown}, field="ids"
+        )
 
 
 def start_operation(actor: Actor, operation_id: int) -> bool:

@@ -93,7 +93,9 @@ class Chip:
 def menus(query: ListQuery, choices: Mapping[str, Sequence[tuple[int, str]]]) -> list[Menu]:
     offered = _filter_choices(choices)
     return [
-        Menu(key=key, label=LABELS[key], options=_options(query, key, offered[key])) for key in MULTI_FILTERS
+        Menu(key=key, label=LABELS[key], options=_options(query, key, offered[key]))
+        for key in MULTI_FILTERS
+        if offered[key]
     ]
 
 

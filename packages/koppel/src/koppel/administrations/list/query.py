@@ -215,9 +215,12 @@ def query_of_text(text: str) -> QueryDict:
 
 
 def _strip_values(params: QueryDict) -> QueryDict:
+    """Return the parameters with clean values. One with a NUL stays as it is, and is refused: without it, the
+    filter would be another, or none.
+    """
     query = QueryDict(mutable=True)
     for key, texts in params.lists():
-        query.setlist(key, [clean_text(str(text)) for text in texts])
+        query.setlist(key, [text if "\0" in text else clean_text(text) for text in map(str, texts)])
     return query
 
 

@@ -3,7 +3,7 @@
 The caller has checked that the actor may see the administration (`administrations.access`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from django.db import connection as django_connection
 from django.db.models import Q, Sum
 
 from koppel.books.models import ACTUAL, MODELS_BY_RESOURCE, POSTED, BookRow, Contact, Entry, EntryLine
+from koppel.connector.rows import CONTACT_KINDS
 from koppel.kit.database.sql_files import load_statements
 
 PAGE_SIZE = 200
@@ -62,7 +63,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Listing:
     """One page of a table."""
 
@@ -87,13 +88,14 @@ class LedgerLine:
     description: str
     reference: str
     contact: str
+    module: str
     debit: Decimal
     credit: Decimal
     balance: Decimal
     """Runs from the opening balance of the fiscal year."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AccountLedger:
     lines: Sequence[LedgerLine]
     total: int
@@ -116,9 +118,7 @@ def list_rows(
         queryset = queryset.filter(_search_condition(resource, search))
     ordered = queryset.order_by(*_ORDER.get(resource, ("code",)), "external_id")
     rows = Paginator(ordered, PAGE_SIZE).get_page(page)
-    return Listing(
-        rows=list(rows), total=rows.paginator.count, page=rows.number, pages=rows.paginator.num_pages
-    )
+    return Listing(list(rows), rows.paginator.count, rows.number, rows.paginator.num_pages)
 
 
 def all_rows(
@@ -153,23 +153,45 @@ def debit_credit_totals(administration_id: int) -> tuple[Decimal, Decimal]:
 
 
 def entry_with_lines(administration_id: int, external_id: str) -> tuple[Entry, list[EntryLine]] | None:
-    """Return an entry and its lines in their order; None when it does not exist."""
+    """Return an entry and its lines in their order; None when it does not exist.
+
+    Of an entry that was deleted at the source, the lines are those that it had then.
+    """
     key = {"administration_id": administration_id}
     entry = Entry.objects.filter(**key, external_id=external_id).first()
     if entry is None:
         return None
-    lines = EntryLine.objects.filter(**key, entry=external_id, deleted_at=None).order_by(
-        "line_number", "external_id"
-    )
-    return entry, list(lines)
+    present = Q(deleted_at=None)
+    if entry.deleted_at:
+        present |= Q(deleted_at__gte=entry.deleted_at)
+    lines = EntryLine.objects.filter(present, **key, entry=external_id)
+    return entry, list(lines.order_by("line_number", "external_id"))
 
 
-def contact_names(administration_id: int, codes: Iterable[str | None]) -> dict[str, str]:
-    """Return the names of these contacts by code; unknown ones are absent."""
-    contacts = Contact.objects.filter(
-        administration_id=administration_id, code__in={code for code in codes if code}
+def contact_names(
+    administration_id: int, contacts: Iterable[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], str]:
+    """Return the names of contacts by the module of the entry and the code of the contact.
+
+    The module tells a customer from a supplier with the same code. Where it does not, a code that both have
+    is absent, as is an unknown one.
+    """
+    references = set(contacts)
+    names: dict[str | None, dict[str, str]] = {}
+    stored = Contact.objects.filter(
+        administration_id=administration_id, code__in={code for _module, code in references if code}
     )
-    return dict(contacts.order_by("deleted_at").values_list("code", "name"))
+    for code, kind, name in stored.order_by("deleted_at").values_list("code", "kind", "name"):
+        names.setdefault(code, {})[kind] = name
+    resolved = {key: _name_of_contact(key[0], names.get(key[1], {})) for key in references}
+    return {key: name for key, name in resolved.items() if name}
+
+
+def _name_of_contact(module: str, names: Mapping[str, str]) -> str:
+    """Return the name among those of one code, by kind; '' when the kind is open."""
+    if kind := CONTACT_KINDS.get(module):
+        return names.get(kind, "")
+    return next(iter(names.values())) if len(names) == 1 else ""
 
 
 def account_ledger(
@@ -178,30 +200,38 @@ def account_ledger(
     fiscal_year: str,
     *,
     opening: Decimal,
+    since: str = "",
+    until: str = "",
     search: str = "",
     page: int = 1,
     page_size: int | None = PAGE_SIZE,
 ) -> AccountLedger:
-    """Return the account's lines in a fiscal year, oldest first, with a balance running from `opening`."""
+    """Return the account's lines in a fiscal year, oldest first, with a balance running from `opening`.
+
+    `since` and `until` are the first and last period (`YYYYPP`), '' those of the year.
+    `search` looks in the document, the description, the reference, and the code and name of the contact.
+    """
     values: dict[str, Any] = {
         "administration": administration_id,
         "account": account,
         "year": fiscal_year,
+        "since": since,
+        "until": until or f"{fiscal_year}99",
         "posted": POSTED,
         "actual": ACTUAL,
         "pattern": f"%{_escape_like(search)}%",
         "search": search,
+        "kinds": list(CONTACT_KINDS.values()),
+        "modules": list(CONTACT_KINDS),
         "limit": page_size,
         "offset": (max(page, 1) - 1) * (page_size or 0),
     }
     with django_connection.cursor() as cursor:
         cursor.execute(_SQL["list_account_lines"], values)
         rows = cursor.fetchall()
-    total = int(rows[0][14]) if rows else 0
-    lines = [LedgerLine(*(*row[:12], opening + row[12])) for row in rows]
-    return AccountLedger(
-        lines=lines, total=total, page=max(page, 1), pages=Paginator(range(total), PAGE_SIZE).num_pages
-    )
+    total = int(rows[0][15]) if rows else 0
+    lines = [LedgerLine(*(*row[:13], opening + row[13])) for row in rows]
+    return AccountLedger(lines, total, max(page, 1), Paginator(range(total), PAGE_SIZE).num_pages)
 
 
 def _search_condition(resource: str, search: str) -> Q:

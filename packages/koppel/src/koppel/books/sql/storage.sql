@@ -15,6 +15,34 @@ SELECT %(organisation)s, %(administration)s, %(at)s, %(at)s, NULL, {selected} FR
     ON CONFLICT (administration_id, external_id) DO UPDATE
    SET last_changed = excluded.last_changed, deleted_at = NULL, {replacements};
 
+-- name: ledger_type_expression
+-- An expression: the type of an entry's ledger as the journals state it, also after they were deleted; without such
+-- a journal, the type that the entry's record states.
+coalesce((SELECT journal.balance_type FROM books_journal journal
+           WHERE journal.administration_id = %(administration)s AND journal.ledger = {ledger}
+           ORDER BY journal.deleted_at NULLS FIRST LIMIT 1), {stated});
+
+-- name: line_currency_expression
+-- An expression: the currency that a line states, else that of its entry, which is written first.
+coalesce({stated}, (SELECT entry.currency FROM books_entry entry
+                     WHERE entry.administration_id = %(administration)s AND entry.external_id = {entry}));
+
+-- name: update_line_currencies
+-- Before entries are merged: their lines follow another currency, except those that stated one of their own.
+UPDATE books_entry_line line SET currency = incoming.currency, last_changed = %(at)s
+  FROM {staged} incoming
+  JOIN books_entry entry ON entry.administration_id = %(administration)s AND entry.external_id = incoming.external_id
+ WHERE line.administration_id = %(administration)s AND line.entry = incoming.external_id
+   AND entry.currency IS DISTINCT FROM incoming.currency AND line.currency IS NOT DISTINCT FROM entry.currency;
+
+-- name: update_ledger_types
+-- After journals changed.
+UPDATE books_entry entry SET balance_type = ledger.balance_type, last_changed = %(at)s
+  FROM (SELECT DISTINCT ON (ledger) ledger, balance_type FROM books_journal
+         WHERE administration_id = %(administration)s ORDER BY ledger, deleted_at NULLS FIRST) ledger
+ WHERE entry.administration_id = %(administration)s AND entry.ledger = ledger.ledger
+   AND entry.balance_type <> ledger.balance_type;
+
 -- name: has_staging_table
 SELECT to_regclass(%(name)s) IS NOT NULL;
 

@@ -13,6 +13,7 @@ from koppel.books.storage.writer import (
     DIGEST_BYTES,
     Normalise,
     WriteContext,
+    inherited_columns,
     make_storable,
     version_suffix,
 )
@@ -89,5 +90,7 @@ def _update_of(
 @cache
 def _update_sql(target: Table) -> str:
     pairs = zip(target.columns, target.types, strict=True)
-    assignments = ", ".join(f"{name} = %({name})s::{kind}" for name, kind in pairs)
+    values = {name: f"%({name})s::{kind}" for name, kind in pairs}
+    values |= inherited_columns(target, lambda name: values[name])
+    assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
     return _SQL["update_renormalised_row"].format(table=target.name, assignments=assignments)

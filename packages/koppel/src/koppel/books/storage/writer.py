@@ -151,9 +151,37 @@ async def merge(
     `change_log_ctes` are common table expressions that see the books before the merge; `values` are their
     parameters.
     """
+    if resource == "entries":
+        statement = _SQL["update_line_currencies"].format(staged=table(resource).staging_table())
+        await _insert(database_connection, context, statement, {})
     await _insert(
         database_connection, context, f"{change_log_ctes}{_upsert_sql(table(resource))}", values or {}
     )
+
+
+async def update_ledger_types(database_connection: DatabaseConnection, context: WriteContext) -> None:
+    """Give stored entries the type that the journals state of their ledger. Call this after journals changed.
+
+    Entries written later get theirs when they are merged.
+    """
+    params = {"administration": context.administration_id, "at": context.at}
+    await database_connection.execute(_SQL["update_ledger_types"], params)
+
+
+def inherited_columns(target: Table, column: Callable[[str], str]) -> dict[str, str]:
+    """Return the SQL of the columns whose value may come from another table: the ledger type of entries, and
+    the currency of lines.
+
+    `column` returns the SQL of a column of the row to write. The statement has the parameter
+    `administration`.
+    """
+    if target == table("entries"):
+        ledger, stated = column("ledger"), column("balance_type")
+        return {"balance_type": _SQL["ledger_type_expression"].format(ledger=ledger, stated=stated)}
+    if target == table("entry_lines"):
+        entry, stated = column("entry"), column("currency")
+        return {"currency": _SQL["line_currency_expression"].format(entry=entry, stated=stated)}
+    return {}
 
 
 def fingerprint_of(record: Record, version: int) -> bytes:
@@ -282,10 +310,16 @@ def _sql_names(target: Table, half: int = 0) -> dict[str, str]:
     Amounts are staged as text.
     """
     columns = (*ENVELOPE_COLUMNS, *target.columns)
-    amounts = {name for name, kind in zip(target.columns, target.types, strict=True) if kind == "numeric"}
+    selected = {
+        name: f"{name}::numeric"
+        for name, kind in zip(target.columns, target.types, strict=True)
+        if kind == "numeric"
+    }
+    staged = target.staging_table(half)
+    selected |= inherited_columns(target, lambda name: f"{staged}.{name}")
     return {
         "table": target.name,
-        "staged": target.staging_table(half),
+        "staged": staged,
         "columns": ", ".join(columns),
-        "selected": ", ".join(f"{name}::numeric" if name in amounts else name for name in columns),
+        "selected": ", ".join(selected.get(name, name) for name in columns),
     }

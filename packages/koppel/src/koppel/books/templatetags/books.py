@@ -1,6 +1,5 @@
 """Template filters that format amounts, periods and labels of the books."""
 
-from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -12,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from koppel.administrations.models import Administration
+from koppel.books.models import EntryLine
 from koppel.books.read.labels import CODED, value_label
 from koppel.connector.period_format import format_period
 from koppel.connector.registry import system_title
@@ -46,9 +46,10 @@ def amount_or_dash(value: Decimal | None) -> str:
 
 
 @register.filter
-def value_of(values: Mapping[str, str], key: str | None) -> str:
-    """Return the value of a key that is only known by a variable; '' when it is absent."""
-    return values.get(key or "", "")
+def net_in_currency(line: EntryLine) -> Decimal:
+    """Return the debit less the credit of an entry line in its own currency."""
+    net: Decimal = (line.debit_in_currency or Decimal(0)) - (line.credit_in_currency or Decimal(0))
+    return net
 
 
 @register.filter

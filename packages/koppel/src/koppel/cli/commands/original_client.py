@@ -87,6 +87,4 @@ class Original:
 def _refusal(url: str, error: HTTPError) -> str:
     if error.code == 404:
         return f"{url} is no original of this copy, or an older version of Koppel."
-    if error.code == 409:
-        return f"Another copy has asked {url} already. Wait 15 minutes, or confirm that one."
     return f"{url} answered {error.code}. Nothing was changed."

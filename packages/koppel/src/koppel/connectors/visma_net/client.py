@@ -1,5 +1,6 @@
 """HTTP client of the ERP API; translates failures into the contract's errors."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from koppel.connector.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from koppel.connector.unreadable_rows import replace_unreadable_rows
+from koppel.connector.unreadable_rows import replace_in_thread
 from koppel.connectors.visma_net.descriptor import COMPANY_LIST
 from koppel.kit.database.text import clean_text, compose
 from koppel.kit.http.client import Response
@@ -58,7 +59,7 @@ def require_success(response: Response) -> bytes:
     raise _error(response)
 
 
-def parse(body: bytes, kind: Any) -> Any:
+async def parse(body: bytes, kind: Any) -> Any:
     """Decode a body of which everything is needed: a text that is not valid JSON (a lone surrogate) is
     repaired, and shown with U+FFFD.
 
@@ -69,21 +70,21 @@ def parse(body: bytes, kind: Any) -> Any:
     except msgspec.DecodeError:
         pass
     try:
-        return msgspec.convert(_repaired(json.loads(body, strict=False)), kind)
+        return await asyncio.to_thread(_decode_repaired, body, kind)
     except msgspec.ValidationError as error:
         raise _unexpected_shape(error) from None
     except (ValueError, RecursionError):
         raise _truncated() from None
 
 
-def parse_rows(body: bytes, kind: Any, *, depth: int = 1) -> Any:
+async def parse_rows(body: bytes, kind: Any, *, depth: int = 1) -> Any:
     """Decode a body of records. A row that is no JSON becomes a placeholder, which is rejected like any other
     odd row; `depth` is how many arrays deep the rows are. Raises as `parse` does.
     """
     try:
         return _decode(body, kind)
     except msgspec.DecodeError:
-        readable = replace_unreadable_rows(body, depth)
+        readable = await replace_in_thread(body, depth)
     if readable is None:
         raise _truncated()
     return _decode(readable, kind)
@@ -97,6 +98,10 @@ def _decode(body: bytes, kind: Any) -> Any:
         raise _unexpected_shape(error) from None
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def _decode_repaired(body: bytes, kind: Any) -> Any:
+    return msgspec.convert(_repaired(json.loads(body, strict=False)), kind)
 
 
 def _repaired(value: Any) -> Any:

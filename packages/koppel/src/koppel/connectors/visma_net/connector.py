@@ -113,7 +113,9 @@ class VismaNet:
         """
         if session.consent_mode == COMPANY_LIST:
             url = f"{session.base_urls['legacy']}/API/resources/v1/context"
-            contexts: list[_Context] = parse(require_success(await session.send("GET", url)), list[_Context])
+            contexts: list[_Context] = await parse(
+                require_success(await session.send("GET", url)), list[_Context]
+            )
             return [
                 Company(
                     external_id=str(context.id),
@@ -142,7 +144,7 @@ class VismaNet:
             if error.code == "unauthorised" and session.consent_mode == SERVICE:
                 raise SetupMissing("customer_tenant", consent.CUSTOMER_TENANT) from None
             raise
-        organizations: list[_Organization] = parse(body, list[_Organization])
+        organizations: list[_Organization] = await parse(body, list[_Organization])
         if not organizations:
             raise NotConsented("no_company", _("Visma.net shows no data of this company to this user."))
         first = organizations[0]

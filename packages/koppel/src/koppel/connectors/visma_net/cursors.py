@@ -101,6 +101,8 @@ class _Read(msgspec.Struct, frozen=True, omit_defaults=True):
     """The oldest period that was ever read in full."""
     began: str = ""
     """When this read began, by the hub's clock."""
+    signs: str = ""
+    """The signs of balances as the source was seen to use them (`balance_signs`)."""
 
     def with_progress(self, progress: ReadPosition) -> Self:
         return msgspec.structs.replace(self, progress=progress)
@@ -165,6 +167,7 @@ class StoredCursor(msgspec.Struct, tag="checkpoint", omit_defaults=True):
     newest: str = ""
     fingerprints: dict[str, str] = {}
     oldest: str = ""
+    signs: str = ""
 
 
 @dataclass(frozen=True)
@@ -238,10 +241,15 @@ def decode_cursor(cursor: str | None, mode: ReadMode, at: datetime) -> Cursor:
     began, newest = at.isoformat(), decoded.newest
     if mode is ReadMode.MODIFIED_SINCE and newest:
         return ChangesRead(
-            newest=newest, oldest=decoded.oldest, began=began, since=with_overlap(newest), resume_from=newest
+            newest=newest,
+            oldest=decoded.oldest,
+            began=began,
+            signs=decoded.signs,
+            since=with_overlap(newest),
+            resume_from=newest,
         )
     kind = ComparedRead if mode is ReadMode.COMPARED else FullRead
-    return kind(began=began, previous_fingerprints=decoded.fingerprints)
+    return kind(began=began, signs=decoded.signs, previous_fingerprints=decoded.fingerprints)
 
 
 def _decode(cursor: str) -> Cursor | StoredCursor:
@@ -272,7 +280,12 @@ def incremental_cursor(cursor: Cursor, at: datetime) -> str:
     if not cursor.newest and not fingerprints:
         return ""
     return msgspec.json.encode(
-        StoredCursor(newest=_as_of_beginning(cursor, at), fingerprints=fingerprints, oldest=cursor.oldest)
+        StoredCursor(
+            newest=_as_of_beginning(cursor, at),
+            fingerprints=fingerprints,
+            oldest=cursor.oldest,
+            signs=cursor.signs,
+        )
     ).decode()
 
 

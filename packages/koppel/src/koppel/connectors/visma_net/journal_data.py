@@ -6,14 +6,15 @@ lines are records of their own, so the parts of a batch meet under one key, and 
 its lines.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 from django.utils.translation import gettext_noop as _
 
 from koppel.connector.contract import AbsenceProof, Page, Record, RejectedRecord, Session
 from koppel.connector.unreadable_rows import original_row
+from koppel.connectors.visma_net.balance_signs import signs_of, with_signs
 from koppel.connectors.visma_net.client import get, parse_rows
 from koppel.connectors.visma_net.cursors import (
     PAGE_SIZE,
@@ -27,6 +28,7 @@ from koppel.connectors.visma_net.cursors import (
     advance,
     incremental_cursor,
 )
+from koppel.connectors.visma_net.normalise import BY_ACCOUNT
 from koppel.connectors.visma_net.record_mapping import (
     Item,
     Metadata,
@@ -73,7 +75,11 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     params |= (
         {"lastModifiedDateTime": cursor.since} if isinstance(cursor, ChangesRead) else {"periodId": period}
     )
-    result = parse(await get(session, path, params), period)
+    result = await parse(await get(session, path, params), period)
+    if resource == "balances":
+        cursor = msgspec.structs.replace(cursor, signs=cursor.signs or signs_of(result.records))
+        if cursor.signs == BY_ACCOUNT:
+            result = replace(result, records=[with_signs(record) for record in result.records])
     facts = PageFacts(
         count=result.count,
         total=result.meta.totalCount,
@@ -149,10 +155,35 @@ _head = msgspec.json.Decoder(_Head)
 _line_key = msgspec.json.Decoder(_LineKey)
 
 
-def _entries(body: bytes, period: str) -> ReadResult:
+class _Batch:
+    """A batch that may occur several times on a page: the last head, and all lines, each in its last form."""
+
+    def __init__(self) -> None:
+        self._last: Record | None = None
+        self._lines: dict[str, Record] | None = None
+
+    def add(self, record: Record) -> int:
+        """Add an occurrence, and return how many lines are new."""
+        previous, self._last = self._last, record
+        if previous is None:
+            return len(record.children)
+        if self._lines is None:
+            self._lines = {line.external_id: line for line in previous.children}
+        before = len(self._lines)
+        self._lines |= {line.external_id: line for line in record.children}
+        return len(self._lines) - before
+
+    def record(self) -> Record:
+        assert self._last is not None  # noqa: S101
+        if self._lines is None:
+            return self._last
+        return msgspec.structs.replace(self._last, children=tuple(self._lines.values()), is_complete=False)
+
+
+async def _entries(body: bytes, period: str) -> ReadResult:
     """Return the entries of a page. `period` is the requested one, or ''."""
-    raws: list[msgspec.Raw] = parse_rows(body, list[msgspec.Raw])
-    records: dict[str, Record] = {}
+    raws: list[msgspec.Raw] = await parse_rows(body, list[msgspec.Raw])
+    batches: dict[str, _Batch] = {}
     rejected: list[RejectedRecord] = []
     count, stamps = 0, list[str]()
     meta = totals(map(bytes, raws), len(raws))
@@ -168,15 +199,14 @@ def _entries(body: bytes, period: str) -> ReadResult:
             rejected.append(rejected_record(payload, error))
             count += _lines_in(payload)
             continue
-        previous = records.get(record.external_id)
-        count += (
-            len({line.external_id for line in record.children} - _keys(previous))
-            if previous
-            else len(record.children)
-        )
-        records[record.external_id] = _merge_batches(previous, record) if previous else record
+        batch = batches.setdefault(record.external_id, _Batch())
+        count += batch.add(record)
     return ReadResult(
-        records=list(records.values()), rejected=rejected, meta=meta, count=count, stamps=stamps
+        records=[batch.record() for batch in batches.values()],
+        rejected=rejected,
+        meta=meta,
+        count=count,
+        stamps=stamps,
     )
 
 
@@ -243,26 +273,13 @@ def _without_lines(payload: bytes, lines: list[msgspec.Raw]) -> bytes:
     return payload[:start].rstrip(b",") + b"}"
 
 
-def _keys(record: Record) -> set[str]:
-    return {line.external_id for line in record.children}
-
-
-def _merge_batches(previous: Record, more: Record) -> Record:
-    """Merge a batch that occurs twice on a page: the later head, and all lines.
-
-    Of a line that occurs twice, the later one is kept.
-    """
-    lines = {line.external_id: line for line in (*previous.children, *more.children)}
-    return msgspec.structs.replace(more, children=tuple(lines.values()), is_complete=False)
-
-
 class _Numbered(msgspec.Struct):
     number: str = ""
     id: str = ""
 
 
-def _balances(body: bytes, _period: str) -> ReadResult:
-    items: list[Item] = parse_rows(body, list[Item])
+async def _balances(body: bytes, _period: str) -> ReadResult:
+    items: list[Item] = await parse_rows(body, list[Item])
     records: dict[str, Record] = {}
     rejected: list[RejectedRecord] = []
     for item in items:
@@ -304,7 +321,7 @@ def _number_or_id(raw: msgspec.Raw | None) -> str:
     return numbered.number or numbered.id
 
 
-ENDPOINTS: dict[str, tuple[str, Callable[[bytes, str], ReadResult]]] = {
+ENDPOINTS: dict[str, tuple[str, Callable[[bytes, str], Awaitable[ReadResult]]]] = {
     "entries": ("/v2/journaltransaction", _entries),
     "balances": ("/v2/generalLedgerBalance", _balances),
 }

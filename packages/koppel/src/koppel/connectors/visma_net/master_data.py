@@ -70,7 +70,7 @@ ENDPOINTS: dict[str, tuple[Endpoint, ...]] = {
 WITH_CHANGES = tuple(
     key for key, endpoints in ENDPOINTS.items() if all(endpoint.delta for endpoint in endpoints)
 )
-MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "DR", "FA", "PM")
+MODULES = ("GL", "AP", "AR", "CA", "CM", "IN", "SO", "PO", "DR", "FA", "EP", "PM", "TX", "CR")
 """The batch modules of the description; each is a daybook of an actual ledger."""
 
 
@@ -108,7 +108,7 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     if resource == "cost_codes" and not isinstance(cursor, ChangesRead):
         if cursor.progress.position > 0:
             return await _dimension(session, cursor)
-        names = parse(await get(session, "/v1/dimension"), list[str])
+        names = await parse(await get(session, "/v1/dimension"), list[str])
         cursor = msgspec.structs.replace(cursor, names=tuple(names))
     endpoint = ENDPOINTS[resource][cursor.progress.position]
     body = await get(session, endpoint.path, _params(endpoint, cursor))
@@ -116,13 +116,13 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     fingerprint = _fingerprint(body + str(now().date()).encode() if resource == "vat_codes" else body)
     if is_unchanged(cursor, endpoint.path, fingerprint):
         return _unchanged_page(resource, cursor, endpoint.path, fingerprint)
-    return _page(resource, cursor, body, fingerprint)
+    return await _page(resource, cursor, body, fingerprint)
 
 
-def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
+async def _page(resource: str, cursor: Cursor, body: bytes, fingerprint: str) -> Page:
     """Return the response of an endpoint as a page, with a proof at the end of a part."""
     endpoint = ENDPOINTS[resource][cursor.progress.position]
-    items, meta = _items(endpoint, body)
+    items, meta = await _items(endpoint, body)
     records, rejected = record_mapping.map_records(
         _daybooks(items) if resource == "journals" else items, lambda item: _record(resource, endpoint, item)
     )
@@ -156,11 +156,11 @@ def _params(endpoint: Endpoint, cursor: Cursor) -> dict[str, str]:
     return params
 
 
-def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
+async def _items(endpoint: Endpoint, body: bytes) -> tuple[list[Item], Metadata]:
     if endpoint.wraps:
-        envelope: Envelope = parse_rows(body, Envelope)
+        envelope: Envelope = await parse_rows(body, Envelope)
         return envelope.records, Metadata(envelope.totalCount, 0)
-    items: list[Item] = parse_rows(body, list[Item])
+    items: list[Item] = await parse_rows(body, list[Item])
     return items, record_mapping.totals_of_items(items)
 
 
@@ -202,7 +202,7 @@ async def _dimension(session: Session, cursor: FullRead | ComparedRead) -> Page:
     fingerprint = _fingerprint(body)
     if is_unchanged(cursor, part, fingerprint):
         return _unchanged_page("cost_codes", cursor, part, fingerprint)
-    records, rejected = _values(parse_rows(body, Dimension, depth=2), part)
+    records, rejected = _values(await parse_rows(body, Dimension, depth=2), part)
     cursor = cursor.with_fingerprint(part, "" if rejected else fingerprint)
     proof = PartEnd(cursor, is_sound=not rejected).proof(_partitions(part))
     return _end("cost_codes", cursor, _ReadResult(records=records, rejected=rejected, expected=None), proof)

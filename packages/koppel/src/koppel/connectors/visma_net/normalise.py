@@ -14,6 +14,7 @@ import msgspec
 from django.utils.translation import gettext_noop as _
 
 from koppel.connector import rows
+from koppel.connector.period_format import require_period
 from koppel.connectors.visma_net.periods import period_key
 from koppel.kit.database.text import compose
 from koppel.kit.web.sentences import stored_sentence
@@ -151,9 +152,14 @@ class BalanceAccount(msgspec.Struct, gc=False):
     type: str = ""
 
 
+BY_ACCOUNT = "account"
+
+
 class BalanceWire(msgspec.Struct, gc=False):
     account: BalanceAccount
     financialPeriod: str
+    signs: str = ""
+    """Koppel's own field: `BY_ACCOUNT` when other balances showed that signs follow the account."""
     beginningBalance: Decimal = Decimal(0)
     periodToDateDebit: Decimal = Decimal(0)
     periodToDateCredit: Decimal = Decimal(0)
@@ -224,7 +230,7 @@ def account(raw: bytes) -> rows.AccountRow:
     if wire.type not in ("Asset", "Liability", "Income", "Expense"):
         raise ValueError(stored_sentence(_("The account type %(type)s is unknown."), type=wire.type[:20]))
     return rows.AccountRow(
-        code=_clean(wire.accountCD) or "",
+        code=_code(wire.accountCD),
         name=_clean(wire.description) or "",
         kind=wire.type.lower(),
         account_class=_clean(wire.accountClass),
@@ -265,7 +271,7 @@ def journal(raw: bytes) -> rows.JournalRow:
     return rows.JournalRow(
         code=f"{wire.number}-{wire.module}",
         name=f"{_clean(wire.description) or wire.number} {wire.module}",
-        ledger=wire.number,
+        ledger=_clean(wire.number),
         module=wire.module,
         balance_type=wire.balanceType.lower(),
         currency=_clean(wire.currencyId),
@@ -274,7 +280,7 @@ def journal(raw: bytes) -> rows.JournalRow:
 
 def period(raw: bytes) -> rows.PeriodRow:
     wire: PeriodWire = msgspec.json.decode(raw, type=PeriodWire)
-    key = period_key(wire.year, wire.period)
+    key = require_period(period_key(wire.year, wire.period))
     return rows.PeriodRow(
         period=key,
         fiscal_year=str(wire.year),
@@ -340,20 +346,19 @@ def balance(raw: bytes) -> rows.BalanceRow:
 
     The description does not state the sign of a credit balance; the record's own arithmetic shows it. Opening
     plus debit less credit equals closing when debits are positive; opening plus credit less debit does when
-    signs follow the account.
+    signs follow the account. A balance that did not move has the sign that others showed.
     """
     wire: BalanceWire = msgspec.json.decode(raw, type=BalanceWire)
     opening, closing = _amount(wire.beginningBalance), _amount(wire.yearToDateBalance)
     debit, credit = _amount(wire.periodToDateDebit), _amount(wire.periodToDateCredit)
-    natural = (
-        wire.account.type in ("Liability", "Income")
-        and debit != credit
-        and opening + credit - debit == closing
-    )
-    sign = -1 if natural else 1
+    if debit != credit and opening + debit - credit == closing:
+        natural = False
+    else:
+        natural = wire.signs == BY_ACCOUNT or (debit != credit and opening + credit - debit == closing)
+    sign = -1 if natural and has_credit_side(wire) else 1
     return rows.BalanceRow(
-        account=wire.account.number,
-        period=wire.financialPeriod,
+        account=_code(wire.account.number),
+        period=require_period(wire.financialPeriod),
         ledger=wire.ledger.code if wire.ledger else None,
         branch=wire.branch.code if wire.branch else None,
         balance_type=wire.balanceType.lower(),
@@ -364,21 +369,31 @@ def balance(raw: bytes) -> rows.BalanceRow:
     )
 
 
+def has_credit_side(balance: BalanceWire) -> bool:
+    """Return whether the account usually has a credit balance."""
+    return balance.account.type in ("Liability", "Income")
+
+
 def entry(raw: bytes) -> rows.EntryRow:
+    """Normalise the head of a batch.
+
+    The description of a batch states the number of its ledger but not the ledger's type, which `/v1/ledger`
+    does: the journals carry it, and stored entries get it from there.
+    """
     batch = _batch.decode(raw)
     booked_on = _day(batch.transactionDate)
     if booked_on is None:
         raise ValueError(_("It has no transaction date."))
+    period_text = batch.financialPeriod or batch.postPeriod or ""
     module = batch.module.removeprefix("Module")
     return rows.EntryRow(
-        journal=f"{batch.ledger or '1'}-{module}",
+        journal=f"{_clean(batch.ledger) or '1'}-{module}",
         module=module,
         number=batch.batchNumber,
-        period=batch.financialPeriod or batch.postPeriod or "",
+        period=period_text and require_period(period_text),
         booked_on=booked_on,
         description=_clean(batch.description),
-        ledger=batch.ledger,
-        balance_type="actual",
+        ledger=_clean(batch.ledger),
         status=_snake(batch.status) or "posted",
         currency=_clean(batch.currencyId),
         debit_total=_amount(batch.debitTotal),
@@ -387,12 +402,17 @@ def entry(raw: bytes) -> rows.EntryRow:
 
 
 def entry_line(raw: bytes, entry_key: str) -> rows.EntryLineRow:
+    """Normalise a line of a batch.
+
+    The description states the currency of a batch and none of a line, so a line gets that of its entry when
+    it is stored.
+    """
     line = _line.decode(raw)
     segments = line.subaccount.segments if line.subaccount else None
     return rows.EntryLineRow(
         entry=entry_key,
         line_number=line.lineNumber,
-        account=line.accountNumber,
+        account=_code(line.accountNumber),
         debit=_amount(line.debitAmount),
         credit=_amount(line.creditAmount),
         description=_clean(line.transactionDescription),
@@ -424,15 +444,15 @@ VERSIONS: dict[str, int] = {
     "company_details": 1,
     "accounts": 1,
     "vat_codes": 1,
-    "journals": 1,
-    "periods": 1,
+    "journals": 2,
+    "periods": 2,
     "cost_codes": 1,
     "projects": 1,
     "contacts": 1,
     "payment_terms": 1,
-    "balances": 1,
-    "entries": 1,
-    "entry_lines": 1,
+    "balances": 3,
+    "entries": 3,
+    "entry_lines": 2,
 }
 """Raise the version of a resource whenever equal bytes may give another row: stored rows are read again then.
 `tests/connectors/test_normalisation_versions.py` holds it.
@@ -456,6 +476,13 @@ def _clean(text: str | None) -> str | None:
     if not text:
         return None
     return compose(text.replace("\x00", " ") if "\x00" in text else text).strip() or None
+
+
+def _code(text: str | None) -> str:
+    """Return a number or code without surrounding blanks. A NUL stays, so that the record is rejected: as a
+    blank it could be another's code.
+    """
+    return compose(text).strip() if text else ""
 
 
 def _dimensions(segments: list[LineSegment]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from koppel.connector.contract import HistoryWindow, Session
+from koppel.connector.period_format import is_period
 from koppel.connectors.visma_net.client import get, parse
 
 
@@ -16,15 +17,17 @@ class FinancialPeriod(msgspec.Struct):
 
 async def read_periods(session: Session, window: HistoryWindow) -> list[str]:
     """Request the company's periods, and return those within the window."""
-    return periods_within(parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod]), window)
+    periods = await parse(await get(session, "/v1/financialPeriod"), list[FinancialPeriod])
+    return periods_within(periods, window)
 
 
 def periods_within(periods: Sequence[FinancialPeriod], window: HistoryWindow) -> list[str]:
     """Return the periods (`YYYYPP`) of the history window, oldest first.
 
     They are those of the newest fiscal year that has begun and of `fiscal_years_back` years before it. Years
-    without periods do not count.
+    without periods do not count, nor periods that no fiscal year can have.
     """
+    periods = [period for period in periods if is_period(period_key(period.year, period.period))]
     started_years = {period.year for period in periods if period.startDate[:10] <= window.today.isoformat()}
     years = sorted(started_years)[-(window.fiscal_years_back + 1) :]
     return sorted({period_key(period.year, period.period) for period in periods if period.year in years})

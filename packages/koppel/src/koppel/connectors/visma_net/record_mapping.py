@@ -68,11 +68,9 @@ def raw_record(item: Item, *omitted: str) -> bytes:
 def without_stamps(payload: bytes) -> bytes:
     """Return the payload without modification stamps, for use as a comparison key."""
     for stamp in _STAMPS:
-        start = payload.find(stamp)
-        while start >= 0:
-            end = payload.find(b'"', start + len(stamp)) + 1
-            payload = payload[:start] + payload[end:]
-            start = payload.find(stamp, start)
+        before, *others = payload.split(stamp)
+        if others:
+            payload = before + b"".join(other.partition(b'"')[2] for other in others)
     return payload
 
 

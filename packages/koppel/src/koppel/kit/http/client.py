@@ -186,9 +186,10 @@ class HttpClient:
         aiohttp's errors when it is broken.
         """
         max_bytes = self._body_bytes_max
-        body = await _read_some(response, max_bytes + 1)
-        while len(body) <= max_bytes and (chunk := await _read_some(response, max_bytes)):
-            body += chunk
+        received = bytearray()  # appending to bytes would copy all of it for each packet
+        while len(received) <= max_bytes and (chunk := await _read_some(response, max_bytes + 1)):
+            received += chunk
+        body = bytes(received)
         encoding = response.headers.get("Content-Encoding", "")
         if encoding and len(body) <= max_bytes:
             body = await asyncio.to_thread(decompress, body, encoding, max_bytes + 1)

@@ -1,18 +1,20 @@
 """Requests of copies to take the place of this installation.
 
 Only a copy has this installation's id. A backup also has the keys, so a signature would prove nothing: an
-operator confirms, with a second step or with the one-time code that the copy's terminal shows.
+operator confirms with the one-time code that the terminal of the copy shows. Several copies may ask at the
+same time: the code says which of them the operator has started.
 """
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from http import HTTPStatus
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
-from django.utils.translation import gettext_lazy as _
 
 from koppel.kit.errors import KoppelError
 from koppel.kit.models import InstallationIdentity, ReplacementRequest
@@ -24,6 +26,8 @@ SETTLED = timedelta(seconds=5)
 USABLE = timedelta(hours=1)
 """For so long after the confirmation the copy may fetch the tokens."""
 ATTEMPTS_MAX = 5
+PENDING_PER_ADDRESS_MAX = 3
+"""Requests of one address that wait at the same time; a further one takes the place of its oldest."""
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
 
@@ -33,16 +37,6 @@ class OtherInstallation(KoppelError):
 
     code = "other_installation"
     status = HTTPStatus.NOT_FOUND
-
-
-class ReplacementPending(KoppelError):
-    """Another request waits for an operator."""
-
-    code = "replacement_pending"
-    status = HTTPStatus.CONFLICT
-
-    def __init__(self) -> None:
-        super().__init__(_("Another installation has asked already. Wait 15 minutes, or confirm that one."))
 
 
 def new_code() -> str:
@@ -59,7 +53,7 @@ def digest(text: str) -> str:
 def request_replacement(uid: str, code_digest: str, sender: str, address: str) -> str:
     """Store the request of a copy and return the token for its further questions.
 
-    Raises `OtherInstallation` and `ReplacementPending`.
+    Raises `OtherInstallation`.
     """
     identity = InstallationIdentity.objects.get()
     if not constant_time_compare(uid.lower(), str(identity.uid)):
@@ -67,22 +61,20 @@ def request_replacement(uid: str, code_digest: str, sender: str, address: str) -
     token = secrets.token_hex(32)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE kit_replacement_request IN SHARE ROW EXCLUSIVE MODE")
-        if pending_request() is not None:
-            raise ReplacementPending
+        pending = [request.pk for request in pending_requests() if request.address == address]
+        ReplacementRequest.objects.filter(pk__in=pending[PENDING_PER_ADDRESS_MAX - 1 :]).delete()
         ReplacementRequest.objects.create(
             token_digest=digest(token), code_digest=code_digest, sender=sender, address=address
         )
     return token
 
 
-def pending_request() -> ReplacementRequest | None:
-    """Return the request that an operator may confirm; None without one."""
-    return (
+def pending_requests() -> list[ReplacementRequest]:
+    """Return the requests that an operator may confirm, newest first."""
+    return list(
         ReplacementRequest.objects.filter(
             confirmed_at=None, attempts__lt=ATTEMPTS_MAX, created_at__gt=timezone.now() - VALID
-        )
-        .order_by("-pk")
-        .first()
+        ).order_by("-pk")
     )
 
 
@@ -98,8 +90,7 @@ def state_of(request: ReplacementRequest) -> str:
     """Return `waiting`, `stopping`, `confirmed`, or `refused`: too late, or too many wrong codes."""
     if request.confirmed_at is not None:
         return "confirmed" if request.confirmed_at < timezone.now() - SETTLED else "stopping"
-    pending = pending_request()
-    return "waiting" if pending is not None and pending.pk == request.pk else "refused"
+    return "waiting" if request in pending_requests() else "refused"
 
 
 def require_confirmed(request: ReplacementRequest) -> None:
@@ -108,15 +99,17 @@ def require_confirmed(request: ReplacementRequest) -> None:
         raise OtherInstallation
 
 
-def matches_code(request: ReplacementRequest, code: str) -> bool:
-    """Return whether this is the code that the copy's terminal shows."""
-    return constant_time_compare(request.code_digest, digest(code))
+def find_by_code(requests: Iterable[ReplacementRequest], code: str) -> ReplacementRequest | None:
+    """Return the request of the copy whose terminal shows this code; None for a wrong code."""
+    code_digest = digest(code)
+    matches = [request for request in requests if constant_time_compare(request.code_digest, code_digest)]
+    return matches[-1] if matches else None
 
 
-def count_wrong_code(request: ReplacementRequest) -> None:
-    """Count a wrong code; after `ATTEMPTS_MAX` the request is refused."""
-    request.attempts += 1
-    request.save(update_fields=["attempts"])
+def count_wrong_code(requests: Iterable[ReplacementRequest]) -> None:
+    """Count a wrong code; after `ATTEMPTS_MAX` the requests are refused."""
+    ids = [request.pk for request in requests]
+    ReplacementRequest.objects.filter(pk__in=ids).update(attempts=F("attempts") + 1)
 
 
 def confirm(request: ReplacementRequest, by: str) -> None:

@@ -31,7 +31,7 @@ from pydantic import ValidationError as InputError
 from koppel.kit.database.text import compose, has_control_characters
 from koppel.kit.errors import KoppelError, sentence_of
 from koppel.kit.tabular.reader import TableError, decode
-from koppel.kit.web.parameters import day_of, id_of, shorten
+from koppel.kit.web.parameters import LIST_ENTRIES_MAX, day_of, id_of, shorten
 from koppel.kit.web.schemas import Input
 
 InputT = TypeVar("InputT", bound=Input)
@@ -195,13 +195,20 @@ class IdsField(forms.Field):
     """Ids of rows, each once, in the order in which they came; a text of several is separated by commas."""
 
     widget = forms.MultipleHiddenInput
-    default_error_messages = IdField.default_error_messages
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        **IdField.default_error_messages,
+        "too_many": _("Select at most %(count)s at once."),
+    }
 
     def __init__(self, *, required: bool = False, **options: Any) -> None:
         super().__init__(required=required, **options)
 
     def to_python(self, value: Any) -> list[int]:
         texts = [part for text in value or () for part in str(text).split(",") if part]
+        if len(texts) > LIST_ENTRIES_MAX:
+            raise ValidationError(
+                self.error_messages["too_many"], code="too_many", params={"count": LIST_ENTRIES_MAX}
+            )
         return list(dict.fromkeys(_parse(self, text, id_of) for text in texts))
 
 

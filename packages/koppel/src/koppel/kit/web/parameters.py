@@ -26,6 +26,8 @@ SHOWN_PARTS_MAX = 10
 NAMES_MAX = 50
 VALUES_MAX = 300
 """All parameters together. A page of the wizard names its 250 rows."""
+LIST_ENTRIES_MAX = 10_000
+"""Entries of a list in a request: a firm has up to 5,000 companies, and a selection names each once."""
 QUERY_CHARACTERS_MAX = 8000
 
 
@@ -65,9 +67,11 @@ class Parameter:
     """Whether an empty form field means no filter."""
 
     def accepts(self, text: str) -> bool:
-        """Return whether the text is an allowed value."""
+        """Return whether the text is an allowed value; none has a NUL."""
         if not text:
             return self.may_be_blank
+        if "\0" in text:
+            return False
         if self.values is not None:
             return text in set(self.values())
         return self.parse is None or self.parse(text) is not None
@@ -228,7 +232,7 @@ def duplicate_parameter(name: str, value: str) -> UnknownPart:
 
 def remove_part(query: QueryDict, part: UnknownPart) -> str:
     """Return the query without this value of this parameter."""
-    value = part.value.strip()
+    value = _plain(part.value)
     has_others = any(_plain(text) != value for text in query.getlist(part.name))
     kept = [
         (name, text)

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from koppel.kit.database.text import compose, has_control_characters, has_lone_surrogate
-from koppel.kit.web.parameters import ID_MAX, day_of
+from koppel.kit.web.parameters import ID_MAX, LIST_ENTRIES_MAX, day_of
 
 
 def _day(value: Any) -> Any:
@@ -44,6 +44,10 @@ OneLine = AfterValidator(_one_line)
 NAME_LENGTH_MAX = 120
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LENGTH_MAX), OneLine]
 """The name of an object. The use case itself refuses an empty one."""
+
+
+NESTING_MAX = 30
+"""Objects and lists within each other in a request; the deepest input has four."""
 
 
 class Input(Schema):
@@ -77,14 +81,22 @@ def _types_in(annotation: Any) -> set[type]:
     return types.union(*map(_types_in, get_args(annotation)))
 
 
-def _composed(value: Any) -> Any:
-    """Return the value with every text in it composed (NFC). A lone surrogate is refused: it is no text."""
+def _composed(value: Any, depth: int = 0) -> Any:
+    """Return the value with every text in it composed (NFC). Refused are a lone surrogate, which is no text,
+    a list that is too long, and what is nested too deeply.
+    """
+    if depth > NESTING_MAX:
+        raise PydanticCustomError("nesting", "Its objects and lists are nested too deeply.")
     if isinstance(value, str):
         if has_lone_surrogate(value):
             raise PydanticCustomError("surrogate", "A text has a character that does not exist.")
         return compose(value)
     if isinstance(value, list):
-        return [_composed(item) for item in value]
+        if len(value) > LIST_ENTRIES_MAX:
+            raise PydanticCustomError(
+                "too_long", "A list has at most {entries} entries.", {"entries": LIST_ENTRIES_MAX}
+            )
+        return [_composed(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {name: _composed(item) for name, item in value.items()}
+        return {name: _composed(item, depth + 1) for name, item in value.items()}
     return value

@@ -15,6 +15,7 @@ from koppel.audit.models import Interface
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.kit.tenancy import installation_scope, organisation_scope
+from koppel.organisations.access import allowed_networks
 from koppel.organisations.access.mfa import has_mfa
 from koppel.organisations.audit_actions import OperatorAction
 from koppel.organisations.errors import Refused
@@ -52,13 +53,15 @@ def list_open_organisations() -> list[OpenOrganisation]:
 
 
 def operator_actor(user_id: int | None, organisation_id: int, ip_address: str) -> Actor | None:
-    """Return the operator as an actor in an organisation; None when it no longer consents, or requires a
-    second step that the operator lacks. Called at every request.
+    """Return the operator as an actor in an organisation; None when it no longer consents, lets nobody in
+    from this address, or requires a second step that the operator lacks. Called at every request.
     """
     with installation_scope("operator"):
         user = User.objects.filter(pk=user_id or 0, is_operator=True, is_active=True).first()
         organisation = _consenting_organisation(organisation_id)
         if user is None or organisation is None or _lacks_mfa(user.pk, organisation):
+            return None
+        if not allowed_networks.allows(organisation, ip_address):
             return None
     return Actor(
         organisation_id=organisation_id,
@@ -77,7 +80,7 @@ def start_support_session(user_id: int | None, organisation_id: int, ip_address:
     """Begin to read; the organisation's audit log records it. Raises `Refused`."""
     actor = operator_actor(user_id, organisation_id, ip_address)
     if actor is None:
-        _refuse_without_mfa(user_id, organisation_id)
+        _refuse_with_reason(user_id, organisation_id, ip_address)
         raise Refused(_("This organisation does not grant support access."), field="organisation")
     record_action(actor, OperatorAction.ACCESS_STARTED)
     return actor
@@ -91,13 +94,17 @@ def _lacks_mfa(user_id: int, organisation: Organisation) -> bool:
     return organisation.requires_mfa and not has_mfa(user_id)
 
 
-def _refuse_without_mfa(user_id: int | None, organisation_id: int) -> None:
+def _refuse_with_reason(user_id: int | None, organisation_id: int, ip_address: str) -> None:
     with installation_scope("operator"):
         organisation = _consenting_organisation(organisation_id)
         if organisation is not None and _lacks_mfa(user_id or 0, organisation):
             raise Refused(
                 _("This organisation requires two-step verification. Set it up for your account first."),
                 field="organisation",
+            )
+        if organisation is not None and not allowed_networks.allows(organisation, ip_address):
+            raise Refused(
+                _("This organisation allows sign-in from its own networks only."), field="organisation"
             )
 
 

@@ -29,14 +29,17 @@ def insert_cte(resource: str) -> str:
     `cte_params` returns the parameters.
     """
     table = staging.table(resource)
-    period, is_closed = (
-        _period_of_changed_entry() if resource == "entries" else _period(resource, "incoming.partition")
+    period, is_closed, left_period = (
+        _period_of_changed_entry()
+        if resource == "entries"
+        else (*_period(resource, "incoming.partition"), "''")
     )
     statement = _SQL["log_staged_records"].format(
         staged=table.staging_table(),
         table=table.name,
         period=period,
         is_closed=is_closed,
+        left_period=left_period,
         version=_version("incoming"),
     )
     return f"logged AS ({statement})"
@@ -85,8 +88,11 @@ def _period(resource: str, partition: str) -> tuple[str, str]:
     return partition, _SQL["is_period_closed"].format(period=partition)
 
 
-def _period_of_changed_entry() -> tuple[str, str]:
-    """Return the columns of `_period`; an entry that left a closed period counts as a change of it."""
+def _period_of_changed_entry() -> tuple[str, str, str]:
+    """Return the columns of `_period`, and the closed period that was left for a closed one.
+
+    An entry that left a closed period for an open one counts as a change of the closed one.
+    """
     closed = {
         "was_closed": _SQL["is_period_closed"].format(period="row.partition"),
         "is_closed": _SQL["is_period_closed"].format(period="incoming.partition"),
@@ -94,4 +100,5 @@ def _period_of_changed_entry() -> tuple[str, str]:
     return (
         _SQL["get_period_of_changed_entry"].format(**closed),
         _SQL["is_period_of_changed_entry_closed"].format(**closed),
+        _SQL["get_left_period_of_changed_entry"].format(**closed),
     )

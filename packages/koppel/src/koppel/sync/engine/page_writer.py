@@ -105,6 +105,8 @@ class PageWriter:
         ):
             await deletions.delete_missing_lines(page.records)
         await deletions.apply_tombstones(page.tombstones)
+        if self._resource == "journals" and counts.has_changes:
+            await writer.update_ledger_types(database_connection, context)
         new = advance_checkpoint(await deletions.apply_absence_proof(checkpoint, page, batches), page)
         counts.deleted, counts.has_changes = deletions.deleted, counts.has_changes or deletions.has_deleted
         if not new.resume_cursor and new.read_mode != ReadMode.MODIFIED_SINCE:

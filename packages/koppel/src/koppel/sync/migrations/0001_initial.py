@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
                 ('after', models.BinaryField(null=True)),
                 ('period', models.CharField(default='', max_length=10)),
                 ('in_closed_period', models.BooleanField(default=False)),
+                ('left_period', models.CharField(default='', max_length=10)),
                 ('normalisation_version', models.IntegerField(default=1)),
             ],
             options={

@@ -15,21 +15,20 @@ from django.views.decorators.http import require_GET, require_POST
 
 from koppel.connections.vault import export_grants, renewals_under_way
 from koppel.kit.errors import KoppelError
-from koppel.kit.models import ReplacementRequest
 from koppel.kit.quarantine import replacement
-from koppel.kit.tenancy import installation_scope
 from koppel.kit.web.client_ip import client_ip
 from koppel.kit.web.decorators import public, query_parameters
 from koppel.kit.web.forms import Form, TextField
 from koppel.kit.web.parameters import IDENTIFIER
 from koppel.kit.web.schemas import Input
 from koppel.organisations.bootstrap import shell_operator
-from koppel.organisations.models import User
 from koppel.organisations.people.quarantine import confirm_replacement
 from koppel.organisations.views.operators import require_operator
-from koppel.web.auth.second_step import AuthenticateForm
 
-WRONG_CODE = _("This is neither the code that the other installation shows nor one of your second step.")
+WRONG_CODE = _("This is not the code that the terminal of the copy shows.")
+
+SHOWN_MAX = 20
+"""Requests on the page; a code is compared with all of them."""
 
 
 class ReplacementForm(Form[Input]):
@@ -41,7 +40,7 @@ class ReplacementForm(Form[Input]):
 
 
 class ConfirmationForm(Form[Input]):
-    """What an operator types: the one-time code, or a code of the second step."""
+    """What an operator types: the one-time code that the terminal of the copy shows."""
 
     code = TextField(max_length=20, required=True)
 
@@ -94,25 +93,19 @@ def confirm(request: HttpRequest) -> HttpResponse:
     others, nor without a request.
     """
     user = require_operator(request)
-    pending = replacement.pending_request()
-    if pending is None:
+    pending = replacement.pending_requests()
+    if not pending:
         raise Http404
     form = ConfirmationForm.of(request)
     if request.method == "POST" and form.is_valid():
-        if _is_confirmed(request, user, pending, form.cleaned_data["code"]):
-            confirm_replacement(shell_operator(user.email, client_ip(request)), pending)
+        if (confirmed := replacement.find_by_code(pending, form.cleaned_data["code"])) is not None:
+            confirm_replacement(shell_operator(user.email, client_ip(request)), confirmed)
             return HttpResponseRedirect(reverse("operator"))
         replacement.count_wrong_code(pending)
         form.add_error("code", WRONG_CODE)
     status = HTTPStatus.FORBIDDEN if form.errors else HTTPStatus.OK
-    return render(request, "web/replacement.html", {"form": form, "pending": pending}, status=status)
-
-
-def _is_confirmed(request: HttpRequest, user: User, pending: ReplacementRequest, code: str) -> bool:
-    if replacement.matches_code(pending, code):
-        return True
-    with installation_scope("operator"):
-        return bool(AuthenticateForm({"code": code}, user=user).is_valid())
+    context = {"form": form, "pending": pending[:SHOWN_MAX]}
+    return render(request, "web/replacement.html", context, status=status)
 
 
 def _refusal(refusal: KoppelError) -> JsonResponse:
