@@ -6,7 +6,7 @@ Screenshots are stored in `test-output/`; those of all pages by `make screenshot
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -194,8 +194,17 @@ def resize(page: Page, width: int) -> None:
     page.evaluate(TWO_FRAMES)
 
 
-def check_pages(page: Page, address: str, addresses: Mapping[str, str], language: str) -> None:
-    """Load each page once, and look at it on desks and phones. Needs the page of `open_browser_page`."""
+def check_pages(
+    page: Page,
+    address: str,
+    addresses: Mapping[str, str],
+    language: str,
+    accessibility_widths: Collection[int] = ACCESSIBILITY_WIDTHS,
+) -> None:
+    """Load each page once, and look at it on desks and phones. Needs the page of `open_browser_page`.
+
+    Menus are opened and axe-core is run at `accessibility_widths`; all else is looked at at every width.
+    """
     scales, findings = Scales(), list[str]()
     for name, path in addresses.items():
         page.set_viewport_size({"width": LOADED_WIDTH, "height": HEIGHT})
@@ -207,7 +216,7 @@ def check_pages(page: Page, address: str, addresses: Mapping[str, str], language
             resize(page, width)
             layout_findings = overflow(page) + cut_text(page) + hidden_cells(page)
             page_findings += [f"at {width}: {finding}" for finding in layout_findings]
-            if width in ACCESSIBILITY_WIDTHS:
+            if width in accessibility_widths:
                 page_findings += opened_parts(page)
                 check_accessibility(page, f"{name} at {width} ({language})")
         findings += [f"{name} ({language}): {finding}" for finding in page_findings]

@@ -1,6 +1,4 @@
-"""The pages in a real browser: no findings of axe-core, no violations of the security policy, nothing that
-moves, sticks out or is cut off, no page too heavy.
-"""
+"""The pages in a real browser: what scripts do while one works with them."""
 
 from typing import Any
 
@@ -8,9 +6,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from koppel.kit.tenancy import organisation_scope
-from tests.web.browsing import address, browser, check_pages, collect_complaints, open_browser_page, sign_in
-from tests.web.factories import IMPORT, World, build_world, lengthen_names
-from tests.web.page_table import PUBLIC, add_books, pages, pages_of_work_in_progress
+from tests.web.browsing import address, browser, open_browser_page, sign_in
+from tests.web.factories import IMPORT, World, build_world
+from tests.web.page_table import add_books
 
 __all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
@@ -21,38 +19,6 @@ def world(actor: Any) -> World:
     new_world = build_world(actor)
     add_books(new_world)
     return new_world
-
-
-@pytest.fixture
-def long_world(actor: Any) -> World:
-    """With the longest names and amounts of 12 digits."""
-    new_world = build_world(actor)
-    add_books(new_world, amount="123456789012.34")
-    lengthen_names(new_world)
-    return new_world
-
-
-@pytest.mark.parametrize(
-    ("language", "scheme", "fixture"), [("en", "light", "world"), ("nl", "dark", "long_world")]
-)
-def test_every_page_is_accessible(
-    browser: Browser,
-    request: pytest.FixtureRequest,
-    address: str,
-    language: str,
-    scheme: Any,
-    fixture: str,
-    settings: Any,
-) -> None:
-    world = request.getfixturevalue(fixture)
-    settings.STYLEGUIDE = True
-    page = open_browser_page(browser, color_scheme=scheme, locale=language)
-    complaints = collect_complaints(page)
-    check_pages(page, address, PUBLIC, language)
-    sign_in(page, address, world.admin)
-    check_pages(page, address, {**pages(world), **pages_of_work_in_progress(world)}, language)
-    page.context.close()
-    assert complaints == []
 
 
 def test_an_import_is_followed_without_losing_what_is_ticked(

@@ -102,7 +102,7 @@ class Run(TenantModel):
                 name="queued_runs",
             ),
             models.Index(
-                fields=["organisation", "id"],
+                fields=["organisation", "created_at", "id"],
                 condition=models.Q(state="queued", trigger="import", attempt__gt=0),
                 name="begun_imports",
             ),

@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(condition=models.Q(('attempt__gt', 0), ('state', 'queued'), ('trigger', 'import')), fields=['organisation', 'id'], name='begun_imports'),
+            index=models.Index(condition=models.Q(('attempt__gt', 0), ('state', 'queued'), ('trigger', 'import')), fields=['organisation', 'created_at', 'id'], name='begun_imports'),
         ),
         migrations.AddIndex(
             model_name='run',
