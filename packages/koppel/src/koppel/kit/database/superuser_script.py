@@ -16,15 +16,15 @@ DISTURBING_FUNCTIONS = (
 
 Of the others that everybody may call (PostgreSQL 15 to 18) none does so:
 
-- `pg_sleep…`, `generate_series`, `repeat`, `lpad`, `query_to_xml`, `ts_stat`: they take time and memory of
+- pg_sleep…, generate_series, repeat, lpad, query_to_xml, ts_stat: they take time and memory of
   their own session, for which readers have limits (`session_limits`, `reader_processes`); what runs a query
   runs it with the caller's rights.
-- `set_config`: as SET, which cannot be taken away. Nothing that a role may set lifts a right.
-- `nextval`, `setval`, `brin_summarize…`, `gin_clean…`, `pg_restore_…_stats`: ask for rights on the object.
-- `pg_cancel_backend`, `pg_terminate_backend`: sessions of the same role alone.
-- `pg_…_replication_slot`, `pg_logical_slot_…`, `pg_sync_…`: ask for the attribute REPLICATION.
-- `pg_nextoid`, `pg_import_system_collations`, `binary_upgrade_…`: for superusers alone.
-- `pg_control_…`, `pg_stat_get_…`, `pg_lock_status`, `pg_…_size`, `pg_timezone_names`: read what the server
+- set_config: as SET, which cannot be taken away. Nothing that a role may set lifts a right.
+- nextval, setval, brin_summarize…, gin_clean…, pg_restore_…_stats: ask for rights on the object.
+- pg_cancel_backend, pg_terminate_backend: sessions of the same role alone.
+- pg_…_replication_slot, pg_logical_slot_…, pg_sync_…: ask for the attribute REPLICATION.
+- pg_nextoid, pg_import_system_collations, binary_upgrade_…: for superusers alone.
+- pg_control_…, pg_stat_get_…, pg_lock_status, pg_…_size, pg_timezone_names: read what the server
   says of itself; statements and addresses of others are hidden.
 """
 NEVER_PUBLIC = ("lo_import", "lo_export")
