@@ -83,9 +83,9 @@ def load_recent_changes(actor: Actor, period: ChangesPeriod | None, number: int 
     details = _company_details(actor, since, names)
     changed_ids = {counts.administration_id for counts in counted}
     counted += [
-        ChangeCounts(administration_id=key, added=0, changed=0, deleted=0)
-        for key in sorted(details)
-        if key not in changed_ids
+        ChangeCounts(administration_id=administration_id, added=0, changed=0, deleted=0)
+        for administration_id in sorted(details)
+        if administration_id not in changed_ids
     ]
     page = Paginator(counted, PAGE_SIZE).get_page(number)
     rows = [

@@ -214,20 +214,20 @@ def _changed_rows(
     numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
     suffix = version_suffix(context.versions[resource])
     for record in records:
-        key = record.external_id
+        external_id = record.external_id
         fingerprint = sha256(record.comparison_key or record.raw).digest() + suffix
-        if existing and existing.get(key) == fingerprint:
+        if existing and existing.get(external_id) == fingerprint:
             continue
         try:
-            values = list(astuple(context.normalise(resource, record.raw, parents.get(key, ""))))
+            values = list(astuple(context.normalise(resource, record.raw, parents.get(external_id, ""))))
             make_storable(values, record.raw, numeric_columns, integer_columns)
         except ValueError as error:
             written.rejected.append(
-                RejectedRecord(external_id=key, reason=rejection_reason(error), raw=record.raw)
+                RejectedRecord(external_id=external_id, reason=rejection_reason(error), raw=record.raw)
             )
             continue
-        _list_of(key, fingerprint, existing, written).append(key)
-        yield key, record.partition, record.raw, fingerprint, *values
+        _list_of(external_id, fingerprint, existing, written).append(external_id)
+        yield external_id, record.partition, record.raw, fingerprint, *values
 
 
 def _list_of(

@@ -216,12 +216,12 @@ def _entry(
     module, number = (head.module or "").removeprefix("Module"), head.batchNumber
     if not module or not number:
         raise ValueError(_("It has no module or batch number."))
-    key = bounded_key(f"{module} {number}")
+    external_id = bounded_key(f"{module} {number}")
     partition = period or bounded_key(head.financialPeriod or head.postPeriod or "")
-    children = tuple(_child(key, bytes(raw), partition) for raw in lines)
+    children = tuple(_child(external_id, bytes(raw), partition) for raw in lines)
     own_payload = _without_lines(payload, lines)
     return Record(
-        external_id=key,
+        external_id=external_id,
         raw=own_payload,
         partition=partition,
         children=children,
@@ -309,9 +309,11 @@ def _balance(item: Item) -> Record:
     ]
     if not parts[2] or not parts[4]:
         raise ValueError(_("It has no account or period."))
-    key = bounded_key("/".join(parts))
+    external_id = bounded_key("/".join(parts))
     payload = raw_record(item)
-    return Record(external_id=key, raw=payload, partition=parts[4], comparison_key=without_stamps(payload))
+    return Record(
+        external_id=external_id, raw=payload, partition=parts[4], comparison_key=without_stamps(payload)
+    )
 
 
 def _number_or_id(raw: msgspec.Raw | None) -> str:

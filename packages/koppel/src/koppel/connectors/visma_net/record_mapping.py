@@ -78,8 +78,8 @@ def rejected_record(payload: bytes, error: ValueError | msgspec.MsgspecError) ->
     """Return a rejected record without a key, identified by its bytes: equal bytes are the same record."""
     if (sent := original_row(payload)) is not None:
         payload, error = sent, ValueError(REASON)
-    key = f"? {hashlib.sha256(payload).hexdigest()[:16]}"
-    return RejectedRecord(external_id=key, reason=rejection_reason(error), raw=payload)
+    external_id = f"? {hashlib.sha256(payload).hexdigest()[:16]}"
+    return RejectedRecord(external_id=external_id, reason=rejection_reason(error), raw=payload)
 
 
 def bounded_key(key: str) -> str:

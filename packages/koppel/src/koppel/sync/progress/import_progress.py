@@ -94,7 +94,9 @@ def import_page(
     page_ids = list(_ids(actor, import_id, group)[start : start + size])
     running_ids = list(_ids(actor, import_id, "configuring")[:RUNNING_SHOWN_MAX])
     progress = _progress_of_imports(actor, {*page_ids, *running_ids})
-    running = [progress[key] for key in running_ids if key in progress]
+    running = [
+        progress[administration_id] for administration_id in running_ids if administration_id in progress
+    ]
     percent = state.percent(run.percent or 0 for run in running)
     return ImportPage(
         state=state,
