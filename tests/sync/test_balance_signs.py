@@ -17,21 +17,21 @@ Figures = dict[str, tuple[Decimal, Decimal, Decimal]]
 
 def figures(synced: Synced) -> Figures:
     """Return opening balance, movement and closing balance by year and account: each is as stated."""
-    found: Figures = {}
+    balances: Figures = {}
     with organisation_scope(synced.actor.organisation_id):
         for year, last in fiscal_years(synced.administration_id).items():
             report = trial_balance(synced.administration_id, year, last)
             assert report.is_matched, (year, report.unmatched, report.total("opening"))
             for account in report.accounts:
                 assert account.opening + account.movement == account.stated
-                found[f"{year} {account.code}"] = (account.opening, account.movement, account.closing)
-    return found
+                balances[f"{year} {account.code}"] = (account.opening, account.movement, account.closing)
+    return balances
 
 
 def state_balances(synced: Synced, **values: Any) -> int:
     """Set `signs`, or `touch` periods at the source."""
     answer = synced.sandbox.control(f"companies/{synced.company_id}/balances", values)
-    return int(answer["touched"])
+    return int(answer["count"])
 
 
 def last_period(synced: Synced) -> str:

@@ -148,7 +148,7 @@ class AdminApi:
             by_account = payload["signs"] == "account"
             encoded.balances = list(shapes.balances(company, by_account=by_account))
         stamp = shapes.moment(self.clock.now())
-        return _json({"touched": changes.touch_balances(encoded, payload.get("touch", ()), stamp)})
+        return _json({"count": changes.touch_balances(encoded, payload.get("touch", ()), stamp)})
 
     async def set_clock(self, request: web.Request) -> web.Response:
         payload = await request.json()

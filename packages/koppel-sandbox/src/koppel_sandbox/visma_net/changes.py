@@ -50,14 +50,14 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
 
 def touch_balances(encoded: EncodedBooks, periods: Collection[str], stamp: str) -> int:
     """Give the balances of these periods a new stamp, as a change to and fro does. Returns their number."""
-    touched = [row for row in encoded.balances if row[0] in periods]
+    count = sum(row[0] in periods for row in encoded.balances)
     encoded.balances = [
         (period, stamp, STAMP.sub(b'"lastModifiedDateTime":' + shapes.encode(stamp), row))
         if period in periods
         else (period, before, row)
         for period, before, row in encoded.balances
     ]
-    return len(touched)
+    return count
 
 
 def batch_summary(batch: Batch) -> dict[str, Any]:
