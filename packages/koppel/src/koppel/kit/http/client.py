@@ -5,6 +5,7 @@ Redirects are never followed: the vendor's `Location` and next links are data.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
@@ -28,6 +29,15 @@ from koppel.kit.http.response_head import BrokenAfterHead, HeadKeepingProtocol, 
 from koppel.kit.web.sentences import in_english, stored_sentence
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
+JSON_SIGNS_MAX = 4_000_000
+"""Commas, colons and opening brackets of a JSON body, which is decoded to at most 120 bytes for each of them:
+0.5 GB, where 64 MB of empty objects would be several gigabytes. A page of 1,000 entry lines has about
+100,000.
+"""
+JSON_SIGNS = (b",", b":", b"[", b"{")
+JSON_START = re.compile(rb"\s*[\[{]")
+COUNTED_BYTES = 1024 * 1024
+"""So much of a body is counted at once."""
 TIMEOUT_SECONDS = 240
 """The API cuts synchronous calls at about four minutes (docs.vismasoftware.no, 30 April 2025)."""
 CONNECT_SECONDS = 10
@@ -48,6 +58,7 @@ ADDRESS_FORBIDDEN = gettext_noop("%(host)s is not an address that may be called.
 UNREACHABLE = gettext_noop("%(host)s cannot be reached (%(cause)s).")
 LATE = gettext_noop("%(host)s did not answer in time.")
 ANSWER_BROKEN = gettext_noop("The answer of %(host)s is broken (%(cause)s).")
+TOO_MANY_VALUES = gettext_noop("The answer has more than %(signs)s values and names.")
 TOO_LARGE = gettext_noop("The answer is larger than %(kilobytes)s kB.")
 
 T = TypeVar("T")
@@ -182,8 +193,8 @@ class HttpClient:
             raise _unreachable("network", url, error) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, `BrokenBody` and
-        aiohttp's errors when it is broken.
+        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, also decoded;
+        `BrokenBody` and aiohttp's errors when it is broken.
         """
         max_bytes = self._body_bytes_max
         received = bytearray()  # appending to bytes would copy all of it for each packet
@@ -195,7 +206,20 @@ class HttpClient:
             body = await asyncio.to_thread(decompress, body, encoding, max_bytes + 1)
         if len(body) > max_bytes:
             raise NetworkFailure("too_large", TOO_LARGE, kilobytes=max_bytes >> 10)
+        is_json = "json" in response.content_type or JSON_START.match(body)
+        if is_json and len(body) > JSON_SIGNS_MAX and await asyncio.to_thread(_has_too_many_values, body):
+            raise NetworkFailure("too_large", TOO_MANY_VALUES, signs=JSON_SIGNS_MAX)
         return body
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Return whether a JSON body would be decoded to too many objects. Signs within texts count too."""
+    count = 0
+    for start in range(0, len(body), COUNTED_BYTES):
+        count += sum(body.count(sign, start, start + COUNTED_BYTES) for sign in JSON_SIGNS)
+        if count > JSON_SIGNS_MAX:
+            return True
+    return False
 
 
 def _unreachable(code: str, url: str, error: Exception) -> NetworkFailure:
