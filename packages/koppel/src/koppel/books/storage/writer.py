@@ -278,13 +278,13 @@ def make_storable(values: list[Any], raw: bytes, target: Table) -> None:
 
 
 def _bound_texts(values: list[Any], target: Table) -> None:
-    for place, (name, value) in enumerate(zip(target.columns, values, strict=True)):
+    for index, (name, value) in enumerate(zip(target.columns, values, strict=True)):
         if not isinstance(value, str) or len(value) <= TEXT_MAX:
             continue
         if name not in FREE_TEXTS:
             raise ValueError(stored_sentence(TOO_LONG, column=name, count=len(value), max=TEXT_MAX))
         ending = f"… [{len(value)}]"
-        values[place] = value[: TEXT_MAX - len(ending)] + ending
+        values[index] = value[: TEXT_MAX - len(ending)] + ending
 
 
 async def _existing_hashes(
