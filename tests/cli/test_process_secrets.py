@@ -113,8 +113,7 @@ def test_a_worker_begins_anew_without_the_owners_address(database_addresses: obj
     command = [sys.executable, "-m", "koppel.cli", "worker"]
     with subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.DEVNULL) as process:
         try:
-            wait_until(lambda: OWNER not in secrets_of(process.pid), seconds=30)
-            assert APP in secrets_of(process.pid)
+            wait_until(lambda: secrets_of(process.pid) & {APP, OWNER} == {APP}, seconds=30)
         finally:
             end_process(process)
 

@@ -321,11 +321,12 @@ def _debian() -> Binaries:
 def _fill(target: Addresses, source: Addresses) -> None:
     """The firm's database on an older PostgreSQL, by the programs of the newer one.
 
-    It has no such setting.
+    It has no such setting, and other functions.
     """
     programs = find_binaries()
     commands = (
-        f"{programs.program('pg_dump')} -d {source.superuser_url} | sed '/^SET transaction_timeout/d'"
+        f"{programs.program('pg_dump')} --exclude-schema=pg_catalog -d {source.superuser_url}"
+        " | sed '/^SET transaction_timeout/d'"
         f" | {programs.program('psql')} -q -v ON_ERROR_STOP=1 -o /dev/null -d {target.superuser_url}"
     )
     _run(commands, Path("/"))

@@ -183,7 +183,9 @@ def test_wrong_passwords_and_other_users_are_refused(server: EmbeddedPostgres) -
     assert "password" not in repr(server.addresses)
 
 
-def test_sessions_of_sql_readers_have_the_lowest_priority(server: EmbeddedPostgres) -> None:
+def test_sessions_of_sql_readers_have_the_lowest_priority_and_little_memory(
+    server: EmbeddedPostgres,
+) -> None:
     if sys.platform != "linux":
         skip_without("Linux, which tells the processes of a server")
     with psycopg.connect(server.addresses.superuser_url) as superuser:
@@ -197,6 +199,26 @@ def test_sessions_of_sql_readers_have_the_lowest_priority(server: EmbeddedPostgr
         assert not group.exists() or "nice 19" in group.read_text()
         own_priority = os.getpriority(os.PRIO_PROCESS, application.info.backend_pid)
         assert own_priority == os.getpriority(os.PRIO_PROCESS, 0)
+        values = ", ".join(f"repeat('{letter}', 200000000)" for letter in "abcdef")
+        reader.execute("SET work_mem = '10GB'")
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            reader.execute(f"SELECT length(concat({values}))".encode())
+        reader.rollback()
+        assert reader.execute("SELECT 1").fetchone() == (1,), "The session goes on."
+        assert application.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_statement_ends_when_its_client_has_gone(server: EmbeddedPostgres) -> None:
+    client = psycopg.connect(server.addresses.app_url)
+    client.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 1000000000000)")
+    pid = client.info.backend_pid
+    client.close()
+    with psycopg.connect(server.addresses.superuser_url, autocommit=True) as superuser:
+        wait_until(
+            lambda: (
+                superuser.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() is None
+            )
+        )
 
 
 def test_a_command_finds_the_server_that_another_process_runs(server: EmbeddedPostgres) -> None:

@@ -29,6 +29,7 @@ from koppel.audit.queries import AuditFilter, entries_of
 from koppel.books.read.changefeed import list_records
 from koppel.books.read.queries import entry_with_lines, list_rows
 from koppel.books.reports.trial_balance import differing_accounts, trial_balance
+from koppel.books.reports.year_transitions import broken_transitions
 from koppel.books.storage import row_deletion, writer
 from koppel.company_registers.outbox import LOOKUP_OUTBOX
 from koppel.connections.models import FailureKind
@@ -353,6 +354,7 @@ def test_workers_and_vault(
         lambda: entry_with_lines(ADMINISTRATION, "E6001"),
         lambda: trial_balance(ADMINISTRATION, "2026", "202612"),
         lambda: differing_accounts(ADMINISTRATION),
+        lambda: broken_transitions(ADMINISTRATION),
         lambda: list_records(ADMINISTRATION, "entries", after="E6100"),
         lambda: list_records(ADMINISTRATION, "entry_lines", changed_since=NOW),
         lambda: changes_of(

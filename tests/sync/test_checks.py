@@ -88,6 +88,24 @@ def test_opening_balances_that_do_not_add_up_to_zero_are_an_issue_of_their_year(
     assert open_details(synced, "opening_unbalanced") == {}
 
 
+def test_years_that_do_not_join_are_an_issue_of_the_later_one_until_they_do(synced: Synced) -> None:
+    synced.sync()
+    assert open_details(synced, "years_not_joined") == {}
+    stated = sorted(synced.rows("balances"), key=lambda row: row.period)
+    year = sorted({row.period[:4] for row in stated})[1]
+    row = next(row for row in stated if row.period[:4] == year and row.account == "1500" and row.opening)
+    old, body = f'"beginningBalance":{row.opening}', f'"beginningBalance":{row.opening + 5}'
+    synced.sandbox.fault("generalLedgerBalance", kind="replace", times=1000, old=old, body=body)
+    synced.sync(full=True)
+    details = open_details(synced, "years_not_joined")
+    assert set(details) == {year}
+    assert (details[year]["count"], details[year]["accounts"]) == (1, "1500 (5.00)")
+    assert details[year]["before"] == f"{int(year) - 1}"
+    synced.sandbox.release()
+    synced.sync(full=True)
+    assert open_details(synced, "years_not_joined") == {}
+
+
 def open_details(synced: Synced, code: str) -> dict[str, Any]:
     """Return the facts of the open issues of this code by year."""
     with organisation_scope(synced.actor.organisation_id):

@@ -9,6 +9,7 @@ from koppel.administrations.models import Administration
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.books.models import ACTUAL, POSTED
 from koppel.books.reports.trial_balance import differing_accounts, unbalanced_openings
+from koppel.books.reports.year_transitions import broken_transitions
 from koppel.connector.registry import system_title
 from koppel.issues.issue_types import IssueCode
 from koppel.issues.services import has_open_issues, reconcile_issues
@@ -121,6 +122,23 @@ def _find_unbalanced_openings(_organisation_id: int, administration_id: int) -> 
     }
 
 
+def _find_broken_transitions(_organisation_id: int, administration_id: int) -> Problems:
+    """Return the years that open with other balances than those before closed with."""
+    problems: Problems = {}
+    for broken in broken_transitions(administration_id):
+        account_list = ", ".join(
+            f"{account.code} ({format_amount(account.difference)})"
+            for account in broken.accounts[:ACCOUNTS_NAMED_MAX]
+        )
+        problems[broken.year] = {
+            "year": broken.year,
+            "before": broken.before,
+            "count": len(broken.accounts),
+            "accounts": account_list,
+        }
+    return problems
+
+
 def _shared_context(administration_id: int) -> MessageContext:
     """Return what the sentences of all checks may name."""
     fields = Administration.objects.values_list("base_currency", "connection__connector")
@@ -162,6 +180,7 @@ _CHECKS: dict[IssueCode, Callable[[int, int], Problems]] = {
     SyncIssue.ENTRY_TOTAL_DIFFERS: _find_entries_with_another_total,
     SyncIssue.BALANCE_DIFFERS: _find_differing_balances,
     SyncIssue.OPENING_UNBALANCED: _find_unbalanced_openings,
+    SyncIssue.YEARS_NOT_JOINED: _find_broken_transitions,
     SyncIssue.RECORDS_REJECTED: _count_rejected_records,
     SyncIssue.CLOSED_PERIOD_CHANGED: _find_changed_closed_periods,
 }

@@ -17,6 +17,7 @@ class SyncIssue(IssueCode):
     CLOSED_PERIOD_CHANGED = "closed_period_changed"
     BALANCE_DIFFERS = "balance_differs"
     OPENING_UNBALANCED = "opening_unbalanced"
+    YEARS_NOT_JOINED = "years_not_joined"
     RECORDS_REJECTED = "records_rejected"
     SETUP_MISSING = "setup_missing"
     NOT_CONSENTED = "not_consented"
@@ -118,6 +119,26 @@ ISSUE_TYPES = (
         button=_("Show trial balance"),
         link=_trial_balance,
         title=_("Opening balances that do not add up"),
+        is_dismissible=True,
+    ),
+    IssueType(
+        code=SyncIssue.YEARS_NOT_JOINED,
+        message=ngettext_lazy(
+            "%(count)s account opens %(year)s in %(system)s with another balance than it closed %(before)s "
+            "with: %(accounts)s.",
+            "%(count)s accounts open %(year)s in %(system)s with other balances than they closed %(before)s "
+            "with: %(accounts)s.",
+            "count",
+        ),
+        advice=_(
+            "%(before)s may have changed after its balances were carried forward, or an opening balance is "
+            "wrong. The result that equity took is not part of this. Correct this in %(system)s; the next "
+            "sync updates it here."
+        ),
+        button=_("Show trial balance"),
+        link=_trial_balance,
+        remedy=Remedy(label=_("Run full check"), url=_start_sync, fields={"full": "1"}),
+        title=_("Years that do not join"),
         is_dismissible=True,
     ),
     IssueType(

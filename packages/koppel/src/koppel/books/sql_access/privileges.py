@@ -125,7 +125,7 @@ def _code_privileges(connection: psycopg.Connection[Any], role: str) -> Iterator
     [(count,)] = connection.execute(_SQL["count_disturbing_functions"], parameters).fetchall()
     [(may_run_code,)] = connection.execute(_SQL["may_use_plpgsql"], parameters).fetchall()
     if count:
-        yield f"call {count} functions of advisory locks, large objects and notifications"
+        yield f"call {count} functions that lock, write or send beyond their session"
     if may_run_code:
         yield "run programs in PL/pgSQL"
 

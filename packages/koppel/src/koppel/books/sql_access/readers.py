@@ -37,6 +37,8 @@ _ROLE_SETTINGS = {
     "max_parallel_workers_per_gather": "0",
 }
 """Defaults that the role may change for itself, unlike its rights. `session_limits` holds it to the times."""
+_SETTINGS_OF_SOME_SYSTEMS = {"client_connection_check_interval": "10s"}
+"""Servers on other systems cannot tell that a client has gone, and refuse these."""
 _SUPERUSER_SETTINGS = {"temp_file_limit": "2GB"}
 """Only a superuser may set these, and the role may not change them."""
 
@@ -169,11 +171,14 @@ def _create_role(url: str, role: str, password: str) -> None:
                 statement.format(sql.Identifier(role), sql.Literal(CONNECTIONS_MAX), verifier)
             )
             _set_role_settings(superuser_connection, role, _ROLE_SETTINGS)
-            with (
-                contextlib.suppress(psycopg.errors.InsufficientPrivilege),
-                superuser_connection.transaction(),
-            ):
-                _set_role_settings(superuser_connection, role, _SUPERUSER_SETTINGS)
+            for settings_of_some in (_SETTINGS_OF_SOME_SYSTEMS, _SUPERUSER_SETTINGS):
+                with (
+                    contextlib.suppress(
+                        psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue
+                    ),
+                    superuser_connection.transaction(),
+                ):
+                    _set_role_settings(superuser_connection, role, settings_of_some)
             superuser_connection.execute(
                 sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
                     sql.Identifier(superuser_connection.info.dbname), sql.Identifier(role)

@@ -142,9 +142,14 @@ def _dump(
     connection: psycopg.Connection[Any],
     recipients: Sequence[str],
 ) -> BackupFile:
-    """Dump the snapshot of the connection. `pg_restore` reads all of it meanwhile, before it is encrypted."""
+    """Dump the snapshot of the connection. `pg_restore` reads all of it meanwhile, before it is encrypted.
+
+    Rights on PostgreSQL's own functions, whose arguments differ between versions, are not in the dump: the
+    restore runs the superuser script.
+    """
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-    dump = programs.command("pg_dump", url, "--format=custom", f"--snapshot={row[0] if row else ''}")
+    snapshot = f"--snapshot={row[0] if row else ''}"
+    dump = programs.command("pg_dump", url, "--format=custom", "--exclude-schema=pg_catalog", snapshot)
     restore = [str(programs.directory / "pg_restore"), f"--file={os.devnull}"]
     target = MeasuringFile(folder / _stored_name(DATABASE, recipients))
     progress = Progress("Database")

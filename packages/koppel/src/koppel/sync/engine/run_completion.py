@@ -57,15 +57,25 @@ def succeed(run: ClaimedRun, plan: SyncPlan, committed_pages: int) -> bool:
         resolve_issues(run.organisation_id, subject, *RUN_ISSUES)
         close_event_for(run.organisation_id, SyncEvent.SYNC_FAILING, _key(run), [run.administration_id])
         if first or checks_are_due(run):
-            differences_before = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
+            differences_before = _open_differences(run, subject)
             reconcile_check_issues(run.organisation_id, run.administration_id)
-            differences = open_contexts(run.organisation_id, subject, SyncIssue.BALANCE_DIFFERS)
-            # Deleted records are announced nowhere: a new difference may be one. A full read has seen it all.
+            differences = _open_differences(run, subject)
+            # Deleted records are announced nowhere, nor are balances that changed with those of an earlier
+            # year: a new difference may be one. A full read has seen it all.
             if differences - differences_before and not (first or run.full):
                 request_full_read(run.organisation_id, run.administration_id)
         if first:
             notify_import_finished(run.organisation_id, run.administration_id)
     return True
+
+
+def _open_differences(run: ClaimedRun, subject: Subject) -> set[tuple[str, str, str]]:
+    """Return the open issues that a full read may resolve: code, detail and facts."""
+    return {
+        (code, *issue)
+        for code in (SyncIssue.BALANCE_DIFFERS, SyncIssue.YEARS_NOT_JOINED)
+        for issue in open_contexts(run.organisation_id, subject, code)
+    }
 
 
 def fail(

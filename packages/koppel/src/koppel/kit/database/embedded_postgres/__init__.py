@@ -26,7 +26,7 @@ from koppel.kit.database.embedded_postgres.errors import (
 )
 from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import death_signal_prefix
-from koppel.kit.database.embedded_postgres.reader_priority import READER_PREFIX
+from koppel.kit.database.embedded_postgres.reader_processes import READER_PREFIX
 from koppel.kit.database.embedded_postgres.server import EmbeddedPostgres, running_addresses
 from koppel.kit.database.embedded_postgres.superuser import administrator_url
 

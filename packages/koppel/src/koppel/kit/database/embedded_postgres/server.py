@@ -30,7 +30,7 @@ from koppel.kit.database.embedded_postgres.database_roles import create_database
 from koppel.kit.database.embedded_postgres.errors import EmbeddedPostgresError, OtherMajorVersion, StartFailed
 from koppel.kit.database.embedded_postgres.failure_reason import failure_reason
 from koppel.kit.database.embedded_postgres.os_user import OsUser, choose_os_user, make_folder
-from koppel.kit.database.embedded_postgres.reader_priority import ReaderPriority
+from koppel.kit.database.embedded_postgres.reader_processes import ReaderProcesses
 from koppel.kit.database.embedded_postgres.stale_processes import clear_stale_pid_file
 from koppel.kit.database.health.service_notifications import notify
 
@@ -61,7 +61,7 @@ class EmbeddedPostgres:
         self._credentials: ServerCredentials | None = None
         self._os_user: OsUser | None = None
         self._binaries: Binaries | None = None
-        self._reader_priority: ReaderPriority | None = None
+        self._reader_processes: ReaderProcesses | None = None
 
     def start(self) -> Addresses:
         """Start the server, on first use create the database; return its addresses.
@@ -96,7 +96,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """End the server's sessions, write a checkpoint and stop it. Does nothing when it is not running."""
         process, self._process = self._process, None
-        self._stop_reader_priority()
+        self._stop_reader_processes()
         try:
             if process is not None:
                 _terminate(process)
@@ -165,19 +165,19 @@ class EmbeddedPostgres:
             log_begins = self._log.stat().st_size if self._log.exists() else 0
             self._process = self._spawn()
             if self._becomes_ready(self._process):
-                self._stop_reader_priority()
-                self._reader_priority = ReaderPriority(self._process.pid)
-                self._reader_priority.start()
+                self._stop_reader_processes()
+                self._reader_processes = ReaderProcesses(self._process.pid)
+                self._reader_processes.start()
                 return
             if time.monotonic() > deadline:
                 reason = failure_reason(self.data_dir, log_begins)
                 raise StartFailed(f"The embedded database did not start: {reason}")
             time.sleep(0.1)
 
-    def _stop_reader_priority(self) -> None:
-        if self._reader_priority is not None:
-            self._reader_priority.stop()
-            self._reader_priority = None
+    def _stop_reader_processes(self) -> None:
+        if self._reader_processes is not None:
+            self._reader_processes.stop()
+            self._reader_processes = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         if self._binaries is None or self._os_user is None:
@@ -245,6 +245,7 @@ def _options(port: int) -> dict[str, str]:
         "log_timezone": "UTC",
         "log_checkpoints": "off",
         "tcp_keepalives_idle": "15",
+        "client_connection_check_interval": "10s",  # a statement whose client has gone ends
     }
 
 
