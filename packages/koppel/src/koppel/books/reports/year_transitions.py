@@ -43,7 +43,7 @@ class AccountTransition:
     closing: Decimal
     opening: Decimal
     taken: Decimal = ZERO
-    """What it took of the result of the year before."""
+    """The part of the result of the year before that it took."""
 
     @property
     def difference(self) -> Decimal:
