@@ -108,8 +108,8 @@ async def insert_new(
 
 def _currencies_of(entries: Sequence[tuple[Any, ...]]) -> dict[str, str]:
     """Return the currency of each of these rows, by id."""
-    place = _place("entries", "currency")
-    return {row[0]: row[place] for row in entries if row[place] is not None}
+    currency = _column_index("entries", "currency")
+    return {row[0]: row[currency] for row in entries if row[currency] is not None}
 
 
 def _with_currencies(lines: list[tuple[Any, ...]], currencies: Mapping[str, str]) -> list[tuple[Any, ...]]:
@@ -118,7 +118,7 @@ def _with_currencies(lines: list[tuple[Any, ...]], currencies: Mapping[str, str]
     PostgreSQL would look the entry up for each of them, a tenth of its work in a first read. It still does
     for others.
     """
-    entry, currency = _place("entry_lines", "entry"), _place("entry_lines", "currency")
+    entry, currency = _column_index("entry_lines", "entry"), _column_index("entry_lines", "currency")
     return [
         (*row[:currency], currencies[row[entry]], *row[currency + 1 :])
         if row[currency] is None and row[entry] in currencies
@@ -128,8 +128,8 @@ def _with_currencies(lines: list[tuple[Any, ...]], currencies: Mapping[str, str]
 
 
 @cache
-def _place(resource: str, column: str) -> int:
-    """Return the place of a column in the rows of `_changed_rows`."""
+def _column_index(resource: str, column: str) -> int:
+    """Return the index of a column in the rows of `_changed_rows`."""
     return len(ENVELOPE_COLUMNS) + table(resource).columns.index(column)
 
 
