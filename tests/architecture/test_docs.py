@@ -13,7 +13,8 @@ import click
 import pytest
 import typer
 
-from koppel.cli.main import COMMAND_GROUPS, command_tree
+from koppel.cli.commands.command_table import COMMAND_GROUPS
+from koppel.cli.main import command_tree
 from koppel.organisations.roles import PERMISSIONS, Permission, Role
 from tests.fixtures import manual
 from tests.fixtures.environment import PACKAGES, REPOSITORY, SANDBOX

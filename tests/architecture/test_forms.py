@@ -21,7 +21,7 @@ WITH_A_REASON = {
     "it is raised again",
     "administrations/bulk/csv_import.py": "each line of a table has a result of its own",
     "web/auth/middleware.py": "the one handler of pages",
-    "cli/main.py": "the one handler of commands",
+    "cli/commands/refusals.py": "the one handler of commands",
     "sync/engine/stored_rows.py": "rows of an administration that a run reads wait for the next turn",
     "sync/runs/services.py": "each administration of a retry has a result of its own",
     "notifications/sources/operator_alarms.py": "operators are notified after the quarantine",

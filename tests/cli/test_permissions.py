@@ -17,7 +17,7 @@ import typer
 from django.utils import timezone
 from pydantic import ValidationError as InputError
 
-from koppel.cli.main import COMMAND_GROUPS
+from koppel.cli.commands.command_table import COMMAND_GROUPS
 from koppel.kit.database.embedded_postgres import Addresses
 from koppel.kit.errors import KoppelError, refusal_text
 from koppel.kit.tenancy import organisation_scope

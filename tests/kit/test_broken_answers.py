@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from koppel.kit.http import client
+from koppel.kit.http import client, transport
 from koppel.kit.http.client import BROKEN, HttpClient, NetworkFailure
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -25,7 +25,7 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
         """No quarantine."""
 
     monkeypatch.setattr(client.quarantine, "refuse_async", is_open)
-    monkeypatch.setattr(client, "LOST_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "LOST_CHECK_SECONDS", 0.05)
 
 
 def answer_to(raw: bytes, *, packets: int = 1, bytes_max: int = client.BODY_BYTES_MAX) -> client.Response:

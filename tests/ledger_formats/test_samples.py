@@ -71,9 +71,53 @@ def test_windows_1252_that_says_utf_8_is_read_and_reported(shared_reference: Pat
         report = ledger.check()
         names = [account.name for account in ledger.accounts()]
     assert (ledger.detection.encoding, ledger.detection.stated_encoding) == ("cp1252", "UTF-8")
-    assert [(repair.code, repair.count) for repair in report.repairs] == [(RepairCode.ENCODING, 1)]
+    repairs = [(repair.code, repair.count) for repair in report.repairs]
+    assert repairs == [(RepairCode.ENCODING, 1), (RepairCode.LINE_SIGN, 3)]
     text = path.read_bytes().decode("cp1252")
     assert names == re.findall(r"<accDesc>(.*?)</accDesc>", text)
+
+
+@pytest.mark.parametrize(
+    ("path", "count", "vat"),
+    [
+        (f"{XAF}/ExactOnline_V32_2016.xml", 41, "-4119.58"),
+        (f"{XAF}/Multivers_V32_2017.xml", 68, "-3901.04"),
+        ("ledger-files/saft-no/example_888888888_20180228235959.xml", 34, "-487012.75"),
+    ],
+)
+def test_vat_has_the_sign_of_its_line_in_every_sample(
+    shared_reference: Path, path: str, count: int, vat: str
+) -> None:
+    """Multivers turned three lines of discounts to debit and left the minus sign of their VAT, 36.27."""
+    with open_ledger(shared_reference / path) as ledger:
+        amounts = [
+            (line.amount, vat.amount)
+            for entry in ledger.entries()
+            for line in entry.lines
+            for vat in line.vat
+            if vat.amount
+        ]
+    assert len(amounts) == count
+    assert all(line_amount * vat_amount > 0 for line_amount, vat_amount in amounts)
+    assert sum(vat_amount for _line, vat_amount in amounts) == Decimal(vat)
+
+
+def test_the_vat_of_a_sale_is_what_its_entry_books_as_vat(shared_reference: Path) -> None:
+    """Also with the discounts of which Multivers writes the minus sign twice."""
+    with open_ledger(shared_reference / XAF / "Multivers_V32_2017.xml") as ledger:
+        (entry,) = (entry for entry in ledger.entries() if entry.key == "V/1-15")
+    booked = sum(line.amount for line in entry.lines if line.account == "1770")
+    assert sum(vat.amount or 0 for line in entry.lines for vat in line.vat) == booked == Decimal("-336.97")
+
+
+def test_the_norwegian_example_is_checked_without_its_selection(shared_reference: Path) -> None:
+    path = shared_reference / "ledger-files/saft-no/example_888888888_20180228235959.xml"
+    text = path.read_text(encoding="utf-8-sig")
+    without = re.sub(r"<n1:SelectionCriteria>.*?</n1:SelectionCriteria>", "", text, flags=re.DOTALL)
+    report = open_ledger(without.encode(), "example.xml").check()
+    assert report.finding_counts == open_ledger(path).check().finding_counts
+    assert report.finding_counts[FindingCode.CLOSING_BALANCE_DIFFERS] == 3
+    assert [repair.code for repair in report.repairs] == [RepairCode.YEAR_COMPLETED]
 
 
 def test_each_line_of_an_auditfile_is_the_line_of_its_text(shared_reference: Path) -> None:

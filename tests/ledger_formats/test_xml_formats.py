@@ -1,5 +1,6 @@
 """XAF, SAF-T and SIE 5 as programs write them: what is repaired or cannot be read is reported."""
 
+import re
 from contextlib import suppress
 from decimal import Decimal
 from xml.sax.saxutils import escape
@@ -81,6 +82,87 @@ def test_an_amount_below_zero_counts_on_the_other_side_and_totals_still_agree() 
     assert [line.amount for line in entry.lines] == [Decimal("-5.00"), Decimal("5.00")]
     assert repairs(report) == {RepairCode.NEGATIVE_AMOUNT: 2}
     assert (report.is_balanced, report.debit) == (True, Decimal("5.00"))
+
+
+CURRENCY = "<currency><curCode>USD</curCode><curAmnt>{}</curAmnt></currency></trLine>"
+
+
+@pytest.mark.parametrize(
+    ("amount", "side", "foreign", "expected", "repaired"),
+    [
+        ("-100.00", "C", "-110.00", ("100.00", "110.00"), {RepairCode.NEGATIVE_AMOUNT: 2}),
+        ("-100.00", "C", "110.00", ("100.00", "110.00"), {"negative": 2, "sign": 1}),
+        ("100.00", "C", "110.00", ("-100.00", "-110.00"), {}),
+        ("100.00", "C", "-110.00", ("-100.00", "-110.00"), {RepairCode.LINE_SIGN: 1}),
+        ("-100.00", "D", "-110.00", ("-100.00", "-110.00"), {RepairCode.NEGATIVE_AMOUNT: 2}),
+        ("100.00", "D", "-110.00", ("100.00", "110.00"), {RepairCode.LINE_SIGN: 1}),
+        ("0.00", "C", "0.01", ("0.00", "-0.01"), {}),
+    ],
+)
+@pytest.mark.parametrize("write", [xaf, saft])
+def test_an_amount_in_another_currency_is_on_the_side_of_its_line(
+    write: type,
+    amount: str,
+    side: str,
+    foreign: str,
+    expected: tuple[str, str],
+    repaired: dict[RepairCode, int],
+) -> None:
+    other_side = "D" if side == "C" else "C"
+    text = write((("1000", amount, side), ("8000", amount, other_side)))
+    if write is xaf:
+        text = text.replace("</trLine>", CURRENCY.format(foreign), 1)
+    else:
+        written = f"</Amount><CurrencyCode>USD</CurrencyCode><CurrencyAmount>{foreign}</CurrencyAmount>"
+        text = text.replace("</Amount>", written, 1)
+    ledger, report = checked(text)
+    line = next(ledger.entries()).lines[0]
+    assert line.foreign is not None
+    assert (line.amount, line.foreign.amount) == tuple(map(Decimal, expected))
+    names = {"negative": RepairCode.NEGATIVE_AMOUNT, "sign": RepairCode.LINE_SIGN}
+    assert repairs(report) == {names.get(name, name): count for name, count in repaired.items()}
+
+
+def vat_of(text: str) -> tuple[Decimal, Decimal | None]:
+    """The amount and the VAT of the first line."""
+    line = next(checked(text)[0].entries()).lines[0]
+    return line.amount, line.vat[0].amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "side", "vat", "expected"),
+    [
+        ("100.00", "C", "21.00", ("-100.00", "-21.00")),
+        ("100.00", "D", "21.00", ("100.00", "21.00")),
+        ("-100.00", "C", "-21.00", ("100.00", "21.00")),
+        ("-100.00", "C", "21.00", ("100.00", "21.00")),
+        ("-100.00", "D", "-21.00", ("-100.00", "-21.00")),
+        ("100.00", "D", "-21.00", ("100.00", "21.00")),
+    ],
+)
+def test_vat_has_the_sign_of_its_line_in_every_format(
+    amount: str, side: str, vat: str, expected: tuple[str, str]
+) -> None:
+    lines = (("8000", amount, side), ("1000", amount, "D" if side == "C" else "C"))
+    xaf_side = "<vat><vatID>1</vatID><vatAmnt>{}</vatAmnt>{}</vat></trLine>"
+    element = "<TaxInformation><TaxCode>3</TaxCode><{0}><Amount>{1}</Amount></{0}></TaxInformation></Line>"
+    named = "CreditTaxAmount" if side == "C" else "DebitTaxAmount"
+    texts = {
+        "XAF": xaf(lines).replace(
+            "</trLine>", xaf_side.format(vat, f"<vatAmntTp>{side.lower()}</vatAmntTp>"), 1
+        ),
+        "XAF without a side": xaf(lines).replace("</trLine>", xaf_side.format(vat, ""), 1),
+        "SAF-T 1.10": saft(lines).replace("</Line>", element.format("TaxAmount", vat), 1),
+        "SAF-T 1.30": saft(lines).replace("</Line>", element.format(named, vat), 1),
+    }
+    signed = tuple(map(Decimal, expected))
+    assert {name: vat_of(text) for name, text in texts.items()} == dict.fromkeys(texts, signed)
+
+
+def test_vat_that_is_on_the_other_side_of_its_line_stays_there() -> None:
+    """Reverse charge: a cost on the debit side, and VAT that is owed."""
+    vat = "<vat><vatID>1</vatID><vatAmnt>21</vatAmnt><vatAmntTp>C</vatAmntTp></vat></trLine>"
+    assert vat_of(xaf(BALANCED).replace("</trLine>", vat, 1)) == (Decimal("12.50"), Decimal(-21))
 
 
 def test_totals_that_do_not_agree_are_reported() -> None:
@@ -273,6 +355,78 @@ def test_the_two_versions_of_saf_t_give_the_same_records(accounts: str, version:
         (BalanceKind.CLOSING, Decimal("22.50")),
     ]
     assert (report.is_balanced, report.closing[("2025", "1000")]) == (True, Decimal("22.50"))
+
+
+SELECTION = re.compile("<SelectionCriteria>.*?</SelectionCriteria>")
+OPENED = (
+    "<Account><AccountID>1000</AccountID><OpeningDebitBalance>10</OpeningDebitBalance>"
+    "<ClosingDebitBalance>{}</ClosingDebitBalance></Account>"
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "year", "repaired"),
+    [
+        ("<SelectionStartDate>2025-01-01</SelectionStartDate>{}", "2025", False),
+        ("<PeriodStartYear>2025</PeriodStartYear><PeriodEndYear>2025</PeriodEndYear>", "2025", False),
+        ("<SelectionStartDate>2024-07-01</SelectionStartDate>", "2024/2025", True),
+        ("", "2025", True),
+    ],
+)
+@pytest.mark.parametrize(("closing", "is_balanced"), [("22.50", True), ("22.49", False)])
+def test_closing_balances_are_checked_whatever_saft_says_of_its_year(
+    selection: str, year: str, repaired: bool, closing: str, is_balanced: bool
+) -> None:
+    criteria = selection.format("<SelectionEndDate>2025-12-31</SelectionEndDate>")
+    written = f"<SelectionCriteria>{criteria}</SelectionCriteria>" if criteria else ""
+    text = SELECTION.sub(written, saft(BALANCED, accounts=OPENED.format(closing)))
+    ledger, report = checked(text)
+    assert report.closing[(year, "1000")] == Decimal("22.50")
+    assert report.is_balanced is is_balanced
+    assert (RepairCode.YEAR_COMPLETED in repairs(report)) is repaired
+    assert {entry.fiscal_year for entry in ledger.entries()} == {year}
+
+
+def test_the_dates_of_a_header_are_those_of_its_balances() -> None:
+    header = "<StartDate>2025-01-01</StartDate><EndDate>2025-06-30</EndDate>"
+    ledger, report = checked(
+        SELECTION.sub("", saft(BALANCED, accounts=OPENED.format("22.50"), header=header))
+    )
+    assert ledger.header.year is not None
+    assert str(ledger.header.year.ends_on) == "2025-06-30"
+    assert report.is_balanced
+    assert RepairCode.YEAR_COMPLETED not in repairs(report)
+
+
+@pytest.mark.parametrize(
+    ("period", "year", "first", "last"),
+    [
+        ("1", "2025", "2025-01-01", "2025-12-31"),
+        ("7", "2024", "2024-07-01", "2025-06-30"),
+        ("13", "2025", "2025-01-01", "2025-12-31"),
+    ],
+)
+def test_entries_show_the_year_by_their_date_and_period(
+    period: str, year: str, first: str, last: str
+) -> None:
+    text = SELECTION.sub("", saft(BALANCED, BALANCED, BALANCED))
+    text = text.replace(
+        "<Period>1</Period><PeriodYear>2025<", f"<Period>{period}</Period><PeriodYear>{year}<"
+    )
+    text = text.replace("<TransactionDate>2025-01-15", "<TransactionDate>2052-01-15", 1)
+    ledger, report = checked(text)
+    assert ledger.header.year is not None
+    assert (str(ledger.header.year.starts_on), str(ledger.header.year.ends_on)) == (first, last)
+    assert report.finding_counts[FindingCode.DATE_OUTSIDE_YEAR] == 1
+
+
+def test_balances_of_no_year_are_refused() -> None:
+    text = SELECTION.sub("", saft(accounts=OPENED.format("10")))
+    with pytest.raises(LedgerFileRefused, match="does not say which year it is of") as refused:
+        open_ledger(text.encode(), "file.xml")
+    assert refused.value.code is RefusalCode.NO_YEAR
+    accounts_alone = SELECTION.sub("", saft())
+    assert len(list(open_ledger(accounts_alone.encode(), "file.xml").accounts())) == 2
 
 
 def test_struck_lines_of_sie_5_are_not_in_the_books() -> None:

@@ -36,6 +36,7 @@ def test_an_unfinished_import_is_offered_where_work_begins(anna_at_list: Newcome
         text = anna_at_list.client.get(page).content.decode()
         assert "unfinished import" in text, page
         assert f'href="{anna_at_list.flow}"' in text, page
+        assert re.search(r'<span class="hint">[^<]+@[^<]+ ·\s+Administrations', text), page
     with organisation_scope(anna_at_list.actor.organisation_id):
         assert Flow.objects.get().expires_at > timezone.now() + timedelta(days=29)
         Flow.objects.update(state="abandoned")

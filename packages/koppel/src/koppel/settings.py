@@ -184,7 +184,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "koppel.web.context.frame",
+                "koppel.web.frame.context.frame",
             ],
             "builtins": ["koppel.web.templatetags.components"],
         },
@@ -372,6 +372,10 @@ KVK_API_KEY = os.environ.get("KOPPEL_KVK_API_KEY", "sandbox" if _twin else "")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50_000
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = None
+PROCRASTINATE_IMPORT_PATHS = [
+    f"{app}.tasks" for app in INSTALLED_APPS if (ROOT / app.removeprefix("koppel.") / "tasks.py").exists()
+]
+"""Imported by web and worker, elsewhere by the first job that is enqueued: most commands do without."""
 LOGGING_CONFIG = None
 """`koppel.kit.logging.setup` configures logging when a command starts."""

@@ -50,6 +50,7 @@ class RepairCode(StrEnum):
     CONTROL_CHARACTERS = "control_characters"
     AMOUNT_NOTATION = "amount_notation"
     NEGATIVE_AMOUNT = "negative_amount"
+    LINE_SIGN = "line_sign"
     DATE_COMPLETED = "date_completed"
     CODE_BLANKS = "code_blanks"
     NUMBER_REPEATED = "number_repeated"

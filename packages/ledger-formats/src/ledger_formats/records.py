@@ -189,13 +189,20 @@ class Journal:
 
 @dataclass(slots=True)
 class ForeignAmount:
+    """An amount in another currency, with the sign of its line: a debit is positive in all formats."""
+
     currency: str
     amount: Decimal
 
 
 @dataclass(slots=True, kw_only=True)
 class LineVat:
-    """VAT that a line states. It may also be booked as a line of its own: never add it."""
+    """VAT that a line states. It may also be booked as a line of its own: never add it.
+
+    `amount` is signed as lines are, in all formats: VAT of a debit is positive, of a credit negative. Of a
+    sale it is negative. It has the sign of its line, unless the file
+    writes it on the other side.
+    """
 
     code: str
     rate: Decimal | None = None

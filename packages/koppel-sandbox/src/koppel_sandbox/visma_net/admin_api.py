@@ -42,6 +42,7 @@ class AdminApi:
             web.get("/__sandbox__/companies/{id}/batches", self.batches),
             web.post("/__sandbox__/companies/{id}/batches", self.change_batches),
             web.post("/__sandbox__/companies/{id}/paging", self.change_paging),
+            web.post("/__sandbox__/companies/{id}/balances", self.change_balances),
             web.post("/__sandbox__/clock", self.set_clock),
             web.get("/__sandbox__/faults", self.all_faults),
             web.post("/__sandbox__/faults", self.add_fault),
@@ -136,6 +137,18 @@ class AdminApi:
             setattr(encoded, name, value)
         encoded.forget_pages()
         return _json({})
+
+    async def change_balances(self, request: web.Request) -> web.Response:
+        """Set the `signs` of one company's balances, `debit` or `account`, and `touch` those of periods."""
+        company, payload = self._company(request), await request.json()
+        encoded = await self.erp.encoded_books(company)
+        if payload.keys() - {"signs", "touch"} or payload.get("signs", "debit") not in ("debit", "account"):
+            raise web.HTTPBadRequest
+        if "signs" in payload:
+            by_account = payload["signs"] == "account"
+            encoded.balances = list(shapes.balances(company, by_account=by_account))
+        stamp = shapes.moment(self.clock.now())
+        return _json({"count": changes.touch_balances(encoded, payload.get("touch", ()), stamp)})
 
     async def set_clock(self, request: web.Request) -> web.Response:
         payload = await request.json()

@@ -5,7 +5,7 @@ They are made now or later.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from koppel_sandbox.visma_net import shapes
@@ -46,6 +46,18 @@ def apply(encoded: EncodedBooks, change: Mapping[str, Any], stamp: str) -> dict[
         counts["inserted"] += 1
     encoded.forget_pages()
     return counts
+
+
+def touch_balances(encoded: EncodedBooks, periods: Collection[str], stamp: str) -> int:
+    """Give the balances of these periods a new stamp, as a change to and fro does. Returns their number."""
+    count = sum(row[0] in periods for row in encoded.balances)
+    encoded.balances = [
+        (period, stamp, STAMP.sub(b'"lastModifiedDateTime":' + shapes.encode(stamp), row))
+        if period in periods
+        else (period, before, row)
+        for period, before, row in encoded.balances
+    ]
+    return count
 
 
 def batch_summary(batch: Batch) -> dict[str, Any]:

@@ -246,10 +246,10 @@ def credit_terms(company: Company) -> list[dict[str, Any]]:
     ]
 
 
-def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
+def balances(company: Company, *, by_account: bool = False) -> Iterable[tuple[str, str, bytes]]:
     """Return (period, time of the last change, JSON object without its end and metadata).
 
-    A balance changes with its entries.
+    A balance changes with its entries. `by_account`: credit balances of liabilities and income are positive.
     """
     books = company.books
     changed: dict[tuple[str, str], datetime] = {}
@@ -259,16 +259,17 @@ def balances(company: Company) -> Iterable[tuple[str, str, bytes]]:
             changed[key] = max(changed.get(key, entry.modified), entry.modified)
     for balance in books.balances():
         stamp = moment(changed.get((balance.account, balance.period), books.modified))
-        yield balance.period, stamp, encode(_balance(company, books, balance, stamp))[:-1]
+        yield balance.period, stamp, encode(_balance(company, books, balance, stamp, by_account))[:-1]
 
 
-def _balance(company: Company, books: Books, stated: Balance, stamp: str) -> dict[str, Any]:
+def _balance(company: Company, books: Books, stated: Balance, stamp: str, by_account: bool) -> dict[str, Any]:
     account = books.accounts[stated.account]
+    sign = -1 if by_account and account.kind in ("liability", "income") else 1
     figures = {
         "periodToDateDebit": amount(stated.debit),
         "periodToDateCredit": amount(stated.credit),
-        "beginningBalance": amount(stated.opening),
-        "yearToDateBalance": amount(stated.closing),
+        "beginningBalance": sign * amount(stated.opening),
+        "yearToDateBalance": sign * amount(stated.closing),
     }
     return {
         "branch": {"number": company.units[0][0], "name": company.units[0][1]},

@@ -22,6 +22,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from koppel.cli.ports import WEB_PORT
+from koppel.kit import logging
 from koppel.kit.cli.errors import CommandError
 from koppel.kit.database.embedded_postgres import (
     Addresses,
@@ -235,6 +236,19 @@ def load_installation(
     set_up_django()
     exit_stack.callback(_close_vendor_calls)
     return exit_stack
+
+
+def load_for_group(*, starts_database: bool) -> ExitStack:
+    """Load Django with the installation's database; for `--help` without one, so that help needs nothing
+    running.
+    """
+    logging.configure()
+    if starts_database:
+        home = data_directory(None)
+        return load_installation(home, start_database=(home / "postgres").exists())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.settings")
+    set_up_django()
+    return ExitStack()
 
 
 def _close_vendor_calls() -> None:

@@ -1,6 +1,6 @@
 """Options that commands of the installation share."""
 
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,8 @@ import typer
 def print_version(value: bool) -> None:
     """Print the installed version and exit when the option is given."""
     if value:
-        typer.echo(version("koppel"))
+        # Imported here: it takes a tenth of the start of every command.
+        typer.echo(import_module("importlib.metadata").version("koppel"))
         raise typer.Exit
 
 

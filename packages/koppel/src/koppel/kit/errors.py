@@ -21,7 +21,7 @@ class KoppelError(Exception):
     - pages: `koppel.web.auth.refusals`; a form catches it earlier to
       show it at its field (`koppel.kit.web.forms`),
     - REST: `koppel.api.v1` answers `{"error": code, **details}` with `status`,
-    - command line: `koppel.cli.main` prints the message and ends with exit code 2.
+    - command line: `koppel.cli.commands.refusals` prints the message and ends with exit code 2.
 
     It is an outcome, not an alarm: it is never logged as an error. What a request has written before is
     rolled back.

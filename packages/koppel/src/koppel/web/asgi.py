@@ -12,6 +12,7 @@ from koppel.web.wsgi import application as wsgi
 
 from koppel.connections.sessions import close_blocking_calls  # isort: skip - needs models
 from koppel.connections.vault import end_with_last_call  # isort: skip - needs configured settings
+from koppel.kit.jobs import load_tasks  # isort: skip - needs models
 from koppel.web.server.monitoring import run_monitor  # isort: skip - needs models
 
 FILES_MAX = 16_384
@@ -28,6 +29,7 @@ def _allow_many_connections() -> None:
 
 
 _allow_many_connections()
+load_tasks()
 connection_created.connect(give_way_before_statements)
 sys.setswitchinterval(THREAD_SWITCH_SECONDS)
 application = Application(

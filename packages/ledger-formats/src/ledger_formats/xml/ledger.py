@@ -13,7 +13,7 @@ from ledger_formats.encoding import is_misread
 from ledger_formats.findings import FindingCode, RepairCode
 from ledger_formats.ledger_file import LedgerFile
 from ledger_formats.limits import Limits
-from ledger_formats.records import Record
+from ledger_formats.records import ZERO, ForeignAmount, Record
 from ledger_formats.sources import Source
 from ledger_formats.values import DecimalSeparator, Unreadable, read_amount
 from ledger_formats.xml.parsing import Element, iterate, release
@@ -49,6 +49,47 @@ class FilePass:
         except Unreadable as problem:
             self.log.add(FindingCode.VALUE_UNREADABLE, f"Line {line}: {problem}; it is left out.", line)
             return None
+
+    def foreign(
+        self, currency: str, text: str, amount: Decimal, side: int, line: int
+    ) -> ForeignAmount | None:
+        """Return an amount in another currency with the sign of its `amount`; None when it cannot be read.
+
+        `side` is -1 where the file writes it on the side of credit. Programs write it with the minus sign of
+        the amount, with one for credit, or with none: no line is a debit in one currency and a credit in
+        another.
+        """
+        stated = self.optional_amount(text, line)
+        if stated is None:
+            return None
+        return ForeignAmount(currency, self._with_sign(side * stated, amount, line))
+
+    def line_vat(
+        self, text: str, side: int, line_amount: Decimal, line_side: int, line: int
+    ) -> Decimal | None:
+        """Return the amount of VAT, debit positive. `side` is 1, -1, or 0 where the file gives it none.
+
+        VAT on the side of its line has the line's sign, with which minus signs ever the file writes both: a
+        program turns the line of a discount to the other side, and leaves the minus sign of its VAT.
+        """
+        stated = self.optional_amount(text, line)
+        if stated is None:
+            return None
+        if side in (0, line_side):
+            return self._with_sign(line_side * stated, line_amount, line)
+        if stated < ZERO:
+            self.log.add_repair(
+                RepairCode.NEGATIVE_AMOUNT, "Amounts below zero count on the other side.", line, "VAT"
+            )
+        return side * stated
+
+    def _with_sign(self, amount: Decimal, line_amount: Decimal, line: int) -> Decimal:
+        if amount * line_amount >= ZERO:
+            return amount
+        self.log.add_repair(
+            RepairCode.LINE_SIGN, "Amounts of VAT and in other currencies have the sign of their line.", line
+        )
+        return -amount
 
     def day(self, text: str, line: int) -> date | None:
         """Return a date; None when there is none, or it cannot be read. A time of day is left off."""

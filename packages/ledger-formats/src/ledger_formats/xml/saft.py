@@ -4,15 +4,13 @@ Schemas: https://github.com/Skatteetaten/saf-t. 1.30 moved balances of parties t
 amounts of VAT and analysis by side. Both are read by one reader.
 """
 
-import re
-from calendar import monthrange
 from collections.abc import Iterator
-from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
 from ledger_formats.checks import Tally
-from ledger_formats.findings import FindingCode, RepairCode
+from ledger_formats.errors import LedgerFileRefused, RefusalCode
+from ledger_formats.findings import FindingCode, FindingLog, RepairCode
 from ledger_formats.limits import Limits
 from ledger_formats.records import (
     ZERO,
@@ -38,14 +36,15 @@ from ledger_formats.records import (
 from ledger_formats.values import Unreadable
 from ledger_formats.xml.entries import EntryReader
 from ledger_formats.xml.ledger import FilePass, RecordReader, XmlLedger, line_of, optional_day
-from ledger_formats.xml.parsing import LOCAL, Element, child, children, fields_of, iterate
+from ledger_formats.xml.parsing import LOCAL, Element, child, children, fields_of, iterate, release
+from ledger_formats.xml.saft_year import BALANCE_NAMES, YearsOfEntries, stated_end, stated_start
 from ledger_formats.years import fiscal_year
 
 BODY = ("MasterFiles", "GeneralLedgerEntries")
 PARTIES = {"Customer": ("CustomerID", PartyKind.CUSTOMER), "Supplier": ("SupplierID", PartyKind.SUPPLIER)}
 NO_NUMBER = ("NA", "N/A", "0", "000000000")
 """What programs write where a company has no registration number."""
-BALANCE_NAMES = {
+SIDES_OF_BALANCES = {
     BalanceKind.OPENING: ("OpeningDebitBalance", "OpeningCreditBalance"),
     BalanceKind.CLOSING: ("ClosingDebitBalance", "ClosingCreditBalance"),
 }
@@ -69,6 +68,8 @@ class SaftLedger(XmlLedger):
         "SourceDocuments",
     )
     PART_NAMES = frozenset({"Line"})
+    is_year_completed = False
+    """Whether the entries had to show the year."""
 
     def _read_header(self) -> None:
         fields: dict[str, str] = {}
@@ -84,7 +85,7 @@ class SaftLedger(XmlLedger):
                 company = _company(child(element, "Company"))
                 criteria = child(element, "SelectionCriteria")
                 selection = fields_of(criteria) if criteria is not None else {}
-        year = self._span(selection)
+        year = self._range(selection, fields)
         self.header = Header(
             format=Format.SAFT,
             version=self.detection.version,
@@ -94,16 +95,52 @@ class SaftLedger(XmlLedger):
             software=fields.get("SoftwareID", "") or fields.get("SoftwareCompanyName", ""),
             software_version=fields.get("SoftwareVersion", ""),
             written_on=optional_day(fields.get("AuditFileDateCreated", "")),
-            covers_until=year.ends_on if year else None,
+            covers_until=year.ends_on if year and not self.is_year_completed else None,
         )
 
-    def _span(self, selection: dict[str, str]) -> FiscalYear | None:
-        """Return the range of the file. Raises `LedgerFileRefused` for one that cannot be."""
-        starts_on = optional_day(selection.get("SelectionStartDate", "")) or _month(selection, "Start")
-        ends_on = optional_day(selection.get("SelectionEndDate", "")) or _month(selection, "End")
-        if starts_on is None or ends_on is None:
+    def _range(self, selection: dict[str, str], header: dict[str, str]) -> FiscalYear | None:
+        """Return the range of the file; None where it has neither entries nor balances.
+
+        Raises `LedgerFileRefused` for one that cannot be, or cannot be told.
+        """
+        starts_on, ends_on = stated_start(selection, header), stated_end(selection, header)
+        if starts_on and ends_on:
+            return fiscal_year(self.name, starts_on, ends_on)
+        years, is_needed = self._years_of_entries()
+        span = years.span()
+        if span is None and is_needed:
+            raise LedgerFileRefused(
+                RefusalCode.NO_YEAR,
+                f"{self.name} does not say which year it is of: it has no SelectionCriteria, and no entry has"
+                " a PeriodYear or a TransactionDate.",
+            )
+        if span is None:
             return None
-        return fiscal_year(self.name, starts_on, ends_on)
+        self.is_year_completed = True
+        return fiscal_year(self.name, starts_on or span[0], ends_on or span[1])
+
+    def _years_of_entries(self) -> tuple[YearsOfEntries, bool]:
+        """Return the years that the entries show, and whether the file has entries or balances."""
+        years, is_needed = YearsOfEntries(), False
+        for _event, name, element in iterate(self.source, self.detection, self.limits, self.RECORD_NAMES):
+            if name in self.PART_NAMES:
+                element.clear(keep_tail=False)
+                continue
+            if name == "Transaction":
+                is_needed = True
+                years.add(fields_of(element))
+            elif name in ("Account", *PARTIES):
+                is_needed = is_needed or not fields_of(element).keys().isdisjoint(BALANCE_NAMES)
+            release(element)
+        return years, is_needed
+
+    def _note_detection(self, log: FindingLog) -> None:
+        super()._note_detection(log)
+        if self.is_year_completed:
+            log.add_repair(
+                RepairCode.YEAR_COMPLETED,
+                "The file does not say from which day to which it is: its entries show the year.",
+            )
 
     def _reader(self, tally: Tally, kinds: frozenset[type]) -> RecordReader:
         return _SaftReader(FilePass(tally, kinds), self.limits, self.header.years)
@@ -122,16 +159,6 @@ def _company(element: Element | None) -> Company:
         tax_number=fields_of(tax).get("TaxRegistrationNumber", "") if tax is not None else "",
         country=(fields_of(address).get("Country", "") if address is not None else "") or "NO",
     )
-
-
-def _month(selection: dict[str, str], end: str) -> date | None:
-    """Return the first day of the range's first period, or the last of its last; 13 and more are December."""
-    period, year = selection.get(f"Period{end}", ""), selection.get(f"Period{end}Year", "")
-    if not re.fullmatch(r"\d{1,3}", period, re.ASCII) or not re.fullmatch(r"[12]\d{3}", year, re.ASCII):
-        return None
-    month = min(max(int(period), 1), 12)
-    day = 1 if end == "Start" else monthrange(int(year), month)[1]
-    return date(int(year), month, day)
 
 
 class _SaftReader(EntryReader):
@@ -169,7 +196,7 @@ class _SaftReader(EntryReader):
         return [account, *self._balances(fields, code, "", at)]
 
     def _balances(self, fields: dict[str, str], account: str, party: str, at: int) -> Iterator[Record]:
-        for kind, (debit_name, credit_name) in BALANCE_NAMES.items():
+        for kind, (debit_name, credit_name) in SIDES_OF_BALANCES.items():
             for name, side_factor in ((debit_name, 1), (credit_name, -1)):
                 if not (text := fields.get(name)):
                     continue
@@ -249,14 +276,14 @@ class _SaftReader(EntryReader):
         local, file_pass = LOCAL, self.file_pass
         fields: dict[str, str] = {}
         amounts: list[tuple[str, dict[str, str]]] = []
-        vat: list[LineVat] = []
+        vat: list[Element] = []
         dimensions: list[tuple[str, str]] = []
         for part in element:
             name = local[part.tag]
             if name in ("DebitAmount", "CreditAmount"):
                 amounts.append((name, fields_of(part)))
             elif name == "TaxInformation":
-                vat.append(self._vat(part, at))
+                vat.append(part)
             elif name == "Analysis":
                 inner = fields_of(part)
                 dimensions.append((inner.get("AnalysisType", ""), inner.get("AnalysisID", "")))
@@ -265,6 +292,7 @@ class _SaftReader(EntryReader):
         get = fields.get
         account = get("AccountID", "")
         amount, foreign = self._amount(account, amounts, at)
+        line_side = -1 if amounts[-1][0] == "CreditAmount" else 1
         return Line(
             number=get("RecordID", ""),
             account=account,
@@ -276,7 +304,7 @@ class _SaftReader(EntryReader):
             party=get("CustomerID", "") or get("SupplierID", ""),
             invoice=get("ReferenceNumber", ""),
             dimensions=tuple(dimensions),
-            vat=tuple(vat),
+            vat=tuple(self._vat(part, amount, line_side, at) for part in vat),
             foreign=foreign,
             quantity=file_pass.optional_amount(get("Quantity", ""), at),
             due_on=file_pass.day(get("DueDate", ""), at),
@@ -302,9 +330,8 @@ class _SaftReader(EntryReader):
             side_factor = 1 if name == "DebitAmount" else -1
             total += amount * side_factor
             if code := fields.get("CurrencyCode"):
-                foreign_amount = self.file_pass.optional_amount(fields.get("CurrencyAmount", ""), at)
-                if foreign_amount is not None:
-                    foreign = ForeignAmount(code, foreign_amount * side_factor)
+                text = fields.get("CurrencyAmount", "")
+                foreign = self.file_pass.foreign(code, text, amount * side_factor, side_factor, at) or foreign
         return total, foreign
 
     def _note_negative(self, amount: Decimal, name: str, at: int) -> None:
@@ -317,15 +344,16 @@ class _SaftReader(EntryReader):
             RepairCode.NEGATIVE_AMOUNT, "Amounts below zero count on the other side.", at, name
         )
 
-    def _vat(self, element: Element, at: int) -> LineVat:
+    def _vat(self, element: Element, line_amount: Decimal, line_side: int, at: int) -> LineVat:
+        """Return the VAT of a line. 1.10 gives it no side: it has that of the line."""
         fields = fields_of(element)
         amount = None
-        for name, side_factor in (("TaxAmount", 1), ("DebitTaxAmount", 1), ("CreditTaxAmount", -1)):
+        for name, side in (("TaxAmount", 0), ("DebitTaxAmount", 1), ("CreditTaxAmount", -1)):
             part = child(element, name)
             if part is not None:
                 text = fields_of(part).get("Amount", "") or (part.text or "").strip()
-                stated = self.file_pass.optional_amount(text, at)
-                amount = stated * side_factor if stated is not None else amount
+                signed = self.file_pass.line_vat(text, side, line_amount, line_side, at)
+                amount = signed if signed is not None else amount
         rate = self.file_pass.optional_amount(fields.get("TaxPercentage", ""), at)
         return LineVat(code=fields.get("TaxCode", ""), rate=rate, amount=amount)
 
@@ -343,7 +371,7 @@ class _SaftReader(EntryReader):
             journal=self.journal.code,
             number=number,
             booked_on=self._booked_on(number, days, lines, at),
-            fiscal_year=self.year_name or fields.get("PeriodYear", ""),
+            fiscal_year=self.year_name,
             period_number=fields.get("Period", ""),
             text=file_pass.name(fields.get("Description", ""), at),
             entered_on=file_pass.day(fields.get("SystemEntryDate", ""), at),

@@ -7,6 +7,7 @@ import re
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 
 from ledger_formats.checks import Tally
 from ledger_formats.findings import FindingCode
@@ -243,24 +244,26 @@ class _Sie5Reader(EntryReader):
         account = element.get("accountId", "").strip()
         if not account:
             raise Unreadable("it has no account (accountId)")
+        amount = file_pass.amount(element.get("amount", ""), at)
         return Line(
             number=str(len(self.lines) + 1),
             account=account,
-            amount=file_pass.amount(element.get("amount", ""), at),
+            amount=amount,
             text=file_pass.name(element.get("text", ""), at),
             at=at,
             effective_on=file_pass.day(element.get("ledgerDate", ""), at),
             dimensions=self._objects(element),
-            foreign=self._foreign(element, at),
+            foreign=self._foreign(element, amount, at),
             quantity=file_pass.optional_amount(element.get("quantity", ""), at),
         )
 
-    def _foreign(self, element: Element, at: int) -> ForeignAmount | None:
+    def _foreign(self, element: Element, amount: Decimal, at: int) -> ForeignAmount | None:
+        """Return the amount in another currency, which is signed as the line's own is."""
         part = child(element, "ForeignCurrencyAmount")
         if part is None:
             return None
-        amount = self.file_pass.optional_amount(part.get("amount", ""), at)
-        return None if amount is None else ForeignAmount(part.get("currency", "").strip(), amount)
+        currency, text = part.get("currency", "").strip(), part.get("amount", "")
+        return self.file_pass.foreign(currency, text, amount, 1, at)
 
     def _journal_of(self, element: Element) -> Journal:
         at = line_of(element)

@@ -282,8 +282,8 @@ class _XafReader(EntryReader):
         if not account:
             raise Unreadable("it has no account (accID)")
         amount = self.file_pass.amount(amount_text, at)
-        side_factor = SIDES.get(side) or SIDES.get(side.strip().upper())
-        if side_factor is None:
+        side_factor = _side(side)
+        if not side_factor:
             raise Unreadable(f"“{side[:20]}” is neither D nor C (amntTp)")
         if amount < ZERO:
             if counts:
@@ -300,12 +300,12 @@ class _XafReader(EntryReader):
     def _line_of(self, element: Element, at: int) -> Line:
         local, file_pass = LOCAL, self.file_pass
         fields: dict[str, str] = {}
-        vat: tuple[LineVat, ...] = ()
+        vat: list[dict[str, str]] = []
         foreign_fields = None
         for part in element:
             name = local[part.tag]
             if name == "vat":
-                vat += (self._vat(part, at),)
+                vat.append(fields_of(part))
             elif name == "currency":
                 foreign_fields = fields_of(part)
             elif text := part.text:
@@ -313,6 +313,7 @@ class _XafReader(EntryReader):
         get = fields.get
         account = file_pass.code(get("accID"), at)
         amount = self._signed(account, get("amnt", ""), get("amntTp", ""), at)
+        side = _side(get("amntTp", ""))
         return Line(
             number=get("nr", ""),
             account=account,
@@ -324,8 +325,8 @@ class _XafReader(EntryReader):
             party=get("custSupID", "").strip(),
             invoice=get("invRef", "").strip(),
             dimensions=self._line_dimensions(fields),
-            vat=vat,
-            foreign=self._foreign(foreign_fields, amount, at) if foreign_fields else None,
+            vat=tuple(self._vat(written, amount, side, at) for written in vat),
+            foreign=self._foreign(foreign_fields, amount, side, at) if foreign_fields else None,
             quantity=file_pass.optional_amount(get("qntity", ""), at) if "qntity" in fields else None,
         )
 
@@ -341,23 +342,16 @@ class _XafReader(EntryReader):
             if fields.get(name, "").strip()
         )
 
-    def _vat(self, element: Element, at: int) -> LineVat:
-        fields = fields_of(element)
-        amount = self.file_pass.optional_amount(fields.get("vatAmnt", ""), at)
-        if amount is not None:
-            amount *= SIDES.get(fields.get("vatAmntTp", ""), 1)
+    def _vat(self, fields: dict[str, str], line_amount: Decimal, line_side: int, at: int) -> LineVat:
+        side, file_pass = _side(fields.get("vatAmntTp", "")), self.file_pass
         return LineVat(
             code=fields.get("vatID", ""),
-            rate=self.file_pass.optional_amount(fields.get("vatPerc", ""), at),
-            amount=amount,
+            rate=file_pass.optional_amount(fields.get("vatPerc", ""), at),
+            amount=file_pass.line_vat(fields.get("vatAmnt", ""), side, line_amount, line_side, at),
         )
 
-    def _foreign(self, fields: dict[str, str], amount: Decimal, at: int) -> ForeignAmount | None:
-        """Return the amount in another currency, on the side of the line."""
-        foreign = self.file_pass.optional_amount(fields.get("curAmnt", ""), at)
-        if foreign is None:
-            return None
-        return ForeignAmount(fields.get("curCode", ""), -foreign if amount < ZERO < foreign else foreign)
+    def _foreign(self, fields: dict[str, str], amount: Decimal, side: int, at: int) -> ForeignAmount | None:
+        return self.file_pass.foreign(fields.get("curCode", ""), fields.get("curAmnt", ""), amount, side, at)
 
     def _journal_of(self, element: Element) -> Journal:
         fields, at = fields_of(element), line_of(element)
@@ -385,6 +379,11 @@ class _XafReader(EntryReader):
             lines=lines,
             at=at,
         )
+
+
+def _side(text: str) -> int:
+    """Return 1 for D, -1 for C, and 0 for anything else."""
+    return SIDES.get(text) or SIDES.get(text.strip().upper(), 0)
 
 
 def _text(element: Element, name: str) -> str | None:

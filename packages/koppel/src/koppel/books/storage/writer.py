@@ -95,11 +95,16 @@ async def insert_new(
     page with `stage` and `merge`. PostgreSQL inserts one half while the rows of the next are prepared.
     """
     written = {resource: WriteResult() for resource, _records, _parents in batches}
+    currencies: dict[str, str] = {}
     inserting = None
     try:
         for half, (resource, records, parents) in _split_in_halves(batches):
             fingerprints = existing if resource == batches[0].resource else {}
             rows = list(_changed_rows(context, resource, records, parents, fingerprints, written[resource]))
+            if resource == "entries":
+                currencies |= _currencies_of(rows)
+            elif resource == "entry_lines":
+                rows = _with_currencies(rows, currencies)
             if inserting:
                 await inserting
             if rows:
@@ -112,6 +117,33 @@ async def insert_new(
         if inserting:
             await inserting
     return written
+
+
+def _currencies_of(entries: Sequence[tuple[Any, ...]]) -> dict[str, str]:
+    """Return the currency of each of these rows, by id."""
+    currency = _column_index("entries", "currency")
+    return {row[0]: row[currency] for row in entries if row[currency] is not None}
+
+
+def _with_currencies(lines: list[tuple[Any, ...]], currencies: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    """Return the rows; lines that state no currency get that of their entry, where it is among these.
+
+    PostgreSQL would look the entry up for each of them, a tenth of its work in a first read. It still does
+    for others.
+    """
+    entry, currency = _column_index("entry_lines", "entry"), _column_index("entry_lines", "currency")
+    return [
+        (*row[:currency], currencies[row[entry]], *row[currency + 1 :])
+        if row[currency] is None and row[entry] in currencies
+        else row
+        for row in lines
+    ]
+
+
+@cache
+def _column_index(resource: str, column: str) -> int:
+    """Return the index of a column in the rows of `_changed_rows`."""
+    return len(ENVELOPE_COLUMNS) + table(resource).columns.index(column)
 
 
 def _split_in_halves(batches: Sequence[RecordBatch]) -> Iterator[tuple[int, RecordBatch]]:

@@ -24,6 +24,7 @@ from koppel.connectors.visma_net.cursors import (
     FullRead,
     PageFacts,
     PartEnd,
+    ReadPosition,
     Step,
     advance,
     incremental_cursor,
@@ -77,7 +78,9 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     )
     result = await parse(await get(session, path, params), period)
     if resource == "balances":
-        cursor = msgspec.structs.replace(cursor, signs=cursor.signs or signs_of(result.records))
+        before, cursor = cursor, _with_signs(cursor, result.records)
+        if restart := _restart_by_account(before, cursor):
+            return Page(records=[], next_cursor=restart.encode())
         if cursor.signs == BY_ACCOUNT:
             result = replace(result, records=[with_signs(record) for record in result.records])
     facts = PageFacts(
@@ -90,6 +93,23 @@ async def read(session: Session, resource: str, cursor: Cursor) -> Page:
     if isinstance(cursor, ChangesRead):
         return _page_of_changes(advance(cursor, facts), result, is_first=cursor.progress.page == 1)
     return _page_of_period(advance(cursor, facts), result)
+
+
+def _with_signs(cursor: Cursor, records: Sequence[Record]) -> Cursor:
+    """Return the cursor with the signs that these balances show, unless earlier ones did."""
+    return msgspec.structs.replace(cursor, signs=cursor.signs or signs_of(records))
+
+
+def _restart_by_account(before: Cursor, cursor: Cursor) -> Cursor | None:
+    """Return the start of another read when earlier balances were stored without the signs that this page is
+    the first to show: those of earlier pages, or of earlier reads when it is a page of changes.
+    """
+    is_news = cursor.signs == BY_ACCOUNT and not before.signs
+    if is_news and isinstance(cursor, ChangesRead):
+        return FullRead(began=cursor.began, signs=cursor.signs)
+    if is_news and cursor.progress != ReadPosition():
+        return cursor.with_progress(ReadPosition())
+    return None
 
 
 def _page_of_changes(step: Step[ChangesRead], result: ReadResult, *, is_first: bool) -> Page:

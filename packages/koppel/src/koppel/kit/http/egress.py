@@ -5,14 +5,9 @@ another one the next time.
 """
 
 import re
-import socket
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -62,7 +57,7 @@ class EgressPolicy:
         """Raise `AddressRefused` for a literal IP address that may not be called, and for an IPv4 address
         that is not written as four decimal numbers (127.1, 0177.0.0.1, 2130706433, 0x7f000001).
 
-        A host name passes: its addresses are checked when `GuardedResolver` resolves it.
+        A host name passes: its addresses are checked when `transport.GuardedResolver` resolves it.
         """
         text = unicodedata.normalize("NFKC", host).replace("。", ".").strip("[]").rstrip(".").lower()
         try:
@@ -71,26 +66,6 @@ class EgressPolicy:
             allowed = not _is_odd_ipv4(text)
         if not allowed:
             raise AddressRefused(host)
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves a host name with the system's resolver; returns the addresses that the policy allows."""
-
-    def __init__(self, policy: EgressPolicy) -> None:
-        self._policy = policy
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results: Sequence[ResolveResult] = await self._resolver.resolve(host, port, family)
-        allowed = [result for result in results if self._policy.allows(result["host"])]
-        if not allowed:
-            raise AddressRefused(host)
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

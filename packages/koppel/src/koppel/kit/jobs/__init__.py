@@ -9,6 +9,11 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 
+def load_tasks() -> None:
+    """Import the tasks of all apps, so that no request or job has to."""
+    app.perform_import_paths()  # type: ignore[no-untyped-call]
+
+
 def enqueue(task_name: str, **arguments: Any) -> None:
     """Enqueue a job within the current transaction.
 

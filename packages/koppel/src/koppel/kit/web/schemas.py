@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Annotated, Any, get_args
 
-from ninja import Schema
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -50,7 +50,7 @@ NESTING_MAX = 30
 """Objects and lists within each other in a request; the deepest input has four."""
 
 
-class Input(Schema):
+class Input(BaseModel):
     """The base of every use-case input and REST body.
 
     One type serves pages, REST and the command line. Unknown fields are refused by name.

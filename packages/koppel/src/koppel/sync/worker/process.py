@@ -27,6 +27,7 @@ from koppel.kit.database.outage import needs_new_session
 from koppel.kit.database.pool import Database
 from koppel.kit.database.threads import keep_thread_connections
 from koppel.kit.http.client import HttpClient
+from koppel.kit.jobs import load_tasks
 from koppel.kit.jobs.notifications import RobustJobManager
 from koppel.kit.models import ProcessKind
 from koppel.sync.worker.dispatcher import Dispatcher
@@ -44,9 +45,10 @@ log = structlog.get_logger(__name__)
 def main(concurrency: int = 20) -> None:
     """Work until SIGTERM or SIGINT; jobs in progress are finished or left to the next worker."""
     keep_thread_connections()
-    # Notifications and issues link to pages. Import the URL configuration before threads start that would all
-    # import it at once.
+    # Notifications and issues link to pages. Import the URL configuration and the tasks before threads start
+    # that would all import them at once.
     import_module(settings.ROOT_URLCONF)
+    load_tasks()
     # Pages are thousands of records without reference cycles, and modules stay loaded: collecting garbage
     # less often saves 5 %.
     gc.freeze()
