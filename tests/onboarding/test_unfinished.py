@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.utils import timezone
 from koppel.connections.consent.service_companies import add_companies
 from koppel.connections.models import RemoteCompany
 from koppel.kit.tenancy import organisation_scope
+from koppel.onboarding import flow
 from koppel.onboarding.models import Flow
 from koppel.organisations.models import Division
 from tests.fixtures.first_steps import Newcomer, path_of
@@ -34,6 +36,7 @@ def test_an_unfinished_import_is_offered_where_work_begins(anna_at_list: Newcome
         text = anna_at_list.client.get(page).content.decode()
         assert "unfinished import" in text, page
         assert f'href="{anna_at_list.flow}"' in text, page
+        assert re.search(r'<span class="hint">[^<]+@[^<]+ ·\s+Administrations', text), page
     with organisation_scope(anna_at_list.actor.organisation_id):
         assert Flow.objects.get().expires_at > timezone.now() + timedelta(days=29)
         Flow.objects.update(state="abandoned")
@@ -158,6 +161,28 @@ def test_ticks_are_stored_as_they_are_made_and_two_tabs_lose_none(anna_at_list: 
     agreed = anna_at_list.client.post(page, {"company": [first], "base": f"{first},{third}"}, follow=True)
     assert path_of(agreed) == f"{anna_at_list.flow}identify"
     assert read_ticked_companies(anna_at_list, page) == {first}
+
+
+def test_unfinished_imports_have_a_limit_and_the_oldest_abandoned_make_room(
+    anna: Newcomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "FLOWS_OF_MEMBER_MAX", 2)
+    flows = "/api/v1/onboarding/flows"
+
+    def start() -> Any:
+        return anna.client.post(flows, {"system": "visma_net"}, "application/json")
+
+    oldest = start().json()["token"]
+    assert start().status_code == 200
+    refused = start()
+    assert 400 <= refused.status_code < 500
+    assert "2 unfinished imports" in refused.content.decode()
+    with organisation_scope(anna.actor.organisation_id):
+        Flow.objects.filter(token=oldest).update(created_at=timezone.now() - timedelta(hours=2))
+    assert start().status_code == 200
+    with organisation_scope(anna.actor.organisation_id):
+        assert Flow.objects.count() == 2
+        assert not Flow.objects.filter(token=oldest).exists()
 
 
 def test_tenant_ids_of_an_abandoned_import_do_not_come_back(anna_at_list: Newcomer) -> None:

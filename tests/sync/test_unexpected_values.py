@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import re
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import pytest
 
+from koppel.books.models import EntryLine
+from koppel.books.storage.writer import TEXT_MAX
 from koppel.connectors.visma_net import master_data
 from koppel.connectors.visma_net.cursors import ChangesRead
 from koppel.kit.http.client import Response
@@ -63,6 +66,27 @@ def test_a_value_that_postgresql_cannot_store_is_rejected_and_the_rest_is_read(
     assert synced.is_exact()
     with organisation_scope(synced.actor.organisation_id):
         assert not RejectedRecord.objects.exists()
+
+
+def test_endless_texts_are_cut_visibly_and_no_money_is_lost(synced: Synced) -> None:
+    endless = f'"transactionDescription":"{"Kosten " * 5000}'
+    synced.sandbox.fault(JOURNAL, kind="replace", old='"transactionDescription":"', body=endless)
+    synced.sandbox.fault("/v1/vat$", kind="replace", old='"vatId":"', body=f'"vatId":"{"9" * 5000}')
+    run = synced.sync(full=True)
+    assert run.state == "succeeded", run.reason
+    with organisation_scope(synced.actor.organisation_id):
+        lines = EntryLine.objects.filter(description__startswith="Kosten Kosten")
+        assert lines.exists()
+        for line in lines:
+            assert len(line.description or "") == TEXT_MAX
+            assert re.search(r"… \[35\d\d\d\]$", line.description or ""), "It says how long it was."
+            assert len(bytes(line.raw)) > 35_000, "The payload has all of it."
+        reasons = set(RejectedRecord.objects.values_list("reason", flat=True))
+        assert EntryLine.objects.filter(deleted_at=None).exists()
+    assert reasons
+    assert all("Koppel reads %(max)s at most" in reason for reason in reasons)
+    assert synced.sync(full=True).state == "succeeded"
+    assert synced.is_exact()
 
 
 def test_a_text_that_is_not_valid_json_is_repaired_where_everything_is_needed(synced: Synced) -> None:

@@ -184,7 +184,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "koppel.web.context.frame",
+                "koppel.web.frame.context.frame",
             ],
             "builtins": ["koppel.web.templatetags.components"],
         },

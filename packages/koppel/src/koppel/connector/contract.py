@@ -443,7 +443,11 @@ class Connector(Protocol):
         """Return the immutable id of the token's company, if the token names one."""
         ...
 
-    async def list_companies(self, session: Session) -> Sequence[Company]: ...
+    async def list_companies(self, session: Session) -> Sequence[Company]:
+        """Return the companies that the session's grant reaches. The hub ends a list that takes minutes, and
+        refuses one of more than 10,000.
+        """
+        ...
 
     async def describe_company(self, session: Session) -> CompanyDescription:
         """Return the identity of the session's company, in one cheap call: it is the health probe too."""

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection as django_connection
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from koppel.connections.models import ConsentAttempt
 from koppel.connections.queries import get_connection
@@ -17,9 +19,13 @@ from koppel.kit import quarantine
 from koppel.kit.database.json_fields import encode
 from koppel.onboarding.errors import FlowExpired, NoSuchFlow
 from koppel.onboarding.models import Flow, FlowState, Step
+from koppel.organisations.errors import Refused
 from koppel.organisations.roles import Actor, Permission
 
 LIFETIME = timedelta(days=30)
+FLOWS_OF_MEMBER_MAX, FLOWS_OF_ORGANISATION_MAX = 20, 200
+ABANDONED_AFTER = timedelta(hours=1)
+"""An import without a sign-in after this time makes room for a new one, when there are too many."""
 STEPS = tuple(Step.values)
 FROM_CONNECTION = "from_connection"
 """The `origin` of a flow that was started from an existing connection: only companies that are not imported
@@ -28,14 +34,18 @@ are offered.
 
 
 def start_flow(actor: Actor, connector: str) -> Flow:
-    """Start a flow with a new connection. Stores nothing at the vendor yet. Raises `Quarantined`."""
+    """Start a flow with a new connection. Stores nothing at the vendor yet. Raises `Quarantined`, and
+    `Refused` for too many unfinished ones.
+    """
     actor.require(Permission.MANAGE_CONNECTIONS)
     quarantine.refuse()
     return _create(actor, connector=connector, step=Step.SIGN_IN)
 
 
 def start_from_connection(actor: Actor, connection_id: int) -> Flow:
-    """Start a flow through an existing connection. Raises `NoSuchConnection` and `Quarantined`."""
+    """Start a flow through an existing connection. Raises `NoSuchConnection`, `Quarantined`, and
+    `Refused` for too many unfinished ones.
+    """
     actor.require(Permission.IMPORT_ADMINISTRATIONS)
     quarantine.refuse()
     connection = get_connection(actor, connection_id)
@@ -138,7 +148,31 @@ def save_values(flow: Flow, column: str, values: Mapping[int, Any]) -> None:
         )
 
 
+def _require_room(actor: Actor) -> None:
+    """Delete the oldest flows that were abandoned where there are too many. Raises `Refused` when that is not
+    enough.
+    """
+    now, flows = timezone.now(), Flow.objects.for_actor(actor)
+    flows.filter(state=FlowState.ABANDONED, created_at__lt=now - ABANDONED_AFTER).delete()
+    without_sign_in = Q(step__in=[Step.SYSTEM, Step.SIGN_IN], created_at__lt=now - ABANDONED_AFTER)
+    open_flows = flows.filter(state=FlowState.OPEN)
+    for limited, flows_max in (
+        (open_flows.filter(membership_id=actor.membership_id), FLOWS_OF_MEMBER_MAX),
+        (open_flows, FLOWS_OF_ORGANISATION_MAX),
+    ):
+        surplus = limited.count() + 1 - flows_max
+        if surplus <= 0:
+            continue
+        abandoned = limited.filter(without_sign_in | Q(expires_at__lt=now), entered_company_ids=[])
+        ids = list(abandoned.order_by("created_at", "pk").values_list("pk", flat=True)[:surplus])
+        flows.filter(pk__in=ids).delete()
+        if len(ids) < surplus:
+            text = _("There are %(count)s unfinished imports. Finish or discard some of them first.")
+            raise Refused(text % {"count": flows_max})
+
+
 def _create(actor: Actor, **values: Any) -> Flow:
+    _require_room(actor)
     return Flow.objects.create(
         organisation_id=actor.organisation_id,
         membership_id=actor.membership_id,

@@ -51,6 +51,9 @@ UNKNOWN_IDS_MAX = 100
 been erased or restricted since the list was opened.
 """
 DRAFT_HOURS = 24
+DRAFTS_OF_MEMBER_MAX, DRAFTS_OF_ORGANISATION_MAX = 30, 200
+ABANDONED_MINUTES = 60
+"""A preview that was not started after this time makes room for a new one, when there are too many."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def preview(
     has_own_values = action.reads_csv_values and selection.values_by_id and not params
     validated = parsed if has_own_values else action.validate(actor, parsed)
     administrations = _selected_administrations(actor, selection)
+    _require_room_for_draft(actor)
     operation = _new_operation(
         actor, action_code, params=validated, has_item_values=bool(selection.values_by_id), query=query
     )
@@ -243,6 +247,27 @@ def _require_capacity(actor: Actor) -> None:
     unfinished = [BulkState.QUEUED, BulkState.RUNNING, BulkState.UNDOING]
     if BulkOperation.objects.for_actor(actor).filter(state__in=unfinished).count() >= UNFINISHED_MAX:
         raise Refused(_("Other bulk work is still running. Start this when it is done."))
+
+
+def _require_room_for_draft(actor: Actor) -> None:
+    """Delete the oldest abandoned drafts where there are too many. Raises `Refused` when there are too few of
+    them.
+    """
+    drafts = BulkOperation.objects.for_actor(actor).filter(state=BulkState.DRAFT)
+    abandoned_before = timezone.now() - timedelta(minutes=ABANDONED_MINUTES)
+    for limited, drafts_max in (
+        (drafts.filter(membership_id=actor.membership_id), DRAFTS_OF_MEMBER_MAX),
+        (drafts, DRAFTS_OF_ORGANISATION_MAX),
+    ):
+        surplus = limited.count() + 1 - drafts_max
+        if surplus <= 0:
+            continue
+        abandoned = limited.filter(created_at__lt=abandoned_before).order_by("created_at", "pk")
+        ids = list(abandoned.values_list("pk", flat=True)[:surplus])
+        _delete_drafts(drafts.filter(pk__in=ids))
+        if len(ids) < surplus:
+            text = _("There are %(count)s previews that were not started. Start or discard some of them.")
+            raise Refused(text % {"count": drafts_max})
 
 
 def discard(actor: Actor, operation_id: int) -> None:

@@ -122,10 +122,6 @@ def page_of(actor: Actor, filters: IssueFilter, *, number: int = 1, by_client: b
     )
 
 
-def open_count(actor: Actor) -> int:
-    return _open(actor).count()
-
-
 def own_count(actor: Actor) -> int:
     """Return the number of open issues that are the actor's own."""
     return _matching(actor, IssueFilter(person="me")).count()
@@ -138,12 +134,14 @@ def has_hidden(actor: Actor) -> bool:
 
 def count_open_by_type(actor: Actor) -> list[IssueTypeCount]:
     """Count the open issues that the actor may see, by type."""
-    return count_by_type(_open(actor))
+    return count_by_type(open_issues_of(actor))
 
 
 def newest_of(actor: Actor, code: str, count: int) -> list[NamedIssue]:
     """Return the newest issues of one type."""
-    return _with_subject_names(actor, _open(actor).filter(code=code).order_by("-raised_at", "-pk")[:count])
+    return _with_subject_names(
+        actor, open_issues_of(actor).filter(code=code).order_by("-raised_at", "-pk")[:count]
+    )
 
 
 def count_by_type(issues: "QuerySet[Issue]") -> list[IssueTypeCount]:
@@ -237,7 +235,8 @@ def subject_names(issues: Iterable[Issue]) -> dict[Subject, str]:
     return names
 
 
-def _open(actor: Actor) -> "QuerySet[Issue]":
+def open_issues_of(actor: Actor) -> "QuerySet[Issue]":
+    """Return the issues that need attention and that the actor may see."""
     return visible_issues(actor).filter(needs_attention())
 
 

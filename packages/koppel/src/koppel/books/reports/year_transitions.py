@@ -8,13 +8,14 @@ two years. Accounts of income and expense begin at zero, and equity takes their 
 - One account may take the whole result (retained earnings), or several may share it (the capital of
   partners).
 - The account that showed the result in its year may begin at zero, when another takes exactly its balance.
+- Of an account that takes nearly the result the remainder is the difference.
 
 Nothing else explains a difference. An asset takes no result, nor does an account that begins at zero: that is
 how a lost balance looks. Amounts are in base currency, debit positive.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 
@@ -26,6 +27,8 @@ from koppel.books.reports.trial_balance import ZERO
 from koppel.kit.database.sql_files import load_statements
 
 RESULT_KINDS = ("income", "expense", "result")
+NEAR = Decimal("0.1")
+"""An account whose difference is within this part of the result took the result, and something else."""
 _ASSET = "asset"
 _SQL = load_statements("koppel.books")
 _BROKEN_TRANSITIONS = _SQL["list_broken_transitions"].format(series=_SQL["balance_series_expression"])
@@ -39,11 +42,13 @@ class AccountTransition:
     kind: str
     closing: Decimal
     opening: Decimal
+    taken: Decimal = ZERO
+    """The part of the result of the year before that it took."""
 
     @property
     def difference(self) -> Decimal:
-        """Return the opening balance less the closing balance of the year before."""
-        return self.opening - self.closing
+        """Return the opening balance less the closing balance of the year before, and less what was taken."""
+        return self.opening - self.closing - self.taken
 
     @property
     def may_take_result(self) -> bool:
@@ -94,31 +99,38 @@ def _unexplained(
     if not explained and not result and any(account.may_take_result for account in accounts):
         booked = YearResult(before, result_by_period(administration_id, before)).result
         explained = _move_of_result(accounts, -booked)
-    codes = {account.code for account in explained}
-    return [account for account in accounts if account.code not in codes]
+    compared = (replace(account, taken=explained.get(account.code, ZERO)) for account in accounts)
+    return [account for account in compared if account.difference]
 
 
-def _appropriation(accounts: list[AccountTransition], result: Decimal) -> list[AccountTransition]:
-    """Return the accounts that took the result, and the one that showed it until then."""
+def _appropriation(accounts: list[AccountTransition], result: Decimal) -> dict[str, Decimal]:
+    """Return what the result explains of the differences, by account."""
+    takers = [account for account in accounts if account.may_take_result]
+    if not result or not takers:
+        return {}
+    exact = [account for account in takers if account.difference == result]
+    if len(exact) == 1:
+        return {exact[0].code: result, **_move_of_result(accounts, result)}
+    shares = {account.code: account.difference for account in takers}
+    if sum(shares.values()) == result and all((share > 0) == (result > 0) for share in shares.values()):
+        return shares
+    nearest = min(takers, key=lambda account: abs(account.difference - result))
+    is_near = not exact and abs(nearest.difference - result) <= abs(result) * NEAR
+    return {nearest.code: result} if is_near else {}
+
+
+def _move_of_result(accounts: Iterable[AccountTransition], result: Decimal) -> dict[str, Decimal]:
+    """Return the differences of the account that took the result and of the one that had it; nothing unless
+    both are one.
+    """
     if not result:
-        return []
-    takers = [account for account in accounts if account.may_take_result and account.difference == result]
-    if len(takers) == 1:
-        return [*takers, *_move_of_result(accounts, result)[1:]]
-    sharers = [account for account in accounts if account.may_take_result]
-    shares = [account.difference for account in sharers]
-    is_shared = sum(shares, ZERO) == result and all((share > 0) == (result > 0) for share in shares)
-    return sharers if is_shared else []
-
-
-def _move_of_result(accounts: Iterable[AccountTransition], result: Decimal) -> list[AccountTransition]:
-    """Return the account that took the result and the one that had it; nothing unless both are one."""
-    if not result:
-        return []
+        return {}
     takers = [account for account in accounts if account.may_take_result and account.difference == result]
     givers = [
         account
         for account in accounts
         if account.kind != _ASSET and not account.opening and account.closing == result
     ]
-    return [*takers, *givers] if len(takers) == len(givers) == 1 else []
+    if len(takers) != 1 or len(givers) != 1:
+        return {}
+    return {takers[0].code: result, givers[0].code: -result}

@@ -80,7 +80,7 @@ def _update_of(
     target = table(resource)
     try:
         values = list(msgspec.structs.astuple(normalise(resource, raw, parent)))
-        make_storable(values, raw, target.numeric_columns, target.integer_columns)
+        make_storable(values, raw, target)
     except ValueError:
         return None
     columns = dict(zip(ROWS[resource].__struct_fields__, values, strict=True))

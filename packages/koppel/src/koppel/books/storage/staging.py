@@ -7,7 +7,7 @@ wrote them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -39,11 +39,11 @@ class Table:
     def staging_table(self, half: int = 0) -> str:
         return f"incoming_{self.name}_{half}"
 
-    @property
+    @cached_property
     def numeric_columns(self) -> tuple[int, ...]:
         return tuple(place for place, kind in enumerate(self.types) if kind == "numeric")
 
-    @property
+    @cached_property
     def integer_columns(self) -> tuple[int, ...]:
         return tuple(place for place, kind in enumerate(self.types) if kind == "int4")
 

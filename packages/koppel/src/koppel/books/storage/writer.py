@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
+from django.utils.translation import gettext_noop
 
 from koppel.books.storage.staging import ENVELOPE_COLUMNS, Table, copy_rows, table
 from koppel.connector.contract import Record, RejectedRecord
@@ -21,12 +22,24 @@ from koppel.connector.errors import rejection_reason
 from koppel.connector.rows import Row
 from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
+from koppel.kit.web.sentences import stored_sentence
 
 Normalise = Callable[[str, bytes, str], Row]
 SPLIT_ROWS_MIN = 500
 DIGEST_BYTES, VERSION_BYTES = 32, 2
 """Of a fingerprint: the SHA-256, and after it the version of normalisation."""
 DIGITS_MAX, WHOLE_MAX = 200, 2**31 - 1
+TEXT_MAX = 2000
+"""Characters of a text, which pages, exports and notices repeat."""
+FREE_TEXTS = frozenset(
+    {"name", "description", "reference", "address", "city", "email", "phone", "dimensions"}
+)
+"""Columns that nothing is looked up by: they are cut, and end with how long they were. Any other is a code:
+two that begin alike would become one, so the record is rejected.
+"""
+ID_MAX = 400
+"""Characters of the id of a record, which is in indexes."""
+TOO_LONG = gettext_noop("The value of %(column)s has %(count)s characters; Koppel reads %(max)s at most.")
 NUL_ESCAPED = rb"\u0000"
 _SQL = load_statements("koppel.books")
 
@@ -108,8 +121,8 @@ async def insert_new(
 
 def _currencies_of(entries: Sequence[tuple[Any, ...]]) -> dict[str, str]:
     """Return the currency of each of these rows, by id."""
-    column = _column_index("entries", "currency")
-    return {row[0]: row[column] for row in entries if row[column] is not None}
+    currency = _column_index("entries", "currency")
+    return {row[0]: row[currency] for row in entries if row[currency] is not None}
 
 
 def _with_currencies(lines: list[tuple[Any, ...]], currencies: Mapping[str, str]) -> list[tuple[Any, ...]]:
@@ -243,7 +256,6 @@ def _changed_rows(
     The hot loop of a first import.
     """
     target, sha256, astuple = table(resource), hashlib.sha256, msgspec.structs.astuple
-    numeric_columns, integer_columns = target.numeric_columns, target.integer_columns
     suffix = version_suffix(context.versions[resource])
     for record in records:
         external_id = record.external_id
@@ -251,8 +263,10 @@ def _changed_rows(
         if existing and existing.get(external_id) == fingerprint:
             continue
         try:
+            if len(external_id) > ID_MAX:
+                raise ValueError(stored_sentence(TOO_LONG, column="id", count=len(external_id), max=ID_MAX))
             values = list(astuple(context.normalise(resource, record.raw, parents.get(external_id, ""))))
-            make_storable(values, record.raw, numeric_columns, integer_columns)
+            make_storable(values, record.raw, target)
         except ValueError as error:
             written.rejected.append(
                 RejectedRecord(external_id=external_id, reason=rejection_reason(error), raw=record.raw)
@@ -274,25 +288,35 @@ def _list_of(
     return written.changed
 
 
-def make_storable(
-    values: list[Any], raw: bytes, numeric_columns: Sequence[int], integer_columns: Sequence[int]
-) -> None:
-    """Turn `numeric_columns` into text, in place.
+def make_storable(values: list[Any], raw: bytes, target: Table) -> None:
+    """Turn amounts into text and cut long texts, in place. The payload keeps all of them.
 
-    Raises `ValueError` for a value that a column of PostgreSQL cannot hold.
+    Raises `ValueError` for a value that a column of PostgreSQL cannot hold, and for an endless code.
     """
-    for column in numeric_columns:
+    for column in target.numeric_columns:
         if (value := values[column]) is not None:
             values[column] = text = str(value)
             if len(text) > DIGITS_MAX or ("E" in text and abs(value.adjusted()) > DIGITS_MAX):
                 raise ValueError("An amount has more digits than an amount of money.")
-    for column in integer_columns:
+    for column in target.integer_columns:
         if (value := values[column]) is not None and not -WHOLE_MAX <= value <= WHOLE_MAX:
             raise ValueError("A number is too large.")
     if (NUL_ESCAPED in raw or b"\0" in raw) and any(
         "\0" in value for value in values if isinstance(value, str)
     ):
         raise ValueError("A code has a NUL in it.")
+    if len(raw) > TEXT_MAX:  # what is longer is a part of the payload
+        _bound_texts(values, target)
+
+
+def _bound_texts(values: list[Any], target: Table) -> None:
+    for index, (name, value) in enumerate(zip(target.columns, values, strict=True)):
+        if not isinstance(value, str) or len(value) <= TEXT_MAX:
+            continue
+        if name not in FREE_TEXTS:
+            raise ValueError(stored_sentence(TOO_LONG, column=name, count=len(value), max=TEXT_MAX))
+        ending = f"… [{len(value)}]"
+        values[index] = value[: TEXT_MAX - len(ending)] + ending
 
 
 async def _existing_hashes(

@@ -9,13 +9,13 @@ from django.utils import timezone
 from koppel.connections.app_registrations.services import mode_of
 from koppel.connections.companies.changes import companies_to_describe, reconcile_list
 from koppel.connections.companies.descriptions import describe_all
+from koppel.connections.companies.listing import list_vendor_companies
 from koppel.connections.hooks import attach_waiting, connection_reconnected
 from koppel.connections.models import Connection, Grant, ImportPolicy, RemoteCompany
 from koppel.connections.queries import get_connection
 from koppel.connections.sessions import Runtime, call_vendor_blocking, listing_session
 from koppel.connector.contract import Company
 from koppel.connector.errors import ConnectorError
-from koppel.connector.registry import connector
 from koppel.kit.database.threads import run_in_thread
 from koppel.kit.jobs import enqueue
 from koppel.kit.tenancy import organisation_scope
@@ -74,7 +74,7 @@ def _list_companies(
             async with semaphore:
                 try:
                     session = await listing_session(open_runtime, organisation_id, grant_id)
-                    return await connector(connection.connector).list_companies(session)
+                    return await list_vendor_companies(connection.connector, session)
                 except ConnectorError as error:
                     return error
 

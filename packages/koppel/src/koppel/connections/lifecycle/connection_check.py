@@ -12,6 +12,7 @@ from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction
 from koppel.connections.companies.changes import apply_description, mark_unreachable
+from koppel.connections.companies.listing import list_vendor_companies
 from koppel.connections.hooks import exclude_restricted
 from koppel.connections.models import Connection, ConnectionState, GrantReason, RemoteCompany
 from koppel.connections.queries import get_connection
@@ -119,7 +120,7 @@ async def check_once(
     error: ConnectorError | None = None
     try:
         if company_id is None:
-            await connector(key).list_companies(await listing_session(current, organisation_id, grant_id))
+            await list_vendor_companies(key, await listing_session(current, organisation_id, grant_id))
         else:
             description = await connector(key).describe_company(
                 await describing_session(current, organisation_id, company_id)

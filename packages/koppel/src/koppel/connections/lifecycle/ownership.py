@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from koppel.audit.services import add_audit_entry
 from koppel.audit.subjects import Subject, SubjectKind
 from koppel.connections.audit_actions import ConnectionAction, timeline_kind
+from koppel.connections.companies.listing import list_vendor_companies
 from koppel.connections.errors import ConsentRefused, NoSuchConnection
 from koppel.connections.event_types import ConnectionEvent
 from koppel.connections.health import (
@@ -210,7 +211,7 @@ def _list_company_ids(actor: Actor, grant: Grant) -> set[str]:
         session = await listing_session(current, actor.organisation_id, grant.pk)
         return {
             company.external_id
-            for company in await connector(grant.connection.connector).list_companies(session)
+            for company in await list_vendor_companies(grant.connection.connector, session)
         }
 
     return call_vendor_blocking(actor.organisation_id, listing)

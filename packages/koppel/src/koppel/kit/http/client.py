@@ -33,6 +33,7 @@ ADDRESS_FORBIDDEN = gettext_noop("%(host)s is not an address that may be called.
 UNREACHABLE = gettext_noop("%(host)s cannot be reached (%(cause)s).")
 LATE = gettext_noop("%(host)s did not answer in time.")
 ANSWER_BROKEN = gettext_noop("The answer of %(host)s is broken (%(cause)s).")
+TOO_MANY_VALUES = gettext_noop("The answer has more than %(signs)s values and names.")
 TOO_LARGE = gettext_noop("The answer is larger than %(kilobytes)s kB.")
 
 TRANSPORT = "koppel.kit.http.transport"

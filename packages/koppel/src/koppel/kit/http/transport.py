@@ -1,6 +1,7 @@
 """Sends requests over aiohttp, for `HttpClient`, which imports this when it is opened."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from koppel.kit.http.client import (
     NOT_ALLOWED,
     NOT_CONNECTED,
     TOO_LARGE,
+    TOO_MANY_VALUES,
     UNREACHABLE,
     ClientOptions,
     NetworkFailure,
@@ -31,6 +33,15 @@ from koppel.kit.http.compression import ACCEPTED_ENCODINGS, BrokenBody, decompre
 from koppel.kit.http.egress import AddressRefused, EgressPolicy
 from koppel.kit.http.response_head import BrokenAfterHead, HeadKeepingProtocol, HeadKeepingResponse
 
+JSON_SIGNS_MAX = 4_000_000
+"""Commas, colons and opening brackets of a JSON body, which is decoded to at most 120 bytes for each of them:
+0.5 GB, where 64 MB of empty objects would be several gigabytes. A page of 1,000 entry lines has about
+100,000.
+"""
+JSON_SIGNS = (b",", b":", b"[", b"{")
+JSON_START = re.compile(rb"\s*[\[{]")
+COUNTED_BYTES = 1024 * 1024
+"""So much of a body is counted at once."""
 CONNECT_SECONDS = 10
 EXCERPT_BYTES, EXCERPT_SECONDS = 4096, 2.0
 KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -124,8 +135,8 @@ class AiohttpTransport:
             raise _unreachable("network", url, error) from None
 
     async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, `BrokenBody` and
-        aiohttp's errors when it is broken.
+        """Return the whole body, decompressed. Raises `NetworkFailure` when it is too large, also decoded;
+        `BrokenBody` and aiohttp's errors when it is broken.
         """
         max_bytes = self._options.body_bytes_max
         received = bytearray()  # appending to bytes would copy all of it for each packet
@@ -137,7 +148,20 @@ class AiohttpTransport:
             body = await asyncio.to_thread(decompress, body, encoding, max_bytes + 1)
         if len(body) > max_bytes:
             raise NetworkFailure("too_large", TOO_LARGE, kilobytes=max_bytes >> 10)
+        is_json = "json" in response.content_type or JSON_START.match(body)
+        if is_json and len(body) > JSON_SIGNS_MAX and await asyncio.to_thread(_has_too_many_values, body):
+            raise NetworkFailure("too_large", TOO_MANY_VALUES, signs=JSON_SIGNS_MAX)
         return body
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Return whether a JSON body would be decoded to too many objects. Signs within texts count too."""
+    count = 0
+    for start in range(0, len(body), COUNTED_BYTES):
+        count += sum(body.count(sign, start, start + COUNTED_BYTES) for sign in JSON_SIGNS)
+        if count > JSON_SIGNS_MAX:
+            return True
+    return False
 
 
 class GuardedResolver(AbstractResolver):

@@ -15,6 +15,8 @@ from django.db import connection, transaction
 
 INSTALLATION = 0
 """The scope value that sees every organisation."""
+_SCOPE = "koppel_scope"
+"""The attribute of Django's connection that has the scope of its transaction."""
 _scope_actor: ContextVar[str] = ContextVar("koppel_scope_actor", default="")
 
 log = structlog.get_logger(__name__)
@@ -55,14 +57,22 @@ def set_scope_sql(organisation_id: int) -> tuple[str, list[str]]:
     return "SELECT set_config('koppel.organisation', %s, true)", [str(organisation_id)]
 
 
+def has_scope_of(organisation_id: int) -> bool:
+    """Return whether statements are in the organisation's scope already, in a transaction that can go on."""
+    is_usable = connection.in_atomic_block and not connection.needs_rollback
+    return is_usable and getattr(connection, _SCOPE, None) == organisation_id
+
+
 @contextmanager
 def _scope(value: int) -> Iterator[None]:
-    joins = connection.in_atomic_block
+    joins, outer_scope = connection.in_atomic_block, getattr(connection, _SCOPE, None)
     with transaction.atomic():
         before = _swap(str(value))
+        setattr(connection, _SCOPE, value)
         try:
             yield
         finally:
+            setattr(connection, _SCOPE, outer_scope)
             # The scope ends with the transaction.
             if joins and not connection.needs_rollback:
                 _swap(before)

@@ -4,9 +4,9 @@ A notification keeps facts by administration. They are limited to what the reade
 an administration that was restricted since, or from which the reader was unassigned, is not named any more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 
 from koppel.notifications.audience.hooks import readable_administrations
 from koppel.notifications.audience.visible_context import message_context
@@ -30,8 +30,13 @@ def actor_of(membership: Membership) -> Actor:
     )
 
 
-def readable_condition(actor: Actor) -> Q:
-    """Return the condition of notifications of which the reader may see something."""
+def readable_condition(actor: Actor, represented_ids: Collection[int] | None = None) -> Q:
+    """Return the condition of notifications of which the reader may see something.
+
+    `represented_ids`: the reader with those whose stand-in they are, if the caller knows them.
+    """
+    if represented_ids is None:
+        represented_ids = _represented_members(actor)
     is_affected = Func(
         F("pk"),
         OuterRef("administrations"),
@@ -39,7 +44,7 @@ def readable_condition(actor: Actor) -> Q:
         template="(%(expressions)s)::bigint)))",
         output_field=BooleanField(),
     )
-    visible = readable_administrations(actor, _represented_members(actor)).filter(is_affected)
+    visible = readable_administrations(actor, represented_ids).filter(is_affected)
     nameless = [code for code, definition in event_types.items() if definition.names_are_optional]
     return Q(administrations={}) | Q(event_type__in=nameless) | Q(Exists(visible))
 
@@ -62,6 +67,11 @@ def readable_contexts(actor: Actor, notifications: Iterable[Notification]) -> di
         if readable_facts or not affected or (definition and definition.names_are_optional):
             contexts[notification.pk] = message_context(notification.context, readable_facts)
     return contexts
+
+
+def represented_members(actor: Actor) -> "QuerySet[DeliverySettings]":
+    """Return the settings of those whose stand-in the actor is, at first hand."""
+    return DeliverySettings.objects.for_actor(actor).filter(stand_in=actor.membership_id)
 
 
 def _represented_members(actor: Actor) -> set[int]:

@@ -72,6 +72,13 @@ def unread_count(actor: Actor) -> int:
     return _own_notifications(actor).filter(read_at=None).count()
 
 
+def unread_of_oneself(actor: Actor) -> "QuerySet[Notification]":
+    """Return the unread notifications of an actor who is nobody's stand-in."""
+    notifications = Notification.objects.for_actor(actor).filter(membership_id=actor.membership_id)
+    condition = readable_condition(actor, [actor.membership_id])
+    return notifications.filter(condition, on_screen=True, read_at=None)
+
+
 def event_types_of(actor: Actor) -> list[tuple[str, str]]:
     """Return (event, label) of what the actor has notifications of, for the filter."""
     labels = {event: str(definition.label) for event, definition in event_types.items() if definition.label}

@@ -1,5 +1,6 @@
 """Records that could not be understood, kept with their bytes until they can be."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from koppel.kit.database.pool import DatabaseConnection
 from koppel.kit.database.sql_files import load_statements
 from koppel.sync.runs.claims import ClaimedRun
 
+KEY_MAX = 400
 _SQL = load_statements("koppel.sync")
 
 
@@ -28,13 +30,20 @@ async def store(
                     "administration": run.administration_id,
                     "run": run.id,
                     "resource": resource,
-                    "key": record.external_id,
+                    "key": _key(record.external_id),
                     "reason": record.reason,
                     "raw": record.raw,
                 }
                 for record in rejected
             ],
         )
+
+
+def _key(external_id: str) -> str:
+    """Return the id as an index can hold it: one that is too long by its beginning and its digest."""
+    if len(external_id) <= KEY_MAX:
+        return external_id
+    return f"{external_id[:100]}… {hashlib.sha256(external_id.encode()).hexdigest()}"
 
 
 async def delete_older(

@@ -11,15 +11,13 @@ from django.urls import reverse
 from django.utils.functional import Promise, SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
-from koppel.administrations.issues.queries import open_count
 from koppel.kit import quarantine
-from koppel.kit.tenancy import organisation_scope
-from koppel.notifications.inbox.queries import unread_count
+from koppel.kit.tenancy import has_scope_of, organisation_scope
 from koppel.onboarding.flow import open_flows
 from koppel.onboarding.models import Flow
-from koppel.organisations.organisation_settings.branding import branding_of
-from koppel.organisations.people.page_preferences import preferences_of, theme_of_browser
+from koppel.organisations.people.page_preferences import theme_of_browser
 from koppel.organisations.roles import Actor, Permission
+from koppel.web.frame.frame_data import load_frame_data
 from koppel.web.help.topics import help_url
 
 
@@ -159,16 +157,22 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
     if actor is None:
         return context
-    # Pages of refusal, and those about one's own account, are rendered without a scope.
-    preferences = SimpleLazyObject(lambda: _in_scope(actor, preferences_of))
+    # One statement, and none where no page shows what it reads.
+    data = cache(partial(_in_scope, actor, load_frame_data))
     return {
         **context,
-        **_branding_context(actor),
-        "preferences": preferences,
-        "theme": SimpleLazyObject(lambda: preferences.theme),
-        "unread_notifications": SimpleLazyObject(lambda: _in_scope(actor, unread_count)),
+        "preferences": SimpleLazyObject(lambda: data().preferences),
+        "theme": SimpleLazyObject(lambda: data().preferences.theme),
+        "unread_notifications": SimpleLazyObject(lambda: data().unread_notifications),
         "unfinished_imports": _unfinished_imports(request, actor),
-        "open_issues": SimpleLazyObject(lambda: _in_scope(actor, open_count)),
+        "open_issues": SimpleLazyObject(lambda: data().open_issues),
+        "organisation_name": SimpleLazyObject(lambda: data().organisation_name),
+        "organisation_logo_url": SimpleLazyObject(
+            lambda: _url_or_empty("organisations:logo", data().logo_digest)
+        ),
+        "organisation_colour_url": SimpleLazyObject(
+            lambda: _url_or_empty("organisations:colour", data().colour.removeprefix("#"))
+        ),
         "nav_groups": [
             NavGroup(
                 key="work", label=_("Work"), items=[item for item in MAIN if actor.can(item.permission)]
@@ -180,20 +184,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
             ),
         ],
         "may": {permission.value: actor.can(permission) for permission in Permission},
-    }
-
-
-def _branding_context(actor: Actor) -> dict[str, Any]:
-    """Return name, logo and colour of the organisation: one query, and none where no page shows them."""
-    branding = cache(partial(_in_scope, actor, branding_of))
-    return {
-        "organisation_name": SimpleLazyObject(lambda: branding().name),
-        "organisation_logo_url": SimpleLazyObject(
-            lambda: _url_or_empty("organisations:logo", branding().logo_digest)
-        ),
-        "organisation_colour_url": SimpleLazyObject(
-            lambda: _url_or_empty("organisations:colour", branding().colour.removeprefix("#"))
-        ),
     }
 
 
@@ -210,6 +200,10 @@ def _unfinished_imports(request: HttpRequest, actor: Actor) -> Sequence[Flow]:
 
 
 def _in_scope(actor: Actor, read: Callable[[Actor], T]) -> T:
-    """Return what a query finds; a page of refusal is rendered after the scope of its request has ended."""
+    """Return what a query finds. Pages of refusal, and those about one's own account, are rendered without a
+    scope.
+    """
+    if has_scope_of(actor.organisation_id):
+        return read(actor)
     with organisation_scope(actor.organisation_id):
         return read(actor)
