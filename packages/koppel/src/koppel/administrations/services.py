@@ -114,7 +114,7 @@ def change_administration(
     """
     actor.require(Permission.CHANGE_ADMINISTRATIONS)
     administration = administration_for(actor, administration_id)
-    params = administration_input.dict(exclude_unset=True)
+    params = administration_input.model_dump(exclude_unset=True)
     draft = bulk.preview(actor, "change", params, bulk.Selection(ids=[administration_id]))
     item = BulkItem.objects.for_actor(actor).get(operation=draft)
     if item.reason_code not in ("", CommonReason.UNCHANGED):
