@@ -1,5 +1,6 @@
 """The data of the dashboard and the issues page: counts with their lists, within what the actor may see."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,15 @@ from django.utils.translation import gettext_lazy as _
 from koppel.administrations import hooks, restriction
 from koppel.administrations.display_state import count_by_state
 from koppel.administrations.hooks import ActiveSync, ChangeCounts, SyncProgress
-from koppel.administrations.issues.queries import IssueTypeCount, count_open_by_type, newest_of, own_count
+from koppel.administrations.issues.queries import (
+    IssueTypeCount,
+    count_open_by_type,
+    newest_by_type,
+    newest_of,
+    own_count,
+)
 from koppel.administrations.list.filter_menu import FRESHNESS_LABELS
-from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_condition
+from koppel.administrations.list.queryset import CHANGED_HOURS, freshness_of_moments
 from koppel.administrations.models import Administration, Assignment
 from koppel.audit.subjects import SubjectKind
 from koppel.connections.models import Connection, ConnectionState
@@ -124,8 +131,8 @@ def load_dashboard(actor: Actor) -> Dashboard:
     to them.
     """
     visible = Administration.objects.visible_to(actor)
-    rows = list(visible.values_list("pk", "name", "created_at"))
-    names = {key: name for key, name, _created_at in rows}
+    rows = list(visible.values_list("pk", "name", "created_at", "complete_as_of"))
+    names = {administration_id: name for administration_id, name, *_times in rows}
     by_status = count_by_state(visible)
     changes = _changes(actor, names)
     states = _connections(actor)
@@ -135,7 +142,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
         by_status=by_status,
         issues=_issue_summary(actor, names, dict(states)),
         active_syncs=_active_syncs(actor, names),
-        freshness=_freshness(actor, len(names)),
+        freshness=_freshness([complete_as_of for *_others, complete_as_of in rows]),
         changes=changes[:ROWS_SHOWN],
         changed_count=len(changes),
         connections=states,
@@ -143,7 +150,7 @@ def load_dashboard(actor: Actor) -> Dashboard:
         has_app=bool(names) or any(apps_for(actor, key) for key in connectors()),
         restricted_count=restriction.count_hidden(actor),
         closed_periods=newest_of(actor, SyncIssue.CLOSED_PERIOD_CHANGED, CLOSED_SHOWN),
-        growth=_growth([created_at for _key, _name, created_at in rows]),
+        growth=_growth([created_at for _id, _name, created_at, _complete_as_of in rows]),
     )
 
 
@@ -196,8 +203,11 @@ def _issue_summary(actor: Actor, names: Mapping[int, str], connections: Mapping[
 def _issue_groups(actor: Actor) -> list[IssueGroup]:
     """Return the first types with one button: a single issue's own, else the list of its type."""
     groups = []
+    newest = newest_by_type(actor)
     for type_count in count_open_by_type(actor)[:ROWS_SHOWN]:
-        issue, name = newest_of(actor, type_count.code, 1)[0]
+        if type_count.code not in newest:  # raised in between
+            continue
+        issue, name = newest[type_count.code]
         is_single = type_count.count == 1 and issue.link
         query = f"?{urlencode({'kind': type_count.code})}" if type_count.is_known else ""
         url = issue.link if is_single else f"{reverse('issues:list')}{query}"
@@ -255,10 +265,9 @@ def _by_time_left(run: ActiveSync) -> tuple[bool, float]:
     return not run.is_running, run.seconds_left if run.seconds_left is not None else float("inf")
 
 
-def _freshness(actor: Actor, total: int) -> list[FreshnessBucket]:
-    counted = Administration.objects.visible_to(actor).aggregate(
-        **{key: Count("pk", filter=freshness_condition(key)) for key in FRESHNESS_LABELS}
-    )
+def _freshness(complete_as_of: Sequence[datetime | None]) -> list[FreshnessBucket]:
+    freshness = freshness_of_moments()
+    counted, total = Counter(map(freshness, complete_as_of)), len(complete_as_of)
     return [
         FreshnessBucket(
             key=key,

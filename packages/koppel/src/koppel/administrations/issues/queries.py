@@ -144,6 +144,12 @@ def newest_of(actor: Actor, code: str, count: int) -> list[NamedIssue]:
     )
 
 
+def newest_by_type(actor: Actor) -> dict[str, NamedIssue]:
+    """Return the newest open issue of each type."""
+    newest = open_issues_of(actor).order_by("code", "-raised_at", "-pk").distinct("code")
+    return {issue.code: (issue, name) for issue, name in _with_subject_names(actor, newest)}
+
+
 def count_by_type(issues: "QuerySet[Issue]") -> list[IssueTypeCount]:
     """Count issues by type: those that stop syncs first, then the most frequent ones."""
     counts = issues.values_list("code").annotate(count=Count("pk")).order_by()

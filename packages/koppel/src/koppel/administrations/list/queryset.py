@@ -111,6 +111,19 @@ def freshness_condition(freshness: str) -> Q:
     }[freshness]
 
 
+def freshness_of_moments() -> Callable[[datetime | None], str]:
+    """Return a function that tells the age of `complete_as_of` as `freshness_condition` selects it now."""
+    fresh = fresh_since()
+    old = timezone.now() - timedelta(days=OLD_DAYS)
+
+    def freshness(complete_as_of: datetime | None) -> str:
+        if complete_as_of is None:
+            return "never"
+        return "fresh" if complete_as_of >= fresh else "stale" if complete_as_of >= old else "old"
+
+    return freshness
+
+
 def ids_with_open_issue(actor: Actor, code: str = "") -> "QuerySet[Issue]":
     """Return ids of administrations, as a subquery."""
     queryset = readable_issues(actor).filter(needs_attention(), subject_kind=SubjectKind.ADMINISTRATION)
