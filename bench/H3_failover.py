@@ -63,7 +63,7 @@ def run() -> list[dict[str, Any]]:
         start_standby(primary, standby, cluster_name="south", wal_retrieve_retry_interval="10min", **SERVER)
         addresses = addresses_of_both(primary, standby)
         migrate_database(addresses, Path(folder))
-        environment = BenchmarkEnvironment(sandbox, addresses, register_app(sandbox))
+        environment = BenchmarkEnvironment(sandbox=sandbox, addresses=addresses, app=register_app(sandbox))
         tenant = environment.add_tenant("Two servers")
         for company in sandbox.companies():
             sandbox.control(f"companies/{company['id']}/paging", {"page_size_max": PAGE_SIZE})
@@ -240,7 +240,12 @@ class _Failover:
             administration = Administration.objects.select_related("remote_company").get(pk=administration_id)
             company_id = administration.remote_company.external_id
         assert company_id in company_ids
-        synced = Synced(self._tenant.actor, administration_id, company_id, self._environment.sandbox)
+        synced = Synced(
+            actor=self._tenant.actor,
+            administration_id=administration_id,
+            company_id=company_id,
+            sandbox=self._environment.sandbox,
+        )
         source = {f"{key} {line}" for key, lines in synced.source_keys().items() for line in lines}
         rows = [row.external_id for row in synced.rows("entry_lines")]
         return len(source - set(rows)), len(rows) - len(source & set(rows))

@@ -30,8 +30,7 @@ def _killed(bench: BenchApp, grace_seconds: int) -> list[dict[str, Any]]:
     grants_by_step = {
         step: create_grants(bench.sandbox, connection_of(admin, app, step), GRANTS_PER_STEP) for step in STEPS
     }
-    for step, grants in grants_by_step.items():
-        kill_at(step, bench.sandbox, grants)
+    kill_at(grants_by_step, bench.sandbox)
     everything = [grant for grants in grants_by_step.values() for grant in grants]
     with programs(1, everything) as (survivor,):
         survivor.go()
