@@ -13,7 +13,7 @@ from tests.web.page_table import add_books
 from tests.web.screenshots import take_pictures
 
 __all__ = ["address", "browser"]
-pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.browser, pytest.mark.drill, pytest.mark.timeout(3000)]
 
 
 def test_pictures_of_all_pages(
